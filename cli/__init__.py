@@ -1,0 +1,1 @@
+"""The command `pipeline` and what belongs to the terminal."""

@@ -1,0 +1,1 @@
+"""The service that takes messages out of the queue and handles them."""

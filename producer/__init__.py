@@ -1,0 +1,1 @@
+"""The service that puts messages into the queue."""

@@ -1,0 +1,1 @@
+"""What producers and consumers both know: messages, settings, logs, the local server."""

@@ -1,0 +1,54 @@
+-- Stamps order all messages of a queue and tell when each was admitted: microseconds, never twice the same.
+local stamp = nil
+local function next_stamp()
+  if not stamp then stamp = tonumber(redis.call('HGET', totals, 'stamp') or 0) end
+  stamp = math.max(stamp + 1, now_us)
+  return string.format('%016.0f', stamp)
+end
+local function count_put(count)
+  if stamp then redis.call('HSET', totals, 'stamp', string.format('%.0f', stamp)) end
+  if count > 0 then redis.call('HINCRBY', totals, 'put', count) end
+end
+
+-- What an owner is told of its entries in line: the last sequence number let in, and conflicts of ids.
+local function line_record(owner)
+  local record = redis.call('HGET', lanes, owner .. ':line')
+  if not record then return 0, '' end
+  local last, conflicts = string.match(record, '^%d+ (%d+) ?(.*)$')
+  return tonumber(last), conflicts
+end
+
+-- Moves up to FREE entries from the line to pending, first come first served, and tells their owners.
+-- Entries whose owner's session is over are dropped: their put never returned.
+local function admit(free)
+  local total, last, conflicts, live = 0, {}, {}, {}
+  while free > 0 do
+    local keys = redis.call('LRANGE', line, 0, math.min(free, 500) - 1)
+    if #keys == 0 then break end
+    local parked, entering = redis.call('HMGET', bodies, unpack(keys)), {}
+    for i, key in ipairs(keys) do
+      local gap = parked[i] and string.find(parked[i], ' ', 1, true)
+      local session = gap and string.sub(parked[i], 1, gap - 1)
+      if session and live[session] == nil then live[session] = is_live(session) end
+      if session and live[session] then
+        local tail, owner = string.sub(parked[i], gap + 1), owner_of(key)
+        local verdict = has_id(tail) and meet_id(tail) or 'new'
+        if verdict == 'new' then entering[#entering + 1] = next_stamp() .. tail end
+        if verdict == 'conflict' then conflicts[owner] = (conflicts[owner] or '') .. ' ' .. key end
+        last[owner] = string.sub(key, 13)
+      end
+    end
+    if #entering > 0 then redis.call('RPUSH', pending, unpack(entering)) end
+    redis.call('LTRIM', line, #keys, -1)
+    redis.call('HDEL', bodies, unpack(keys))
+    total, free = total + #entering, free - #entering
+  end
+  for owner, sequence in pairs(last) do
+    local _, before = line_record(owner)
+    local all = string.match(before .. (conflicts[owner] or ''), '^ ?(.*)$')
+    redis.call('HSET', lanes, owner .. ':line', string.format('%.0f', now) .. ' ' .. sequence .. ' ' .. all)
+    tell(owner, 'admitted ' .. sequence)
+  end
+  count_put(total)
+  return total
+end

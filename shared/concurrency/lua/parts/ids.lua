@@ -1,0 +1,32 @@
+-- Known ids: the caller's id of a message, recorded when the message is admitted.
+-- TAIL is an entry without its stamp; its headers stand at 37, behind their length.
+local function has_id(tail) return string.byte(tail, 33) == 105 end
+
+local function headers_of(tail)
+  return cjson.decode(string.sub(tail, 37, 36 + tonumber(string.sub(tail, 34, 36))))
+end
+
+-- What is known of an id: 'new', 'known' (the same message again) or 'conflict' (another body).
+local function look_up_id(headers)
+  local record = redis.call('HGET', ids, headers.id)
+  if not record then return 'new' end
+  local expiry, digest = string.match(record, '^(%d+) (.*)$')
+  if tonumber(expiry) <= now then return 'new' end
+  return digest == headers.digest and 'known' or 'conflict'
+end
+
+-- Looks the id up and records it when it is new.
+local function meet_id(tail)
+  local headers = headers_of(tail)
+  local met = look_up_id(headers)
+  if met ~= 'new' then return met end
+  local expiry = string.format('%.0f', now + headers.known_ms)
+  redis.call('HSET', ids, headers.id, expiry .. ' ' .. headers.digest)
+  redis.call('ZADD', ids_due, expiry, headers.id)
+  local old = redis.call('ZRANGEBYSCORE', ids_due, '-inf', now, 'LIMIT', 0, 10)
+  if #old > 0 then
+    redis.call('HDEL', ids, unpack(old))
+    redis.call('ZREM', ids_due, unpack(old))
+  end
+  return 'new'
+end

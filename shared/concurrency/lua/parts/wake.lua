@@ -1,0 +1,13 @@
+-- Wake-ups name the queue, for one channel serves all queues of a process.
+local name = string.match(settings, '^{(.*)}:')
+
+local function tell(id, what) return redis.call('PUBLISH', channel_of(id), what .. ' ' .. name) end
+
+-- Wakes the session that has been idle longest; one that is over, or that nobody hears, is passed over.
+local function wake_one()
+  for _ = 1, 10 do
+    local id = redis.call('ZPOPMIN', idle)[1]
+    if not id then return end
+    if is_live(id) and tell(id, 'wake') > 0 then return end
+  end
+end

@@ -1,0 +1,133 @@
+#!lua
+-- Puts messages: into pending while there is room, else into the line of waiting puts. Also withdraws entries from
+-- the line, and tells how the caller's entries in line fare. Refused when memory is full (no allow-oom).
+-- KEYS
+--   pending    LIST  entries never delivered
+--   returned   LIST  entries given back; they count against the bound
+--   suspects   LIST  entries given back by crashes; they count too
+--   delayed    ZSET  entries waiting for their next attempt; they count too
+--   line       LIST  keys of waiting puts in order of arrival
+--   bodies     HASH  key -> session and entry of a waiting put
+--   sessions   ZSET  session -> deadline in ms
+--   idle       ZSET  sessions that wait for work
+--   lanes      HASH  what was last answered to each process
+--   ids        HASH  known ids -> expiry in ms and digest
+--   ids_due    ZSET  known ids by expiry in ms
+--   settings   HASH  maxsize, shutdown
+--   totals     HASH  put, stamp
+-- ARGV
+--   session    the caller's session
+--   number     this call's number in its lane; a repetition carries the same
+--   may_wait   1: entries that find no room join the line; 0: they are refused
+--   with_ids   1 when an entry carries a caller's id
+--   again      1 when the entries may be in line or admitted already
+--   heard      conflicts of ids that the caller has been told of
+--   withdrawn  keys (22 bytes each) to take out of the line
+--   entries    ... the entries, without their stamp
+-- RETURNS 'late', or: now in ms, verdicts as (letter, count) pairs: a admitted, c conflict of ids, q queued, f no room,
+--   o the session is over; last sequence let in from the line, conflicts in line, 1 if shut down, 1 if live
+-- PARTS clock sessions room wake ids admit
+local owner = owner_of(session)
+local record = redis.call('HGET', lanes, owner .. ':put')
+local shut = redis.call('HGET', settings, 'shutdown')
+local live = is_live(session)
+local function answer(verdicts)
+  local last, conflicts = line_record(owner)
+  local list = {}
+  for letter, count in string.gmatch(verdicts, '(%a)(%d+)') do
+    list[#list + 1] = letter
+    list[#list + 1] = tonumber(count)
+  end
+  return {'ok', now, list, last, conflicts, shut and 1 or 0, live and 1 or 0}
+end
+if record then
+  local before, verdicts = string.match(record, '^%d+ (%d+) ?(.*)$')
+  if tonumber(number) < tonumber(before) then return {'late'} end
+  if number == before then return answer(verdicts) end
+end
+
+local maxsize = tonumber(redis.call('HGET', settings, 'maxsize') or 0)
+local free = room(maxsize)
+if heard ~= '' then
+  local last, conflicts = line_record(owner)
+  if string.sub(conflicts, 1, #heard) == heard then
+    local rest = string.match(string.sub(conflicts, #heard + 1), '^ ?(.*)$')
+    redis.call('HSET', lanes, owner .. ':line', string.format('%.0f', now) .. ' ' .. last .. ' ' .. rest)
+  end
+end
+for at = 1, #withdrawn, 22 do
+  local key = string.sub(withdrawn, at, at + 21)
+  redis.call('LREM', line, 1, key)
+  redis.call('HDEL', bodies, key)
+end
+local queue_length = redis.call('LLEN', line)
+local admitted = 0
+if queue_length > 0 and not shut then
+  admitted = admit(free)
+  queue_length = redis.call('LLEN', line)
+  free = queue_length > 0 and 0 or room(maxsize)
+end
+
+local verdicts = {}
+local function verdict(letter, count)
+  if count > 0 then verdicts[#verdicts + 1] = letter .. string.format('%d', count) end
+end
+-- Lets entries[first..last] in; the caller has seen to it that there is room.
+local function enter(first, last)
+  for from = first, last, 1000 do
+    local batch, mark = {}, next_stamp()
+    for i = from, math.min(from + 999, last) do batch[#batch + 1] = mark .. entries[i] end
+    redis.call('RPUSH', pending, unpack(batch))
+  end
+end
+-- Has entries[first..last] wait in the line.
+local function park(first, last)
+  for from = first, last, 1000 do
+    local keys, places = {}, {}
+    for i = from, math.min(from + 999, last) do
+      local key = string.sub(entries[i], 1, 22)
+      keys[#keys + 1] = key
+      places[#places + 1] = key
+      places[#places + 1] = session .. ' ' .. entries[i]
+    end
+    redis.call('HSET', bodies, unpack(places))
+    redis.call('RPUSH', line, unpack(keys))
+  end
+end
+local overflow = may_wait ~= '1' and 'f' or live and 'q' or 'o'
+local entered = 0
+if shut then
+  verdict('f', #entries)
+elseif with_ids == '1' or again == '1' then
+  local last = line_record(owner)
+  for i, tail in ipairs(entries) do
+    local key = string.sub(tail, 1, 22)
+    if again == '1' and tonumber(string.sub(key, 13)) <= last then
+      verdict('a', 1)
+    elseif again == '1' and redis.call('HEXISTS', bodies, key) == 1 then
+      if live then redis.call('HSET', bodies, key, session .. ' ' .. tail) end
+      verdict(live and 'q' or 'o', 1)
+    elseif free > 0 or (has_id(tail) and look_up_id(headers_of(tail)) ~= 'new') then
+      local met = has_id(tail) and meet_id(tail) or 'new'
+      if met == 'new' then
+        enter(i, i)
+        entered, free = entered + 1, free - 1
+      end
+      verdict(met == 'conflict' and 'c' or 'a', 1)
+    else
+      if overflow == 'q' then park(i, i) end
+      verdict(overflow, 1)
+    end
+  end
+else
+  entered = math.min(free, #entries)
+  enter(1, entered)
+  verdict('a', entered)
+  if overflow == 'q' then park(entered + 1, #entries) end
+  verdict(overflow, #entries - entered)
+end
+count_put(entered)
+local told = table.concat(verdicts)
+redis.call('HSET', lanes, owner .. ':put', string.format('%.0f', now) .. ' ' .. number .. ' ' .. told)
+if admitted + entered > 0 then wake_one() end
+return answer(told)

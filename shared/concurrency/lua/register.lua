@@ -1,0 +1,25 @@
+#!lua flags=allow-oom
+-- Registers a session with a queue, and the queue's settings where none are stored yet.
+-- KEYS
+--   sessions  ZSET  session -> deadline in ms
+--   settings  HASH  maxsize, max_attempts, run_id, shutdown, joining
+--   lanes     HASH  what was last answered to each process; old records are pruned here
+-- ARGV
+--   session       the session's id
+--   maxsize       bound in messages, 0 for none, empty to take the stored one
+--   max_attempts  failures until a message is a dead letter, empty to take the stored one
+--   run_id        the server's run_id as the caller saw it
+--   keep_ms       how long an unused record of a lane is kept, in ms
+-- RETURNS now in ms, deadline in ms, stored maxsize, stored max_attempts
+-- PARTS clock sessions restart
+notice_restart(run_id)
+local deadline = now + time_to_live(session)
+redis.call('ZADD', sessions, deadline, session)
+if maxsize ~= '' then redis.call('HSETNX', settings, 'maxsize', maxsize) end
+if max_attempts ~= '' then redis.call('HSETNX', settings, 'max_attempts', max_attempts) end
+local records = redis.call('HGETALL', lanes)
+for i = 1, #records, 2 do
+  if tonumber(string.match(records[i + 1], '^%d+')) < now - keep_ms then redis.call('HDEL', lanes, records[i]) end
+end
+local stored = redis.call('HMGET', settings, 'maxsize', 'max_attempts')
+return {now, deadline, tonumber(stored[1] or 0), tonumber(stored[2] or 5)}

@@ -1,0 +1,206 @@
+#!lua flags=allow-oom
+-- Settles finished deliveries, then hands out the next messages, in one step; lets waiting puts in as room appears.
+-- KEYS
+--   pending     LIST  entries never delivered, in order
+--   returned    LIST  entries given back or recovered; served first
+--   suspects    LIST  entries of two crashes or more; a session holds one at a time
+--   delayed     ZSET  entries waiting for their next attempt, by due time in ms
+--   leased      HASH  field -> entry, what this session holds
+--   line        LIST  keys of waiting puts
+--   bodies      HASH  key -> session and entry of a waiting put
+--   dead        HASH  key -> dead letter
+--   dead_index  ZSET  key -> time of death in ms
+--   sessions    ZSET  session -> deadline in ms
+--   idle        ZSET  sessions that wait for work, first come first
+--   joiners     ZSET  sessions that wait for the end
+--   lanes       HASH  what was last answered to each process
+--   ids         HASH  known ids
+--   ids_due     ZSET  known ids by expiry in ms
+--   settings    HASH  maxsize, max_attempts, shutdown, joining
+--   totals      HASH  put, acked, nacked, dead, recovered, replayed, stamp
+-- ARGV
+--   session        the caller's session
+--   number         this call's number in its lane; every call has a new one, for a take is never repeated
+--   settle_number  the number of the settling half; a repetition carries the same
+--   held           deliveries that the caller holds, those it settles here included
+--   acks           fields (45 bytes each) of finished deliveries
+--   returns        fields of deliveries given back: neither failure nor crash
+--   resync         1 when the reply to an earlier take was lost
+--   keep           fields that a resync must leave with the caller
+--   want           messages to hand out at most
+--   may_idle       1: when there are fewer, register the session for a wake-up
+--   was_idle       1: the session may be registered
+--   others         ... field, kind ('nack' or 'dead'), delay in ms or reason, report; four to a delivery
+-- RETURNS 'late'; or 'ok' or 'over' (nothing handed out), now in ms, refused fields ('all' where the session was over),
+--   entries, look again in ms, a session to recover or '', 1 if shut down and finished
+-- PARTS clock sessions room wake ids admit put_back finish
+local lane = owner_of(session) .. ':take'
+local before = redis.call('HGET', lanes, lane)
+local refused = nil
+if before then
+  local last, settled, stored = string.match(before, '^%d+ (%d+) (%d+) ?(.*)$')
+  if tonumber(number) <= tonumber(last) then return {'late'} end
+  if settled == settle_number then refused = stored end
+end
+local function record()
+  redis.call('HSET', lanes, lane, string.format('%.0f', now) .. ' ' .. number .. ' ' .. settle_number .. ' ' .. refused)
+end
+if not is_live(session) then
+  local told = refused or 'all'
+  refused = refused or ''
+  if told ~= 'all' then record() end
+  return {'over', now, told, {}, 1000, '', 0}
+end
+local stored = redis.call('HMGET', settings, 'maxsize', 'max_attempts', 'shutdown', 'joining')
+local maxsize, max_attempts, shut, joining = tonumber(stored[1] or 0), tonumber(stored[2] or 5), stored[3], stored[4]
+local again = redis.call('LLEN', returned)
+local in_line = redis.call('LLEN', line)
+local acked, nacked = 0, 0
+
+local function split(blob)
+  local fields = {}
+  for at = 1, #blob, 45 do fields[#fields + 1] = string.sub(blob, at, at + 44) end
+  return fields
+end
+local function settle_acks(fields)
+  -- The session holds what the caller holds, so all is there and one call removes it; else each is looked at.
+  local trusted = redis.call('HLEN', leased) == tonumber(held)
+  for first = 1, trusted and #fields or 0, 1000 do
+    acked = acked + redis.call('HDEL', leased, unpack(fields, first, math.min(first + 999, #fields)))
+  end
+  if trusted then return '' end
+  local missing = {}
+  for _, field in ipairs(fields) do
+    local removed = redis.call('HDEL', leased, field)
+    acked = acked + removed
+    if removed == 0 then missing[#missing + 1] = field end
+  end
+  return table.concat(missing)
+end
+local function settle_other(field, kind, value, report)
+  local entry = redis.call('HGET', leased, field)
+  if not entry then return field end
+  local failure = kind == 'nack' and 1 or 0
+  nacked = nacked + failure
+  entry = counted(entry, 0, failure)
+  if kind == 'dead' then
+    bury(string.sub(entry, 17, 38), entry, value, report)
+  elseif tonumber(string.sub(entry, 46, 48)) >= max_attempts then
+    bury(string.sub(entry, 17, 38), entry, 'failed', report)
+  elseif tonumber(value) > 0 then
+    redis.call('ZADD', delayed, now + value, entry)
+  elseif crashes_of(entry) >= 2 then
+    redis.call('RPUSH', suspects, entry)
+  else
+    redis.call('RPUSH', returned, entry)
+  end
+  redis.call('HDEL', leased, field)
+  return ''
+end
+local crashed_before = redis.call('LLEN', suspects)
+if not refused then
+  refused = settle_acks(split(acks))
+  if returns ~= '' then refused = refused .. put_back(split(returns), 0) end
+  for i = 1, #others, 4 do
+    refused = refused .. settle_other(others[i], others[i + 1], others[i + 2], others[i + 3])
+  end
+  if acked > 0 then redis.call('HINCRBY', totals, 'acked', acked) end
+  if nacked > 0 then redis.call('HINCRBY', totals, 'nacked', nacked) end
+end
+if resync == '1' then
+  local kept, orphans = {}, {}
+  for _, field in ipairs(split(keep)) do kept[field] = true end
+  for _, field in ipairs(redis.call('HKEYS', leased)) do
+    if not kept[field] then orphans[#orphans + 1] = field end
+  end
+  table.sort(orphans)
+  put_back(orphans, 0)
+end
+
+want = tonumber(want)
+local entries, bytes = {}, 0
+local function lease(found)
+  local held_now = {}
+  for _, entry in ipairs(found) do
+    local flag = string.byte(entry, 49)
+    if #entry >= 52 and (flag == 46 or flag == 105) then
+      held_now[#held_now + 1] = string.sub(entry, 1, 45)
+      held_now[#held_now + 1] = entry
+      entries[#entries + 1] = entry
+      bytes = bytes + #entry
+    else
+      -- Nobody's put wrote this: it has no key of its own, and must not stop the queue.
+      redis.call('HINCRBY', totals, 'put', 1)
+      bury('unreadable' .. string.format('%012.0f', redis.call('HINCRBY', totals, 'unreadable', 1)), entry, 'undecodable', 'not an entry')
+    end
+  end
+  if #held_now > 0 then redis.call('HSET', leased, unpack(held_now)) end
+end
+local function take_from(list, most)
+  local taken = 0
+  while taken < most and want > #entries and bytes < 1048576 do
+    local slice = math.min(most - taken, want - #entries, taken == 0 and 16 or 128)
+    local found = redis.call('LRANGE', list, 0, slice - 1)
+    if #found == 0 then break end
+    lease(found)
+    redis.call('LTRIM', list, #found, -1)
+    taken = taken + #found
+  end
+  return taken
+end
+local function holds_suspect()
+  for _, field in ipairs(redis.call('HKEYS', leased)) do
+    if tonumber(string.sub(field, 39, 39)) >= 2 then return true end
+  end
+  return false
+end
+if want > 0 then
+  -- Only what was there before this call settled: a call may not take what it has just given back.
+  if again > 0 then take_from(returned, again) end
+  if crashed_before > 0 and not holds_suspect() then take_from(suspects, 1) end
+  if #entries < want then
+    local due = redis.call('ZRANGEBYSCORE', delayed, '-inf', now, 'LIMIT', 0, math.min(want - #entries, 500))
+    local single = {}
+    for _, entry in ipairs(due) do
+      if crashes_of(entry) >= 2 then redis.call('RPUSH', suspects, entry) else single[#single + 1] = entry end
+    end
+    lease(single)
+    if #due > 0 then redis.call('ZREM', delayed, unpack(due)) end
+  end
+end
+-- Take and admit in turn, or a small bound would cost one trip for every maxsize messages.
+repeat
+  local taken = want > #entries and take_from(pending, want) or 0
+  local let_in = 0
+  if in_line > 0 and not shut then
+    let_in = admit(room(maxsize))
+    in_line = redis.call('LLEN', line)
+  end
+until let_in == 0 or want <= #entries or bytes >= 1048576
+
+local fresh, later = waiting()
+local look_again, overdue = 1000, ''
+local first = redis.call('ZRANGE', sessions, 0, 0, 'WITHSCORES')
+if first[1] and tonumber(first[2]) < now then
+  overdue = first[1]
+elseif first[1] then
+  look_again = math.min(look_again, tonumber(first[2]) - now + 1)
+end
+local ready = fresh + redis.call('LLEN', returned) + redis.call('LLEN', suspects)
+if later > 0 then
+  local due = redis.call('ZRANGE', delayed, 0, 0, 'WITHSCORES')
+  if due[1] and tonumber(due[2]) <= now then ready = ready + 1
+  elseif due[1] then look_again = math.min(look_again, math.max(1, tonumber(due[2]) - now)) end
+end
+local unsatisfied = want > #entries and bytes < 1048576
+if may_idle == '1' and unsatisfied then
+  redis.call('ZADD', idle, 'NX', now_us, session)
+elseif was_idle == '1' then
+  redis.call('ZREM', idle, session)
+end
+-- What is left is for others; work that only this session may not take would wake it for nothing.
+if ready > 0 and not unsatisfied then wake_one() end
+record()
+tell_if_finished(shut, joining)
+local ended = shut and unfinished() <= 0
+return {'ok', now, refused, entries, look_again, overdue, ended and 1 or 0}

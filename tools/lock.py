@@ -1,0 +1,43 @@
+"""Writes the requirements*.lock files anew from pyproject.toml, with uv: every platform, hashes, no index addresses."""
+
+import shutil
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parent.parent
+OPTIONS = (
+    "--no-config --universal --generate-hashes --python-version 3.11 --no-emit-index-url --no-emit-find-links "
+    "--default-index https://pypi.org/simple --no-header --no-annotate --quiet --upgrade"
+).split()
+EVERYTHING = ["--group", "test", "--group", "check"]
+
+
+def compile_lock(uv: str, output: str, *options: str) -> None:
+    """Write one lock file; what uv says is shown. Raises CalledProcessError."""
+    command = [uv, "pip", "compile", "pyproject.toml", *OPTIONS, *options, "--output-file", output]
+    subprocess.run(command, cwd=ROOT, check=True, stdout=subprocess.DEVNULL)
+
+
+def main() -> int:
+    """Write the three lock files; exit code 2 and one line when uv is missing or cannot."""
+    uv = shutil.which("uv")
+    if uv is None:
+        sys.stderr.write("run: lock needs uv: pip install uv, or see its installation page\n")
+        return 2
+    try:
+        compile_lock(uv, "requirements.lock")
+        compile_lock(uv, "requirements-dev.lock", *EVERYTHING, "--constraint", "requirements.lock")
+        with tempfile.TemporaryDirectory() as scratch:
+            override = Path(scratch) / "override.txt"
+            override.write_text("redis[hiredis]>=8,<9\n")
+            compile_lock(uv, "requirements-redis8.lock", *EVERYTHING, "--override", str(override))
+    except subprocess.CalledProcessError as error:
+        sys.stderr.write(f"run: uv ended with code {error.returncode}; the lock files may be half new\n")
+        return 2
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
