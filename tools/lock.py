@@ -9,7 +9,7 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parent.parent
 OPTIONS = (
     "--no-config --universal --generate-hashes --python-version 3.11 --no-emit-index-url --no-emit-find-links "
-    "--default-index https://pypi.org/simple --no-header --no-annotate --quiet --upgrade"
+    "--no-header --no-annotate --quiet --upgrade"
 ).split()
 EVERYTHING = ["--group", "test", "--group", "check"]
 

@@ -33,7 +33,7 @@
 --   others         ... field, kind ('nack' or 'dead'), delay in ms or reason, report; four to a delivery
 -- RETURNS 'late'; or 'ok' or 'over' (nothing handed out), now in ms, refused fields ('all' where the session was over),
 --   entries, look again in ms, a session to recover or '', 1 if shut down and finished
--- PARTS clock sessions room wake ids admit put_back finish
+-- PARTS clock sessions room unfinished wake ids admit bury put_back finish
 local lane = owner_of(session) .. ':take'
 local before = redis.call('HGET', lanes, lane)
 local refused = nil
@@ -193,13 +193,13 @@ if later > 0 then
   elseif due[1] then look_again = math.min(look_again, math.max(1, tonumber(due[2]) - now)) end
 end
 local unsatisfied = want > #entries and bytes < 1048576
-if may_idle == '1' and unsatisfied then
-  redis.call('ZADD', idle, 'NX', now_us, session)
-elseif was_idle == '1' then
-  redis.call('ZREM', idle, session)
+if was_idle == '1' then redis.call('ZREM', idle, session) end
+-- What is left is for others first; if nobody waits for it, the caller may call again at once for what it could take.
+if ready > 0 and not wake_one() and unsatisfied then
+  local barred = redis.call('LLEN', suspects) > 0 and holds_suspect() and redis.call('LLEN', suspects) or 0
+  if ready > barred then look_again = 0 end
 end
--- What is left is for others; work that only this session may not take would wake it for nothing.
-if ready > 0 and not unsatisfied then wake_one() end
+if may_idle == '1' and unsatisfied then redis.call('ZADD', idle, now_us, session) end
 record()
 tell_if_finished(shut, joining)
 local ended = shut and unfinished() <= 0

@@ -10,14 +10,6 @@ local function counted(entry, crash, failure)
 end
 local function crashes_of(entry) return tonumber(string.sub(entry, 39, 39)) end
 
--- Makes a dead letter of an entry: reason, times and the original bytes. KEY is unique among all messages.
-local function bury(key, entry, reason, report)
-  local about = cjson.encode({reason = reason, error = report, died_ms = now})
-  redis.call('HSET', dead, key, about .. '\n' .. entry)
-  redis.call('ZADD', dead_index, now, key)
-  redis.call('HINCRBY', totals, 'dead', 1)
-end
-
 -- Moves leased FIELDS back into the queue in the order given; returns those that were not there, joined.
 -- From the second crash on a message is suspect and goes to a list of its own; the fifth makes it a dead letter.
 local function put_back(fields, crash)

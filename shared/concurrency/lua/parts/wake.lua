@@ -4,10 +4,12 @@ local name = string.match(settings, '^{(.*)}:')
 local function tell(id, what) return redis.call('PUBLISH', channel_of(id), what .. ' ' .. name) end
 
 -- Wakes the session that has been idle longest; one that is over, or that nobody hears, is passed over.
+-- Returns whether one was woken.
 local function wake_one()
   for _ = 1, 10 do
     local id = redis.call('ZPOPMIN', idle)[1]
-    if not id then return end
-    if is_live(id) and tell(id, 'wake') > 0 then return end
+    if not id then return false end
+    if is_live(id) and tell(id, 'wake') > 0 then return true end
   end
+  return false
 end

@@ -1,0 +1,305 @@
+"""The one connection of a session: calls go out and are answered in order, wake-ups come in between.
+
+It is redis-py's Connection, driven by one reader task. `read_response` disconnects on any BaseException, so only that
+task calls it, and no caller's cancellation ever reaches it: callers wait for futures.
+"""
+
+import asyncio
+import contextlib
+from collections import deque
+from collections.abc import Awaitable, Callable, Mapping
+from typing import Any, Final
+
+import hiredis
+import redis.asyncio
+import structlog
+from redis.asyncio.connection import AbstractConnection
+from redis.asyncio.retry import Retry
+from redis.backoff import NoBackoff
+from redis.exceptions import (
+    AuthenticationError,
+    NoPermissionError,
+    NoScriptError,
+    OutOfMemoryError,
+    RedisError,
+    ResponseError,
+)
+
+from shared.concurrency.clock import boottime
+from shared.concurrency.errors import ConcurrencyError, ServerRefused
+from shared.concurrency.keys import channel
+from shared.concurrency.scripts import Script
+
+log = structlog.get_logger(__name__)
+
+_LOST: Final = (RedisError, OSError, TimeoutError, EOFError)
+# Answers that say: not executed, try again later. LOADING arrives as a lost connection.
+_LATER: Final = ("BUSY", "READONLY", "MASTERDOWN", "CLUSTERDOWN", "TRYAGAIN", "MISCONF", "NOREPLICAS", "UNBLOCKED")
+
+
+class Disconnected(ConcurrencyError):
+    """The connection broke while a call was under way: nobody knows whether the server carried it out."""
+
+
+class OutOfMemory(ConcurrencyError):
+    """The server's memory is full; the call was not carried out."""
+
+
+class Postponed(ConcurrencyError):
+    """The server can not serve now; the call was not carried out."""
+
+
+class Connection:
+    """One RESP3 connection that comes back by itself."""
+
+    def __init__(
+        self,
+        url: str,
+        owner: str,
+        *,
+        reply_timeout: float,
+        on_message: Callable[[str], None],
+        on_connected: Callable[[str], Awaitable[None]],
+        on_lost: Callable[[], None],
+    ) -> None:
+        """Prepare; `start` connects.
+
+        `on_connected` gets the server's run_id and may use `request`, before anybody else's call goes out.
+        A call that is not answered within `reply_timeout` seconds means that the connection is dead.
+
+        :raises ValueError: when redis-py can not read the address.
+        """
+        self._channel = channel(owner)
+        self._pool = (
+            redis.asyncio.ConnectionPool.from_url(
+                url,
+                protocol=3,
+                socket_timeout=None,
+                socket_connect_timeout=reply_timeout,
+                socket_keepalive=True,
+                retry=Retry(NoBackoff(), 0),
+                client_name=f"weir-{owner}",
+            )
+            if not url.startswith("unix")
+            else redis.asyncio.ConnectionPool.from_url(
+                url, protocol=3, socket_timeout=None, retry=Retry(NoBackoff(), 0), client_name=f"weir-{owner}"
+            )
+        )
+        self._reply_timeout = reply_timeout
+        self._on_message = on_message
+        self._on_connected = on_connected
+        self._on_lost = on_lost
+        self._wire: AbstractConnection | None = None
+        self._replies: deque[tuple[asyncio.Future[Any], float]] = deque()
+        self._usable = asyncio.Event()
+        self._refusal: ServerRefused | None = None
+        self._problem = "no connection yet"
+        self._runner: asyncio.Task[None] | None = None
+
+    def start(self) -> None:
+        """Begin to connect, and to connect again whenever the connection breaks."""
+        self._runner = asyncio.create_task(self._run(), name="weir-connection")
+
+    async def opened(self) -> None:
+        """Wait until the connection can be used.
+
+        :raises ServerRefused: when the server answers but can not be used as it is.
+        """
+        await self._usable.wait()
+        if self._refusal is not None:
+            raise self._refusal
+
+    @property
+    def problem(self) -> str:
+        """What stood in the way of the last attempt to connect."""
+        return self._problem
+
+    async def close(self) -> None:
+        """Disconnect for good."""
+        if self._runner is not None:
+            self._runner.cancel()
+            await asyncio.wait({self._runner})
+
+    async def call(self, script: Script, keys: Mapping[str, bytes], *arguments: bytes | str | int) -> Any:
+        """Run a script; while there is no connection, wait for one.
+
+        :raises Disconnected: when the connection broke before the answer came.
+        :raises Postponed: when the server refused it for now, OutOfMemory when its memory is full.
+        :raises ServerRefused: when the server will not have it at all.
+        :raises ConcurrencyError: when a key of ours holds something that is not ours.
+        """
+        await self.opened()
+        return await self.request(script, keys, *arguments)
+
+    async def request(self, script: Script, keys: Mapping[str, bytes], *arguments: bytes | str | int) -> Any:
+        """As `call`, but on the connection there is, or fail."""
+        packed = script.pack(keys, arguments)
+        try:
+            return await self._command(b"EVALSHA", script.sha, *packed)
+        except NoScriptError:
+            pass
+        except ResponseError as error:
+            raise await self._translate(error, script, keys) from error
+        try:
+            return await self._command(b"EVAL", script.source, *packed)
+        except ResponseError as error:
+            raise await self._translate(error, script, keys) from error
+
+    async def plain(self, *command: bytes | str | int) -> Any:
+        """Run one plain command on the connection there is.
+
+        :raises Disconnected: when the connection broke before the answer came.
+        """
+        await self.opened()
+        return await self._command(*command)
+
+    async def _command(self, *command: bytes | str | int) -> Any:
+        wire = self._wire
+        if wire is None or not wire.is_connected:
+            raise Disconnected(self._problem)
+        reply: asyncio.Future[Any] = asyncio.get_running_loop().create_future()
+        # redis-py writes before it first gives way, so replies come in the order of this queue.
+        self._replies.append((reply, boottime()))
+        with contextlib.suppress(*_LOST):  # the reader meets the same end, and fails every reply
+            await wire.send_packed_command(hiredis.pack_command(command), check_health=False)
+        answer = await reply
+        if isinstance(answer, Exception):
+            raise answer
+        return answer
+
+    async def _run(self) -> None:
+        pause = 0.02
+        while True:
+            wire = self._pool.make_connection()
+            reader: asyncio.Task[None] | None = None
+            try:
+                async with asyncio.timeout(self._reply_timeout):
+                    await wire.connect()
+                self._wire = wire
+                reader = asyncio.create_task(self._read(wire), name="weir-reader")
+                await self._greet(reader)
+                pause = 0.02
+                self._usable.set()
+                await self._watch(reader)
+            except (AuthenticationError, NoPermissionError) as error:
+                self._refuse(
+                    f"the server does not let us in: {error}. Check user, password and ACL rules of the address"
+                )
+            except ServerRefused as error:
+                self._refuse(str(error))
+            except (*_LOST, ConcurrencyError) as error:
+                self._problem = f"{type(error).__name__}: {error}" if str(error) else type(error).__name__
+            finally:
+                await self._drop(wire, reader)
+            await asyncio.sleep(pause)
+            pause = min(1.0, pause * 2)
+
+    def _refuse(self, reason: str) -> None:
+        self._problem = reason
+        if self._refusal is None:
+            self._refusal = ServerRefused(reason)
+            self._usable.set()
+
+    async def _greet(self, reader: asyncio.Task[None]) -> None:
+        greeting = asyncio.create_task(self._introduce(), name="weir-greeting")
+        done, _ = await asyncio.wait(
+            {greeting, reader}, timeout=self._reply_timeout, return_when=asyncio.FIRST_COMPLETED
+        )
+        if greeting not in done:
+            greeting.cancel()
+            await asyncio.wait({greeting})
+            raise Disconnected("the server does not answer")
+        await greeting
+        self._refusal = None
+
+    async def _introduce(self) -> None:
+        server = _fields(await self._command("INFO", "server"))
+        _check_version(server)
+        memory = _fields(await self._command("INFO", "memory"))
+        policy = memory.get("maxmemory_policy", "noeviction")
+        if policy != "noeviction":
+            raise ServerRefused(
+                f"the server's maxmemory-policy is {policy}: it would evict messages. Set it with "
+                "`CONFIG SET maxmemory-policy noeviction`, and in redis.conf"
+            )
+        wire = self._wire
+        if wire is None:
+            raise Disconnected(self._problem)
+        # Its answer is a push, not a reply.
+        await wire.send_packed_command(hiredis.pack_command((b"SUBSCRIBE", self._channel)), check_health=False)
+        await self._on_connected(server.get("run_id", ""))
+
+    async def _read(self, wire: AbstractConnection) -> None:
+        while True:
+            try:
+                answer: Any = await wire.read_response(disable_decoding=True, push_request=True)
+            except ResponseError as error:
+                answer = error
+            if isinstance(answer, hiredis.PushNotification):
+                if answer[0] == b"message":
+                    self._on_message(answer[2].decode())
+                continue
+            reply, _ = self._replies.popleft()
+            if not reply.done():
+                reply.set_result(answer)
+
+    async def _watch(self, reader: asyncio.Task[None]) -> None:
+        while not reader.done():
+            await asyncio.wait({reader}, timeout=self._reply_timeout / 4)
+            if self._replies and boottime() - self._replies[0][1] > self._reply_timeout:
+                raise Disconnected("the server does not answer")
+        await reader
+
+    async def _drop(self, wire: AbstractConnection, reader: asyncio.Task[None] | None) -> None:
+        was_usable = self._usable.is_set() and self._refusal is None
+        if was_usable:
+            self._usable.clear()
+        self._wire = None
+        if reader is not None:
+            reader.cancel()
+            await asyncio.wait({reader})
+            if not reader.cancelled():
+                reader.exception()
+        with contextlib.suppress(*_LOST):
+            await wire.disconnect(nowait=True)
+        while self._replies:
+            reply, _ = self._replies.popleft()
+            if not reply.done():
+                reply.set_result(Disconnected(self._problem))
+        if was_usable:
+            self._on_lost()
+
+    async def _translate(self, error: ResponseError, script: Script, keys: Mapping[str, bytes]) -> ConcurrencyError:
+        text = str(error)
+        if isinstance(error, OutOfMemoryError) or text.startswith("OOM"):
+            return OutOfMemory(text)
+        if text.startswith(_LATER) or type(error).__name__ in ("ReadOnlyError", "MasterDownError", "ClusterDownError"):
+            return Postponed(text)
+        if isinstance(error, NoPermissionError) or text.startswith("NOPERM"):
+            return ServerRefused(f"the server's ACL forbids the step {script.name}: {text}")
+        if "WRONGTYPE" in text:
+            return await self._name_wrong_key(script, keys)
+        return ConcurrencyError(f"the step {script.name} failed on the server: {text}")
+
+    async def _name_wrong_key(self, script: Script, keys: Mapping[str, bytes]) -> ConcurrencyError:
+        for word, expected in script.keys.items():
+            found = await self._command("TYPE", keys[word])
+            kind = found.decode() if isinstance(found, bytes) else str(found)
+            if kind not in ("none", expected.lower()):
+                key = keys[word].decode()
+                return ConcurrencyError(
+                    f"the key {key} holds a {kind}, not the queue's {expected}: nothing was changed. "
+                    f"Somebody else uses this name; rename or delete that key, or name the queue otherwise"
+                )
+        return ConcurrencyError(f"a key of the step {script.name} held another type than expected; nothing was changed")
+
+
+def _fields(info: bytes | str) -> dict[str, str]:
+    text = info.decode() if isinstance(info, bytes) else info
+    return dict(line.split(":", 1) for line in text.splitlines() if ":" in line)
+
+
+def _check_version(server: Mapping[str, str]) -> None:
+    version = server.get("redis_version", "0")
+    if int(version.split(".")[0] or 0) < 7:
+        raise ServerRefused(f"the server is Redis {version}: 7.0 or later is needed (or any Valkey)")

@@ -1,0 +1,94 @@
+"""The stored form of a message: a header of fixed width, JSON headers, the body.
+
+    STAMP     16  when it was admitted, in microseconds of the server; orders all messages of a queue
+    KEY       22  owner (12) and number (10) of the process that put it; unique
+    CRASHES    1  hand-outs that ended with their session
+    DELIVERIES 6  hand-outs that are over
+    FAILURES   3  nacks
+    FLAG       1  "." or "i": the headers hold the caller's id
+    LENGTH     3  bytes of the headers
+    headers       JSON object, empty for none: type, id, digest, known_ms
+    body          what pydantic wrote
+
+The header is ASCII. The first 45 bytes change with every hand-out: they name a delivery in `leased` (its *field*), so
+that a step never parses an entry, and an answer to an older hand-out finds nothing. A *tail* is an entry before it is
+admitted, without its stamp.
+"""
+
+import json
+from dataclasses import dataclass
+from typing import Final
+
+FIELD: Final = 45
+FIXED: Final = 52
+KEY: Final = 22
+_ID_FLAG: Final = 0x69
+
+
+def pack_headers(headers: dict[str, str | int]) -> bytes:
+    """Headers as stored; empty for none."""
+    return json.dumps(headers, separators=(",", ":")).encode() if headers else b""
+
+
+def pack_tail(key: bytes, headers: bytes, body: bytes, *, has_id: bool) -> bytes:
+    """An entry as it is sent to be put."""
+    return b"%b0000000000%b%03d%b%b" % (key, b"i" if has_id else b".", len(headers), headers, body)
+
+
+@dataclass(frozen=True, slots=True)
+class Stored:
+    """An entry read back."""
+
+    field: bytes
+    key: str
+    put_at: float
+    """When it was admitted: seconds since the epoch, by the server's clock."""
+    attempt: int
+    failures: int
+    headers: dict[str, str | int]
+    body: bytes
+
+    @property
+    def id(self) -> str:
+        """The caller's id, or else the key."""
+        return str(self.headers.get("id", self.key))
+
+    @property
+    def type_name(self) -> str | None:
+        """The message's class, where it travels with it."""
+        name = self.headers.get("type")
+        return None if name is None else str(name)
+
+
+_seen_headers: Final[dict[bytes, dict[str, str | int]]] = {b"": {}}
+
+
+def _read_headers(raw: bytes, *, has_id: bool) -> dict[str, str | int]:
+    known = _seen_headers.get(raw)
+    if known is not None:
+        return known
+    headers = json.loads(raw)
+    if not isinstance(headers, dict):
+        raise ValueError("the headers are no JSON object")
+    # Without an id they are the same for every message of a class: worth keeping, and few.
+    if not has_id and len(_seen_headers) < 1000:
+        _seen_headers[raw] = headers
+    return headers
+
+
+def read(entry: bytes) -> Stored:
+    """Take an entry apart.
+
+    :raises ValueError: when it is none.
+    """
+    length = int(entry[49:FIXED])
+    has_id = entry[48] == _ID_FLAG
+    return Stored(
+        entry[:FIELD],
+        entry[16:38].decode("ascii"),
+        int(entry[:16]) / 1e6,
+        int(entry[39:FIELD]) + 1,
+        int(entry[45:48]),
+        _read_headers(entry[FIXED : FIXED + length], has_id=has_id),
+        entry[FIXED + length :],
+    )

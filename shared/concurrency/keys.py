@@ -1,0 +1,50 @@
+"""The names of keys: every key of a queue stands under `{name}:`, so that Redis Cluster keeps them in one slot."""
+
+import re
+
+_NAME = re.compile(r"[A-Za-z0-9_.-]{1,64}", re.ASCII)
+
+QUEUE_KEYS = {
+    "pending": "pending",
+    "returned": "returned",
+    "suspects": "suspects",
+    "delayed": "delayed",
+    "line": "line",
+    "bodies": "bodies",
+    "dead": "dead",
+    "dead_index": "dead:index",
+    "sessions": "sessions",
+    "idle": "idle",
+    "joiners": "joiners",
+    "lanes": "lanes",
+    "ids": "ids",
+    "ids_due": "ids:due",
+    "settings": "settings",
+    "totals": "totals",
+}
+"""What a script calls a key -> how the key is called under `{name}:`. `leased` is told by its session."""
+
+
+def check_name(name: str) -> str:
+    """Return a name of a queue or a lease if it is one.
+
+    :raises ValueError: when it is not 1 to 64 letters, digits, `_`, `.` or `-`.
+    """
+    if not isinstance(name, str) or not _NAME.fullmatch(name):
+        raise ValueError(f"a name is 1 to 64 of the characters A-Z a-z 0-9 _ . - and not {name!r}")
+    return name
+
+
+def queue_keys(name: str) -> dict[str, bytes]:
+    """The keys of a queue, by what the scripts call them."""
+    return {word: f"{{{name}}}:{suffix}".encode() for word, suffix in QUEUE_KEYS.items()}
+
+
+def leased_key(name: str, session: str) -> bytes:
+    """The key of the deliveries that one session holds."""
+    return f"{{{name}}}:leased:{session}".encode()
+
+
+def channel(owner: str) -> bytes:
+    """The channel of the wake-ups of one process."""
+    return f"weir:{owner}".encode()

@@ -1,0 +1,16 @@
+#!lua flags=allow-oom
+-- Counts what is not finished, and registers the session to be told when nothing is left.
+-- KEYS
+--   joiners   ZSET  sessions that wait for the end
+--   settings  HASH  joining: set while somebody waits
+--   totals    HASH  counters
+-- ARGV
+--   session  the session that waits
+-- RETURNS messages not finished
+-- PARTS clock unfinished
+local left = unfinished()
+if left > 0 then
+  redis.call('ZADD', joiners, now, session)
+  redis.call('HSET', settings, 'joining', 1)
+end
+return left

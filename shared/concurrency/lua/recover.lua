@@ -1,0 +1,34 @@
+#!lua flags=allow-oom
+-- Takes back what a dead session held: at most 200 deliveries a call, in their old order.
+-- KEYS
+--   returned    LIST  where they go
+--   suspects    LIST  where those of two crashes or more go
+--   leased      HASH  field -> entry, what the dead session held
+--   dead        HASH  key -> dead letter, for the fifth crash
+--   dead_index  ZSET  key -> time of death in ms
+--   sessions    ZSET  session -> deadline in ms
+--   idle        ZSET  sessions that wait for work
+--   joiners     ZSET  sessions that wait for the end
+--   settings    HASH  shutdown, joining
+--   totals      HASH  dead, recovered
+-- ARGV
+--   session  the session to recover
+-- RETURNS deliveries taken back, deliveries still to take back
+-- PARTS clock sessions unfinished wake bury put_back finish
+local deadline = redis.call('ZSCORE', sessions, session)
+if not deadline or tonumber(deadline) >= now then return {0, 0} end
+-- Over for ever: 0 can not be renewed, and the last call takes it off the list.
+redis.call('ZADD', sessions, 0, session)
+redis.call('ZREM', idle, session)
+local fields = redis.call('HKEYS', leased)
+table.sort(fields)
+local batch = {unpack(fields, 1, math.min(200, #fields))}
+put_back(batch, 1)
+if #batch == #fields then redis.call('ZREM', sessions, session) end
+if #batch > 0 then
+  redis.call('HINCRBY', totals, 'recovered', #batch)
+  wake_one()
+  local stored = redis.call('HMGET', settings, 'shutdown', 'joining')
+  tell_if_finished(stored[1], stored[2])
+end
+return {#batch, #fields - #batch}

@@ -1,0 +1,6 @@
+#!lua flags=allow-oom
+-- Ends a shutdown.
+-- KEYS
+--   settings  HASH  shutdown
+-- RETURNS 1 if the queue had been shut down
+return redis.call('HDEL', settings, 'shutdown')

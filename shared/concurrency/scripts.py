@@ -1,0 +1,96 @@
+"""The scripts: one file in `lua/` per atomic step, its header the contract.
+
+A header names the KEYS with their types, the ARGV with their units and what the script RETURNS. The names are bound
+from the header (`local pending = KEYS[1]`), so that a header can not say what the script does not do. PARTS are
+pieces that several steps share; they are put between the bindings and the step.
+"""
+
+import hashlib
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cache
+from importlib.resources import files
+
+_LINE = re.compile(r"^--   (\w+) +(\S.*)$")
+
+
+@dataclass(frozen=True)
+class Script:
+    """One atomic step: its source as the server runs it, and its contract."""
+
+    name: str
+    source: bytes
+    sha: bytes
+    keys: Mapping[str, str]
+    """What the script calls each key -> the key's Redis type, in order."""
+    arguments: tuple[str, ...]
+    rest: str | None
+    """The name of the arguments that may be any number, at the end."""
+    parts: tuple[str, ...]
+
+    def pack(
+        self, keys: Mapping[str, bytes], arguments: tuple[bytes | str | int, ...]
+    ) -> tuple[bytes | str | int, ...]:
+        """The key count, keys and arguments of an EVALSHA, in the script's order."""
+        return (len(self.keys), *(keys[word] for word in self.keys), *arguments)
+
+
+def _read(path: str) -> str:
+    return (files(__package__) / "lua" / path).read_text(encoding="utf-8")
+
+
+def _sections(text: str) -> dict[str, list[str]]:
+    sections: dict[str, list[str]] = {"": []}
+    current = ""
+    for line in text.splitlines():
+        if line.startswith("#!"):
+            continue
+        if not line.startswith("--"):
+            break
+        word = line[3:].split(" ")[0]
+        if word in ("KEYS", "ARGV", "RETURNS", "PARTS"):
+            current = word
+            sections[current] = [line[3 + len(word) :].strip()]
+        elif current in ("KEYS", "ARGV") and (match := _LINE.match(line)):
+            sections[current].append(f"{match[1]} {match[2]}")
+    return sections
+
+
+@cache
+def load(name: str) -> Script:
+    """Read a step from its file, with its bindings and parts."""
+    text = _read(f"{name}.lua")
+    shebang, _, body = text.partition("\n")
+    sections = _sections(text)
+    keys = {line.split()[0]: line.split()[1] for line in sections.get("KEYS", [""])[1:]}
+    arguments = [(line.split()[0], line.split()[1] == "...") for line in sections.get("ARGV", [""])[1:]]
+    plain = tuple(word for word, rest in arguments if not rest)
+    rest = next((word for word, rest in arguments if rest), None)
+    parts = tuple(" ".join(sections.get("PARTS", [])).split())
+    lines = [shebang]
+    lines += [f"local {word} = KEYS[{at}]" for at, word in enumerate(keys, 1)]
+    lines += [f"local {word} = ARGV[{at}]" for at, word in enumerate(plain, 1)]
+    if rest:
+        lines.append(f"local {rest} = {{}}")
+        lines.append(f"for at = {len(plain) + 1}, #ARGV do {rest}[at - {len(plain)}] = ARGV[at] end")
+    lines += [_read(f"parts/{part}.lua") for part in parts]
+    source = ("\n".join(lines) + "\n" + body).encode()
+    return Script(
+        name=name,
+        source=source,
+        sha=hashlib.sha1(source, usedforsecurity=False).hexdigest().encode(),
+        keys=keys,
+        arguments=plain,
+        rest=rest,
+        parts=parts,
+    )
+
+
+def names() -> list[str]:
+    """The names of all steps."""
+    return sorted(
+        entry.name.removesuffix(".lua")
+        for entry in (files(__package__) / "lua").iterdir()
+        if entry.name.endswith(".lua")
+    )
