@@ -70,21 +70,10 @@ class Connection:
         :raises ValueError: when redis-py can not read the address.
         """
         self._channel = channel(owner)
-        self._pool = (
-            redis.asyncio.ConnectionPool.from_url(
-                url,
-                protocol=3,
-                socket_timeout=None,
-                socket_connect_timeout=reply_timeout,
-                socket_keepalive=True,
-                retry=Retry(NoBackoff(), 0),
-                client_name=f"weir-{owner}",
-            )
-            if not url.startswith("unix")
-            else redis.asyncio.ConnectionPool.from_url(
-                url, protocol=3, socket_timeout=None, retry=Retry(NoBackoff(), 0), client_name=f"weir-{owner}"
-            )
-        )
+        options: dict[str, Any] = {"protocol": 3, "socket_timeout": None, "retry": Retry(NoBackoff(), 0)}
+        if not url.startswith("unix:"):
+            options["socket_keepalive"] = True
+        self._pool = redis.asyncio.ConnectionPool.from_url(url, client_name=f"weir-{owner}", **options)
         self._reply_timeout = reply_timeout
         self._on_message = on_message
         self._on_connected = on_connected

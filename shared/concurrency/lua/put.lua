@@ -24,8 +24,8 @@
 --   heard      conflicts of ids that the caller has been told of
 --   withdrawn  keys (22 bytes each) to take out of the line
 --   entries    ... the entries, without their stamp
--- RETURNS 'late', or: now in ms, verdicts as (letter, count) pairs: a admitted, c conflict of ids, q queued, f no room,
---   o the session is over; last sequence let in from the line, conflicts in line, 1 if shut down, 1 if live
+-- RETURNS 'late', or: 'ok', now in ms, verdicts as (letter, count) pairs, first those on the withdrawn: w taken out of the
+--   line, x not there any more; a admitted, c conflict of ids, q queued, f no room, o the session is over; last sequence let in from the line, conflicts in line, 1 if shut down, 1 if live
 -- PARTS clock sessions room wake ids admit
 local owner = owner_of(session)
 local record = redis.call('HGET', lanes, owner .. ':put')
@@ -55,10 +55,15 @@ if heard ~= '' then
     redis.call('HSET', lanes, owner .. ':line', string.format('%.0f', now) .. ' ' .. last .. ' ' .. rest)
   end
 end
+local verdicts = {}
+local function verdict(letter, count)
+  if count > 0 then verdicts[#verdicts + 1] = letter .. string.format('%d', count) end
+end
 for at = 1, #withdrawn, 22 do
   local key = string.sub(withdrawn, at, at + 21)
-  redis.call('LREM', line, 1, key)
-  redis.call('HDEL', bodies, key)
+  local there = redis.call('HDEL', bodies, key) == 1
+  if there then redis.call('LREM', line, 1, key) end
+  verdict(there and 'w' or 'x', 1)
 end
 local queue_length = redis.call('LLEN', line)
 local admitted = 0
@@ -68,10 +73,6 @@ if queue_length > 0 and not shut then
   free = queue_length > 0 and 0 or room(maxsize)
 end
 
-local verdicts = {}
-local function verdict(letter, count)
-  if count > 0 then verdicts[#verdicts + 1] = letter .. string.format('%d', count) end
-end
 -- Lets entries[first..last] in; the caller has seen to it that there is room.
 local function enter(first, last)
   for from = first, last, 1000 do

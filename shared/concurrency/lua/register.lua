@@ -6,6 +6,7 @@
 --   lanes     HASH  what was last answered to each process; old records are pruned here
 -- ARGV
 --   session       the session's id
+--   fresh         1 for a session nobody has seen yet; 0 to store settings only
 --   maxsize       bound in messages, 0 for none, empty to take the stored one
 --   max_attempts  failures until a message is a dead letter, empty to take the stored one
 --   run_id        the server's run_id as the caller saw it
@@ -14,7 +15,7 @@
 -- PARTS clock sessions restart
 notice_restart(run_id)
 local deadline = now + time_to_live(session)
-redis.call('ZADD', sessions, deadline, session)
+if fresh == '1' then redis.call('ZADD', sessions, deadline, session) end
 if maxsize ~= '' then redis.call('HSETNX', settings, 'maxsize', maxsize) end
 if max_attempts ~= '' then redis.call('HSETNX', settings, 'max_attempts', max_attempts) end
 local records = redis.call('HGETALL', lanes)

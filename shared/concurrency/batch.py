@@ -1,0 +1,73 @@
+"""What a put lane carries: entries on their way, in the batches that callers wait for."""
+
+import asyncio
+from collections.abc import Iterator
+from typing import Final
+
+MOST_ENTRIES: Final = 500
+"""What one process has in line, and one call carries, at most (rule 2)."""
+MOST_BYTES: Final = 1 << 20
+PORTION: Final = 250
+"""What put_many hands over at a time; two portions are under way, so that one is always in line."""
+
+
+class Batch:
+    """Entries that one caller waits for."""
+
+    __slots__ = ("admitted", "done", "entries", "given_up", "may_wait", "undecided")
+
+    def __init__(self, entries: list["Entry"], *, may_wait: bool) -> None:
+        """Gather the entries of one put, or a portion of put_many."""
+        self.entries = entries
+        self.may_wait = may_wait
+        self.undecided = len(entries)
+        self.admitted = 0
+        self.given_up = False
+        # The caller waits for `done`, which its cancellation must not reach; a refusal is its exception.
+        self.done: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        for entry in entries:
+            entry.batch = self
+
+    def decide(self, *, admitted: bool) -> None:
+        """Count one entry as decided."""
+        self.undecided -= 1
+        self.admitted += admitted
+        if self.undecided <= 0 and not self.done.done():
+            self.done.set_result(None)
+
+    def fail(self, error: Exception) -> None:
+        """Count one entry as refused."""
+        self.undecided -= 1
+        if not self.done.done():
+            self.done.set_exception(error)
+            # Whoever gave up does not look.
+            self.done.exception()
+
+
+class Entry:
+    """One entry on its way."""
+
+    __slots__ = ("batch", "has_id", "key", "sequence", "size", "tail")
+    batch: Batch
+
+    def __init__(self, key: bytes, sequence: int, tail: bytes, *, has_id: bool) -> None:
+        """Keep what is sent."""
+        self.key = key
+        self.sequence = sequence
+        self.tail = tail
+        self.size = len(tail)
+        self.has_id = has_id
+
+
+def portions(entries: Iterator[Entry]) -> Iterator[list[Entry]]:
+    """Cut entries into portions of what one call carries."""
+    portion: list[Entry] = []
+    size = 0
+    for entry in entries:
+        portion.append(entry)
+        size += entry.size
+        if len(portion) >= PORTION or size >= MOST_BYTES // 2:
+            yield portion
+            portion, size = [], 0
+    if portion:
+        yield portion

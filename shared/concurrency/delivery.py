@@ -1,0 +1,195 @@
+"""Delivery: one handing-out of a message, and how it ends."""
+
+import asyncio
+import math
+import warnings
+from types import TracebackType
+from typing import Any, Final, Generic, Protocol, TypeVar
+
+from shared.concurrency.errors import StaleDelivery
+
+T = TypeVar("T")
+
+_GIVING_BACK: Final = 0.5
+_LONGEST_DELAY: Final = 10 * 365 * 86400.0
+_LONGEST_REPORT: Final = 1000
+
+
+class Settling(Protocol):
+    """Where a delivery is settled."""
+
+    def settle(self, field: bytes, kind: str, value: int | str = 0, report: str = "") -> asyncio.Future[None]:
+        """Settle with the next call, which goes at once; the future fails with StaleDelivery when it was not ours."""
+
+    def give_back_from_any_thread(self, field: bytes) -> None:
+        """Give back what its owner forgot."""
+
+
+class Delivery(Generic[T]):
+    """One handing-out of a message: yours until you settle it or your session ends.
+
+    `async with delivery as item:` acknowledges on a clean exit, nacks on an exception and gives back on cancellation
+    (neither a failure nor a crash); each waits for the server's answer. When the session passes its deadline inside the
+    block, the body is cancelled and StaleDelivery raised in its place: the message was recovered, somebody else
+    handles it. A cancellation from outside wins over that, as with asyncio.timeout.
+
+    A delivery that is garbage-collected unsettled is given back, with a ResourceWarning.
+    """
+
+    __slots__ = ("__weakref__", "_attempt", "_body", "_cancelling", "_field", "_id", "_item", "_lane", "_state")
+
+    def __init__(self, lane: Settling, field: bytes, id_: str, attempt: int, item: T) -> None:
+        """Made by `Queue.get`."""
+        self._lane = lane
+        self._field = field
+        self._id = id_
+        self._attempt = attempt
+        self._item = item
+        self._state = "held"
+        self._body: asyncio.Task[object] | None = None
+        self._cancelling: int | None = None
+
+    @property
+    def id(self) -> str:
+        """The `id=` given to `put`, or a generated one; the same for every delivery of the message."""
+        return self._id
+
+    @property
+    def item(self) -> T:
+        """The message."""
+        return self._item
+
+    @property
+    def attempt(self) -> int:
+        """Which hand-out of the message this is, from 1: failures, crashes and givings-back all count."""
+        return self._attempt
+
+    @property
+    def held(self) -> bool:
+        """Whether it is still to be settled."""
+        return self._state == "held"
+
+    @property
+    def lost(self) -> bool:
+        """Whether the session that held this delivery is over."""
+        return self._state == "lost"
+
+    async def ack(self) -> None:
+        """Finish: the message is done with. Waits for the server's answer.
+
+        A cancelled caller leaves the acknowledgement on its way. An outage is waited out.
+
+        :raises StaleDelivery: when it is not yours any more, or was settled before; nothing is changed.
+        """
+        await self.settled("ack")
+
+    async def nack(self, *, delay: float = 0.0) -> None:
+        """Report a failure: the message comes again after `delay` seconds, or is a dead letter after `max_attempts`.
+
+        :raises ValueError: when the delay is negative or no number.
+        :raises StaleDelivery: as `ack`.
+        """
+        await self.settled("nack", milliseconds(delay))
+
+    async def dead_letter(self, reason: str) -> None:
+        """Give up on the message: it becomes a dead letter with this reason.
+
+        :raises ValueError: when there is no reason, or one of more than 1,000 characters.
+        :raises StaleDelivery: as `ack`.
+        """
+        if not isinstance(reason, str) or not 0 < len(reason) <= _LONGEST_REPORT:
+            raise ValueError("a reason is a text of 1 to 1,000 characters")
+        await self.settled("dead", reason)
+
+    def settled(self, kind: str, value: int | str = 0, report: str = "") -> asyncio.Future[None]:
+        """Settle; the future is the server's answer."""
+        self.check()
+        self._state = "settled"
+        return self._lane.settle(self._field, kind, value, report[:_LONGEST_REPORT])
+
+    def handled_by(self, task: "asyncio.Task[Any] | None") -> None:
+        """Have this task cancelled when the session is over (the consumer service, which needs no `async with`)."""
+        self._body = task
+
+    def settled_later(self) -> bytes:
+        """Mark as settled by somebody who sends the field himself (the consumer service)."""
+        self.check()
+        self._state = "settled"
+        return self._field
+
+    def check(self) -> None:
+        """Raise StaleDelivery unless this delivery is yours to settle."""
+        if self._state == "settled":
+            raise StaleDelivery(f"delivery {self._id} was settled before")
+        if self._state == "lost":
+            raise StaleDelivery(f"delivery {self._id} was lost with its session: somebody else handles the message")
+
+    def lose(self) -> None:
+        """Called when the session is over: nothing of this delivery can be settled any more, and its body ends."""
+        if self._state != "held":
+            return
+        self._state = "lost"
+        if self._body is not None:
+            self._cancelling = self._body.cancelling()
+            self._body.cancel(f"delivery {self._id} was lost with its session")
+
+    async def __aenter__(self) -> T:
+        self.check()
+        if self._body is not None:
+            raise RuntimeError(f"delivery {self._id} is handled already: `async with` takes it once")
+        self._body = asyncio.current_task()
+        return self._item
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        body, self._body = self._body, None
+        if self._state == "lost":
+            self._leave_lost(body, error)
+        elif self._state == "held":
+            if error is None:
+                await self.settled("ack")
+            elif isinstance(error, Exception):
+                await self._nack_for(error)
+            else:
+                # Cancelled, or the process ends: no failure of the message.
+                await asyncio.wait({self.settled("return")}, timeout=_GIVING_BACK)
+
+    def _leave_lost(self, body: "asyncio.Task[object] | None", error: BaseException | None) -> None:
+        cancelled_by_us = self._cancelling is not None
+        only_by_us = cancelled_by_us and body is not None and body.uncancel() <= (self._cancelling or 0)
+        if error is None or (isinstance(error, asyncio.CancelledError) and only_by_us):
+            raise StaleDelivery(
+                f"delivery {self._id} was lost with its session: somebody else handles the message"
+            ) from error
+
+    async def _nack_for(self, error: Exception) -> None:
+        try:
+            await self.settled("nack", 0, f"{type(error).__name__}: {error}")
+        except StaleDelivery as stale:
+            error.add_note(f"and it could not be nacked: {stale}")
+
+    def __del__(self) -> None:
+        if getattr(self, "_state", "settled") == "held":
+            warnings.warn(
+                f"delivery {self._id} was never settled: given back. Use `async with`, ack() or nack()",
+                ResourceWarning,
+                stacklevel=2,
+                source=self,
+            )
+            self._lane.give_back_from_any_thread(self._field)
+
+    def __repr__(self) -> str:
+        return f"<Delivery {self._id} attempt={self._attempt} {self._state}>"
+
+
+def milliseconds(delay: float) -> int:
+    """A delay in seconds as the server takes it.
+
+    :raises ValueError: when it is negative, no number, or longer than ten years.
+    """
+    if isinstance(delay, bool) or not isinstance(delay, (int, float)) or not math.isfinite(delay):
+        raise ValueError(f"a delay is a number of seconds, not {delay!r}")
+    if not 0 <= delay <= _LONGEST_DELAY:
+        raise ValueError(f"a delay is between 0 and {_LONGEST_DELAY:.0f} seconds (ten years), not {delay!r}")
+    return math.ceil(delay * 1000)

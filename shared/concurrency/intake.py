@@ -1,0 +1,153 @@
+"""Intake: hands the consumer service as many deliveries as it can start at once, and a few milliseconds of work."""
+
+import asyncio
+from collections import deque
+from time import monotonic
+from typing import Final, Generic, TypeVar
+from weakref import ref
+
+from shared.concurrency.codec import Codec, Unreadable
+from shared.concurrency.delivery import Delivery
+from shared.concurrency.entry import read
+from shared.concurrency.errors import ConcurrencyError, QueueShutDown
+from shared.concurrency.membership import Membership
+from shared.concurrency.take_lane import TakeLane
+
+T = TypeVar("T")
+
+_MOST_AHEAD: Final = 400
+_AHEAD_SECONDS: Final = 0.005
+_MEASURED_SECONDS: Final = 0.020
+_UNSTARTED_SECONDS: Final = 0.100
+
+
+class Intake(Generic[T]):
+    """Takes for a number of workers, and settles what they finish with the call that takes more.
+
+    In hand are at most as many as workers are free, and what is handled in 5 ms at the rate of the last 20 ms or more;
+    what has not started after 100 ms goes back.
+    """
+
+    def __init__(self, lane: TakeLane, member: Membership, codec: Codec[T]) -> None:
+        """Begin to take when the first worker asks."""
+        self._lane = lane
+        self._member = member
+        self._codec = codec
+        self._buffer: deque[tuple[bytes, float]] = deque()
+        self._free: deque[asyncio.Future[None]] = deque()
+        self._ahead = 0
+        self._started = 0
+        self._measured_at = monotonic()
+        self._returning: asyncio.TimerHandle | None = None
+        self._ended: ConcurrencyError | None = None
+        lane.takers.append(self)
+        member.on_over.append(self._buffer.clear)
+
+    async def next(self) -> Delivery[T] | None:
+        """Wait for a delivery; None when the intake is closed or the queue shut down and finished.
+
+        :raises ConcurrencyError: when the server refuses to hand out anything.
+        """
+        while True:
+            while self._buffer:
+                entry, _ = self._buffer.popleft()
+                self._started += 1
+                if len(self._buffer) <= self._ahead // 2 and self._lane.kick():
+                    # Once for the lane to write, once for the loop to send: the rest is worked on meanwhile.
+                    await asyncio.sleep(0)
+                    await asyncio.sleep(0)
+                if entry[:45] in self._member.held and (delivery := self._open(entry)) is not None:
+                    return delivery
+            if self._ended is not None:
+                if isinstance(self._ended, QueueShutDown):
+                    return None
+                raise self._ended
+            await self._wait()
+
+    async def _wait(self) -> None:
+        ready: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self._free.append(ready)
+        self._lane.kick()
+        try:
+            await ready
+        finally:
+            if ready in self._free:
+                self._free.remove(ready)
+
+    def _open(self, entry: bytes) -> Delivery[T] | None:
+        stored = read(entry)
+        try:
+            item = self._codec.decode(stored.type_name, stored.body)
+        except Unreadable as error:
+            self._lane.settlements.add(stored.field, "dead", error.reason, error.report)
+            return None
+        delivery = Delivery(self._lane, stored.field, stored.id, stored.attempt, item)
+        self._member.held[stored.field] = ref(delivery)
+        return delivery
+
+    def settle(self, delivery: Delivery[T], kind: str, value: int | str = 0, report: str = "") -> None:
+        """Settle with the next call; a refusal is logged."""
+        self._lane.settlements.add(delivery.settled_later(), kind, value, report)
+
+    def drain(self) -> None:
+        """Take no more, and give back what has not started."""
+        self.end(QueueShutDown("the intake is closed"))
+
+    async def close(self) -> None:
+        """Drain, and wait until all that was settled is answered."""
+        self.drain()
+        await self._lane.flush()
+
+    # --- what the lane asks -----------------------------------------------------------------------------------------
+
+    def wants(self) -> int:
+        """How many entries it takes now."""
+        if self._ended is not None:
+            return 0
+        elapsed = monotonic() - self._measured_at
+        if elapsed >= _MEASURED_SECONDS:
+            self._ahead = min(_MOST_AHEAD, int(self._started / elapsed * _AHEAD_SECONDS))
+            self._started, self._measured_at = 0, monotonic()
+        return max(0, len(self._free) + self._ahead - len(self._buffer))
+
+    def hungry(self) -> bool:
+        """Whether it is worth a call: half of what it works ahead is used up."""
+        return len(self._buffer) <= self._ahead // 2 and self.wants() > 0
+
+    def accept(self, entries: list[bytes]) -> None:
+        """Take entries, and start free workers on them."""
+        now = monotonic()
+        self._buffer.extend((entry, now) for entry in entries)
+        for _ in range(min(len(entries), len(self._free))):
+            ready = self._free.popleft()
+            if not ready.done():
+                ready.set_result(None)
+        if self._buffer and self._returning is None:
+            self._look_later(_UNSTARTED_SECONDS)
+
+    def end(self, error: ConcurrencyError) -> None:
+        """Nothing more will come; what has not started goes back."""
+        self._ended = self._ended or error
+        if self in self._lane.takers:
+            self._lane.takers.remove(self)
+        if self._returning is not None:
+            self._returning.cancel()
+            self._returning = None
+        while self._buffer:
+            self._lane.give_back(self._buffer.popleft()[0])
+        while self._free:
+            ready = self._free.popleft()
+            if not ready.done():
+                ready.set_result(None)
+        self._lane.kick()
+
+    def _look_later(self, delay: float) -> None:
+        self._returning = asyncio.get_running_loop().call_later(delay, self._return_unstarted)
+
+    def _return_unstarted(self) -> None:
+        self._returning = None
+        limit = monotonic() - _UNSTARTED_SECONDS
+        while self._buffer and self._buffer[0][1] <= limit:
+            self._lane.give_back(self._buffer.popleft()[0])
+        if self._buffer:
+            self._look_later(max(0.001, self._buffer[0][1] - limit))

@@ -1,0 +1,46 @@
+"""All that one process has at one queue: its membership and its two lanes."""
+
+import asyncio
+
+from shared.concurrency.connection import Connection
+from shared.concurrency.errors import ConcurrencyError
+from shared.concurrency.membership import Membership
+from shared.concurrency.put_lane import PutLane
+from shared.concurrency.take_lane import TakeLane
+
+
+class Lanes:
+    """The membership of a session at one queue, with a lane for puts and one for takes."""
+
+    def __init__(self, connection: Connection, owner: str, ttl: float, name: str) -> None:
+        """Prepare; the first call registers."""
+        self.member = Membership(connection, owner, ttl, name)
+        self.puts = PutLane(self.member)
+        self.takes = TakeLane(self.member)
+        self.finished = asyncio.Event()
+        """Set when the queue says that all its messages are done with."""
+
+    def hear(self, what: str, argument: str) -> None:
+        """Take note of what a script told this process."""
+        if what == "wake":
+            self.takes.woken()
+        elif what == "admitted":
+            self.puts.admitted(int(argument))
+        elif what == "shutdown":
+            self.puts.shut_down()
+        elif what == "finished":
+            self.finished.set()
+
+    async def close(self, patience: float) -> None:
+        """Settle what is finished, give back what is held, leave the line; gives up after `patience` seconds."""
+        try:
+            async with asyncio.timeout(patience):
+                self.takes.end(ConcurrencyError("the session was closed while this get was waiting"))
+                await self.takes.flush()
+                withdrawn = await self.puts.stop()
+                await self.member.leave(withdrawn)
+        except (TimeoutError, ConcurrencyError):
+            pass  # out of reach: the queue takes it back at the session's deadline
+        finally:
+            await self.puts.stop()
+            await self.takes.stop()

@@ -1,0 +1,217 @@
+"""A process's part in one queue: its session there, when it ends, and what it holds."""
+
+import asyncio
+import contextlib
+from collections.abc import Callable, Mapping
+from typing import Any, Final, Protocol
+from weakref import ref
+
+import structlog
+
+from shared.concurrency.clock import boottime, margin
+from shared.concurrency.connection import Connection, Disconnected, Postponed
+from shared.concurrency.keys import leased_key, queue_keys
+from shared.concurrency.scripts import Script, load
+
+log = structlog.get_logger(__name__)
+
+# A lane's record is needed for as long as a request may be repeated; a day outlives every outage that a caller waits out.
+_KEEP_LANES_MS: Final = 24 * 3600 * 1000
+
+
+class Holding(Protocol):
+    """What a session holds in a queue, and is told when it is lost."""
+
+    def lose(self) -> None:
+        """Take note that the session is over."""
+
+
+class Membership:
+    """One session after the other of one process in one queue.
+
+    A session that passed its deadline is over for ever (rule 8): the process goes on under a new id.
+    """
+
+    def __init__(self, connection: Connection, owner: str, ttl: float, name: str) -> None:
+        """Prepare; `ready` registers."""
+        self.name = name
+        self.owner = owner
+        self.keys: dict[str, bytes] = queue_keys(name)
+        self.held: dict[bytes, ref[Holding] | None] = {}
+        """Fields of the deliveries handed to us and not settled by an answer yet; None while nobody has started them."""
+        self.on_over: list[Callable[[], None]] = []
+        self.run_id = ""
+        self._connection = connection
+        self._ttl = ttl
+        self._epoch = 0
+        self._deadline = float("inf")
+        self._wishes: dict[str, int] = {}
+        self._registered = False
+        self._registration: asyncio.Task[None] | None = None
+        self._loop = asyncio.get_running_loop()
+        self._register = load("register")
+        self._begin()
+
+    def _begin(self) -> None:
+        self._epoch += 1
+        self.session_id = f"{self.owner}.{self._epoch}.{round(self._ttl * 1000)}"
+        self.keys = {**self.keys, "leased": leased_key(self.name, self.session_id)}
+        self._registered = False
+        self._fresh = True
+        self._deadline = float("inf")
+
+    @property
+    def registered(self) -> bool:
+        """Whether the queue knows this session and our wishes."""
+        return self._registered
+
+    @property
+    def known(self) -> bool:
+        """Whether the queue has this session, so that it can be renewed."""
+        return not self._fresh
+
+    @property
+    def script_keys(self) -> dict[str, bytes]:
+        """The queue's keys by what the scripts call them; `leased` is this session's."""
+        return self.keys
+
+    def wish(self, maxsize: int | None, max_attempts: int | None) -> None:
+        """Have these settings stored at the next registration, unless others are stored already."""
+        wishes = {"maxsize": maxsize, "max_attempts": max_attempts}
+        fresh = {word: value for word, value in wishes.items() if value is not None and word not in self._wishes}
+        if fresh:
+            self._wishes |= fresh
+            self._registered = False
+
+    async def ready(self) -> None:
+        """Wait until this session is registered.
+
+        :raises ConcurrencyError: when the server will not have it.
+        """
+        while not self._registered:
+            if self._registration is None or self._registration.done():
+                self._registration = asyncio.create_task(self._register_now(), name="weir-register")
+            await asyncio.wait({self._registration})
+            if not self._registration.cancelled():
+                self._registration.result()
+
+    async def _register_now(self) -> None:
+        session_id, wishes = self.session_id, dict(self._wishes)
+        while True:
+            sent_at = boottime()
+            try:
+                now, deadline, maxsize, max_attempts = await self._connection.call(
+                    self._register,
+                    self.keys,
+                    session_id,
+                    int(self._fresh),
+                    wishes.get("maxsize", ""),
+                    wishes.get("max_attempts", ""),
+                    self.run_id,
+                    _KEEP_LANES_MS,
+                )
+                break
+            except Disconnected:
+                continue
+            except Postponed:
+                await asyncio.sleep(0.1)
+        if session_id != self.session_id:
+            return
+        if self._fresh:
+            self._deadline = sent_at + (deadline - now) / 1000 - margin(self._ttl)
+        self._fresh = False
+        self._registered = wishes == self._wishes
+        for word, stored in (("maxsize", maxsize), ("max_attempts", max_attempts)):
+            if word in wishes and wishes[word] != stored:
+                log.warning(
+                    "the queue keeps the value it has: only resize() changes maxsize",
+                    queue=self.name, setting=word, stored=stored, ignored=wishes[word],
+                )  # fmt: skip
+                self._wishes[word] = stored
+
+    def hold(self, field: bytes, holding: Holding) -> None:
+        """Have a delivery told when the session is over; at once if it is already."""
+        if field in self.held:
+            self.held[field] = ref(holding)
+        else:
+            holding.lose()
+
+    def renewed(self, session_id: str, sent_at: float, remaining: float) -> None:
+        """Take note of a renewal; any thread."""
+        if session_id == self.session_id and not self._fresh:
+            self._deadline = max(self._deadline, sent_at + remaining - margin(self._ttl))
+
+    def refused(self, session_id: str) -> None:
+        """Take note that the session is over; any thread."""
+        with contextlib.suppress(RuntimeError):  # the loop has ended meanwhile
+            self._loop.call_soon_threadsafe(self.over, session_id)
+
+    def look_at_clock(self) -> None:
+        """End the session when its deadline has passed."""
+        if boottime() > self._deadline:
+            self.over(self.session_id)
+
+    def over(self, session_id: str) -> None:
+        """End this session, unless it has ended: what it holds is lost, and a new one begins."""
+        if session_id != self.session_id:
+            return
+        log.warning("the session passed its deadline; going on as a new one", queue=self.name, lost=len(self.held))
+        lost, self.held = self.held, {}
+        self._begin()
+        for reference in lost.values():
+            delivery = reference() if reference is not None else None
+            if delivery is not None:
+                delivery.lose()
+        for react in self.on_over:
+            react()
+
+    async def call(
+        self, script: Script, *arguments: bytes | str | int, keys: Mapping[str, bytes] | None = None
+    ) -> Any:
+        """Run a step that may be repeated, waiting out an outage.
+
+        :raises ConcurrencyError: when the server refuses the step for good, or its memory is full.
+        """
+        pause = 0.02
+        while True:
+            try:
+                return await self._connection.call(script, keys or self.keys, *arguments)
+            except Disconnected:
+                pause = 0.02
+            except Postponed:
+                await asyncio.sleep(pause)
+                pause = min(1.0, pause * 2)
+
+    async def call_once(self, script: Script, keys: Mapping[str, bytes], *arguments: bytes | str | int) -> Any:
+        """Run a step that may not be repeated as it is.
+
+        :raises Disconnected: when nobody knows whether it ran.
+        :raises ConcurrencyError: when the server refuses it for good.
+        """
+        return await self._connection.call(script, keys, *arguments)
+
+    async def recover(self, session_id: str) -> None:
+        """Give the queue back what an overdue session held."""
+        keys = {**self.keys, "leased": leased_key(self.name, session_id)}
+        left = 1
+        taken = 0
+        while left:
+            count, left = await self.call(load("recover"), session_id, keys=keys)
+            taken += count
+        if taken:
+            log.warning("recovered the deliveries of a dead session", queue=self.name, session=session_id, count=taken)
+
+    async def announce(self) -> None:
+        """Tell the queue which run of the server this is; on a connection that is not open to others yet."""
+        await self._connection.request(load("announce"), self.keys, self.run_id)
+
+    async def leave(self, withdrawn: bytes) -> None:
+        """Give back what the session holds and end it."""
+        if self._fresh and not withdrawn:
+            return
+        left = 1
+        while left:
+            _, left = await self.call(load("leave"), self.session_id, withdrawn)
+        if self._registration is not None:
+            self._registration.cancel()
+

@@ -1,0 +1,338 @@
+"""The lane of puts: one call in flight, numbered; those that come meanwhile travel together in the next one.
+
+Rules 1 to 5: where there is no room an entry waits in the line on the server; whoever frees room lets it in and tells
+us. A repeated number is answered with the stored verdicts, so a lost reply and a retry have one effect.
+"""
+
+import asyncio
+from collections import deque
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from itertools import islice
+from typing import Any, Final
+
+from shared.concurrency.batch import MOST_BYTES, MOST_ENTRIES, PORTION, Batch, Entry
+from shared.concurrency.connection import OutOfMemory
+from shared.concurrency.entry import pack_tail
+from shared.concurrency.errors import ConcurrencyError, IdConflict, QueueFull, QueueShutDown
+from shared.concurrency.membership import Membership
+from shared.concurrency.scripts import load
+
+_LOOK_AGAIN: Final = 1.0
+_WITHDRAWAL: Final = 0.5
+
+
+@dataclass
+class _Call:
+    """What one call carries; a repetition carries the same."""
+
+    session_id: str
+    keys: dict[str, bytes]
+    entries: list[Entry] = field(default_factory=list)
+    withdrawn: list[Entry] = field(default_factory=list)
+    may_wait: bool = True
+    again: bool = False
+
+
+class PutLane:
+    """The puts of one process to one queue, in order."""
+
+    def __init__(self, member: Membership) -> None:
+        """Prepare; the lane works while there is something to do."""
+        self._member = member
+        self._put = load("put")
+        self._sequence = 0
+        self._number = 0
+        self._waiting: deque[Entry] = deque()
+        self._nowaits = 0
+        self._line: dict[int, Entry] = {}
+        self._line_bytes = 0
+        self._withdrawn: list[Entry] = []
+        self._admitted_upto = 0
+        self._heard = ""
+        self._lost_place = False
+        self._ask = False
+        self._full_memory_pause = 0.0
+        self._kicked = asyncio.Event()
+        self._task: asyncio.Task[None] | None = None
+        member.on_over.append(self._session_over)
+
+    # --- what callers use -------------------------------------------------------------------------------------------
+
+    def entry(self, headers: bytes, body: bytes, *, has_id: bool) -> Entry:
+        """Number an entry; entries must be submitted in this order."""
+        self._sequence += 1
+        key = b"%b%010d" % (self._member.owner.encode(), self._sequence)
+        return Entry(key, self._sequence, pack_tail(key, headers, body, has_id=has_id), has_id=has_id)
+
+    def submit(self, entries: list[Entry], *, may_wait: bool) -> Batch:
+        """Send entries as soon as the lane is free."""
+        batch = Batch(entries, may_wait=may_wait)
+        self._waiting.extend(entries)
+        self._nowaits += not may_wait
+        self._kick()
+        return batch
+
+    async def wait(self, batch: Batch) -> None:
+        """Wait until a batch is in the queue. Cancelled: withdraw it, and wait for the answer half a second at most.
+
+        :raises ConcurrencyError: whatever the lane refused it for.
+        """
+        try:
+            await asyncio.shield(batch.done)
+        except asyncio.CancelledError:
+            await self.withdraw([batch])
+            raise
+
+    async def withdraw(self, batches: Iterable[Batch]) -> None:
+        """Take back what is not in the queue yet; returns when that is decided, after half a second at most."""
+        batches = [batch for batch in batches if not batch.done.done()]
+        for batch in batches:
+            batch.given_up = True
+        unsent = {id(entry) for entry in self._waiting if entry.batch.given_up}
+        for batch in batches:
+            for entry in batch.entries:
+                if entry.sequence in self._line:
+                    self._withdrawn.append(entry)
+                elif id(entry) in unsent:
+                    batch.decide(admitted=False)
+        if unsent:
+            self._nowaits -= sum(not batch.may_wait for batch in batches)
+            self._waiting = deque(entry for entry in self._waiting if id(entry) not in unsent)
+        pending = {batch.done for batch in batches if not batch.done.done()}
+        if pending:
+            self._kick()
+            await asyncio.wait(pending, timeout=_WITHDRAWAL)
+
+    # --- what the session tells us ----------------------------------------------------------------------------------
+
+    def admitted(self, upto: int) -> None:
+        """Entries in line up to this sequence number have been let in."""
+        self._admitted_upto = max(self._admitted_upto, upto)
+        for sequence in list(self._line):
+            if sequence > upto:
+                break
+            entry = self._line[sequence]
+            if entry.has_id:
+                # It may have met its id under another body: only an answer tells.
+                self._ask = True
+            elif not entry.batch.given_up:  # else the answer to its withdrawal tells
+                self._leave_line(sequence).batch.decide(admitted=True)
+        if self._waiting or self._ask:
+            self._kick()
+
+    def shut_down(self) -> None:
+        """The queue was shut down: ask how far our entries got."""
+        self._ask = True
+        self._kick()
+
+    def _session_over(self) -> None:
+        if self._line:
+            self._lost_place = True
+            self._kick()
+
+    async def stop(self) -> bytes:
+        """Stop; what waits fails. Returns the keys to take out of the line."""
+        keys = b"".join(entry.key for entry in (*self._line.values(), *self._withdrawn))
+        if self._task is not None:
+            self._task.cancel()
+            await asyncio.wait({self._task})
+        for entry in (*self._line.values(), *self._waiting):
+            entry.batch.fail(ConcurrencyError("the session was closed while this put was waiting"))
+        self._line.clear()
+        self._waiting.clear()
+        return keys
+
+    # --- the lane ---------------------------------------------------------------------------------------------------
+
+    def _kick(self) -> None:
+        if self._task is None or self._task.done():
+            self._task = asyncio.create_task(self._run(), name="weir-puts")
+            self._task.add_done_callback(self._ended)
+        else:
+            self._kicked.set()
+
+    def _ended(self, task: asyncio.Task[None]) -> None:
+        """Nobody waits for a lane that a defect has ended."""
+        error = None if task.cancelled() else task.exception()
+        if isinstance(error, Exception):
+            for entry in (*self._line.values(), *self._waiting):
+                entry.batch.fail(error)
+            self._line.clear()
+            self._waiting.clear()
+
+    async def _run(self) -> None:
+        while self._waiting or self._line or self._withdrawn:
+            await self._pause_if_blocked()
+            if not (self._waiting or self._line or self._withdrawn):
+                break
+            call = _Call(self._member.session_id, self._member.keys)
+            try:
+                if not self._member.registered:
+                    await self._member.ready()
+                call = self._compose()
+                await self._exchange(call)
+            except OutOfMemory:
+                await self._put_off(call)
+            except ConcurrencyError as error:
+                self._fail(call, error)
+
+    async def _pause_if_blocked(self) -> None:
+        """Wait while there is nothing to send but a look at the line once a second."""
+        loop = asyncio.get_running_loop()
+        look_again = loop.time() + _LOOK_AGAIN
+        while not (self._withdrawn or self._lost_place or self._ask or self._sendable()):
+            self._refuse_nowaits()
+            if not (self._waiting or self._line) or loop.time() >= look_again:
+                return
+            self._kicked.clear()
+            handle = loop.call_at(look_again, self._kicked.set)
+            await self._kicked.wait()
+            handle.cancel()
+
+    def _sendable(self) -> bool:
+        """Whether entries may be sent: a process has a bounded number in line (rule 2), refilled in portions."""
+        if not self._waiting:
+            return False
+        places = MOST_ENTRIES - len(self._line)
+        return self._line_bytes < MOST_BYTES and (places >= PORTION or places >= len(self._waiting))
+
+    def _refuse_nowaits(self) -> None:
+        """A put_nowait behind puts that wait for a place in line finds the queue full: it never overtakes."""
+        if not self._nowaits:
+            return
+        for entry in [entry for entry in self._waiting if not entry.batch.may_wait]:
+            self._waiting.remove(entry)
+            entry.batch.fail(QueueFull("the queue is full, and puts of this process wait already"))
+        self._nowaits = 0
+
+    def _compose(self) -> _Call:
+        call = _Call(self._member.session_id, self._member.keys)
+        call.withdrawn, self._withdrawn = [e for e in self._withdrawn if e.sequence in self._line], []
+        self._ask = False
+        if self._lost_place:
+            # Out of the line and into it again, so that our entries stay in the order of their numbers.
+            self._lost_place = False
+            gone = {entry.sequence for entry in call.withdrawn}
+            call.entries = [entry for sequence, entry in self._line.items() if sequence not in gone]
+            call.withdrawn = list(self._line.values())
+            call.again = True
+        elif self._sendable():
+            call.may_wait = self._waiting[0].batch.may_wait
+            size = self._line_bytes
+            while self._waiting and len(self._line) + len(call.entries) < MOST_ENTRIES:
+                entry = self._waiting[0]
+                if entry.batch.may_wait != call.may_wait or (size + entry.size > MOST_BYTES and call.entries):
+                    break
+                size += entry.size
+                call.entries.append(self._waiting.popleft())
+                self._nowaits -= not call.may_wait
+        return call
+
+    async def _exchange(self, call: _Call) -> None:
+        self._number += 1
+        answer = await self._member.call(
+            self._put,
+            call.session_id,
+            self._number,
+            int(call.may_wait),
+            int(any(entry.has_id for entry in call.entries)),
+            int(call.again),
+            self._heard,
+            b"".join(entry.key for entry in call.withdrawn),
+            *[entry.tail for entry in call.entries],
+            keys=call.keys,
+        )
+        if answer[0] == b"late":
+            raise ConcurrencyError("the server saw a later put of this process: is the owner id used twice?")
+        self._full_memory_pause = 0.0
+        self._take_answer(call, answer)
+
+    def _take_answer(self, call: _Call, answer: list[Any]) -> None:
+        _, _, verdicts, last, conflicts, shut, live = answer
+        self._heard = conflicts.decode()
+        refused = {key.encode() for key in self._heard.split()}
+        letters = iter([letter for letter, n in zip(verdicts[::2], verdicts[1::2], strict=True) for _ in range(n)])
+        for entry, letter in zip(call.withdrawn, letters, strict=False):
+            # Sent once more in the same call: what it says of the entry counts.
+            if entry.batch.given_up or not call.again:
+                self._withdraw_answered(entry, was_admitted=letter == b"x" and entry.sequence <= last)
+        for entry, letter in zip(call.entries, letters, strict=True):
+            self._decide(entry, letter, shut=bool(shut))
+        self._admitted_upto = max(self._admitted_upto, last)
+        for sequence, entry in list(self._line.items()):
+            if sequence > self._admitted_upto:
+                break
+            if entry.key in refused:
+                self._leave_line(sequence).batch.fail(_conflict())
+            elif not entry.batch.given_up and (not entry.has_id or sequence <= last):
+                self._leave_line(sequence).batch.decide(admitted=True)
+        if shut:
+            for sequence in list(self._line):
+                self._leave_line(sequence).batch.fail(_shut_down())
+        if not live:
+            self._member.over(call.session_id)
+
+    def _withdraw_answered(self, entry: Entry, *, was_admitted: bool) -> None:
+        if entry.sequence in self._line:
+            self._leave_line(entry.sequence).batch.decide(admitted=was_admitted)
+
+    def _decide(self, entry: Entry, letter: bytes, *, shut: bool) -> None:
+        if letter in (b"q", b"o"):
+            self._enter_line(entry)
+            self._lost_place |= letter == b"o"
+            if entry.batch.given_up:
+                self._withdrawn.append(entry)
+            return
+        if entry.sequence in self._line:
+            self._leave_line(entry.sequence)
+        if letter == b"a":
+            entry.batch.decide(admitted=True)
+        elif letter == b"c":
+            entry.batch.fail(_conflict())
+        else:
+            entry.batch.fail(_shut_down() if shut else QueueFull("the queue is full: `put` would wait for room"))
+
+    async def _put_off(self, call: _Call) -> None:
+        """The server's memory is full: a put waits as it waits for room; put_nowait does not."""
+        self._withdrawn[:0] = call.withdrawn if not call.again else []
+        self._lost_place |= call.again
+        if not call.may_wait:
+            for entry in call.entries:
+                entry.batch.fail(QueueFull("the server's memory is full"))
+        elif not call.again:
+            for entry in call.entries:
+                if entry.batch.given_up:
+                    entry.batch.decide(admitted=False)
+            self._waiting.extendleft(entry for entry in reversed(call.entries) if not entry.batch.given_up)
+        self._full_memory_pause = min(1.0, self._full_memory_pause * 2 or 0.05)
+        await asyncio.sleep(self._full_memory_pause)
+
+    def _fail(self, call: _Call, error: ConcurrencyError) -> None:
+        """The server refuses the step for good: nobody waits for what will not come."""
+        unsent = [] if call.entries or self._line else list(self._waiting)
+        for entry in (*call.entries, *self._line.values(), *unsent):
+            entry.batch.fail(error)
+        for entry in unsent:
+            self._waiting.remove(entry)
+        self._line.clear()
+        self._line_bytes = 0
+        self._withdrawn.clear()
+
+    def _enter_line(self, entry: Entry) -> None:
+        if entry.sequence not in self._line:
+            self._line[entry.sequence] = entry
+            self._line_bytes += entry.size
+
+    def _leave_line(self, sequence: int) -> Entry:
+        entry = self._line.pop(sequence)
+        self._line_bytes -= entry.size
+        return entry
+
+
+def _conflict() -> IdConflict:
+    return IdConflict("this id is known with another body: a new message needs a new id")
+
+
+def _shut_down() -> QueueShutDown:
+    return QueueShutDown("the queue is shut down: reopen() ends that")

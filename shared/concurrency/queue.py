@@ -1,0 +1,308 @@
+"""Queue: asyncio.Queue across processes."""
+
+import re
+from collections import deque
+from collections.abc import Iterable, Iterator
+from typing import Any, Final, Generic, Self, TypeVar
+
+import asyncio
+
+from shared.concurrency.batch import Batch, Entry, portions
+from shared.concurrency.codec import Codec, Unreadable, digest
+from shared.concurrency.dead_letter import DeadLetter
+from shared.concurrency.delivery import Delivery
+from shared.concurrency.entry import pack_headers, read
+from shared.concurrency.errors import QueueShutDown
+from shared.concurrency.intake import Intake
+from shared.concurrency.keys import check_name
+from shared.concurrency.lanes import Lanes
+from shared.concurrency.scripts import load
+from shared.concurrency.session import Session
+from shared.concurrency.statistics import QueueStatistics
+
+T = TypeVar("T")
+
+_ID = re.compile(r"[\x21-\x7e]{1,128}", re.ASCII)
+_LARGEST_BOUND: Final = 10_000_000
+_PAGE: Final = 200
+
+
+class Queue(Generic[T]):
+    """A first-in, first-out queue with a bound, shared by all processes that use its name.
+
+    It keeps asyncio.Queue's meaning. Differences: what touches the server is a coroutine; `get` returns a Delivery,
+    because a crash after `get` must not lose the item; there is no `empty()` or `full()`; and with several consumers
+    messages are handed out in order, but not handled in order. All calls wait out an outage of the server: bound them
+    with asyncio.timeout.
+    """
+
+    def __init__(
+        self,
+        session: Session,
+        name: str,
+        type: type[T],  # noqa: A002  # the public name
+        *,
+        maxsize: int | None = None,
+        max_attempts: int | None = None,
+        max_message_bytes: int = 262144,
+        known_for: float = 3600.0,
+    ) -> None:
+        """Prepare; the first call talks to the server.
+
+        `type`: anything pydantic can validate; see Codec for classes that register their subclasses. `maxsize`: how
+        many messages may be pending, 0 for no bound; stored with the queue by whoever sets it first, changed by
+        `resize` only; None takes what is stored (no bound until then). `max_attempts`: failures until a message is a
+        dead letter; stored likewise, 5 until then. `max_message_bytes`: of the encoded message. `known_for`: seconds
+        for which `put(id=)` remembers an id.
+
+        :raises ValueError: when a name or a number is out of range.
+        :raises ConcurrencyError: when the session is closed.
+        """
+        self.name: Final = check_name(name)
+        _check_count("maxsize", maxsize, 0, _LARGEST_BOUND)
+        _check_count("max_attempts", max_attempts, 1, 999)
+        _check_count("max_message_bytes", max_message_bytes, 1, 1 << 26)
+        if not 0 < known_for <= 366 * 86400:
+            raise ValueError(f"known_for is between 0 and a year, in seconds, not {known_for!r}")
+        self._session = session
+        self._codec: Codec[T] = Codec(type, max_message_bytes)
+        self._known_ms = max(1, round(known_for * 1000))
+        self._lanes: Lanes = session.lanes(name)
+        self._lanes.member.wish(maxsize, max_attempts)
+
+    # --- putting ----------------------------------------------------------------------------------------------------
+
+    async def put(self, item: T, *, id: str | None = None) -> None:  # noqa: A002  # the public name
+        """Put an item; waits while the queue is full, first come, first served among all processes.
+
+        A put that returned is never lost. `id`: names the message; a known id with the same body is no new message
+        (the put returns, nothing is added), so repeating a put that failed is safe. Cancelled while it waits, it is
+        withdrawn, which takes half a second at most; it is not in the queue then, unless it had been let in already
+        or the server was out of reach.
+
+        :raises QueueShutDown: when the queue is shut down, or is while this put waits.
+        :raises IdConflict: when the id is known with another body.
+        :raises MessageTooLarge: when the encoded item is larger than `max_message_bytes`; nothing was sent.
+        :raises ValueError: when the item would not come back the same; nothing was sent. TypeError for another type.
+        """
+        await self._put(item, id, may_wait=True)
+
+    async def put_nowait(self, item: T, *, id: str | None = None) -> None:  # noqa: A002
+        """Put an item if there is room now and nobody waits in line; waits for the server's answer only.
+
+        :raises QueueFull: (an asyncio.QueueFull) when `put` would wait. Otherwise as `put`.
+        """
+        await self._put(item, id, may_wait=False)
+
+    async def _put(self, item: T, id_: str | None, *, may_wait: bool) -> None:
+        self._session.check_open()
+        lane = self._lanes.puts
+        await lane.wait(lane.submit([self._entry(item, id_)], may_wait=may_wait))
+
+    async def put_many(self, items: Iterable[T]) -> None:
+        """Put items in order, as room appears; one round trip for a few hundred of them.
+
+        The iterable is read as the queue takes them. Cancelled, it withdraws those in line, and the CancelledError
+        says how many went in. When an item is refused or the iterable raises, those before it go in first, and a note
+        on the exception says how many.
+
+        :raises QueueShutDown: as `put`. ValueError, TypeError, MessageTooLarge: as `put`.
+        """
+        self._session.check_open()
+        lane = self._lanes.puts
+        under_way: deque[Batch] = deque()
+        count = 0
+        try:
+            try:
+                for portion in portions(self._entry(item, None) for item in items):
+                    under_way.append(lane.submit(portion, may_wait=True))
+                    if len(under_way) > 1:  # one portion is in line while the next one is made
+                        count += await _first_admitted(under_way)
+            except Exception:
+                # An item is refused or the iterable raised: those before it go in.
+                await asyncio.gather(*(asyncio.shield(batch.done) for batch in under_way), return_exceptions=True)
+                raise
+            while under_way:
+                count += await _first_admitted(under_way)
+        except asyncio.CancelledError:
+            await lane.withdraw(under_way)
+            count += sum(batch.admitted for batch in under_way)
+            raise asyncio.CancelledError(f"put_many was cancelled: {count} messages went in") from None
+        except Exception as error:
+            count += sum(batch.admitted for batch in under_way)
+            error.add_note(f"put_many: {count} messages went in")
+            raise
+
+    def _entry(self, item: T, id_: str | None) -> Entry:
+        if id_ is not None and (not isinstance(id_, str) or not _ID.fullmatch(id_)):
+            raise ValueError(f"an id is 1 to 128 printable ASCII characters without spaces, not {id_!r:.200}")
+        shape, body = self._codec.encode(item)
+        headers = shape.packed_headers
+        if id_ is not None:
+            known = {"id": id_, "digest": digest(shape.name, body), "known_ms": self._known_ms}
+            headers = pack_headers({**shape.headers, **known})
+        return self._lanes.puts.entry(headers, body, has_id=id_ is not None)
+
+    # --- getting ----------------------------------------------------------------------------------------------------
+
+    async def get(self) -> Delivery[T]:
+        """Take the next message; waits while there is none. A cancelled get loses nothing.
+
+        What cannot be read (undecodable, invalid, of an unknown class, too large) becomes a dead letter and is passed
+        over.
+
+        :raises QueueShutDown: when the queue is shut down and all its messages are done with.
+        """
+        return await self._get(may_wait=True)
+
+    async def get_nowait(self) -> Delivery[T]:
+        """Take the next message if there is one; waits for the server's answer only.
+
+        :raises QueueEmpty: (an asyncio.QueueEmpty) when `get` would wait. QueueShutDown: as `get`.
+        """
+        return await self._get(may_wait=False)
+
+    async def _get(self, *, may_wait: bool) -> Delivery[T]:
+        self._session.check_open()
+        lane, member = self._lanes.takes, self._lanes.member
+        while True:
+            stored = read(await lane.take(may_wait=may_wait))
+            try:
+                item = self._codec.decode(stored.type_name, stored.body)
+            except Unreadable as error:
+                lane.settle(stored.field, "dead", error.reason, error.report)
+                continue
+            delivery = Delivery(lane, stored.field, stored.id, stored.attempt, item)
+            member.hold(stored.field, delivery)
+            return delivery
+
+    def __aiter__(self) -> Self:
+        """Take messages until the queue is shut down and finished; each is yours to settle."""
+        return self
+
+    async def __anext__(self) -> Delivery[T]:
+        try:
+            return await self.get()
+        except QueueShutDown:
+            raise StopAsyncIteration from None
+
+    def intake(self) -> Intake[T]:
+        """Take for a number of workers that settle without waiting; what the consumer service uses.
+
+        :raises ConcurrencyError: when the session is closed.
+        """
+        self._session.check_open()
+        return Intake(self._lanes.takes, self._lanes.member, self._codec)
+
+    # --- the queue as a whole ---------------------------------------------------------------------------------------
+
+    async def _ask(self, step: str, *arguments: bytes | str | int) -> Any:
+        self._session.check_open()
+        member = self._lanes.member
+
+        async def asked() -> Any:
+            if not member.registered:
+                await member.ready()
+            return await member.call(load(step), *arguments)
+
+        return await self._session.run(asked())
+
+    async def qsize(self) -> int:
+        """How many messages are pending: never delivered yet."""
+        return (await self.statistics()).pending
+
+    async def statistics(self) -> QueueStatistics:
+        """Count the queue, in one round trip."""
+        return QueueStatistics.from_reply(await self._ask("statistics"))
+
+    async def join(self) -> None:
+        """Wait until every message put so far, and while we wait, is acknowledged or a dead letter."""
+        finished = self._lanes.finished
+        while True:
+            finished.clear()
+            if await self._ask("join", self._lanes.member.session_id) <= 0:
+                return
+            # The script that finishes the last message tells us; once a second is insurance.
+            try:
+                async with asyncio.timeout(1.0):
+                    await finished.wait()
+            except TimeoutError:
+                continue
+
+    async def shutdown(self, immediate: bool = False) -> None:  # noqa: FBT001, FBT002  # asyncio's signature
+        """Shut the queue down for all processes: puts raise QueueShutDown, waiting ones too; gets once all is done.
+
+        `immediate`: what waits for delivery becomes dead letters (reason `shutdown`); nothing accepted is dropped.
+        `reopen` ends it.
+        """
+        while await self._ask("shutdown", int(immediate)) > 0:
+            pass
+
+    async def reopen(self) -> None:
+        """End a shutdown; does nothing when there is none."""
+        await self._ask("reopen")
+
+    async def resize(self, maxsize: int) -> None:
+        """Change the stored bound; 0 for none. After a shrink nothing enters until there is room.
+
+        :raises ValueError: when it is out of range.
+        """
+        _check_count("maxsize", maxsize, 0, _LARGEST_BOUND)
+        await self._ask("resize", maxsize)
+
+    # --- dead letters -----------------------------------------------------------------------------------------------
+
+    async def dead_letters(self, limit: int = 100) -> list[DeadLetter]:
+        """Read the oldest dead letters."""
+        _check_count("limit", limit, 1, _LARGEST_BOUND)
+        letters: list[DeadLetter] = []
+        while len(letters) < limit:
+            count = min(_PAGE, limit - len(letters))
+            page = await self._ask("letters", len(letters), count)
+            letters += [DeadLetter.from_reply(key, text) for key, text in zip(page[::2], page[1::2], strict=True)]
+            if len(page) < 2 * count:
+                break
+        return letters
+
+    async def replay(self, keys: Iterable[str] | None = None) -> int:
+        """Put dead letters (default: all) back into the queue, their counts reset, as far as there is room.
+
+        Returns how many went in; the others stay dead letters.
+
+        :raises QueueShutDown: when the queue is shut down.
+        """
+        total = 0
+        for page in _pages(await self._letter_keys() if keys is None else list(keys)):
+            replayed, *_ = await self._ask("replay", *page)
+            if replayed < 0:
+                raise QueueShutDown("the queue is shut down: reopen() it first")
+            total += replayed
+            if replayed == 0:
+                break
+        return total
+
+    async def discard(self, keys: Iterable[str] | None = None) -> int:
+        """Delete dead letters (default: all); returns how many."""
+        wanted = await self._letter_keys() if keys is None else list(keys)
+        return sum([await self._ask("discard", *page) for page in _pages(wanted)])
+
+    async def _letter_keys(self) -> list[str]:
+        return [letter.key for letter in await self.dead_letters(_LARGEST_BOUND)]
+
+
+async def _first_admitted(under_way: deque[Batch]) -> int:
+    """Wait for the oldest batch, and take it off; how many of it went in."""
+    await asyncio.shield(under_way[0].done)
+    return under_way.popleft().admitted
+
+
+def _pages(keys: list[str]) -> Iterator[list[str]]:
+    for first in range(0, len(keys), _PAGE):
+        yield keys[first : first + _PAGE]
+
+
+def _check_count(word: str, value: int | None, least: int, most: int) -> None:
+    if value is None:
+        return
+    if isinstance(value, bool) or not isinstance(value, int) or not least <= value <= most:
+        raise ValueError(f"{word} is a whole number from {least} to {most}, not {value!r}")

@@ -1,0 +1,91 @@
+"""Settlements: what is to be said about deliveries with the next call, and what the server answered."""
+
+import asyncio
+from collections.abc import Iterable
+from typing import Final
+
+from shared.concurrency.entry import FIELD
+from shared.concurrency.errors import StaleDelivery
+
+_MOST: Final = 2000
+
+
+class Settlements:
+    """Deliveries to settle, by kind, with those who wait for the answer."""
+
+    __slots__ = ("acks", "others", "returns", "waiting")
+
+    def __init__(self) -> None:
+        """Start with nothing to say."""
+        self.acks: list[bytes] = []
+        self.returns: list[bytes] = []
+        self.others: list[tuple[bytes, str, int | str, str]] = []
+        self.waiting: dict[bytes, asyncio.Future[None]] = {}
+
+    def add(self, field: bytes, kind: str, value: int | str = 0, report: str = "") -> None:
+        """Note one settlement: ack, return, nack (value: delay in ms) or dead (value: reason)."""
+        if kind == "ack":
+            self.acks.append(field)
+        elif kind == "return":
+            self.returns.append(field)
+        else:
+            self.others.append((field, kind, value, report))
+
+    def __len__(self) -> int:
+        return len(self.acks) + len(self.returns) + len(self.others)
+
+    def fields(self) -> Iterable[bytes]:
+        """All that is settled here."""
+        yield from self.acks
+        yield from self.returns
+        for field, *_ in self.others:
+            yield field
+
+    def portion(self) -> "Settlements":
+        """Take out what one call carries."""
+        if len(self) <= _MOST:
+            portion = Settlements()
+            for word in self.__slots__:
+                mine, theirs = getattr(self, word), getattr(portion, word)
+                setattr(self, word, theirs)
+                setattr(portion, word, mine)
+            return portion
+        portion = Settlements()
+        portion.acks, self.acks = self.acks[:_MOST], self.acks[_MOST:]
+        portion.returns, self.returns = self.returns[:_MOST], self.returns[_MOST:]
+        portion.others, self.others = self.others[:_MOST], self.others[_MOST:]
+        for field in portion.fields():
+            if field in self.waiting:
+                portion.waiting[field] = self.waiting.pop(field)
+        return portion
+
+    def answer(self, refused: bytes) -> list[bytes]:
+        """Tell those who wait; `refused` holds the fields that were not ours, or is "all".
+
+        Returns the refused fields that nobody waits for.
+        """
+        stale = (
+            set(self.fields())
+            if refused == b"all"
+            else {refused[at : at + FIELD] for at in range(0, len(refused), FIELD)}
+        )
+        for field, future in self.waiting.items():
+            if future.done():
+                continue
+            if field in stale:
+                future.set_exception(_stale())
+                future.exception()  # whoever was cancelled does not look
+            else:
+                future.set_result(None)
+        return [field for field in stale if field not in self.waiting]
+
+    def fail(self, error: Exception) -> None:
+        """Tell everybody who waits that the step failed."""
+        for future in self.waiting.values():
+            if not future.done():
+                future.set_exception(error)
+                future.exception()
+
+
+def _stale() -> StaleDelivery:
+    return StaleDelivery("this delivery is not yours any more: it was settled before, or its session is over")

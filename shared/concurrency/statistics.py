@@ -1,0 +1,44 @@
+"""What a queue looks like at one moment."""
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class QueueStatistics:
+    """A queue at one moment, read in one step; all counts are messages."""
+
+    pending: int
+    """Never delivered yet; what `qsize` counts and `maxsize` bounds."""
+    leased: int
+    """In a consumer's hands."""
+    delayed: int
+    """Waiting for their next attempt, those given back or recovered included."""
+    dead: int
+    """Dead letters kept now."""
+    puts_waiting: int
+    """In line for room."""
+    oldest_pending_seconds: float
+    """Age of the oldest pending message; 0.0 when there is none."""
+    put_total: int
+    """Admitted since the queue was made; the totals never go down."""
+    acked_total: int
+    nacked_total: int
+    dead_total: int
+    """Dead letters ever, those replayed or discarded since included."""
+    recovered_total: int
+    """Hand-outs taken back from dead sessions."""
+    maxsize: int
+    """The stored bound, 0 for none."""
+    max_attempts: int
+    """Failures until a message is a dead letter."""
+    is_shut_down: bool
+
+    @classmethod
+    def from_reply(cls, reply: list[int]) -> "QueueStatistics":
+        """Read what the server counted."""
+        pending, leased, delayed, dead, puts_waiting, oldest, *rest = reply
+        put, acked, nacked, dead_total, recovered, maxsize, max_attempts, shut = rest
+        return cls(
+            pending, leased, delayed, dead, puts_waiting, oldest / 1e6,
+            put, acked, nacked, dead_total, recovered, maxsize, max_attempts, bool(shut),
+        )  # fmt: skip

@@ -1,0 +1,362 @@
+"""The lane of takes: settles what is finished and takes what is wanted, in one call at a time.
+
+Rules 4, 6, 7, 9 and 11. The settling half of a call may be repeated (it carries its own number), the taking half
+never is: after a lost reply the next call says so, and what was handed out to nobody goes back.
+"""
+
+import asyncio
+from collections import deque
+from dataclasses import dataclass
+from typing import Any, Final, Protocol
+
+import structlog
+
+from shared.concurrency.connection import Disconnected, Postponed
+from shared.concurrency.errors import ConcurrencyError, QueueEmpty, QueueShutDown
+from shared.concurrency.membership import Membership
+from shared.concurrency.scripts import load
+from shared.concurrency.settlements import Settlements
+
+log = structlog.get_logger(__name__)
+
+_MOST_BYTES: Final = 1 << 20
+_MOST_WANTED: Final = 1000
+
+
+class Taker(Protocol):
+    """Somebody who takes entries as they come."""
+
+    def wants(self) -> int:
+        """How many entries it takes now."""
+
+    def hungry(self) -> bool:
+        """Whether it is worth a call of its own."""
+
+    def accept(self, entries: list[bytes]) -> None:
+        """Take these."""
+
+    def end(self, error: ConcurrencyError) -> None:
+        """Nothing more will come."""
+
+
+class Getter:
+    """One caller who waits for one entry."""
+
+    __slots__ = ("future", "may_wait")
+
+    def __init__(self, *, may_wait: bool) -> None:
+        """Wait for one entry, or not."""
+        self.may_wait = may_wait
+        self.future: asyncio.Future[bytes] = asyncio.get_running_loop().create_future()
+
+
+@dataclass
+class _Call:
+    session_id: str
+    keys: dict[str, bytes]
+    settle_number: int
+    settlements: Settlements
+
+
+class TakeLane:
+    """The settling and taking of one process at one queue."""
+
+    def __init__(self, member: Membership) -> None:
+        """Prepare; the lane works while there is something to do."""
+        self._member = member
+        self._script = load("settle_and_take")
+        self._number = 0
+        self._settle_number = 0
+        self._settlements = Settlements()
+        self._getters: deque[Getter] = deque()
+        self.takers: list[Taker] = []
+        self._urgent = False
+        self._woken = False
+        self._idle = False
+        self._look_again_at = 0.0
+        self._resting: asyncio.Future[None] | None = None
+        self._timer: asyncio.TimerHandle | None = None
+        self._flushing: list[asyncio.Future[None]] = []
+        self._task: asyncio.Task[None] | None = None
+        self._loop = asyncio.get_running_loop()
+        self._closed = False
+        self._calling = False
+        member.on_over.append(self._session_over)
+
+    # --- what callers use -------------------------------------------------------------------------------------------
+
+    async def take(self, *, may_wait: bool) -> bytes:
+        """Wait for one entry. Cancelled: nothing is lost, what arrives goes back.
+
+        :raises QueueEmpty: when there is none and we may not wait.
+        :raises QueueShutDown: when the queue is shut down and finished.
+        """
+        getter = Getter(may_wait=may_wait)
+        self._getters.append(getter)
+        if not may_wait:
+            self._urgent = True
+        self.kick()
+        try:
+            return await getter.future
+        except asyncio.CancelledError:
+            if getter.future.done() and not getter.future.cancelled() and getter.future.exception() is None:
+                self.give_back(getter.future.result())
+            raise
+
+    def settle(self, field: bytes, kind: str, value: int | str = 0, report: str = "") -> asyncio.Future[None]:
+        """Settle with the next call, which goes at once; the future fails with StaleDelivery when it was not ours."""
+        future: asyncio.Future[None] = self._loop.create_future()
+        self._settlements.waiting[field] = future
+        self._settlements.add(field, kind, value, report)
+        self._urgent = True
+        self.kick()
+        return future
+
+    @property
+    def settlements(self) -> Settlements:
+        """What the next call settles: for those who do not wait for the answer."""
+        return self._settlements
+
+    def give_back(self, entry: bytes) -> None:
+        """Return an entry that nobody has started."""
+        field = entry[:45]
+        if field in self._member.held:
+            self._settlements.add(field, "return")
+            self._urgent = True
+            self.kick()
+
+    def give_back_from_any_thread(self, field: bytes) -> None:
+        """Give back what its owner forgot; garbage is collected in any thread."""
+        if not self._loop.is_closed() and not self._closed:
+            self._loop.call_soon_threadsafe(self.give_back, field)
+
+    def kick(self) -> bool:
+        """See whether a call is due, and have it sent when the loop turns; tells whether one is."""
+        if self._task is None or self._task.done():
+            if self._closed:
+                return False
+            self._task = self._loop.create_task(self._run(), name="weir-takes")
+            self._task.add_done_callback(self._ended)
+            return True
+        if self._resting is None or self._resting.done():
+            return False
+        if self._due():
+            self._resting.set_result(None)
+            return True
+        self._set_timer()
+        return False
+
+    async def flush(self) -> None:
+        """Wait until everything settled so far is answered."""
+        while self._settlements or self._calling:
+            answered = self._loop.create_future()
+            self._flushing.append(answered)
+            self._urgent = bool(self._settlements)
+            self.kick()
+            await answered
+
+    # --- what the session tells us ----------------------------------------------------------------------------------
+
+    def woken(self) -> None:
+        """A put woke this session: it is idle no more, and passes the wake-up on when it wants nothing."""
+        self._idle = False
+        self._woken = True
+        self.kick()
+
+    def _session_over(self) -> None:
+        lost, self._settlements = self._settlements, Settlements()
+        self._log_refused(lost.answer(b"all"))
+        self._idle = False
+        self._woken = False
+        self._tell_flushed()
+        self.kick()
+
+    def end(self, error: ConcurrencyError) -> None:
+        """Nobody gets anything any more."""
+        for getter in self._getters:
+            if not getter.future.done():
+                getter.future.set_exception(error)
+                getter.future.exception()
+        self._getters.clear()
+        for taker in list(self.takers):
+            taker.end(error)
+
+    async def stop(self) -> None:
+        """End the lane; what is not answered yet fails."""
+        self._closed = True
+        error = ConcurrencyError("the session was closed before the server answered")
+        self.end(error)
+        if self._task is not None:
+            self._task.cancel()
+            await asyncio.wait({self._task})
+        self._settlements.fail(error)
+        self._tell_flushed()
+
+    # --- the lane ---------------------------------------------------------------------------------------------------
+
+    def _ended(self, task: asyncio.Task[None]) -> None:
+        error = None if task.cancelled() else task.exception()
+        if isinstance(error, Exception):
+            self._fail_all(error)
+
+    def _wanted(self) -> int:
+        return sum(not getter.future.done() for getter in self._getters)
+
+    def _due(self) -> bool:
+        if self._urgent or self._woken:
+            return True
+        hungry = any(taker.hungry() for taker in self.takers)
+        if self._settlements and (hungry or not self.takers):
+            return True
+        if self._idle and self._loop.time() < self._look_again_at:
+            return False
+        return hungry or self._wanted() > 0
+
+    async def _run(self) -> None:
+        while True:
+            while not self._due():
+                await self._rest()
+            self._calling = True
+            try:
+                if not self._member.registered:
+                    await self._member.ready()
+                await self._exchange(self._compose())
+            except ConcurrencyError as error:
+                self._fail_all(error)
+            finally:
+                self._calling = False
+                self._tell_flushed()
+
+    async def _rest(self) -> None:
+        """Wait until a call is due; look again when the last reply told us to."""
+        self._resting = self._loop.create_future()
+        self._set_timer()
+        try:
+            await self._resting
+        finally:
+            self._resting = None
+            if self._timer is not None:
+                self._timer.cancel()
+                self._timer = None
+
+    def _set_timer(self) -> None:
+        if self._timer is None and self._idle and (self._getters or self.takers):
+            self._timer = self._loop.call_at(self._look_again_at, self._look_again)
+
+    def _look_again(self) -> None:
+        self._timer = None
+        self.kick()
+
+    def _tell_flushed(self) -> None:
+        flushing, self._flushing = self._flushing, []
+        for answered in flushing:
+            if not answered.done():
+                answered.set_result(None)
+
+    def _compose(self) -> _Call:
+        self._woken = False
+        settlements = self._settlements.portion()
+        self._urgent = bool(self._settlements)
+        if settlements:
+            self._settle_number += 1
+        return _Call(self._member.session_id, self._member.keys, self._settle_number, settlements)
+
+    async def _exchange(self, call: _Call) -> None:
+        lost_reply = False
+        while True:
+            try:
+                answer, want, asked = await self._send(call, resync=lost_reply)
+                break
+            except Disconnected:
+                lost_reply = True
+            except Postponed:
+                await asyncio.sleep(0.05)
+            except ConcurrencyError as error:
+                call.settlements.fail(error)
+                raise
+        if answer[0] == b"late":
+            raise ConcurrencyError("the server saw a later call of this process: is the owner id used twice?")
+        await self._take_answer(call, answer, want, asked)
+
+    async def _send(self, call: _Call, *, resync: bool) -> tuple[list[Any], int, list[Getter]]:
+        self._number += 1
+        current = call.session_id == self._member.session_id
+        while self._getters and self._getters[0].future.done():
+            self._getters.popleft()
+        asked = [getter for getter in self._getters if not getter.future.done()]
+        waiting = sum(getter.may_wait for getter in asked)
+        takers = sum(taker.wants() for taker in self.takers)
+        want = min(_MOST_WANTED, len(asked) + takers) if current else 0
+        others = [word for other in call.settlements.others for word in other]
+        held = self._member.held if current else {}
+        answer = await self._member.call_once(
+            self._script,
+            call.keys,
+            call.session_id,
+            self._number,
+            call.settle_number,
+            len(held),
+            b"".join(call.settlements.acks),
+            b"".join(call.settlements.returns),
+            int(resync),
+            b"".join(held) if resync else b"",
+            want,
+            int(current and waiting + takers > 0),
+            int(self._idle or resync),
+            *others,
+        )
+        return answer, want, asked
+
+    async def _take_answer(self, call: _Call, answer: list[Any], want: int, asked: list[Getter]) -> None:
+        state, _, refused, entries, look_again, overdue, ended = answer
+        current = call.session_id == self._member.session_id
+        if current:
+            for field in call.settlements.fields():
+                self._member.held.pop(field, None)
+        self._log_refused(call.settlements.answer(refused))
+        self._woken = False  # what woke us came before this answer
+        if state == b"over":
+            self._member.over(call.session_id)
+            return
+        if not current:
+            return  # handed to a session that is over: recovered, as all it held
+        for entry in entries:
+            self._member.held[entry[:45]] = None
+        waits = any(getter.may_wait for getter in asked) or bool(self.takers)
+        self._idle = waits and want > len(entries) and sum(map(len, entries)) < _MOST_BYTES
+        self._look_again_at = self._loop.time() + look_again / 1000
+        self._hand_out(entries)
+        for getter in asked:
+            if not getter.may_wait and not getter.future.done():
+                getter.future.set_exception(QueueEmpty("nothing can be delivered now: `get` would wait"))
+        if ended:
+            self.end(QueueShutDown("the queue is shut down, and all its messages are done with"))
+        if overdue:
+            await self._member.recover(overdue.decode())
+            self._woken = True  # there may be something now
+
+    def _log_refused(self, fields: list[bytes]) -> None:
+        for field in fields:
+            log.warning("a delivery was not ours any more when it was settled", queue=self._member.name, key=field[16:38].decode())
+
+    def _hand_out(self, entries: list[bytes]) -> None:
+        at = 0
+        while at < len(entries) and self._getters:
+            getter = self._getters.popleft()
+            if not getter.future.done():
+                getter.future.set_result(entries[at])
+                at += 1
+        for taker in self.takers:
+            share = min(taker.wants(), len(entries) - at) if taker is not self.takers[-1] else len(entries) - at
+            taker.accept(entries[at : at + share])
+            at += share
+        for entry in entries[at:]:
+            self.give_back(entry)
+
+    def _fail_all(self, error: Exception) -> None:
+        """The server refuses the step for good: nobody waits for what will not come."""
+        self._urgent = False
+        failed, self._settlements = self._settlements, Settlements()
+        failed.fail(error)
+        if isinstance(error, ConcurrencyError):
+            self.end(error)
