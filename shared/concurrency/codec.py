@@ -36,8 +36,8 @@ class _Shape:
                 raise
             adapter = TypeAdapter(tp)  # a model says itself how strict it is
         self.name = name
-        self.headers = {} if name is None else {"type": name}
-        self.packed_headers = pack_headers(dict(self.headers))
+        self.headers: dict[str, str | int] = {} if name is None else {"type": name}
+        self.packed_headers = pack_headers(self.headers)
         self.write: Callable[..., bytes] = adapter.serializer.to_json
         self.read: Callable[[bytes], Any] = adapter.validator.validate_json
         self.checked: set[type] = set()

@@ -150,7 +150,7 @@ class Connection:
         # redis-py writes before it first gives way, so replies come in the order of this queue.
         self._replies.append((reply, boottime()))
         with contextlib.suppress(*_LOST):  # the reader meets the same end, and fails every reply
-            await wire.send_packed_command(hiredis.pack_command(command), check_health=False)
+            await wire.send_packed_command(_pack(*command), check_health=False)
         answer = await reply
         if isinstance(answer, Exception):
             raise answer
@@ -159,7 +159,7 @@ class Connection:
     async def _run(self) -> None:
         pause = 0.02
         while True:
-            wire = self._pool.make_connection()
+            wire = self._pool.make_connection()  # type: ignore[no-untyped-call]
             reader: asyncio.Task[None] | None = None
             try:
                 async with asyncio.timeout(self._reply_timeout):
@@ -215,7 +215,7 @@ class Connection:
         if wire is None:
             raise Disconnected(self._problem)
         # Its answer is a push, not a reply.
-        await wire.send_packed_command(hiredis.pack_command((b"SUBSCRIBE", self._channel)), check_health=False)
+        await wire.send_packed_command(_pack(b"SUBSCRIBE", self._channel), check_health=False)
         await self._on_connected(server.get("run_id", ""))
 
     async def _read(self, wire: AbstractConnection) -> None:
@@ -281,6 +281,10 @@ class Connection:
                     f"Somebody else uses this name; rename or delete that key, or name the queue otherwise"
                 )
         return ConcurrencyError(f"a key of the step {script.name} held another type than expected; nothing was changed")
+
+
+def _pack(*command: bytes | str | int) -> bytes:
+    return hiredis.pack_command(command)  # type: ignore[arg-type]  # its stub knows tuples of one only
 
 
 def _fields(info: bytes | str) -> dict[str, str]:

@@ -70,7 +70,7 @@ def _read_headers(raw: bytes, *, has_id: bool) -> dict[str, str | int]:
         return known
     headers = json.loads(raw)
     if not isinstance(headers, dict):
-        raise ValueError("the headers are no JSON object")
+        raise ValueError("the headers are no JSON object")  # noqa: TRY004  # the entry is bad, not the call
     # Without an id they are the same for every message of a class: worth keeping, and few.
     if not has_id and len(_seen_headers) < 1000:
         _seen_headers[raw] = headers

@@ -13,6 +13,7 @@ ConcurrencyError
 """
 
 import asyncio
+import sys
 
 
 class ConcurrencyError(Exception):
@@ -27,14 +28,14 @@ class QueueEmpty(ConcurrencyError, asyncio.QueueEmpty):
     """Nothing can be delivered now: `get` would wait."""
 
 
-if hasattr(asyncio, "QueueShutDown"):
+if sys.version_info >= (3, 13):
 
     class QueueShutDown(ConcurrencyError, asyncio.QueueShutDown):
         """The queue is shut down; `reopen()` ends that."""
 
 else:
 
-    class QueueShutDown(ConcurrencyError):  # type: ignore[no-redef]
+    class QueueShutDown(ConcurrencyError):
         """The queue is shut down; `reopen()` ends that."""
 
 

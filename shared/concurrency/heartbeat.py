@@ -12,7 +12,7 @@ from typing import Any, Protocol
 import redis
 import structlog
 from redis.backoff import NoBackoff
-from redis.connection import AbstractConnection
+from redis.connection import ConnectionInterface
 from redis.exceptions import NoScriptError, RedisError
 from redis.retry import Retry
 
@@ -53,7 +53,7 @@ class Heartbeat:
         self._renewables = renewables
         options: dict[str, Any] = {"socket_timeout": max(0.2, ttl / 4), "retry": Retry(NoBackoff(), 0)}
         self._pool = redis.ConnectionPool.from_url(url, **options)
-        self._wire: AbstractConnection | None = None
+        self._wire: ConnectionInterface | None = None
         self._asked = threading.Event()
         self._stopped = False
         self._thread = threading.Thread(target=self._run, name="weir-heartbeat", daemon=True)
@@ -110,7 +110,7 @@ class Heartbeat:
 
     def _connect(self, renewables: list[Renewable]) -> None:
         wire = self._pool.make_connection()
-        wire.connect()
+        wire.connect()  # type: ignore[no-untyped-call]
         self._wire = wire
         # A server that was started again must be told so before it judges any deadline.
         info = self._command("INFO", "server")
@@ -121,7 +121,7 @@ class Heartbeat:
 
     def _disconnect(self) -> None:
         if self._wire is not None:
-            self._wire.disconnect()
+            self._wire.disconnect()  # type: ignore[no-untyped-call]
             self._wire = None
 
     def _call(self, script: Script, keys: dict[str, bytes], *arguments: str) -> Any:
@@ -135,5 +135,5 @@ class Heartbeat:
         wire = self._wire
         if wire is None:
             raise ConnectionError("no connection")
-        wire.send_command(*command, check_health=False)
-        return wire.read_response()
+        wire.send_command(*command, check_health=False)  # type: ignore[no-untyped-call]
+        return wire.read_response()  # type: ignore[no-untyped-call]

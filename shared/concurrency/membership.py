@@ -97,24 +97,7 @@ class Membership:
 
     async def _register_now(self) -> None:
         session_id, wishes = self.session_id, dict(self._wishes)
-        while True:
-            sent_at = boottime()
-            try:
-                now, deadline, maxsize, max_attempts = await self._connection.call(
-                    self._register,
-                    self.keys,
-                    session_id,
-                    int(self._fresh),
-                    wishes.get("maxsize", ""),
-                    wishes.get("max_attempts", ""),
-                    self.run_id,
-                    _KEEP_LANES_MS,
-                )
-                break
-            except Disconnected:
-                continue
-            except Postponed:
-                await asyncio.sleep(0.1)
+        sent_at, (now, deadline, maxsize, max_attempts) = await self._ask_to_register(session_id, wishes)
         if session_id != self.session_id:
             return
         if self._fresh:
@@ -128,6 +111,25 @@ class Membership:
                     queue=self.name, setting=word, stored=stored, ignored=wishes[word],
                 )  # fmt: skip
                 self._wishes[word] = stored
+
+    async def _ask_to_register(self, session_id: str, wishes: dict[str, int]) -> tuple[float, list[int]]:
+        while True:
+            sent_at = boottime()
+            try:
+                return sent_at, await self._connection.call(
+                    self._register,
+                    self.keys,
+                    session_id,
+                    int(self._fresh),
+                    wishes.get("maxsize", ""),
+                    wishes.get("max_attempts", ""),
+                    self.run_id,
+                    _KEEP_LANES_MS,
+                )
+            except Disconnected:
+                continue  # the next call waits for a connection
+            except Postponed:
+                await asyncio.sleep(0.1)
 
     def hold(self, field: bytes, holding: Holding) -> None:
         """Have a delivery told when the session is over; at once if it is already."""
@@ -165,9 +167,7 @@ class Membership:
         for react in self.on_over:
             react()
 
-    async def call(
-        self, script: Script, *arguments: bytes | str | int, keys: Mapping[str, bytes] | None = None
-    ) -> Any:
+    async def call(self, script: Script, *arguments: bytes | str | int, keys: Mapping[str, bytes] | None = None) -> Any:
         """Run a step that may be repeated, waiting out an outage.
 
         :raises ConcurrencyError: when the server refuses the step for good, or its memory is full.
@@ -214,4 +214,3 @@ class Membership:
             _, left = await self.call(load("leave"), self.session_id, withdrawn)
         if self._registration is not None:
             self._registration.cancel()
-

@@ -8,7 +8,6 @@ import asyncio
 from collections import deque
 from collections.abc import Iterable
 from dataclasses import dataclass, field
-from itertools import islice
 from typing import Any, Final
 
 from shared.concurrency.batch import MOST_BYTES, MOST_ENTRIES, PORTION, Batch, Entry
@@ -260,6 +259,12 @@ class PutLane:
         for entry, letter in zip(call.entries, letters, strict=True):
             self._decide(entry, letter, shut=bool(shut))
         self._admitted_upto = max(self._admitted_upto, last)
+        self._look_at_line(last, refused, shut=bool(shut))
+        if not live:
+            self._member.over(call.session_id)
+
+    def _look_at_line(self, last: int, refused: set[bytes], *, shut: bool) -> None:
+        """Decide what has left the line; `last` is what the answer itself says, which knows the conflicts too."""
         for sequence, entry in list(self._line.items()):
             if sequence > self._admitted_upto:
                 break
@@ -270,8 +275,6 @@ class PutLane:
         if shut:
             for sequence in list(self._line):
                 self._leave_line(sequence).batch.fail(_shut_down())
-        if not live:
-            self._member.over(call.session_id)
 
     def _withdraw_answered(self, entry: Entry, *, was_admitted: bool) -> None:
         if entry.sequence in self._line:

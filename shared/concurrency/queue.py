@@ -1,11 +1,10 @@
 """Queue: asyncio.Queue across processes."""
 
+import asyncio
 import re
 from collections import deque
 from collections.abc import Iterable, Iterator
 from typing import Any, Final, Generic, Self, TypeVar
-
-import asyncio
 
 from shared.concurrency.batch import Batch, Entry, portions
 from shared.concurrency.codec import Codec, Unreadable, digest
@@ -139,8 +138,8 @@ class Queue(Generic[T]):
         shape, body = self._codec.encode(item)
         headers = shape.packed_headers
         if id_ is not None:
-            known = {"id": id_, "digest": digest(shape.name, body), "known_ms": self._known_ms}
-            headers = pack_headers({**shape.headers, **known})
+            known: dict[str, str | int] = {"id": id_, "digest": digest(shape.name, body), "known_ms": self._known_ms}
+            headers = pack_headers(shape.headers | known)
         return self._lanes.puts.entry(headers, body, has_id=id_ is not None)
 
     # --- getting ----------------------------------------------------------------------------------------------------
@@ -170,7 +169,7 @@ class Queue(Generic[T]):
             try:
                 item = self._codec.decode(stored.type_name, stored.body)
             except Unreadable as error:
-                lane.settle(stored.field, "dead", error.reason, error.report)
+                lane.bury(stored.field, error.reason, error.report)
                 continue
             delivery = Delivery(lane, stored.field, stored.id, stored.attempt, item)
             member.hold(stored.field, delivery)

@@ -45,7 +45,7 @@ class Session:
             reply_timeout=self._patience,
             on_message=self._hear,
             on_connected=self._greet,
-            on_lost=lambda: self._heartbeat.ask(),
+            on_lost=self._renew_at_once,
         )
         self._heartbeat = Heartbeat(url, ttl, lambda: self._loop_seen, self._renewables)
         self._ticker: asyncio.Task[None] | None = None
@@ -67,10 +67,10 @@ class Session:
         _check_seconds("connect_timeout", connect_timeout, 0.001, 86400.0)
         session = cls(_check_url(url), ttl)
         try:
-            await session._start(url, connect_timeout)  # noqa: SLF001  # our own class
+            await session._start(url, connect_timeout)
             yield session
         finally:
-            await session._close()  # noqa: SLF001
+            await session._close()
 
     async def _start(self, url: str, connect_timeout: float) -> None:
         self._connection.start()
@@ -150,6 +150,9 @@ class Session:
         self._tasks.discard(task)
         if not task.cancelled():
             task.exception()
+
+    def _renew_at_once(self) -> None:
+        self._heartbeat.ask()
 
     def _hear(self, message: str) -> None:
         *words, name = message.split(" ")

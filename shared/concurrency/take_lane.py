@@ -81,6 +81,7 @@ class TakeLane:
         self._loop = asyncio.get_running_loop()
         self._closed = False
         self._calling = False
+        self._overdue = ""
         member.on_over.append(self._session_over)
 
     # --- what callers use -------------------------------------------------------------------------------------------
@@ -116,6 +117,12 @@ class TakeLane:
     def settlements(self) -> Settlements:
         """What the next call settles: for those who do not wait for the answer."""
         return self._settlements
+
+    def bury(self, field: bytes, reason: str, report: str) -> None:
+        """Make a dead letter of what cannot be read; nobody waits for the answer."""
+        self._settlements.add(field, "dead", reason, report)
+        self._urgent = True
+        self.kick()
 
     def give_back(self, entry: bytes) -> None:
         """Return an entry that nobody has started."""
@@ -221,6 +228,10 @@ class TakeLane:
                 if not self._member.registered:
                     await self._member.ready()
                 await self._exchange(self._compose())
+                if self._overdue:
+                    await self._member.recover(self._overdue)
+                    self._overdue = ""
+                    self._woken = True  # there may be something now
             except ConcurrencyError as error:
                 self._fail_all(error)
             finally:
@@ -265,8 +276,7 @@ class TakeLane:
         lost_reply = False
         while True:
             try:
-                answer, want, asked = await self._send(call, resync=lost_reply)
-                break
+                self._take_answer(call, *await self._send(call, resync=lost_reply))
             except Disconnected:
                 lost_reply = True
             except Postponed:
@@ -274,9 +284,8 @@ class TakeLane:
             except ConcurrencyError as error:
                 call.settlements.fail(error)
                 raise
-        if answer[0] == b"late":
-            raise ConcurrencyError("the server saw a later call of this process: is the owner id used twice?")
-        await self._take_answer(call, answer, want, asked)
+            else:
+                return
 
     async def _send(self, call: _Call, *, resync: bool) -> tuple[list[Any], int, list[Getter]]:
         self._number += 1
@@ -305,9 +314,11 @@ class TakeLane:
             int(self._idle or resync),
             *others,
         )
+        if answer[0] == b"late":
+            raise ConcurrencyError("the server saw a later call of this process: is the owner id used twice?")
         return answer, want, asked
 
-    async def _take_answer(self, call: _Call, answer: list[Any], want: int, asked: list[Getter]) -> None:
+    def _take_answer(self, call: _Call, answer: list[Any], want: int, asked: list[Getter]) -> None:
         state, _, refused, entries, look_again, overdue, ended = answer
         current = call.session_id == self._member.session_id
         if current:
@@ -331,13 +342,15 @@ class TakeLane:
                 getter.future.set_exception(QueueEmpty("nothing can be delivered now: `get` would wait"))
         if ended:
             self.end(QueueShutDown("the queue is shut down, and all its messages are done with"))
-        if overdue:
-            await self._member.recover(overdue.decode())
-            self._woken = True  # there may be something now
+        self._overdue = overdue.decode()
 
     def _log_refused(self, fields: list[bytes]) -> None:
         for field in fields:
-            log.warning("a delivery was not ours any more when it was settled", queue=self._member.name, key=field[16:38].decode())
+            log.warning(
+                "a delivery was not ours any more when it was settled",
+                queue=self._member.name,
+                key=field[16:38].decode(),
+            )
 
     def _hand_out(self, entries: list[bytes]) -> None:
         at = 0
