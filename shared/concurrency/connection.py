@@ -284,7 +284,8 @@ class Connection:
 
 
 def _pack(*command: bytes | str | int) -> bytes:
-    return hiredis.pack_command(command)  # type: ignore[arg-type]  # its stub knows tuples of one only
+    packed: bytes = hiredis.pack_command(command)  # type: ignore[arg-type]  # its stub knows tuples of one only
+    return packed
 
 
 def _fields(info: bytes | str) -> dict[str, str]:
