@@ -1,0 +1,81 @@
+"""What every test may ask for: a real server, a queue name of its own, and proof that it left nothing behind."""
+
+import asyncio
+import os
+import secrets
+import threading
+from collections.abc import AsyncIterator, Iterator
+from pathlib import Path
+
+import pytest
+import redis
+
+from shared.embedded import EmbeddedServer
+
+
+@pytest.fixture(scope="session")
+def url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """The server that the tests of this process share: REDIS_URL when set, else an embedded one."""
+    if given := os.environ.get("REDIS_URL"):
+        yield given
+        return
+    with EmbeddedServer(tmp_path_factory.mktemp("server")) as server:
+        yield server.url
+
+
+@pytest.fixture
+def name(url: str) -> Iterator[str]:
+    """A queue name that no other test has; the keys of every queue whose name begins with it are deleted afterwards."""
+    name = f"t-{secrets.token_hex(6)}"
+    yield name
+    with redis.Redis.from_url(url) as client:
+        if left := list(client.scan_iter(match=f"{{{name}*", count=1000)):
+            client.delete(*left)
+
+
+@pytest.fixture
+def server(tmp_path: Path) -> Iterator[EmbeddedServer]:
+    """A server of the test's own, to kill and restart; it keeps nothing on disk."""
+    with EmbeddedServer(tmp_path / "server") as server:
+        yield server
+
+
+@pytest.fixture(autouse=True)
+def nothing_left_behind(request: pytest.FixtureRequest) -> Iterator[None]:
+    """Fail the test that leaves a process, a thread of ours or an asyncio task behind."""
+    before = _processes() | _threads()
+    if request.node.get_closest_marker("asyncio"):
+        request.getfixturevalue("no_task_left_behind")
+    yield
+    left = (_processes() | _threads()) - before
+    assert not left, f"left behind: {sorted(left)}"
+
+
+@pytest.fixture
+async def no_task_left_behind() -> AsyncIterator[None]:
+    before = asyncio.all_tasks()
+    yield
+    # What was cancelled last gets one turn of the loop to end.
+    await asyncio.sleep(0)
+    left = asyncio.all_tasks() - before - {asyncio.current_task()}
+    assert not left, f"tasks left behind: {left}"
+
+
+def _processes() -> set[str]:
+    """Our child processes, ended ones that nobody waited for included; none where the system does not list them."""
+    return {
+        f"process {pid} {_command(pid)}"
+        for children in Path("/proc/self/task").glob("*/children")
+        for pid in children.read_text().split()
+    }
+
+
+def _command(pid: str) -> str:
+    try:
+        return Path(f"/proc/{pid}/cmdline").read_bytes().replace(b"\0", b" ").decode(errors="replace").strip()
+    except OSError:
+        return "(gone)"
+
+
+def _threads() -> set[str]:
+    return {f"thread {thread.name}" for thread in threading.enumerate() if thread.name.startswith("weir")}
