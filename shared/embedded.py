@@ -231,9 +231,8 @@ def _short_folder() -> Iterator[Path]:
     """A temporary folder whose path leaves room for a socket's name."""
     longest = _LONGEST_SOCKET_PATH - len("/weir-12345678/server.sock")
     usual = tempfile.gettempdir()
-    with tempfile.TemporaryDirectory(
-        prefix="weir-", dir=usual if len(os.fsencode(usual)) <= longest else "/tmp"
-    ) as folder:  # noqa: S108
+    place = usual if len(os.fsencode(usual)) <= longest else "/tmp"  # noqa: S108  # a fresh folder of our own in it
+    with tempfile.TemporaryDirectory(prefix="weir-", dir=place) as folder:
         yield Path(folder)
 
 

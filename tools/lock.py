@@ -8,10 +8,10 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
 OPTIONS = (
-    "--no-config --universal --generate-hashes --python-version 3.11 --no-emit-index-url --no-emit-find-links "
-    "--no-header --no-annotate --quiet --upgrade"
-).split()
-EVERYTHING = ["--group", "test", "--group", "check"]
+    *("--no-config", "--universal", "--generate-hashes", "--python-version", "3.11", "--upgrade"),
+    *("--no-emit-index-url", "--no-emit-find-links", "--no-header", "--no-annotate", "--quiet"),
+)
+EVERYTHING = ("--group", "test", "--group", "check")
 
 
 def compile_lock(uv: str, output: str, *options: str) -> None:
