@@ -1,0 +1,1 @@
+"""Instruments: what the tests break things with, and look at them with."""

@@ -1,0 +1,62 @@
+"""Counts a queue in its keys, past our own code, and says whether the numbers add up."""
+
+from dataclasses import dataclass
+
+from redis.asyncio import Redis
+
+_LISTS = ("pending", "returned", "suspects", "line")
+
+
+@dataclass(frozen=True)
+class Census:
+    """What lies in the keys of a queue at one moment."""
+
+    pending: int
+    returned: int
+    suspects: int
+    delayed: int
+    leased: int
+    dead: int
+    line: int
+    bodies: int
+    sessions: int
+    unfinished: int
+    """What its counters say is not done with."""
+
+    @property
+    def waiting(self) -> int:
+        """Given back, recovered, or delayed."""
+        return self.returned + self.suspects + self.delayed
+
+    def check(self) -> None:
+        """AssertionError when a message is missing or there twice, or the line and its bodies differ."""
+        if self.pending + self.waiting + self.leased != self.unfinished:
+            raise AssertionError(f"messages do not add up: {self}")
+        if self.line != self.bodies:
+            raise AssertionError(f"the line and its bodies differ: {self}")
+
+
+async def take_census(client: Redis, name: str) -> Census:
+    """Count a queue, in one transaction."""
+    keys = {suffix: f"{{{name}}}:{suffix}" for suffix in (*_LISTS, "delayed", "bodies", "dead", "sessions", "totals")}
+    while True:
+        leased = [key async for key in client.scan_iter(match=f"{{{name}}}:leased:*", count=1000)]
+        async with client.pipeline(transaction=True) as pipeline:
+            for word in _LISTS:
+                pipeline.llen(keys[word])
+            pipeline.zcard(keys["delayed"])
+            pipeline.hlen(keys["bodies"])
+            pipeline.hlen(keys["dead"])
+            pipeline.zcard(keys["sessions"])
+            pipeline.hmget(keys["totals"], ["put", "replayed", "acked", "dead"])
+            for key in leased:
+                pipeline.hlen(key)
+            answers = await pipeline.execute()
+        # A session that began to hold something meanwhile is counted at the next look.
+        if leased == [key async for key in client.scan_iter(match=f"{{{name}}}:leased:*", count=1000)]:
+            break
+    pending, returned, suspects, line, delayed, bodies, dead, sessions, totals, *held = answers
+    put, replayed, acked, died = (int(total or 0) for total in totals)
+    return Census(
+        pending, returned, suspects, delayed, sum(held), dead, line, bodies, sessions, put + replayed - acked - died
+    )

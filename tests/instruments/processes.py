@@ -1,0 +1,117 @@
+"""OS processes of a test: run a program, hear its reports, stop, continue and kill it. They end with the test."""
+
+import asyncio
+import contextlib
+import json
+import os
+import signal
+import sys
+from collections.abc import AsyncIterator, Callable, Coroutine
+from pathlib import Path
+from typing import Any, Final
+
+from shared.lifeline import tied
+
+_ROOT: Final = Path(__file__).resolve().parent.parent.parent
+
+_PROGRAM: Final = (
+    "import asyncio, importlib, json, sys\n"
+    "module, function, arguments = sys.argv[1:]\n"
+    "asyncio.run(getattr(importlib.import_module(module), function)(*json.loads(arguments)))\n"
+)
+
+Program = Callable[..., Coroutine[Any, Any, None]]
+
+
+def report(*words: object) -> None:
+    """Say something to the test, from inside a program: a list of anything JSON can hold."""
+    # One write for each line: what is killed half-way has said all of a line, or nothing.
+    os.write(1, json.dumps(words).encode() + b"\n")
+
+
+class Process:
+    """One running program."""
+
+    def __init__(self, process: asyncio.subprocess.Process, what: str) -> None:
+        """Use `running`."""
+        self._process = process
+        self._what = what
+        self._reports: list[list[Any]] = []
+        self._news = asyncio.Condition()
+        self._reader = asyncio.create_task(self._read(), name=f"reports-of-{what}")
+        self._ended = False
+
+    async def _read(self) -> None:
+        stdout = self._process.stdout
+        if stdout is None:
+            raise AssertionError("started with a pipe")
+        while line := await stdout.readline():
+            if not line.endswith(b"\n"):
+                break  # killed in the middle of it
+            async with self._news:
+                self._reports.append(json.loads(line) if line.startswith(b"[") else ["log", line.decode()])
+                self._news.notify_all()
+        async with self._news:
+            self._ended = True
+            self._news.notify_all()
+
+    @property
+    def pid(self) -> int:
+        """Its process id."""
+        return self._process.pid
+
+    def reports(self, word: str) -> list[Any]:
+        """What it has said so far under a word: the second element of each report, or None."""
+        return [said[1] if len(said) > 1 else None for said in self._reports if said[0] == word]
+
+    async def said(self, word: str, times: int = 1, seconds: float = 20.0) -> Any:
+        """Wait until it has said a word so many times; what it said with the last of them."""
+        try:
+            async with asyncio.timeout(seconds), self._news:
+                await self._news.wait_for(lambda: self._ended or len(self.reports(word)) >= times)
+        except TimeoutError:
+            raise AssertionError(f"{self._what} did not say {word!r} {times} times: {self._reports[-20:]}") from None
+        if len(self.reports(word)) < times:
+            raise AssertionError(f"{self._what} ended and had not said {word!r} {times} times: {self._reports[-20:]}")
+        return self.reports(word)[times - 1]
+
+    async def state(self) -> str:
+        """One letter of Linux: R running, S asleep, T stopped, Z ended."""
+        stat = await asyncio.to_thread(Path(f"/proc/{self.pid}/stat").read_text)
+        return stat.rpartition(")")[2].split()[0]
+
+    def stop(self) -> None:
+        """SIGSTOP: it stands still until `cont`."""
+        self._process.send_signal(signal.SIGSTOP)
+
+    def cont(self) -> None:
+        """SIGCONT."""
+        self._process.send_signal(signal.SIGCONT)
+
+    async def kill(self) -> None:
+        """SIGKILL; returns when it is gone and all it had said is known."""
+        with contextlib.suppress(ProcessLookupError):
+            self._process.kill()
+        await self.ended()
+
+    async def ended(self, seconds: float = 20.0) -> int:
+        """Wait until it has ended by itself; its exit code."""
+        async with asyncio.timeout(seconds):
+            code = await self._process.wait()
+            await self._reader
+        return code
+
+
+@contextlib.asynccontextmanager
+async def running(program: Program, *arguments: object) -> AsyncIterator[Process]:
+    """Run an async function of a module in a process of its own, which is killed at the end of the block."""
+    command = [sys.executable, "-c", _PROGRAM, program.__module__, program.__name__, json.dumps(arguments)]
+    process = await asyncio.create_subprocess_exec(
+        *command, stdout=asyncio.subprocess.PIPE, cwd=_ROOT, env=os.environ | {"PYTHONPATH": str(_ROOT)},
+        preexec_fn=tied(),  # it only calls prctl and kill
+    )  # fmt: skip
+    handle = Process(process, program.__name__)
+    try:
+        yield handle
+    finally:
+        await handle.kill()
