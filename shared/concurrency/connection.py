@@ -81,6 +81,7 @@ class Connection:
         self._wire: AbstractConnection | None = None
         self._replies: deque[tuple[asyncio.Future[Any], float]] = deque()
         self._usable = asyncio.Event()
+        self._greeted = False
         self._refusal: ServerRefused | None = None
         self._problem = "no connection yet"
         self._runner: asyncio.Task[None] | None = None
@@ -145,6 +146,8 @@ class Connection:
     async def _command(self, *command: bytes | str | int) -> Any:
         wire = self._wire
         if wire is None or not wire.is_connected:
+            # Broken, and the reader has not noticed yet: whoever calls again must wait for the next connection.
+            self._forget_wire()
             raise Disconnected(self._problem)
         reply: asyncio.Future[Any] = asyncio.get_running_loop().create_future()
         # redis-py writes before it first gives way, so replies come in the order of this queue.
@@ -168,6 +171,7 @@ class Connection:
                 reader = asyncio.create_task(self._read(wire), name="weir-reader")
                 await self._greet(reader)
                 pause = 0.02
+                self._greeted = True
                 self._usable.set()
                 await self._watch(reader)
             except (AuthenticationError, NoPermissionError) as error:
@@ -240,10 +244,8 @@ class Connection:
         await reader
 
     async def _drop(self, wire: AbstractConnection, reader: asyncio.Task[None] | None) -> None:
-        was_usable = self._usable.is_set() and self._refusal is None
-        if was_usable:
-            self._usable.clear()
-        self._wire = None
+        was_greeted, self._greeted = self._greeted, False
+        self._forget_wire()
         if reader is not None:
             reader.cancel()
             await asyncio.wait({reader})
@@ -255,8 +257,13 @@ class Connection:
             reply, _ = self._replies.popleft()
             if not reply.done():
                 reply.set_result(Disconnected(self._problem))
-        if was_usable:
+        if was_greeted:
             self._on_lost()
+
+    def _forget_wire(self) -> None:
+        self._wire = None
+        if self._refusal is None:
+            self._usable.clear()
 
     async def _translate(self, error: ResponseError, script: Script, keys: Mapping[str, bytes]) -> ConcurrencyError:
         text = str(error)

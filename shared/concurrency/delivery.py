@@ -171,13 +171,14 @@ class Delivery(Generic[T]):
 
     def __del__(self) -> None:
         if getattr(self, "_state", "settled") == "held":
+            # First, for a warning may be an error.
+            self._lane.give_back_from_any_thread(self._field)
             warnings.warn(
                 f"delivery {self._id} was never settled: given back. Use `async with`, ack() or nack()",
                 ResourceWarning,
                 stacklevel=2,
                 source=self,
             )
-            self._lane.give_back_from_any_thread(self._field)
 
     def __repr__(self) -> str:
         return f"<Delivery {self._id} attempt={self._attempt} {self._state}>"

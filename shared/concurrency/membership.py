@@ -160,10 +160,7 @@ class Membership:
         log.warning("the session passed its deadline; going on as a new one", queue=self.name, lost=len(self.held))
         lost, self.held = self.held, {}
         self._begin()
-        for reference in lost.values():
-            delivery = reference() if reference is not None else None
-            if delivery is not None:
-                delivery.lose()
+        _tell_lost(lost)
         for react in self.on_over:
             react()
 
@@ -207,6 +204,8 @@ class Membership:
 
     async def leave(self, withdrawn: bytes) -> None:
         """Give back what the session holds and end it."""
+        lost, self.held = self.held, {}
+        _tell_lost(lost)
         if self._fresh and not withdrawn:
             return
         left = 1
@@ -214,3 +213,10 @@ class Membership:
             _, left = await self.call(load("leave"), self.session_id, withdrawn)
         if self._registration is not None:
             self._registration.cancel()
+
+
+def _tell_lost(held: dict[bytes, ref[Holding] | None]) -> None:
+    for reference in held.values():
+        holding = reference() if reference is not None else None
+        if holding is not None:
+            holding.lose()

@@ -1,0 +1,20 @@
+"""Waits for what a test can observe, with a deadline: never for a time that ought to be long enough."""
+
+import asyncio
+import time
+from collections.abc import Awaitable, Callable
+from typing import TypeVar
+
+T = TypeVar("T")
+
+
+async def until(look: Callable[[], Awaitable[T]], satisfied: Callable[[T], bool], seconds: float = 10.0) -> T:
+    """Look again and again until what is seen satisfies; AssertionError with the last look after so many seconds."""
+    deadline = time.monotonic() + seconds
+    while True:
+        seen = await look()
+        if satisfied(seen):
+            return seen
+        if time.monotonic() > deadline:
+            raise AssertionError(f"still {seen!r} after {seconds:g} s")
+        await asyncio.sleep(0.002)
