@@ -1,0 +1,52 @@
+"""Structured logs: coloured lines on a terminal, JSON lines elsewhere, always on stderr."""
+
+import logging
+import os
+import sys
+
+import structlog
+
+from shared.settings import Settings
+
+
+def configure_logs(settings: Settings) -> None:
+    """Set up this process's logs: ours, those of the libraries, and Python's warnings, in one format."""
+    terminal = sys.stderr.isatty()
+    as_json = settings.log_format == "json" or (settings.log_format == "auto" and not terminal)
+    level = logging.getLevelNamesMapping()[settings.log_level.upper()]
+    enrich: list[structlog.typing.Processor] = [
+        structlog.contextvars.merge_contextvars,
+        structlog.stdlib.add_log_level,
+        structlog.stdlib.add_logger_name,
+        structlog.processors.TimeStamper(fmt="iso", utc=True),
+    ]
+    structlog.configure(
+        processors=[*enrich, structlog.stdlib.ProcessorFormatter.wrap_for_formatter],
+        wrapper_class=structlog.make_filtering_bound_logger(level),
+        logger_factory=structlog.stdlib.LoggerFactory(),
+    )
+    handler = logging.StreamHandler(sys.stderr)
+    handler.setFormatter(
+        structlog.stdlib.ProcessorFormatter(
+            foreign_pre_chain=enrich,
+            processors=[
+                structlog.stdlib.ProcessorFormatter.remove_processors_meta,
+                *(_json_lines() if as_json else _console_lines(colors=terminal and "NO_COLOR" not in os.environ)),
+            ],
+        )
+    )
+    logging.basicConfig(handlers=[handler], level=level, force=True)
+    logging.captureWarnings(capture=True)
+
+
+def _json_lines() -> list[structlog.typing.Processor]:
+    return [structlog.processors.format_exc_info, structlog.processors.JSONRenderer()]
+
+
+def _console_lines(*, colors: bool) -> list[structlog.typing.Processor]:
+    # Texts are shown as repr: a message's content may hold escape sequences. Tracebacks without locals: those hold secrets.
+    return [
+        structlog.dev.ConsoleRenderer(
+            colors=colors, repr_native_str=True, exception_formatter=structlog.dev.plain_traceback
+        )
+    ]

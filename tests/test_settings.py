@@ -1,0 +1,171 @@
+import os
+from pathlib import Path
+
+import pytest
+from pydantic import ValidationError
+
+from shared.settings import Settings, SettingsError, load_settings, resolve_redis_url
+
+SECRET = "hunter2"
+
+
+@pytest.fixture(autouse=True)
+def environment(monkeypatch: pytest.MonkeyPatch) -> pytest.MonkeyPatch:
+    """An environment without settings of ours."""
+    for variable in os.environ:
+        if variable.upper().startswith(("PIPELINE_", "REDIS_URL")):
+            monkeypatch.delenv(variable)
+    return monkeypatch
+
+
+def problems(environment: pytest.MonkeyPatch, **variables: str) -> list[str]:
+    for variable, value in variables.items():
+        environment.setenv(variable, value)
+    with pytest.raises(SettingsError) as caught:
+        load_settings()
+    assert (caught.value.__cause__, caught.value.__context__) == (None, None)
+    return str(caught.value).splitlines()
+
+
+def test_without_variables_there_are_defaults() -> None:
+    settings = load_settings()
+    assert (settings.queue, settings.maxsize, settings.redis_url) == ("jobs", 100, None)
+    assert settings == Settings()
+
+
+def test_variables_are_read_by_name(environment: pytest.MonkeyPatch) -> None:
+    environment.setenv("PIPELINE_QUEUE", "words")
+    environment.setenv("PIPELINE_MAXSIZE", "none")
+    environment.setenv("PIPELINE_SESSION_TTL", "2.5")
+    environment.setenv("PIPELINE_SOURCE_PATH", "/srv/tree")
+    environment.setenv("PIPELINE_LOG_LEVEL", "WARNING")
+    environment.setenv("pipeline_concurrency", "3")
+    settings = load_settings()
+    assert (settings.queue, settings.maxsize, settings.session_ttl) == ("words", None, 2.5)
+    assert (settings.source_path, settings.log_level, settings.concurrency) == (Path("/srv/tree"), "warning", 3)
+
+
+def test_settings_are_frozen() -> None:
+    with pytest.raises(ValidationError, match="frozen"):
+        Settings().queue = "other"  # type: ignore[misc]
+
+
+@pytest.mark.parametrize(
+    "variable,meant",
+    [
+        ("PIPELINE_MAX_SIZE", "PIPELINE_MAXSIZE"),
+        ("PIPELINE_LOGLEVEL", "PIPELINE_LOG_LEVEL"),
+        ("PIPELINE_REDIS_URL", "REDIS_URL"),
+        ("pipeline_queu", "PIPELINE_QUEUE"),
+    ],
+)
+def test_an_unknown_variable_is_an_error_that_names_the_nearest(
+    environment: pytest.MonkeyPatch, variable: str, meant: str
+) -> None:
+    (line,) = problems(environment, **{variable: "redis://localhost"})
+    assert line == f"{variable}: no such setting; did you mean {meant}?"
+
+
+def test_every_problem_has_its_line(environment: pytest.MonkeyPatch) -> None:
+    lines = problems(environment, PIPELINE_QUEU="a", PIPELINE_MAXSIZE="many", PIPELINE_GRACE="-1", REDIS_URL="nowhere")
+    assert sorted(line.partition(":")[0] for line in lines) == [
+        "PIPELINE_GRACE", "PIPELINE_MAXSIZE", "PIPELINE_QUEU", "REDIS_URL",
+    ]  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    "variable,value",
+    [
+        ("PIPELINE_QUEUE", "{jobs}"),
+        ("PIPELINE_QUEUE", "j" * 65),
+        ("PIPELINE_QUEUE", ""),
+        ("PIPELINE_MAXSIZE", "-1"),
+        ("PIPELINE_MAXSIZE", "10000001"),
+        ("PIPELINE_MAXSIZE", "1.5"),
+        ("PIPELINE_MAXSIZE", ""),
+        ("PIPELINE_MAX_ATTEMPTS", "0"),
+        ("PIPELINE_MAX_MESSAGE_BYTES", "0"),
+        ("PIPELINE_SESSION_TTL", "0.09"),
+        ("PIPELINE_SESSION_TTL", "3601"),
+        ("PIPELINE_SESSION_TTL", "nan"),
+        ("PIPELINE_CONCURRENCY", "0"),
+        ("PIPELINE_CONCURRENCY", "1001"),
+        ("PIPELINE_CONCURRENCY", "true"),
+        ("PIPELINE_HANDLER_TIMEOUT", "0"),
+        ("PIPELINE_GRACE", "inf"),
+        ("PIPELINE_SOURCE_PATH", ""),
+        ("PIPELINE_SOURCE_GLOB", "/etc/*"),
+        ("PIPELINE_SOURCE_GLOB", "../*"),
+        ("PIPELINE_SOURCE_GLOB", ""),
+        ("PIPELINE_SHARE_INDEX", "1"),
+        ("PIPELINE_SHARE_COUNT", "0"),
+        ("PIPELINE_PASSES", "-1"),
+        ("PIPELINE_RATE", "-0.5"),
+        ("PIPELINE_RUN", "a b"),
+        ("PIPELINE_LOG_LEVEL", "loud"),
+        ("PIPELINE_LOG_FORMAT", "xml"),
+    ],
+)
+def test_a_bad_value_is_one_line_that_names_the_variable(
+    environment: pytest.MonkeyPatch, variable: str, value: str
+) -> None:
+    (line,) = problems(environment, **{variable: value})
+    assert line.startswith(variable)
+
+
+@pytest.mark.parametrize(
+    "address",
+    [
+        "",
+        " ",
+        f"http://{SECRET}",
+        f"{SECRET}@localhost:6379",
+        f"redis://:{SECRET}@localhost:port/0",
+        f"redis://:a/{SECRET}@localhost:6379/0",
+        f"redis://:a#{SECRET}@localhost:6379/0",
+        f"redis://:a@{SECRET}@localhost:6379/0",
+        f"redis://:{SECRET}@localhost:99999/0",
+        f"redis://:{SECRET}@[localhost/0",
+        f"redis://:{SECRET}@localhost/zero",
+        f"redis://:{SECRET}@localhost/0/1",
+        "unix://",
+    ],
+)
+def test_a_bad_address_is_one_line_without_the_address(environment: pytest.MonkeyPatch, address: str) -> None:
+    (line,) = problems(environment, REDIS_URL=address)
+    assert line.startswith("REDIS_URL: ")
+    assert SECRET not in line
+
+
+@pytest.mark.parametrize(
+    "address",
+    [
+        "redis://localhost",
+        "redis://user:p%40ss@localhost:6379/3",
+        "rediss://[::1]:6380/0",
+        "unix:///run/redis.sock?db=2",
+    ],
+)
+def test_a_good_address_is_kept_as_it_is(environment: pytest.MonkeyPatch, address: str) -> None:
+    environment.setenv("REDIS_URL", f"{address}\n")
+    assert resolve_redis_url(load_settings()) == address
+
+
+def test_no_text_of_the_settings_holds_the_address(environment: pytest.MonkeyPatch) -> None:
+    environment.setenv("REDIS_URL", f"redis://:{SECRET}@localhost:6379/0")
+    settings = load_settings()
+    assert not any(SECRET in text for text in (repr(settings), str(settings), settings.model_dump_json()))
+    with pytest.raises(ValidationError) as caught:
+        Settings(redis_url=f"http://{SECRET}", maxsize=SECRET)  # type: ignore[arg-type]
+    assert SECRET not in str(caught.value) + repr(caught.value)
+
+
+def test_without_an_address_and_a_server_there_is_advice(environment: pytest.MonkeyPatch) -> None:
+    environment.setattr("shared.settings.read_address", lambda: None)
+    with pytest.raises(SettingsError, match=r"set REDIS_URL, or start one with \./run server"):
+        resolve_redis_url(Settings())
+
+
+def test_without_an_address_the_one_of_run_server_is_taken(environment: pytest.MonkeyPatch) -> None:
+    environment.setattr("shared.settings.read_address", lambda: "unix:///tmp/server.sock?db=0")
+    assert resolve_redis_url(Settings()) == "unix:///tmp/server.sock?db=0"
