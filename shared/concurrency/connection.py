@@ -8,7 +8,7 @@ import asyncio
 import contextlib
 from collections import deque
 from collections.abc import Awaitable, Callable, Mapping
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 import hiredis
 import redis.asyncio
@@ -49,6 +49,12 @@ class Postponed(ConcurrencyError):
     """The server can not serve now; the call was not carried out."""
 
 
+class _Awaited(NamedTuple):
+    reply: asyncio.Future[Any]
+    sent_at: float
+    at_reply: Callable[[], None] | None
+
+
 class Connection:
     """One RESP3 connection that comes back by itself."""
 
@@ -79,7 +85,7 @@ class Connection:
         self._on_connected = on_connected
         self._on_lost = on_lost
         self._wire: AbstractConnection | None = None
-        self._replies: deque[tuple[asyncio.Future[Any], float]] = deque()
+        self._replies: deque[_Awaited] = deque()
         self._usable = asyncio.Event()
         self._greeted = False
         self._refusal: ServerRefused | None = None
@@ -110,8 +116,16 @@ class Connection:
             self._runner.cancel()
             await asyncio.wait({self._runner})
 
-    async def call(self, script: Script, keys: Mapping[str, bytes], *arguments: bytes | str | int) -> Any:
+    async def call(
+        self,
+        script: Script,
+        keys: Mapping[str, bytes],
+        *arguments: bytes | str | int,
+        at_reply: Callable[[], None] | None = None,
+    ) -> Any:
         """Run a script; while there is no connection, wait for one.
+
+        `at_reply` is called when the reply is read, before any message behind it: the caller itself runs later.
 
         :raises Disconnected: when the connection broke before the answer came.
         :raises Postponed: when the server refused it for now, OutOfMemory when its memory is full.
@@ -119,19 +133,25 @@ class Connection:
         :raises ConcurrencyError: when a key of ours holds something that is not ours.
         """
         await self.opened()
-        return await self.request(script, keys, *arguments)
+        return await self.request(script, keys, *arguments, at_reply=at_reply)
 
-    async def request(self, script: Script, keys: Mapping[str, bytes], *arguments: bytes | str | int) -> Any:
+    async def request(
+        self,
+        script: Script,
+        keys: Mapping[str, bytes],
+        *arguments: bytes | str | int,
+        at_reply: Callable[[], None] | None = None,
+    ) -> Any:
         """As `call`, but on the connection there is, or fail."""
         packed = script.pack(keys, arguments)
         try:
-            return await self._command(b"EVALSHA", script.sha, *packed)
+            return await self._command(b"EVALSHA", script.sha, *packed, at_reply=at_reply)
         except NoScriptError:
             pass
         except ResponseError as error:
             raise await self._translate(error, script, keys) from error
         try:
-            return await self._command(b"EVAL", script.source, *packed)
+            return await self._command(b"EVAL", script.source, *packed, at_reply=at_reply)
         except ResponseError as error:
             raise await self._translate(error, script, keys) from error
 
@@ -143,7 +163,7 @@ class Connection:
         await self.opened()
         return await self._command(*command)
 
-    async def _command(self, *command: bytes | str | int) -> Any:
+    async def _command(self, *command: bytes | str | int, at_reply: Callable[[], None] | None = None) -> Any:
         wire = self._wire
         if wire is None or not wire.is_connected:
             # Broken, and the reader has not noticed yet: whoever calls again must wait for the next connection.
@@ -151,7 +171,7 @@ class Connection:
             raise Disconnected(self._problem)
         reply: asyncio.Future[Any] = asyncio.get_running_loop().create_future()
         # redis-py writes before it first gives way, so replies come in the order of this queue.
-        self._replies.append((reply, boottime()))
+        self._replies.append(_Awaited(reply, boottime(), at_reply))
         with contextlib.suppress(*_LOST):  # the reader meets the same end, and fails every reply
             await wire.send_packed_command(_pack(*command), check_health=False)
         answer = await reply
@@ -232,14 +252,16 @@ class Connection:
                 if answer[0] == b"message":
                     self._on_message(answer[2].decode())
                 continue
-            reply, _ = self._replies.popleft()
-            if not reply.done():
-                reply.set_result(answer)
+            awaited = self._replies.popleft()
+            if awaited.at_reply is not None:
+                awaited.at_reply()
+            if not awaited.reply.done():
+                awaited.reply.set_result(answer)
 
     async def _watch(self, reader: asyncio.Task[None]) -> None:
         while not reader.done():
             await asyncio.wait({reader}, timeout=self._reply_timeout / 4)
-            if self._replies and boottime() - self._replies[0][1] > self._reply_timeout:
+            if self._replies and boottime() - self._replies[0].sent_at > self._reply_timeout:
                 raise Disconnected("the server does not answer")
         await reader
 
@@ -254,7 +276,7 @@ class Connection:
         with contextlib.suppress(*_LOST):
             await wire.disconnect(nowait=True)
         while self._replies:
-            reply, _ = self._replies.popleft()
+            reply = self._replies.popleft().reply
             if not reply.done():
                 reply.set_result(Disconnected(self._problem))
         if was_greeted:

@@ -179,13 +179,19 @@ class Membership:
                 await asyncio.sleep(pause)
                 pause = min(1.0, pause * 2)
 
-    async def call_once(self, script: Script, keys: Mapping[str, bytes], *arguments: bytes | str | int) -> Any:
-        """Run a step that may not be repeated as it is.
+    async def call_once(
+        self,
+        script: Script,
+        keys: Mapping[str, bytes],
+        *arguments: bytes | str | int,
+        at_reply: Callable[[], None],
+    ) -> Any:
+        """Run a step that may not be repeated as it is; `at_reply`: see Connection.call.
 
         :raises Disconnected: when nobody knows whether it ran.
         :raises ConcurrencyError: when the server refuses it for good.
         """
-        return await self._connection.call(script, keys, *arguments)
+        return await self._connection.call(script, keys, *arguments, at_reply=at_reply)
 
     async def recover(self, session_id: str) -> None:
         """Give the queue back what an overdue session held."""

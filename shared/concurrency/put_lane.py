@@ -270,7 +270,9 @@ class PutLane:
                 break
             if entry.key in refused:
                 self._leave_line(sequence).batch.fail(_conflict())
-            elif not entry.batch.given_up and (not entry.has_id or sequence <= last):
+            elif entry.has_id and sequence > last:
+                self._ask = True  # let in after this answer, or in conflict: the next one tells
+            elif not entry.batch.given_up:
                 self._leave_line(sequence).batch.decide(admitted=True)
         if shut:
             for sequence in list(self._line):

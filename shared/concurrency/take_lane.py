@@ -313,10 +313,15 @@ class TakeLane:
             int(current and waiting + takers > 0),
             int(self._idle or resync),
             *others,
+            at_reply=self._reply_read,
         )
         if answer[0] == b"late":
             raise ConcurrencyError("the server saw a later call of this process: is the owner id used twice?")
         return answer, want, asked
+
+    def _reply_read(self) -> None:
+        # What woke us until now was older than the step that has just run; what comes from here on is news.
+        self._woken = False
 
     def _take_answer(self, call: _Call, answer: list[Any], want: int, asked: list[Getter]) -> None:
         state, _, refused, entries, look_again, overdue, ended = answer
@@ -325,7 +330,6 @@ class TakeLane:
             for field in call.settlements.fields():
                 self._member.held.pop(field, None)
         self._log_refused(call.settlements.answer(refused))
-        self._woken = False  # what woke us came before this answer
         if state == b"over":
             self._member.over(call.session_id)
             return
@@ -334,14 +338,14 @@ class TakeLane:
         for entry in entries:
             self._member.held[entry[:45]] = None
         waits = any(getter.may_wait for getter in asked) or bool(self.takers)
-        self._idle = waits and want > len(entries) and sum(map(len, entries)) < _MOST_BYTES
+        self._idle = not self._woken and waits and want > len(entries) and sum(map(len, entries)) < _MOST_BYTES
         self._look_again_at = self._loop.time() + look_again / 1000
         self._hand_out(entries)
+        if ended:
+            self.end(QueueShutDown("the queue is shut down, and all its messages are done with"))
         for getter in asked:
             if not getter.may_wait and not getter.future.done():
                 getter.future.set_exception(QueueEmpty("nothing can be delivered now: `get` would wait"))
-        if ended:
-            self.end(QueueShutDown("the queue is shut down, and all its messages are done with"))
         self._overdue = overdue.decode()
 
     def _log_refused(self, fields: list[bytes]) -> None:
