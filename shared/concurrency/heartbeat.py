@@ -5,6 +5,7 @@ has not run for `hang_after` seconds the thread renews no more. (While C code ke
 either.)
 """
 
+import contextlib
 import threading
 from collections.abc import Callable
 from typing import Any, Protocol
@@ -13,7 +14,7 @@ import redis
 import structlog
 from redis.backoff import NoBackoff
 from redis.connection import ConnectionInterface
-from redis.exceptions import NoScriptError, RedisError
+from redis.exceptions import NoScriptError, RedisError, ResponseError
 from redis.retry import Retry
 
 from shared.concurrency.clock import boottime
@@ -102,7 +103,11 @@ class Heartbeat:
         for renewable in renewables:
             session_id = renewable.session_id
             sent_at = boottime()
-            live, now, deadline = self._call(self._renew, renewable.script_keys, session_id)
+            try:
+                live, now, deadline = self._call(self._renew, renewable.script_keys, session_id)
+            except ResponseError as error:  # one spoilt queue must not end the sessions in the others
+                log.warning("a session could not be renewed", session=session_id, problem=str(error))
+                continue
             if live:
                 renewable.renewed(session_id, sent_at, (deadline - now) / 1000)
             else:
@@ -117,7 +122,8 @@ class Heartbeat:
         text = info.decode() if isinstance(info, bytes) else str(info)
         run_id = next((line[7:].strip() for line in text.splitlines() if line.startswith("run_id:")), "")
         for renewable in renewables:
-            self._call(self._announce, renewable.script_keys, run_id)
+            with contextlib.suppress(ResponseError):  # the renewal tells
+                self._call(self._announce, renewable.script_keys, run_id)
 
     def _disconnect(self) -> None:
         if self._wire is not None:

@@ -1,6 +1,7 @@
 """Intake: hands the consumer service as many deliveries as it can start at once, and a few milliseconds of work."""
 
 import asyncio
+import contextlib
 from collections import deque
 from time import monotonic
 from typing import Final, Generic, TypeVar
@@ -9,7 +10,7 @@ from weakref import ref
 from shared.concurrency.codec import Codec, Unreadable
 from shared.concurrency.delivery import Delivery
 from shared.concurrency.entry import read
-from shared.concurrency.errors import ConcurrencyError, QueueShutDown
+from shared.concurrency.errors import QueueShutDown
 from shared.concurrency.membership import Membership
 from shared.concurrency.take_lane import TakeLane
 
@@ -39,7 +40,7 @@ class Intake(Generic[T]):
         self._started = 0
         self._measured_at = monotonic()
         self._returning: asyncio.TimerHandle | None = None
-        self._ended: ConcurrencyError | None = None
+        self._ended: Exception | None = None
         lane.takers.append(self)
         member.on_over.append(self._buffer.clear)
 
@@ -93,10 +94,12 @@ class Intake(Generic[T]):
         """Take no more, and give back what has not started."""
         self.end(QueueShutDown("the intake is closed"))
 
-    async def close(self) -> None:
-        """Drain, and wait until all that was settled is answered."""
+    async def close(self, patience: float = 5.0) -> None:
+        """Drain, and wait until all that was settled is answered; `patience` seconds at most."""
         self.drain()
-        await self._lane.flush()
+        with contextlib.suppress(TimeoutError):  # the server is out of reach: what we hold comes back at the deadline
+            async with asyncio.timeout(patience):
+                await self._lane.flush()
 
     # --- what the lane asks -----------------------------------------------------------------------------------------
 
@@ -125,7 +128,7 @@ class Intake(Generic[T]):
         if self._buffer and self._returning is None:
             self._look_later(_UNSTARTED_SECONDS)
 
-    def end(self, error: ConcurrencyError) -> None:
+    def end(self, error: Exception) -> None:
         """Nothing more will come; what has not started goes back."""
         self._ended = self._ended or error
         if self in self._lane.takers:

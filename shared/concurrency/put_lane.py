@@ -47,6 +47,7 @@ class PutLane:
         self._line: dict[int, Entry] = {}
         self._line_bytes = 0
         self._withdrawn: list[Entry] = []
+        self._sent: list[Entry] = []
         self._admitted_upto = 0
         self._heard = ""
         self._lost_place = False
@@ -132,14 +133,11 @@ class PutLane:
 
     async def stop(self) -> bytes:
         """Stop; what waits fails. Returns the keys to take out of the line."""
-        keys = b"".join(entry.key for entry in (*self._line.values(), *self._withdrawn))
         if self._task is not None:
             self._task.cancel()
             await asyncio.wait({self._task})
-        for entry in (*self._line.values(), *self._waiting):
-            entry.batch.fail(ConcurrencyError("the session was closed while this put was waiting"))
-        self._line.clear()
-        self._waiting.clear()
+        keys = b"".join(entry.key for entry in (*self._line.values(), *self._withdrawn, *self._sent))
+        self._fail_all(ConcurrencyError("the session was closed while this put was waiting"))
         return keys
 
     # --- the lane ---------------------------------------------------------------------------------------------------
@@ -155,10 +153,14 @@ class PutLane:
         """Nobody waits for a lane that a defect has ended."""
         error = None if task.cancelled() else task.exception()
         if isinstance(error, Exception):
-            for entry in (*self._line.values(), *self._waiting):
-                entry.batch.fail(error)
-            self._line.clear()
-            self._waiting.clear()
+            self._fail_all(error)
+
+    def _fail_all(self, error: Exception) -> None:
+        for entry in (*self._sent, *self._line.values(), *self._waiting):
+            entry.batch.fail(error)
+        self._sent = []
+        self._line.clear()
+        self._waiting.clear()
 
     async def _run(self) -> None:
         while self._waiting or self._line or self._withdrawn:
@@ -170,8 +172,10 @@ class PutLane:
                 if not self._member.registered:
                     await self._member.ready()
                 call = self._compose()
+                self._sent = call.entries
                 await self._exchange(call)
             except OutOfMemory:
+                self._sent = []
                 await self._put_off(call)
             except ConcurrencyError as error:
                 self._fail(call, error)
@@ -245,6 +249,7 @@ class PutLane:
         if answer[0] == b"late":
             raise ConcurrencyError("the server saw a later put of this process: is the owner id used twice?")
         self._full_memory_pause = 0.0
+        self._sent = []
         self._take_answer(call, answer)
 
     def _take_answer(self, call: _Call, answer: list[Any]) -> None:
@@ -315,6 +320,7 @@ class PutLane:
 
     def _fail(self, call: _Call, error: ConcurrencyError) -> None:
         """The server refuses the step for good: nobody waits for what will not come."""
+        self._sent = []
         unsent = [] if call.entries or self._line else list(self._waiting)
         for entry in (*call.entries, *self._line.values(), *unsent):
             entry.batch.fail(error)

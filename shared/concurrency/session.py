@@ -9,13 +9,17 @@ from collections.abc import AsyncIterator, Coroutine
 from typing import Any, Final, TypeVar
 from urllib.parse import urlsplit
 
+import structlog
+
 from shared.concurrency.clock import boottime, margin
-from shared.concurrency.connection import Connection
+from shared.concurrency.connection import Connection, Disconnected
 from shared.concurrency.errors import ConcurrencyError, ServerUnavailable
 from shared.concurrency.heartbeat import Heartbeat, Renewable
 from shared.concurrency.lanes import Lanes
 
 T = TypeVar("T")
+
+log = structlog.get_logger(__name__)
 
 _SHORTEST_TTL: Final = 0.1
 _LONGEST_TTL: Final = 3600.0
@@ -164,7 +168,14 @@ class Session:
         self._run_id = run_id
         for lanes in list(self._lanes.values()):
             lanes.member.run_id = run_id
-            await lanes.member.announce()
+            try:
+                await lanes.member.announce()
+            except Disconnected:
+                raise
+            except ConcurrencyError as error:  # one spoilt queue must not stop the others
+                log.warning(
+                    "the queue could not be told of the connection", queue=lanes.member.name, problem=str(error)
+                )
 
     def _renewables(self) -> list[Renewable]:
         return [lanes.member for lanes in list(self._lanes.values()) if lanes.member.known]

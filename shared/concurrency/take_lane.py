@@ -35,7 +35,7 @@ class Taker(Protocol):
     def accept(self, entries: list[bytes]) -> None:
         """Take these."""
 
-    def end(self, error: ConcurrencyError) -> None:
+    def end(self, error: Exception) -> None:
         """Nothing more will come."""
 
 
@@ -68,6 +68,7 @@ class TakeLane:
         self._number = 0
         self._settle_number = 0
         self._settlements = Settlements()
+        self._sent = Settlements()
         self._getters: deque[Getter] = deque()
         self.takers: list[Taker] = []
         self._urgent = False
@@ -178,7 +179,7 @@ class TakeLane:
         self._tell_flushed()
         self.kick()
 
-    def end(self, error: ConcurrencyError) -> None:
+    def end(self, error: Exception) -> None:
         """Nobody gets anything any more."""
         for getter in self._getters:
             if not getter.future.done():
@@ -197,6 +198,7 @@ class TakeLane:
             self._task.cancel()
             await asyncio.wait({self._task})
         self._settlements.fail(error)
+        self._sent.fail(error)
         self._tell_flushed()
 
     # --- the lane ---------------------------------------------------------------------------------------------------
@@ -205,6 +207,7 @@ class TakeLane:
         error = None if task.cancelled() else task.exception()
         if isinstance(error, Exception):
             self._fail_all(error)
+            self._sent.fail(error)
 
     def _wanted(self) -> int:
         return sum(not getter.future.done() for getter in self._getters)
@@ -266,7 +269,7 @@ class TakeLane:
 
     def _compose(self) -> _Call:
         self._woken = False
-        settlements = self._settlements.portion()
+        settlements = self._sent = self._settlements.portion()
         self._urgent = bool(self._settlements)
         if settlements:
             self._settle_number += 1
@@ -375,5 +378,4 @@ class TakeLane:
         self._urgent = False
         failed, self._settlements = self._settlements, Settlements()
         failed.fail(error)
-        if isinstance(error, ConcurrencyError):
-            self.end(error)
+        self.end(error)
