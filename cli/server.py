@@ -9,8 +9,6 @@ from pathlib import Path
 from shared.address import RUN_DIRECTORY, published
 from shared.embedded import EmbeddedServer, EmbeddedServerError
 
-_STOPS = {signal.SIGINT, signal.SIGTERM, signal.SIGHUP}
-
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the server until Ctrl-C or SIGTERM (exit code 0); 1 when it ends by itself, 2 when it cannot start."""
@@ -31,16 +29,20 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def serve(directory: Path, port: int) -> int:
     """Run the server, say where it is, wait for a signal; returns the exit code. Raises EmbeddedServerError, OSError."""
+    # Under nohup a hang-up stays ignored.
+    stops = {signal.SIGINT, signal.SIGTERM, signal.SIGHUP}
+    if signal.getsignal(signal.SIGHUP) is signal.SIG_IGN:
+        stops.remove(signal.SIGHUP)
     # Blocked from before the start, so that a signal at any moment is answered by the orderly end below. SIGCHLD needs a
     # handler, or it may be dropped instead of waiting for us.
     signal.signal(signal.SIGCHLD, lambda _signal, _frame: None)
-    signal.pthread_sigmask(signal.SIG_BLOCK, _STOPS | {signal.SIGCHLD})
+    signal.pthread_sigmask(signal.SIG_BLOCK, stops | {signal.SIGCHLD})
     with EmbeddedServer(directory, append_only=True, port=port) as server, published(server.url, directory):
         sys.stdout.write(f"{server.url}\n")
         sys.stdout.flush()
         sys.stderr.write(f"the server runs and keeps its data in {directory}; Ctrl-C stops it\n")
         while server.running:
-            if signal.sigwait(_STOPS | {signal.SIGCHLD}) in _STOPS:
+            if signal.sigwait(stops | {signal.SIGCHLD}) in stops:
                 return 0
     sys.stderr.write(f"run: the server ended by itself; its log is {server.log}\n")
     return 1

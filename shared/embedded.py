@@ -86,8 +86,9 @@ class EmbeddedServer:
 
     def start(self) -> None:
         """Start the server and return when it answers. Raises EmbeddedServerError."""
-        if self._process is not None:
+        if self.running:
             raise EmbeddedServerError("the embedded server runs already: stop() it first")
+        self._end(signal.SIGKILL)  # what is left of one that ended by itself
         binary = self._binary or server_binary()
         try:
             if self._lock is None:

@@ -28,9 +28,10 @@ def fingerprint(lock: Path) -> str:
 
 
 def installed(venv: Path) -> list[str]:
-    """The fingerprints that were installed completely: none in a new environment or in one whose set-up was interrupted."""
+    """The fingerprints that were installed completely: none in a new environment, after an interrupted set-up, without its Python."""
     stamp = venv / ".weir"
-    return stamp.read_text().splitlines() if stamp.is_file() else []
+    usable = stamp.is_file() and os.access(venv / "bin" / "python", os.X_OK)
+    return stamp.read_text().splitlines() if usable else []
 
 
 @contextlib.contextmanager
