@@ -3,7 +3,6 @@
 import os
 import re
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Final
 
 import pytest
@@ -14,7 +13,7 @@ pytestmark = [pytest.mark.compose, pytest.mark.timeout(240)]
 
 RUN: Final = "compose-test"
 GLOB: Final = "*.py"
-# What Compose 1.29 knows, of what a service may need: its parser is gone from the package indexes' newest Pythons.
+# What Compose 1.29 knows, of what a service may need; a newer key would end it with an error.
 TOP_LEVEL: Final = {"services", "volumes", "networks", "secrets", "configs"}
 OF_A_SERVICE: Final = {
     "build", "cap_add", "cap_drop", "command", "cpus", "depends_on", "deploy", "entrypoint", "env_file", "environment",
