@@ -2,6 +2,7 @@
 
 import os
 import re
+import tomllib
 from collections.abc import Iterator
 from typing import Final
 
@@ -79,9 +80,9 @@ def test_the_file_says_only_what_compose_1_29_understands() -> None:
 def test_only_what_runs_goes_into_the_image() -> None:
     named = {line[1:] for line in (ROOT / ".dockerignore").read_text().splitlines() if line.startswith("!")}
     copied = set(re.findall(r"^COPY (?!--from)(\S+) ", (ROOT / "Dockerfile").read_text(), re.MULTILINE))
-    packages = {path.parent.name for path in ROOT.glob("*/__init__.py")} - {"tests"}
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())
     assert named == copied
-    assert packages <= named
+    assert named == {*project["tool"]["hatch"]["build"]["targets"]["wheel"]["packages"], "LICENSE", "requirements.lock"}
 
 
 def test_both_services_run_one_image(built: str) -> None:
