@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 import redis.asyncio
 
-from shared.concurrency import Queue, QueueShutDown, Session, StaleDelivery
+from shared.concurrency import ConcurrencyError, Queue, QueueShutDown, Session, StaleDelivery
 from shared.concurrency.keys import queue_keys
 from shared.embedded import EmbeddedServer
 from tests.waiting import until
@@ -305,3 +305,37 @@ async def test_rule_13_join_waits_for_all(session: Session, name: str) -> None:
     await delivery.ack()
     async with asyncio.timeout(0.8):
         await joining
+
+
+async def test_a_key_of_another_type_is_named_before_anything_is_changed(
+    session: Session, name: str, client: "redis.asyncio.Redis"
+) -> None:
+    await client.set(f"{{{name}}}:dead", "somebody else's")
+    queue = Queue(session, name, int)
+    for call in (queue.put(1), queue.get(), queue.statistics()):
+        with pytest.raises(ConcurrencyError, match=r"\{.*\}:dead holds a string, not the queue's hash"):
+            await call
+    assert [key async for key in client.scan_iter(f"{{{name}}}:*")] == [f"{{{name}}}:dead".encode()]
+    await client.delete(f"{{{name}}}:dead")
+    await queue.put(1)
+    async with await queue.get() as item:
+        assert item == 1
+
+
+async def test_a_step_that_fails_half_way_loses_nothing(
+    session: Session, name: str, client: "redis.asyncio.Redis"
+) -> None:
+    queue = Queue(session, name, int)
+    await queue.put_many([1, 2])
+    delivery = await queue.get()
+    pending = queue_keys(name)["pending"]
+    await client.rename(pending, "aside" + name)
+    await client.set(pending, "somebody else's")
+    with pytest.raises(ConcurrencyError, match="holds a string"):
+        await delivery.ack()
+    await client.rename("aside" + name, pending)
+    items = set()
+    while (await queue.statistics()).acked_total < 2:
+        async with await queue.get() as item:
+            items.add(item)
+    assert 2 in items

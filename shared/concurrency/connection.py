@@ -20,7 +20,6 @@ from redis.exceptions import (
     AuthenticationError,
     NoPermissionError,
     NoScriptError,
-    OutOfMemoryError,
     RedisError,
     ResponseError,
 )
@@ -28,25 +27,12 @@ from redis.exceptions import (
 from shared.concurrency.clock import boottime
 from shared.concurrency.errors import ConcurrencyError, ServerRefused
 from shared.concurrency.keys import channel
+from shared.concurrency.refusals import Disconnected, check_server, fields, translate, wrong_key
 from shared.concurrency.scripts import Script
 
 log = structlog.get_logger(__name__)
 
 _LOST: Final = (RedisError, OSError, TimeoutError, EOFError)
-# Answers that say: not executed, try again later. LOADING arrives as a lost connection.
-_LATER: Final = ("BUSY", "READONLY", "MASTERDOWN", "CLUSTERDOWN", "TRYAGAIN", "MISCONF", "NOREPLICAS", "UNBLOCKED")
-
-
-class Disconnected(ConcurrencyError):
-    """The connection broke while a call was under way: nobody knows whether the server carried it out."""
-
-
-class OutOfMemory(ConcurrencyError):
-    """The server's memory is full; the call was not carried out."""
-
-
-class Postponed(ConcurrencyError):
-    """The server can not serve now; the call was not carried out."""
 
 
 class _Awaited(NamedTuple):
@@ -145,23 +131,19 @@ class Connection:
         """As `call`, but on the connection there is, or fail."""
         packed = script.pack(keys, arguments)
         try:
-            return await self._command(b"EVALSHA", script.sha, *packed, at_reply=at_reply)
-        except NoScriptError:
-            pass
+            try:
+                return await self._command(b"EVALSHA", script.sha, *packed, at_reply=at_reply)
+            except NoScriptError:
+                return await self._command(b"EVAL", script.source, *packed, at_reply=at_reply)
         except ResponseError as error:
-            raise await self._translate(error, script, keys) from error
-        try:
-            return await self._command(b"EVAL", script.source, *packed, at_reply=at_reply)
-        except ResponseError as error:
-            raise await self._translate(error, script, keys) from error
+            if "WRONGTYPE" in str(error):
+                kinds = {word: await self._type_of(keys[word]) for word in script.keys}
+                raise wrong_key(script, keys, kinds) from error
+            raise translate(error, script) from error
 
-    async def plain(self, *command: bytes | str | int) -> Any:
-        """Run one plain command on the connection there is.
-
-        :raises Disconnected: when the connection broke before the answer came.
-        """
-        await self.opened()
-        return await self._command(*command)
+    async def _type_of(self, key: bytes) -> str:
+        found = await self._command("TYPE", key)
+        return found.decode() if isinstance(found, bytes) else str(found)
 
     async def _command(self, *command: bytes | str | int, at_reply: Callable[[], None] | None = None) -> Any:
         wire = self._wire
@@ -226,15 +208,8 @@ class Connection:
         self._refusal = None
 
     async def _introduce(self) -> None:
-        server = _fields(await self._command("INFO", "server"))
-        _check_version(server)
-        memory = _fields(await self._command("INFO", "memory"))
-        policy = memory.get("maxmemory_policy", "noeviction")
-        if policy != "noeviction":
-            raise ServerRefused(
-                f"the server's maxmemory-policy is {policy}: it would evict messages. Set it with "
-                "`CONFIG SET maxmemory-policy noeviction`, and in redis.conf"
-            )
+        server = fields(await self._command("INFO", "server"))
+        check_server(server, fields(await self._command("INFO", "memory")))
         wire = self._wire
         if wire is None:
             raise Disconnected(self._problem)
@@ -287,42 +262,7 @@ class Connection:
         if self._refusal is None:
             self._usable.clear()
 
-    async def _translate(self, error: ResponseError, script: Script, keys: Mapping[str, bytes]) -> ConcurrencyError:
-        text = str(error)
-        if isinstance(error, OutOfMemoryError) or text.startswith("OOM"):
-            return OutOfMemory(text)
-        if text.startswith(_LATER) or type(error).__name__ in ("ReadOnlyError", "MasterDownError", "ClusterDownError"):
-            return Postponed(text)
-        if isinstance(error, NoPermissionError) or text.startswith("NOPERM"):
-            return ServerRefused(f"the server's ACL forbids the step {script.name}: {text}")
-        if "WRONGTYPE" in text:
-            return await self._name_wrong_key(script, keys)
-        return ConcurrencyError(f"the step {script.name} failed on the server: {text}")
-
-    async def _name_wrong_key(self, script: Script, keys: Mapping[str, bytes]) -> ConcurrencyError:
-        for word, expected in script.keys.items():
-            found = await self._command("TYPE", keys[word])
-            kind = found.decode() if isinstance(found, bytes) else str(found)
-            if kind not in ("none", expected.lower()):
-                key = keys[word].decode()
-                return ConcurrencyError(
-                    f"the key {key} holds a {kind}, not the queue's {expected}: nothing was changed. "
-                    f"Somebody else uses this name; rename or delete that key, or name the queue otherwise"
-                )
-        return ConcurrencyError(f"a key of the step {script.name} held another type than expected; nothing was changed")
-
 
 def _pack(*command: bytes | str | int) -> bytes:
     packed: bytes = hiredis.pack_command(command)  # type: ignore[arg-type]  # its stub knows tuples of one only
     return packed
-
-
-def _fields(info: bytes | str) -> dict[str, str]:
-    text = info.decode() if isinstance(info, bytes) else info
-    return dict(line.split(":", 1) for line in text.splitlines() if ":" in line)
-
-
-def _check_version(server: Mapping[str, str]) -> None:
-    version = server.get("redis_version", "0")
-    if int(version.split(".")[0] or 0) < 7:
-        raise ServerRefused(f"the server is Redis {version}: 7.0 or later is needed (or any Valkey)")

@@ -41,7 +41,7 @@ class Intake(Generic[T]):
         self._measured_at = monotonic()
         self._returning: asyncio.TimerHandle | None = None
         self._ended: Exception | None = None
-        lane.takers.append(self)
+        lane.demand.takers.append(self)
         member.on_over.append(self._buffer.clear)
 
     async def next(self) -> Delivery[T] | None:
@@ -131,8 +131,8 @@ class Intake(Generic[T]):
     def end(self, error: Exception) -> None:
         """Nothing more will come; what has not started goes back."""
         self._ended = self._ended or error
-        if self in self._lane.takers:
-            self._lane.takers.remove(self)
+        if self in self._lane.demand.takers:
+            self._lane.demand.takers.remove(self)
         if self._returning is not None:
             self._returning.cancel()
             self._returning = None

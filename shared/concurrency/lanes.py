@@ -35,7 +35,7 @@ class Lanes:
         """Settle what is finished, give back what is held, leave the line; gives up after `patience` seconds."""
         try:
             async with asyncio.timeout(patience):
-                self.takes.end(ConcurrencyError("the session was closed while this get was waiting"))
+                self.takes.demand.end(ConcurrencyError("the session was closed while this get was waiting"))
                 await self.takes.flush()
                 withdrawn = await self.puts.stop()
                 await self.member.leave(withdrawn)

@@ -9,8 +9,9 @@ from weakref import ref
 import structlog
 
 from shared.concurrency.clock import boottime, margin
-from shared.concurrency.connection import Connection, Disconnected, Postponed
+from shared.concurrency.connection import Connection
 from shared.concurrency.keys import leased_key, queue_keys
+from shared.concurrency.refusals import Disconnected, Postponed
 from shared.concurrency.scripts import Script, load
 
 log = structlog.get_logger(__name__)

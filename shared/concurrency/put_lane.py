@@ -11,10 +11,11 @@ from dataclasses import dataclass, field
 from typing import Any, Final
 
 from shared.concurrency.batch import MOST_BYTES, MOST_ENTRIES, PORTION, Batch, Entry
-from shared.concurrency.connection import OutOfMemory
 from shared.concurrency.entry import pack_tail
-from shared.concurrency.errors import ConcurrencyError, IdConflict, QueueFull, QueueShutDown
+from shared.concurrency.errors import ConcurrencyError, QueueFull
+from shared.concurrency.line import Line, conflict, shut_down
 from shared.concurrency.membership import Membership
+from shared.concurrency.refusals import OutOfMemory
 from shared.concurrency.scripts import load
 
 _LOOK_AGAIN: Final = 1.0
@@ -44,11 +45,9 @@ class PutLane:
         self._number = 0
         self._waiting: deque[Entry] = deque()
         self._nowaits = 0
-        self._line: dict[int, Entry] = {}
-        self._line_bytes = 0
+        self._line = Line()
         self._withdrawn: list[Entry] = []
         self._sent: list[Entry] = []
-        self._admitted_upto = 0
         self._heard = ""
         self._lost_place = False
         self._ask = False
@@ -92,7 +91,7 @@ class PutLane:
         unsent = {id(entry) for entry in self._waiting if entry.batch.given_up}
         for batch in batches:
             for entry in batch.entries:
-                if entry.sequence in self._line:
+                if entry in self._line:
                     self._withdrawn.append(entry)
                 elif id(entry) in unsent:
                     batch.decide(admitted=False)
@@ -108,16 +107,7 @@ class PutLane:
 
     def admitted(self, upto: int) -> None:
         """Entries in line up to this sequence number have been let in."""
-        self._admitted_upto = max(self._admitted_upto, upto)
-        for sequence in list(self._line):
-            if sequence > upto:
-                break
-            entry = self._line[sequence]
-            if entry.has_id:
-                # It may have met its id under another body: only an answer tells.
-                self._ask = True
-            elif not entry.batch.given_up:  # else the answer to its withdrawal tells
-                self._leave_line(sequence).batch.decide(admitted=True)
+        self._ask |= self._line.let_in(upto)
         if self._waiting or self._ask:
             self._kick()
 
@@ -136,7 +126,7 @@ class PutLane:
         if self._task is not None:
             self._task.cancel()
             await asyncio.wait({self._task})
-        keys = b"".join(entry.key for entry in (*self._line.values(), *self._withdrawn, *self._sent))
+        keys = b"".join(entry.key for entry in (*self._line, *self._withdrawn, *self._sent))
         self._fail_all(ConcurrencyError("the session was closed while this put was waiting"))
         return keys
 
@@ -156,10 +146,10 @@ class PutLane:
             self._fail_all(error)
 
     def _fail_all(self, error: Exception) -> None:
-        for entry in (*self._sent, *self._line.values(), *self._waiting):
+        self._line.fail(error)
+        for entry in (*self._sent, *self._waiting):
             entry.batch.fail(error)
         self._sent = []
-        self._line.clear()
         self._waiting.clear()
 
     async def _run(self) -> None:
@@ -198,7 +188,7 @@ class PutLane:
         if not self._waiting:
             return False
         places = MOST_ENTRIES - len(self._line)
-        return self._line_bytes < MOST_BYTES and (places >= PORTION or places >= len(self._waiting))
+        return self._line.bytes < MOST_BYTES and (places >= PORTION or places >= len(self._waiting))
 
     def _refuse_nowaits(self) -> None:
         """A put_nowait behind puts that wait for a place in line finds the queue full: it never overtakes."""
@@ -211,18 +201,17 @@ class PutLane:
 
     def _compose(self) -> _Call:
         call = _Call(self._member.session_id, self._member.keys)
-        call.withdrawn, self._withdrawn = [e for e in self._withdrawn if e.sequence in self._line], []
+        call.withdrawn, self._withdrawn = [entry for entry in self._withdrawn if entry in self._line], []
         self._ask = False
         if self._lost_place:
             # Out of the line and into it again, so that our entries stay in the order of their numbers.
             self._lost_place = False
-            gone = {entry.sequence for entry in call.withdrawn}
-            call.entries = [entry for sequence, entry in self._line.items() if sequence not in gone]
-            call.withdrawn = list(self._line.values())
+            call.entries = [entry for entry in self._line if not entry.batch.given_up]
+            call.withdrawn = list(self._line)
             call.again = True
         elif self._sendable():
             call.may_wait = self._waiting[0].batch.may_wait
-            size = self._line_bytes
+            size = self._line.bytes
             while self._waiting and len(self._line) + len(call.entries) < MOST_ENTRIES:
                 entry = self._waiting[0]
                 if entry.batch.may_wait != call.may_wait or (size + entry.size > MOST_BYTES and call.entries):
@@ -255,53 +244,33 @@ class PutLane:
     def _take_answer(self, call: _Call, answer: list[Any]) -> None:
         _, _, verdicts, last, conflicts, shut, live = answer
         self._heard = conflicts.decode()
-        refused = {key.encode() for key in self._heard.split()}
         letters = iter([letter for letter, n in zip(verdicts[::2], verdicts[1::2], strict=True) for _ in range(n)])
         for entry, letter in zip(call.withdrawn, letters, strict=False):
             # Sent once more in the same call: what it says of the entry counts.
-            if entry.batch.given_up or not call.again:
-                self._withdraw_answered(entry, was_admitted=letter == b"x" and entry.sequence <= last)
+            if (entry.batch.given_up or not call.again) and self._line.discard(entry):
+                entry.batch.decide(admitted=letter == b"x" and entry.sequence <= last)
         for entry, letter in zip(call.entries, letters, strict=True):
             self._decide(entry, letter, shut=bool(shut))
-        self._admitted_upto = max(self._admitted_upto, last)
-        self._look_at_line(last, refused, shut=bool(shut))
+        self._ask |= self._line.answered(last, {key.encode() for key in self._heard.split()})
+        if shut:
+            self._line.fail(shut_down())
         if not live:
             self._member.over(call.session_id)
 
-    def _look_at_line(self, last: int, refused: set[bytes], *, shut: bool) -> None:
-        """Decide what has left the line; `last` is what the answer itself says, which knows the conflicts too."""
-        for sequence, entry in list(self._line.items()):
-            if sequence > self._admitted_upto:
-                break
-            if entry.key in refused:
-                self._leave_line(sequence).batch.fail(_conflict())
-            elif entry.has_id and sequence > last:
-                self._ask = True  # let in after this answer, or in conflict: the next one tells
-            elif not entry.batch.given_up:
-                self._leave_line(sequence).batch.decide(admitted=True)
-        if shut:
-            for sequence in list(self._line):
-                self._leave_line(sequence).batch.fail(_shut_down())
-
-    def _withdraw_answered(self, entry: Entry, *, was_admitted: bool) -> None:
-        if entry.sequence in self._line:
-            self._leave_line(entry.sequence).batch.decide(admitted=was_admitted)
-
     def _decide(self, entry: Entry, letter: bytes, *, shut: bool) -> None:
         if letter in (b"q", b"o"):
-            self._enter_line(entry)
+            self._line.add(entry)
             self._lost_place |= letter == b"o"
             if entry.batch.given_up:
                 self._withdrawn.append(entry)
             return
-        if entry.sequence in self._line:
-            self._leave_line(entry.sequence)
+        self._line.discard(entry)
         if letter == b"a":
             entry.batch.decide(admitted=True)
         elif letter == b"c":
-            entry.batch.fail(_conflict())
+            entry.batch.fail(conflict())
         else:
-            entry.batch.fail(_shut_down() if shut else QueueFull("the queue is full: `put` would wait for room"))
+            entry.batch.fail(shut_down() if shut else QueueFull("the queue is full: `put` would wait for room"))
 
     async def _put_off(self, call: _Call) -> None:
         """The server's memory is full: a put waits as it waits for room; put_nowait does not."""
@@ -321,29 +290,10 @@ class PutLane:
     def _fail(self, call: _Call, error: ConcurrencyError) -> None:
         """The server refuses the step for good: nobody waits for what will not come."""
         self._sent = []
+        self._withdrawn.clear()
         unsent = [] if call.entries or self._line else list(self._waiting)
-        for entry in (*call.entries, *self._line.values(), *unsent):
+        self._line.fail(error)
+        for entry in (*call.entries, *unsent):
             entry.batch.fail(error)
         for entry in unsent:
             self._waiting.remove(entry)
-        self._line.clear()
-        self._line_bytes = 0
-        self._withdrawn.clear()
-
-    def _enter_line(self, entry: Entry) -> None:
-        if entry.sequence not in self._line:
-            self._line[entry.sequence] = entry
-            self._line_bytes += entry.size
-
-    def _leave_line(self, sequence: int) -> Entry:
-        entry = self._line.pop(sequence)
-        self._line_bytes -= entry.size
-        return entry
-
-
-def _conflict() -> IdConflict:
-    return IdConflict("this id is known with another body: a new message needs a new id")
-
-
-def _shut_down() -> QueueShutDown:
-    return QueueShutDown("the queue is shut down: reopen() ends that")

@@ -12,10 +12,11 @@ from urllib.parse import urlsplit
 import structlog
 
 from shared.concurrency.clock import boottime, margin
-from shared.concurrency.connection import Connection, Disconnected
+from shared.concurrency.connection import Connection
 from shared.concurrency.errors import ConcurrencyError, ServerUnavailable
 from shared.concurrency.heartbeat import Heartbeat, Renewable
 from shared.concurrency.lanes import Lanes
+from shared.concurrency.refusals import Disconnected
 
 T = TypeVar("T")
 

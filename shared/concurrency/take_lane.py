@@ -5,15 +5,15 @@ never is: after a lost reply the next call says so, and what was handed out to n
 """
 
 import asyncio
-from collections import deque
 from dataclasses import dataclass
-from typing import Any, Final, Protocol
+from typing import Any, Final
 
 import structlog
 
-from shared.concurrency.connection import Disconnected, Postponed
-from shared.concurrency.errors import ConcurrencyError, QueueEmpty, QueueShutDown
+from shared.concurrency.demand import Demand, Getter
+from shared.concurrency.errors import ConcurrencyError, QueueShutDown
 from shared.concurrency.membership import Membership
+from shared.concurrency.refusals import Disconnected, Postponed
 from shared.concurrency.scripts import load
 from shared.concurrency.settlements import Settlements
 
@@ -21,33 +21,6 @@ log = structlog.get_logger(__name__)
 
 _MOST_BYTES: Final = 1 << 20
 _MOST_WANTED: Final = 1000
-
-
-class Taker(Protocol):
-    """Somebody who takes entries as they come."""
-
-    def wants(self) -> int:
-        """How many entries it takes now."""
-
-    def hungry(self) -> bool:
-        """Whether it is worth a call of its own."""
-
-    def accept(self, entries: list[bytes]) -> None:
-        """Take these."""
-
-    def end(self, error: Exception) -> None:
-        """Nothing more will come."""
-
-
-class Getter:
-    """One caller who waits for one entry."""
-
-    __slots__ = ("future", "may_wait")
-
-    def __init__(self, *, may_wait: bool) -> None:
-        """Wait for one entry, or not."""
-        self.may_wait = may_wait
-        self.future: asyncio.Future[bytes] = asyncio.get_running_loop().create_future()
 
 
 @dataclass
@@ -69,8 +42,7 @@ class TakeLane:
         self._settle_number = 0
         self._settlements = Settlements()
         self._sent = Settlements()
-        self._getters: deque[Getter] = deque()
-        self.takers: list[Taker] = []
+        self.demand = Demand()
         self._urgent = False
         self._woken = False
         self._idle = False
@@ -82,6 +54,7 @@ class TakeLane:
         self._loop = asyncio.get_running_loop()
         self._closed = False
         self._calling = False
+        self._lost_reply = False
         self._overdue = ""
         member.on_over.append(self._session_over)
 
@@ -94,7 +67,7 @@ class TakeLane:
         :raises QueueShutDown: when the queue is shut down and finished.
         """
         getter = Getter(may_wait=may_wait)
-        self._getters.append(getter)
+        self.demand.add(getter)
         if not may_wait:
             self._urgent = True
         self.kick()
@@ -179,21 +152,11 @@ class TakeLane:
         self._tell_flushed()
         self.kick()
 
-    def end(self, error: Exception) -> None:
-        """Nobody gets anything any more."""
-        for getter in self._getters:
-            if not getter.future.done():
-                getter.future.set_exception(error)
-                getter.future.exception()
-        self._getters.clear()
-        for taker in list(self.takers):
-            taker.end(error)
-
     async def stop(self) -> None:
         """End the lane; what is not answered yet fails."""
         self._closed = True
         error = ConcurrencyError("the session was closed before the server answered")
-        self.end(error)
+        self.demand.end(error)
         if self._task is not None:
             self._task.cancel()
             await asyncio.wait({self._task})
@@ -209,18 +172,15 @@ class TakeLane:
             self._fail_all(error)
             self._sent.fail(error)
 
-    def _wanted(self) -> int:
-        return sum(not getter.future.done() for getter in self._getters)
-
     def _due(self) -> bool:
         if self._urgent or self._woken:
             return True
-        hungry = any(taker.hungry() for taker in self.takers)
-        if self._settlements and (hungry or not self.takers):
+        hungry = self.demand.hungry()
+        if self._settlements and (hungry or not self.demand.takers):
             return True
         if self._idle and self._loop.time() < self._look_again_at:
             return False
-        return hungry or self._wanted() > 0
+        return hungry or bool(self.demand.getters())
 
     async def _run(self) -> None:
         while True:
@@ -254,7 +214,7 @@ class TakeLane:
                 self._timer = None
 
     def _set_timer(self) -> None:
-        if self._timer is None and self._idle and (self._getters or self.takers):
+        if self._timer is None and self._idle and self.demand:
             self._timer = self._loop.call_at(self._look_again_at, self._look_again)
 
     def _look_again(self) -> None:
@@ -276,15 +236,18 @@ class TakeLane:
         return _Call(self._member.session_id, self._member.keys, self._settle_number, settlements)
 
     async def _exchange(self, call: _Call) -> None:
-        lost_reply = False
         while True:
             try:
-                self._take_answer(call, *await self._send(call, resync=lost_reply))
+                self._take_answer(call, *await self._send(call, resync=self._lost_reply))
             except Disconnected:
-                lost_reply = True
+                self._lost_reply = True
             except Postponed:
                 await asyncio.sleep(0.05)
             except ConcurrencyError as error:
+                # A step that failed half-way may have leased us something, or not have settled: all that goes back.
+                self._lost_reply = True
+                for field in call.settlements.fields():
+                    self._member.held.pop(field, None)
                 call.settlements.fail(error)
                 raise
             else:
@@ -293,11 +256,9 @@ class TakeLane:
     async def _send(self, call: _Call, *, resync: bool) -> tuple[list[Any], int, list[Getter]]:
         self._number += 1
         current = call.session_id == self._member.session_id
-        while self._getters and self._getters[0].future.done():
-            self._getters.popleft()
-        asked = [getter for getter in self._getters if not getter.future.done()]
+        asked = self.demand.getters()
         waiting = sum(getter.may_wait for getter in asked)
-        takers = sum(taker.wants() for taker in self.takers)
+        takers = sum(taker.wants() for taker in self.demand.takers)
         want = min(_MOST_WANTED, len(asked) + takers) if current else 0
         others = [word for other in call.settlements.others for word in other]
         held = self._member.held if current else {}
@@ -328,6 +289,7 @@ class TakeLane:
 
     def _take_answer(self, call: _Call, answer: list[Any], want: int, asked: list[Getter]) -> None:
         state, _, refused, entries, look_again, overdue, ended = answer
+        self._lost_reply = False
         current = call.session_id == self._member.session_id
         if current:
             for field in call.settlements.fields():
@@ -340,15 +302,13 @@ class TakeLane:
             return  # handed to a session that is over: recovered, as all it held
         for entry in entries:
             self._member.held[entry[:45]] = None
-        waits = any(getter.may_wait for getter in asked) or bool(self.takers)
+        waits = any(getter.may_wait for getter in asked) or bool(self.demand.takers)
         self._idle = not self._woken and waits and want > len(entries) and sum(map(len, entries)) < _MOST_BYTES
         self._look_again_at = self._loop.time() + look_again / 1000
-        self._hand_out(entries)
+        self.demand.hand_out(entries, self.give_back)
         if ended:
-            self.end(QueueShutDown("the queue is shut down, and all its messages are done with"))
-        for getter in asked:
-            if not getter.may_wait and not getter.future.done():
-                getter.future.set_exception(QueueEmpty("nothing can be delivered now: `get` would wait"))
+            self.demand.end(QueueShutDown("the queue is shut down, and all its messages are done with"))
+        self.demand.refuse(asked)
         self._overdue = overdue.decode()
 
     def _log_refused(self, fields: list[bytes]) -> None:
@@ -359,23 +319,9 @@ class TakeLane:
                 key=field[16:38].decode(),
             )
 
-    def _hand_out(self, entries: list[bytes]) -> None:
-        at = 0
-        while at < len(entries) and self._getters:
-            getter = self._getters.popleft()
-            if not getter.future.done():
-                getter.future.set_result(entries[at])
-                at += 1
-        for taker in self.takers:
-            share = min(taker.wants(), len(entries) - at) if taker is not self.takers[-1] else len(entries) - at
-            taker.accept(entries[at : at + share])
-            at += share
-        for entry in entries[at:]:
-            self.give_back(entry)
-
     def _fail_all(self, error: Exception) -> None:
         """The server refuses the step for good: nobody waits for what will not come."""
         self._urgent = False
         failed, self._settlements = self._settlements, Settlements()
         failed.fail(error)
-        self.end(error)
+        self.demand.end(error)

@@ -1,9 +1,23 @@
 #!lua flags=allow-oom
 -- Registers a session with a queue, and the queue's settings where none are stored yet.
 -- KEYS
---   sessions  ZSET  session -> deadline in ms
---   settings  HASH  maxsize, max_attempts, run_id, shutdown, joining
---   lanes     HASH  what was last answered to each process; old records are pruned here
+--   sessions    ZSET  session -> deadline in ms
+--   settings    HASH  maxsize, max_attempts, run_id, shutdown, joining
+--   lanes       HASH  what was last answered to each process; old records are pruned here
+--   pending     LIST  the types of this key and those below are checked here, so that no step fails half-way
+--   returned    LIST
+--   suspects    LIST
+--   delayed     ZSET
+--   leased      HASH
+--   line        LIST
+--   bodies      HASH
+--   dead        HASH
+--   dead_index  ZSET
+--   idle        ZSET
+--   joiners     ZSET
+--   ids         HASH
+--   ids_due     ZSET
+--   totals      HASH
 -- ARGV
 --   session       the session's id
 --   fresh         1 for a session nobody has seen yet; 0 to store settings only
@@ -13,6 +27,17 @@
 --   keep_ms       how long an unused record of a lane is kept, in ms
 -- RETURNS now in ms, deadline in ms, stored maxsize, stored max_attempts
 -- PARTS clock sessions restart
+local kinds = {
+  list = {pending, returned, suspects, line},
+  hash = {settings, lanes, leased, bodies, dead, ids, totals},
+  zset = {sessions, delayed, dead_index, idle, joiners, ids_due},
+}
+for kind, keys in pairs(kinds) do
+  for _, key in ipairs(keys) do
+    local found = redis.call('TYPE', key).ok
+    if found ~= 'none' and found ~= kind then return redis.error_reply('WRONGTYPE ' .. key .. ' holds a ' .. found) end
+  end
+end
 notice_restart(run_id)
 local deadline = now + time_to_live(session)
 if fresh == '1' then redis.call('ZADD', sessions, deadline, session) end

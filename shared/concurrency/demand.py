@@ -1,0 +1,92 @@
+"""Demand: who wants entries here, callers one by one in order, then those who take as many as they can start."""
+
+import asyncio
+from collections import deque
+from collections.abc import Callable
+from typing import Protocol
+
+from shared.concurrency.errors import QueueEmpty
+
+
+class Taker(Protocol):
+    """Somebody who takes entries as they come."""
+
+    def wants(self) -> int:
+        """How many entries it takes now."""
+
+    def hungry(self) -> bool:
+        """Whether it is worth a call of its own."""
+
+    def accept(self, entries: list[bytes]) -> None:
+        """Take these."""
+
+    def end(self, error: Exception) -> None:
+        """Nothing more will come."""
+
+
+class Getter:
+    """One caller who waits for one entry."""
+
+    __slots__ = ("future", "may_wait")
+
+    def __init__(self, *, may_wait: bool) -> None:
+        """Wait for one entry, or for the next answer only."""
+        self.may_wait = may_wait
+        self.future: asyncio.Future[bytes] = asyncio.get_running_loop().create_future()
+
+
+class Demand:
+    """The getters, first come first served, and the takers."""
+
+    def __init__(self) -> None:
+        """Begin with nobody."""
+        self._getters: deque[Getter] = deque()
+        self.takers: list[Taker] = []
+
+    def __bool__(self) -> bool:
+        return bool(self._getters or self.takers)
+
+    def add(self, getter: Getter) -> None:
+        """Let a caller wait."""
+        self._getters.append(getter)
+
+    def getters(self) -> list[Getter]:
+        """Those who wait still, in order."""
+        while self._getters and self._getters[0].future.done():
+            self._getters.popleft()
+        return [getter for getter in self._getters if not getter.future.done()]
+
+    def hungry(self) -> bool:
+        """Whether a taker is worth a call."""
+        return any(taker.hungry() for taker in self.takers)
+
+    def hand_out(self, entries: list[bytes], give_back: Callable[[bytes], None]) -> None:
+        """Give everybody his share; what nobody wants any more goes back."""
+        at = 0
+        while at < len(entries) and self._getters:
+            getter = self._getters.popleft()
+            if not getter.future.done():
+                getter.future.set_result(entries[at])
+                at += 1
+        for taker in self.takers:
+            share = min(taker.wants(), len(entries) - at) if taker is not self.takers[-1] else len(entries) - at
+            taker.accept(entries[at : at + share])
+            at += share
+        for entry in entries[at:]:
+            give_back(entry)
+
+    def refuse(self, asked: list[Getter]) -> None:
+        """End those of them who would not wait."""
+        for getter in asked:
+            if not getter.may_wait and not getter.future.done():
+                getter.future.set_exception(QueueEmpty("nothing can be delivered now: `get` would wait"))
+
+    def end(self, error: Exception) -> None:
+        """Nobody gets anything any more."""
+        for getter in self._getters:
+            if not getter.future.done():
+                getter.future.set_exception(error)
+                getter.future.exception()  # whoever was cancelled does not look
+        self._getters.clear()
+        for taker in list(self.takers):
+            taker.end(error)
