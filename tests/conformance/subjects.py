@@ -10,6 +10,8 @@ from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from typing import Any, Final
 
+from redis.asyncio import Redis
+
 from shared.concurrency import Delivery, Queue, QueueShutDown, Session
 from tests.waiting import until
 
@@ -118,11 +120,12 @@ class Asyncio(Subject):
 class Ours(Subject):
     """Our queue, put into through one session and taken from through another (or the same)."""
 
-    def __init__(self, putting: Session, taking: Session, name: str, maxsize: int) -> None:
+    def __init__(self, putting: Session, taking: Session, client: Redis, name: str, maxsize: int) -> None:
         """Make one."""
+        self._client = client
+        self._getting = 0
         self._puts = Queue(putting, name, int, maxsize=maxsize)
         self._takes = Queue(taking, name, int, maxsize=maxsize)
-        self._lane = taking.lanes(name).takes
 
     async def put(self, item: int) -> None:
         await self._puts.put(item)
@@ -131,7 +134,11 @@ class Ours(Subject):
         await self._puts.put_nowait(item)
 
     async def get(self) -> Taken:
-        return self._taken(await self._takes.get())
+        self._getting += 1
+        try:
+            return self._taken(await self._takes.get())
+        finally:
+            self._getting -= 1
 
     async def get_nowait(self) -> Taken:
         return self._taken(await self._takes.get_nowait())
@@ -153,9 +160,9 @@ class Ours(Subject):
         return (await self._takes.statistics()).puts_waiting
 
     async def getters(self) -> int:
-        # It waits once the server has registered it as idle.
-        waiting = sum(not getter.future.done() for getter in self._lane._getters)
-        return waiting if self._lane._idle or not waiting else -1
+        # They wait once the server has registered their session as idle.
+        idle = await self._client.zcard(f"{{{self._takes.name}}}:idle")
+        return self._getting if idle or not self._getting else -1
 
 
 KINDS: Final = ("asyncio", "ours", "ours across sessions")
@@ -171,12 +178,12 @@ async def opened(kind: str, url: str, name: str, maxsize: int) -> AsyncIterator[
     if kind == "asyncio":
         yield Asyncio(maxsize)
         return
-    async with Session.open(url) as putting:
+    async with Redis.from_url(url, protocol=3) as client, Session.open(url) as putting:
         if kind == "ours":
-            yield Ours(putting, putting, name, maxsize)
+            yield Ours(putting, putting, client, name, maxsize)
             return
         async with Session.open(url) as taking:
-            yield Ours(putting, taking, name, maxsize)
+            yield Ours(putting, taking, client, name, maxsize)
 
 
 async def drained(queue: Subject) -> list[int]:

@@ -1,0 +1,194 @@
+"""Every public call of a queue, with what has to come before it."""
+
+import asyncio
+import contextlib
+from collections.abc import AsyncIterator
+from dataclasses import dataclass, field
+from typing import Any
+
+from redis.asyncio import Redis
+
+from shared.concurrency import Delivery, Queue, QueueEmpty, QueueFull, QueueShutDown, Session
+from tests.instruments.census import Census, take_census
+from tests.waiting import until
+
+
+@dataclass
+class World:
+    """A queue whose connection may break, and the same queue seen past the proxy."""
+
+    queue: Queue[int]
+    other: Queue[int]
+    client: Redis
+    tasks: list[asyncio.Task[Any]] = field(default_factory=list)
+    held: list[Delivery[int]] = field(default_factory=list)
+
+    async def census(self) -> Census:
+        return await take_census(self.client, self.queue.name)
+
+
+@contextlib.asynccontextmanager
+async def opened(url: str, broken_url: str, client: Redis, name: str) -> AsyncIterator[World]:
+    """A queue with a bound of 4 and 2 attempts, reached by two addresses; what is left over is settled at the end."""
+    async with Session.open(url) as past, Session.open(broken_url) as session:
+        there = World(Queue(session, name, int, maxsize=4, max_attempts=2), Queue(past, name, int), client)
+        await there.other.resize(4)
+        await there.queue.statistics()  # registered
+        yield there
+        for task in there.tasks:
+            task.cancel()
+        if there.tasks:
+            await asyncio.wait(there.tasks)
+        for delivery in there.held:
+            if delivery.held:
+                await delivery.ack()
+
+
+async def items_left(world: World) -> list[int]:
+    """All that is still in the queue: taken by the other session, in order."""
+    items = []
+    with contextlib.suppress(QueueEmpty, QueueShutDown):
+        while True:
+            async with await world.other.get_nowait() as item:
+                items.append(item)
+    return items
+
+
+async def nothing(_: World) -> None:
+    pass
+
+
+async def three_pending(world: World) -> None:
+    await world.other.put_many([1, 2, 3])
+
+
+async def full(world: World) -> None:
+    await world.other.put_many([1, 2, 3, 4])
+
+
+async def one_held(world: World) -> None:
+    await three_pending(world)
+    world.held.append(await world.queue.get())
+
+
+async def one_dead(world: World) -> None:
+    await three_pending(world)
+    await (await world.other.get()).dead_letter("a test")
+
+
+async def shut(world: World) -> None:
+    await three_pending(world)
+    await world.other.shutdown()
+
+
+async def put(world: World) -> None:
+    await world.queue.put(7)
+
+
+async def put_with_id(world: World) -> None:
+    await world.queue.put(7, id="seven")
+
+
+async def put_nowait(world: World) -> None:
+    await world.queue.put_nowait(7)
+
+
+async def put_nowait_full(world: World) -> str:
+    try:
+        await world.queue.put_nowait(7)
+    except QueueFull:
+        return "full"
+    return "in"
+
+
+async def put_many(world: World) -> None:
+    # More than there is room for: some wait in line, and go in as the other session takes.
+    taking = asyncio.create_task(take_until(world, 20))
+    world.tasks.append(taking)
+    await world.queue.put_many(range(1, 21))
+    world.held.clear()
+    assert await taking == list(range(1, 21))
+
+
+async def take_until(world: World, last: int) -> list[int]:
+    items = [0]
+    while items[-1] != last:
+        async with await world.other.get() as item:
+            items.append(item)
+    return items[1:]
+
+
+async def put_that_waits(world: World) -> list[int]:
+    waiting = asyncio.create_task(world.queue.put(7))
+    world.tasks.append(waiting)
+    # In line, and kept there whatever happens to the connection, until there is room.
+    await until(world.other.statistics, lambda statistics: statistics.puts_waiting == 1)
+    taken = await take_until(world, 1)
+    async with asyncio.timeout(10):
+        await waiting
+    return taken
+
+
+async def put_withdrawn(world: World) -> None:
+    waiting = asyncio.create_task(world.queue.put(7))
+    world.tasks.append(waiting)
+    await until(world.other.statistics, lambda statistics: statistics.puts_waiting == 1)
+    waiting.cancel()
+    await asyncio.wait({waiting})
+
+
+async def get(world: World) -> int:
+    delivery = await world.queue.get()
+    await delivery.ack()
+    return delivery.item
+
+
+async def get_nowait(world: World) -> int:
+    delivery = await world.queue.get_nowait()
+    await delivery.ack()
+    return delivery.item
+
+
+async def get_that_waits(world: World) -> int:
+    getting = asyncio.create_task(world.queue.get())
+    world.tasks.append(getting)
+    await asyncio.sleep(0)
+    await world.other.put(7)
+    async with asyncio.timeout(10):
+        delivery = await getting
+    await delivery.ack()
+    return delivery.item
+
+
+async def ack(world: World) -> None:
+    await world.held[0].ack()
+
+
+async def nack(world: World) -> None:
+    await world.held[0].nack()
+
+
+async def nack_later(world: World) -> None:
+    await world.held[0].nack(delay=60)
+
+
+async def dead_letter(world: World) -> None:
+    await world.held[0].dead_letter("unwanted")
+
+
+async def body(world: World) -> None:
+    async with world.held[0]:
+        pass
+
+
+async def failing_body(world: World) -> None:
+    with contextlib.suppress(KeyError):
+        async with world.held[0]:
+            raise KeyError
+
+
+async def join(world: World) -> None:
+    emptying = asyncio.create_task(take_until(world, 3))
+    world.tasks.append(emptying)
+    async with asyncio.timeout(10):
+        await world.queue.join()
