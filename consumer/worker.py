@@ -100,9 +100,10 @@ class Worker(Generic[T]):
                 log.warning("giving back what did not finish within the grace time", count=len(late), seconds=grace)
 
     async def _work(self, intake: Intake[T], slot: _Slot[T]) -> None:
+        task = asyncio.current_task()
         while (delivery := await intake.next()) is not None:
             slot.delivery, slot.started_at, slot.timed_out = delivery, monotonic(), False
-            delivery.handled_by(asyncio.current_task())
+            delivery.handled_by(task)
             try:
                 await self._handle(delivery)
             except asyncio.CancelledError:
