@@ -162,7 +162,7 @@ async def test_a_worker_and_a_producer_go_on_while_their_connection_breaks_again
 ) -> None:
     fates = itertools.cycle([Fate.PASS] * 4 + [FATES[0]] + [Fate.PASS] * 5 + [FATES[1]] + [Fate.PASS] * 6 + [FATES[2]])
     proxy.judge = lambda command: next(fates) if command.name in ("put", "settle_and_take") else Fate.PASS
-    count = 400
+    count = 200
     handled: set[int] = set()
 
     async def handle(delivery: Delivery[int]) -> None:

@@ -80,10 +80,11 @@ async def cancelled_at(point: int, mode: Mode, coroutine: Coroutine[Any, Any, T]
     task = asyncio.create_task(counted(), name="cancelled-at")
     done, _ = await asyncio.wait({task}, timeout=seconds)
     if not done:
+        hang = f"it hangs after {mode} cancellation at point {point} (hit: {hit})"
         task.print_stack()
         task.cancel()
         await asyncio.wait({task}, timeout=1)
-        raise AssertionError(f"it hangs after {mode} cancellation at point {point} (hit: {hit})")
+        raise AssertionError(hang)
     if task.cancelled():
         return Outcome(hit, cancelled=True, value=None, error=None)
     error = task.exception()
