@@ -27,9 +27,15 @@ class Lanes:
         elif what == "admitted":
             self.puts.admitted(int(argument))
         elif what == "shutdown":
-            self.puts.shut_down()
+            self.puts.look()
         elif what == "finished":
             self.finished.set()
+
+    def look(self) -> None:
+        """See how things are: what a script told us while we were cut off is lost."""
+        self.takes.woken()
+        self.puts.look()
+        self.finished.set()
 
     async def close(self, patience: float) -> None:
         """Settle what is finished, give back what is held, leave the line; gives up after `patience` seconds."""

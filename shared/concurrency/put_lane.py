@@ -111,10 +111,11 @@ class PutLane:
         if self._waiting or self._ask:
             self._kick()
 
-    def shut_down(self) -> None:
-        """The queue was shut down: ask how far our entries got."""
-        self._ask = True
-        self._kick()
+    def look(self) -> None:
+        """Ask how far our entries got: the queue was shut down, or we were cut off."""
+        if self._line or self._sent:  # the answer that says "in line" may not have been looked at yet
+            self._ask = True
+            self._kick()
 
     def _session_over(self) -> None:
         if self._line:

@@ -177,6 +177,7 @@ class Session:
                 log.warning(
                     "the queue could not be told of the connection", queue=lanes.member.name, problem=str(error)
                 )
+            lanes.look()
 
     def _renewables(self) -> list[Renewable]:
         return [lanes.member for lanes in list(self._lanes.values()) if lanes.member.known]

@@ -53,15 +53,24 @@ if not is_live(session) then
 end
 local stored = redis.call('HMGET', settings, 'maxsize', 'max_attempts', 'shutdown', 'joining')
 local maxsize, max_attempts, shut, joining = tonumber(stored[1] or 0), tonumber(stored[2] or 5), stored[3], stored[4]
-local again = redis.call('LLEN', returned)
 local in_line = redis.call('LLEN', line)
-local acked, nacked = 0, 0
-
 local function split(blob)
   local fields = {}
   for at = 1, #blob, 45 do fields[#fields + 1] = string.sub(blob, at, at + 44) end
   return fields
 end
+-- First, so that what nobody holds is served again in its old place; what is settled below is kept till then.
+if resync == '1' then
+  local kept, orphans = {}, {}
+  for _, field in ipairs(split(keep)) do kept[field] = true end
+  for _, field in ipairs(redis.call('HKEYS', leased)) do
+    if not kept[field] then orphans[#orphans + 1] = field end
+  end
+  table.sort(orphans)
+  put_back(orphans, 0)
+end
+local again, crashed_before = redis.call('LLEN', returned), redis.call('LLEN', suspects)
+local acked, nacked = 0, 0
 local function settle_acks(fields)
   -- The session holds what the caller holds, so all is there and one call removes it; else each is looked at.
   local trusted = redis.call('HLEN', leased) == tonumber(held)
@@ -97,7 +106,6 @@ local function settle_other(field, kind, value, report)
   redis.call('HDEL', leased, field)
   return ''
 end
-local crashed_before = redis.call('LLEN', suspects)
 if not refused then
   refused = settle_acks(split(acks))
   if returns ~= '' then refused = refused .. put_back(split(returns), 0) end
@@ -107,16 +115,6 @@ if not refused then
   if acked > 0 then redis.call('HINCRBY', totals, 'acked', acked) end
   if nacked > 0 then redis.call('HINCRBY', totals, 'nacked', nacked) end
 end
-if resync == '1' then
-  local kept, orphans = {}, {}
-  for _, field in ipairs(split(keep)) do kept[field] = true end
-  for _, field in ipairs(redis.call('HKEYS', leased)) do
-    if not kept[field] then orphans[#orphans + 1] = field end
-  end
-  table.sort(orphans)
-  put_back(orphans, 0)
-end
-
 want = tonumber(want)
 local entries, bytes = {}, 0
 local function lease(found)
