@@ -53,12 +53,15 @@ def nothing_left_behind(request: pytest.FixtureRequest) -> Iterator[None]:
 
 @pytest.fixture
 async def no_task_left_behind() -> AsyncIterator[None]:
+    unheard: list[str] = []
+    asyncio.get_running_loop().set_exception_handler(lambda _loop, context: unheard.append(repr(context)))
     before = asyncio.all_tasks()
     yield
     # What was cancelled last gets one turn of the loop to end.
     await asyncio.sleep(0)
     left = asyncio.all_tasks() - before - {asyncio.current_task()}
     assert not left, f"tasks left behind: {left}"
+    assert not unheard, f"exceptions that nobody heard of: {unheard}"
 
 
 def _processes() -> set[str]:
