@@ -1,0 +1,112 @@
+"""What the processes of tests/test_processes.py do: each an async function that reports what happens."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+from shared.concurrency import Queue, Session, StaleDelivery
+from tests.instruments.processes import report
+
+
+@asynccontextmanager
+async def joined(url: str, name: str, ttl: float) -> AsyncIterator[Queue[int]]:
+    """A queue of numbers, in a session of this process."""
+    async with Session.open(url, ttl=ttl) as session:
+        yield Queue(session, name, int)
+
+
+async def produce(url: str, name: str, ttl: float, first: int, count: int) -> None:
+    """Put numbers one after the other; says `putting` before each put and `put` when it returned."""
+    async with joined(url, name, ttl) as queue:
+        report("ready")
+        for number in range(first, first + count):
+            report("putting", number)
+            await queue.put(number)
+            report("put", number)
+    report("end")
+
+
+async def produce_many(url: str, name: str, ttl: float, first: int, count: int) -> None:
+    """Put numbers with as many waiting puts as the line takes."""
+    async with joined(url, name, ttl) as queue:
+        report("ready")
+        async with asyncio.TaskGroup() as puts:
+            for number in range(first, first + count):
+                puts.create_task(_put(queue, number))
+    report("end")
+
+
+async def _put(queue: Queue[int], number: int) -> None:
+    await queue.put(number)
+    report("put", number)
+
+
+async def consume(url: str, name: str, ttl: float) -> None:
+    """Take and acknowledge until the queue is shut down; says `got` before the ack, and `acked` when it returned."""
+    async with joined(url, name, ttl) as queue:
+        report("ready")
+        async for delivery in queue:
+            report("got", delivery.item)
+            try:
+                await delivery.ack()
+            except StaleDelivery:
+                report("stale", delivery.item)
+            else:
+                report("acked", delivery.item)
+    report("end")
+
+
+async def hold(url: str, name: str, ttl: float, count: int) -> None:
+    """Take some deliveries and keep them until the process is killed."""
+    async with joined(url, name, ttl) as queue:
+        report("ready")
+        held = []
+        for _ in range(count):
+            held.append(await queue.get())
+            report("got", held[-1].item)
+        await asyncio.Event().wait()
+
+
+async def ack_when_continued(url: str, name: str, ttl: float) -> None:
+    """Take one, say so, and try to acknowledge it once time has jumped, as after SIGSTOP; then go on."""
+    async with joined(url, name, ttl) as queue:
+        delivery = await queue.get()
+        report("got", delivery.item)
+        await _until_time_jumps(ttl / 2)
+        try:
+            await delivery.ack()
+        except StaleDelivery:
+            report("stale", delivery.item)
+        else:
+            report("acked", delivery.item)
+        await _one_more(queue)
+
+
+async def handle_when_stopped(url: str, name: str, ttl: float) -> None:
+    """Work on one inside `async with` until cancelled; say what the block raises; then go on."""
+    async with joined(url, name, ttl) as queue:
+        delivery = await queue.get()
+        try:
+            async with delivery as item:
+                report("got", item)
+                try:
+                    await asyncio.Event().wait()
+                except asyncio.CancelledError:
+                    report("cancelled", item)
+                    raise
+        except StaleDelivery:
+            report("stale", delivery.item)
+        await _one_more(queue)
+
+
+async def _one_more(queue: Queue[int]) -> None:
+    async with await queue.get() as item:
+        report("went on with", item)
+
+
+async def _until_time_jumps(seconds: float) -> None:
+    loop = asyncio.get_running_loop()
+    before = loop.time()
+    while loop.time() - before < seconds:
+        before = loop.time()
+        await asyncio.sleep(0.01)
