@@ -1,0 +1,46 @@
+"""The consumer service: takes deliveries and has them handled. `python -m consumer`."""
+
+import asyncio
+import sys
+
+import structlog
+
+import consumer.handlers  # noqa: F401  # registers the handlers
+from consumer.registry import HandlerError, check_handlers, handler_of
+from consumer.worker import Worker
+from shared.concurrency import Delivery
+from shared.messages import Message
+from shared.pipeline import open_pipeline
+from shared.production import Production
+from shared.service import ServiceError, run_service
+from shared.settings import Settings
+
+log = structlog.get_logger(__name__)
+
+
+async def work(settings: Settings, stopping: asyncio.Event) -> None:
+    """Handle messages until `stopping`; then finish what is being handled within the grace time, and give back the rest."""
+    try:
+        check_handlers()
+    except HandlerError as error:
+        raise ServiceError(str(error)) from error
+    async with open_pipeline(settings) as pipeline:
+
+        async def handle(delivery: Delivery[Message]) -> None:
+            await handler_of(delivery.item)(delivery, pipeline)
+
+        worker = Worker(pipeline.queue, handle, concurrency=settings.concurrency, time_limit=settings.handler_timeout)
+        if settings.run:
+            await Production(pipeline.redis, settings.queue, settings.run).consumer_started(pipeline.session.owner)
+        log.info("consuming", queue=settings.queue, concurrency=settings.concurrency)
+        running = asyncio.create_task(worker.run())
+        stopped = asyncio.create_task(stopping.wait())
+        await asyncio.wait({running, stopped}, return_when=asyncio.FIRST_COMPLETED)
+        stopped.cancel()
+        await worker.stop(settings.grace)
+        await running
+        log.info("drained", handled=worker.handled)
+
+
+if __name__ == "__main__":
+    sys.exit(run_service("consumer", work))

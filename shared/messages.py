@@ -1,0 +1,48 @@
+"""YOURS: the message classes. A new job begins here: one class, and one function in consumer/handlers.py."""
+
+from collections.abc import Mapping
+from types import MappingProxyType
+from typing import Any, ClassVar
+
+from pydantic import BaseModel, ConfigDict
+
+
+class Message(BaseModel):
+    """The base of all messages: subclass it, and the class is known to the pipeline by its name.
+
+    Strict and closed, so that a message that was misspelt is refused where it is put, not where it is handled.
+    """
+
+    model_config = ConfigDict(frozen=True, strict=True, extra="forbid", allow_inf_nan=False)
+
+    _classes: ClassVar[dict[str, type["Message"]]] = {}
+
+    @classmethod
+    def __pydantic_init_subclass__(cls, **_: Any) -> None:
+        """Register the class.
+
+        :raises TypeError: when another message class has its name already: messages travel by name.
+        """
+        known = Message._classes.setdefault(cls.__name__, cls)
+        if known is not cls:
+            raise TypeError(
+                f"two message classes are called {cls.__name__} ({known.__module__}, {cls.__module__}): rename one"
+            )
+
+    @classmethod
+    def registered(cls) -> Mapping[str, type["Message"]]:
+        """All message classes, by the name they travel under."""
+        return MappingProxyType(Message._classes)
+
+
+class CountWords(Message):
+    """Count the words of a part of a file."""
+
+    run: str
+    """The run whose counts these are."""
+
+    file: str
+    part: int
+    """Which part of the file, from 0."""
+
+    text: str
