@@ -7,7 +7,7 @@ from typing import Any, Final, Generic, TypeVar, cast
 from pydantic import BaseModel, ConfigDict, PydanticUserError, TypeAdapter, ValidationError
 from pydantic_core import PydanticSerializationError
 
-from shared.concurrency.entry import pack_headers
+from shared.concurrency.entry import Stored, pack_headers, read
 from shared.concurrency.errors import MessageTooLarge
 
 T = TypeVar("T")
@@ -106,6 +106,17 @@ class Codec(Generic[T]):
             raise ValueError(f"this {type(item).__name__} would not come back the same: {_short(error)}") from error
         if back != item or type(back) is not type(item):
             raise ValueError(f"this {type(item).__name__} would not come back the same: {item!r:.200} as {back!r:.200}")
+
+    def open(self, entry: bytes) -> tuple[Stored, T]:
+        """Read an entry and its message.
+
+        :raises Unreadable: when it is no entry, or as `decode`.
+        """
+        try:
+            stored = read(entry)
+        except ValueError as error:
+            raise Unreadable("undecodable", f"not an entry: {error}") from error
+        return stored, self.decode(stored.type_name, stored.body)
 
     def decode(self, name: str | None, body: bytes) -> T:
         """Read a message.

@@ -151,11 +151,13 @@ class Connection:
             # Broken, and the reader has not noticed yet: whoever calls again must wait for the next connection.
             self._forget_wire()
             raise Disconnected(self._problem)
+        # Before the reply is awaited: what cannot be packed must not shift all answers by one.
+        packed = _pack(*command)
         reply: asyncio.Future[Any] = asyncio.get_running_loop().create_future()
         # redis-py writes before it first gives way, so replies come in the order of this queue.
         self._replies.append(_Awaited(reply, boottime(), at_reply))
         with contextlib.suppress(*_LOST):  # the reader meets the same end, and fails every reply
-            await wire.send_packed_command(_pack(*command), check_health=False)
+            await wire.send_packed_command(packed, check_health=False)
         answer = await reply
         if isinstance(answer, Exception):
             raise answer
@@ -182,6 +184,8 @@ class Connection:
                 )
             except ServerRefused as error:
                 self._refuse(str(error))
+            except ResponseError as error:
+                self._refuse(f"the server does not let us in: {error}. Is there a password in the address?")
             except (*_LOST, ConcurrencyError) as error:
                 self._problem = f"{type(error).__name__}: {error}" if str(error) else type(error).__name__
             finally:

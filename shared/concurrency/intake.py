@@ -9,7 +9,7 @@ from weakref import ref
 
 from shared.concurrency.codec import Codec, Unreadable
 from shared.concurrency.delivery import Delivery
-from shared.concurrency.entry import read
+from shared.concurrency.entry import FIELD
 from shared.concurrency.errors import QueueShutDown
 from shared.concurrency.membership import Membership
 from shared.concurrency.take_lane import TakeLane
@@ -76,11 +76,10 @@ class Intake(Generic[T]):
                 self._free.remove(ready)
 
     def _open(self, entry: bytes) -> Delivery[T] | None:
-        stored = read(entry)
         try:
-            item = self._codec.decode(stored.type_name, stored.body)
+            stored, item = self._codec.open(entry)
         except Unreadable as error:
-            self._lane.settlements.add(stored.field, "dead", error.reason, error.report)
+            self._lane.settlements.add(entry[:FIELD], "dead", error.reason, error.report)
             return None
         delivery = Delivery(self._lane, stored.field, stored.id, stored.attempt, item)
         self._member.held[stored.field] = ref(delivery)

@@ -50,3 +50,4 @@ class Lanes:
         finally:
             await self.puts.stop()
             await self.takes.stop()
+            await self.member.stop()

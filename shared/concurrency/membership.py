@@ -115,9 +115,11 @@ class Membership:
 
     async def _ask_to_register(self, session_id: str, wishes: dict[str, int]) -> tuple[float, list[int]]:
         while True:
+            # Not the time of an outage: a session that begins with its deadline behind it is over at once.
+            await self._connection.opened()
             sent_at = boottime()
             try:
-                return sent_at, await self._connection.call(
+                return sent_at, await self._connection.request(
                     self._register,
                     self.keys,
                     session_id,
@@ -213,13 +215,19 @@ class Membership:
         """Give back what the session holds and end it."""
         lost, self.held = self.held, {}
         _tell_lost(lost)
+        if self._registration is not None:
+            await asyncio.wait({self._registration})  # its session may be there when the answer is not
         if self._fresh and not withdrawn:
             return
         left = 1
         while left:
             _, left = await self.call(load("leave"), self.session_id, withdrawn)
+
+    async def stop(self) -> None:
+        """End what is under way."""
         if self._registration is not None:
             self._registration.cancel()
+            await asyncio.wait({self._registration})
 
 
 def _tell_lost(held: dict[bytes, ref[Holding] | None]) -> None:

@@ -10,7 +10,7 @@ from shared.concurrency.batch import Batch, Entry, portions
 from shared.concurrency.codec import Codec, Unreadable, digest
 from shared.concurrency.dead_letter import DeadLetter
 from shared.concurrency.delivery import Delivery
-from shared.concurrency.entry import pack_headers, read
+from shared.concurrency.entry import FIELD, pack_headers
 from shared.concurrency.errors import QueueShutDown
 from shared.concurrency.intake import Intake
 from shared.concurrency.keys import check_name
@@ -61,7 +61,7 @@ class Queue(Generic[T]):
         _check_count("maxsize", maxsize, 0, _LARGEST_BOUND)
         _check_count("max_attempts", max_attempts, 1, 999)
         _check_count("max_message_bytes", max_message_bytes, 1, 1 << 26)
-        if not 0 < known_for <= 366 * 86400:
+        if isinstance(known_for, bool) or not 0 < known_for <= 366 * 86400:
             raise ValueError(f"known_for is between 0 and a year, in seconds, not {known_for!r}")
         self._session = session
         self._codec: Codec[T] = Codec(type, max_message_bytes)
@@ -165,11 +165,11 @@ class Queue(Generic[T]):
         self._session.check_open()
         lane, member = self._lanes.takes, self._lanes.member
         while True:
-            stored = read(await lane.take(may_wait=may_wait))
+            entry = await lane.take(may_wait=may_wait)
             try:
-                item = self._codec.decode(stored.type_name, stored.body)
+                stored, item = self._codec.open(entry)
             except Unreadable as error:
-                lane.bury(stored.field, error.reason, error.report)
+                lane.bury(entry[:FIELD], error.reason, error.report)
                 continue
             delivery = Delivery(lane, stored.field, stored.id, stored.attempt, item)
             member.hold(stored.field, delivery)
@@ -246,6 +246,8 @@ class Queue(Generic[T]):
 
         :raises ValueError: when it is out of range.
         """
+        if maxsize is None:
+            raise ValueError("maxsize is a whole number here; 0 is for no bound")
         _check_count("maxsize", maxsize, 0, _LARGEST_BOUND)
         await self._ask("resize", maxsize)
 

@@ -32,7 +32,7 @@ def translate(error: ResponseError, script: Script) -> ConcurrencyError:
         return OutOfMemory(text)
     if text.startswith(_LATER) or type(error).__name__ in _LATER_TYPES:
         return Postponed(text)
-    if isinstance(error, NoPermissionError) or text.startswith("NOPERM"):
+    if isinstance(error, NoPermissionError) or text.startswith("NOPERM") or "ACL failure" in text:
         return ServerRefused(f"the server's ACL forbids the step {script.name}: {text}")
     return ConcurrencyError(f"the step {script.name} failed on the server: {text}")
 

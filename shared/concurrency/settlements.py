@@ -2,10 +2,12 @@
 
 import asyncio
 from collections.abc import Iterable
-from typing import Final
+from typing import Final, TypeVar
 
 from shared.concurrency.entry import FIELD
 from shared.concurrency.errors import StaleDelivery
+
+T = TypeVar("T")
 
 _MOST: Final = 2000
 
@@ -29,7 +31,8 @@ class Settlements:
         elif kind == "return":
             self.returns.append(field)
         else:
-            self.others.append((field, kind, value, report))
+            # A lone surrogate in an exception's text can not travel as it is.
+            self.others.append((field, kind, _sendable(value), _sendable(report)))
 
     def __len__(self) -> int:
         return len(self.acks) + len(self.returns) + len(self.others)
@@ -85,6 +88,10 @@ class Settlements:
             if not future.done():
                 future.set_exception(error)
                 future.exception()
+
+
+def _sendable(text: T) -> T | str:
+    return text.encode("utf-8", "backslashreplace").decode() if isinstance(text, str) else text
 
 
 def _stale() -> StaleDelivery:
