@@ -90,7 +90,7 @@ class Cluster:
         """Run a program in a container of the consumer's image, with its settings; what it printed, from JSON."""
         return json.loads(self.compose("exec", "-T", "consumer", "python", "-", *arguments, given=program))
 
-    def until(self, what: str, satisfied: Callable[[], bool], seconds: float = 30.0) -> None:
+    def until(self, what: str, satisfied: Callable[[], bool], seconds: float = 60.0) -> None:
         """Look again until satisfied; AssertionError with the logs of the cluster after so many seconds."""
         deadline = time.monotonic() + seconds
         while not satisfied():

@@ -133,7 +133,7 @@ def test_killed_consumers_and_a_killed_server_lose_nothing(built: str) -> None:
         cluster.until("at work again", lambda: stored(cluster) > before)
         cluster.kill("redis")
         cluster.up(consumers=2)
-        cluster.until("all put in", lambda: ended(cluster, "producer") == [0], 60)
+        cluster.until("all put in", lambda: ended(cluster, "producer") == [0])
         cluster.until("all handled", lambda: int(cluster.server("EXISTS", "{jobs}:pending")) == 0)
         cluster.until("exact", lambda: bool(cluster.python(COMPARE, RUN)["exact"]))
         assert int(cluster.server("HGET", "{jobs}:totals", "recovered")) > 0
