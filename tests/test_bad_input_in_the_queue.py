@@ -151,6 +151,8 @@ async def test_duplicate_keys_are_settled_by_the_last(orders: Queue[Order], name
 async def test_what_is_no_entry_at_all_does_not_stop_the_queue(
     orders: Queue[Order], name: str, client: Redis, entry: bytes
 ) -> None:
+    if entry[48:49] in (b"i", b"."):  # taken for an entry at first, so its put must have been counted
+        await resolved(client.hincrby(f"{{{name}}}:totals", "put", 1))
     await resolved(client.rpush(f"{{{name}}}:pending", entry))
     await orders.put(Order(number=7))
     async with asyncio.timeout(5), await orders.get() as order:
@@ -158,7 +160,8 @@ async def test_what_is_no_entry_at_all_does_not_stop_the_queue(
     async with asyncio.timeout(5):
         await orders.join()
     [letter] = await orders.dead_letters()
-    assert (letter.reason, entry in letter.body) == ("undecodable", True)
+    # Its counts change with every hand-out, were it an entry; nothing else does.
+    assert (letter.reason, entry[45:] in letter.body) == ("undecodable", True)
     (await take_census(client, name)).check()
 
 

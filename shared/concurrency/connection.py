@@ -6,6 +6,7 @@ task calls it, and no caller's cancellation ever reaches it: callers wait for fu
 
 import asyncio
 import contextlib
+import re
 from collections import deque
 from collections.abc import Awaitable, Callable, Mapping
 from typing import Any, Final, NamedTuple
@@ -32,6 +33,8 @@ from shared.concurrency.scripts import Script
 
 log = structlog.get_logger(__name__)
 
+# What redis-py passes on as a broken connection.
+_NO_ENTRY: Final = re.compile(r"NOAUTH|WRONGPASS|HELLO must be called|invalid username-password")
 _LOST: Final = (RedisError, OSError, TimeoutError, EOFError)
 
 
@@ -184,10 +187,10 @@ class Connection:
                 )
             except ServerRefused as error:
                 self._refuse(str(error))
-            except ResponseError as error:
-                self._refuse(f"the server does not let us in: {error}. Is there a password in the address?")
             except (*_LOST, ConcurrencyError) as error:
                 self._problem = f"{type(error).__name__}: {error}" if str(error) else type(error).__name__
+                if _NO_ENTRY.search(str(error)):
+                    self._refuse(f"the server does not let us in: {error}. Is there a password in the address?")
             finally:
                 await self._drop(wire, reader)
             await asyncio.sleep(pause)

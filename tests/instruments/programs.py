@@ -71,8 +71,9 @@ async def ack_when_continued(url: str, name: str, ttl: float) -> None:
     """Take one, say so, and try to acknowledge it once time has jumped, as after SIGSTOP; then go on."""
     async with joined(url, name, ttl) as queue:
         delivery = await queue.get()
+        before = asyncio.get_running_loop().time()
         report("got", delivery.item)
-        await _until_time_jumps(ttl / 2)
+        await _until_time_jumps(before, ttl / 2)
         try:
             await delivery.ack()
         except StaleDelivery:
@@ -104,9 +105,9 @@ async def _one_more(queue: Queue[int]) -> None:
         report("went on with", item)
 
 
-async def _until_time_jumps(seconds: float) -> None:
+async def _until_time_jumps(before: float, seconds: float) -> None:
+    """Wait for a stop of so many seconds; BEFORE was read before anybody was told that we can be stopped."""
     loop = asyncio.get_running_loop()
-    before = loop.time()
     while loop.time() - before < seconds:
         before = loop.time()
         await asyncio.sleep(0.01)
