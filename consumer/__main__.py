@@ -15,7 +15,7 @@ from shared.production import Production
 from shared.service import ServiceError, run_service
 from shared.settings import Settings
 
-log = structlog.get_logger(__name__)
+log = structlog.get_logger("consumer")
 
 
 async def work(settings: Settings, stopping: asyncio.Event) -> None:

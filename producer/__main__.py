@@ -17,7 +17,7 @@ from shared.service import ServiceError, run_service
 from shared.settings import Settings
 from shared.word_counts import WordCounts
 
-log = structlog.get_logger(__name__)
+log = structlog.get_logger("producer")
 
 _MOST_AT_ONCE = 64
 
