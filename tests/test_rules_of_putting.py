@@ -3,7 +3,7 @@
 import asyncio
 import contextlib
 import math
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
 from typing import Annotated, Any
 
 import pytest
@@ -328,3 +328,17 @@ async def test_rule_15_what_would_not_come_back_is_refused_before_the_network(se
 async def take(queue: Queue[int]) -> int:
     async with await queue.get() as item:
         return item
+
+
+async def test_put_many_puts_what_came_before_a_refused_item_and_says_how_many(session: Session, name: str) -> None:
+    queue = Queue(session, name, int)
+
+    def items() -> Iterator[int]:
+        yield from range(300)
+        raise LookupError("no more")
+
+    for source, error in ((items(), LookupError), ([*range(300), "seven", 301], ValueError)):
+        with pytest.raises(error) as caught:
+            await queue.put_many(source)
+        assert caught.value.__notes__ == ["put_many: 300 messages went in"]
+        assert await drain(queue) == list(range(300))

@@ -60,14 +60,19 @@ class Entry:
 
 
 def portions(entries: Iterator[Entry]) -> Iterator[list[Entry]]:
-    """Cut entries into portions of what one call carries."""
+    """Cut entries into portions of what one call carries; when ENTRIES raises, those before it come first."""
     portion: list[Entry] = []
     size = 0
-    for entry in entries:
-        portion.append(entry)
-        size += entry.size
-        if len(portion) >= PORTION or size >= MOST_BYTES // 2:
+    try:
+        for entry in entries:
+            portion.append(entry)
+            size += entry.size
+            if len(portion) >= PORTION or size >= MOST_BYTES // 2:
+                yield portion
+                portion, size = [], 0
+    except Exception:
+        if portion:
             yield portion
-            portion, size = [], 0
+        raise
     if portion:
         yield portion

@@ -150,7 +150,7 @@ class Connection:
 
     async def _command(self, *command: bytes | str | int, at_reply: Callable[[], None] | None = None) -> Any:
         wire = self._wire
-        if wire is None or not wire.is_connected:
+        if wire is None or not _is_open(wire):
             # Broken, and the reader has not noticed yet: whoever calls again must wait for the next connection.
             self._forget_wire()
             raise Disconnected(self._problem)
@@ -218,7 +218,7 @@ class Connection:
         server = fields(await self._command("INFO", "server"))
         check_server(server, fields(await self._command("INFO", "memory")))
         wire = self._wire
-        if wire is None:
+        if wire is None or not _is_open(wire):
             raise Disconnected(self._problem)
         # Its answer is a push, not a reply.
         await wire.send_packed_command(_pack(b"SUBSCRIBE", self._channel), check_health=False)
@@ -268,6 +268,12 @@ class Connection:
         self._wire = None
         if self._refusal is None:
             self._usable.clear()
+
+
+def _is_open(wire: AbstractConnection) -> bool:
+    # asyncio (3.12, 3.13.0) spoils the descriptor's next connection when one writes to a transport that is closing.
+    writer = wire._writer  # noqa: SLF001  # redis-py knows only whether it has one
+    return writer is not None and not writer.is_closing()
 
 
 def _pack(*command: bytes | str | int) -> bytes:
