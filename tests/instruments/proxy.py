@@ -51,8 +51,12 @@ class Proxy:
     def url(self) -> str:
         """Where clients find it; user, password and database are those of the server's address."""
         login = f"{self._upstream.netloc.rpartition('@')[0]}@" if "@" in self._upstream.netloc else ""
-        database = self._upstream.query or f"db={self._upstream.path.strip('/') or 0}"
+        database = self._upstream.query or f"db={self._database()}"
         return f"unix://{login}{self._socket}?{database}"
+
+    def _database(self) -> str:
+        # In redis:// the path is the database, in unix:// it is the socket.
+        return (self._upstream.scheme != "unix" and self._upstream.path.strip("/")) or "0"
 
     async def __aenter__(self) -> Self:
         self._server = await asyncio.start_unix_server(self._accept, self._socket)

@@ -1,0 +1,97 @@
+"""What a process may do when it takes."""
+
+import asyncio
+
+import pytest
+from hypothesis import strategies as st
+from hypothesis.stateful import precondition, rule
+
+from shared.concurrency import Delivery, QueueEmpty, QueueShutDown, StaleDelivery
+from tests.instruments.comparison import PICK, PROCESSES, Comparison
+from tests.instruments.puts import Entry
+
+
+class Taking(Comparison):
+    """Gets, and all ways to settle what was got."""
+
+    @rule(process=PROCESSES)
+    def get_nowait(self, process: str) -> None:
+        self.run(self._get_nowait(process))
+
+    async def _get_nowait(self, process: str) -> None:
+        entry = self.model.take(process)
+        get = self.processes[process].queue.get_nowait()
+        if entry is not None:
+            self.hold(process, entry, await get)
+        else:
+            with pytest.raises(QueueShutDown if self.model.finished else QueueEmpty):
+                await get
+        await self.agree()
+
+    @precondition(lambda self: self.getter is None)
+    @rule(process=PROCESSES)
+    def get(self, process: str) -> None:
+        self.run(self._get(process))
+
+    async def _get(self, process: str) -> None:
+        self.getter = process, asyncio.create_task(self.processes[process].queue.get())
+        await self.agree()
+
+    @precondition(lambda self: self.getter is not None)
+    @rule()
+    def cancel_the_get(self) -> None:
+        self.run(self._cancel_the_get())
+
+    async def _cancel_the_get(self) -> None:
+        assert self.getter is not None
+        _, task = self.getter
+        self.getter = None
+        task.cancel()
+        await asyncio.wait({task})
+        await self.agree()
+
+    def _holders(self) -> list[tuple[str, int]]:
+        return [(word, at) for word, process in self.processes.items() for at in range(len(process.held))]
+
+    @precondition(lambda self: self._holders())
+    @rule(pick=PICK, how=st.sampled_from(["ack", "nack", "nack", "later", "dead", "cancelled"]))
+    def settle(self, pick: int, how: str) -> None:
+        word, at = self._holders()[pick % len(self._holders())]
+        self.run(self._settle(word, *self.processes[word].held.pop(at), how))
+
+    async def _settle(self, word: str, entry: Entry, delivery: Delivery[int], how: str) -> None:
+        if how == "ack":
+            self.model.ack(word, entry)
+            await delivery.ack()
+        elif how in ("nack", "later"):
+            self.model.nack(word, entry, later=how == "later")
+            await delivery.nack(delay=600 if how == "later" else 0)
+        elif how == "dead":
+            self.model.dead_letter(word, entry)
+            await delivery.dead_letter("a test")
+        else:
+            self.model.give_back(word, entry)
+            body = asyncio.create_task(_wait_inside(delivery))
+            await asyncio.sleep(0)
+            body.cancel()
+            await asyncio.wait({body})
+        with pytest.raises(StaleDelivery):
+            await delivery.ack()
+        await self.agree()
+
+    @precondition(lambda self: self.model.delayed and self.getter is None)
+    @rule()
+    def time_passes(self) -> None:
+        self.run(self._time_passes())
+
+    async def _time_passes(self) -> None:
+        key = f"{{{self.name}}}:delayed"
+        entries = await self.client.zrange(key, 0, -1)
+        await self.client.zadd(key, {entry: at for at, entry in enumerate(entries, 1)})
+        self.model.due = True
+        await self.agree()
+
+
+async def _wait_inside(delivery: Delivery[int]) -> None:
+    async with delivery:
+        await asyncio.Event().wait()
