@@ -67,7 +67,10 @@ class Cluster:
 
     def remove(self) -> None:
         """Remove whatever is left of it, its images too."""
-        self.compose("down", "--volumes", "--rmi", "local", "--timeout", "5")
+        self.compose("down", "--volumes", "--timeout", "5")
+        # By name: whether `down --rmi local` takes them depends on the version of Compose.
+        if built := self._docker(["image", "ls", "--quiet", "--filter", f"reference={self.project}-*"]).split():
+            self._docker(["image", "rm", "--force", *built])
 
     def containers(self, service: str) -> list[dict[str, Any]]:
         """What the engine knows of each container of a service, ended ones included."""
