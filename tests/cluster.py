@@ -69,8 +69,9 @@ class Cluster:
         """Remove whatever is left of it, its images too."""
         self.compose("down", "--volumes", "--timeout", "5")
         # By name: whether `down --rmi local` takes them depends on the version of Compose.
-        if built := self._docker(["image", "ls", "--quiet", "--filter", f"reference={self.project}-*"]).split():
-            self._docker(["image", "rm", "--force", *built])
+        built = ["--format", "{{.Repository}}", "--filter", f"reference={self.project}-*"]
+        if names := self._docker(["image", "ls", *built]).split():
+            self._docker(["image", "rm", *names])
 
     def containers(self, service: str) -> list[dict[str, Any]]:
         """What the engine knows of each container of a service, ended ones included."""
