@@ -17,6 +17,8 @@ from shared.settings import Settings
 
 log = structlog.get_logger("consumer")
 
+_TELL_EVERY = 10.0
+
 
 async def work(settings: Settings, stopping: asyncio.Event) -> None:
     """Handle messages until `stopping`; then finish what is being handled within the grace time, and give back the rest."""
@@ -35,11 +37,23 @@ async def work(settings: Settings, stopping: asyncio.Event) -> None:
         log.info("consuming", queue=settings.queue, concurrency=settings.concurrency)
         running = asyncio.create_task(worker.run())
         stopped = asyncio.create_task(stopping.wait())
+        telling = asyncio.create_task(_tell(worker))
         await asyncio.wait({running, stopped}, return_when=asyncio.FIRST_COMPLETED)
         stopped.cancel()
+        telling.cancel()
         await worker.stop(settings.grace)
         await running
         log.info("drained", handled=worker.handled)
+
+
+async def _tell(worker: Worker[Message]) -> None:
+    """Log now and then how much was handled, when there was something."""
+    before = 0
+    while True:
+        await asyncio.sleep(_TELL_EVERY)
+        if worker.handled > before:
+            log.info("handling", handled=worker.handled, per_second=round((worker.handled - before) / _TELL_EVERY, 1))
+        before = worker.handled
 
 
 if __name__ == "__main__":
