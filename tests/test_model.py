@@ -20,12 +20,13 @@ class QueueMachine(Putting, Taking):
 
     # --- sessions ---------------------------------------------------------------------------------------------------
 
-    @rule(word=PROCESSES)
-    def crash(self, word: str) -> None:
-        """The session passes its deadline, another process recovers it, and this one hears of it."""
-        self.run(self._crash(word))
+    @precondition(lambda self: self.puts or any(process.held for process in self.processes.values()))
+    @rule(word=PROCESSES, crash=st.booleans())
+    def end_a_session(self, word: str, crash: bool) -> None:  # noqa: FBT001  # Hypothesis calls it
+        self.run(self._crash(word) if crash else self._close_and_open(word))
 
     async def _crash(self, word: str) -> None:
+        """The session passes its deadline, another process recovers it, and this one hears of it."""
         process, other = self.processes[word], self.processes["b" if word == "a" else "a"]
         member = process.session.lanes(self.name).member
         dead = member.session_id
@@ -39,10 +40,6 @@ class QueueMachine(Putting, Taking):
                 await delivery.ack()
         await process.queue.statistics()
         await self.agree()
-
-    @rule(word=PROCESSES)
-    def close_and_open(self, word: str) -> None:
-        self.run(self._close_and_open(word))
 
     async def _close_and_open(self, word: str) -> None:
         process = self.processes[word]
@@ -114,7 +111,7 @@ def test_any_sequence_of_calls_leaves_the_queue_as_the_model_says(url: str) -> N
     run_state_machine_as_test(
         machine,
         settings=settings(
-            max_examples=40, stateful_step_count=40, deadline=None, derandomize=True, phases=[Phase.generate],
+            max_examples=70, stateful_step_count=40, deadline=None, derandomize=True, phases=[Phase.generate],
             suppress_health_check=list(HealthCheck),
         ),
     )  # fmt: skip

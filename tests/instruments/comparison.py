@@ -35,7 +35,7 @@ class Process:
 
     async def open(self) -> None:
         self.session = await self._stack.enter_async_context(Session.open(self._url))
-        self.queue = Queue(self.session, self._name, int, max_attempts=3)
+        self.queue = Queue(self.session, self._name, int, max_attempts=2)
         await self.queue.statistics()
 
     async def close(self) -> None:
@@ -62,7 +62,7 @@ class Comparison(RuleBasedStateMachine):
 
     @initialize(maxsize=st.integers(min_value=0, max_value=4))
     def begin(self, maxsize: int) -> None:
-        self.model = Model(maxsize, max_attempts=3)
+        self.model = Model(maxsize, max_attempts=2)
         self.processes = {word: Process(self.url, self.name) for word in "ab"}
         self.run(self._begin(maxsize))
 

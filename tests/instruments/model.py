@@ -19,7 +19,7 @@ class Model:
     returned: list[Entry] = field(default_factory=list)
     suspects: list[Entry] = field(default_factory=list)
     delayed: list[Entry] = field(default_factory=list)
-    due: bool = False
+    due: list[Entry] = field(default_factory=list)
     line: list[tuple[Put, Entry]] = field(default_factory=list)
     leased: dict[str, list[Entry]] = field(default_factory=dict)
     dead: list[Entry] = field(default_factory=list)
@@ -35,7 +35,7 @@ class Model:
     @property
     def waiting(self) -> int:
         """Given back, recovered or delayed."""
-        return len(self.returned) + len(self.suspects) + len(self.delayed)
+        return len(self.returned) + len(self.suspects) + len(self.delayed) + len(self.due)
 
     @property
     def held(self) -> int:
@@ -134,8 +134,8 @@ class Model:
             return self.returned.pop(0)
         if self.suspects and not any(entry.crashes >= SUSPECT_FROM for entry in self.leased.get(process, [])):
             return self.suspects.pop(0)
-        if self.due and self.delayed:
-            first = self.delayed.pop(0)
+        if self.due:
+            first = self.due.pop(0)
             if first.crashes < SUSPECT_FROM:
                 return first
             self.suspects.append(first)
@@ -156,9 +156,13 @@ class Model:
             self.bury(entry)
         elif later:
             self.delayed.append(entry)
-            self.due = False
         else:
             self._back(entry)
+
+    def pass_time(self) -> None:
+        """All that was delayed is due, in its old order."""
+        self.due = sorted(self.due + self.delayed, key=lambda entry: entry.stamp)
+        self.delayed.clear()
 
     def dead_letter(self, process: str, entry: Entry) -> None:
         """Given up."""
@@ -224,7 +228,7 @@ class Model:
             call.verdicts.append("shut")
         self.line.clear()
         if immediate:
-            for place in (self.pending, self.returned, self.suspects, self.delayed):
+            for place in (self.pending, self.returned, self.suspects, self.delayed, self.due):
                 for entry in place:
                     self.bury(entry)
                 place.clear()

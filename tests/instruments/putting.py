@@ -13,13 +13,11 @@ from tests.instruments.puts import Entry, Put
 class Putting(Comparison):
     """Puts of every kind, and their cancellation."""
 
-    @rule(process=PROCESSES)
-    def put(self, process: str) -> None:
-        self.run(self._put(process, Entry(next(self.items))))
-
-    @rule(process=PROCESSES, key=st.sampled_from("xyz"), variant=st.integers(min_value=0, max_value=1))
-    def put_with_id(self, process: str, key: str, variant: int) -> None:
-        self.run(self._put(process, Entry(1000 + ord(key) * 10 + variant, key)))
+    @rule(process=PROCESSES, id_=st.none() | st.sampled_from("xyz"), variant=st.integers(min_value=0, max_value=1))
+    def put(self, process: str, id_: str | None, variant: int) -> None:
+        # What has an id has one of two bodies: known, or in conflict.
+        item = next(self.items) if id_ is None else 1000 + ord(id_) * 10 + variant
+        self.run(self._put(process, Entry(item, id_)))
 
     async def _put(self, process: str, entry: Entry) -> None:
         task = asyncio.create_task(self.processes[process].queue.put(entry.item, id=entry.id))

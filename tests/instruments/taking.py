@@ -10,13 +10,16 @@ from shared.concurrency import Delivery, QueueEmpty, QueueShutDown, StaleDeliver
 from tests.instruments.comparison import PICK, PROCESSES, Comparison
 from tests.instruments.puts import Entry
 
+WAYS = st.sampled_from(["nack", "ack", "later", "dead", "cancelled"])
+
 
 class Taking(Comparison):
     """Gets, and all ways to settle what was got."""
 
-    @rule(process=PROCESSES)
-    def get_nowait(self, process: str) -> None:
-        self.run(self._get_nowait(process))
+    @rule(process=PROCESSES, count=st.integers(min_value=1, max_value=3))
+    def get_nowait(self, process: str, count: int) -> None:
+        for _ in range(count):
+            self.run(self._get_nowait(process))
 
     async def _get_nowait(self, process: str) -> None:
         entry = self.model.take(process)
@@ -54,10 +57,18 @@ class Taking(Comparison):
         return [(word, at) for word, process in self.processes.items() for at in range(len(process.held))]
 
     @precondition(lambda self: self._holders())
-    @rule(pick=PICK, how=st.sampled_from(["ack", "nack", "nack", "later", "dead", "cancelled"]))
-    def settle(self, pick: int, how: str) -> None:
-        word, at = self._holders()[pick % len(self._holders())]
-        self.run(self._settle(word, *self.processes[word].held.pop(at), how))
+    @rule(picks=st.lists(PICK, min_size=1, max_size=3), how=WAYS)
+    def settle(self, picks: list[int], how: str) -> None:
+        for pick in picks[: len(self._holders())]:
+            word, at = self._holders()[pick % len(self._holders())]
+            self.run(self._settle(word, *self.processes[word].held.pop(at), how))
+
+    @precondition(lambda self: self.getter is None)
+    @rule(process=PROCESSES, how=WAYS)
+    def get_and_settle(self, process: str, how: str) -> None:
+        self.run(self._get_nowait(process))
+        if held := self.processes[process].held:
+            self.run(self._settle(process, *held.pop(), how))
 
     async def _settle(self, word: str, entry: Entry, delivery: Delivery[int], how: str) -> None:
         if how == "ack":
@@ -86,9 +97,10 @@ class Taking(Comparison):
 
     async def _time_passes(self) -> None:
         key = f"{{{self.name}}}:delayed"
-        entries = await self.client.zrange(key, 0, -1)
+        # An entry begins with the stamp that orders all messages.
+        entries = sorted(await self.client.zrange(key, 0, -1))
         await self.client.zadd(key, {entry: at for at, entry in enumerate(entries, 1)})
-        self.model.due = True
+        self.model.pass_time()
         await self.agree()
 
 
