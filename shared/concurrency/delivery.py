@@ -6,6 +6,7 @@ import warnings
 from types import TracebackType
 from typing import Any, Final, Generic, Protocol, TypeVar
 
+from shared.concurrency.entry import Stored
 from shared.concurrency.errors import StaleDelivery
 
 T = TypeVar("T")
@@ -36,14 +37,12 @@ class Delivery(Generic[T]):
     A delivery that is garbage-collected unsettled is given back, with a ResourceWarning.
     """
 
-    __slots__ = ("__weakref__", "_attempt", "_body", "_cancelling", "_field", "_id", "_item", "_lane", "_state")
+    __slots__ = ("__weakref__", "_body", "_cancelling", "_item", "_lane", "_state", "_stored")
 
-    def __init__(self, lane: Settling, field: bytes, id_: str, attempt: int, item: T) -> None:
+    def __init__(self, lane: Settling, stored: Stored, item: T) -> None:
         """Made by `Queue.get`."""
         self._lane = lane
-        self._field = field
-        self._id = id_
-        self._attempt = attempt
+        self._stored = stored
         self._item = item
         self._state = "held"
         self._body: asyncio.Task[object] | None = None
@@ -52,7 +51,7 @@ class Delivery(Generic[T]):
     @property
     def id(self) -> str:
         """The `id=` given to `put`, or a generated one; the same for every delivery of the message."""
-        return self._id
+        return self._stored.id
 
     @property
     def item(self) -> T:
@@ -62,7 +61,7 @@ class Delivery(Generic[T]):
     @property
     def attempt(self) -> int:
         """Which hand-out of the message this is, from 1: failures, crashes and givings-back all count."""
-        return self._attempt
+        return self._stored.attempt
 
     @property
     def held(self) -> bool:
@@ -105,7 +104,7 @@ class Delivery(Generic[T]):
         """Settle; the future is the server's answer."""
         self.check()
         self._state = "settled"
-        return self._lane.settle(self._field, kind, value, report[:_LONGEST_REPORT])
+        return self._lane.settle(self._stored.field, kind, value, report[:_LONGEST_REPORT])
 
     def handled_by(self, task: "asyncio.Task[Any] | None") -> None:
         """Have this task cancelled when the session is over (the consumer service, which needs no `async with`)."""
@@ -115,14 +114,14 @@ class Delivery(Generic[T]):
         """Mark as settled by somebody who sends the field himself (the consumer service)."""
         self.check()
         self._state = "settled"
-        return self._field
+        return self._stored.field
 
     def check(self) -> None:
         """Raise StaleDelivery unless this delivery is yours to settle."""
         if self._state == "settled":
-            raise StaleDelivery(f"delivery {self._id} was settled before")
+            raise StaleDelivery(f"delivery {self.id} was settled before")
         if self._state == "lost":
-            raise StaleDelivery(f"delivery {self._id} was lost with its session: somebody else handles the message")
+            raise StaleDelivery(f"delivery {self.id} was lost with its session: somebody else handles the message")
 
     def lose(self) -> None:
         """Called when the session is over: nothing of this delivery can be settled any more, and its body ends."""
@@ -131,12 +130,12 @@ class Delivery(Generic[T]):
         self._state = "lost"
         if self._body is not None:
             self._cancelling = self._body.cancelling()
-            self._body.cancel(f"delivery {self._id} was lost with its session")
+            self._body.cancel(f"delivery {self.id} was lost with its session")
 
     async def __aenter__(self) -> T:
         self.check()
         if self._body is not None:
-            raise RuntimeError(f"delivery {self._id} is handled already: `async with` takes it once")
+            raise RuntimeError(f"delivery {self.id} is handled already: `async with` takes it once")
         self._body = asyncio.current_task()
         return self._item
 
@@ -160,7 +159,7 @@ class Delivery(Generic[T]):
         only_by_us = cancelled_by_us and body is not None and body.uncancel() <= (self._cancelling or 0)
         if error is None or (isinstance(error, asyncio.CancelledError) and only_by_us):
             raise StaleDelivery(
-                f"delivery {self._id} was lost with its session: somebody else handles the message"
+                f"delivery {self.id} was lost with its session: somebody else handles the message"
             ) from error
 
     async def _nack_for(self, error: Exception) -> None:
@@ -172,16 +171,16 @@ class Delivery(Generic[T]):
     def __del__(self) -> None:
         if getattr(self, "_state", "settled") == "held":
             # First, for a warning may be an error.
-            self._lane.give_back_from_any_thread(self._field)
+            self._lane.give_back_from_any_thread(self._stored.field)
             warnings.warn(
-                f"delivery {self._id} was never settled: given back. Use `async with`, ack() or nack()",
+                f"delivery {self.id} was never settled: given back. Use `async with`, ack() or nack()",
                 ResourceWarning,
                 stacklevel=2,
                 source=self,
             )
 
     def __repr__(self) -> str:
-        return f"<Delivery {self._id} attempt={self._attempt} {self._state}>"
+        return f"<Delivery {self.id} attempt={self.attempt} {self._state}>"
 
 
 def milliseconds(delay: float) -> int:

@@ -16,7 +16,6 @@ admitted, without its stamp.
 """
 
 import json
-from dataclasses import dataclass
 from typing import Final
 
 FIELD: Final = 45
@@ -35,30 +34,48 @@ def pack_tail(key: bytes, headers: bytes, body: bytes, *, has_id: bool) -> bytes
     return b"%b0000000000%b%03d%b%b" % (key, b"i" if has_id else b".", len(headers), headers, body)
 
 
-# Not frozen: that costs a microsecond a message.
-@dataclass(slots=True)
 class Stored:
-    """An entry read back."""
+    """An entry read back. Most of it is looked at only when asked for: a message passes here on its hot path."""
 
-    field: bytes
-    key: str
-    put_at: float
-    """When it was admitted: seconds since the epoch, by the server's clock."""
-    attempt: int
-    failures: int
-    headers: dict[str, str | int]
-    body: bytes
+    __slots__ = ("_entry", "body", "field", "headers")
+
+    def __init__(self, entry: bytes, headers: dict[str, str | int], body: bytes) -> None:
+        """Made by `read`."""
+        self._entry = entry
+        self.field = entry[:FIELD]
+        self.headers = headers
+        self.body = body
+
+    @property
+    def key(self) -> str:
+        """The message's own key, unique."""
+        return self._entry[16:38].decode("ascii")
 
     @property
     def id(self) -> str:
         """The caller's id, or else the key."""
-        return str(self.headers.get("id", self.key))
+        return str(self.headers["id"]) if "id" in self.headers else self.key
 
     @property
     def type_name(self) -> str | None:
         """The message's class, where it travels with it."""
         name = self.headers.get("type")
         return None if name is None else str(name)
+
+    @property
+    def put_at(self) -> float:
+        """When it was admitted: seconds since the epoch, by the server's clock."""
+        return int(self._entry[:16]) / 1e6
+
+    @property
+    def attempt(self) -> int:
+        """Which hand-out this is, from 1."""
+        return int(self._entry[39:FIELD]) + 1
+
+    @property
+    def failures(self) -> int:
+        """How many hand-outs were nacked."""
+        return int(self._entry[45:48])
 
 
 _seen_headers: Final[dict[bytes, dict[str, str | int]]] = {b"": {}}
@@ -82,14 +99,8 @@ def read(entry: bytes) -> Stored:
 
     :raises ValueError: when it is none.
     """
-    length = int(entry[49:FIXED])
-    has_id = entry[48] == _ID_FLAG
-    return Stored(
-        entry[:FIELD],
-        entry[16:38].decode("ascii"),
-        int(entry[:16]) / 1e6,
-        int(entry[39:FIELD]) + 1,
-        int(entry[45:48]),
-        _read_headers(entry[FIXED : FIXED + length], has_id=has_id),
-        entry[FIXED + length :],
-    )
+    if not (entry[:16].isdigit() and entry[16:38].isascii() and entry[38:48].isdigit()):
+        raise ValueError("the header of fixed width is broken")
+    end = FIXED + int(entry[49:FIXED])
+    headers = _read_headers(entry[FIXED:end], has_id=entry[48] == _ID_FLAG)
+    return Stored(entry, headers, entry[end:])

@@ -34,10 +34,14 @@ class Intake(Generic[T]):
         self._lane = lane
         self._member = member
         self._codec = codec
-        self._buffer: deque[tuple[bytes, float]] = deque()
+        self._buffer: deque[bytes] = deque()
         self._free: deque[asyncio.Future[None]] = deque()
         self._ahead = 0
+        self._low = 0
         self._started = 0
+        self._old = 0
+        self._sending = False
+        self._spreading = False
         self._measured_at = monotonic()
         self._returning: asyncio.TimerHandle | None = None
         self._ended: Exception | None = None
@@ -49,21 +53,32 @@ class Intake(Generic[T]):
 
         :raises ConcurrencyError: when the server refuses to hand out anything.
         """
+        buffer, held = self._buffer, self._member.held
         while True:
-            while self._buffer:
-                entry, _ = self._buffer.popleft()
+            while buffer:
+                entry = buffer.popleft()
                 self._started += 1
-                if len(self._buffer) <= self._ahead // 2 and self._lane.kick():
-                    # Once for the lane to write, once for the loop to send: the rest is worked on meanwhile.
-                    await asyncio.sleep(0)
-                    await asyncio.sleep(0)
-                if entry[:45] in self._member.held and (delivery := self._open(entry)) is not None:
+                self._old -= 1
+                if len(buffer) <= self._low and self._lane.kick():
+                    await self._let_the_lane_send()
+                    held = self._member.held
+                if buffer and self._free and not self._spreading:
+                    self._spread_when_we_wait()
+                if entry[:FIELD] in held and (delivery := self._open(entry)) is not None:
                     return delivery
             if self._ended is not None:
                 if isinstance(self._ended, QueueShutDown):
                     return None
                 raise self._ended
             await self._wait()
+            held = self._member.held
+
+    async def _let_the_lane_send(self) -> None:
+        """Turn the loop, once for the lane to write and once for the loop to send: what is left is worked on meanwhile."""
+        self._sending = True
+        await asyncio.sleep(0)
+        await asyncio.sleep(0)
+        self._sending = False
 
     async def _wait(self) -> None:
         ready: asyncio.Future[None] = asyncio.get_running_loop().create_future()
@@ -71,9 +86,30 @@ class Intake(Generic[T]):
         self._lane.kick()
         try:
             await ready
-        finally:
+        except asyncio.CancelledError:
             if ready in self._free:
                 self._free.remove(ready)
+            else:
+                self._wake(1)
+            raise
+
+    def _wake(self, workers: int) -> None:
+        for _ in range(min(workers, len(self._free))):
+            ready = self._free.popleft()
+            if not ready.done():
+                ready.set_result(None)
+
+    def _spread_when_we_wait(self) -> None:
+        """Wake the others when the loop turns: a handler that never waits works the buffer off without them."""
+        self._spreading = True
+        asyncio.get_running_loop().call_soon(self._spread)
+
+    def _spread(self) -> None:
+        self._spreading = False
+        if self._sending:
+            self._spread_when_we_wait()
+        else:
+            self._wake(len(self._buffer))
 
     def _open(self, entry: bytes) -> Delivery[T] | None:
         try:
@@ -81,7 +117,7 @@ class Intake(Generic[T]):
         except Unreadable as error:
             self._lane.settlements.add(entry[:FIELD], "dead", error.reason, error.report)
             return None
-        delivery = Delivery(self._lane, stored.field, stored.id, stored.attempt, item)
+        delivery = Delivery(self._lane, stored, item)
         self._member.held[stored.field] = ref(delivery)
         return delivery
 
@@ -109,23 +145,22 @@ class Intake(Generic[T]):
         elapsed = monotonic() - self._measured_at
         if elapsed >= _MEASURED_SECONDS:
             self._ahead = min(_MOST_AHEAD, int(self._started / elapsed * _AHEAD_SECONDS))
+            self._low = self._ahead // 2
             self._started, self._measured_at = 0, monotonic()
         return max(0, len(self._free) + self._ahead - len(self._buffer))
 
     def hungry(self) -> bool:
         """Whether it is worth a call: half of what it works ahead is used up."""
-        return len(self._buffer) <= self._ahead // 2 and self.wants() > 0
+        return len(self._buffer) <= self._low and self.wants() > 0
 
     def accept(self, entries: list[bytes]) -> None:
-        """Take entries, and start free workers on them."""
-        now = monotonic()
-        self._buffer.extend((entry, now) for entry in entries)
-        for _ in range(min(len(entries), len(self._free))):
-            ready = self._free.popleft()
-            if not ready.done():
-                ready.set_result(None)
+        """Take entries, and start a free worker on them; it starts the others."""
+        self._buffer.extend(entries)
+        if entries:
+            self._wake(1)
         if self._buffer and self._returning is None:
-            self._look_later(_UNSTARTED_SECONDS)
+            self._old = 0
+            self._look_later()
 
     def end(self, error: Exception) -> None:
         """Nothing more will come; what has not started goes back."""
@@ -135,21 +170,21 @@ class Intake(Generic[T]):
         if self._returning is not None:
             self._returning.cancel()
             self._returning = None
-        while self._buffer:
-            self._lane.give_back(self._buffer.popleft()[0])
-        while self._free:
-            ready = self._free.popleft()
-            if not ready.done():
-                ready.set_result(None)
+        self._give_back(len(self._buffer))
+        self._wake(len(self._free))
         self._lane.kick()
 
-    def _look_later(self, delay: float) -> None:
-        self._returning = asyncio.get_running_loop().call_later(delay, self._return_unstarted)
+    def _give_back(self, count: int) -> None:
+        for _ in range(count):
+            self._lane.give_back(self._buffer.popleft())
+
+    def _look_later(self) -> None:
+        self._returning = asyncio.get_running_loop().call_later(_UNSTARTED_SECONDS, self._return_unstarted)
 
     def _return_unstarted(self) -> None:
+        """What was there at the last look and is there still has not started for as long as lies between two looks."""
         self._returning = None
-        limit = monotonic() - _UNSTARTED_SECONDS
-        while self._buffer and self._buffer[0][1] <= limit:
-            self._lane.give_back(self._buffer.popleft()[0])
+        self._give_back(min(max(0, self._old), len(self._buffer)))
         if self._buffer:
-            self._look_later(max(0.001, self._buffer[0][1] - limit))
+            self._old = len(self._buffer)
+            self._look_later()

@@ -171,7 +171,7 @@ class Queue(Generic[T]):
             except Unreadable as error:
                 lane.bury(entry[:FIELD], error.reason, error.report)
                 continue
-            delivery = Delivery(lane, stored.field, stored.id, stored.attempt, item)
+            delivery = Delivery(lane, stored, item)
             member.hold(stored.field, delivery)
             return delivery
 

@@ -292,8 +292,9 @@ class TakeLane:
         self._lost_reply = False
         current = call.session_id == self._member.session_id
         if current:
+            held = self._member.held
             for field in call.settlements.fields():
-                self._member.held.pop(field, None)
+                held.pop(field, None)
         self._log_refused(call.settlements.answer(refused))
         if state == b"over":
             self._member.over(call.session_id)
