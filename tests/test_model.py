@@ -23,6 +23,8 @@ class QueueMachine(Putting, Taking):
     @precondition(lambda self: self.puts or any(process.held for process in self.processes.values()))
     @rule(word=PROCESSES, crash=st.booleans())
     def end_a_session(self, word: str, crash: bool) -> None:  # noqa: FBT001  # Hypothesis calls it
+        if not self.processes[word].held:
+            word = "b" if word == "a" else "a"
         self.run(self._crash(word) if crash else self._close_and_open(word))
 
     async def _crash(self, word: str) -> None:
@@ -65,6 +67,7 @@ class QueueMachine(Putting, Taking):
         self.model.resize(maxsize)
         self.run(self._call(self.processes[process].queue.resize(maxsize)))
 
+    @precondition(lambda self: not self.model.shut)
     @rule(process=PROCESSES, immediate=st.booleans())
     def shutdown(self, process: str, immediate: bool) -> None:  # noqa: FBT001  # Hypothesis calls it
         self.model.shutdown(immediate=immediate)
@@ -94,6 +97,8 @@ class QueueMachine(Putting, Taking):
         else:
             assert await queue.replay() == self.model.replay(order)
         await self.agree()
+        if self.getter is None:
+            await self.take_now("a")
 
     @precondition(lambda self: self.model.dead)
     @rule(process=PROCESSES)
@@ -111,7 +116,7 @@ def test_any_sequence_of_calls_leaves_the_queue_as_the_model_says(url: str) -> N
     run_state_machine_as_test(
         machine,
         settings=settings(
-            max_examples=70, stateful_step_count=40, deadline=None, derandomize=True, phases=[Phase.generate],
+            max_examples=100, stateful_step_count=40, deadline=None, derandomize=True, phases=[Phase.generate],
             suppress_health_check=list(HealthCheck),
         ),
     )  # fmt: skip

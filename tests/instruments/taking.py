@@ -19,9 +19,9 @@ class Taking(Comparison):
     @rule(process=PROCESSES, count=st.integers(min_value=1, max_value=3))
     def get_nowait(self, process: str, count: int) -> None:
         for _ in range(count):
-            self.run(self._get_nowait(process))
+            self.run(self.take_now(process))
 
-    async def _get_nowait(self, process: str) -> None:
+    async def take_now(self, process: str) -> None:
         entry = self.model.take(process)
         get = self.processes[process].queue.get_nowait()
         if entry is not None:
@@ -66,7 +66,7 @@ class Taking(Comparison):
     @precondition(lambda self: self.getter is None)
     @rule(process=PROCESSES, how=WAYS)
     def get_and_settle(self, process: str, how: str) -> None:
-        self.run(self._get_nowait(process))
+        self.run(self.take_now(process))
         if held := self.processes[process].held:
             self.run(self._settle(process, *held.pop(), how))
 
