@@ -116,7 +116,7 @@ def test_any_sequence_of_calls_leaves_the_queue_as_the_model_says(url: str) -> N
     run_state_machine_as_test(
         machine,
         settings=settings(
-            max_examples=100, stateful_step_count=40, deadline=None, derandomize=True, phases=[Phase.generate],
+            max_examples=80, stateful_step_count=40, deadline=None, derandomize=True, phases=[Phase.generate],
             suppress_health_check=list(HealthCheck),
         ),
     )  # fmt: skip
