@@ -20,7 +20,6 @@ MOST_BYTES: Final = 64 * 1024
 
 # JSON writes each of these in six bytes; other characters at most double.
 _COSTLY: Final = re.compile(r"[\x00-\x08\x0b\x0e-\x1f]")
-_LAST_WORD: Final = re.compile(WORD.pattern + r"\Z")
 
 
 async def messages(settings: Settings, run: str) -> AsyncGenerator[Message, None]:
@@ -70,16 +69,18 @@ def _size(text: str) -> int:
 
 def _pieces(line: str) -> Iterator[str]:
     """A line, cut between words where it is longer than a part may be."""
-    while _size(line) > MOST_BYTES:
-        cut = _fitting(line)
-        # Not inside a word: before it, or, when the word is all there is, behind it.
-        if WORD.match(line, cut) and (word := _LAST_WORD.search(line[:cut])):
-            whole = WORD.match(line, word.start())
-            cut = word.start() or (whole.end() if whole else cut)
-        yield line[:cut]
-        line = line[cut:]
-    if line:
-        yield line
+    at = 0
+    while at < len(line):
+        window = line[at : at + MOST_BYTES]
+        cut = at + (len(window) if _size(window) <= MOST_BYTES else _fitting(window))
+        if word := WORD.match(line, cut):
+            # Not inside a word: before it, or, when the word is all there is, behind it.
+            start = cut
+            while start > at and WORD.match(line, start - 1, start):
+                start -= 1
+            cut = start if start > at else word.end()
+        yield line[at:cut]
+        at = cut
 
 
 def _fitting(line: str) -> int:

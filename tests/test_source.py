@@ -3,25 +3,35 @@
 from pathlib import Path
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from producer.source import MOST_BYTES, MOST_LINES, messages, parts, source_files
 from shared.messages import CountWords
 from shared.settings import Settings
-from shared.word_counts import count_words
+from shared.word_counts import WORD, count_words
 
 LINES = st.lists(st.text(max_size=40).map(lambda text: text + "\n"), max_size=700).map("".join)
-LONG = st.builds(
-    lambda words, times: " ".join(words) * times, st.lists(st.text("aäß1_ \x00"), max_size=9), st.integers(1, 9000)
-)
 
 
-@given(st.one_of(LINES, LONG))
-def test_the_parts_are_the_text_within_the_limits_and_no_word_is_cut(text: str) -> None:
+@given(LINES)
+def test_the_parts_are_the_text_and_no_word_is_cut(text: str) -> None:
+    check(text)
+
+
+@settings(deadline=None, max_examples=30)  # a few hundred kilobytes each
+@given(st.lists(st.text("aäß1_ \x00"), max_size=9), st.integers(1, 4000))
+def test_long_lines_are_cut_between_words(words: list[str], times: int) -> None:
+    check(" ".join(words) * times)
+
+
+def check(text: str) -> None:
     cut = list(parts(text))
     assert "".join(cut) == text
-    assert all(len(part.splitlines()) <= MOST_LINES and len(part.encode()) <= MOST_BYTES for part in cut)
+    longest = max(map(len, WORD.findall(text)), default=0)
+    for part in cut:
+        assert len(part.splitlines()) <= MOST_LINES
+        assert len(part.encode()) <= MOST_BYTES or longest > MOST_BYTES // 2
     assert sum((count_words(part) for part in cut), count_words("")) == count_words(text)
 
 
@@ -58,8 +68,8 @@ async def test_shares_of_the_files_are_the_whole(tmp_path: Path) -> None:
         (tmp_path / f"{number}.py").write_text(f"word{'x' * number}\n" * 250)
     found: list[tuple[str, int]] = []
     for index in range(3):
-        settings = Settings(source_path=tmp_path, share_index=index, share_count=3)
-        async for message in messages(settings, "run"):
+        share = Settings(source_path=tmp_path, share_index=index, share_count=3)
+        async for message in messages(share, "run"):
             assert isinstance(message, CountWords)
             found.append((message.file, message.part))
     assert sorted(found) == [(f"{number}.py", part) for number in range(7) for part in range(2)]
