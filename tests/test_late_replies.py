@@ -5,6 +5,7 @@ from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
+from redis.asyncio import Redis
 
 from shared.concurrency import Queue, QueueShutDown, Session
 from tests.instruments.proxy import Proxy
@@ -116,3 +117,23 @@ async def test_a_get_cancelled_while_its_reply_is_late_gives_back_what_arrives(
     async with asyncio.timeout(0.5), await other.get() as item:
         assert item == 1
     assert (await until(other.statistics, lambda statistics: statistics.leased == 0)).nacked_total == 0
+
+
+async def test_a_put_whose_session_ends_before_its_late_reply_is_put_again(
+    url: str, proxy: Proxy, late: Queue[int], other: Queue[int]
+) -> None:
+    await other.resize(1)
+    await other.put(1)
+    member = late._lanes.member
+    async with proxy.holding("put") as hold, Redis.from_url(url, protocol=3) as client:
+        put = asyncio.create_task(late.put(2))
+        await hold.arrived.wait()  # is in line, and does not know it
+        # As after SIGSTOP: the server lets the session end, and our clock says so before the reply is read.
+        await client.zadd(f"{{{late.name}}}:sessions", {member.session_id: 1}, xx=True)
+        async with await other.get() as item:
+            assert item == 1
+        assert (await other.statistics()).puts_waiting == 0
+        member.over(member.session_id)
+    async with asyncio.timeout(5), await other.get() as item:
+        assert item == 2
+    await put
