@@ -255,6 +255,8 @@ class PutLane:
         self._ask |= self._line.answered(last, {key.encode() for key in self._heard.split()})
         if shut:
             self._line.fail(shut_down())
+        if self._line and call.session_id != self._member.session_id:
+            self._lost_place = True  # the session ended while this answer was on its way
         if not live:
             self._member.over(call.session_id)
 
