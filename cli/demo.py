@@ -93,7 +93,7 @@ class Demo:
         return settings | ({"PIPELINE_SOURCE_PATH": str(self.path.resolve())} if self.path else {})
 
     async def _watch(self, url: str, queue: str, processes: Processes, files: list[Path]) -> Report:
-        async with Session.open(url) as session, redis.asyncio.Redis.from_url(url) as client:
+        async with Session.open(url) as session, redis.asyncio.Redis.from_url(url, socket_timeout=None) as client:
             watch = _Watch(Queue(session, queue, Message), Production(client, queue, _RUN), processes)
             chaos = Chaos(processes, client, queue, _RUN)
             with DemoProgress(self.maxsize, estimate(files)) as progress:
@@ -105,8 +105,10 @@ class Demo:
                             killing.result()
                         await asyncio.sleep(_LOOK_EVERY)
                 finally:
-                    killing.cancel()
-                    await asyncio.wait({killing})
+                    # More than once: a client of redis-py may swallow a cancellation.
+                    while not killing.done():
+                        killing.cancel()
+                        await asyncio.wait({killing}, timeout=0.1)
                 if self.chaos and not chaos.kills:
                     chaos.kill(processes.consumers[0])  # there was nothing to hold
             await asyncio.to_thread(processes.stop, processes.consumers, 10.0)

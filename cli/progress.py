@@ -21,8 +21,8 @@ class DemoProgress:
         self._rate = 0.0
         self._measured = (0.0, 0)
         self._progress = Progress(
-            TextColumn("[bold]counting words"),
-            BarColumn(bar_width=24),
+            TextColumn("[bold]words"),
+            BarColumn(bar_width=20),
             TaskProgressColumn(),
             TextColumn("{task.fields[told]}"),
             TimeElapsedColumn(),

@@ -29,7 +29,9 @@ async def open_pipeline(settings: Settings) -> AsyncIterator[Pipeline]:
     :raises SettingsError: when no server is given. ServerUnavailable, ServerRefused: as Session.open.
     """
     url = resolve_redis_url(settings)
-    async with Session.open(url, ttl=settings.session_ttl) as session, redis.asyncio.Redis.from_url(url) as client:
+    # Without a timeout of its own: with one, redis-py can swallow the cancellation of a handler.
+    data = redis.asyncio.Redis.from_url(url, socket_timeout=None)
+    async with Session.open(url, ttl=settings.session_ttl) as session, data as client:
         queue: Queue[Message] = Queue(
             session,
             settings.queue,
