@@ -342,3 +342,22 @@ async def test_put_many_puts_what_came_before_a_refused_item_and_says_how_many(s
             await queue.put_many(source)
         assert caught.value.__notes__ == ["put_many: 300 messages went in"]
         assert await drain(queue) == list(range(300))
+
+
+async def test_rule_14_a_put_in_line_is_withdrawn_though_memory_is_full(server: EmbeddedServer, name: str) -> None:
+    async with Session.open(server.url) as session, redis.asyncio.Redis.from_url(server.url) as client:
+        queue = Queue(session, name, int, maxsize=1)
+        await queue.put(1)
+        in_line_already, unsent = asyncio.create_task(queue.put(2)), None
+        await in_line(queue, 1)
+        await client.config_set("maxmemory", 1)
+        unsent = asyncio.create_task(queue.put(3))
+        with pytest.raises(QueueFull, match="memory"):
+            await queue.put_nowait(4)
+        for put in (in_line_already, unsent):
+            put.cancel()
+            with pytest.raises(asyncio.CancelledError):
+                await put
+        assert (await queue.statistics()).puts_waiting == 0
+        await client.config_set("maxmemory", 0)
+        assert await drain(queue) == [1]

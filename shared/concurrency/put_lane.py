@@ -16,7 +16,7 @@ from shared.concurrency.errors import ConcurrencyError, QueueFull
 from shared.concurrency.line import Line, conflict, shut_down
 from shared.concurrency.membership import Membership
 from shared.concurrency.refusals import OutOfMemory
-from shared.concurrency.scripts import load
+from shared.concurrency.scripts import load, when_memory_is_full
 
 _LOOK_AGAIN: Final = 1.0
 _WITHDRAWAL: Final = 0.5
@@ -41,6 +41,7 @@ class PutLane:
         """Prepare; the lane works while there is something to do."""
         self._member = member
         self._put = load("put")
+        self._withdraw = when_memory_is_full(self._put)
         self._sequence = 0
         self._number = 0
         self._waiting: deque[Entry] = deque()
@@ -179,10 +180,13 @@ class PutLane:
             self._refuse_nowaits()
             if not (self._waiting or self._line) or loop.time() >= look_again:
                 return
-            self._kicked.clear()
-            handle = loop.call_at(look_again, self._kicked.set)
-            await self._kicked.wait()
-            handle.cancel()
+            await self._kicked_or(look_again)
+
+    async def _kicked_or(self, until: float) -> None:
+        self._kicked.clear()
+        handle = asyncio.get_running_loop().call_at(until, self._kicked.set)
+        await self._kicked.wait()
+        handle.cancel()
 
     def _sendable(self) -> bool:
         """Whether entries may be sent: a process has a bounded number in line (rule 2), refilled in portions."""
@@ -210,7 +214,7 @@ class PutLane:
             call.entries = [entry for entry in self._line if not entry.batch.given_up]
             call.withdrawn = list(self._line)
             call.again = True
-        elif self._sendable():
+        elif self._sendable() and not (call.withdrawn and self._full_memory_pause):
             call.may_wait = self._waiting[0].batch.may_wait
             size = self._line.bytes
             while self._waiting and len(self._line) + len(call.entries) < MOST_ENTRIES:
@@ -225,7 +229,7 @@ class PutLane:
     async def _exchange(self, call: _Call) -> None:
         self._number += 1
         answer = await self._member.call(
-            self._put,
+            self._put if call.entries else self._withdraw,
             call.session_id,
             self._number,
             int(call.may_wait),
@@ -288,7 +292,9 @@ class PutLane:
                     entry.batch.decide(admitted=False)
             self._waiting.extendleft(entry for entry in reversed(call.entries) if not entry.batch.given_up)
         self._full_memory_pause = min(1.0, self._full_memory_pause * 2 or 0.05)
-        await asyncio.sleep(self._full_memory_pause)
+        until = asyncio.get_running_loop().time() + self._full_memory_pause
+        while not self._withdrawn and asyncio.get_running_loop().time() < until:  # a withdrawal takes no memory
+            await self._kicked_or(until)
 
     def _fail(self, call: _Call, error: ConcurrencyError) -> None:
         """The server refuses the step for good: nobody waits for what will not come."""

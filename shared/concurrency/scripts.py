@@ -8,7 +8,7 @@ pieces that several steps share; they are put between the bindings and the step.
 import hashlib
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache
 from importlib.resources import files
 
@@ -34,6 +34,17 @@ class Script:
     ) -> tuple[bytes | str | int, ...]:
         """The key count, keys and arguments of an EVALSHA, in the script's order."""
         return (len(self.keys), *(keys[word] for word in self.keys), *arguments)
+
+
+def when_memory_is_full(script: Script) -> Script:
+    """The same step, for calls of it that only drain: the server runs it though its memory is full."""
+    shebang, _, body = script.source.partition(b"\n")
+    source = shebang + b" flags=allow-oom\n" + body
+    return replace(script, source=source, sha=_sha(source))
+
+
+def _sha(source: bytes) -> bytes:
+    return hashlib.sha1(source, usedforsecurity=False).hexdigest().encode()
 
 
 def _read(path: str) -> str:
@@ -79,7 +90,7 @@ def load(name: str) -> Script:
     return Script(
         name=name,
         source=source,
-        sha=hashlib.sha1(source, usedforsecurity=False).hexdigest().encode(),
+        sha=_sha(source),
         keys=keys,
         arguments=plain,
         rest=rest,
