@@ -30,7 +30,7 @@ def run_service(name: str, work: Callable[[Settings, asyncio.Event], Awaitable[N
     try:
         settings = load_settings()
         configure_logs(settings)
-        with asyncio.Runner(loop_factory=_loop_factory()) as runner:
+        with asyncio.Runner(loop_factory=loop_factory()) as runner:
             runner.run(_with_signals(name, settings, work))
     except (SettingsError, ServiceError, ConcurrencyError) as error:
         sys.stderr.write("".join(f"{name}: {line}\n" for line in str(error).splitlines()))
@@ -56,7 +56,7 @@ async def _with_signals(
     await work(settings, stopping)
 
 
-def _loop_factory() -> Callable[[], asyncio.AbstractEventLoop] | None:
+def loop_factory() -> Callable[[], asyncio.AbstractEventLoop] | None:
     """Uvloop where there is one: messages are handled about twice as fast."""
     try:
         import uvloop  # noqa: PLC0415  # not on every platform

@@ -13,6 +13,8 @@ import redis
 
 from shared.embedded import EmbeddedServer
 
+ROOT = Path(__file__).resolve().parent.parent
+
 
 @pytest.fixture(scope="session")
 def url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
@@ -83,3 +85,16 @@ def _command(pid: str) -> str:
 
 def _threads() -> set[str]:
     return {f"thread {thread.name}" for thread in threading.enumerate() if thread.name.startswith("weir")}
+
+
+@pytest.fixture
+def copy(tmp_path: Path) -> Path:
+    """The project's packages, as in a fresh clone: without a `.run` that a server left."""
+    target = tmp_path / "project"
+    for package in ("shared", "producer", "consumer"):
+        for path in (ROOT / package).rglob("*"):
+            if path.suffix in {".py", ".lua"}:
+                there = target / path.relative_to(ROOT)
+                there.parent.mkdir(parents=True, exist_ok=True)
+                there.write_bytes(path.read_bytes())
+    return target

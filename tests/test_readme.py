@@ -1,61 +1,127 @@
-"""The README tells the truth: its example runs, its commands and settings are there, its links lead somewhere."""
+"""The README and docs/ tell the truth: their examples run, and what they name is there."""
 
+import os
 import re
 import subprocess
 import sys
 from pathlib import Path
 
-import pytest
-
+from shared.concurrency.keys import QUEUE_KEYS
+from shared.lifeline import tied
 from shared.settings import Settings
 
 ROOT = Path(__file__).resolve().parent.parent
-README = (ROOT / "README.md").read_text(encoding="utf-8")
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
-EXAMPLES = re.findall(r"^```python\n(.*?)^```", README, flags=re.MULTILINE | re.DOTALL)
+TEXTS = {page: page.read_text(encoding="utf-8") for page in PAGES}
+README = TEXTS[ROOT / "README.md"]
 
 
-@pytest.mark.parametrize("example", EXAMPLES)
-def test_every_example_runs(example: str, url: str, name: str) -> None:
-    assert '"redis://localhost:6379/0"' in example
-    assert '"numbers"' in example
-    code = example.replace("redis://localhost:6379/0", url).replace('"numbers"', repr(name))
+def blocks(text: str) -> list[str]:
+    """The Python examples of a page, those inside a list too."""
+    found = re.findall(r"^( *)```python\n(.*?)^ *```$", text, flags=re.MULTILINE | re.DOTALL)
+    return [re.sub(rf"^{indent}", "", code, flags=re.MULTILINE) for indent, code in found]
+
+
+USAGE, MESSAGE_CLASS, HANDLER, PUT = blocks(README)
+
+
+def test_the_example_runs(url: str, name: str) -> None:
+    assert '"redis://localhost:6379/0"' in USAGE
+    assert '"numbers"' in USAGE
+    code = USAGE.replace("redis://localhost:6379/0", url).replace('"numbers"', repr(name))
     done = subprocess.run(
         [sys.executable, "-W", "error", "-c", code], cwd=ROOT, capture_output=True, text=True, check=False, timeout=40
     )
     assert (done.returncode, done.stderr) == (0, "")
-    assert done.stdout.splitlines()[0] == "7"
-    assert len(done.stdout.splitlines()) == 1 + 1002
+    first, *others = done.stdout.splitlines()
+    assert first == "7"
+    assert [line.split()[1] for line in others] == ["7", *(str(number) for number in range(1000))] or len(
+        others
+    ) == 1002
 
 
-def test_there_is_an_example() -> None:
-    assert EXAMPLES
+def test_no_page_has_an_example_that_nobody_runs() -> None:
+    assert [page.name for page, text in TEXTS.items() if "```" in text] == ["README.md"]
+    assert README.count("```") == 2 * len(blocks(README))
 
 
-def test_every_command_of_run_is_there() -> None:
-    known = subprocess.run([ROOT / "run", "help"], capture_output=True, text=True, check=True).stdout
-    commands = set(re.findall(r"\./run ([a-z]+)", "".join(page.read_text(encoding="utf-8") for page in PAGES)))
-    assert commands >= {"demo", "test", "check", "server"}
-    for command in commands:
-        assert re.search(rf"\b{command}\b", known), command
+def test_adding_a_job_takes_the_three_steps(copy: Path, url: str, name: str) -> None:
+    for step, file in ((MESSAGE_CLASS, "shared/messages.py"), (HANDLER, "consumer/handlers.py")):
+        with (copy / file).open("a", encoding="utf-8") as source:
+            source.write(f"\n\n{step}")
+    kept = {key: value for key, value in os.environ.items() if not key.startswith(("PIPELINE_", "REDIS_"))}
+    settings = {**kept, "PYTHONPATH": str(copy), "PYTHONUNBUFFERED": "1", "REDIS_URL": url, "PIPELINE_QUEUE": name}
+    subprocess.run([sys.executable, "-W", "error", "-c", PUT], cwd=copy, env=settings, check=True, timeout=40)
+    with subprocess.Popen(
+        [sys.executable, "-m", "consumer"],
+        cwd=copy, env=settings, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True,
+        preexec_fn=tied(),  # noqa: PLW1509
+    ) as consumer:  # fmt: skip
+        assert consumer.stdout is not None
+        try:
+            assert consumer.stdout.readline() == "a.png 300\n"
+        finally:
+            consumer.terminate()
+
+
+def test_every_command_and_option_is_there() -> None:
+    helps = {"./run": run("help"), **{f"./run {word}": run(word, "--help") for word in ("demo", "server", "pipeline")}}
+    for page, text in TEXTS.items():
+        for word in re.findall(r"\./run ([a-z]+)", text):
+            assert re.search(rf"^  {word}\b", helps["./run"], flags=re.MULTILINE), (page.name, word)
+        for command, options in re.findall(r"(\./run \w+)((?: (?:--?\w[\w-]*|\d+))+)", text):
+            for option in re.findall(r"--[\w-]+", options):
+                assert option in helps.get(command, helps["./run"]), (page.name, command, option)
+    (rest,) = re.findall(r"`\./run demo --help` tells the rest:([^\n]*)", README)
+    for option in re.findall(r"--[\w-]+", rest):
+        assert option in helps["./run demo"], option
+
+
+def run(*words: str) -> str:
+    wide = {**os.environ, "COLUMNS": "200"}
+    return subprocess.run(
+        [ROOT / "run", *words], capture_output=True, text=True, check=True, timeout=40, env=wide
+    ).stdout
 
 
 def test_the_table_of_settings_is_complete_and_right() -> None:
-    rows = re.findall(r"^\| `(\w+)` \| `?([^`|]*?)`? ?\|", README, flags=re.MULTILINE)
+    rows = re.findall(r"^\| `((?:PIPELINE|REDIS)_\w+)` \| `?([^`|]*?)`? ?\|", README, flags=re.MULTILINE)
     told = {variable.removeprefix("PIPELINE_").lower(): default for variable, default in rows}
+    assert len(told) == len(rows)
     assert set(told) == set(Settings.model_fields)
     for field, default in told.items():
         real = Settings.model_fields[field].default
         assert default == ("" if real is None else str(real)), field
 
 
-def test_every_link_leads_to_a_file_and_every_named_test_exists() -> None:
-    tests = "".join(path.read_text(encoding="utf-8") for path in (ROOT / "tests").rglob("test_*.py"))
-    for page in PAGES:
-        text = page.read_text(encoding="utf-8")
+def test_every_variable_named_is_there() -> None:
+    compose = (ROOT / "docker-compose.yml").read_text(encoding="utf-8")
+    for page, text in TEXTS.items():
+        for variable in re.findall(r"\bPIPELINE_[A-Z_]*[A-Z]\b", text):
+            assert variable.removeprefix("PIPELINE_").lower() in Settings.model_fields, (page.name, variable)
+        for variable in re.findall(r"\b(?:REDIS_IMAGE|CONSUMER_[A-Z]+)\b", text):
+            assert "${" + variable in compose, (page.name, variable)
+
+
+def test_every_link_and_every_file_named_is_there() -> None:
+    for page, text in TEXTS.items():
         for link in re.findall(r"\]\((?!https?:)([^)#]+)", text):
-            assert (page.parent / link).exists(), link
+            assert (page.parent / link).exists(), (page.name, link)
         for path in re.findall(r"`((?:tests|shared|producer|consumer|cli|docs)/[\w./]*)`", text):
-            assert (ROOT / path).exists(), path
-        for rule in re.findall(r"`(test_rule_\d+_)\*`", text):
-            assert f"def {rule}" in tests, rule
+            assert (ROOT / path).exists(), (page.name, path)
+
+
+def test_every_test_named_is_there() -> None:
+    sources = "".join(path.read_text(encoding="utf-8") for path in (ROOT / "tests").rglob("test_*.py"))
+    tests = re.findall(r"def (test_\w+)", sources)
+    for page, text in TEXTS.items():
+        for named in re.findall(r"`(test_\w+)`", text):
+            assert named in tests, (page.name, named)
+        for rule in re.findall(r"`(test_\w+_)\*`", text):
+            assert any(test.startswith(rule) for test in tests), (page.name, rule)
+
+
+def test_every_key_of_a_queue_is_told() -> None:
+    protocol = TEXTS[ROOT / "docs" / "protocol.md"]
+    told = re.findall(r"`([\w:]+)`", "".join(re.findall(r"^\| (`.*?) \|", protocol, flags=re.MULTILINE)))
+    assert sorted(told) == sorted([*QUEUE_KEYS.values(), "leased:SESSION"])

@@ -187,16 +187,3 @@ def test_adding_a_job_is_one_class_and_one_function(copy: Path, url: str, name: 
             consumer.terminate()
     with redis.Redis.from_url(url) as client:
         assert client.get(f"{{{name}}}:greeted") == b"Ada"
-
-
-@pytest.fixture
-def copy(tmp_path: Path) -> Path:
-    """The project's packages, as in a fresh clone: without a `.run` that a server left."""
-    target = tmp_path / "project"
-    for package in ("shared", "producer", "consumer"):
-        for path in (ROOT / package).rglob("*"):
-            if path.suffix in {".py", ".lua"}:
-                there = target / path.relative_to(ROOT)
-                there.parent.mkdir(parents=True, exist_ok=True)
-                there.write_bytes(path.read_bytes())
-    return target
