@@ -10,7 +10,7 @@ from pydantic import BaseModel, ConfigDict
 from redis.asyncio import Redis
 
 from shared.concurrency import Queue, Session
-from shared.concurrency.entry import pack_headers, pack_tail
+from shared.concurrency.entry import pack_headers, pack_middle
 from tests.instruments.census import take_census
 
 
@@ -59,7 +59,7 @@ async def inject(client: Redis, name: str, body: bytes, type_name: str | None = 
     """Put an entry as another program would that speaks our format: past every check."""
     number = await resolved(client.hincrby(f"{{{name}}}:totals", "put", 1))
     headers: dict[str, str | int] = {} if type_name is None else {"type": type_name}
-    tail = pack_tail(b"stranger1234%010d" % number, pack_headers(headers), body, has_id=False)
+    tail = b"stranger1234%010d%b%b" % (number, pack_middle(pack_headers(headers), has_id=False), body)
     await resolved(client.rpush(f"{{{name}}}:pending", b"%016d" % number + tail))
 
 

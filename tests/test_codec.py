@@ -2,6 +2,8 @@
 
 import datetime as dt
 import math
+import subprocess
+import sys
 from typing import Any
 
 import pytest
@@ -101,3 +103,28 @@ def test_what_cannot_be_read_says_why(name: str | None, body: bytes, reason: str
 
 def test_a_digest_tells_bodies_and_classes_apart() -> None:
     assert len({digest("A", b"1"), digest("A", b"2"), digest("B", b"1"), digest(None, b"1")}) == 4
+
+
+SPOILT = """
+from pydantic import BaseModel
+from shared.concurrency.codec import Codec
+class Point(BaseModel):
+    x: int
+codec = Codec(Point, 1000)
+point = Point(x=1)
+codec.encode(point)
+point.x = "one"
+try:
+    codec.encode(point)
+except ValueError as error:
+    print("refused:", error)
+"""
+
+
+@pytest.mark.parametrize("warning", ["default", "ignore"])
+def test_a_field_that_was_spoilt_later_is_refused_whatever_is_done_with_warnings(warning: str) -> None:
+    done = subprocess.run(
+        [sys.executable, "-W", warning, "-c", SPOILT], capture_output=True, text=True, check=True, timeout=40
+    )
+    assert done.stdout.startswith("refused: this Point can not be written as JSON")
+    assert done.stderr == ""

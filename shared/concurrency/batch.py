@@ -1,8 +1,12 @@
 """What a put lane carries: entries on their way, in the batches that callers wait for."""
 
 import asyncio
-from collections.abc import Iterator
-from typing import Final
+from collections.abc import Callable, Iterable, Iterator
+from typing import Final, TypeVar
+
+from shared.concurrency.entry import KEY, has_id
+
+T = TypeVar("T")
 
 MOST_ENTRIES: Final = 500
 """What one process has in line, and one call carries, at most (rule 2)."""
@@ -23,7 +27,7 @@ class Batch:
         self.undecided = len(entries)
         self.admitted = 0
         self.given_up = False
-        # The caller waits for `done`, which its cancellation must not reach; a refusal is its exception.
+        # A refusal is its exception.
         self.done: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         for entry in entries:
             entry.batch = self
@@ -47,26 +51,39 @@ class Batch:
 class Entry:
     """One entry on its way."""
 
-    __slots__ = ("batch", "has_id", "key", "sequence", "size", "tail")
+    __slots__ = ("batch", "sequence", "tail")
     batch: Batch
 
-    def __init__(self, key: bytes, sequence: int, tail: bytes, *, has_id: bool) -> None:
+    def __init__(self, sequence: int, tail: bytes) -> None:
         """Keep what is sent."""
-        self.key = key
         self.sequence = sequence
         self.tail = tail
-        self.size = len(tail)
-        self.has_id = has_id
+
+    @property
+    def key(self) -> bytes:
+        """The message's own key."""
+        return self.tail[:KEY]
+
+    @property
+    def has_id(self) -> bool:
+        """Whether the caller named it."""
+        return has_id(self.tail)
+
+    @property
+    def size(self) -> int:
+        """How many bytes travel."""
+        return len(self.tail)
 
 
-def portions(entries: Iterator[Entry]) -> Iterator[list[Entry]]:
-    """Cut entries into portions of what one call carries; when ENTRIES raises, those before it come first."""
+def portions(items: Iterable[T], make: Callable[[T], Entry]) -> Iterator[list[Entry]]:
+    """Make entries, in portions of what one call carries; when one of them raises, those before it come first."""
     portion: list[Entry] = []
     size = 0
     try:
-        for entry in entries:
+        for item in items:
+            entry = make(item)
             portion.append(entry)
-            size += entry.size
+            size += len(entry.tail)
             if len(portion) >= PORTION or size >= MOST_BYTES // 2:
                 yield portion
                 portion, size = [], 0

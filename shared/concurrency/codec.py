@@ -1,16 +1,22 @@
 """From a message to the bytes that travel, and back: what comes back equals what went in."""
 
 import hashlib
+import re
+import warnings
 from collections.abc import Callable, Mapping
 from typing import Any, Final, Generic, TypeVar, cast
 
 from pydantic import BaseModel, ConfigDict, PydanticUserError, TypeAdapter, ValidationError
 from pydantic_core import PydanticSerializationError
 
-from shared.concurrency.entry import Stored, pack_headers, read
+from shared.concurrency.entry import Stored, pack_headers, pack_middle, read
 from shared.concurrency.errors import MessageTooLarge
 
 T = TypeVar("T")
+
+# Raises where pydantic warns of a value that is not of its field's type, in this module alone: `to_json(warnings="error")`
+# says the same and costs more than the writing itself.
+warnings.filterwarnings("error", "Pydantic serializer warnings", UserWarning, rf"{re.escape(__name__)}$")
 
 _STRICT: Final = ConfigDict(strict=True, allow_inf_nan=False)
 
@@ -37,10 +43,9 @@ class _Shape:
             adapter = TypeAdapter(tp)  # a model says itself how strict it is
         self.name = name
         self.headers: dict[str, str | int] = {} if name is None else {"type": name}
-        self.packed_headers = pack_headers(self.headers)
+        self.middle = pack_middle(pack_headers(self.headers), has_id=False)
         self.write: Callable[..., bytes] = adapter.serializer.to_json
         self.read: Callable[[bytes], Any] = adapter.validator.validate_json
-        self.checked: set[type] = set()
 
 
 class Codec(Generic[T]):
@@ -62,6 +67,7 @@ class Codec(Generic[T]):
             "Callable[[], Mapping[str, type]] | None", getattr(tp, "registered", None) if is_model else None
         )
         self._shapes: dict[str | None, _Shape] = {}
+        self._checked: dict[type, _Shape] = {}
         self._is_model = is_model
         if self._registered is None:
             name = tp.__name__ if is_model else None
@@ -82,22 +88,27 @@ class Codec(Generic[T]):
         :raises ValueError: when it would not come back the same.
         :raises MessageTooLarge: when the body is larger than the queue takes.
         """
-        shape = self._shape(type(item).__name__ if self._is_model else None)
-        if shape is None or (self._is_model and not isinstance(item, self._type)):
-            raise TypeError(f"this queue takes {self._type.__name__}, not {type(item).__name__}")
+        checked = self._checked.get(type(item))
+        shape = checked or self._shape_of(item)
         try:
-            body = shape.write(item, warnings="error")
-        except PydanticSerializationError as error:
+            body = shape.write(item)
+        except (PydanticSerializationError, UserWarning) as error:
             raise ValueError(f"this {type(item).__name__} can not be written as JSON: {error}") from error
         if len(body) > self._max_bytes:
             raise MessageTooLarge(
                 f"the message has {len(body)} bytes, the queue takes {self._max_bytes}: send a reference to the data instead"
             )
         # Where NaN hides there is a null. Else one look at each class is enough: it finds what a class never keeps.
-        if type(item) not in shape.checked or b"null" in body:
+        if checked is None or b"null" in body:
             self._check(shape, item, body)
-            shape.checked.add(type(item))
+            self._checked[type(item)] = shape
         return shape, body
+
+    def _shape_of(self, item: T) -> _Shape:
+        shape = self._shape(type(item).__name__ if self._is_model else None)
+        if shape is None or (self._is_model and not isinstance(item, self._type)):
+            raise TypeError(f"this queue takes {self._type.__name__}, not {type(item).__name__}")
+        return shape
 
     def _check(self, shape: _Shape, item: T, body: bytes) -> None:
         try:

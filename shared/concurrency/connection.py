@@ -41,7 +41,7 @@ _LOST: Final = (RedisError, OSError, TimeoutError, EOFError)
 class _Awaited(NamedTuple):
     reply: asyncio.Future[Any]
     sent_at: float
-    at_reply: Callable[[], None] | None
+    at_reply: Callable[[Any], object] | None
 
 
 class Connection:
@@ -110,11 +110,12 @@ class Connection:
         script: Script,
         keys: Mapping[str, bytes],
         *arguments: bytes | str | int,
-        at_reply: Callable[[], None] | None = None,
+        at_reply: Callable[[Any], object] | None = None,
     ) -> Any:
         """Run a script; while there is no connection, wait for one.
 
-        `at_reply` is called when the reply is read, before any message behind it: the caller itself runs later.
+        `at_reply` is given the answer when it is read, before any message behind it and a turn of the loop before the
+        caller; what it raises, the caller gets.
 
         :raises Disconnected: when the connection broke before the answer came.
         :raises Postponed: when the server refused it for now, OutOfMemory when its memory is full.
@@ -129,7 +130,7 @@ class Connection:
         script: Script,
         keys: Mapping[str, bytes],
         *arguments: bytes | str | int,
-        at_reply: Callable[[], None] | None = None,
+        at_reply: Callable[[Any], object] | None = None,
     ) -> Any:
         """As `call`, but on the connection there is, or fail."""
         packed = script.pack(keys, arguments)
@@ -148,7 +149,7 @@ class Connection:
         found = await self._command("TYPE", key)
         return found.decode() if isinstance(found, bytes) else str(found)
 
-    async def _command(self, *command: bytes | str | int, at_reply: Callable[[], None] | None = None) -> Any:
+    async def _command(self, *command: bytes | str | int, at_reply: Callable[[Any], object] | None = None) -> Any:
         wire = self._wire
         if wire is None or not _is_open(wire):
             # Broken, and the reader has not noticed yet: whoever calls again must wait for the next connection.
@@ -235,8 +236,11 @@ class Connection:
                     self._on_message(answer[2].decode())
                 continue
             awaited = self._replies.popleft()
-            if awaited.at_reply is not None:
-                awaited.at_reply()
+            if awaited.at_reply is not None and not isinstance(answer, Exception):
+                try:
+                    awaited.at_reply(answer)
+                except Exception as error:  # noqa: BLE001  # it is the caller's, not the reader's
+                    answer = error
             if not awaited.reply.done():
                 awaited.reply.set_result(answer)
 

@@ -29,9 +29,14 @@ def pack_headers(headers: dict[str, str | int]) -> bytes:
     return json.dumps(headers, separators=(",", ":")).encode() if headers else b""
 
 
-def pack_tail(key: bytes, headers: bytes, body: bytes, *, has_id: bool) -> bytes:
-    """An entry as it is sent to be put."""
-    return b"%b0000000000%b%03d%b%b" % (key, b"i" if has_id else b".", len(headers), headers, body)
+def pack_middle(headers: bytes, *, has_id: bool) -> bytes:
+    """What stands between the key and the body of a new entry; the same for every message of a class without an id."""
+    return b"0000000000%b%03d%b" % (b"i" if has_id else b".", len(headers), headers)
+
+
+def has_id(tail: bytes) -> bool:
+    """Whether the headers of a tail hold the caller's id."""
+    return tail[KEY + 10] == _ID_FLAG
 
 
 class Stored:

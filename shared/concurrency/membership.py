@@ -167,15 +167,21 @@ class Membership:
         for react in self.on_over:
             react()
 
-    async def call(self, script: Script, *arguments: bytes | str | int, keys: Mapping[str, bytes] | None = None) -> Any:
-        """Run a step that may be repeated, waiting out an outage.
+    async def call(
+        self,
+        script: Script,
+        *arguments: bytes | str | int,
+        keys: Mapping[str, bytes] | None = None,
+        at_reply: Callable[[Any], object] | None = None,
+    ) -> Any:
+        """Run a step that may be repeated, waiting out an outage; `at_reply`: see Connection.call.
 
         :raises ConcurrencyError: when the server refuses the step for good, or its memory is full.
         """
         pause = 0.02
         while True:
             try:
-                return await self._connection.call(script, keys or self.keys, *arguments)
+                return await self._connection.call(script, keys or self.keys, *arguments, at_reply=at_reply)
             except Disconnected:
                 pause = 0.02
             except Postponed:
@@ -187,7 +193,7 @@ class Membership:
         script: Script,
         keys: Mapping[str, bytes],
         *arguments: bytes | str | int,
-        at_reply: Callable[[], None],
+        at_reply: Callable[[Any], object],
     ) -> Any:
         """Run a step that may not be repeated as it is; `at_reply`: see Connection.call.
 

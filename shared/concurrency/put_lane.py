@@ -8,10 +8,11 @@ import asyncio
 from collections import deque
 from collections.abc import Iterable
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any, Final
 
 from shared.concurrency.batch import MOST_BYTES, MOST_ENTRIES, PORTION, Batch, Entry
-from shared.concurrency.entry import pack_tail
+from shared.concurrency.entry import has_id
 from shared.concurrency.errors import ConcurrencyError, QueueFull
 from shared.concurrency.line import Line, conflict, shut_down
 from shared.concurrency.membership import Membership
@@ -42,6 +43,7 @@ class PutLane:
         self._member = member
         self._put = load("put")
         self._withdraw = when_memory_is_full(self._put)
+        self._owner = member.owner.encode()
         self._sequence = 0
         self._number = 0
         self._waiting: deque[Entry] = deque()
@@ -59,11 +61,10 @@ class PutLane:
 
     # --- what callers use -------------------------------------------------------------------------------------------
 
-    def entry(self, headers: bytes, body: bytes, *, has_id: bool) -> Entry:
+    def entry(self, middle: bytes, body: bytes) -> Entry:
         """Number an entry; entries must be submitted in this order."""
-        self._sequence += 1
-        key = b"%b%010d" % (self._member.owner.encode(), self._sequence)
-        return Entry(key, self._sequence, pack_tail(key, headers, body, has_id=has_id), has_id=has_id)
+        self._sequence = number = self._sequence + 1
+        return Entry(number, b"%b%010d%b%b" % (self._owner, number, middle, body))
 
     def submit(self, entries: list[Entry], *, may_wait: bool) -> Batch:
         """Send entries as soon as the lane is free."""
@@ -79,8 +80,11 @@ class PutLane:
         :raises ConcurrencyError: whatever the lane refused it for.
         """
         try:
-            await asyncio.shield(batch.done)
+            await batch.done
         except asyncio.CancelledError:
+            # The cancellation ended the future too: the withdrawal waits for another one, unless all was decided meanwhile.
+            if batch.undecided > 0:
+                batch.done = asyncio.get_running_loop().create_future()
             await self.withdraw([batch])
             raise
 
@@ -155,10 +159,11 @@ class PutLane:
         self._waiting.clear()
 
     async def _run(self) -> None:
-        while self._waiting or self._line or self._withdrawn:
+        while True:
+            await self._something_to_do()
             await self._pause_if_blocked()
             if not (self._waiting or self._line or self._withdrawn):
-                break
+                continue
             call = _Call(self._member.session_id, self._member.keys)
             try:
                 if not self._member.registered:
@@ -171,6 +176,11 @@ class PutLane:
                 await self._put_off(call)
             except ConcurrencyError as error:
                 self._fail(call, error)
+
+    async def _something_to_do(self) -> None:
+        while not (self._waiting or self._line or self._withdrawn):
+            self._kicked.clear()
+            await self._kicked.wait()
 
     async def _pause_if_blocked(self) -> None:
         """Wait while there is nothing to send but a look at the line once a second."""
@@ -216,37 +226,43 @@ class PutLane:
             call.again = True
         elif self._sendable() and not (call.withdrawn and self._full_memory_pause):
             call.may_wait = self._waiting[0].batch.may_wait
-            size = self._line.bytes
-            while self._waiting and len(self._line) + len(call.entries) < MOST_ENTRIES:
-                entry = self._waiting[0]
-                if entry.batch.may_wait != call.may_wait or (size + entry.size > MOST_BYTES and call.entries):
-                    break
-                size += entry.size
-                call.entries.append(self._waiting.popleft())
-                self._nowaits -= not call.may_wait
+            self._fill(call)
         return call
+
+    def _fill(self, call: _Call) -> None:
+        size, places = self._line.bytes, MOST_ENTRIES - len(self._line)
+        waiting, entries, may_wait = self._waiting, call.entries, call.may_wait
+        while waiting and len(entries) < places:
+            entry = waiting[0]
+            size += len(entry.tail)
+            if entry.batch.may_wait is not may_wait or (size > MOST_BYTES and entries):
+                break
+            entries.append(waiting.popleft())
+        if not may_wait:
+            self._nowaits -= len(entries)
 
     async def _exchange(self, call: _Call) -> None:
         self._number += 1
-        answer = await self._member.call(
+        tails = [entry.tail for entry in call.entries]
+        await self._member.call(
             self._put if call.entries else self._withdraw,
             call.session_id,
             self._number,
             int(call.may_wait),
-            int(any(entry.has_id for entry in call.entries)),
+            int(any(map(has_id, tails))),
             int(call.again),
             self._heard,
             b"".join(entry.key for entry in call.withdrawn),
-            *[entry.tail for entry in call.entries],
+            *tails,
             keys=call.keys,
+            at_reply=partial(self._take_answer, call),
         )
+
+    def _take_answer(self, call: _Call, answer: list[Any]) -> None:
         if answer[0] == b"late":
             raise ConcurrencyError("the server saw a later put of this process: is the owner id used twice?")
         self._full_memory_pause = 0.0
         self._sent = []
-        self._take_answer(call, answer)
-
-    def _take_answer(self, call: _Call, answer: list[Any]) -> None:
         _, _, verdicts, last, conflicts, shut, live = answer
         self._heard = conflicts.decode()
         letters = iter([letter for letter, n in zip(verdicts[::2], verdicts[1::2], strict=True) for _ in range(n)])
@@ -254,8 +270,11 @@ class PutLane:
             # Sent once more in the same call: what it says of the entry counts.
             if (entry.batch.given_up or not call.again) and self._line.discard(entry):
                 entry.batch.decide(admitted=letter == b"x" and entry.sequence <= last)
-        for entry, letter in zip(call.entries, letters, strict=True):
-            self._decide(entry, letter, shut=bool(shut))
+        if verdicts == [b"a", len(call.entries)] and not call.again:
+            _admit_all(call.entries)
+        else:
+            for entry, letter in zip(call.entries, letters, strict=True):
+                self._decide(entry, letter, shut=bool(shut))
         self._ask |= self._line.answered(last, {key.encode() for key in self._heard.split()})
         if shut:
             self._line.fail(shut_down())
@@ -306,3 +325,13 @@ class PutLane:
             entry.batch.fail(error)
         for entry in unsent:
             self._waiting.remove(entry)
+
+
+def _admit_all(entries: list[Entry]) -> None:
+    """Decide for all, none of which was in line: the usual answer, so without a function for each."""
+    for entry in entries:
+        batch = entry.batch
+        batch.admitted += 1
+        batch.undecided -= 1
+        if batch.undecided <= 0 and not batch.done.done():
+            batch.done.set_result(None)

@@ -10,7 +10,7 @@ from shared.concurrency.batch import Batch, Entry, portions
 from shared.concurrency.codec import Codec, Unreadable, digest
 from shared.concurrency.dead_letter import DeadLetter
 from shared.concurrency.delivery import Delivery
-from shared.concurrency.entry import FIELD, pack_headers
+from shared.concurrency.entry import FIELD, pack_headers, pack_middle
 from shared.concurrency.errors import QueueShutDown
 from shared.concurrency.intake import Intake
 from shared.concurrency.keys import check_name
@@ -113,7 +113,7 @@ class Queue(Generic[T]):
         count = 0
         try:
             try:
-                for portion in portions(self._entry(item, None) for item in items):
+                for portion in portions(items, self._new_entry):
                     under_way.append(lane.submit(portion, may_wait=True))
                     if len(under_way) > 1:  # one portion is in line while the next one is made
                         count += await _first_admitted(under_way)
@@ -135,12 +135,16 @@ class Queue(Generic[T]):
     def _entry(self, item: T, id_: str | None) -> Entry:
         if id_ is not None and (not isinstance(id_, str) or not _ID.fullmatch(id_)):
             raise ValueError(f"an id is 1 to 128 printable ASCII characters without spaces, not {id_!r:.200}")
+        if id_ is None:
+            return self._new_entry(item)
         shape, body = self._codec.encode(item)
-        headers = shape.packed_headers
-        if id_ is not None:
-            known: dict[str, str | int] = {"id": id_, "digest": digest(shape.name, body), "known_ms": self._known_ms}
-            headers = pack_headers(shape.headers | known)
-        return self._lanes.puts.entry(headers, body, has_id=id_ is not None)
+        known: dict[str, str | int] = {"id": id_, "digest": digest(shape.name, body), "known_ms": self._known_ms}
+        middle = pack_middle(pack_headers(shape.headers | known), has_id=True)
+        return self._lanes.puts.entry(middle, body)
+
+    def _new_entry(self, item: T) -> Entry:
+        shape, body = self._codec.encode(item)
+        return self._lanes.puts.entry(shape.middle, body)
 
     # --- getting ----------------------------------------------------------------------------------------------------
 

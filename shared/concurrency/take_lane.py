@@ -6,6 +6,7 @@ never is: after a lost reply the next call says so, and what was handed out to n
 
 import asyncio
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, Final
 
 import structlog
@@ -238,7 +239,7 @@ class TakeLane:
     async def _exchange(self, call: _Call) -> None:
         while True:
             try:
-                self._take_answer(call, *await self._send(call, resync=self._lost_reply))
+                await self._send(call, resync=self._lost_reply)
             except Disconnected:
                 self._lost_reply = True
             except Postponed:
@@ -253,7 +254,7 @@ class TakeLane:
             else:
                 return
 
-    async def _send(self, call: _Call, *, resync: bool) -> tuple[list[Any], int, list[Getter]]:
+    async def _send(self, call: _Call, *, resync: bool) -> None:
         self._number += 1
         current = call.session_id == self._member.session_id
         asked = self.demand.getters()
@@ -262,7 +263,7 @@ class TakeLane:
         want = min(_MOST_WANTED, len(asked) + takers) if current else 0
         others = [word for other in call.settlements.others for word in other]
         held = self._member.held if current else {}
-        answer = await self._member.call_once(
+        await self._member.call_once(
             self._script,
             call.keys,
             call.session_id,
@@ -277,17 +278,14 @@ class TakeLane:
             int(current and waiting + takers > 0),
             int(self._idle or resync),
             *others,
-            at_reply=self._reply_read,
+            at_reply=partial(self._take_answer, call, want, asked),
         )
+
+    def _take_answer(self, call: _Call, want: int, asked: list[Getter], answer: list[Any]) -> None:
         if answer[0] == b"late":
             raise ConcurrencyError("the server saw a later call of this process: is the owner id used twice?")
-        return answer, want, asked
-
-    def _reply_read(self) -> None:
         # What woke us until now was older than the step that has just run; what comes from here on is news.
         self._woken = False
-
-    def _take_answer(self, call: _Call, answer: list[Any], want: int, asked: list[Getter]) -> None:
         state, _, refused, entries, look_again, overdue, ended = answer
         self._lost_reply = False
         current = call.session_id == self._member.session_id
@@ -304,7 +302,7 @@ class TakeLane:
         for entry in entries:
             self._member.held[entry[:45]] = None
         waits = any(getter.may_wait for getter in asked) or bool(self.demand.takers)
-        self._idle = not self._woken and waits and want > len(entries) and sum(map(len, entries)) < _MOST_BYTES
+        self._idle = waits and want > len(entries) and sum(map(len, entries)) < _MOST_BYTES
         self._look_again_at = self._loop.time() + look_again / 1000
         self.demand.hand_out(entries, self.give_back)
         if ended:
