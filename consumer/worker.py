@@ -101,9 +101,8 @@ class Worker(Generic[T]):
 
     async def _work(self, intake: Intake[T], slot: _Slot[T]) -> None:
         task = asyncio.current_task()
-        while (delivery := await intake.next()) is not None:
+        while (delivery := intake.ready(task) or await intake.next(task)) is not None:
             slot.delivery, slot.started_at, slot.timed_out = delivery, monotonic(), False
-            delivery.handled_by(task)
             try:
                 await self._handle(delivery)
             except asyncio.CancelledError:
@@ -116,7 +115,7 @@ class Worker(Generic[T]):
             else:
                 # The usual way, so without a function of its own.
                 if delivery.held:
-                    intake.settle(delivery, "ack")
+                    intake.acknowledge(delivery)
                     self.handled += 1
             finally:
                 slot.delivery = None

@@ -4,9 +4,9 @@ import asyncio
 import math
 import warnings
 from types import TracebackType
-from typing import Any, Final, Generic, Protocol, TypeVar
+from typing import Final, Generic, Protocol, TypeVar
 
-from shared.concurrency.entry import Stored
+from shared.concurrency.entry import FIELD, Stored, read
 from shared.concurrency.errors import StaleDelivery
 
 T = TypeVar("T")
@@ -37,16 +37,28 @@ class Delivery(Generic[T]):
     A delivery that is garbage-collected unsettled is given back, with a ResourceWarning.
     """
 
-    __slots__ = ("__weakref__", "_body", "_cancelling", "_item", "_lane", "_state", "_stored")
+    __slots__ = ("__weakref__", "_cancelling", "_entry", "_item", "_lane", "body", "field", "state")
 
-    def __init__(self, lane: Settling, stored: Stored, item: T) -> None:
-        """Made by `Queue.get`."""
+    body: "asyncio.Task[object] | None"
+    """The task that is cancelled when the session is over."""
+    field: bytes
+    """What names this hand-out on the server."""
+    state: str
+    """held, settled or lost."""
+
+    def __init__(self, lane: Settling, entry: bytes, item: T) -> None:
+        """Made by `Queue.get` and by the consumer service."""
         self._lane = lane
-        self._stored = stored
+        self._entry = entry
         self._item = item
-        self._state = "held"
-        self._body: asyncio.Task[object] | None = None
+        self.state = "held"
+        self.body = None
         self._cancelling: int | None = None
+        self.field = entry[:FIELD]
+
+    @property
+    def _stored(self) -> Stored:
+        return read(self._entry)
 
     @property
     def id(self) -> str:
@@ -66,12 +78,12 @@ class Delivery(Generic[T]):
     @property
     def held(self) -> bool:
         """Whether it is still to be settled."""
-        return self._state == "held"
+        return self.state == "held"
 
     @property
     def lost(self) -> bool:
         """Whether the session that held this delivery is over."""
-        return self._state == "lost"
+        return self.state == "lost"
 
     async def ack(self) -> None:
         """Finish: the message is done with. Waits for the server's answer.
@@ -103,49 +115,45 @@ class Delivery(Generic[T]):
     def settled(self, kind: str, value: int | str = 0, report: str = "") -> asyncio.Future[None]:
         """Settle; the future is the server's answer."""
         self.check()
-        self._state = "settled"
-        return self._lane.settle(self._stored.field, kind, value, report[:_LONGEST_REPORT])
-
-    def handled_by(self, task: "asyncio.Task[Any] | None") -> None:
-        """Have this task cancelled when the session is over (the consumer service, which needs no `async with`)."""
-        self._body = task
+        self.state = "settled"
+        return self._lane.settle(self.field, kind, value, report[:_LONGEST_REPORT])
 
     def settled_later(self) -> bytes:
         """Mark as settled by somebody who sends the field himself (the consumer service)."""
         self.check()
-        self._state = "settled"
-        return self._stored.field
+        self.state = "settled"
+        return self.field
 
     def check(self) -> None:
         """Raise StaleDelivery unless this delivery is yours to settle."""
-        if self._state == "settled":
+        if self.state == "settled":
             raise StaleDelivery(f"delivery {self.id} was settled before")
-        if self._state == "lost":
+        if self.state == "lost":
             raise StaleDelivery(f"delivery {self.id} was lost with its session: somebody else handles the message")
 
     def lose(self) -> None:
         """Called when the session is over: nothing of this delivery can be settled any more, and its body ends."""
-        if self._state != "held":
+        if self.state != "held":
             return
-        self._state = "lost"
-        if self._body is not None:
-            self._cancelling = self._body.cancelling()
-            self._body.cancel(f"delivery {self.id} was lost with its session")
+        self.state = "lost"
+        if self.body is not None:
+            self._cancelling = self.body.cancelling()
+            self.body.cancel(f"delivery {self.id} was lost with its session")
 
     async def __aenter__(self) -> T:
         self.check()
-        if self._body is not None:
+        if self.body is not None:
             raise RuntimeError(f"delivery {self.id} is handled already: `async with` takes it once")
-        self._body = asyncio.current_task()
+        self.body = asyncio.current_task()
         return self._item
 
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        body, self._body = self._body, None
-        if self._state == "lost":
+        body, self.body = self.body, None
+        if self.state == "lost":
             self._leave_lost(body, error)
-        elif self._state == "held":
+        elif self.state == "held":
             if error is None:
                 await self.settled("ack")
             elif isinstance(error, Exception):
@@ -168,19 +176,25 @@ class Delivery(Generic[T]):
         except StaleDelivery as stale:
             error.add_note(f"and it could not be nacked: {stale}")
 
+    def __repr__(self) -> str:
+        return f"<Delivery {self.id} attempt={self.attempt} {self.state}>"
+
+
+class Forgettable(Delivery[T]):
+    """A delivery in the hands of a caller, who may forget it; the consumer service spares its messages the finalizer."""
+
+    __slots__ = ()
+
     def __del__(self) -> None:
-        if getattr(self, "_state", "settled") == "held":
+        if getattr(self, "state", "settled") == "held":
             # First, for a warning may be an error.
-            self._lane.give_back_from_any_thread(self._stored.field)
+            self._lane.give_back_from_any_thread(self.field)
             warnings.warn(
                 f"delivery {self.id} was never settled: given back. Use `async with`, ack() or nack()",
                 ResourceWarning,
                 stacklevel=2,
                 source=self,
             )
-
-    def __repr__(self) -> str:
-        return f"<Delivery {self.id} attempt={self.attempt} {self._state}>"
 
 
 def milliseconds(delay: float) -> int:

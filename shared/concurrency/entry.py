@@ -21,6 +21,8 @@ from typing import Final
 FIELD: Final = 45
 FIXED: Final = 52
 KEY: Final = 22
+COUNTS: Final = 10
+FLAG: Final = 48
 _ID_FLAG: Final = 0x69
 
 
@@ -36,7 +38,7 @@ def pack_middle(headers: bytes, *, has_id: bool) -> bytes:
 
 def has_id(tail: bytes) -> bool:
     """Whether the headers of a tail hold the caller's id."""
-    return tail[KEY + 10] == _ID_FLAG
+    return tail[KEY + COUNTS] == _ID_FLAG
 
 
 class Stored:
@@ -99,13 +101,18 @@ def _read_headers(raw: bytes, *, has_id: bool) -> dict[str, str | int]:
     return headers
 
 
+def is_entry(entry: bytes) -> bool:
+    """Whether it begins as an entry does."""
+    return entry[:16].isdigit() and entry[38:FLAG].isdigit() and entry[16:38].isascii()
+
+
 def read(entry: bytes) -> Stored:
     """Take an entry apart.
 
     :raises ValueError: when it is none.
     """
-    if not (entry[:16].isdigit() and entry[16:38].isascii() and entry[38:48].isdigit()):
+    if not is_entry(entry):
         raise ValueError("the header of fixed width is broken")
     end = FIXED + int(entry[49:FIXED])
-    headers = _read_headers(entry[FIXED:end], has_id=entry[48] == _ID_FLAG)
+    headers = _read_headers(entry[FIXED:end], has_id=entry[FLAG] == _ID_FLAG)
     return Stored(entry, headers, entry[end:])

@@ -4,8 +4,7 @@ import asyncio
 import contextlib
 from collections import deque
 from time import monotonic
-from typing import Final, Generic, TypeVar
-from weakref import ref
+from typing import Any, Final, Generic, TypeVar
 
 from shared.concurrency.codec import Codec, Unreadable
 from shared.concurrency.delivery import Delivery
@@ -34,7 +33,7 @@ class Intake(Generic[T]):
         self._lane = lane
         self._member = member
         self._codec = codec
-        self._buffer: deque[bytes] = deque()
+        self._buffer: deque[Delivery[T]] = deque()
         self._free: deque[asyncio.Future[None]] = deque()
         self._ahead = 0
         self._low = 0
@@ -48,30 +47,42 @@ class Intake(Generic[T]):
         lane.demand.takers.append(self)
         member.on_over.append(self._buffer.clear)
 
-    async def next(self) -> Delivery[T] | None:
+    def ready(self, body: "asyncio.Task[Any] | None" = None) -> Delivery[T] | None:
+        """The next delivery, where that needs no waiting and no look at the lane; `body`: see `next`."""
+        buffer = self._buffer
+        if len(buffer) <= self._low + 1 or (self._free and not self._spreading):
+            return None
+        self._started += 1
+        self._old -= 1
+        delivery = buffer.popleft()
+        delivery.body = body
+        return delivery
+
+    async def next(self, body: "asyncio.Task[Any] | None" = None) -> Delivery[T] | None:
         """Wait for a delivery; None when the intake is closed or the queue shut down and finished.
+
+        `body`: the task that is cancelled when the session is over before the delivery is settled.
 
         :raises ConcurrencyError: when the server refuses to hand out anything.
         """
-        buffer, held = self._buffer, self._member.held
+        buffer = self._buffer
         while True:
             while buffer:
-                entry = buffer.popleft()
                 self._started += 1
                 self._old -= 1
+                delivery = buffer.popleft()
                 if len(buffer) <= self._low and self._lane.kick():
                     await self._let_the_lane_send()
-                    held = self._member.held
                 if buffer and self._free and not self._spreading:
                     self._spread_when_we_wait()
-                if entry[:FIELD] in held and (delivery := self._open(entry)) is not None:
+                if delivery.held:  # its session may have ended meanwhile
+                    delivery.body = body
                     return delivery
             if self._ended is not None:
                 if isinstance(self._ended, QueueShutDown):
                     return None
                 raise self._ended
             await self._wait()
-            held = self._member.held
 
     async def _let_the_lane_send(self) -> None:
         """Turn the loop, once for the lane to write and once for the loop to send: what is left is worked on meanwhile."""
@@ -111,15 +122,12 @@ class Intake(Generic[T]):
         else:
             self._wake(len(self._buffer))
 
-    def _open(self, entry: bytes) -> Delivery[T] | None:
-        try:
-            stored, item = self._codec.open(entry)
-        except Unreadable as error:
-            self._lane.settlements.add(entry[:FIELD], "dead", error.reason, error.report)
-            return None
-        delivery = Delivery(self._lane, stored, item)
-        self._member.held[stored.field] = ref(delivery)
-        return delivery
+    def acknowledge(self, delivery: Delivery[T]) -> None:
+        """As `settle`, for the usual end of a delivery that is still held."""
+        delivery.state = "settled"
+        self._lane.settlements.acks.append(delivery.field)
+        # Nobody asks for the message any more: freed at once, it never gets in the way of the garbage collector.
+        self._member.held[delivery.field] = None
 
     def settle(self, delivery: Delivery[T], kind: str, value: int | str = 0, report: str = "") -> None:
         """Settle with the next call; a refusal is logged."""
@@ -145,18 +153,26 @@ class Intake(Generic[T]):
         elapsed = monotonic() - self._measured_at
         if elapsed >= _MEASURED_SECONDS:
             self._ahead = min(_MOST_AHEAD, int(self._started / elapsed * _AHEAD_SECONDS))
-            self._low = self._ahead // 2
+            self._low = self._ahead // 4
             self._started, self._measured_at = 0, monotonic()
         return max(0, len(self._free) + self._ahead - len(self._buffer))
 
     def hungry(self) -> bool:
-        """Whether it is worth a call: half of what it works ahead is used up."""
+        """Whether it is worth a call: three quarters of what it works ahead are used up."""
         return len(self._buffer) <= self._low and self.wants() > 0
 
     def accept(self, entries: list[bytes]) -> None:
         """Take entries, and start a free worker on them; it starts the others."""
-        self._buffer.extend(entries)
-        if entries:
+        lane, codec, held, buffer = self._lane, self._codec, self._member.held, self._buffer
+        for entry in entries:
+            try:
+                delivery = Delivery(lane, entry, codec.open(entry))
+            except Unreadable as error:
+                lane.bury(entry[:FIELD], error.reason, error.report)
+                continue
+            held[delivery.field] = delivery
+            buffer.append(delivery)
+        if buffer:
             self._wake(1)
         if self._buffer and self._returning is None:
             self._old = 0
@@ -176,7 +192,7 @@ class Intake(Generic[T]):
 
     def _give_back(self, count: int) -> None:
         for _ in range(count):
-            self._lane.give_back(self._buffer.popleft())
+            self._lane.give_back(self._buffer.popleft().settled_later())
 
     def _look_later(self) -> None:
         self._returning = asyncio.get_running_loop().call_later(_UNSTARTED_SECONDS, self._return_unstarted)

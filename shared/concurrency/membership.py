@@ -38,8 +38,9 @@ class Membership:
         self.name = name
         self.owner = owner
         self.keys: dict[str, bytes] = queue_keys(name)
-        self.held: dict[bytes, ref[Holding] | None] = {}
-        """Fields of the deliveries handed to us and not settled by an answer yet; None while nobody has started them."""
+        self.held: dict[bytes, Holding | ref[Holding] | None] = {}
+        """Fields of the deliveries handed to us and not settled by an answer yet; None while nobody has started
+        them, a weak reference where the holder may be forgotten."""
         self.on_over: list[Callable[[], None]] = []
         self.run_id = ""
         self._connection = connection
@@ -236,8 +237,8 @@ class Membership:
             await asyncio.wait({self._registration})
 
 
-def _tell_lost(held: dict[bytes, ref[Holding] | None]) -> None:
-    for reference in held.values():
-        holding = reference() if reference is not None else None
+def _tell_lost(held: dict[bytes, Holding | ref[Holding] | None]) -> None:
+    for holder in held.values():
+        holding = holder() if isinstance(holder, ref) else holder
         if holding is not None:
             holding.lose()

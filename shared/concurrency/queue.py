@@ -9,7 +9,7 @@ from typing import Any, Final, Generic, Self, TypeVar
 from shared.concurrency.batch import Batch, Entry, portions
 from shared.concurrency.codec import Codec, Unreadable, digest
 from shared.concurrency.dead_letter import DeadLetter
-from shared.concurrency.delivery import Delivery
+from shared.concurrency.delivery import Delivery, Forgettable
 from shared.concurrency.entry import FIELD, pack_headers, pack_middle
 from shared.concurrency.errors import QueueShutDown
 from shared.concurrency.intake import Intake
@@ -171,12 +171,12 @@ class Queue(Generic[T]):
         while True:
             entry = await lane.take(may_wait=may_wait)
             try:
-                stored, item = self._codec.open(entry)
+                item = self._codec.open(entry)
             except Unreadable as error:
                 lane.bury(entry[:FIELD], error.reason, error.report)
                 continue
-            delivery = Delivery(lane, stored, item)
-            member.hold(stored.field, delivery)
+            delivery = Forgettable(lane, entry, item)
+            member.hold(delivery.field, delivery)
             return delivery
 
     def __aiter__(self) -> Self:
