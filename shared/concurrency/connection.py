@@ -1,7 +1,7 @@
 """The one connection of a session: calls go out and are answered in order, wake-ups come in between.
 
-It is redis-py's Connection, driven by one reader task. `read_response` disconnects on any BaseException, so only that
-task calls it, and no caller's cancellation ever reaches it: callers wait for futures.
+redis-py's Connection opens it, our Wire reads it: no caller's cancellation ever reaches the connection, for callers
+wait for futures.
 """
 
 import asyncio
@@ -14,7 +14,6 @@ from typing import Any, Final, NamedTuple
 import hiredis
 import redis.asyncio
 import structlog
-from redis.asyncio.connection import AbstractConnection
 from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
 from redis.exceptions import (
@@ -30,6 +29,7 @@ from shared.concurrency.errors import ConcurrencyError, ServerRefused
 from shared.concurrency.keys import channel
 from shared.concurrency.refusals import Disconnected, check_server, fields, translate, wrong_key
 from shared.concurrency.scripts import Script
+from shared.concurrency.wire import Wire
 
 log = structlog.get_logger(__name__)
 
@@ -73,7 +73,7 @@ class Connection:
         self._on_message = on_message
         self._on_connected = on_connected
         self._on_lost = on_lost
-        self._wire: AbstractConnection | None = None
+        self._wire: Wire | None = None
         self._replies: deque[_Awaited] = deque()
         self._usable = asyncio.Event()
         self._greeted = False
@@ -151,17 +151,15 @@ class Connection:
 
     async def _command(self, *command: bytes | str | int, at_reply: Callable[[Any], object] | None = None) -> Any:
         wire = self._wire
-        if wire is None or not _is_open(wire):
-            # Broken, and the reader has not noticed yet: whoever calls again must wait for the next connection.
+        if wire is None or not wire.is_open:
+            # Broken, and nobody has noticed yet: whoever calls again must wait for the next connection.
             self._forget_wire()
             raise Disconnected(self._problem)
         # Before the reply is awaited: what cannot be packed must not shift all answers by one.
         packed = _pack(*command)
         reply: asyncio.Future[Any] = asyncio.get_running_loop().create_future()
-        # redis-py writes before it first gives way, so replies come in the order of this queue.
         self._replies.append(_Awaited(reply, boottime(), at_reply))
-        with contextlib.suppress(*_LOST):  # the reader meets the same end, and fails every reply
-            await wire.send_packed_command(packed, check_health=False)
+        wire.send(packed)
         answer = await reply
         if isinstance(answer, Exception):
             raise answer
@@ -170,18 +168,17 @@ class Connection:
     async def _run(self) -> None:
         pause = 0.02
         while True:
-            wire = self._pool.make_connection()  # type: ignore[no-untyped-call]
-            reader: asyncio.Task[None] | None = None
+            opened = self._pool.make_connection()  # type: ignore[no-untyped-call]
+            wire: Wire | None = None
             try:
                 async with asyncio.timeout(self._reply_timeout):
-                    await wire.connect()
-                self._wire = wire
-                reader = asyncio.create_task(self._read(wire), name="weir-reader")
-                await self._greet(reader)
+                    await opened.connect()
+                wire = self._wire = Wire(opened, self._answered, self._pushed)
+                await self._greet(wire)
                 pause = 0.02
                 self._greeted = True
                 self._usable.set()
-                await self._watch(reader)
+                await self._watch(wire)
             except (AuthenticationError, NoPermissionError) as error:
                 self._refuse(
                     f"the server does not let us in: {error}. Check user, password and ACL rules of the address"
@@ -193,7 +190,9 @@ class Connection:
                 if _NO_ENTRY.search(str(error)):
                     self._refuse(f"the server does not let us in: {error}. Is there a password in the address?")
             finally:
-                await self._drop(wire, reader)
+                self._drop(wire)
+                with contextlib.suppress(*_LOST):
+                    await opened.disconnect(nowait=True)
             await asyncio.sleep(pause)
             pause = min(1.0, pause * 2)
 
@@ -203,64 +202,56 @@ class Connection:
             self._refusal = ServerRefused(reason)
             self._usable.set()
 
-    async def _greet(self, reader: asyncio.Task[None]) -> None:
-        greeting = asyncio.create_task(self._introduce(), name="weir-greeting")
-        done, _ = await asyncio.wait(
-            {greeting, reader}, timeout=self._reply_timeout, return_when=asyncio.FIRST_COMPLETED
-        )
-        if greeting not in done:
+    async def _greet(self, wire: Wire) -> None:
+        greeting = asyncio.create_task(self._introduce(wire), name="weir-greeting")
+        ends: set[asyncio.Future[Any]] = {greeting, wire.lost}
+        try:
+            done, _ = await asyncio.wait(ends, timeout=self._reply_timeout, return_when=asyncio.FIRST_COMPLETED)
+        finally:
             greeting.cancel()
             await asyncio.wait({greeting})
+        if not done:
             raise Disconnected("the server does not answer")
-        await greeting
+        if greeting.cancelled():
+            raise wire.lost.result() or Disconnected(self._problem)
+        greeting.result()
         self._refusal = None
 
-    async def _introduce(self) -> None:
+    async def _introduce(self, wire: Wire) -> None:
         server = fields(await self._command("INFO", "server"))
         check_server(server, fields(await self._command("INFO", "memory")))
-        wire = self._wire
-        if wire is None or not _is_open(wire):
+        if not wire.is_open:
             raise Disconnected(self._problem)
         # Its answer is a push, not a reply.
-        await wire.send_packed_command(_pack(b"SUBSCRIBE", self._channel), check_health=False)
+        wire.send(_pack(b"SUBSCRIBE", self._channel))
         await self._on_connected(server.get("run_id", ""))
 
-    async def _read(self, wire: AbstractConnection) -> None:
-        while True:
-            try:
-                answer: Any = await wire.read_response(disable_decoding=True, push_request=True)
-            except ResponseError as error:
-                answer = error
-            if isinstance(answer, hiredis.PushNotification):
-                if answer[0] == b"message":
-                    self._on_message(answer[2].decode())
-                continue
-            awaited = self._replies.popleft()
-            if awaited.at_reply is not None and not isinstance(answer, Exception):
-                try:
-                    awaited.at_reply(answer)
-                except Exception as error:  # noqa: BLE001  # it is the caller's, not the reader's
-                    answer = error
-            if not awaited.reply.done():
-                awaited.reply.set_result(answer)
+    def _pushed(self, push: list[Any]) -> None:
+        if push[0] == b"message":
+            self._on_message(push[2].decode())
 
-    async def _watch(self, reader: asyncio.Task[None]) -> None:
-        while not reader.done():
-            await asyncio.wait({reader}, timeout=self._reply_timeout / 4)
+    def _answered(self, answer: Any) -> None:
+        reply, _, at_reply = self._replies.popleft()
+        if at_reply is not None and not isinstance(answer, Exception):
+            try:
+                at_reply(answer)
+            except Exception as error:  # noqa: BLE001  # it is the caller's, not the reader's
+                answer = error
+        if not reply.done():
+            reply.set_result(answer)
+
+    async def _watch(self, wire: Wire) -> None:
+        while not wire.lost.done():
+            await asyncio.wait({wire.lost}, timeout=self._reply_timeout / 4)
             if self._replies and boottime() - self._replies[0].sent_at > self._reply_timeout:
                 raise Disconnected("the server does not answer")
-        await reader
+        raise wire.lost.result() or Disconnected(self._problem)
 
-    async def _drop(self, wire: AbstractConnection, reader: asyncio.Task[None] | None) -> None:
+    def _drop(self, wire: Wire | None) -> None:
         was_greeted, self._greeted = self._greeted, False
         self._forget_wire()
-        if reader is not None:
-            reader.cancel()
-            await asyncio.wait({reader})
-            if not reader.cancelled():
-                reader.exception()
-        with contextlib.suppress(*_LOST):
-            await wire.disconnect(nowait=True)
+        if wire is not None:
+            wire.close()
         while self._replies:
             reply = self._replies.popleft().reply
             if not reply.done():
@@ -272,12 +263,6 @@ class Connection:
         self._wire = None
         if self._refusal is None:
             self._usable.clear()
-
-
-def _is_open(wire: AbstractConnection) -> bool:
-    # asyncio (3.12, 3.13.0) spoils the descriptor's next connection when one writes to a transport that is closing.
-    writer = wire._writer  # noqa: SLF001  # redis-py knows only whether it has one
-    return writer is not None and not writer.is_closing()
 
 
 def _pack(*command: bytes | str | int) -> bytes:

@@ -1,0 +1,84 @@
+"""The wire: a connection that redis-py has opened, read as the bytes come in.
+
+redis-py connects, greets, authenticates and selects; then its transport gets this protocol. An answer then costs no
+task, no stream and no timer: about 2 us less of each message, and two turns of the loop less of each wake-up.
+"""
+
+import asyncio
+from collections.abc import Callable
+from typing import Any
+
+import hiredis
+from redis.asyncio.connection import AbstractConnection
+from redis.exceptions import ConnectionError as RedisConnectionError
+
+
+class Wire(asyncio.Protocol):
+    """Sends packed commands, and hands over answers and pushes in the order in which they come."""
+
+    def __init__(
+        self,
+        opened: AbstractConnection,
+        on_answer: Callable[[Any], None],
+        on_push: Callable[[list[Any]], None],
+    ) -> None:
+        """Take over what `opened` has connected, where no answer is under way.
+
+        `on_answer` gets an answer, an error as an exception; `on_push` what the server sends by itself. They must not raise.
+        """
+        reader, writer = opened._reader, opened._writer  # noqa: SLF001  # redis-py hands out neither
+        parse_error = opened._parser.parse_error  # noqa: SLF001
+        self.lost: asyncio.Future[Exception | None] = asyncio.get_running_loop().create_future()
+        """Done when the connection has ended, with what ended it."""
+        self._answers = hiredis.Reader(replyError=parse_error)
+        self._on_answer = on_answer
+        self._on_push = on_push
+        if reader is None or writer is None or writer.is_closing() or reader.at_eof():
+            raise RedisConnectionError("the server closed the connection")
+        self._transport: asyncio.WriteTransport = writer.transport
+        self._transport.set_protocol(self)
+
+    @property
+    def is_open(self) -> bool:
+        """Whether one may send."""
+        # asyncio (3.12, 3.13.0) spoils the descriptor's next connection when one writes to a transport that is closing.
+        return not (self.lost.done() or self._transport.is_closing())
+
+    def send(self, packed: bytes) -> None:
+        """Send a packed command; the loop writes it out."""
+        self._transport.write(packed)
+
+    def close(self) -> None:
+        """Hear no more, and let go of the connection without waiting for what is not sent yet."""
+        self._transport.abort()
+        self._lose(None)
+
+    def data_received(self, data: bytes) -> None:
+        """Hand over what is complete."""
+        if self.lost.done():
+            return
+        try:
+            self._answers.feed(data)
+            while (answer := self._answers.gets()) is not False:
+                if isinstance(answer, hiredis.PushNotification):
+                    self._on_push(answer)
+                elif isinstance(answer, RedisConnectionError):
+                    # "LOADING" and the like: not an answer to a command but the state of the server.
+                    self._end(answer)
+                    return
+                else:
+                    self._on_answer(answer)
+        except hiredis.ProtocolError as error:
+            self._end(RedisConnectionError(f"the server does not speak RESP3: {error}"))
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """Note the end."""
+        self._lose(exc or RedisConnectionError("the server closed the connection"))
+
+    def _end(self, error: Exception) -> None:
+        self._lose(error)
+        self._transport.abort()
+
+    def _lose(self, error: Exception | None) -> None:
+        if not self.lost.done():
+            self.lost.set_result(error)
