@@ -19,13 +19,15 @@ _MOST_AHEAD: Final = 400
 _AHEAD_SECONDS: Final = 0.005
 _MEASURED_SECONDS: Final = 0.020
 _UNSTARTED_SECONDS: Final = 0.100
+_OPENED_AT_ONCE: Final = 16
 
 
 class Intake(Generic[T]):
     """Takes for a number of workers, and settles what they finish with the call that takes more.
 
     In hand are at most as many as workers are free, and what is handled in 5 ms at the rate of the last 20 ms or more;
-    what has not started after 100 ms goes back.
+    what has not started after 100 ms goes back. Half of it is on its way while the other half is read and handled:
+    entries are read a few at a time, so that the server works meanwhile.
     """
 
     def __init__(self, lane: TakeLane, member: Membership, codec: Codec[T]) -> None:
@@ -33,27 +35,28 @@ class Intake(Generic[T]):
         self._lane = lane
         self._member = member
         self._codec = codec
+        self._taken: deque[bytes] = deque()
         self._buffer: deque[Delivery[T]] = deque()
         self._free: deque[asyncio.Future[None]] = deque()
         self._ahead = 0
         self._low = 0
         self._started = 0
-        self._old = 0
+        self._measured = 0
+        self._old_until = 0
         self._sending = False
         self._spreading = False
         self._measured_at = monotonic()
         self._returning: asyncio.TimerHandle | None = None
         self._ended: Exception | None = None
         lane.demand.takers.append(self)
-        member.on_over.append(self._buffer.clear)
+        member.on_over.append(self._forget)
 
     def ready(self, body: "asyncio.Task[Any] | None" = None) -> Delivery[T] | None:
         """The next delivery, where that needs no waiting and no look at the lane; `body`: see `next`."""
         buffer = self._buffer
-        if len(buffer) <= self._low + 1 or (self._free and not self._spreading):
+        if not buffer or (self._free and not self._spreading):
             return None
         self._started += 1
-        self._old -= 1
         delivery = buffer.popleft()
         delivery.body = body
         return delivery
@@ -65,15 +68,16 @@ class Intake(Generic[T]):
 
         :raises ConcurrencyError: when the server refuses to hand out anything.
         """
-        buffer = self._buffer
         while True:
-            while buffer:
+            while self._buffer or self._taken:
+                if not self._buffer:
+                    self._open_some()
+                    if len(self._taken) <= self._low and self._lane.kick():
+                        await self._let_the_lane_send()
+                    continue
+                delivery = self._buffer.popleft()
                 self._started += 1
-                self._old -= 1
-                delivery = buffer.popleft()
-                if len(buffer) <= self._low and self._lane.kick():
-                    await self._let_the_lane_send()
-                if buffer and self._free and not self._spreading:
+                if (self._buffer or self._taken) and self._free and not self._spreading:
                     self._spread_when_we_wait()
                 if delivery.held:  # its session may have ended meanwhile
                     delivery.body = body
@@ -83,6 +87,20 @@ class Intake(Generic[T]):
                     return None
                 raise self._ended
             await self._wait()
+
+    def _open_some(self) -> None:
+        """Read the next entries. Few at a time: what is soon done with never gets in the garbage collector's way."""
+        lane, codec, held, buffer, taken = self._lane, self._codec, self._member.held, self._buffer, self._taken
+        for _ in range(min(len(taken), _OPENED_AT_ONCE)):
+            entry = taken.popleft()
+            try:
+                delivery = Delivery(lane, entry, codec.open(entry))
+            except Unreadable as error:
+                self._started += 1
+                lane.bury(entry[:FIELD], error.reason, error.report)
+                continue
+            held[delivery.field] = delivery
+            buffer.append(delivery)
 
     async def _let_the_lane_send(self) -> None:
         """Turn the loop, once for the lane to write and once for the loop to send: what is left is worked on meanwhile."""
@@ -120,7 +138,7 @@ class Intake(Generic[T]):
         if self._sending:
             self._spread_when_we_wait()
         else:
-            self._wake(len(self._buffer))
+            self._wake(self._in_hand())
 
     def acknowledge(self, delivery: Delivery[T]) -> None:
         """As `settle`, for the usual end of a delivery that is still held."""
@@ -152,30 +170,21 @@ class Intake(Generic[T]):
             return 0
         elapsed = monotonic() - self._measured_at
         if elapsed >= _MEASURED_SECONDS:
-            self._ahead = min(_MOST_AHEAD, int(self._started / elapsed * _AHEAD_SECONDS))
-            self._low = self._ahead // 4
-            self._started, self._measured_at = 0, monotonic()
-        return max(0, len(self._free) + self._ahead - len(self._buffer))
+            self._ahead = min(_MOST_AHEAD, int((self._started - self._measured) / elapsed * _AHEAD_SECONDS))
+            self._low = self._ahead // 2
+            self._measured, self._measured_at = self._started, monotonic()
+        return max(0, len(self._free) + self._ahead - self._in_hand())
 
     def hungry(self) -> bool:
-        """Whether it is worth a call: three quarters of what it works ahead are used up."""
-        return len(self._buffer) <= self._low and self.wants() > 0
+        """Whether it is worth a call: half of what it works ahead is used up."""
+        return self._in_hand() <= self._low + _OPENED_AT_ONCE and self.wants() > 0
 
     def accept(self, entries: list[bytes]) -> None:
         """Take entries, and start a free worker on them; it starts the others."""
-        lane, codec, held, buffer = self._lane, self._codec, self._member.held, self._buffer
-        for entry in entries:
-            try:
-                delivery = Delivery(lane, entry, codec.open(entry))
-            except Unreadable as error:
-                lane.bury(entry[:FIELD], error.reason, error.report)
-                continue
-            held[delivery.field] = delivery
-            buffer.append(delivery)
-        if buffer:
-            self._wake(1)
-        if self._buffer and self._returning is None:
-            self._old = 0
+        self._taken.extend(entries)
+        self._wake(1)
+        if entries and self._returning is None:
+            self._old_until = 0
             self._look_later()
 
     def end(self, error: Exception) -> None:
@@ -186,13 +195,25 @@ class Intake(Generic[T]):
         if self._returning is not None:
             self._returning.cancel()
             self._returning = None
-        self._give_back(len(self._buffer))
+        self._give_back(self._in_hand())
         self._wake(len(self._free))
         self._lane.kick()
 
+    def _in_hand(self) -> int:
+        return len(self._buffer) + len(self._taken)
+
+    def _forget(self) -> None:
+        self._buffer.clear()
+        self._taken.clear()
+        self._old_until = 0
+
     def _give_back(self, count: int) -> None:
+        """Give back the oldest of what has not started."""
         for _ in range(count):
-            self._lane.give_back(self._buffer.popleft().settled_later())
+            if self._buffer:
+                self._lane.give_back(self._buffer.popleft().settled_later())
+            else:
+                self._lane.give_back(self._taken.popleft())
 
     def _look_later(self) -> None:
         self._returning = asyncio.get_running_loop().call_later(_UNSTARTED_SECONDS, self._return_unstarted)
@@ -200,7 +221,7 @@ class Intake(Generic[T]):
     def _return_unstarted(self) -> None:
         """What was there at the last look and is there still has not started for as long as lies between two looks."""
         self._returning = None
-        self._give_back(min(max(0, self._old), len(self._buffer)))
-        if self._buffer:
-            self._old = len(self._buffer)
+        self._give_back(min(max(0, self._old_until - self._started), self._in_hand()))
+        if self._in_hand():
+            self._old_until = self._started + self._in_hand()
             self._look_later()

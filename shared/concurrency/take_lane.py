@@ -55,6 +55,7 @@ class TakeLane:
         self._loop = asyncio.get_running_loop()
         self._closed = False
         self._calling = False
+        self._answered = False
         self._lost_reply = False
         self._overdue = ""
         member.on_over.append(self._session_over)
@@ -121,7 +122,7 @@ class TakeLane:
             self._task.add_done_callback(self._ended)
             return True
         if self._resting is None or self._resting.done():
-            return False
+            return self._answered and self._due()
         if self._due():
             self._resting.set_result(None)
             return True
@@ -199,7 +200,7 @@ class TakeLane:
             except ConcurrencyError as error:
                 self._fail_all(error)
             finally:
-                self._calling = False
+                self._calling = self._answered = False
                 self._tell_flushed()
 
     async def _rest(self) -> None:
@@ -284,6 +285,7 @@ class TakeLane:
     def _take_answer(self, call: _Call, want: int, asked: list[Getter], answer: list[Any]) -> None:
         if answer[0] == b"late":
             raise ConcurrencyError("the server saw a later call of this process: is the owner id used twice?")
+        self._answered = True
         # What woke us until now was older than the step that has just run; what comes from here on is news.
         self._woken = False
         state, _, refused, entries, look_again, overdue, ended = answer
