@@ -3,11 +3,13 @@
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from consumer.worker import Worker
-from shared.concurrency import Delivery, Queue, Session
+from shared.concurrency import Delivery, Intake, Queue, Session
+from shared.concurrency.take_lane import TakeLane
 from tests.instruments.proxy import Proxy
 from tests.waiting import until
 
@@ -141,6 +143,26 @@ async def test_a_worker_settles_and_takes_in_one_round_trip_for_many(proxy: Prox
     # It starts with as many as it has workers, and takes more as it sees how fast they are.
     assert len(sent(proxy)) <= 10_000 / 20
     assert (await queue.statistics()).acked_total == 10_001
+
+
+async def test_the_server_fetches_the_next_messages_while_these_are_handled(
+    monkeypatch: pytest.MonkeyPatch, queue: Queue[int]
+) -> None:
+    # A worker that never waits once worked off all it had before the lane had a turn to send.
+    await queue.put_many(range(20_000))
+    in_hand: list[int] = []
+    send = TakeLane._send
+
+    async def seen(lane: TakeLane, *arguments: Any, **more: Any) -> None:
+        in_hand.append(sum(taker._in_hand() for taker in lane.demand.takers if isinstance(taker, Intake)))
+        await send(lane, *arguments, **more)
+
+    monkeypatch.setattr(TakeLane, "_send", seen)
+    await drained(queue, 20_000, concurrency=100)
+    idle = sum(not left for left in in_hand)
+    # The first calls come before the rate is known, the last when there is nothing more.
+    assert len(in_hand) > 40
+    assert idle < len(in_hand) / 4
 
 
 async def test_a_worker_alone_pays_one_round_trip_a_message(proxy: Proxy, queue: Queue[int]) -> None:
