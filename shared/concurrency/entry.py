@@ -103,7 +103,7 @@ def _read_headers(raw: bytes, *, has_id: bool) -> dict[str, str | int]:
 
 def is_entry(entry: bytes) -> bool:
     """Whether it begins as an entry does."""
-    return entry[:16].isdigit() and entry[38:FLAG].isdigit() and entry[16:38].isascii()
+    return (entry[:16] + entry[38:FLAG]).isdigit() and entry[16:38].isascii()
 
 
 def read(entry: bytes) -> Stored:

@@ -117,6 +117,7 @@ class Queue(Generic[T]):
                     under_way.append(lane.submit(portion, may_wait=True))
                     if len(under_way) > 1:  # one portion is in line while the next one is made
                         count += await _first_admitted(under_way)
+                    await _turn_the_loop()
             except Exception:
                 # An item is refused or the iterable raised: those before it go in.
                 await asyncio.gather(*(asyncio.shield(batch.done) for batch in under_way), return_exceptions=True)
@@ -299,6 +300,12 @@ async def _first_admitted(under_way: deque[Batch]) -> int:
     """Wait for the oldest batch, and take it off; how many of it went in."""
     await asyncio.shield(under_way[0].done)
     return under_way.popleft().admitted
+
+
+async def _turn_the_loop() -> None:
+    """Once for the lane to write and once for the loop to send: the server works while the next portion is made."""
+    await asyncio.sleep(0)
+    await asyncio.sleep(0)
 
 
 def _pages(keys: list[str]) -> Iterator[list[str]]:

@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Iterable
+from itertools import chain
 from typing import Final, TypeVar
 
 from shared.concurrency.entry import FIELD
@@ -39,10 +40,7 @@ class Settlements:
 
     def fields(self) -> Iterable[bytes]:
         """All that is settled here."""
-        yield from self.acks
-        yield from self.returns
-        for field, *_ in self.others:
-            yield field
+        return chain(self.acks, self.returns, (field for field, *_ in self.others))
 
     def portion(self) -> "Settlements":
         """Take out what one call carries."""

@@ -12,6 +12,7 @@ from typing import Any, Final
 import structlog
 
 from shared.concurrency.demand import Demand, Getter
+from shared.concurrency.entry import FIELD
 from shared.concurrency.errors import ConcurrencyError, QueueShutDown
 from shared.concurrency.membership import Membership
 from shared.concurrency.refusals import Disconnected, Postponed
@@ -102,7 +103,7 @@ class TakeLane:
 
     def give_back(self, entry: bytes) -> None:
         """Return an entry that nobody has started."""
-        field = entry[:45]
+        field = entry[:FIELD]
         if field in self._member.held:
             self._settlements.add(field, "return")
             self._urgent = True
@@ -301,8 +302,7 @@ class TakeLane:
             return
         if not current:
             return  # handed to a session that is over: recovered, as all it held
-        for entry in entries:
-            self._member.held[entry[:45]] = None
+        self._member.held.update(dict.fromkeys([entry[:FIELD] for entry in entries]))
         waits = any(getter.may_wait for getter in asked) or bool(self.demand.takers)
         self._idle = waits and want > len(entries) and sum(map(len, entries)) < _MOST_BYTES
         self._look_again_at = self._loop.time() + look_again / 1000
