@@ -62,8 +62,10 @@ class Chaos:
         if owner is None:
             return False
         sessions: list[Any] = await self._client.zrange(queue_keys(self._queue)["sessions"], 0, -1)
+        handed = queue_keys(self._queue)["handed"].decode()
         held = [
             await _answer(self._client.hlen(leased_key(self._queue, session.decode()).decode()))
+            or await _answer(self._client.hget(handed, session.decode()))
             for session in sessions
             if session.decode().startswith(owner)
         ]

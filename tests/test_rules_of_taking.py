@@ -82,7 +82,7 @@ async def test_rule_7_after_a_lost_reply_nothing_is_orphaned(session: Session, q
     # A take whose reply nobody saw: its number is used up, its entry leased to us.
     lane = session.lanes(queue.name).takes
     reply = await member.call(
-        load("settle_and_take"), member.session_id, lane._number + 1, 0, 1, b"", b"", 0, b"", 1, 0, 0
+        load("settle_and_take"), member.session_id, lane._number + 1, 0, 1, b"", b"", 0, b"", b"", 1, 0, 0
     )
     assert len(reply[3]) == 1
     lane._number += 1

@@ -53,7 +53,7 @@ class Connection:
         owner: str,
         *,
         reply_timeout: float,
-        on_message: Callable[[str], None],
+        on_message: Callable[[bytes], None],
         on_connected: Callable[[str], Awaitable[None]],
         on_lost: Callable[[], None],
     ) -> None:
@@ -228,7 +228,7 @@ class Connection:
 
     def _pushed(self, push: list[Any]) -> None:
         if push[0] == b"message":
-            self._on_message(push[2].decode())
+            self._on_message(push[2])
 
     def _answered(self, answer: Any) -> None:
         reply, _, at_reply = self._replies.popleft()

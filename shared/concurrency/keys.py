@@ -9,6 +9,7 @@ QUEUE_KEYS = {
     "returned": "returned",
     "suspects": "suspects",
     "delayed": "delayed",
+    "handed": "handed",
     "line": "line",
     "bodies": "bodies",
     "dead": "dead",

@@ -20,15 +20,18 @@ class Lanes:
         self.finished = asyncio.Event()
         """Set when the queue says that all its messages are done with."""
 
-    def hear(self, what: str, argument: str) -> None:
+    def hear(self, what: bytes, more: bytes = b"") -> None:
         """Take note of what a script told this process."""
-        if what == "wake":
+        if what == b"handed":
+            session_id, _, entry = more.partition(b" ")
+            self.takes.handed(session_id.decode(), entry)
+        elif what == b"wake":
             self.takes.woken()
-        elif what == "admitted":
-            self.puts.admitted(int(argument))
-        elif what == "shutdown":
+        elif what == b"admitted":
+            self.puts.admitted(int(more))
+        elif what == b"shutdown":
             self.puts.look()
-        elif what == "finished":
+        elif what == b"finished":
             self.finished.set()
 
     def look(self) -> None:

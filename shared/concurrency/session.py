@@ -159,11 +159,11 @@ class Session:
     def _renew_at_once(self) -> None:
         self._heartbeat.ask()
 
-    def _hear(self, message: str) -> None:
-        *words, name = message.split(" ")
-        lanes = self._lanes.get(name)
+    def _hear(self, message: bytes) -> None:
+        what, name, *more = message.split(b" ", 2)
+        lanes = self._lanes.get(name.decode())
         if lanes is not None:
-            lanes.hear(words[0], words[-1])
+            lanes.hear(what, *more)
 
     async def _greet(self, run_id: str) -> None:
         self._run_id = run_id

@@ -47,6 +47,7 @@ class TakeLane:
         self.demand = Demand()
         self._urgent = False
         self._woken = False
+        self._handed = b""
         self._idle = False
         self._look_again_at = 0.0
         self._resting: asyncio.Future[None] | None = None
@@ -147,9 +148,21 @@ class TakeLane:
         self._woken = True
         self.kick()
 
+    def handed(self, session_id: str, entry: bytes) -> None:
+        """A put handed this session its message, and woke it; the next call says that it has arrived."""
+        self._member.look_at_clock()  # we may have been stopped since it was sent
+        if session_id != self._member.session_id:
+            return  # recovered, as all that session held
+        self._idle = False
+        self._handed = entry[:FIELD]
+        self._member.held[self._handed] = None
+        self.demand.hand_out([entry], self.give_back)
+        self.kick()
+
     def _session_over(self) -> None:
         lost, self._settlements = self._settlements, Settlements()
         self._log_refused(lost.answer(b"all"))
+        self._handed = b""
         self._idle = False
         self._woken = False
         self._tell_flushed()
@@ -276,8 +289,9 @@ class TakeLane:
             b"".join(call.settlements.returns),
             int(resync),
             b"".join(held) if resync else b"",
+            self._handed if current else b"",
             want,
-            int(current and waiting + takers > 0),
+            (2 if takers else int(waiting > 0)) if current else 0,
             int(self._idle or resync),
             *others,
             at_reply=partial(self._take_answer, call, want, asked),
@@ -302,10 +316,14 @@ class TakeLane:
             return
         if not current:
             return  # handed to a session that is over: recovered, as all it held
-        self._member.held.update(dict.fromkeys([entry[:FIELD] for entry in entries]))
+        self._handed, known = b"", self._handed
         waits = any(getter.may_wait for getter in asked) or bool(self.demand.takers)
         self._idle = waits and want > len(entries) and sum(map(len, entries)) < _MOST_BYTES
         self._look_again_at = self._loop.time() + look_again / 1000
+        if known:
+            # It was handed to us while this call was on its way.
+            entries = [entry for entry in entries if not entry.startswith(known)]
+        self._member.held.update(dict.fromkeys([entry[:FIELD] for entry in entries]))
         self.demand.hand_out(entries, self.give_back)
         if ended:
             self.demand.end(QueueShutDown("the queue is shut down, and all its messages are done with"))

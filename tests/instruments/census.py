@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from redis.asyncio import Redis
 
 _LISTS = ("pending", "returned", "suspects", "line")
+_OTHERS = ("delayed", "handed", "bodies", "dead", "sessions", "totals")
 
 
 @dataclass(frozen=True)
@@ -38,7 +39,7 @@ class Census:
 
 async def take_census(client: Redis, name: str) -> Census:
     """Count a queue, in one transaction."""
-    keys = {suffix: f"{{{name}}}:{suffix}" for suffix in (*_LISTS, "delayed", "bodies", "dead", "sessions", "totals")}
+    keys = {suffix: f"{{{name}}}:{suffix}" for suffix in (*_LISTS, *_OTHERS)}
     while True:
         leased = [key async for key in client.scan_iter(match=f"{{{name}}}:leased:*", count=1000)]
         async with client.pipeline(transaction=True) as pipeline:
@@ -49,14 +50,24 @@ async def take_census(client: Redis, name: str) -> Census:
             pipeline.hlen(keys["dead"])
             pipeline.zcard(keys["sessions"])
             pipeline.hmget(keys["totals"], ["put", "replayed", "acked", "dead"])
+            pipeline.hvals(keys["handed"])
             for key in leased:
                 pipeline.hlen(key)
             answers = await pipeline.execute()
         # A session that began to hold something meanwhile is counted at the next look.
         if leased == [key async for key in client.scan_iter(match=f"{{{name}}}:leased:*", count=1000)]:
             break
-    pending, returned, suspects, line, delayed, bodies, dead, sessions, totals, *held = answers
+    pending, returned, suspects, line, delayed, bodies, dead, sessions, totals, handed, *held = answers
     put, replayed, acked, died = (int(total or 0) for total in totals)
     return Census(
-        pending, returned, suspects, delayed, sum(held), dead, line, bodies, sessions, put + replayed - acked - died
+        pending,
+        returned,
+        suspects,
+        delayed,
+        sum(held) + sum(bool(entry) for entry in handed),
+        dead,
+        line,
+        bodies,
+        sessions,
+        put + replayed - acked - died,
     )

@@ -4,7 +4,8 @@ import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
-from shared.concurrency import Queue, Session, StaleDelivery
+from consumer.worker import Worker
+from shared.concurrency import Delivery, Queue, Session, StaleDelivery
 from tests.instruments.processes import report
 
 
@@ -111,3 +112,13 @@ async def _until_time_jumps(before: float, seconds: float) -> None:
     while loop.time() - before < seconds:
         before = loop.time()
         await asyncio.sleep(0.01)
+
+
+async def work(url: str, name: str, ttl: float) -> None:
+    """Run the consumer service's worker until killed; says `handled` with each message and its attempt."""
+
+    async def handle(delivery: Delivery[int]) -> None:
+        report("handled", [delivery.item, delivery.attempt])
+
+    async with joined(url, name, ttl) as queue:
+        await Worker(queue, handle).run()

@@ -4,6 +4,7 @@
 --   returned    LIST  where its deliveries go
 --   suspects    LIST  where those of two crashes or more go
 --   leased      HASH  field -> entry, what it holds
+--   handed      HASH  session -> the entry that a put handed to it; empty while it waits for one
 --   line        LIST  keys of waiting puts
 --   bodies      HASH  key -> session and entry of a waiting put
 --   dead        HASH  key -> dead letter
@@ -16,7 +17,7 @@
 --   session    the session's id
 --   withdrawn  keys (22 bytes each) to take out of the line
 -- RETURNS deliveries given back, deliveries still to give back
--- PARTS clock sessions wake bury put_back
+-- PARTS clock sessions wake bury put_back receive
 for at = 1, #withdrawn, 22 do
   local key = string.sub(withdrawn, at, at + 21)
   redis.call('LREM', line, 1, key)
@@ -24,6 +25,7 @@ for at = 1, #withdrawn, 22 do
 end
 redis.call('ZREM', idle, session)
 if not is_live(session) then return {0, 0} end
+receive(session)
 local fields = redis.call('HKEYS', leased)
 table.sort(fields)
 local batch = {unpack(fields, 1, math.min(200, #fields))}

@@ -1,5 +1,6 @@
 #!lua
--- Puts messages: into pending while there is room, else into the line of waiting puts. Also withdraws entries from
+-- Puts messages: into pending while there is room (one alone: to a session that waits), else into the line of waiting
+-- puts. Also withdraws entries from
 -- the line, and tells how the caller's entries in line fare. Refused when memory is full (no allow-oom).
 -- KEYS
 --   pending    LIST  entries never delivered
@@ -8,6 +9,7 @@
 --   delayed    ZSET  entries waiting for their next attempt; they count too
 --   line       LIST  keys of waiting puts in order of arrival
 --   bodies     HASH  key -> session and entry of a waiting put
+--   handed     HASH  session -> the entry that a put handed to it; empty while it waits for one
 --   sessions   ZSET  session -> deadline in ms
 --   idle       ZSET  sessions that wait for work
 --   lanes      HASH  what was last answered to each process
@@ -26,7 +28,7 @@
 --   entries    ... the entries, without their stamp
 -- RETURNS 'late', or: 'ok', now in ms, verdicts as (letter, count) pairs, first those on the withdrawn: w taken out of the
 --   line, x not there any more; a admitted, c conflict of ids, q queued, f no room, o the session is over; last sequence let in from the line, conflicts in line, 1 if shut down, 1 if live
--- PARTS clock sessions room wake ids admit
+-- PARTS clock sessions room wake hand ids admit
 local owner = owner_of(session)
 local record = redis.call('HGET', lanes, owner .. ':put')
 local shut = redis.call('HGET', settings, 'shutdown')
@@ -74,7 +76,13 @@ if queue_length > 0 and not shut then
 end
 
 -- Lets entries[first..last] in; the caller has seen to it that there is room.
+local handed_over = 0
 local function enter(first, last)
+  if #entries == 1 and first == last then
+    local entry = next_stamp() .. entries[1]
+    if hand(entry) then handed_over = 1 else redis.call('RPUSH', pending, entry) end
+    return
+  end
   for from = first, last, 1000 do
     local batch, mark = {}, next_stamp()
     for i = from, math.min(from + 999, last) do batch[#batch + 1] = mark .. entries[i] end
@@ -130,5 +138,5 @@ end
 count_put(entered)
 local told = table.concat(verdicts)
 redis.call('HSET', lanes, owner .. ':put', string.format('%.0f', now) .. ' ' .. number .. ' ' .. told)
-if admitted + entered > 0 then wake_one() end
+if admitted + entered > handed_over then wake_one() end
 return answer(told)

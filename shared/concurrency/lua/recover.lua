@@ -4,6 +4,7 @@
 --   returned    LIST  where they go
 --   suspects    LIST  where those of two crashes or more go
 --   leased      HASH  field -> entry, what the dead session held
+--   handed      HASH  session -> the entry that a put handed to it; empty while it waits for one
 --   dead        HASH  key -> dead letter, for the fifth crash
 --   dead_index  ZSET  key -> time of death in ms
 --   sessions    ZSET  session -> deadline in ms
@@ -14,12 +15,13 @@
 -- ARGV
 --   session  the session to recover
 -- RETURNS deliveries taken back, deliveries still to take back
--- PARTS clock sessions unfinished wake bury put_back finish
+-- PARTS clock sessions unfinished wake bury put_back receive finish
 local deadline = redis.call('ZSCORE', sessions, session)
 if not deadline or tonumber(deadline) >= now then return {0, 0} end
 -- Over for ever: 0 can not be renewed, and the last call takes it off the list.
 redis.call('ZADD', sessions, 0, session)
 redis.call('ZREM', idle, session)
+receive(session)
 local fields = redis.call('HKEYS', leased)
 table.sort(fields)
 local batch = {unpack(fields, 1, math.min(200, #fields))}

@@ -9,6 +9,7 @@
 --   suspects    LIST
 --   delayed     ZSET
 --   leased      HASH
+--   handed      HASH
 --   line        LIST
 --   bodies      HASH
 --   dead        HASH
@@ -29,7 +30,7 @@
 -- PARTS clock sessions restart
 local kinds = {
   list = {pending, returned, suspects, line},
-  hash = {settings, lanes, leased, bodies, dead, ids, totals},
+  hash = {settings, lanes, leased, handed, bodies, dead, ids, totals},
   zset = {sessions, delayed, dead_index, idle, joiners, ids_due},
 }
 for kind, keys in pairs(kinds) do

@@ -6,6 +6,7 @@
 --   suspects    LIST  entries of two crashes or more; a session holds one at a time
 --   delayed     ZSET  entries waiting for their next attempt, by due time in ms
 --   leased      HASH  field -> entry, what this session holds
+--   handed      HASH  session -> the entry that a put handed to it; empty while it waits for one
 --   line        LIST  keys of waiting puts
 --   bodies      HASH  key -> session and entry of a waiting put
 --   dead        HASH  key -> dead letter
@@ -27,13 +28,14 @@
 --   returns        fields of deliveries given back: neither failure nor crash
 --   resync         1 when the reply to an earlier take was lost
 --   keep           fields that a resync must leave with the caller
+--   seen           the field that was handed to the caller by a put since its last call, or ''
 --   want           messages to hand out at most
---   may_idle       1: when there are fewer, register the session for a wake-up
+--   may_idle       when there are fewer, register the session for a wake-up (1), which may carry a message (2); 0: do not
 --   was_idle       1: the session may be registered
 --   others         ... field, kind ('nack' or 'dead'), delay in ms or reason, report; four to a delivery
 -- RETURNS 'late'; or 'ok' or 'over' (nothing handed out), now in ms, refused fields ('all' where the session was over),
 --   entries, look again in ms, a session to recover or '', 1 if shut down and finished
--- PARTS clock sessions room unfinished wake ids admit bury put_back finish
+-- PARTS clock sessions room unfinished wake ids admit bury put_back receive finish
 local lane = owner_of(session) .. ':take'
 local before = redis.call('HGET', lanes, lane)
 local refused = nil
@@ -59,6 +61,7 @@ local function split(blob)
   for at = 1, #blob, 45 do fields[#fields + 1] = string.sub(blob, at, at + 44) end
   return fields
 end
+local handed_to_us = receive(session)
 -- First, so that what nobody holds is served again in its old place; what is settled below is kept till then.
 if resync == '1' then
   local kept, orphans = {}, {}
@@ -117,6 +120,10 @@ if not refused then
 end
 want = tonumber(want)
 local entries, bytes = {}, 0
+if handed_to_us and resync ~= '1' and seen ~= string.sub(handed_to_us, 1, 45) then
+  -- The wake-up that carried it was lost, or is on its way still.
+  entries[1], bytes = handed_to_us, #handed_to_us
+end
 local function lease(found)
   local held_now = {}
   for _, entry in ipairs(found) do
@@ -197,7 +204,10 @@ if ready > 0 and not wake_one() and unsatisfied then
   local barred = redis.call('LLEN', suspects) > 0 and holds_suspect() and redis.call('LLEN', suspects) or 0
   if ready > barred then look_again = 0 end
 end
-if may_idle == '1' and unsatisfied then redis.call('ZADD', idle, now_us, session) end
+if may_idle ~= '0' and unsatisfied then
+  redis.call('ZADD', idle, now_us, session)
+  if may_idle == '2' then redis.call('HSET', handed, session, '') end
+end
 record()
 tell_if_finished(shut, joining)
 local ended = shut and unfinished() <= 0

@@ -47,7 +47,7 @@ local function admit(free)
     local _, before = line_record(owner)
     local all = string.match(before .. (conflicts[owner] or ''), '^ ?(.*)$')
     redis.call('HSET', lanes, owner .. ':line', string.format('%.0f', now) .. ' ' .. sequence .. ' ' .. all)
-    tell(owner, 'admitted ' .. sequence)
+    tell(owner, 'admitted', sequence)
   end
   count_put(total)
   return total
