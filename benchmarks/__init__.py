@@ -1,0 +1,1 @@
+"""Measures the project beside others: every figure is a ratio within one interleaved run."""

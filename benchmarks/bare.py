@@ -1,0 +1,126 @@
+"""The bare limit: a bounded list in Lua, one EVALSHA for a batch that settles and takes, and none of the guarantees.
+
+No retry, no session, no recovery, no order of waiting: what a queue on one list costs at least, with pydantic validation.
+"""
+
+import asyncio
+import hashlib
+from collections import deque
+from collections.abc import Callable, Iterable
+from typing import Any, cast
+
+import hiredis
+
+from benchmarks.ours import Task
+from shared.service import loop_factory
+
+_BATCH = 100
+_PUT = b"""
+if redis.call('LLEN', KEYS[1]) + #ARGV > 100000000 then return 0 end
+redis.call('RPUSH', KEYS[1], unpack(ARGV))
+if redis.call('LLEN', KEYS[3]) == 0 then redis.call('RPUSH', KEYS[3], '1') end
+return 1
+"""
+_TAKE = b"""
+for i = 2, #ARGV do redis.call('HDEL', KEYS[2], ARGV[i]) end
+local found = redis.call('LRANGE', KEYS[1], 0, ARGV[1] - 1)
+if #found > 0 then
+  local held = {}
+  for i, body in ipairs(found) do held[2 * i - 1] = i; held[2 * i] = body end
+  redis.call('HSET', KEYS[2], unpack(held))
+  redis.call('LTRIM', KEYS[1], #found, -1)
+end
+return found
+"""
+
+
+class Client(asyncio.Protocol):
+    """A thin client: what is sent is answered in order."""
+
+    def __init__(self) -> None:
+        """Use `connect`."""
+        self._reader = hiredis.Reader()
+        self._waiting: deque[asyncio.Future[Any]] = deque()
+        self._transport: asyncio.Transport | None = None
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """Keep the transport."""
+        self._transport = cast("asyncio.Transport", transport)
+
+    def data_received(self, data: bytes) -> None:
+        """Hand answers to those who wait for them."""
+        self._reader.feed(data)
+        while (answer := self._reader.gets()) is not False:
+            self._waiting.popleft().set_result(answer)
+
+    def command(self, *words: bytes | str | int) -> asyncio.Future[Any]:
+        """Send a command."""
+        assert self._transport is not None  # noqa: S101
+        answer: asyncio.Future[Any] = asyncio.get_running_loop().create_future()
+        self._waiting.append(answer)
+        self._transport.write(hiredis.pack_command(words))  # type: ignore[arg-type]
+        return answer
+
+    def script(self, source: bytes, *arguments: bytes | str | int) -> asyncio.Future[Any]:
+        """Run a script that was loaded."""
+        return self.command("EVALSHA", _sha(source), 3, "bare:pending", "bare:leased", "bare:wake", *arguments)
+
+
+def _sha(source: bytes) -> str:
+    return hashlib.sha1(source, usedforsecurity=False).hexdigest()
+
+
+async def open(url: str) -> Client:  # noqa: A001
+    """Connect to a unix:// or redis:// address."""
+    loop = asyncio.get_running_loop()
+    if url.startswith("unix://"):
+        _, client = await loop.create_unix_connection(Client, url.removeprefix("unix://").split("?")[0])
+    else:
+        host, port = url.removeprefix("redis://").split("/")[0].split(":")
+        _, client = await loop.create_connection(Client, host, int(port))
+    for source in (_PUT, _TAKE):
+        await client.command("SCRIPT", "LOAD", source)
+    return client
+
+
+def _body(i: int, ts: float, body: dict[str, object]) -> bytes:
+    task = Task(i=i, ts=ts, **body)  # type: ignore[arg-type]
+    return task.__pydantic_serializer__.to_json(task)
+
+
+async def put(c: Client, i: int, ts: float, body: dict[str, object]) -> None:
+    """Put one message."""
+    await c.script(_PUT, _body(i, ts, body))
+
+
+async def put_many(c: Client, messages: Iterable[tuple[int, float, dict[str, object]]]) -> None:
+    """Put many messages, a batch a call."""
+    batch: list[bytes] = []
+    for message in messages:
+        batch.append(_body(*message))
+        if len(batch) == _BATCH:
+            await c.script(_PUT, *batch)
+            batch = []
+    if batch:
+        await c.script(_PUT, *batch)
+
+
+def work(url: str, hook: Callable[[int, float], None]) -> None:
+    """Take, validate, handle, settle with the next take, until killed; wait on a list when there is nothing."""
+
+    async def handle(task: Task) -> None:
+        hook(task.i, task.ts)
+
+    async def run() -> None:
+        client = await open(url)
+        done: list[int] = []
+        while True:
+            bodies = await client.script(_TAKE, _BATCH, *done)
+            done = list(range(1, len(bodies) + 1))
+            for body in bodies:
+                await handle(Task.__pydantic_validator__.validate_json(body))
+            if not bodies:
+                await client.command("BLPOP", "bare:wake", 0)
+
+    with asyncio.Runner(loop_factory=loop_factory()) as runner:
+        runner.run(run())

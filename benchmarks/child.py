@@ -1,0 +1,147 @@
+"""One process of a benchmark: puts or works through an adapter, and says in JSON what it measured. Standard library only.
+
+`python -m benchmarks.child ACTION ADAPTER URL COUNT SIZE [OPTIONS]`, with the Python of the adapter's environment; OPTIONS
+are keywords of the adapter's `open` or `work`, as JSON.
+"""
+
+import asyncio
+import importlib
+import json
+import os
+import resource
+import sys
+import threading
+import time
+from collections.abc import Callable
+from types import ModuleType
+from typing import Any, Final
+
+_IN_FLIGHT: Final = 100
+_PAUSE: Final = 0.005
+_QUIET: Final = 1.0
+
+
+def say(**measured: Any) -> None:
+    """Tell the harness; one line of JSON."""
+    usage = resource.getrusage(resource.RUSAGE_SELF)
+    measured |= {"cpu": usage.ru_utime + usage.ru_stime, "peak_kb": usage.ru_maxrss}
+    os.write(1, json.dumps(measured).encode() + b"\n")
+
+
+def body(size: int) -> dict[str, object]:
+    """What a message carries, about SIZE bytes as JSON."""
+    return {"user": "someone", "value": 12.5, "tags": ["a", "b"], "note": "x" * max(1, size - 80)}
+
+
+async def many(adapter: ModuleType, url: str, count: int, size: int, **options: Any) -> None:
+    """Put all with the bulk call."""
+    client, carried = await adapter.open(url, **options), body(size)
+    started = time.perf_counter()
+    await adapter.put_many(client, [(i, 0.0, carried) for i in range(count)])
+    say(seconds=time.perf_counter() - started)
+
+
+async def one(adapter: ModuleType, url: str, count: int, size: int, **options: Any) -> None:
+    """Put one after the other."""
+    client, carried = await adapter.open(url, **options), body(size)
+    started = time.perf_counter()
+    for i in range(count):
+        await adapter.put(client, i, 0.0, carried)
+    say(seconds=time.perf_counter() - started)
+
+
+async def inflight(adapter: ModuleType, url: str, count: int, size: int, **options: Any) -> None:
+    """Put with 100 in flight."""
+    client, carried = await adapter.open(url, **options), body(size)
+    numbers = iter(range(count))
+
+    async def putter() -> None:
+        for i in numbers:
+            await adapter.put(client, i, 0.0, carried)
+
+    started = time.perf_counter()
+    await asyncio.gather(*(putter() for _ in range(_IN_FLIGHT)))
+    say(seconds=time.perf_counter() - started)
+
+
+async def pace(adapter: ModuleType, url: str, count: int, size: int, **options: Any) -> None:
+    """Put now and then, with the time."""
+    client, carried = await adapter.open(url, **options), body(size)
+    for i in range(count):
+        await adapter.put(client, i, time.time(), carried)
+        await asyncio.sleep(_PAUSE)
+    say(seconds=count * _PAUSE)
+
+
+def work(adapter: ModuleType, url: str, count: int, size: int, **options: Any) -> None:  # noqa: ARG001
+    """Work until killed; tell when COUNT messages have been handled."""
+    seen = 0
+    first = 0.0
+    waits: list[float] = []
+    cpu = 0.0
+
+    def hook(_: int, ts: float) -> None:
+        nonlocal seen, first, cpu
+        if not seen:
+            first = time.perf_counter()
+            cpu = time.process_time()
+        seen += 1
+        if ts:
+            waits.append(time.time() - ts)
+        if seen == count:
+            say(seconds=time.perf_counter() - first, work_cpu=time.process_time() - cpu, waits=waits)
+
+    say(ready=True)
+    adapter.work(url, hook, **options)
+
+
+def share(adapter: ModuleType, url: str, count: int, size: int, **options: Any) -> None:  # noqa: ARG001
+    """Work until killed, beside others; tell how many were handled here and when, once there are no more."""
+    seen = 0
+    first = last = 0.0
+
+    def hook(_i: int, _ts: float) -> None:
+        nonlocal seen, first, last
+        last = time.time()
+        first = first or last
+        seen += 1
+
+    def tell() -> None:
+        before = -1
+        while seen != before or not seen:
+            before = seen
+            time.sleep(_QUIET)
+        say(seen=seen, first=first, last=last)
+
+    threading.Thread(target=tell, daemon=True).start()
+    say(ready=True)
+    adapter.work(url, hook, **options)
+
+
+_ACTIONS: Final[dict[str, Callable[..., Any]]] = {
+    "many": many, "one": one, "inflight": inflight, "pace": pace, "work": work, "share": share,
+}  # fmt: skip
+
+
+def main() -> None:
+    """Do one action."""
+    action, name, url, count, size, *more = sys.argv[1:]
+    adapter = importlib.import_module(name)
+    options = json.loads(more[0]) if more else {}
+    done = _ACTIONS[action](adapter, url, int(count), int(size), **options)
+    if done is not None:
+        _run(done)
+
+
+def _run(work_to_do: Any) -> None:
+    """With uvloop, which every environment has."""
+    try:
+        import uvloop  # noqa: PLC0415
+    except ImportError:
+        asyncio.run(work_to_do)
+    else:
+        uvloop.run(work_to_do)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,149 @@
+"""A contest at one server: starts the processes of a contestant for one workload, and measures one round of it."""
+
+import contextlib
+import json
+import os
+import subprocess
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+from queue import Empty, Queue
+from typing import Any, Final, cast
+
+import redis
+
+from benchmarks.contestants import ROOT, BenchmarkError, Contestant
+
+_PATIENCE: Final = 120.0
+_MB: Final = 1024 * 1024
+
+
+class Child:
+    """One running benchmark process, and what it says."""
+
+    def __init__(self, process: "subprocess.Popen[bytes]", what: str) -> None:
+        """Begin to listen."""
+        self.pid = process.pid
+        self._what = what
+        self._said: Queue[dict[str, Any] | None] = Queue()
+        self._listener = threading.Thread(target=self._listen, args=(process,), daemon=True)
+        self._listener.start()
+
+    def close(self) -> None:
+        """Wait until all it has said is heard; it has ended."""
+        self._listener.join()
+
+    def _listen(self, process: "subprocess.Popen[bytes]") -> None:
+        assert process.stdout is not None  # noqa: S101
+        with process.stdout as lines:
+            for line in lines:
+                if line.startswith(b"{"):
+                    self._said.put(json.loads(line))
+        self._said.put(None)
+
+    def says(self) -> dict[str, Any]:
+        """Wait for what it says next.
+
+        :raises BenchmarkError: when it ends, or says nothing for two minutes.
+        """
+        try:
+            said = self._said.get(timeout=_PATIENCE)
+        except Empty:
+            raise BenchmarkError(f"{self._what} did not finish within {_PATIENCE:.0f} s") from None
+        if said is None:
+            raise BenchmarkError(f"{self._what} ended before it was done")
+        return said
+
+
+class Contest:
+    """Runs the processes of the contestants at one server, which is emptied again and again."""
+
+    def __init__(self, url: str) -> None:
+        """`url`: a server of our own."""
+        self.url = url
+        self.client = redis.Redis.from_url(url)
+
+    @contextlib.contextmanager
+    def running(
+        self, contestant: Contestant, action: str, count: int, size: int = 100, **options: Any
+    ) -> Iterator[Child]:
+        """A process that does one action of benchmarks.child; killed at the end of the block."""
+        command: list[str | Path] = [
+            contestant.python,
+            "-m",
+            "benchmarks.child",
+            action,
+            contestant.adapter,
+            self.url,
+            str(count),
+            str(size),
+        ]
+        if options:
+            command.append(json.dumps(options))
+        environment = {**os.environ, "PYTHONPATH": str(ROOT)}
+        process = subprocess.Popen(
+            command, env=environment, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, cwd=ROOT
+        )
+        child = Child(process, f"{contestant.name} ({action})")
+        try:
+            yield child
+        finally:
+            process.kill()
+            process.wait()
+            child.close()
+
+    def puts(self, contestant: Contestant, action: str, count: int, size: int = 100, **options: Any) -> dict[str, Any]:
+        """Have a process put COUNT messages: many (bulk), inflight (100 at once), one (after the other) or pace."""
+        with self.running(contestant, action, count, size, **options) as child:
+            return child.says()
+
+    def filled(self, contestant: Contestant, count: int, size: int = 100, **options: Any) -> None:
+        """Empty the server, then have COUNT messages put."""
+        self.client.flushall()
+        self.puts(contestant, "many", count, size, **options)
+
+    def info(self, section: str) -> dict[str, Any]:
+        """What the server says of itself."""
+        return cast("dict[str, Any]", self.client.info(section))
+
+    def server_cpu(self) -> float:
+        """The CPU seconds that the server has used so far."""
+        found = self.info("cpu")
+        return float(found["used_cpu_sys"] + found["used_cpu_user"])
+
+    def server_memory(self) -> float:
+        """Megabytes of data that the server holds."""
+        return float(self.info("memory")["used_memory"] / _MB)
+
+    @contextlib.contextmanager
+    def counting(self) -> Iterator[list[int]]:
+        """Count the commands that clients send inside the block; what scripts call is not counted."""
+        counted = [0]
+        with redis.Redis.from_url(self.url) as watching, watching.monitor() as monitor:
+            ready, done = threading.Event(), threading.Event()
+
+            def watch() -> None:
+                for command in monitor.listen():
+                    if command["command"].startswith("PING benchmark begins"):
+                        ready.set()
+                    elif command["command"].startswith("PING benchmark ends"):
+                        done.set()
+                        return
+                    elif ready.is_set() and command["client_type"] != "lua":
+                        counted[0] += 1
+
+            threading.Thread(target=watch, daemon=True).start()
+            self.client.execute_command("PING", "benchmark begins")  # type: ignore[no-untyped-call]
+            ready.wait(_PATIENCE)
+            yield counted
+            self.client.execute_command("PING", "benchmark ends")  # type: ignore[no-untyped-call]
+            done.wait(_PATIENCE)
+
+
+def resident_mb(pid: int) -> float:
+    """Megabytes of memory that a process has; NaN where the system does not tell."""
+    try:
+        lines = Path(f"/proc/{pid}/status").read_text().splitlines()
+    except OSError:
+        return float("nan")
+    return next(int(line.split()[1]) / 1024 for line in lines if line.startswith("VmRSS"))

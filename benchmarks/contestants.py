@@ -1,0 +1,95 @@
+"""Contestants: this project, the bare limit, and the peers, each peer in an environment of its own."""
+
+import os
+import shutil
+import subprocess
+import sys
+import tomllib
+from collections.abc import Iterable
+from dataclasses import dataclass
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import Final
+
+from benchmarks.report import SLOTS
+
+ROOT: Final = Path(__file__).resolve().parent.parent
+_PEERS: Final = ROOT / "benchmarks" / "peers"
+_LEAST: Final = (3, 12)
+
+
+class BenchmarkError(Exception):
+    """What can not be measured, and what to do."""
+
+
+@dataclass(frozen=True)
+class Contestant:
+    """One queue, and the Python of its environment."""
+
+    name: str
+    adapter: str
+    python: Path
+    version: str
+    is_peer: bool = True
+
+
+def us() -> list[Contestant]:
+    """This project, and the bare limit."""
+    python = Path(sys.executable)
+    try:
+        release = version("weir")
+    except PackageNotFoundError:
+        release = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["version"]
+    return [
+        Contestant("ours", "benchmarks.ours", python, release, is_peer=False),
+        Contestant("bare list", "benchmarks.bare", python, "", is_peer=False),
+    ]
+
+
+def slots() -> Contestant:
+    """What a worker could do without a queue."""
+    return Contestant(SLOTS, "benchmarks.slots", Path(sys.executable), "", is_peer=False)
+
+
+def names() -> list[str]:
+    """The peers there are."""
+    return list(tomllib.loads((_PEERS / "requirements.toml").read_text()))
+
+
+def peers(wanted: Iterable[str]) -> list[Contestant]:
+    """Prepare the environments of these peers.
+
+    :raises BenchmarkError: when there is no such peer, no Python for it, or its environment can not be made.
+    """
+    unknown = set(wanted) - set(names())
+    if unknown:
+        raise BenchmarkError(f"no peer is called {', '.join(sorted(unknown))}: there are {', '.join(names())}")
+    return [_peer(name) for name in wanted]
+
+
+def _peer(name: str) -> Contestant:
+    folder, lock = f".venv-bench-{name}", f"benchmarks/peers/{name}.lock"
+    python = _python()
+    done = subprocess.run([python, "-I", ROOT / "tools" / "environment.py", folder, lock], check=False)
+    if done.returncode != 0:
+        raise BenchmarkError(f"the environment of {name} could not be made")
+    return Contestant(name, f"benchmarks.peers.{name}", ROOT / folder / "bin" / "python", _locked_version(name))
+
+
+def _locked_version(name: str) -> str:
+    lines = (_PEERS / f"{name}.lock").read_text().splitlines()
+    return next(line.split("==")[1].split()[0] for line in lines if line.startswith(f"{name}=="))
+
+
+def _python() -> str:
+    """A Python that all peers can have; some want a later one than this project."""
+    for name in (os.environ.get("BENCH_PYTHON"), sys.executable, "python3.14", "python3.13", "python3.12"):
+        found = shutil.which(name) if name else None
+        if found and _is_recent(found):
+            return found
+    raise BenchmarkError("the peers need Python 3.12 or later: install one, or name it with BENCH_PYTHON=...")
+
+
+def _is_recent(python: str) -> bool:
+    code = f"import sys; sys.exit(sys.version_info < {_LEAST})"
+    return subprocess.run([python, "-I", "-S", "-c", code], capture_output=True, check=False).returncode == 0

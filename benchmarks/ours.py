@@ -1,0 +1,75 @@
+"""This project behind four functions, so that any harness can put it beside others."""
+
+import asyncio
+from collections.abc import Callable, Iterable
+from contextlib import AsyncExitStack
+from dataclasses import dataclass
+
+from pydantic import BaseModel
+
+from consumer.worker import Worker
+from shared.concurrency import Delivery, Queue, Session
+from shared.service import loop_factory
+
+_CONCURRENCY = 100
+
+
+class Task(BaseModel):
+    """The message: what every contestant carries."""
+
+    i: int
+    ts: float
+    user: str
+    value: float
+    tags: list[str]
+    note: str
+
+
+@dataclass
+class Client:
+    """An open session and its queue; closed with the process."""
+
+    stack: AsyncExitStack
+    queue: Queue[Task]
+
+
+async def open(url: str, *, maxsize: int | None = None) -> Client:  # noqa: A001  # the name that harnesses call
+    """Connect."""
+    stack = AsyncExitStack()
+    session = await stack.enter_async_context(Session.open(url))
+    return Client(stack, Queue(session, "bench", Task, maxsize=maxsize))
+
+
+async def put(c: Client, i: int, ts: float, body: dict[str, object]) -> None:
+    """Put one message."""
+    await c.queue.put(Task(i=i, ts=ts, **body))  # type: ignore[arg-type]
+
+
+async def put_many(c: Client, messages: Iterable[tuple[int, float, dict[str, object]]]) -> None:
+    """Put many messages."""
+    await c.queue.put_many(Task(i=i, ts=ts, **body) for i, ts, body in messages)  # type: ignore[arg-type]
+
+
+def work(url: str, hook: Callable[[int, float], None], *, sessions: int = 1, seconds: float = 0.0) -> None:
+    """Run the consumer service's own worker until killed; its handler calls `hook(i, ts)`.
+
+    `sessions`: so many workers, each with a session of its own; `seconds`: what a handler waits for before it ends.
+    """
+
+    async def handle(delivery: Delivery[Task]) -> None:
+        hook(delivery.item.i, delivery.item.ts)
+
+    async def handle_slowly(delivery: Delivery[Task]) -> None:
+        await asyncio.sleep(seconds)
+        hook(delivery.item.i, delivery.item.ts)
+
+    async def run_one() -> None:
+        async with Session.open(url) as session:
+            queue = Queue(session, "bench", Task)
+            await Worker(queue, handle_slowly if seconds else handle, concurrency=_CONCURRENCY).run()
+
+    async def run() -> None:
+        await asyncio.gather(*(run_one() for _ in range(sessions)))
+
+    with asyncio.Runner(loop_factory=loop_factory()) as runner:
+        runner.run(run())

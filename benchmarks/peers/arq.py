@@ -1,0 +1,53 @@
+"""arq: an async job that validates its message, 100 at once, no results kept; it polls every half second, its default."""
+
+from collections.abc import Callable, Iterable
+from typing import Any
+
+from arq import create_pool  # type: ignore[import-not-found,unused-ignore]
+from arq.connections import RedisSettings  # type: ignore[import-not-found,unused-ignore]
+from arq.worker import Worker, func  # type: ignore[import-not-found,unused-ignore]
+from pydantic import BaseModel
+
+
+class Task(BaseModel):
+    """The message: what every contestant carries."""
+
+    i: int
+    ts: float
+    user: str
+    value: float
+    tags: list[str]
+    note: str
+
+
+async def open(url: str) -> Any:  # noqa: A001
+    """Connect."""
+    return await create_pool(RedisSettings.from_dsn(url))
+
+
+async def put(c: Any, i: int, ts: float, body: dict[str, object]) -> None:
+    """Put one job."""
+    await c.enqueue_job("task", i, ts, body)
+
+
+async def put_many(c: Any, messages: Iterable[tuple[int, float, dict[str, object]]]) -> None:
+    """Put jobs one after the other: it has no bulk call."""
+    for message in messages:
+        await put(c, *message)
+
+
+def work(url: str, hook: Callable[[int, float], None]) -> None:
+    """Run its worker."""
+
+    async def task(_: Any, i: int, ts: float, body: dict[str, Any]) -> None:
+        found = Task(i=i, ts=ts, **body)
+        hook(found.i, found.ts)
+
+    functions = [
+        func(
+            task,  # type: ignore[arg-type, unused-ignore]
+            name="task",
+            keep_result=0,
+        )
+    ]
+    Worker(functions, redis_settings=RedisSettings.from_dsn(url), max_jobs=100, burst=False).run()

@@ -1,0 +1,58 @@
+"""celery with its Redis broker: acks_late, no result backend, no rate limits, no gossip, mingle or heartbeat.
+
+It has no async jobs. Its fastest usual configuration for no-op jobs in one process: 100 threads (the solo pool is as fast).
+"""
+
+from collections.abc import Callable, Iterable
+from typing import Any
+
+from celery import Celery  # type: ignore[import-not-found,unused-ignore]
+from pydantic import BaseModel
+
+
+class Task(BaseModel):
+    """The message: what every contestant carries."""
+
+    i: int
+    ts: float
+    user: str
+    value: float
+    tags: list[str]
+    note: str
+
+
+def _app(url: str, hook: Callable[[int, float], None]) -> Any:
+    app = Celery("bench", broker=url)
+    app.conf.update(task_acks_late=True, task_ignore_result=True, worker_disable_rate_limits=True)
+
+    def task(message: dict[str, object]) -> None:
+        item = Task.model_validate(message)
+        hook(item.i, item.ts)
+
+    return app, app.task(task, name="task")
+
+
+async def open(url: str) -> Any:  # noqa: A001
+    """Connect: by itself it would with the first task, and import its transport."""
+    app, task = _app(url, lambda i, ts: None)  # noqa: ARG005
+    with app.producer_or_acquire() as producer:
+        producer.connection.ensure_connection()
+    return task
+
+
+async def put(c: Any, i: int, ts: float, body: dict[str, object]) -> None:
+    """Put one task, with a client that blocks."""
+    c.delay({"i": i, "ts": ts, **body})
+
+
+async def put_many(c: Any, messages: Iterable[tuple[int, float, dict[str, object]]]) -> None:
+    """Put tasks one after the other: it has no bulk call."""
+    for message in messages:
+        await put(c, *message)
+
+
+def work(url: str, hook: Callable[[int, float], None]) -> None:
+    """Run its worker."""
+    app, _ = _app(url, hook)
+    quiet = {"without_gossip": True, "without_mingle": True, "without_heartbeat": True}
+    app.Worker(pool="threads", concurrency=100, loglevel="ERROR", quiet=True, **quiet).start()

@@ -1,0 +1,230 @@
+"""The workloads: what one round of each does, and what is measured."""
+
+import time
+from collections.abc import Callable
+from contextlib import ExitStack
+from dataclasses import dataclass
+from typing import Any, Final
+
+from benchmarks.contest import Contest, resident_mb
+from benchmarks.contestants import Contestant, slots
+
+Measured = dict[str, float]
+Round = Callable[[Contest, Contestant, int], Measured]
+
+_PER_SECOND: Final = ("per_second", "messages a second", "more")
+_BOUND: Final = 100
+_IO_SECONDS: Final = 0.005
+_QUIET: Final = 2.0
+
+
+@dataclass(frozen=True)
+class Entry:
+    """A contestant in a workload, or a variant of one: "ours, 2 workers"."""
+
+    contestant: Contestant
+    count: int
+    variant: str = ""
+    run: Round | None = None
+
+    @property
+    def name(self) -> str:
+        """How it is called in the result."""
+        return f"{self.contestant.name}, {self.variant}" if self.variant else self.contestant.name
+
+
+@dataclass(frozen=True)
+class Workload:
+    """What is done, and which figure counts."""
+
+    name: str
+    title: str
+    note: str
+    run: Round
+    count: int
+    """Messages a round, of a contestant as fast as the bare list; the others have as many as they do in a second."""
+    figure: tuple[str, str, str] = _PER_SECOND
+    peers: bool = True
+    variants: Callable[[list[Contestant], int], list[Entry]] | None = None
+
+    def entries(self, contestants: list[Contestant], rates: dict[str, float]) -> list[Entry]:
+        """Who takes part, with how many messages; `rates`: what a pilot of each did in a second."""
+        if self.variants is not None:
+            return self.variants(contestants, self.count)
+        return [
+            Entry(one, int(min(self.count, max(100, rates.get(one.name, self.count)))))
+            for one in contestants
+            if self.peers or not one.is_peer
+        ]
+
+
+def drain(size: int = 100) -> Round:
+    """One worker process empties a queue: from the first handler to the last."""
+
+    def run(contest: Contest, contestant: Contestant, count: int) -> Measured:
+        contest.filled(contestant, count, size)
+        server = contest.server_cpu()
+        with contest.running(contestant, "work", count, size) as worker:
+            worker.says()
+            done = worker.says()
+            server = contest.server_cpu() - server
+        per_10000 = 10_000 / count
+        return {
+            "per_second": (count - 1) / done["seconds"],
+            "worker_cpu_per_10000": done["work_cpu"] * per_10000,
+            "server_cpu_per_10000": server * per_10000,
+            "peak_mb": done["peak_kb"] / 1024,
+        }
+
+    return run
+
+
+def calls(contest: Contest, contestant: Contestant, count: int) -> float:
+    """How many commands a worker sends for each message of a full queue."""
+    contest.filled(contestant, count)
+    with contest.counting() as counted, contest.running(contestant, "work", count) as worker:
+        worker.says()
+        worker.says()
+    return counted[0] / count
+
+
+def put(action: str) -> Round:
+    """One process puts."""
+
+    def run(contest: Contest, contestant: Contestant, count: int) -> Measured:
+        contest.client.flushall()
+        return {"per_second": count / contest.puts(contestant, action, count)["seconds"]}
+
+    return run
+
+
+def latency(contest: Contest, contestant: Contestant, count: int) -> Measured:
+    """A message now and then: milliseconds from before the put to the beginning of the handler."""
+    contest.client.flushall()
+    with contest.running(contestant, "work", count) as worker:
+        worker.says()
+        contest.puts(contestant, "pace", count)
+        waits = sorted(worker.says()["waits"])
+    return {f"p{part}_ms": waits[min(count - 1, count * part // 100)] * 1000 for part in (50, 95, 99)}
+
+
+def together(contest: Contest, contestant: Contestant, count: int) -> Measured:
+    """A producer and a consumer at once; ours with a bound of 100 messages, the others without any."""
+    contest.client.flushall()
+    options = {} if contestant.is_peer else {"maxsize": _BOUND}
+    with contest.running(contestant, "work", count) as worker:
+        worker.says()
+        contest.puts(contestant, "many", count, **options)
+        done = worker.says()
+    return {"per_second": (count - 1) / done["seconds"]}
+
+
+def shared(workers: int, **options: Any) -> Round:
+    """Several worker processes empty one queue."""
+
+    def run(contest: Contest, contestant: Contestant, count: int) -> Measured:
+        contest.filled(contestant, count)
+        server = contest.server_cpu()
+        with ExitStack() as stack:
+            children = [
+                stack.enter_context(contest.running(contestant, "share", count, **options)) for _ in range(workers)
+            ]
+            for child in children:
+                child.says()
+            said = [child.says() for child in children]
+        seconds = max(one["last"] for one in said) - min(one["first"] for one in said)
+        return {
+            "per_second": sum(one["seen"] for one in said) / seconds,
+            "server_busy": (contest.server_cpu() - server) / seconds,
+        }
+
+    return run
+
+
+def after(pending: int) -> Round:
+    """The first messages of a long queue."""
+
+    def run(contest: Contest, contestant: Contestant, count: int) -> Measured:
+        contest.client.flushall()
+        empty = contest.server_memory()
+        contest.puts(contestant, "many", pending)
+        held = contest.server_memory() - empty
+        with contest.running(contestant, "work", count) as worker:
+            worker.says()
+            done = worker.says()
+        return {"per_second": (count - 1) / done["seconds"], "server_mb": held}
+
+    return run
+
+
+def waiting_handlers(contest: Contest, contestant: Contestant, count: int) -> Measured:
+    """Handlers that wait for 5 ms, 100 at once."""
+    contest.filled(contestant, count)
+    with contest.running(contestant, "work", count, seconds=_IO_SECONDS) as worker:
+        worker.says()
+        done = worker.says()
+    return {"per_second": (count - 1) / done["seconds"]}
+
+
+def idle(contest: Contest, contestant: Contestant, count: int) -> Measured:
+    """A worker that waits for work."""
+    contest.client.flushall()
+    with contest.running(contestant, "work", count) as worker:
+        worker.says()
+        contest.puts(contestant, "many", count)
+        worker.says()
+        time.sleep(_QUIET)
+        return {"mb": resident_mb(worker.pid)}
+
+
+def _ours(contestants: list[Contestant]) -> list[Contestant]:
+    return [one for one in contestants if one.name == "ours"]
+
+
+def _workers(contestants: list[Contestant], count: int) -> list[Entry]:
+    own = [one for one in contestants if not one.is_peer]
+    return [Entry(one, count, f"{n} worker{'s' * (n > 1)}", shared(n)) for n in (1, 2, 4) for one in own]
+
+
+def _sessions(contestants: list[Contestant], count: int) -> list[Entry]:
+    return [
+        Entry(one, count, f"{n} session{'s' * (n > 1)}", shared(1, sessions=n))
+        for n in (1, 10, 50, 200)
+        for one in _ours(contestants)
+    ]
+
+
+def _pending(contestants: list[Contestant], count: int) -> list[Entry]:
+    return [
+        Entry(one, count, f"{n:,} pending", after(n)) for n in (1000, 100_000, 1_000_000) for one in _ours(contestants)
+    ]
+
+
+def _slots(contestants: list[Contestant], count: int) -> list[Entry]:
+    return [Entry(one, count) for one in (*_ours(contestants), slots())]
+
+
+def _bounded(contestants: list[Contestant], count: int) -> list[Entry]:
+    return [Entry(one, count if not one.is_peer else 2000) for one in contestants if one.name != "bare list"]
+
+
+_SMALL: Final = "No-op `async def` handlers with a pydantic message of 100 bytes"
+
+WORKLOADS: Final = (
+    Workload("drain", "Drain, one worker process", f"{_SMALL}, concurrency 100; from the first handler to the last.", drain(), 60_000),
+    Workload("drain_1k", "Drain, messages of 1 KB", "As above, with messages of 1 KB.", drain(1000), 40_000),
+    Workload("drain_10k", "Drain, messages of 10 KB", "As above, with messages of 10 KB.", drain(10_000), 8000),
+    Workload("put_many", "Bulk put", "One process, with the bulk call where there is one.", put("many"), 60_000),
+    Workload("inflight", "Put, 100 in flight", "100 coroutines of one process put one after the other.", put("inflight"), 20_000),
+    Workload("one", "Put, one after the other", "One coroutine: each put waits for the answer.", put("one"), 3000),
+    Workload("latency", "Start latency at low load", "A message every 5 ms; from before the put to the beginning of the handler.", latency, 400,
+        ("p50_ms", "ms", "less")),
+    Workload("together", "Producer and consumer together", "Ours through a queue of maxsize 100, so that put waits again and again; the peers without any bound.",
+        together, 40_000, variants=_bounded),
+    Workload("workers", "Worker processes", f"{_SMALL}. `server busy` is the share of one core that the server used.", shared(1), 100_000, variants=_workers),
+    Workload("sessions", "Sessions", "So many workers with a session each, in one process.", shared(1), 60_000, variants=_sessions),
+    Workload("pending", "Long queues", "The first 1,000 messages of a queue of so many: the cost does not grow.", after(1000), 1000, variants=_pending),
+    Workload("io", "Handlers that wait for 5 ms", "Concurrency 100, beside 100 coroutines that wait without any queue.", waiting_handlers, 20_000, variants=_slots),
+    Workload("idle", "Memory of a worker that waits", "Resident memory of the process.", idle, 100, ("mb", "MB", "less")),
+)  # fmt: skip
+"""All of them, in the order in which they run."""

@@ -1,0 +1,98 @@
+"""The benchmark measures what it says, with real processes and few messages; and its peers can be installed."""
+
+import inspect
+import socket
+import tomllib
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from benchmarks import __main__ as benchmark
+from benchmarks import bare, ours
+from benchmarks.contest import Contest
+from benchmarks.contestants import BenchmarkError, names, peers, us
+from benchmarks.report import markdown, summary
+from benchmarks.workloads import WORKLOADS
+from shared.embedded import EmbeddedServer
+
+PEERS = Path(__file__).resolve().parent.parent / "benchmarks" / "peers"
+
+
+@pytest.fixture
+def contest(tmp_path: Path) -> Iterator[Contest]:
+    """A server of its own: it is emptied again and again."""
+    with socket.create_server(("127.0.0.1", 0)) as probe:
+        port = probe.getsockname()[1]
+    with EmbeddedServer(tmp_path, port=port) as server:
+        contest = Contest(server.url)
+        yield contest
+        contest.client.close()
+
+
+def few(name: str) -> Any:
+    found = next(workload for workload in WORKLOADS if workload.name == name)
+    return replace(found, count=300)
+
+
+@pytest.mark.timeout(120)
+def test_every_figure_of_a_round_is_measured(contest: Contest) -> None:
+    chosen = [few(name) for name in ("drain", "put_many", "inflight", "one", "latency", "together", "io")]
+    result = benchmark.measure(contest, chosen, us(), 1)
+    drain, *puts, latency, together, io = (workload["values"] for workload in result["workloads"])
+    for measured in (drain["ours"], drain["bare list"]):
+        assert all(measured[word][0] > 0 for word in ("per_second", "worker_cpu_per_10000", "peak_mb"))
+    # The bare list takes 100 at a time; nobody pays a call for each message.
+    assert 3 / 300 <= drain["bare list"]["calls_a_message"][0] < 0.1
+    assert 3 / 300 <= drain["ours"]["calls_a_message"][0] < 0.2
+    assert all(measured["per_second"][0] > 0 for put in puts for measured in put.values())
+    assert 0 < latency["ours"]["p50_ms"][0] <= latency["ours"]["p99_ms"][0]
+    assert together["ours"]["per_second"][0] > 0
+    # A slot can not end more than one handler in 5 ms.
+    assert 0 < io["ours"]["per_second"][0] <= 100 / 0.005 * 1.1
+    assert result["server"].startswith("valkey ")
+    assert "| ours |" in markdown(result)
+    assert "Bulk put" in summary(result)
+
+
+@pytest.mark.timeout(120)
+def test_several_workers_share_what_there_is(contest: Contest) -> None:
+    workers = few("workers")
+    entries = [entry for entry in workers.entries(us(), {}) if entry.name == "ours, 2 workers"]
+    assert entries[0].run(contest, entries[0].contestant, 2000)["per_second"] > 0
+
+
+def test_the_project_offers_what_any_harness_needs() -> None:
+    for adapter in (ours, bare):
+        assert inspect.iscoroutinefunction(adapter.open)
+        assert list(inspect.signature(adapter.put).parameters) == ["c", "i", "ts", "body"]
+        assert inspect.iscoroutinefunction(adapter.put_many)
+        assert list(inspect.signature(adapter.work).parameters)[:2] == ["url", "hook"]
+
+
+def test_every_peer_has_an_adapter_and_a_lock() -> None:
+    wanted = tomllib.loads((PEERS / "requirements.toml").read_text())
+    assert set(wanted) == {path.stem for path in PEERS.glob("*.lock")}
+    assert set(wanted) == {path.stem for path in PEERS.glob("*.py")} - {"__init__"}
+    assert set(names()) == set(wanted)
+
+
+def test_an_unknown_peer_is_refused() -> None:
+    with pytest.raises(BenchmarkError, match="no peer is called nobody"):
+        peers(["nobody"])
+
+
+@pytest.mark.parametrize("arguments", [["nothing"], ["--rounds", "0"], ["--peers", "nobody"]])
+def test_a_wrong_argument_ends_with_code_2_and_a_reason(
+    arguments: list[str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    try:
+        code = benchmark.main(arguments)
+    except SystemExit as end:
+        code = int(str(end.code))
+    assert code == 2
+    said = capsys.readouterr().err
+    assert "Traceback" not in said
+    assert arguments[-1] in said or "--rounds" in said
