@@ -107,8 +107,9 @@ def share(adapter: ModuleType, url: str, count: int, size: int, **options: Any) 
         seen += 1
 
     def tell() -> None:
-        before = -1
-        while seen != before or not seen:
+        before, begun = -1, time.time()
+        # Another one may have been faster, and have left nothing.
+        while seen != before or (not seen and time.time() - begun < 3 * _QUIET):
             before = seen
             time.sleep(_QUIET)
         say(seen=seen, first=first, last=last)

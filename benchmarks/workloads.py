@@ -131,7 +131,7 @@ def shared(workers: int, **options: Any) -> Round:
             ]
             for child in children:
                 child.says()
-            said = [child.says() for child in children]
+            said = [one for one in [child.says() for child in children] if one["seen"]]
         seconds = max(one["last"] for one in said) - min(one["first"] for one in said)
         return {
             "per_second": sum(one["seen"] for one in said) / seconds,

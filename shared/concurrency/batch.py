@@ -20,7 +20,7 @@ class Batch:
 
     __slots__ = ("admitted", "done", "entries", "given_up", "may_wait", "undecided")
 
-    def __init__(self, entries: list["Entry"], *, may_wait: bool) -> None:
+    def __init__(self, entries: list["Entry"], done: asyncio.Future[None], *, may_wait: bool) -> None:
         """Gather the entries of one put, or a portion of put_many."""
         self.entries = entries
         self.may_wait = may_wait
@@ -28,7 +28,7 @@ class Batch:
         self.admitted = 0
         self.given_up = False
         # A refusal is its exception.
-        self.done: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self.done = done
         for entry in entries:
             entry.batch = self
 

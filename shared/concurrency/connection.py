@@ -80,6 +80,7 @@ class Connection:
         self._refusal: ServerRefused | None = None
         self._problem = "no connection yet"
         self._runner: asyncio.Task[None] | None = None
+        self._loop = asyncio.get_running_loop()
 
     def start(self) -> None:
         """Begin to connect, and to connect again whenever the connection breaks."""
@@ -157,7 +158,7 @@ class Connection:
             raise Disconnected(self._problem)
         # Before the reply is awaited: what cannot be packed must not shift all answers by one.
         packed = _pack(*command)
-        reply: asyncio.Future[Any] = asyncio.get_running_loop().create_future()
+        reply: asyncio.Future[Any] = self._loop.create_future()
         self._replies.append(_Awaited(reply, boottime(), at_reply))
         wire.send(packed)
         answer = await reply

@@ -32,6 +32,7 @@ class Intake(Generic[T]):
 
     def __init__(self, lane: TakeLane, member: Membership, codec: Codec[T]) -> None:
         """Begin to take when the first worker asks."""
+        self._loop = asyncio.get_running_loop()
         self._lane = lane
         self._member = member
         self._codec = codec
@@ -110,7 +111,7 @@ class Intake(Generic[T]):
         self._sending = False
 
     async def _wait(self) -> None:
-        ready: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        ready: asyncio.Future[None] = self._loop.create_future()
         self._free.append(ready)
         self._lane.kick()
         try:
@@ -131,7 +132,7 @@ class Intake(Generic[T]):
     def _spread_when_we_wait(self) -> None:
         """Wake the others when the loop turns: a handler that never waits works the buffer off without them."""
         self._spreading = True
-        asyncio.get_running_loop().call_soon(self._spread)
+        self._loop.call_soon(self._spread)
 
     def _spread(self) -> None:
         self._spreading = False
@@ -216,7 +217,7 @@ class Intake(Generic[T]):
                 self._lane.give_back(self._taken.popleft())
 
     def _look_later(self) -> None:
-        self._returning = asyncio.get_running_loop().call_later(_UNSTARTED_SECONDS, self._return_unstarted)
+        self._returning = self._loop.call_later(_UNSTARTED_SECONDS, self._return_unstarted)
 
     def _return_unstarted(self) -> None:
         """What was there at the last look and is there still has not started for as long as lies between two looks."""

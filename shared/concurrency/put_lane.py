@@ -57,6 +57,7 @@ class PutLane:
         self._full_memory_pause = 0.0
         self._kicked = asyncio.Event()
         self._task: asyncio.Task[None] | None = None
+        self._loop = asyncio.get_running_loop()
         member.on_over.append(self._session_over)
 
     # --- what callers use -------------------------------------------------------------------------------------------
@@ -68,25 +69,18 @@ class PutLane:
 
     def submit(self, entries: list[Entry], *, may_wait: bool) -> Batch:
         """Send entries as soon as the lane is free."""
-        batch = Batch(entries, may_wait=may_wait)
+        batch = Batch(entries, self._loop.create_future(), may_wait=may_wait)
         self._waiting.extend(entries)
         self._nowaits += not may_wait
         self._kick()
         return batch
 
-    async def wait(self, batch: Batch) -> None:
-        """Wait until a batch is in the queue. Cancelled: withdraw it, and wait for the answer half a second at most.
-
-        :raises ConcurrencyError: whatever the lane refused it for.
-        """
-        try:
-            await batch.done
-        except asyncio.CancelledError:
-            # The cancellation ended the future too: the withdrawal waits for another one, unless all was decided meanwhile.
-            if batch.undecided > 0:
-                batch.done = asyncio.get_running_loop().create_future()
-            await self.withdraw([batch])
-            raise
+    async def give_up(self, batch: Batch) -> None:
+        """Withdraw a batch whose caller was cancelled while it waited; returns within half a second."""
+        # The cancellation ended the future too: the withdrawal waits for another one, unless all was decided meanwhile.
+        if batch.undecided > 0:
+            batch.done = self._loop.create_future()
+        await self.withdraw([batch])
 
     async def withdraw(self, batches: Iterable[Batch]) -> None:
         """Take back what is not in the queue yet; returns when that is decided, after half a second at most."""
@@ -184,7 +178,7 @@ class PutLane:
 
     async def _pause_if_blocked(self) -> None:
         """Wait while there is nothing to send but a look at the line once a second."""
-        loop = asyncio.get_running_loop()
+        loop = self._loop
         look_again = loop.time() + _LOOK_AGAIN
         while not (self._withdrawn or self._lost_place or self._ask or self._sendable()):
             self._refuse_nowaits()
@@ -194,7 +188,7 @@ class PutLane:
 
     async def _kicked_or(self, until: float) -> None:
         self._kicked.clear()
-        handle = asyncio.get_running_loop().call_at(until, self._kicked.set)
+        handle = self._loop.call_at(until, self._kicked.set)
         await self._kicked.wait()
         handle.cancel()
 
@@ -265,16 +259,10 @@ class PutLane:
         self._sent = []
         _, _, verdicts, last, conflicts, shut, live = answer
         self._heard = conflicts.decode()
-        letters = iter([letter for letter, n in zip(verdicts[::2], verdicts[1::2], strict=True) for _ in range(n)])
-        for entry, letter in zip(call.withdrawn, letters, strict=False):
-            # Sent once more in the same call: what it says of the entry counts.
-            if (entry.batch.given_up or not call.again) and self._line.discard(entry):
-                entry.batch.decide(admitted=letter == b"x" and entry.sequence <= last)
         if verdicts == [b"a", len(call.entries)] and not call.again:
             _admit_all(call.entries)
         else:
-            for entry, letter in zip(call.entries, letters, strict=True):
-                self._decide(entry, letter, shut=bool(shut))
+            self._decide_each(call, verdicts, last, shut=bool(shut))
         self._ask |= self._line.answered(last, {key.encode() for key in self._heard.split()})
         if shut:
             self._line.fail(shut_down())
@@ -282,6 +270,15 @@ class PutLane:
             self._lost_place = True  # the session ended while this answer was on its way
         if not live:
             self._member.over(call.session_id)
+
+    def _decide_each(self, call: _Call, verdicts: list[Any], last: int, *, shut: bool) -> None:
+        letters = iter([letter for letter, n in zip(verdicts[::2], verdicts[1::2], strict=True) for _ in range(n)])
+        for entry, letter in zip(call.withdrawn, letters, strict=False):
+            # Sent once more in the same call: what it says of the entry counts.
+            if (entry.batch.given_up or not call.again) and self._line.discard(entry):
+                entry.batch.decide(admitted=letter == b"x" and entry.sequence <= last)
+        for entry, letter in zip(call.entries, letters, strict=True):
+            self._decide(entry, letter, shut=shut)
 
     def _decide(self, entry: Entry, letter: bytes, *, shut: bool) -> None:
         if letter in (b"q", b"o"):
@@ -311,8 +308,8 @@ class PutLane:
                     entry.batch.decide(admitted=False)
             self._waiting.extendleft(entry for entry in reversed(call.entries) if not entry.batch.given_up)
         self._full_memory_pause = min(1.0, self._full_memory_pause * 2 or 0.05)
-        until = asyncio.get_running_loop().time() + self._full_memory_pause
-        while not self._withdrawn and asyncio.get_running_loop().time() < until:  # a withdrawal takes no memory
+        until = self._loop.time() + self._full_memory_pause
+        while not self._withdrawn and self._loop.time() < until:  # a withdrawal takes no memory
             await self._kicked_or(until)
 
     def _fail(self, call: _Call, error: ConcurrencyError) -> None:

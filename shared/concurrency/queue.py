@@ -96,7 +96,12 @@ class Queue(Generic[T]):
     async def _put(self, item: T, id_: str | None, *, may_wait: bool) -> None:
         self._session.check_open()
         lane = self._lanes.puts
-        await lane.wait(lane.submit([self._entry(item, id_)], may_wait=may_wait))
+        batch = lane.submit([self._entry(item, id_)], may_wait=may_wait)
+        try:
+            await batch.done
+        except asyncio.CancelledError:
+            await lane.give_up(batch)
+            raise
 
     async def put_many(self, items: Iterable[T]) -> None:
         """Put items in order, as room appears; one round trip for a few hundred of them.
