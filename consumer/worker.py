@@ -1,10 +1,10 @@
 """The worker: takes deliveries, has them handled, acknowledges; drains when told to stop."""
 
 import asyncio
+import math
 import random
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
-from time import monotonic
 from typing import Final, Generic, TypeVar
 
 import structlog
@@ -24,7 +24,8 @@ class _Slot(Generic[T]):
     """What one worker coroutine is busy with."""
 
     delivery: Delivery[T] | None = None
-    started_at: float = 0.0
+    started_at: int = 0
+    """How often the watch had looked by then."""
     timed_out: bool = False
 
 
@@ -56,6 +57,7 @@ class Worker(Generic[T]):
         self._time_limit = time_limit
         self._draining = False
         self._intake: Intake[T] | None = None
+        self._looks = 0
         self._working: set[asyncio.Task[None]] = set()
         self.handled = 0
         """Deliveries handled to a clean end so far."""
@@ -102,7 +104,7 @@ class Worker(Generic[T]):
     async def _work(self, intake: Intake[T], slot: _Slot[T]) -> None:
         task = asyncio.current_task()
         while (delivery := intake.ready(task) or await intake.next(task)) is not None:
-            slot.delivery, slot.started_at, slot.timed_out = delivery, monotonic(), False
+            slot.delivery, slot.started_at, slot.timed_out = delivery, self._looks, False
             try:
                 await self._handle(delivery)
             except asyncio.CancelledError:
@@ -114,7 +116,7 @@ class Worker(Generic[T]):
                 _nack(intake, delivery, error)
             else:
                 # The usual way, so without a function of its own.
-                if delivery.held:
+                if delivery.state == "held":
                     intake.acknowledge(delivery)
                     self.handled += 1
             finally:
@@ -133,12 +135,15 @@ class Worker(Generic[T]):
         return left == 0
 
     async def _watch(self, slots: "dict[asyncio.Task[None], _Slot[T]]") -> None:
-        """Cancel handlers over their time limit; coarse, so that a message costs no timer."""
+        """Cancel handlers over their time limit; coarse, so that a message costs neither a timer nor a look at the clock."""
+        pause = min(1.0, self._time_limit / 10)
+        most = math.ceil(self._time_limit / pause)
         while True:
-            await asyncio.sleep(min(1.0, self._time_limit / 10))
-            latest = monotonic() - self._time_limit
+            await asyncio.sleep(pause)
+            self._looks += 1
             for task, slot in slots.items():
-                if slot.delivery is not None and slot.started_at < latest and not slot.timed_out:
+                # One look more, for it began somewhere between two: nobody is cancelled early.
+                if slot.delivery is not None and self._looks - slot.started_at > most and not slot.timed_out:
                     slot.timed_out = True
                     task.cancel()
 

@@ -9,7 +9,7 @@ from typing import Any, Final, Generic, TypeVar, cast
 from pydantic import BaseModel, ConfigDict, PydanticUserError, TypeAdapter, ValidationError
 from pydantic_core import PydanticSerializationError
 
-from shared.concurrency.entry import COUNTS, FLAG, is_entry, pack_headers, pack_middle, read
+from shared.concurrency.entry import COUNTS, FLAG, is_entry_with, pack_headers, pack_middle, read
 from shared.concurrency.errors import MessageTooLarge
 
 T = TypeVar("T")
@@ -44,7 +44,10 @@ class _Shape:
         self.name = name
         self.headers: dict[str, str | int] = {} if name is None else {"type": name}
         self.middle = pack_middle(pack_headers(self.headers), has_id=False)
-        self.mark = self.middle[COUNTS:]
+        mark = self.middle[COUNTS:]
+        self.matches = is_entry_with(mark)
+        """Whether it is an entry of this class without an id."""
+        self.body_at = FLAG + len(mark)
         self.write: Callable[..., bytes] = adapter.serializer.to_json
         self.read: Callable[[bytes], Any] = adapter.validator.validate_json
 
@@ -126,15 +129,10 @@ class Codec(Generic[T]):
         :raises Unreadable: when it is no entry, or as `decode`.
         """
         usual = self._usual
-        if (
-            usual is not None
-            and entry.startswith(usual.mark, FLAG)
-            and len(entry) <= self._max_bytes
-            and is_entry(entry)
-        ):
+        if usual is not None and usual.matches(entry) and len(entry) <= self._max_bytes:
             # As the last one: of the same class, and without an id.
             try:
-                return cast("T", usual.read(entry[FLAG + len(usual.mark) :]))
+                return usual.read(entry[usual.body_at :])  # type: ignore[no-any-return]  # cast() is a call
             except ValueError:
                 pass  # said in full below
         try:

@@ -37,12 +37,14 @@ class Delivery(Generic[T]):
     A delivery that is garbage-collected unsettled is given back, with a ResourceWarning.
     """
 
-    __slots__ = ("__weakref__", "_cancelling", "_entry", "_item", "_lane", "body", "field", "state")
+    __slots__ = ("__weakref__", "_cancelling", "_entry", "_lane", "body", "field", "item", "state")
 
     body: "asyncio.Task[object] | None"
     """The task that is cancelled when the session is over."""
     field: bytes
     """What names this hand-out on the server."""
+    item: T
+    """The message."""
     state: str
     """held, settled or lost."""
 
@@ -50,7 +52,7 @@ class Delivery(Generic[T]):
         """Made by `Queue.get` and by the consumer service."""
         self._lane = lane
         self._entry = entry
-        self._item = item
+        self.item = item
         self.state = "held"
         self.body = None
         self._cancelling: int | None = None
@@ -64,11 +66,6 @@ class Delivery(Generic[T]):
     def id(self) -> str:
         """The `id=` given to `put`, or a generated one; the same for every delivery of the message."""
         return self._stored.id
-
-    @property
-    def item(self) -> T:
-        """The message."""
-        return self._item
 
     @property
     def attempt(self) -> int:
@@ -145,7 +142,7 @@ class Delivery(Generic[T]):
         if self.body is not None:
             raise RuntimeError(f"delivery {self.id} is handled already: `async with` takes it once")
         self.body = asyncio.current_task()
-        return self._item
+        return self.item
 
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None

@@ -42,7 +42,8 @@ class TakeLane:
         self._script = load("settle_and_take")
         self._number = 0
         self._settle_number = 0
-        self._settlements = Settlements()
+        self.settlements = Settlements()
+        """What the next call settles; to be added to by those who do not wait for the answer."""
         self._sent = Settlements()
         self.demand = Demand()
         self._urgent = False
@@ -85,20 +86,15 @@ class TakeLane:
     def settle(self, field: bytes, kind: str, value: int | str = 0, report: str = "") -> asyncio.Future[None]:
         """Settle with the next call, which goes at once; the future fails with StaleDelivery when it was not ours."""
         future: asyncio.Future[None] = self._loop.create_future()
-        self._settlements.waiting[field] = future
-        self._settlements.add(field, kind, value, report)
+        self.settlements.waiting[field] = future
+        self.settlements.add(field, kind, value, report)
         self._urgent = True
         self.kick()
         return future
 
-    @property
-    def settlements(self) -> Settlements:
-        """What the next call settles: for those who do not wait for the answer."""
-        return self._settlements
-
     def bury(self, field: bytes, reason: str, report: str) -> None:
         """Make a dead letter of what cannot be read; nobody waits for the answer."""
-        self._settlements.add(field, "dead", reason, report)
+        self.settlements.add(field, "dead", reason, report)
         self._urgent = True
         self.kick()
 
@@ -106,7 +102,7 @@ class TakeLane:
         """Return an entry that nobody has started."""
         field = entry[:FIELD]
         if field in self._member.held:
-            self._settlements.add(field, "return")
+            self.settlements.add(field, "return")
             self._urgent = True
             self.kick()
 
@@ -133,10 +129,10 @@ class TakeLane:
 
     async def flush(self) -> None:
         """Wait until everything settled so far is answered."""
-        while self._settlements or self._calling:
+        while self.settlements or self._calling:
             answered = self._loop.create_future()
             self._flushing.append(answered)
-            self._urgent = bool(self._settlements)
+            self._urgent = bool(self.settlements)
             self.kick()
             await answered
 
@@ -160,7 +156,7 @@ class TakeLane:
         self.kick()
 
     def _session_over(self) -> None:
-        lost, self._settlements = self._settlements, Settlements()
+        lost, self.settlements = self.settlements, Settlements()
         self._log_refused(lost.answer(b"all"))
         self._handed = b""
         self._idle = False
@@ -176,7 +172,7 @@ class TakeLane:
         if self._task is not None:
             self._task.cancel()
             await asyncio.wait({self._task})
-        self._settlements.fail(error)
+        self.settlements.fail(error)
         self._sent.fail(error)
         self._tell_flushed()
 
@@ -192,7 +188,7 @@ class TakeLane:
         if self._urgent or self._woken:
             return True
         hungry = self.demand.hungry()
-        if self._settlements and (hungry or not self.demand.takers):
+        if self.settlements and (hungry or not self.demand.takers):
             return True
         if self._idle and self._loop.time() < self._look_again_at:
             return False
@@ -245,8 +241,8 @@ class TakeLane:
 
     def _compose(self) -> _Call:
         self._woken = False
-        settlements = self._sent = self._settlements.portion()
-        self._urgent = bool(self._settlements)
+        settlements = self._sent = self.settlements.portion()
+        self._urgent = bool(self.settlements)
         if settlements:
             self._settle_number += 1
         return _Call(self._member.session_id, self._member.keys, self._settle_number, settlements)
@@ -341,6 +337,6 @@ class TakeLane:
     def _fail_all(self, error: Exception) -> None:
         """The server refuses the step for good: nobody waits for what will not come."""
         self._urgent = False
-        failed, self._settlements = self._settlements, Settlements()
+        failed, self.settlements = self.settlements, Settlements()
         failed.fail(error)
         self.demand.end(error)
