@@ -67,7 +67,7 @@ class Worker(Generic[T]):
 
         :raises ConcurrencyError: when the server refuses to serve this queue.
         """
-        intake = self._intake = self._queue.intake()
+        intake = self._intake = self._queue.intake(self._concurrency)
         slots: dict[asyncio.Task[None], _Slot[T]] = {}
         for number in range(self._concurrency):
             slot: _Slot[T] = _Slot()

@@ -9,12 +9,14 @@ import pytest
 from redis.asyncio import Redis
 
 from consumer.worker import Worker
-from shared.concurrency import Delivery, Queue, Session
+from shared.concurrency import ConcurrencyError, Delivery, Queue, Session
+from shared.concurrency.membership import Membership
 from shared.concurrency.take_lane import TakeLane
 from tests.instruments import programs
 from tests.instruments.census import take_census
 from tests.instruments.processes import running
 from tests.instruments.proxy import Proxy
+from tests.instruments.traffic import Fate
 from tests.waiting import until
 
 
@@ -41,17 +43,27 @@ async def proxy(url: str, tmp_path: Path) -> AsyncIterator[Proxy]:
 class Working:
     """A worker of another session, and what it has handled: (item, attempt)."""
 
-    def __init__(self, client: Redis, name: str) -> None:
+    def __init__(self, client: Redis, session: Session, name: str) -> None:
         self.handled: asyncio.Queue[tuple[int, int]] = asyncio.Queue()
+        self.ending = asyncio.Event()
+        """Handlers of negative numbers wait for it."""
+        self.member = session.lanes(name).member
         self._client = client
         self._key = f"{{{name}}}:handed"
 
     async def handle(self, delivery: Delivery[int]) -> None:
         self.handled.put_nowait((delivery.item, delivery.attempt))
+        if delivery.item < 0:
+            await self.ending.wait()
 
     async def waits(self) -> None:
         """Until it waits for a message to be handed to it."""
         await until(lambda: handed(self._client, self._key), lambda entries: entries == [b""])
+
+
+async def who_waits(client: Redis, name: str) -> list[bytes]:
+    sessions: list[bytes] = await client.hkeys(f"{{{name}}}:handed")  # type: ignore[misc]
+    return sessions
 
 
 async def handed(client: Redis, key: str) -> list[bytes]:
@@ -60,16 +72,19 @@ async def handed(client: Redis, key: str) -> list[bytes]:
 
 
 @asynccontextmanager
-async def working(url: str, client: Redis, name: str, ttl: float = 10.0) -> AsyncIterator[Working]:
+async def working(
+    url: str, client: Redis, name: str, *, ttl: float = 10.0, concurrency: int = 10
+) -> AsyncIterator[Working]:
     """A worker with a session of its own that waits for messages."""
-    there = Working(client, name)
     async with Session.open(url, ttl=ttl) as session:
-        worker = Worker(Queue(session, name, int), there.handle)
+        there = Working(client, session, name)
+        worker = Worker(Queue(session, name, int), there.handle, concurrency=concurrency)
         task = asyncio.create_task(worker.run())
         try:
             await there.waits()
             yield there
         finally:
+            there.ending.set()
             worker.drain()
             await task
 
@@ -218,3 +233,107 @@ async def test_a_large_message_is_not_copied(url: str, client: Redis, name: str)
         await queue.join()
         worker.drain()
         await task
+
+
+async def test_the_last_free_worker_is_not_forgotten(proxy: Proxy, client: Redis, name: str, queue: Queue[int]) -> None:
+    async with working(proxy.url, client, name, concurrency=4) as worker:
+        async with proxy.holding("settle_and_take") as hold:
+            await queue.put_many([-1, -2])  # two travel together: they are not handed, and wake it
+            await hold.arrived.wait()
+            await queue.put(-3)  # handed: behind the reply with the two
+        assert sorted([await worker.handled.get() for _ in range(3)]) == [(-3, 1), (-2, 1), (-1, 1)]
+        await queue.put(4)
+        async with asyncio.timeout(5):
+            assert await worker.handled.get() == (4, 1)
+
+
+async def test_a_process_that_handles_something_is_handed_nothing(
+    client: Redis, url: str, name: str, queue: Queue[int]
+) -> None:
+    # Its handler may block the loop, and another process would be free.
+    async with working(url, client, name) as worker:
+        await queue.put(-1)
+        assert await worker.handled.get() == (-1, 1)
+        await until(lambda: client.zcard(f"{{{name}}}:idle"), lambda count: count == 1)
+        assert await handed(client, f"{{{name}}}:handed") == []
+        await queue.put(2)
+        assert await worker.handled.get() == (2, 1)
+        worker.ending.set()
+        await worker.waits()
+
+
+async def test_a_session_that_has_not_looked_for_long_is_handed_nothing(
+    proxy: Proxy, client: Redis, name: str, queue: Queue[int]
+) -> None:
+    async with working(proxy.url, client, name) as worker:
+        with proxy.frozen():
+            seconds, micros = await client.time()
+            stale = (seconds - 2) * 1_000_000 + micros
+            await client.zadd(f"{{{name}}}:idle", {worker.member.session_id: stale})
+            await queue.put(1)
+            assert await queue.qsize() == 1  # for whoever comes
+        assert await worker.handled.get() == (1, 1)
+
+
+async def test_what_is_handed_on_a_new_connection_is_not_taken_away(
+    monkeypatch: pytest.MonkeyPatch, proxy: Proxy, client: Redis, name: str, queue: Queue[int]
+) -> None:
+    composed, go = asyncio.Event(), asyncio.Event()
+    call_once = Membership.call_once
+
+    async def slow(member: Membership, *arguments: object, **more: object) -> object:
+        if member is worker.member:
+            composed.set()
+            await go.wait()
+        return await call_once(member, *arguments, **more)  # type: ignore[arg-type]
+
+    async with working(proxy.url, client, name) as worker:
+        # Its next look is carried out, but the answer is lost; what it says then does not know of the message.
+        lost = proxy.drop_nth(1, Fate.DROP_AFTER, lambda command: command.name == "settle_and_take")
+        await lost.wait()
+        monkeypatch.setattr(Membership, "call_once", slow)
+        await composed.wait()
+        channel = f"weir:{worker.member.owner}"
+        await until(lambda: client.pubsub_numsub(channel), lambda heard: dict(heard)[channel.encode()] == 1)
+        await queue.put(-1)
+        assert await worker.handled.get() == (-1, 1)
+        go.set()
+        await queue.put(2)
+        assert await worker.handled.get() == (2, 1)  # and not the first one again
+        worker.ending.set()
+        await queue.join()
+    assert (await queue.statistics()).acked_total == 2
+
+
+async def test_a_former_session_of_a_process_is_handed_nothing(
+    client: Redis, url: str, name: str, queue: Queue[int]
+) -> None:
+    async with working(url, client, name, ttl=60.0) as worker:
+        former = worker.member.session_id
+        worker.member.over(former)
+        present = worker.member.session_id.encode()
+        await until(lambda: who_waits(client, name), lambda known: known == [present])
+        await queue.put(1)
+        assert await worker.handled.get() == (1, 1)
+
+
+async def test_what_was_handed_to_a_former_session_of_a_live_process_is_served_at_once(
+    proxy: Proxy, client: Redis, name: str, queue: Queue[int]
+) -> None:
+    async with working(proxy.url, client, name, ttl=60.0) as worker:
+        with proxy.frozen():
+            await queue.put(1)
+            worker.member.over(worker.member.session_id)
+        async with asyncio.timeout(5):
+            assert await worker.handled.get() == (1, 2)
+    assert (await queue.statistics()).recovered_total == 0  # no crash
+
+
+async def test_an_id_is_known_only_when_its_message_is_there(client: Redis, name: str, queue: Queue[int]) -> None:
+    await client.zadd(f"{{{name}}}:idle", {"somebodyelse.1.10000": 1})
+    await client.set(f"{{{name}}}:handed", "of another type")
+    with pytest.raises(ConcurrencyError, match="handed"):
+        await queue.put(1, id="order-1")
+    await client.delete(f"{{{name}}}:handed")
+    await queue.put(1, id="order-1")
+    assert await queue.qsize() == 1

@@ -17,6 +17,9 @@ class Taker(Protocol):
     def hungry(self) -> bool:
         """Whether it is worth a call of its own."""
 
+    def rests(self) -> bool:
+        """Whether it handles nothing, so that nothing keeps it from starting on an entry at once."""
+
     def accept(self, entries: list[bytes]) -> None:
         """Take these."""
 
@@ -59,6 +62,10 @@ class Demand:
     def hungry(self) -> bool:
         """Whether a taker is worth a call."""
         return any(taker.hungry() for taker in self.takers)
+
+    def rests(self) -> bool:
+        """Whether there are takers, and none of them handles anything."""
+        return bool(self.takers) and all(taker.rests() for taker in self.takers)
 
     def hand_out(self, entries: list[bytes], give_back: Callable[[bytes], None]) -> None:
         """Give everybody his share; what nobody wants any more goes back."""

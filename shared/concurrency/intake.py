@@ -30,8 +30,8 @@ class Intake(Generic[T]):
     entries are read a few at a time, so that the server works meanwhile.
     """
 
-    def __init__(self, lane: TakeLane, member: Membership, codec: Codec[T]) -> None:
-        """Begin to take when the first worker asks."""
+    def __init__(self, lane: TakeLane, member: Membership, codec: Codec[T], workers: int) -> None:
+        """Begin to take when the first of so many workers asks."""
         self._loop = asyncio.get_running_loop()
         self._lane = lane
         self._member = member
@@ -39,6 +39,8 @@ class Intake(Generic[T]):
         self._taken: deque[bytes] = deque()
         self._buffer: deque[Delivery[T]] = deque()
         self._free: deque[asyncio.Future[None]] = deque()
+        self._workers = workers
+        self._rising = 0
         self._ahead = 0
         self._low = 0
         self._started = 0
@@ -120,14 +122,17 @@ class Intake(Generic[T]):
             if ready in self._free:
                 self._free.remove(ready)
             else:
+                self._rising -= not ready.cancelled()
                 self._wake(1)
             raise
+        self._rising -= 1
 
     def _wake(self, workers: int) -> None:
         for _ in range(min(workers, len(self._free))):
             ready = self._free.popleft()
             if not ready.done():
                 ready.set_result(None)
+                self._rising += 1
 
     def _spread_when_we_wait(self) -> None:
         """Wake the others when the loop turns: a handler that never waits works the buffer off without them."""
@@ -174,11 +179,16 @@ class Intake(Generic[T]):
             self._ahead = min(_MOST_AHEAD, int((self._started - self._measured) / elapsed * _AHEAD_SECONDS))
             self._low = self._ahead // 2
             self._measured, self._measured_at = self._started, monotonic()
-        return max(0, len(self._free) + self._ahead - self._in_hand())
+        # Who is woken and has not run yet takes one of those in hand.
+        return max(0, len(self._free) + self._rising + self._ahead - self._in_hand())
 
     def hungry(self) -> bool:
         """Whether it is worth a call: half of what it works ahead is used up."""
         return self._in_hand() <= self._low + _OPENED_AT_ONCE and self.wants() > 0
+
+    def rests(self) -> bool:
+        """Whether no worker is handling anything, or about to: a handler may keep the loop from turning."""
+        return len(self._free) == self._workers
 
     def accept(self, entries: list[bytes]) -> None:
         """Take entries, and start a free worker on them; it starts the others."""

@@ -214,6 +214,10 @@ class Membership:
         if taken:
             log.warning("recovered the deliveries of a dead session", queue=self.name, session=session_id, count=taken)
 
+    async def leave_behind(self, session_id: str) -> None:
+        """Give back what a former session of ours was handed after we had gone on."""
+        await self._leave(session_id, b"")
+
     async def announce(self) -> None:
         """Tell the queue which run of the server this is; on a connection that is not open to others yet."""
         await self._connection.request(load("announce"), self.keys, self.run_id)
@@ -226,9 +230,13 @@ class Membership:
             await asyncio.wait({self._registration})  # its session may be there when the answer is not
         if self._fresh and not withdrawn:
             return
+        await self._leave(self.session_id, withdrawn)
+
+    async def _leave(self, session_id: str, withdrawn: bytes) -> None:
+        keys = {**self.keys, "leased": leased_key(self.name, session_id)}
         left = 1
         while left:
-            _, left = await self.call(load("leave"), self.session_id, withdrawn)
+            _, left = await self.call(load("leave"), session_id, withdrawn, keys=keys)
 
     async def stop(self) -> None:
         """End what is under way."""

@@ -195,13 +195,13 @@ class Queue(Generic[T]):
         except QueueShutDown:
             raise StopAsyncIteration from None
 
-    def intake(self) -> Intake[T]:
-        """Take for a number of workers that settle without waiting; what the consumer service uses.
+    def intake(self, workers: int) -> Intake[T]:
+        """Take for so many workers, which settle without waiting; what the consumer service uses.
 
         :raises ConcurrencyError: when the session is closed.
         """
         self._session.check_open()
-        return Intake(self._lanes.takes, self._lanes.member, self._codec)
+        return Intake(self._lanes.takes, self._lanes.member, self._codec, workers)
 
     # --- the queue as a whole ---------------------------------------------------------------------------------------
 

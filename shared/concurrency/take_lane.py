@@ -61,6 +61,7 @@ class TakeLane:
         self._answered = False
         self._lost_reply = False
         self._overdue = ""
+        self._left_behind = ""
         member.on_over.append(self._session_over)
 
     # --- what callers use -------------------------------------------------------------------------------------------
@@ -148,7 +149,9 @@ class TakeLane:
         """A put handed this session its message, and woke it; the next call says that it has arrived."""
         self._member.look_at_clock()  # we may have been stopped since it was sent
         if session_id != self._member.session_id:
-            return  # recovered, as all that session held
+            self._left_behind = session_id
+            self.kick()
+            return
         self._idle = False
         self._handed = entry[:FIELD]
         self._member.held[self._handed] = None
@@ -185,7 +188,7 @@ class TakeLane:
             self._sent.fail(error)
 
     def _due(self) -> bool:
-        if self._urgent or self._woken:
+        if self._urgent or self._woken or self._left_behind:
             return True
         hungry = self.demand.hungry()
         if self.settlements and (hungry or not self.demand.takers):
@@ -207,6 +210,9 @@ class TakeLane:
                     await self._member.recover(self._overdue)
                     self._overdue = ""
                     self._woken = True  # there may be something now
+                if self._left_behind:
+                    left_behind, self._left_behind = self._left_behind, ""
+                    await self._member.leave_behind(left_behind)
             except ConcurrencyError as error:
                 self._fail_all(error)
             finally:
@@ -272,6 +278,7 @@ class TakeLane:
         waiting = sum(getter.may_wait for getter in asked)
         takers = sum(taker.wants() for taker in self.demand.takers)
         want = min(_MOST_WANTED, len(asked) + takers) if current else 0
+        may_idle = 0 if not current else 2 if self.demand.rests() else int(waiting > 0 or takers > 0)
         others = [word for other in call.settlements.others for word in other]
         held = self._member.held if current else {}
         await self._member.call_once(
@@ -283,11 +290,11 @@ class TakeLane:
             len(held),
             b"".join(call.settlements.acks),
             b"".join(call.settlements.returns),
-            int(resync),
+            0 if not resync else 1 if current else 2,
             b"".join(held) if resync else b"",
             self._handed if current else b"",
             want,
-            (2 if takers else int(waiting > 0)) if current else 0,
+            may_idle,
             int(self._idle or resync),
             *others,
             at_reply=partial(self._take_answer, call, want, asked),

@@ -77,10 +77,11 @@ end
 
 -- Lets entries[first..last] in; the caller has seen to it that there is room.
 local handed_over = 0
+local waits = #entries == 1 and who_waits()
 local function enter(first, last)
   if #entries == 1 and first == last then
     local entry = next_stamp() .. entries[1]
-    if hand(entry) then handed_over = 1 else redis.call('RPUSH', pending, entry) end
+    if waits and hand(waits, entry) then handed_over = 1 else redis.call('RPUSH', pending, entry) end
     return
   end
   for from = first, last, 1000 do
@@ -117,9 +118,11 @@ elseif with_ids == '1' or again == '1' then
       if live then redis.call('HSET', bodies, key, session .. ' ' .. tail) end
       verdict(live and 'q' or 'o', 1)
     elseif free > 0 or (has_id(tail) and look_up_id(headers_of(tail)) ~= 'new') then
-      local met = has_id(tail) and meet_id(tail) or 'new'
+      local headers = has_id(tail) and headers_of(tail)
+      local met = headers and look_up_id(headers) or 'new'
       if met == 'new' then
         enter(i, i)
+        if headers then record_id(headers) end
         entered, free = entered + 1, free - 1
       end
       verdict(met == 'conflict' and 'c' or 'a', 1)

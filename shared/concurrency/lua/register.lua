@@ -41,7 +41,16 @@ for kind, keys in pairs(kinds) do
 end
 notice_restart(run_id)
 local deadline = now + time_to_live(session)
-if fresh == '1' then redis.call('ZADD', sessions, deadline, session) end
+if fresh == '1' then
+  redis.call('ZADD', sessions, deadline, session)
+  -- Nothing is for a session that its process has left behind.
+  for _, id in ipairs(redis.call('ZRANGE', idle, 0, -1)) do
+    if id ~= session and owner_of(id) == owner_of(session) then
+      redis.call('ZREM', idle, id)
+      if redis.call('HGET', handed, id) == '' then redis.call('HDEL', handed, id) end
+    end
+  end
+end
 if maxsize ~= '' then redis.call('HSETNX', settings, 'maxsize', maxsize) end
 if max_attempts ~= '' then redis.call('HSETNX', settings, 'max_attempts', max_attempts) end
 local records = redis.call('HGETALL', lanes)

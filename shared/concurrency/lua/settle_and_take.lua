@@ -26,11 +26,12 @@
 --   held           deliveries that the caller holds, those it settles here included
 --   acks           fields (45 bytes each) of finished deliveries
 --   returns        fields of deliveries given back: neither failure nor crash
---   resync         1 when the reply to an earlier take was lost
+--   resync         1 when the reply to an earlier take was lost; 2 when the caller has gone on under another id too
 --   keep           fields that a resync must leave with the caller
 --   seen           the field that was handed to the caller by a put since its last call, or ''
 --   want           messages to hand out at most
---   may_idle       when there are fewer, register the session for a wake-up (1), which may carry a message (2); 0: do not
+--   may_idle       when there are fewer, register the session for a wake-up (1), which may carry a message (2: nothing is
+--                  being handled, so that nothing keeps it from starting); 0: do not
 --   was_idle       1: the session may be registered
 --   others         ... field, kind ('nack' or 'dead'), delay in ms or reason, report; four to a delivery
 -- RETURNS 'late'; or 'ok' or 'over' (nothing handed out), now in ms, refused fields ('all' where the session was over),
@@ -63,8 +64,10 @@ local function split(blob)
 end
 local handed_to_us = receive(session)
 -- First, so that what nobody holds is served again in its old place; what is settled below is kept till then.
-if resync == '1' then
+if resync ~= '0' then
   local kept, orphans = {}, {}
+  -- Handed since that reply, with a wake-up that has come or is about to.
+  if handed_to_us and resync == '1' then kept[string.sub(handed_to_us, 1, 45)] = true end
   for _, field in ipairs(split(keep)) do kept[field] = true end
   for _, field in ipairs(redis.call('HKEYS', leased)) do
     if not kept[field] then orphans[#orphans + 1] = field end
@@ -120,7 +123,7 @@ if not refused then
 end
 want = tonumber(want)
 local entries, bytes = {}, 0
-if handed_to_us and resync ~= '1' and seen ~= string.sub(handed_to_us, 1, 45) then
+if handed_to_us and resync ~= '2' and seen ~= string.sub(handed_to_us, 1, 45) then
   -- The wake-up that carried it was lost, or is on its way still.
   entries[1], bytes = handed_to_us, #handed_to_us
 end

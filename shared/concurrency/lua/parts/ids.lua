@@ -15,11 +15,7 @@ local function look_up_id(headers)
   return digest == headers.digest and 'known' or 'conflict'
 end
 
--- Looks the id up and records it when it is new.
-local function meet_id(tail)
-  local headers = headers_of(tail)
-  local met = look_up_id(headers)
-  if met ~= 'new' then return met end
+local function record_id(headers)
   local expiry = string.format('%.0f', now + headers.known_ms)
   redis.call('HSET', ids, headers.id, expiry .. ' ' .. headers.digest)
   redis.call('ZADD', ids_due, expiry, headers.id)
@@ -28,5 +24,12 @@ local function meet_id(tail)
     redis.call('HDEL', ids, unpack(old))
     redis.call('ZREM', ids_due, unpack(old))
   end
-  return 'new'
+end
+
+-- Looks the id up and records it when it is new.
+local function meet_id(tail)
+  local headers = headers_of(tail)
+  local met = look_up_id(headers)
+  if met == 'new' then record_id(headers) end
+  return met
 end
