@@ -99,8 +99,12 @@ class Contest:
 
     def filled(self, contestant: Contestant, count: int, size: int = 100, **options: Any) -> None:
         """Empty the server, then have COUNT messages put."""
-        self.client.flushall()
+        self.empty()
         self.puts(contestant, "many", count, size, **options)
+
+    def empty(self) -> None:
+        """Empty the server, and wait until its memory is free: it would be counted to what comes next."""
+        self.client.execute_command("FLUSHALL", "SYNC")  # type: ignore[no-untyped-call]
 
     def info(self, section: str) -> dict[str, Any]:
         """What the server says of itself."""

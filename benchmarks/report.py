@@ -10,6 +10,7 @@ BARE: Final = "bare list"
 ABOUT_BARE: Final = "bare list: a list without guarantees, the limit of what a queue on a list could reach"
 SLOTS: Final = "100 slots alone"
 """No queue at all; in the place of the bare list where handlers take their time."""
+README_WORKLOADS: Final = ("drain", "put_many", "inflight", "together", "latency")
 _NOTHING: Final = "-"
 _TITLES: Final = {
     "worker_cpu_per_10000": "worker CPU, s per 10,000",
@@ -87,15 +88,17 @@ def number(value: float) -> str:
     return f"{float(rounded):,.{max(0, 2 - int(rounded.partition('e')[2]))}f}"
 
 
-def markdown(result: dict[str, Any]) -> str:
-    """Write the whole result: under what it was measured, then a table for each workload."""
-    return "\n\n".join([_circumstances(result), *map(_section, workloads(result))]) + "\n"
+def markdown(result: dict[str, Any], level: int = 2) -> str:
+    """Write the whole result: under what it was measured, then a table for each workload, under a heading of that level."""
+    return "\n\n".join([_circumstances(result), *(_section(one, level) for one in workloads(result))]) + "\n"
 
 
-def summary(result: dict[str, Any]) -> str:
-    """Write one table with a line for each workload."""
+def summary(result: dict[str, Any], chosen: Iterable[str] = ()) -> str:
+    """Write one table with a line for each workload; `chosen`: for these only."""
+    wanted = set(chosen)
+    found = [one for one in workloads(result) if not wanted or one.name in wanted]
     head = ("workload", OURS, BARE, "best peer", "ours to best peer", "ours to bare list")
-    return _table(head, map(_summary_line, workloads(result))) + "\n"
+    return _table(head, map(_summary_line, found)) + "\n"
 
 
 def _times(ratio: float) -> str:
@@ -118,7 +121,7 @@ def _circumstances(result: dict[str, Any]) -> str:
     return "\n".join(lines)
 
 
-def _section(workload: Workload) -> str:
+def _section(workload: Workload, level: int) -> str:
     ours = workload.ours()
     base = ours[0] if ours else None
     # In the order in which they were measured, but the figure that counts comes first.
@@ -131,7 +134,7 @@ def _section(workload: Workload) -> str:
         first, *rest = (_spread(workload, name, word) for word in words)
         lines.append((name, first, workload.ratio(name, base), *rest))
     table = _table(("contestant", main, f"against {base or OURS}", *others), lines)
-    parts = (f"## {workload.title}", workload.note, table, _verdict(workload))
+    parts = (f"{'#' * level} {workload.title}", workload.note, table, _verdict(workload))
     return "\n\n".join(part for part in parts if part)
 
 

@@ -92,7 +92,7 @@ def put(action: str) -> Round:
     """One process puts."""
 
     def run(contest: Contest, contestant: Contestant, count: int) -> Measured:
-        contest.client.flushall()
+        contest.empty()
         return {"per_second": count / contest.puts(contestant, action, count)["seconds"]}
 
     return run
@@ -100,7 +100,7 @@ def put(action: str) -> Round:
 
 def latency(contest: Contest, contestant: Contestant, count: int) -> Measured:
     """A message now and then: milliseconds from before the put to the beginning of the handler."""
-    contest.client.flushall()
+    contest.empty()
     with contest.running(contestant, "work", count) as worker:
         worker.says()
         contest.puts(contestant, "pace", count)
@@ -110,7 +110,7 @@ def latency(contest: Contest, contestant: Contestant, count: int) -> Measured:
 
 def together(contest: Contest, contestant: Contestant, count: int) -> Measured:
     """A producer and a consumer at once; ours with a bound of 100 messages, the others without any."""
-    contest.client.flushall()
+    contest.empty()
     options = {} if contestant.is_peer else {"maxsize": _BOUND}
     with contest.running(contestant, "work", count) as worker:
         worker.says()
@@ -145,7 +145,7 @@ def after(pending: int) -> Round:
     """The first messages of a long queue."""
 
     def run(contest: Contest, contestant: Contestant, count: int) -> Measured:
-        contest.client.flushall()
+        contest.empty()
         empty = contest.server_memory()
         contest.puts(contestant, "many", pending)
         held = contest.server_memory() - empty
@@ -168,7 +168,7 @@ def waiting_handlers(contest: Contest, contestant: Contestant, count: int) -> Me
 
 def idle(contest: Contest, contestant: Contestant, count: int) -> Measured:
     """A worker that waits for work."""
-    contest.client.flushall()
+    contest.empty()
     with contest.running(contestant, "work", count) as worker:
         worker.says()
         contest.puts(contestant, "many", count)

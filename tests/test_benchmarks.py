@@ -1,6 +1,7 @@
 """The benchmark measures what it says, with real processes and few messages; and its peers can be installed."""
 
 import inspect
+import json
 import socket
 import tomllib
 from collections.abc import Iterator
@@ -14,11 +15,13 @@ from benchmarks import __main__ as benchmark
 from benchmarks import bare, ours
 from benchmarks.contest import Contest
 from benchmarks.contestants import BenchmarkError, names, peers, us
-from benchmarks.report import markdown, summary
+from benchmarks.report import README_WORKLOADS, markdown, summary
 from benchmarks.workloads import WORKLOADS
 from shared.embedded import EmbeddedServer
 
-PEERS = Path(__file__).resolve().parent.parent / "benchmarks" / "peers"
+ROOT = Path(__file__).resolve().parent.parent
+PEERS = ROOT / "benchmarks" / "peers"
+PUBLISHED = ROOT / "docs" / "performance"
 
 
 @pytest.fixture
@@ -62,6 +65,17 @@ def test_several_workers_share_what_there_is(contest: Contest) -> None:
     workers = few("workers")
     entries = [entry for entry in workers.entries(us(), {}) if entry.name == "ours, 2 workers"]
     assert entries[0].run(contest, entries[0].contestant, 2000)["per_second"] > 0
+
+
+def test_the_figures_in_the_documents_are_those_of_the_result() -> None:
+    result, field = (json.loads((PUBLISHED / f"{name}.json").read_text()) for name in ("result", "field"))
+    page, readme = (ROOT / "docs" / "performance.md").read_text(), (ROOT / "README.md").read_text()
+    for mark, text, content in (
+        ("result", page, markdown(result, level=3)),
+        ("field", page, markdown(field, level=3)),
+        ("result", readme, summary(result, README_WORKLOADS)),
+    ):
+        assert f"<!-- {mark} -->\n{content}<!-- end of {mark} -->" in text
 
 
 def test_the_project_offers_what_any_harness_needs() -> None:

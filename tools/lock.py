@@ -14,14 +14,14 @@ OPTIONS = (
 EVERYTHING = ("--group", "test", "--group", "check")
 
 
-def compile_lock(uv: str, output: str, *options: str) -> None:
+def compile_lock(uv: str, output: str, *options: str, source: str = "pyproject.toml") -> None:
     """Write one lock file; what uv says is shown. Raises CalledProcessError."""
-    command = [uv, "pip", "compile", "pyproject.toml", *OPTIONS, *options, "--output-file", output]
+    command = [uv, "pip", "compile", source, *OPTIONS, *options, "--output-file", output]
     subprocess.run(command, cwd=ROOT, check=True, stdout=subprocess.DEVNULL)
 
 
 def main() -> int:
-    """Write the three lock files; exit code 2 and one line when uv is missing or cannot."""
+    """Write the lock files; exit code 2 and one line when uv is missing or cannot."""
     uv = shutil.which("uv")
     if uv is None:
         sys.stderr.write("run: lock needs uv: pip install uv, or see its installation page\n")
@@ -33,6 +33,9 @@ def main() -> int:
             override = Path(scratch) / "override.txt"
             override.write_text("redis[hiredis]>=8,<9\n")
             compile_lock(uv, "requirements-redis8.lock", *EVERYTHING, "--override", str(override))
+            plots = Path(scratch) / "plots.in"
+            plots.write_text("matplotlib>=3.10\n")
+            compile_lock(uv, "requirements-plots.lock", source=str(plots))
     except subprocess.CalledProcessError as error:
         sys.stderr.write(f"run: uv ended with code {error.returncode}; the lock files may be half new\n")
         return 2
