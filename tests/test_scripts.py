@@ -7,7 +7,7 @@ import pytest
 import redis
 
 from shared.concurrency import scripts
-from shared.concurrency.keys import QUEUE_KEYS, leased_key, queue_keys
+from shared.concurrency.keys import CONDITION_KEYS, EVENT_KEYS, LEASE_KEYS, QUEUE_KEYS, leased_key, queue_keys
 
 # A step that only reads, or only drains, goes on when the server's memory is full; put is the one that fills it.
 FILLS = {"put"}
@@ -35,7 +35,7 @@ def test_there_are_steps() -> None:
 
 
 def test_every_declared_key_is_used_and_every_used_key_declared(script: scripts.Script) -> None:
-    known = {*QUEUE_KEYS, "leased"}
+    known = {*QUEUE_KEYS, "leased", *LEASE_KEYS, *EVENT_KEYS, *CONDITION_KEYS}
     assert set(script.keys) <= known
     assert set(script.keys) - words(script) == set(), "declared, never used"
     called = {word for _, word in CALL.findall(uncommented(script.source.decode()))}
@@ -81,7 +81,7 @@ def test_all_keys_of_a_queue_share_one_hash_tag() -> None:
 def test_the_declared_types_are_the_types_that_the_server_holds(script: scripts.Script) -> None:
     """The first command on each key decides its type: it must be one of the declared type's own."""
     own = {"LIST": "LR", "HASH": "H", "ZSET": "Z"}
-    anywhere = {"DEL", "TYPE", "EXISTS", "LLEN", "LTRIM", "LREM", "LINDEX"}
+    anywhere = {"DEL", "TYPE", "EXISTS", "LLEN", "LTRIM", "LREM", "LINDEX", "PEXPIRE"}
     for command, word in CALL.findall(uncommented(script.source.decode())):
         if word in script.keys and command not in anywhere:
             assert command[0] in own[script.keys[word]], (command, word)

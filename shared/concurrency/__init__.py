@@ -1,5 +1,6 @@
 """asyncio's primitives, across processes."""
 
+from shared.concurrency.condition import Condition
 from shared.concurrency.dead_letter import DeadLetter
 from shared.concurrency.delivery import Delivery
 from shared.concurrency.errors import (
@@ -14,26 +15,40 @@ from shared.concurrency.errors import (
     ServerUnavailable,
     StaleDelivery,
 )
+from shared.concurrency.event import Event
 from shared.concurrency.intake import Intake
+from shared.concurrency.lease import Lease
+from shared.concurrency.lease_statistics import Holder, LeaseStatistics, Waiter
 from shared.concurrency.queue import Queue
+from shared.concurrency.readers_writers import ReadersWritersLease
+from shared.concurrency.semaphore import Lock, Semaphore
 from shared.concurrency.session import Session
 from shared.concurrency.statistics import QueueStatistics
 
 __all__ = [
     "ConcurrencyError",
+    "Condition",
     "DeadLetter",
     "Delivery",
+    "Event",
+    "Holder",
     "IdConflict",
     "Intake",
+    "Lease",
     "LeaseLost",
+    "LeaseStatistics",
+    "Lock",
     "MessageTooLarge",
     "Queue",
     "QueueEmpty",
     "QueueFull",
     "QueueShutDown",
     "QueueStatistics",
+    "ReadersWritersLease",
+    "Semaphore",
     "ServerRefused",
     "ServerUnavailable",
     "Session",
     "StaleDelivery",
+    "Waiter",
 ]

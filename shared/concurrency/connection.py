@@ -27,7 +27,7 @@ from redis.exceptions import (
 from shared.concurrency.clock import boottime
 from shared.concurrency.errors import ConcurrencyError, ServerRefused
 from shared.concurrency.keys import channel
-from shared.concurrency.refusals import Disconnected, check_server, fields, translate, wrong_key
+from shared.concurrency.refusals import Disconnected, Postponed, check_server, fields, translate, wrong_key
 from shared.concurrency.scripts import Script
 from shared.concurrency.wire import Wire
 
@@ -73,6 +73,8 @@ class Connection:
         self._on_message = on_message
         self._on_connected = on_connected
         self._on_lost = on_lost
+        self.run_id = ""
+        """Which run of the server this connection leads to, by what it said of itself."""
         self._wire: Wire | None = None
         self._replies: deque[_Awaited] = deque()
         self._usable = asyncio.Event()
@@ -125,6 +127,27 @@ class Connection:
         """
         await self.opened()
         return await self.request(script, keys, *arguments, at_reply=at_reply)
+
+    async def insist(
+        self,
+        script: Script,
+        keys: Mapping[str, bytes],
+        *arguments: bytes | str | int,
+        at_reply: Callable[[Any], object] | None = None,
+    ) -> Any:
+        """As `call`, for a step that may be repeated: waits out an outage.
+
+        :raises ConcurrencyError: when the server refuses the step for good, or its memory is full.
+        """
+        pause = 0.02
+        while True:
+            try:
+                return await self.call(script, keys, *arguments, at_reply=at_reply)
+            except Disconnected:
+                pause = 0.02
+            except Postponed:
+                await asyncio.sleep(pause)
+                pause = min(1.0, pause * 2)
 
     async def request(
         self,
@@ -225,7 +248,8 @@ class Connection:
             raise Disconnected(self._problem)
         # Its answer is a push, not a reply.
         wire.send(_pack(b"SUBSCRIBE", self._channel))
-        await self._on_connected(server.get("run_id", ""))
+        self.run_id = server.get("run_id", "")
+        await self._on_connected(self.run_id)
 
     def _pushed(self, push: list[Any]) -> None:
         if push[0] == b"message":

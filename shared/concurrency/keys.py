@@ -26,6 +26,25 @@ QUEUE_KEYS = {
 """What a script calls a key -> how the key is called under `{name}:`. `leased` is told by its session."""
 
 
+LEASE_KEYS = {
+    "record": "lease",
+    "holders": "lease:holders",
+    "waiting": "lease:waiting",
+    "line": "lease:line",
+    "readers": "lease:readers",
+    "withdrawn": "lease:withdrawn",
+}
+"""The same for a lease. (A queue and a lease may have the same name.)"""
+
+
+EVENT_KEYS = {"event": "event", "watchers": "event:watchers"}
+CONDITION_KEYS = {
+    "waiters": "condition:waiters",
+    "alive": "condition:alive",
+    "notified": "condition:notified",
+}
+
+
 def check_name(name: str) -> str:
     """Return a name of a queue or a lease if it is one.
 
@@ -38,7 +57,26 @@ def check_name(name: str) -> str:
 
 def queue_keys(name: str) -> dict[str, bytes]:
     """The keys of a queue, by what the scripts call them."""
-    return {word: f"{{{name}}}:{suffix}".encode() for word, suffix in QUEUE_KEYS.items()}
+    return _under(name, QUEUE_KEYS)
+
+
+def lease_keys(name: str) -> dict[str, bytes]:
+    """The keys of a lease, by what the scripts call them."""
+    return _under(name, LEASE_KEYS)
+
+
+def event_keys(name: str) -> dict[str, bytes]:
+    """The keys of an event, by what the scripts call them."""
+    return _under(name, EVENT_KEYS)
+
+
+def condition_keys(name: str) -> dict[str, bytes]:
+    """The keys of a condition beside those of its lock, by what the scripts call them."""
+    return _under(name, CONDITION_KEYS)
+
+
+def _under(name: str, keys: dict[str, str]) -> dict[str, bytes]:
+    return {word: f"{{{name}}}:{suffix}".encode() for word, suffix in keys.items()}
 
 
 def leased_key(name: str, session: str) -> bytes:

@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import math
 from collections.abc import Callable, Mapping
 from typing import Any, Final, Protocol
 from weakref import ref
@@ -10,6 +11,7 @@ import structlog
 
 from shared.concurrency.clock import boottime, margin
 from shared.concurrency.connection import Connection
+from shared.concurrency.heartbeat import Request
 from shared.concurrency.keys import leased_key, queue_keys
 from shared.concurrency.refusals import Disconnected, Postponed
 from shared.concurrency.scripts import Script, load
@@ -66,16 +68,6 @@ class Membership:
     def registered(self) -> bool:
         """Whether the queue knows this session and our wishes."""
         return self._registered
-
-    @property
-    def known(self) -> bool:
-        """Whether the queue has this session, so that it can be renewed."""
-        return not self._fresh
-
-    @property
-    def script_keys(self) -> dict[str, bytes]:
-        """The queue's keys by what the scripts call them; `leased` is this session's."""
-        return self.keys
 
     def wish(self, maxsize: int | None, max_attempts: int | None) -> None:
         """Have these settings stored at the next registration, unless others are stored already."""
@@ -142,15 +134,37 @@ class Membership:
         else:
             holding.lose()
 
-    def renewed(self, session_id: str, sent_at: float, remaining: float) -> None:
-        """Take note of a renewal; any thread."""
-        if session_id == self.session_id and not self._fresh:
-            self._deadline = max(self._deadline, sent_at + remaining - margin(self._ttl))
+    # --- what the heartbeat asks, in its thread ---------------------------------------------------------------------
 
-    def refused(self, session_id: str) -> None:
-        """Take note that the session is over; any thread."""
-        with contextlib.suppress(RuntimeError):  # the loop has ended meanwhile
-            self._loop.call_soon_threadsafe(self.over, session_id)
+    @property
+    def shortest_ttl(self) -> float:
+        """The session's time to live, once the queue knows the session."""
+        return math.inf if self._fresh else self._ttl
+
+    def greeting(self, run_id: str) -> Request:
+        """Tell the queue which run of the server this is."""
+        return Request(load("announce"), self.keys, (run_id,))
+
+    def renewal(self, run_id: str, loop_idle: float) -> Request | None:  # noqa: ARG002
+        """Renew the session, unless the loop hangs."""
+        hang_after = max(3 * self._ttl, 10.0)
+        if loop_idle > hang_after:
+            log.error("the event loop hangs: sessions are no longer renewed", queue=self.name, seconds=hang_after)
+            return None
+        return Request(load("renew"), self.keys, (self.session_id,))
+
+    def renewed(self, request: Request, sent_at: float, answer: list[Any]) -> None:
+        """Take note of the answer to a renewal."""
+        (session_id,) = request.arguments
+        live, now, deadline = answer
+        if live:
+            if session_id == self.session_id and not self._fresh:
+                self._deadline = max(self._deadline, sent_at + (deadline - now) / 1000 - margin(self._ttl))
+        else:
+            with contextlib.suppress(RuntimeError):  # the loop has ended meanwhile
+                self._loop.call_soon_threadsafe(self.over, session_id)
+
+    # --- the end of a session -----------------------------------------------------------------------------------------
 
     def look_at_clock(self) -> None:
         """End the session when its deadline has passed."""
@@ -179,15 +193,7 @@ class Membership:
 
         :raises ConcurrencyError: when the server refuses the step for good, or its memory is full.
         """
-        pause = 0.02
-        while True:
-            try:
-                return await self._connection.call(script, keys or self.keys, *arguments, at_reply=at_reply)
-            except Disconnected:
-                pause = 0.02
-            except Postponed:
-                await asyncio.sleep(pause)
-                pause = min(1.0, pause * 2)
+        return await self._connection.insist(script, keys or self.keys, *arguments, at_reply=at_reply)
 
     async def call_once(
         self,

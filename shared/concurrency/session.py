@@ -3,9 +3,10 @@
 import asyncio
 import base64
 import contextlib
+import itertools
 import math
 import secrets
-from collections.abc import AsyncIterator, Coroutine
+from collections.abc import AsyncIterator, Coroutine, Iterator, Mapping
 from typing import Any, Final, TypeVar
 from urllib.parse import urlsplit
 
@@ -16,7 +17,9 @@ from shared.concurrency.connection import Connection
 from shared.concurrency.errors import ConcurrencyError, ServerUnavailable
 from shared.concurrency.heartbeat import Heartbeat, Renewable
 from shared.concurrency.lanes import Lanes
+from shared.concurrency.lessee import LEASE_NEWS, Lessee
 from shared.concurrency.refusals import Disconnected
+from shared.concurrency.scripts import Script
 
 T = TypeVar("T")
 
@@ -39,9 +42,13 @@ class Session:
         """What this process is called on the server; it outlives its sessions there."""
         self.ttl: Final = ttl
         self._lanes: dict[str, Lanes] = {}
+        self._lessees: dict[str, Lessee] = {}
+        self._listening: dict[tuple[bytes, str], set[asyncio.Event]] = {}
+        self._numbers = itertools.count(1)
         self._tasks: set[asyncio.Task[Any]] = set()
         self._loop_seen = boottime()
-        self._run_id = ""
+        self.loop: Final = asyncio.get_running_loop()
+        """The event loop it belongs to."""
         self._closed = False
         self._patience = max(1.0, ttl / 2)
         self._connection = Connection(
@@ -105,7 +112,8 @@ class Session:
 
     async def _end(self) -> None:
         self._closed = True
-        await asyncio.gather(*(lanes.close(self._patience) for lanes in self._lanes.values()))
+        parts: list[Lanes | Lessee] = [*self._lanes.values(), *self._lessees.values()]
+        await asyncio.gather(*(part.close(self._patience) for part in parts))
         ending = list(self._tasks)
         if self._ticker is not None:
             ending.append(self._ticker)
@@ -133,8 +141,44 @@ class Session:
         lanes = self._lanes.get(name)
         if lanes is None:
             lanes = self._lanes[name] = Lanes(self._connection, self.owner, self.ttl, name)
-            lanes.member.run_id = self._run_id
+            lanes.member.run_id = self._connection.run_id
         return lanes
+
+    def lessee(self, name: str) -> Lessee:
+        """This process's part in the lease of a name.
+
+        :raises ConcurrencyError: when the session is closed.
+        """
+        self.check_open()
+        lessee = self._lessees.get(name)
+        if lessee is None:
+            lessee = self._lessees[name] = Lessee(self._connection, name, self.new_id, self._heartbeat.within)
+        return lessee
+
+    def new_id(self, ttl: float) -> str:
+        """What nobody else is called at the server, with a time to live in seconds."""
+        return f"{self.owner}.{next(self._numbers)}.{round(ttl * 1000)}"
+
+    async def call(self, script: Script, keys: Mapping[str, bytes], *arguments: bytes | str | int) -> Any:
+        """Run a step that may be repeated, waiting out an outage.
+
+        :raises ConcurrencyError: when the session is closed, or the server refuses the step.
+        """
+        self.check_open()
+        return await self._connection.insist(script, keys, *arguments)
+
+    @contextlib.contextmanager
+    def listening(self, what: bytes, name: str) -> Iterator[asyncio.Event]:
+        """An event that is set when a script tells this process that of this name, and when the connection comes back."""
+        told = asyncio.Event()
+        there = self._listening.setdefault((what, name), set())
+        there.add(told)
+        try:
+            yield told
+        finally:
+            there.discard(told)
+            if not there:
+                self._listening.pop((what, name), None)
 
     def check_open(self) -> None:
         """Raise ConcurrencyError when the session is closed."""
@@ -161,12 +205,15 @@ class Session:
 
     def _hear(self, message: bytes) -> None:
         what, name, *more = message.split(b" ", 2)
-        lanes = self._lanes.get(name.decode())
-        if lanes is not None:
-            lanes.hear(what, *more)
+        for told in self._listening.get((what, name.decode()), ()):
+            told.set()
+        # A queue and a lease may have the same name.
+        parts: dict[str, Lessee] | dict[str, Lanes] = self._lessees if what in LEASE_NEWS else self._lanes
+        part = parts.get(name.decode())
+        if part is not None:
+            part.hear(what, *more)
 
     async def _greet(self, run_id: str) -> None:
-        self._run_id = run_id
         for lanes in list(self._lanes.values()):
             lanes.member.run_id = run_id
             try:
@@ -178,9 +225,26 @@ class Session:
                     "the queue could not be told of the connection", queue=lanes.member.name, problem=str(error)
                 )
             lanes.look()
+        for lessee in list(self._lessees.values()):
+            lessee.look()
+        for listeners in self._listening.values():
+            for told in listeners:
+                told.set()
 
     def _renewables(self) -> list[Renewable]:
-        return [lanes.member for lanes in list(self._lanes.values()) if lanes.member.known]
+        return [*(lanes.member for lanes in list(self._lanes.values())), *list(self._lessees.values())]
+
+
+def check_times(session: Session, ttl: float | None, max_hold: float | None) -> tuple[float, float | None]:
+    """The time to live of a lease and its longest time, in seconds.
+
+    :raises ValueError: when one of them is out of range.
+    """
+    if ttl is not None:
+        _check_seconds("ttl", ttl, _SHORTEST_TTL, _LONGEST_TTL)
+    if max_hold is not None:
+        _check_seconds("max_hold", max_hold, _SHORTEST_TTL, 86400.0 * 365)
+    return session.ttl if ttl is None else float(ttl), max_hold
 
 
 def _check_seconds(word: str, value: float, least: float, most: float) -> None:

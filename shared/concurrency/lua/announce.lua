@@ -6,6 +6,6 @@
 -- ARGV
 --   run_id  the server's run_id as the caller saw it
 -- RETURNS now in ms
--- PARTS clock sessions restart
+-- PARTS clock identity sessions restart
 notice_restart(run_id)
 return now

@@ -12,12 +12,11 @@
 --   sessions    ZSET  session -> deadline in ms
 --   idle        ZSET  sessions that wait for work
 --   totals      HASH  dead
---   settings    HASH  names the queue
 -- ARGV
 --   session    the session's id
 --   withdrawn  keys (22 bytes each) to take out of the line
 -- RETURNS deliveries given back, deliveries still to give back
--- PARTS clock sessions wake bury put_back receive
+-- PARTS clock identity sessions tell wake bury put_back receive
 for at = 1, #withdrawn, 22 do
   local key = string.sub(withdrawn, at, at + 21)
   redis.call('LREM', line, 1, key)

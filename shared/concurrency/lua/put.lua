@@ -28,7 +28,7 @@
 --   entries    ... the entries, without their stamp
 -- RETURNS 'late', or: 'ok', now in ms, verdicts as (letter, count) pairs, first those on the withdrawn: w taken out of the
 --   line, x not there any more; a admitted, c conflict of ids, q queued, f no room, o the session is over; last sequence let in from the line, conflicts in line, 1 if shut down, 1 if live
--- PARTS clock sessions room wake hand ids admit
+-- PARTS clock identity sessions room tell wake hand ids admit
 local owner = owner_of(session)
 local record = redis.call('HGET', lanes, owner .. ':put')
 local shut = redis.call('HGET', settings, 'shutdown')

@@ -15,7 +15,7 @@
 -- ARGV
 --   session  the session to recover
 -- RETURNS deliveries taken back, deliveries still to take back
--- PARTS clock sessions unfinished wake bury put_back receive finish
+-- PARTS clock identity sessions unfinished tell wake bury put_back receive finish
 local deadline = redis.call('ZSCORE', sessions, session)
 if not deadline or tonumber(deadline) >= now then return {0, 0} end
 -- Over for ever: 0 can not be renewed, and the last call takes it off the list.

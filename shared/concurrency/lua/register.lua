@@ -27,7 +27,7 @@
 --   run_id        the server's run_id as the caller saw it
 --   keep_ms       how long an unused record of a lane is kept, in ms
 -- RETURNS now in ms, deadline in ms, stored maxsize, stored max_attempts
--- PARTS clock sessions restart
+-- PARTS clock identity sessions restart
 local kinds = {
   list = {pending, returned, suspects, line},
   hash = {settings, lanes, leased, handed, bodies, dead, ids, totals},

@@ -5,7 +5,7 @@
 -- ARGV
 --   session  the session's id
 -- RETURNS 1 renewed or 0 over, now in ms, deadline in ms
--- PARTS clock sessions
+-- PARTS clock identity sessions
 -- The clock went back: no deadline may be further away than its session's time to live.
 local far = redis.call('ZRANGEBYSCORE', sessions, '(' .. (now + time_to_live(session)), '+inf', 'WITHSCORES', 'LIMIT', 0, 20)
 for i = 1, #far, 2 do

@@ -17,7 +17,7 @@
 -- ARGV
 --   maxsize  the new bound in messages, 0 for none
 -- RETURNS waiting puts let in
--- PARTS clock sessions room wake ids admit
+-- PARTS clock identity sessions room tell wake ids admit
 redis.call('HSET', settings, 'maxsize', maxsize)
 if redis.call('HGET', settings, 'shutdown') then return 0 end
 local count = admit(room(tonumber(maxsize)))

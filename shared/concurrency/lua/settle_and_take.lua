@@ -36,7 +36,7 @@
 --   others         ... field, kind ('nack' or 'dead'), delay in ms or reason, report; four to a delivery
 -- RETURNS 'late'; or 'ok' or 'over' (nothing handed out), now in ms, refused fields ('all' where the session was over),
 --   entries, look again in ms, a session to recover or '', 1 if shut down and finished
--- PARTS clock sessions room unfinished wake ids admit bury put_back receive finish
+-- PARTS clock identity sessions room unfinished tell wake ids admit bury put_back receive finish
 local lane = owner_of(session) .. ':take'
 local before = redis.call('HGET', lanes, lane)
 local refused = nil

@@ -17,7 +17,7 @@
 -- ARGV
 --   immediate  1: nothing more is handed out
 -- RETURNS messages still to be made dead letters: call again while there are some
--- PARTS clock sessions room unfinished wake bury finish
+-- PARTS clock identity sessions room unfinished tell wake bury finish
 redis.call('HSET', settings, 'shutdown', immediate == '1' and 'immediate' or 'drain')
 local told = {}
 for _, parked in ipairs(redis.call('HVALS', bodies)) do told[owner_of(parked)] = true end

@@ -1,10 +1,3 @@
--- Wake-ups name the queue, for one channel serves all queues of a process.
-local name = string.match(settings, '^{(.*)}:')
-
-local function tell(id, what, more)
-  return redis.call('PUBLISH', channel_of(id), what .. ' ' .. name .. (more and ' ' .. more or ''))
-end
-
 -- Wakes the session that has been idle longest; one that is over, or that nobody hears, is passed over.
 -- Returns whether one was woken.
 local function wake_one()

@@ -1,0 +1,57 @@
+"""LeaseStatistics: who holds a lease, and who waits for it."""
+
+from dataclasses import dataclass
+from typing import Any, Final
+
+_MODES: Final = {"r": "read", "w": "write", "p": "permit"}
+
+
+@dataclass(frozen=True)
+class Holder:
+    """One hold."""
+
+    owner: str
+    """The process: `Session.owner`."""
+    mode: str
+    """read, write or permit."""
+    token: int
+    seconds_left: float
+    """Until it expires unless it is renewed."""
+
+
+@dataclass(frozen=True)
+class Waiter:
+    """One who waits."""
+
+    owner: str
+    mode: str
+
+
+@dataclass(frozen=True)
+class LeaseStatistics:
+    """One look at a lease; made by one step, so it fits together."""
+
+    holders: tuple[Holder, ...]
+    waiters: tuple[Waiter, ...]
+    """In order of arrival."""
+
+
+def read_statistics(answer: list[Any]) -> LeaseStatistics:
+    """Make sense of the step's answer."""
+    now, kind, held, readers, line = answer
+    holders = tuple(
+        Holder(owner(held[at]), _MODES[grant[:1].decode()], int(grant[2:]), (int(held[at + 1]) - int(now)) / 1000)
+        for at, grant in zip(range(0, len(held), 3), held[2::3], strict=True)
+    )
+    other = "permit" if kind.startswith(b"limit") else "write"
+    waiting = [
+        (int(ticket), owner(waiter), mode)
+        for who, mode in ((readers, "read"), (line, other))
+        for waiter, ticket in zip(who[::2], who[1::2], strict=True)
+    ]
+    return LeaseStatistics(holders, tuple(Waiter(who, mode) for _, who, mode in sorted(waiting)))
+
+
+def owner(hold_id: bytes) -> str:
+    """The process that a hold belongs to."""
+    return hold_id[:12].decode()

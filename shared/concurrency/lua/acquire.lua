@@ -1,0 +1,62 @@
+#!lua flags=allow-oom
+-- Grants a hold, or has it wait. Asked again under the same id it says how things are, and keeps the waiter's place.
+-- KEYS
+--   record     HASH  token, kind, phase, longest_ttl, run_id, quiet_until, tickets; hold -> its mode and token
+--   holders    ZSET  hold -> deadline in ms
+--   waiting    ZSET  waiter -> deadline in ms; it has to ask again before
+--   line       ZSET  waiting writers, or those who wait for a permit, by ticket
+--   readers    ZSET  waiting readers, by ticket
+--   withdrawn  ZSET  holds given up by those who do not know whether they asked -> when, in ms
+-- ARGV
+--   id      the hold's id
+--   mode    r to read, w to write, p for a permit
+--   wanted  the kind of lease: a policy (fair, readers, writers), or 'limit N' for N permits
+--   run_id  the server's run_id as the caller saw it
+-- RETURNS 'granted', now in ms, token, deadline in ms, 1 if a writer keeps new readers out; 'waits', now, look again in ms;
+--   'withdrawn'; or 'other', the kind that is in use
+-- PARTS clock identity tell lease
+if redis.call('EXISTS', holders, waiting, withdrawn) == 0 and stored[6] == run_id and quiet_until <= now then
+  -- Nobody holds, nobody waits: most often so.
+  kind, longest_ttl = wanted, 0
+  local token = hold(id, mode)
+  redis.call('PEXPIRE', holders, REST_MS)
+  return {'granted', number(now), token, number(now + time_to_live(id)), 0}
+end
+if redis.call('ZSCORE', withdrawn, id) then return {'withdrawn'} end
+notice_restart(run_id)
+prune()
+local function granted()
+  local _, token = mode_and_token(id)
+  if not token then return nil end
+  local deadline = redis.call('ZSCORE', holders, id)
+  return {'granted', number(now), token, number(tonumber(deadline)), closed_to_readers() and 1 or 0}
+end
+local already = granted()
+if already then return already end
+local ttl = time_to_live(id)
+if redis.call('EXISTS', holders, waiting) == 0 then
+  kind = wanted
+elseif kind ~= wanted then
+  return {'other', kind}
+end
+longest_ttl = math.max(longest_ttl, ttl)
+redis.call('HSET', record, 'kind', kind, 'longest_ttl', number(longest_ttl))
+if not redis.call('ZSCORE', waiting, id) then
+  if mode == 'w' and kind ~= 'readers' and redis.call('ZCARD', line) == 0 then
+    for _, reader in ipairs(redis.call('ZRANGE', holders, 0, -1)) do tell(reader, 'closed') end
+  end
+  redis.call('ZADD', mode == 'r' and readers or line, redis.call('HINCRBY', record, 'tickets', 1), id)
+end
+redis.call('ZADD', waiting, number(now + math.min(ttl, PATIENCE_MS)), id)
+advance(id)
+let_rest()
+local given = granted()
+if given then return given end
+local look_again = math.min(PATIENCE_MS, ttl) / 3
+-- Those in front look when the next deadline passes; the others would only crowd.
+if redis.call('ZRANK', line, id) == 0 or redis.call('ZRANK', readers, id) == 0 then
+  local first = redis.call('ZRANGE', holders, 0, 0, 'WITHSCORES')
+  if first[2] then look_again = math.min(look_again, math.max(1, tonumber(first[2]) - now + 1)) end
+  if quiet_until > now then look_again = math.min(look_again, quiet_until - now) end
+end
+return {'waits', number(now), math.ceil(look_again)}

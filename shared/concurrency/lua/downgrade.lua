@@ -1,0 +1,19 @@
+#!lua flags=allow-oom
+-- Turns a write hold into a read hold, under the same token, and lets in the readers that wait.
+-- KEYS
+--   record   HASH  token, kind, phase, longest_ttl, run_id, quiet_until, tickets; hold -> its mode and token
+--   holders  ZSET  hold -> deadline in ms
+--   waiting  ZSET  waiter -> deadline in ms
+--   line     ZSET  waiting writers by ticket
+--   readers  ZSET  waiting readers by ticket
+-- ARGV
+--   id  the hold's id
+-- RETURNS 'downgraded', now in ms, deadline in ms, 1 if a writer keeps new readers out; or 'unknown' when it is lost
+-- PARTS clock identity tell lease
+prune()
+local mode, token = mode_and_token(id)
+if not mode then return {'unknown'} end
+redis.call('HSET', record, id, 'r ' .. token, 'phase', 'r')
+-- As behind a writer that leaves: the readers that wait go in together, before the next writer.
+if kind == 'fair' then admit_readers() else advance() end
+return {'downgraded', number(now), number(tonumber(redis.call('ZSCORE', holders, id))), closed_to_readers() and 1 or 0}

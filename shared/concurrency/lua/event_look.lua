@@ -1,0 +1,20 @@
+#!lua flags=allow-oom
+-- Tells whether an event is set, or was since the caller looked; if not, has the caller told when it is.
+-- KEYS
+--   event     HASH  set (1 or 0), generation: how often it was set
+--   watchers  ZSET  processes that wait -> until when, in ms
+-- ARGV
+--   owner  the process that asks
+--   seen   the generation that it saw first, or ''
+--   watch  1 to be told
+-- RETURNS 1 if set, or set since; the generation
+-- PARTS clock
+local stored = redis.call('HMGET', event, 'set', 'generation')
+local generation = stored[2] or '0'
+if stored[1] == '1' or (seen ~= '' and seen ~= generation) then return {1, generation} end
+if watch == '1' then
+  redis.call('ZREMRANGEBYSCORE', watchers, '-inf', string.format('(%.0f', now))
+  redis.call('ZADD', watchers, string.format('%.0f', now + 3000), owner)
+  redis.call('PEXPIRE', watchers, 3000)
+end
+return {0, generation}

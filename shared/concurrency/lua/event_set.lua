@@ -1,0 +1,18 @@
+#!lua flags=allow-oom
+-- Sets an event and tells those who wait, or clears it.
+-- KEYS
+--   event     HASH  set (1 or 0), generation: how often it was set
+--   watchers  ZSET  processes that wait -> until when, in ms
+-- ARGV
+--   value  1 to set, 0 to clear
+-- RETURNS nothing
+-- PARTS identity tell
+if redis.call('HGET', event, 'set') == value then return nil end
+local all = redis.call('ZRANGE', watchers, 0, -1)
+redis.call('HSET', event, 'set', value)
+if value == '1' then
+  redis.call('HINCRBY', event, 'generation', 1)
+  for _, owner in ipairs(all) do tell(owner, 'event') end
+  redis.call('DEL', watchers)
+end
+return nil

@@ -1,0 +1,36 @@
+#!lua flags=allow-oom,no-writes
+-- Tells who holds a lease and who waits for it.
+-- KEYS
+--   record   HASH  token, kind, phase, longest_ttl, run_id, quiet_until, tickets; hold -> its mode and token
+--   holders  ZSET  hold -> deadline in ms
+--   waiting  ZSET  waiter -> deadline in ms
+--   line     ZSET  waiting writers, or those who wait for a permit, by ticket
+--   readers  ZSET  waiting readers, by ticket
+-- ARGV
+-- RETURNS now in ms, the kind in use or '', holders as (id, deadline in ms, mode and token), waiting readers and then the others as
+--   (id, ticket)
+-- PARTS clock
+local function live(key, start)
+  return redis.call('ZRANGEBYSCORE', key, string.format('%.0f', start), '+inf', 'WITHSCORES')
+end
+local kind = redis.call('HGET', record, 'kind') or ''
+local held, waits = {}, {}
+local all = live(holders, now)
+for i = 1, #all, 2 do
+  held[#held + 1] = all[i]
+  held[#held + 1] = all[i + 1]
+  held[#held + 1] = redis.call('HGET', record, all[i]) or ''
+end
+local patient = {}
+for i, id in ipairs(live(waiting, now)) do patient[id] = i % 2 == 1 or nil end
+local function in_order(key)
+  local found, list = redis.call('ZRANGE', key, 0, -1, 'WITHSCORES'), {}
+  for i = 1, #found, 2 do
+    if patient[found[i]] then
+      list[#list + 1] = found[i]
+      list[#list + 1] = found[i + 1]
+    end
+  end
+  return list
+end
+return {string.format('%.0f', now), kind, held, in_order(readers), in_order(line)}

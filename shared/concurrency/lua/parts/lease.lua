@@ -1,0 +1,131 @@
+-- The shared step of a lease: what has expired goes, then who may enters, in the order of the policy.
+-- In the record, a hold's own field says MODE TOKEN; the modes are r (reads), w (writes) and p (has a permit).
+-- A week after its last use a name is forgotten, and its last token with it.
+local REST_MS = 7 * 24 * 3600 * 1000
+-- A waiter asks again three times as often.
+local PATIENCE_MS = 3000
+-- For how long a request may be under way on a connection that was given up.
+local DOUBT_MS = 600 * 1000
+local stored = redis.call('HMGET', record, 'token', 'kind', 'phase', 'longest_ttl', 'quiet_until', 'run_id')
+local last_token, kind, phase = tonumber(stored[1] or 0), stored[2], stored[3]
+local longest_ttl, quiet_until = tonumber(stored[4] or 0), tonumber(stored[5] or 0)
+
+local function number(value) return string.format('%.0f', value) end
+
+-- A server that came back may have forgotten its last grants: it grants nothing until they have expired, and renews.
+local function notice_restart(run_id)
+  if stored[6] == run_id then return end
+  if stored[6] then
+    quiet_until = now + longest_ttl
+    redis.call('HSET', record, 'quiet_until', number(quiet_until))
+  end
+  stored[6] = run_id
+  redis.call('HSET', record, 'run_id', run_id)
+end
+
+local function let_rest()
+  if redis.call('EXISTS', holders, waiting) == 0 then
+    redis.call('PEXPIRE', record, REST_MS)
+  else
+    for _, key in ipairs({record, holders, waiting, line, readers}) do redis.call('PEXPIRE', key, REST_MS) end
+  end
+end
+
+local function forget_waiter(id)
+  redis.call('ZREM', waiting, id)
+  redis.call('ZREM', readers, id)
+  redis.call('ZREM', line, id)
+end
+
+local function forget_holder(id)
+  redis.call('ZREM', holders, id)
+  redis.call('HDEL', record, id)
+end
+
+-- Takes out what has expired. The clock may have gone back: no deadline is further away than its time to live.
+local function prune()
+  for _, id in ipairs(redis.call('ZRANGEBYSCORE', holders, '-inf', '(' .. number(now))) do forget_holder(id) end
+  for _, id in ipairs(redis.call('ZRANGEBYSCORE', waiting, '-inf', '(' .. number(now))) do forget_waiter(id) end
+  for _, key in ipairs({holders, waiting}) do
+    local far = redis.call('ZRANGEBYSCORE', key, '(' .. number(now + longest_ttl), '+inf')
+    for _, id in ipairs(far) do redis.call('ZADD', key, 'LT', number(now + time_to_live(id)), id) end
+  end
+end
+
+local function mode_and_token(id)
+  local held = redis.call('HGET', record, id)
+  if not held then return nil end
+  return string.sub(held, 1, 1), string.sub(held, 3)
+end
+
+-- Tokens grow with every grant: past the last one, and past the clock, should the server have lost its last second.
+local function hold(id, mode)
+  last_token = math.max(last_token + 1, now_us)
+  local token, ttl = number(last_token), time_to_live(id)
+  phase, longest_ttl = mode, math.max(longest_ttl, ttl)
+  redis.call('HSET', record, 'token', token, 'kind', kind, 'phase', mode, 'longest_ttl', number(longest_ttl), id, mode .. ' ' .. token)
+  redis.call('ZADD', holders, number(now + ttl), id)
+  return token
+end
+
+-- Whether a waiting writer keeps new readers from entering beside those that read.
+local function closed_to_readers() return kind ~= 'readers' and redis.call('ZCARD', line) > 0 end
+
+-- Grants a waiter its hold; one that nobody hears is passed over and keeps its place. The caller needs no telling.
+local function admit(id, mode, caller)
+  local token = number(math.max(last_token + 1, now_us))
+  if id ~= caller then
+    local deadline, closed = number(now + time_to_live(id)), closed_to_readers() and '1' or '0'
+    if tell(id, 'granted', id .. ' ' .. token .. ' ' .. deadline .. ' ' .. closed) == 0 then return false end
+  end
+  forget_waiter(id)
+  hold(id, mode)
+  return true
+end
+
+local function admit_readers(caller)
+  local entered = 0
+  for _, id in ipairs(redis.call('ZRANGE', readers, 0, -1)) do
+    if admit(id, 'r', caller) then entered = entered + 1 end
+  end
+  return entered
+end
+
+-- Grants the first in line, ROOM of them at most.
+local function admit_line(mode, room, caller)
+  local entered, passed_over = 0, 0
+  while entered < room do
+    local ids = redis.call('ZRANGE', line, passed_over, passed_over + 9)
+    if #ids == 0 then break end
+    for _, id in ipairs(ids) do
+      if entered >= room then break end
+      if admit(id, mode, caller) then entered = entered + 1 else passed_over = passed_over + 1 end
+    end
+  end
+  return entered
+end
+
+local function writer_holds()
+  local first = redis.call('ZRANGE', holders, 0, 1)
+  return #first == 1 and mode_and_token(first[1]) == 'w'
+end
+
+-- Lets in whoever may hold now.
+local function advance(caller)
+  if quiet_until > now then return end
+  local limit = kind and tonumber(string.match(kind, '^limit (%d+)$'))
+  local held = redis.call('ZCARD', holders)
+  if limit then
+    if held < limit then admit_line('p', limit - held, caller) end
+    return
+  end
+  if held > 0 then
+    if not writer_holds() and not closed_to_readers() then admit_readers(caller) end
+    return
+  end
+  -- Phase-fair (Brandenburg and Anderson, 2009): after a writer all readers that wait, then the next writer.
+  local readers_first = kind == 'readers' or kind == 'fair' and phase == 'w'
+  if readers_first and admit_readers(caller) > 0 then return end
+  if admit_line('w', 1, caller) > 0 then return end
+  if not readers_first then admit_readers(caller) end
+end

@@ -1,0 +1,27 @@
+#!lua flags=allow-oom
+-- Renews holds that have not expired; never resurrects one that has.
+-- KEYS
+--   record   HASH  token, kind, phase, longest_ttl, run_id, quiet_until, tickets; hold -> its mode and token
+--   holders  ZSET  hold -> deadline in ms
+--   waiting  ZSET  waiter -> deadline in ms
+--   line     ZSET  waiting writers, or those who wait for a permit, by ticket
+--   readers  ZSET  waiting readers, by ticket
+-- ARGV
+--   run_id  the server's run_id as the caller saw it
+--   ids     ... the holds
+-- RETURNS now in ms, 1 if a writer keeps new readers out, then for each hold its deadline in ms, or 0 when it is lost
+-- PARTS clock identity tell lease
+notice_restart(run_id)
+prune()
+local answer = {number(now), closed_to_readers() and 1 or 0}
+for _, id in ipairs(ids) do
+  local deadline = '0'
+  if redis.call('ZSCORE', holders, id) then
+    deadline = number(now + time_to_live(id))
+    redis.call('ZADD', holders, deadline, id)
+  end
+  answer[#answer + 1] = deadline
+end
+advance()
+let_rest()
+return answer
