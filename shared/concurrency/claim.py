@@ -2,21 +2,23 @@
 
 import asyncio
 from types import TracebackType
-from typing import cast
+from typing import Generic, TypeVar, cast
 
 from shared.concurrency.lease import Lease
 
+L = TypeVar("L", bound=Lease)
 
-class Claim:
+
+class Claim(Generic[L]):
     """Asks for leases of one kind: for the body of an `async with`, or by hand."""
 
     def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
         """Begin with nothing."""
         self._loop = loop
-        self._bodies: list[Lease] = []
-        self._bare: list[Lease] = []
+        self._bodies: list[L] = []
+        self._bare: list[L] = []
 
-    async def _grant(self, task: "asyncio.Task[object]") -> Lease:
+    async def _grant(self, task: "asyncio.Task[object]") -> L:
         """Wait for a lease, asked for by this task."""
         raise NotImplementedError
 
@@ -27,7 +29,7 @@ class Claim:
     def _task(self) -> "asyncio.Task[object]":
         return cast("asyncio.Task[object]", asyncio.current_task(self._loop))
 
-    async def acquire(self) -> Lease:
+    async def acquire(self) -> L:
         """Wait for a lease, first come first served. Cancelled: it leaves no trace. An outage is waited out.
 
         Nothing is cancelled when it is lost: `check()` and `release()` raise then.
@@ -54,7 +56,7 @@ class Claim:
                 return
         raise RuntimeError("release() of a lease that was not acquired: there is none of this object to give back")
 
-    async def __aenter__(self) -> Lease:
+    async def __aenter__(self) -> L:
         task = self._task()
         lease = await self._grant(task)
         lease.begin(task)

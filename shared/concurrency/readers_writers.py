@@ -136,11 +136,14 @@ class WriteLease(Lease):
         :raises LeaseLost: when it is lost.
         """
         self.check()
-        if self.hold.mode == "w" and not await self.source.downgrade(self.hold):
-            raise self.loss()
+        if self.hold.mode == "w":
+            if not await self.source.downgrade(self.hold):
+                raise self.loss()
+            self.outer = _valid(_reading.get())
+            _reading.set(self)
 
 
-class Reading(Claim):
+class Reading(Claim[Lease]):
     """The asking for a read hold: `async with`, or by hand."""
 
     def __init__(self, of: ReadersWritersLease) -> None:
@@ -185,7 +188,7 @@ def _valid(lease: Lease | None) -> Lease | None:
     return lease
 
 
-class Writing(Claim):
+class Writing(Claim[WriteLease]):
     """The asking for a write hold: `async with`, or by hand."""
 
     def __init__(self, of: ReadersWritersLease) -> None:

@@ -12,7 +12,7 @@ from shared.concurrency.session import Session, check_times
 _MOST: Final = 10_000_000
 
 
-class Semaphore(Claim):
+class Semaphore(Claim[Lease]):
     """At most `limit` holders at once, in all processes; as asyncio.Semaphore, first come first served.
 
     What differs: a permit is a lease, so a process that dies gives it back after `ttl` at the latest; `acquire()` returns the
