@@ -1,9 +1,14 @@
 """What processes of lease tests do: each an async function that reports what happens."""
 
 import asyncio
+import contextlib
+import os
+import random
+from pathlib import Path
 
-from shared.concurrency import Lock, Session
+from shared.concurrency import Lease, LeaseLost, Lock, ReadersWritersLease, Session
 from tests.instruments.processes import report
+from tests.instruments.referee import Referee, now
 
 
 async def lock(url: str, name: str, ttl: float) -> None:
@@ -23,3 +28,65 @@ async def many_waiters(url: str, name: str, ttl: float, count: int) -> None:
                 await asyncio.Event().wait()
 
         await asyncio.gather(*(wait() for _ in range(count)))
+
+
+async def contend(url: str, name: str, path: str, tasks: int, seed: int) -> None:
+    """Read and write under one lease with many tasks until the process is killed, telling the referee everything.
+
+    Says `owner`, and `inside` now and then with the number of stays so far.
+    """
+    async with Session.open(url, ttl=0.5) as session:
+        contender = _Contender(ReadersWritersLease(session, name), Referee(Path(path), os.getpid()))
+        report("owner", session.owner)
+        await asyncio.gather(contender.tell(), *(contender.go_on(f"{seed} {number}") for number in range(tasks)))
+
+
+class _Contender:
+    """Many tasks that come and go. A writer writes to the guarded store, too, also when its lease is over: the store has
+    to refuse that."""
+
+    def __init__(self, catalog: ReadersWritersLease, referee: Referee) -> None:
+        self._catalog = catalog
+        self._referee = referee
+        self._stays = 0
+
+    async def go_on(self, seed: str) -> None:
+        choice = random.Random(seed)  # noqa: S311  # no secret
+        while True:
+            with contextlib.suppress(LeaseLost):
+                if choice.random() < 0.15:
+                    await self._write(choice)
+                else:
+                    await self._read(choice)
+            await asyncio.sleep(choice.random() * 0.01)
+
+    async def _read(self, choice: random.Random) -> None:
+        async with self._catalog.read() as lease:
+            visit = self._referee.enter("r", lease.token, now())
+            try:
+                await asyncio.sleep(choice.random() * 0.008)
+            finally:
+                self._leave(visit)
+
+    async def _write(self, choice: random.Random) -> None:
+        async with self._catalog.write() as lease:
+            visit = self._referee.enter("w", lease.token, now())
+            try:
+                for _ in range(choice.randrange(4)):
+                    await asyncio.sleep(choice.random() * 0.004)
+                    self._store(lease)
+            finally:
+                self._store(lease)
+                self._leave(visit)
+
+    def _store(self, lease: Lease) -> None:
+        self._referee.write(lease.token, stale=lease.seconds_left <= 0)
+
+    def _leave(self, visit: int) -> None:
+        self._referee.leave(visit)
+        self._stays += 1
+
+    async def tell(self) -> None:
+        while True:
+            report("inside", self._stays)
+            await asyncio.sleep(0.1)

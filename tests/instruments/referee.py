@@ -1,0 +1,128 @@
+"""The referee of a lease campaign: an SQLite file, outside the server, that records who was inside when, with its token.
+
+It also keeps the guarded store: one row that refuses a write with a smaller token than it has seen.
+"""
+
+import sqlite3
+import time
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+
+_SCHEMA = """
+PRAGMA journal_mode = WAL;
+CREATE TABLE visits (id INTEGER PRIMARY KEY, process INTEGER, mode TEXT, token INTEGER, entered INTEGER, left INTEGER);
+CREATE TABLE store (token INTEGER, value TEXT);
+INSERT INTO store VALUES (0, '');
+CREATE TABLE attempts (process INTEGER, token INTEGER, stale INTEGER, refused INTEGER);
+"""
+
+
+def now() -> int:
+    """Nanoseconds of a clock that all processes of this machine share."""
+    return time.clock_gettime_ns(time.CLOCK_MONOTONIC)
+
+
+@dataclass(frozen=True)
+class Visit:
+    """One stay inside."""
+
+    process: int
+    mode: str
+    token: int
+    entered: int
+    left: int
+    """Past all others for one that was still inside at the end."""
+
+
+class Referee:
+    """One process's view of the file."""
+
+    def __init__(self, path: Path, process: int) -> None:
+        """Open it; `process`: who writes."""
+        self._process = process
+        self._file = sqlite3.connect(path, timeout=30.0, isolation_level=None)
+        self._file.execute("PRAGMA synchronous = OFF")
+
+    @staticmethod
+    def create(path: Path) -> None:
+        """Make the file."""
+        with sqlite3.connect(path) as file:
+            file.executescript(_SCHEMA)
+        file.close()
+
+    def close(self) -> None:
+        """Let go of the file."""
+        self._file.close()
+
+    def enter(self, mode: str, token: int, at: int) -> int:
+        """Record an entry; what it is called."""
+        row = self._file.execute(
+            "INSERT INTO visits (process, mode, token, entered) VALUES (?, ?, ?, ?)", (self._process, mode, token, at)
+        )
+        return int(row.lastrowid or 0)
+
+    def leave(self, visit: int) -> None:
+        """Record its end."""
+        self._file.execute("UPDATE visits SET left = ? WHERE id = ?", (now(), visit))
+
+    def write(self, token: int, *, stale: bool) -> bool:
+        """Write to the guarded store; whether it took it. `stale`: the writer knows that its lease is over."""
+        found = self._file.execute("UPDATE store SET token = ?, value = ? WHERE token <= ?", (token, str(token), token))
+        taken = found.rowcount == 1
+        self._file.execute(
+            "INSERT INTO attempts VALUES (?, ?, ?, ?)", (self._process, token, int(stale), int(not taken))
+        )
+        return taken
+
+    def can_be_written(self) -> bool:
+        """Whether nobody keeps the file locked: a process that was stopped in the middle of a write does."""
+        self._file.execute("PRAGMA busy_timeout = 200")
+        try:
+            self._file.execute("BEGIN IMMEDIATE")
+        except sqlite3.OperationalError:
+            return False
+        self._file.execute("ROLLBACK")
+        return True
+
+    def last_token(self) -> int:
+        """The largest token that has written."""
+        return int(self._file.execute("SELECT token FROM store").fetchone()[0])
+
+    def refused(self, *, stale: bool) -> int:
+        """How many writes were refused that came with a lease that was over, or with one that was not."""
+        row = self._file.execute("SELECT TOTAL(refused) FROM attempts WHERE stale = ?", (int(stale),))
+        return int(row.fetchone()[0])
+
+    def accepted_out_of_order(self) -> int:
+        """How many writes were accepted behind one with a larger token."""
+        row = self._file.execute(
+            "SELECT COUNT(*) FROM (SELECT token, MAX(token) OVER (ORDER BY rowid) AS largest FROM attempts WHERE refused = 0)"
+            " WHERE token < largest"
+        )
+        return int(row.fetchone()[0])
+
+    def visits(self) -> list[Visit]:
+        """All stays, by time of entry."""
+        rows = self._file.execute("SELECT process, mode, token, entered, left FROM visits ORDER BY entered")
+        return [Visit(process, mode, token, entered, left or 2**63) for process, mode, token, entered, left in rows]
+
+
+def overlaps(visits: Iterable[Visit], broken_off: dict[int, list[int]]) -> list[tuple[Visit, Visit]]:
+    """Pairs of stays at one time of which one is a writer's.
+
+    `broken_off`: when each process was killed or stopped: from then on what it was inside for counts as ended, for the lease
+    says when to stop, and the token stops those who can not.
+    """
+    inside: list[Visit] = []
+    found: list[tuple[Visit, Visit]] = []
+    for visit in visits:
+        inside = [other for other in inside if _end(other, broken_off) > visit.entered]
+        found += [(other, visit) for other in inside if "w" in (other.mode, visit.mode)]
+        inside.append(visit)
+    return found
+
+
+def _end(visit: Visit, broken_off: dict[int, list[int]]) -> int:
+    breaks = [at for at in broken_off.get(visit.process, []) if at >= visit.entered]
+    return min([visit.left, *breaks])
