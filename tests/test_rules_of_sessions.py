@@ -313,7 +313,7 @@ async def test_a_key_of_another_type_is_named_before_anything_is_changed(
     await client.set(f"{{{name}}}:dead", "somebody else's")
     queue = Queue(session, name, int)
     for call in (queue.put(1), queue.get(), queue.statistics()):
-        with pytest.raises(ConcurrencyError, match=r"\{.*\}:dead holds a string, not the queue's hash"):
+        with pytest.raises(ConcurrencyError, match=r"\{.*\}:dead holds a string, not a hash of ours"):
             await call
     assert [key async for key in client.scan_iter(f"{{{name}}}:*")] == [f"{{{name}}}:dead".encode()]
     await client.delete(f"{{{name}}}:dead")

@@ -42,8 +42,8 @@ def wrong_key(script: Script, keys: Mapping[str, bytes], kinds: Mapping[str, str
     for word, expected in script.keys.items():
         if kinds[word] not in ("none", expected.lower()):
             return ConcurrencyError(
-                f"the key {keys[word].decode()} holds a {kinds[word]}, not the queue's {expected.lower()}: somebody else "
-                f"uses this name. Rename or delete that key, or give the queue another name"
+                f"the key {keys[word].decode()} holds a {kinds[word]}, not a {expected.lower()} of ours: somebody else uses this "
+                "name. Rename or delete that key, or choose another name"
             )
     return ConcurrencyError(f"a key of the step {script.name} held another type than expected")
 

@@ -90,3 +90,10 @@ class _Contender:
         while True:
             report("inside", self._stays)
             await asyncio.sleep(0.1)
+
+
+async def write(url: str, name: str, ttl: float) -> None:
+    """Write under a lease until the process is killed; says `holds` with the token."""
+    async with Session.open(url, ttl=ttl) as session, ReadersWritersLease(session, name).write() as lease:
+        report("holds", lease.token)
+        await asyncio.Event().wait()
