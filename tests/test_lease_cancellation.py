@@ -25,7 +25,7 @@ async def other(url: str) -> AsyncIterator[Session]:
 
 
 @pytest.mark.parametrize("case", CASES)
-async def test_a_cancelled_call_leaves_no_trace(case: str, session: Session, other: Session, name: str) -> None:
+async def test_rule_7_a_cancelled_call_leaves_no_trace(case: str, session: Session, other: Session, name: str) -> None:
     chosen = CASES[case]
 
     async def attempt(point: int, mode: Mode) -> Outcome[object]:

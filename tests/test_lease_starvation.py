@@ -17,11 +17,16 @@ _BODY = 0.01
 
 
 class Stream:
-    """Holders of two sessions that take turns so closely that one of them is always inside."""
+    """Holders of two sessions that take turns so closely that one of them is always inside or waits.
+
+    Readers who go first never leave before another one is inside; under the other policies that would keep everybody out.
+    """
 
     def __init__(self, sessions: tuple[Session, Session], name: str, policy: Policy, mode: str) -> None:
         self._leases = [ReadersWritersLease(session, name, policy) for session in sessions]
         self._mode = mode
+        self._overlap = policy == "readers" and mode == "read"
+        self._inside = 0
         self.stays = 0
 
     @asynccontextmanager
@@ -44,7 +49,11 @@ class Stream:
         lease = self._leases[number % 2]
         while True:
             async with lease.read() if self._mode == "read" else lease.write():
+                self._inside += 1
                 await asyncio.sleep(_BODY)
+                while self._overlap and self._inside == 1:
+                    await asyncio.sleep(0.001)
+                self._inside -= 1
                 self.stays += 1
 
 

@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import AsyncIterator
 
 import pytest
+import redis.asyncio
 
 from shared.concurrency import Condition, Event, Lock, ReadersWritersLease, Semaphore, Session
 
@@ -67,6 +68,25 @@ async def test_an_event_wakes_who_waits_in_another_process(ours: Session, theirs
     assert await event.is_set()
     await event.clear()
     assert not await elsewhere.is_set()
+
+
+async def test_an_event_is_kept_while_it_is_set_and_rests_for_a_week_when_it_is_cleared(
+    ours: Session, url: str, name: str
+) -> None:
+    event = Event(ours, name)
+    async with redis.asyncio.Redis.from_url(url) as client:
+        for _ in range(2):
+            await event.set()
+            assert await client.ttl(f"{{{name}}}:event") == -1
+            await event.clear()
+            assert 604_700 < await client.ttl(f"{{{name}}}:event") <= 604_800
+        # Who waits keeps it, so that nothing that ends looks like a set.
+        await client.expire(f"{{{name}}}:event", 100)
+        waiting = asyncio.create_task(event.wait())
+        while await client.ttl(f"{{{name}}}:event") <= 100:
+            assert not waiting.done()
+        await event.set()
+        assert await waiting
 
 
 async def test_a_condition_is_waited_for_under_its_lock(ours: Session, theirs: Session, name: str) -> None:

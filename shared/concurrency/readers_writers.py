@@ -176,8 +176,12 @@ class Reading(Claim[Lease]):
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
+        bodies = self._bodies
         try:
-            await super().__aexit__(kind, error, traceback)
+            if len(bodies) == 1 and bodies[0].leave_at_once():
+                bodies.clear()
+            else:
+                await super().__aexit__(kind, error, traceback)
         finally:
             _reading.set(_valid(_reading.get()))
 

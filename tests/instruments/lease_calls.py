@@ -104,6 +104,7 @@ async def read(place: Place) -> None:
 async def read_beside_another(place: Place) -> None:
     catalog = ReadersWritersLease(place.session, place.name)
     beside = asyncio.create_task(read(place))
+    place.tasks.append(beside)  # cancelled twice, we do not wait for it
     try:
         async with catalog.read() as lease:
             lease.check()

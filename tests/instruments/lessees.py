@@ -76,11 +76,12 @@ class _Contender:
                     await asyncio.sleep(choice.random() * 0.004)
                     self._store(lease)
             finally:
-                self._store(lease)
+                # In this order, who is stopped before it has left has a write to come.
                 self._leave(visit)
+                self._store(lease)
 
     def _store(self, lease: Lease) -> None:
-        self._referee.write(lease.token, stale=lease.seconds_left <= 0)
+        self._referee.write(lease.token, lambda: lease.seconds_left <= 0)
 
     def _leave(self, visit: int) -> None:
         self._referee.leave(visit)

@@ -5,7 +5,7 @@ It also keeps the guarded store: one row that refuses a write with a smaller tok
 
 import sqlite3
 import time
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -66,13 +66,19 @@ class Referee:
         """Record its end."""
         self._file.execute("UPDATE visits SET left = ? WHERE id = ?", (now(), visit))
 
-    def write(self, token: int, *, stale: bool) -> bool:
-        """Write to the guarded store; whether it took it. `stale`: the writer knows that its lease is over."""
+    def write(self, token: int, is_over: Callable[[], bool]) -> bool:
+        """Write to the guarded store; whether it took it. `is_over`: whether the writer knows that its lease is over.
+
+        It is asked while the file is locked, so that the answer can not grow old before the write.
+        """
+        self._file.execute("BEGIN IMMEDIATE")
+        stale = is_over()
         found = self._file.execute("UPDATE store SET token = ?, value = ? WHERE token <= ?", (token, str(token), token))
         taken = found.rowcount == 1
         self._file.execute(
             "INSERT INTO attempts VALUES (?, ?, ?, ?)", (self._process, token, int(stale), int(not taken))
         )
+        self._file.execute("COMMIT")
         return taken
 
     def can_be_written(self) -> bool:
@@ -88,6 +94,18 @@ class Referee:
     def last_token(self) -> int:
         """The largest token that has written."""
         return int(self._file.execute("SELECT token FROM store").fetchone()[0])
+
+    def is_inside(self, token: int) -> bool:
+        """Whether the writer with this token has not left yet."""
+        row = self._file.execute(
+            "SELECT COUNT(*) FROM visits WHERE mode = 'w' AND token = ? AND left IS NULL", (token,)
+        )
+        return bool(row.fetchone()[0])
+
+    def refusals(self, token: int) -> int:
+        """How many writes with this token were refused."""
+        row = self._file.execute("SELECT TOTAL(refused) FROM attempts WHERE token = ?", (token,))
+        return int(row.fetchone()[0])
 
     def refused(self, *, stale: bool) -> int:
         """How many writes were refused that came with a lease that was over, or with one that was not."""

@@ -13,6 +13,8 @@ local stored = redis.call('HMGET', event, 'set', 'generation')
 local generation = stored[2] or '0'
 if stored[1] == '1' or (seen ~= '' and seen ~= generation) then return {1, generation} end
 if watch == '1' then
+  -- Or the generation would begin anew, and look like a set.
+  redis.call('PEXPIRE', event, 604800000)
   redis.call('ZREMRANGEBYSCORE', watchers, '-inf', string.format('(%.0f', now))
   redis.call('ZADD', watchers, string.format('%.0f', now + 3000), owner)
   redis.call('PEXPIRE', watchers, 3000)

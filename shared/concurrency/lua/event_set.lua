@@ -1,5 +1,5 @@
 #!lua flags=allow-oom
--- Sets an event and tells those who wait, or clears it.
+-- Sets an event and tells those who wait, or clears it. Set it is kept, cleared it rests for a week.
 -- KEYS
 --   event     HASH  set (1 or 0), generation: how often it was set
 --   watchers  ZSET  processes that wait -> until when, in ms
@@ -10,7 +10,10 @@
 if redis.call('HGET', event, 'set') == value then return nil end
 local all = redis.call('ZRANGE', watchers, 0, -1)
 redis.call('HSET', event, 'set', value)
-if value == '1' then
+if value == '0' then
+  redis.call('PEXPIRE', event, 604800000)
+else
+  redis.call('PERSIST', event)
   redis.call('HINCRBY', event, 'generation', 1)
   for _, owner in ipairs(all) do tell(owner, 'event') end
   redis.call('DEL', watchers)
