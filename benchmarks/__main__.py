@@ -9,7 +9,7 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -31,7 +31,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     wanted = names() if options.peers == "all" else [name for name in options.peers.split(",") if name]
     try:
         contestants = us() + peers(wanted)
-        with _server(options.url) as url:
+        with nullcontext(options.url) if options.url else embedded_server() as url:
             result = measure(Contest(url), chosen, contestants, options.rounds)
         write(result, options.into, plots=options.plots)
     except (BenchmarkError, EmbeddedServerError, OSError) as error:
@@ -62,25 +62,31 @@ def _options(arguments: Sequence[str] | None) -> argparse.Namespace:
 
 
 @contextmanager
-def _server(url: str) -> Iterator[str]:
-    if url:
-        yield url
-        return
+def embedded_server() -> Iterator[str]:
+    """A server of our own, on a port."""
     with socket.create_server(("127.0.0.1", 0)) as probe:
         port = probe.getsockname()[1]
     with tempfile.TemporaryDirectory() as folder, EmbeddedServer(Path(folder), port=port) as server:
         yield server.url
 
 
-def measure(contest: Contest, chosen: list[Workload], contestants: list[Contestant], rounds: int) -> dict[str, Any]:
+def measure(
+    contest: Contest,
+    chosen: list[Workload],
+    contestants: list[Contestant],
+    rounds: int,
+    rates: dict[str, float] | None = None,
+) -> dict[str, Any]:
     """Run all rounds; the result document, as benchmarks.report reads it.
 
-    A peer that can not do a workload is left out of it, with a line on stderr.
+    A peer that can not do a workload is left out of it, with a line on stderr. `rates`: what each does in a second; without
+    them a pilot of each peer finds out.
 
     :raises BenchmarkError: when one of ours can not.
     """
-    rates = _pilots(contest, [one for one in contestants if one.is_peer])
-    contestants = [one for one in contestants if not one.is_peer or one.name in rates]
+    if rates is None:
+        rates = _pilots(contest, [one for one in contestants if one.is_peer])
+        contestants = [one for one in contestants if not one.is_peer or one.name in rates]
     found = {workload.name: _rounds(contest, workload, contestants, rates, rounds) for workload in chosen}
     if "drain" in found:
         for one in contestants:

@@ -131,10 +131,10 @@ def main() -> None:
     options = json.loads(more[0]) if more else {}
     done = _ACTIONS[action](adapter, url, int(count), int(size), **options)
     if done is not None:
-        _run(done)
+        run(done)
 
 
-def _run(work_to_do: Any) -> None:
+def run(work_to_do: Any) -> None:
     """With uvloop, which every environment has."""
     try:
         import uvloop  # noqa: PLC0415

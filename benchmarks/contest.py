@@ -25,12 +25,15 @@ class Child:
         """Begin to listen."""
         self.pid = process.pid
         self._what = what
+        self._process = process
         self._said: Queue[dict[str, Any] | None] = Queue()
         self._listener = threading.Thread(target=self._listen, args=(process,), daemon=True)
         self._listener.start()
 
     def close(self) -> None:
         """Wait until all it has said is heard; it has ended."""
+        if self._process.stdin is not None:
+            self._process.stdin.close()
         self._listener.join()
 
     def _listen(self, process: "subprocess.Popen[bytes]") -> None:
@@ -40,6 +43,12 @@ class Child:
                 if line.startswith(b"{"):
                     self._said.put(json.loads(line))
         self._said.put(None)
+
+    def tell(self, order: str) -> None:
+        """Write it a line."""
+        assert self._process.stdin is not None  # noqa: S101
+        self._process.stdin.write(f"{order}\n".encode())
+        self._process.stdin.flush()
 
     def says(self) -> dict[str, Any]:
         """Wait for what it says next.
@@ -65,13 +74,20 @@ class Contest:
 
     @contextlib.contextmanager
     def running(
-        self, contestant: Contestant, action: str, count: int, size: int = 100, **options: Any
+        self,
+        contestant: Contestant,
+        action: str,
+        count: int,
+        size: int = 100,
+        *,
+        module: str = "benchmarks.child",
+        **options: Any,
     ) -> Iterator[Child]:
-        """A process that does one action of benchmarks.child; killed at the end of the block."""
+        """A process that does one action of the module; killed at the end of the block."""
         command: list[str | Path] = [
             contestant.python,
             "-m",
-            "benchmarks.child",
+            module,
             action,
             contestant.adapter,
             self.url,
@@ -82,7 +98,7 @@ class Contest:
             command.append(json.dumps(options))
         environment = {**os.environ, "PYTHONPATH": str(ROOT)}
         process = subprocess.Popen(
-            command, env=environment, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, cwd=ROOT
+            command, env=environment, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, cwd=ROOT
         )
         child = Child(process, f"{contestant.name} ({action})")
         try:

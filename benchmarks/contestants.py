@@ -16,6 +16,8 @@ from benchmarks.report import SLOTS
 ROOT: Final = Path(__file__).resolve().parent.parent
 _PEERS: Final = ROOT / "benchmarks" / "peers"
 _LEAST: Final = (3, 12)
+# Where a package is not named as its adapter is.
+_PACKAGES: Final = {"redis_py": "redis", "python_redis_lock": "python-redis-lock"}
 
 
 class BenchmarkError(Exception):
@@ -51,34 +53,38 @@ def slots() -> Contestant:
     return Contestant(SLOTS, "benchmarks.slots", Path(sys.executable), "", is_peer=False)
 
 
-def names() -> list[str]:
+def names(folder: Path = _PEERS) -> list[str]:
     """The peers there are."""
-    return list(tomllib.loads((_PEERS / "requirements.toml").read_text()))
+    return list(tomllib.loads((folder / "requirements.toml").read_text()))
 
 
-def peers(wanted: Iterable[str]) -> list[Contestant]:
-    """Prepare the environments of these peers.
+def peers(wanted: Iterable[str], folder: Path = _PEERS) -> list[Contestant]:
+    """Prepare the environments of these peers; `folder`: where their adapters and lock files are.
 
     :raises BenchmarkError: when there is no such peer, no Python for it, or its environment can not be made.
     """
-    unknown = set(wanted) - set(names())
+    unknown = set(wanted) - set(names(folder))
     if unknown:
-        raise BenchmarkError(f"no peer is called {', '.join(sorted(unknown))}: there are {', '.join(names())}")
-    return [_peer(name) for name in wanted]
+        raise BenchmarkError(f"no peer is called {', '.join(sorted(unknown))}: there are {', '.join(names(folder))}")
+    return [_peer(name, folder) for name in wanted]
 
 
-def _peer(name: str) -> Contestant:
-    folder, lock = f".venv-bench-{name}", f"benchmarks/peers/{name}.lock"
+def _peer(name: str, peers_folder: Path) -> Contestant:
+    place = peers_folder.relative_to(ROOT)
+    folder, lock = f".venv-bench-{name}", f"{place}/{name}.lock"
     python = _python()
     done = subprocess.run([python, "-I", ROOT / "tools" / "environment.py", folder, lock], check=False)
     if done.returncode != 0:
         raise BenchmarkError(f"the environment of {name} could not be made")
-    return Contestant(name, f"benchmarks.peers.{name}", ROOT / folder / "bin" / "python", _locked_version(name))
+    module = ".".join((*place.parts, name))
+    return Contestant(name, module, ROOT / folder / "bin" / "python", _locked_version(ROOT / lock))
 
 
-def _locked_version(name: str) -> str:
-    lines = (_PEERS / f"{name}.lock").read_text().splitlines()
-    return next(line.split("==")[1].split()[0] for line in lines if line.startswith(f"{name}=="))
+def _locked_version(lock: Path) -> str:
+    package = _PACKAGES.get(lock.stem, lock.stem)
+    return next(
+        line.split("==")[1].split()[0] for line in lock.read_text().splitlines() if line.startswith(f"{package}==")
+    )
 
 
 def _python() -> str:

@@ -8,6 +8,8 @@ from typing import Any, Final
 OURS: Final = "ours"
 BARE: Final = "bare list"
 ABOUT_BARE: Final = "bare list: a list without guarantees, the limit of what a queue on a list could reach"
+BARE_SCRIPTS: Final = "bare scripts"
+"""A lock's own scripts, and nothing around them."""
 SLOTS: Final = "100 slots alone"
 """No queue at all; in the place of the bare list where handlers take their time."""
 README_WORKLOADS: Final = ("drain", "put_many", "inflight", "together", "latency")
@@ -53,12 +55,14 @@ class Workload:
     def bare(self, ours: str) -> str | None:
         """The bare list's entry that belongs to one of ours: the same variant, or else the plain one."""
         alike = BARE + ours.removeprefix(OURS)
-        return next((name for name in (alike, BARE, SLOTS) if self.main(name) is not None), None)
+        return next((name for name in (alike, BARE, SLOTS, BARE_SCRIPTS) if self.main(name) is not None), None)
 
     def best_peer(self) -> str | None:
         """The best of those that are neither ours nor a limit."""
         ranked = (name for name in self.ranked() if self.main(name) is not None)
-        return next((name for name in ranked if not any(variant(name, one) for one in (OURS, BARE, SLOTS))), None)
+        return next(
+            (name for name in ranked if not any(variant(name, one) for one in (OURS, BARE, SLOTS, BARE_SCRIPTS))), None
+        )
 
     def ratio(self, above: str, below: str | None) -> str:
         """How many times the one's figure is the other's: "0.05x"."""

@@ -28,11 +28,11 @@ def url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
 
 @pytest.fixture
 def name(url: str) -> Iterator[str]:
-    """A queue name that no other test has; the keys of every queue whose name begins with it are deleted afterwards."""
+    """A queue name that no other test has; every key that has it in its own name is deleted afterwards."""
     name = f"t-{secrets.token_hex(6)}"
     yield name
     with redis.Redis.from_url(url) as client:
-        if left := list(client.scan_iter(match=f"{{{name}*", count=1000)):
+        if left := list(client.scan_iter(match=f"*{name}*", count=1000)):
             client.delete(*left)
 
 

@@ -1,4 +1,4 @@
-"""Writes benchmarks/peers/*.lock anew from requirements.toml there, with uv: every platform, hashes, no index addresses."""
+"""Writes benchmarks/{peers,leases}/*.lock anew from requirements.toml there, with uv: every platform, hashes, no index addresses."""
 
 import shutil
 import subprocess
@@ -6,7 +6,8 @@ import sys
 import tomllib
 from pathlib import Path
 
-PEERS = Path(__file__).resolve().parent.parent / "benchmarks" / "peers"
+BENCHMARKS = Path(__file__).resolve().parent.parent / "benchmarks"
+FOLDERS = (BENCHMARKS / "peers", BENCHMARKS / "leases")
 OPTIONS = (
     *("--no-config", "--universal", "--generate-hashes", "--python-version", "3.12", "--upgrade"),
     *("--no-emit-index-url", "--no-emit-find-links", "--no-header", "--no-annotate", "--quiet"),
@@ -14,12 +15,12 @@ OPTIONS = (
 COMMON = ("pydantic>=2.12,<3", "uvloop>=0.22; sys_platform != 'win32'")
 
 
-def compile_peers(uv: str) -> None:
-    """Write the lock file of every peer; what uv says is shown. Raises CalledProcessError."""
-    for name, requirements in tomllib.loads((PEERS / "requirements.toml").read_text()).items():
+def compile_peers(uv: str, folder: Path) -> None:
+    """Write the lock file of every peer of a folder; what uv says is shown. Raises CalledProcessError."""
+    for name, requirements in tomllib.loads((folder / "requirements.toml").read_text()).items():
         command = [uv, "pip", "compile", "-", *OPTIONS, "--output-file", f"{name}.lock"]
         lines = "\n".join((*requirements, *COMMON))
-        subprocess.run(command, cwd=PEERS, check=True, input=lines, text=True, stdout=subprocess.DEVNULL)
+        subprocess.run(command, cwd=folder, check=True, input=lines, text=True, stdout=subprocess.DEVNULL)
 
 
 def main() -> int:
@@ -29,7 +30,8 @@ def main() -> int:
         sys.stderr.write("tools/peers.py needs uv: pip install uv, or see its installation page\n")
         return 2
     try:
-        compile_peers(uv)
+        for folder in FOLDERS:
+            compile_peers(uv, folder)
     except subprocess.CalledProcessError as error:
         sys.stderr.write(f"tools/peers.py: uv ended with code {error.returncode}; the lock files may be half new\n")
         return 2

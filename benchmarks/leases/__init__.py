@@ -1,0 +1,1 @@
+"""The lock of this project beside other distributed locks."""

@@ -1,0 +1,65 @@
+"""The limit: the lock's own two scripts through this project's connection, and nothing around them.
+
+No renewal, no deadline kept here, no cancellation, no lost connection.
+"""
+
+import asyncio
+import itertools
+import secrets
+from typing import Any
+
+from shared.concurrency.connection import Connection
+from shared.concurrency.keys import lease_keys
+from shared.concurrency.scripts import load
+
+_TTL_MS = 10_000
+
+
+class Client:
+    """A connection and the keys of one lock."""
+
+    def __init__(self, url: str) -> None:
+        """Prepare; `start` connects."""
+        self._owner = secrets.token_hex(6)
+        self._numbers = itertools.count(1)
+        self._keys = lease_keys("bench")
+        self._acquire, self._release = load("acquire"), load("release")
+        self._told: asyncio.Future[None] | None = None
+        self.connection = Connection(
+            url,
+            self._owner,
+            reply_timeout=10,
+            on_message=self._hear,
+            on_connected=self._connected,
+            on_lost=lambda: None,
+        )
+
+    async def _connected(self, run_id: str) -> None:
+        """There is nothing to say."""
+
+    def _hear(self, message: bytes) -> None:
+        if message.startswith(b"granted ") and self._told is not None:
+            self._told.set_result(None)
+
+    async def acquire(self) -> str:
+        """Wait for the lock."""
+        hold = f"{self._owner}.{next(self._numbers)}.{_TTL_MS}"
+        told = self._told = self.connection._loop.create_future()  # noqa: SLF001
+        answer: Any = await self.connection.call(
+            self._acquire, self._keys, hold, "p", "limit 1", self.connection.run_id
+        )
+        if answer[0] == b"waits":
+            await told
+        return hold
+
+    async def release(self, hold: str) -> None:
+        """Give it back."""
+        await self.connection.call(self._release, self._keys, hold, 0)
+
+
+async def open(url: str) -> Client:  # noqa: A001  # the name that the harness calls
+    """Connect."""
+    client = Client(url)
+    client.connection.start()
+    await client.connection.opened()
+    return client
