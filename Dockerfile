@@ -1,4 +1,4 @@
-# One image, several commands: `python -m consumer` (the default) and `python -m producer`.
+# One image, several commands: `python -m consumer` (the default), `python -m producer` and `python -m producer.clock`.
 # Plain instructions only, so that every builder takes it: BuildKit, the classic one, Podman.
 ARG PYTHON_IMAGE=python:3.13-slim
 

@@ -47,7 +47,7 @@ def demo(  # noqa: PLR0917  # typer's way to declare options
         sys.stdout.write(report.to_json() + "\n")
     else:
         report.show()
-    if not (report.exact and report.bounded):
+    if not report.right:
         raise typer.Exit(1)
 
 

@@ -24,6 +24,7 @@ from shared.embedded import EmbeddedServer
 from shared.messages import Message
 from shared.production import Produced, Production
 from shared.settings import load_settings
+from shared.waits import Waits
 from shared.word_counts import WordCounts
 
 _RUN = "demo"
@@ -112,12 +113,13 @@ class Demo:
                 if self.chaos and not chaos.kills:
                     chaos.kill(processes.consumers[0])  # there was nothing to hold
             await asyncio.to_thread(processes.stop, processes.consumers, 10.0)
-            counts = await WordCounts(client, queue, _RUN).total()
+            counted = await WordCounts(client, queue, _RUN).total()
+            waited = await Waits(client, queue, _RUN, session.owner).read()
             read, reference = await asyncio.to_thread(count_files, files)
             return Report(
                 files=read,
                 messages=watch.produced.messages,
-                counts=counts,
+                counts=counted.words,
                 reference=reference,
                 maxsize=self.maxsize,
                 max_pending=watch.max_pending,
@@ -126,10 +128,16 @@ class Demo:
                 kills=chaos.kills,
                 recovered=watch.statistics.recovered_total,
                 seconds=watch.seconds,
+                stop_words=counted.stop_words,
+                dictionary_versions=len(counted.versions),
+                torn_reads=waited.torn_reads,
+                longest_read_wait=waited.longest_read,
+                longest_write_wait=waited.longest_write,
             )
 
     async def _start(self, processes: Processes, chaos: Chaos) -> None:
         """Start the services; with chaos the victim first, so that it surely takes a message, then kill on and on."""
+        processes.start_clock()
         processes.start_consumer("cli.victim" if self.chaos else "consumer")
         for index in range(self.producers):
             processes.start_producer(index, self.producers)
@@ -187,8 +195,9 @@ def _server(directory: Path, queue: str) -> Iterator[str]:
 
 def _clean(url: str, queue: str) -> None:
     with contextlib.suppress(redis.RedisError), redis.Redis.from_url(url, socket_timeout=5) as client:
-        for key in client.scan_iter(f"{{{queue}}}:*", count=500):
-            client.unlink(key)
+        for pattern in (f"{{{queue}}}:*", f"arq:*:cron:{queue}:*"):
+            for key in client.scan_iter(pattern, count=500):
+                client.unlink(key)
 
 
 def _interrupt(ending: int, _: object) -> None:

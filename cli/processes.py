@@ -79,6 +79,7 @@ class Processes:
         self._started = 0
         self.producers: list[Process] = []
         self.consumers: list[Process] = []
+        self.clocks: list[Process] = []
 
     def __enter__(self) -> Self:
         return self
@@ -86,7 +87,7 @@ class Processes:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self.stop(self.producers + self.consumers, seconds=0 if error is not None else _PATIENCE)
+        self.stop(self.producers + self.consumers + self.clocks, seconds=0 if error is not None else _PATIENCE)
 
     def _start(self, module: str, **settings: str) -> Process:
         self._started += 1
@@ -97,6 +98,10 @@ class Processes:
         """Start the producer of one share of the files."""
         shares = {"PIPELINE_SHARE_INDEX": str(index), "PIPELINE_SHARE_COUNT": str(count)}
         self.producers.append(self._start("producer", **shares))
+
+    def start_clock(self) -> None:
+        """Start the clock."""
+        self.clocks.append(self._start("producer.clock"))
 
     def start_consumer(self, module: str = "consumer") -> Process:
         """Start a consumer."""
@@ -115,7 +120,7 @@ class Processes:
         for process in self.producers:
             if process.code not in (None, 0):
                 return process
-        return next((process for process in self.consumers if process.code is not None), None)
+        return next((process for process in self.consumers + self.clocks if process.code is not None), None)
 
     @staticmethod
     def stop(processes: list[Process], seconds: float) -> None:

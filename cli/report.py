@@ -25,6 +25,16 @@ class Report:
     kills: int
     recovered: int
     seconds: float
+    stop_words: int
+    dictionary_versions: int
+    torn_reads: int
+    longest_read_wait: float
+    longest_write_wait: float
+
+    @property
+    def right(self) -> bool:
+        """Whether everything is as it has to be."""
+        return self.exact and self.bounded and not self.torn_reads
 
     @property
     def exact(self) -> bool:
@@ -63,6 +73,11 @@ class Report:
                 "recovered": self.recovered,
                 "seconds": round(self.seconds, 3),
                 "messages_per_second": round(self.rate, 1),
+                "stop_words": self.stop_words,
+                "dictionary_versions": self.dictionary_versions,
+                "torn_reads": self.torn_reads,
+                "longest_read_wait_seconds": round(self.longest_read_wait, 4),
+                "longest_write_wait_seconds": round(self.longest_write_wait, 4),
             },
             ensure_ascii=False,
         )
@@ -96,11 +111,20 @@ class Report:
             ("producers, consumers", f"{self.producers}, {self.consumers}"),
             ("consumers killed", str(self.kills)),
             ("deliveries repeated", str(self.recovered)),
+            ("stop words", f"{self.stop_words:,}"),
+            ("dictionary versions seen", str(self.dictionary_versions)),
+            ("torn reads", str(self.torn_reads)),
+            (
+                "longest wait to read, to write",
+                f"{1000 * self.longest_read_wait:,.0f}, {1000 * self.longest_write_wait:,.0f} ms",
+            ),
         ]
 
     def _verdict(self) -> str:
         if not self.bounded:
             return f"[bold red]WRONG:[/] {self.max_pending} were pending, the bound is {self.maxsize}"
+        if self.torn_reads:
+            return f"[bold red]WRONG:[/] {self.torn_reads} reads saw two versions of the stop words at once"
         if not self.exact:
             differ = sum(
                 self.counts[word] != self.reference[word] for word in self.counts.keys() | self.reference.keys()

@@ -34,6 +34,7 @@ async def work(settings: Settings, stopping: asyncio.Event) -> None:
         worker = Worker(pipeline.queue, handle, concurrency=settings.concurrency, time_limit=settings.handler_timeout)
         if settings.run:
             await Production(pipeline.redis, settings.queue, settings.run).consumer_started(pipeline.session.owner)
+        await pipeline.stop_words.begin()
         log.info("consuming", queue=settings.queue, concurrency=settings.concurrency)
         running = asyncio.create_task(worker.run())
         stopped = asyncio.create_task(stopping.wait())

@@ -6,9 +6,11 @@ from dataclasses import dataclass
 
 import redis.asyncio
 
-from shared.concurrency import Queue, Session
+from shared.concurrency import Queue, ReadersWritersLease, Session
 from shared.messages import Message
 from shared.settings import Settings, resolve_redis_url
+from shared.stop_words import StopWords
+from shared.waits import Waits
 
 
 @dataclass(frozen=True)
@@ -18,13 +20,16 @@ class Pipeline:
     settings: Settings
     session: Session
     queue: Queue[Message]
+    catalog: ReadersWritersLease
+    """What guards the stop words."""
+    stop_words: StopWords
     redis: "redis.asyncio.Redis"
     """For data of your own; bytes in and out."""
 
 
 @asynccontextmanager
 async def open_pipeline(settings: Settings) -> AsyncIterator[Pipeline]:
-    """Open the session, the queue and a client for data; close them at the end of the block.
+    """Open the session, the queue, the lease and a client for data; close them at the end of the block.
 
     :raises SettingsError: when no server is given. ServerUnavailable, ServerRefused: as Session.open.
     """
@@ -40,4 +45,7 @@ async def open_pipeline(settings: Settings) -> AsyncIterator[Pipeline]:
             max_attempts=settings.max_attempts,
             max_message_bytes=settings.max_message_bytes,
         )
-        yield Pipeline(settings, session, queue, client)
+        catalog = ReadersWritersLease(session, settings.queue)
+        waits = Waits(client, settings.queue, settings.run, session.owner)
+        stop_words = StopWords(client, catalog, settings.queue, waits)
+        yield Pipeline(settings, session, queue, catalog, stop_words, client)

@@ -3,9 +3,12 @@
 import json
 import re
 from collections import Counter
+from dataclasses import dataclass
 from typing import Final
 
 import redis.asyncio
+
+from shared.stop_words import Dictionary
 
 WORD: Final = re.compile(r"[^\W\d_]+")
 """A word, before it is lower-cased."""
@@ -18,6 +21,17 @@ def count_words(text: str) -> Counter[str]:
     return Counter(word.lower() for word in WORD.findall(text))
 
 
+@dataclass(frozen=True, slots=True)
+class Counted:
+    """All messages of a run together."""
+
+    words: Counter[str]
+    stop_words: int
+    """How many of them were stop words of the version that was read with their message."""
+    versions: frozenset[int]
+    """The versions of the dictionary that were read."""
+
+
 class WordCounts:
     """The counts of one run, kept for an hour after the last write: for each message the words it held."""
 
@@ -26,19 +40,31 @@ class WordCounts:
         self._client = client
         self._key = f"{{{queue}}}:counts:{run}"
 
-    async def store(self, message_id: str, counts: Counter[str]) -> None:
-        """Store what one message held; storing it again changes nothing, so a second delivery counts once."""
+    async def store(self, message_id: str, counts: Counter[str], dictionary: Dictionary) -> None:
+        """Store what one message held; storing it again writes over it, so a second delivery counts once."""
+        stop_words = sum(count for word, count in counts.items() if word in dictionary.words)
+        stored = json.dumps([dictionary.version, stop_words, counts], ensure_ascii=False)
         async with self._client.pipeline(transaction=True) as transaction:
-            transaction.hset(self._key, message_id, json.dumps(counts, ensure_ascii=False))
+            transaction.hset(self._key, message_id, stored)
             transaction.expire(self._key, _KEPT_SECONDS)
             await transaction.execute()
 
-    async def total(self) -> Counter[str]:
+    async def total(self) -> Counted:
         """The counts of all messages together."""
-        total: Counter[str] = Counter()
-        async for _, counts in self._client.hscan_iter(self._key, count=200):
-            total.update(json.loads(counts))
-        return total
+        words: Counter[str] = Counter()
+        # By message: a scan may return one twice.
+        stop_words: dict[bytes, tuple[int, int]] = {}
+        async for message_id, stored in self._client.hscan_iter(self._key, count=200):
+            if message_id in stop_words:
+                continue
+            version, count, counts = json.loads(stored)
+            stop_words[message_id] = version, count
+            words.update(counts)
+        return Counted(
+            words,
+            sum(count for _, count in stop_words.values()),
+            frozenset(version for version, _ in stop_words.values()),
+        )
 
     async def delete(self) -> None:
         """Forget this run."""

@@ -80,8 +80,8 @@ class Cluster:
         return found
 
     def images(self) -> list[dict[str, Any]]:
-        """What the engine knows of the images that were built for the two services."""
-        names = [f"{self.project}-{service}" for service in ("producer", "consumer")]
+        """What the engine knows of the images that were built for the services."""
+        names = [f"{self.project}-{service}" for service in ("producer", "consumer", "clock")]
         found: list[dict[str, Any]] = json.loads(self._docker(["image", "inspect", *names]))
         return found
 

@@ -1,5 +1,6 @@
 """The demo cluster, for real: built, scaled, killed and drained by `docker compose`."""
 
+import json
 import os
 import re
 import tomllib
@@ -30,7 +31,7 @@ import redis
 server = redis.Redis.from_url(os.environ["REDIS_URL"])
 stored = collections.Counter()
 for counts in server.hvals("{jobs}:counts:" + sys.argv[1]):
-    stored.update(json.loads(counts))
+    stored.update(json.loads(counts)[2])
 plain = collections.Counter()
 root = pathlib.Path(sysconfig.get_path("stdlib"))
 for path in root.glob("**/*.py"):
@@ -84,14 +85,14 @@ def test_only_what_runs_goes_into_the_image() -> None:
     assert named == {*project["tool"]["hatch"]["build"]["targets"]["wheel"]["packages"], "LICENSE", "requirements.lock"}
 
 
-def test_both_services_run_one_image(built: str) -> None:
-    producer, consumer = Cluster(built).images()
-    assert producer["RootFS"] == consumer["RootFS"]
+def test_all_services_run_one_image(built: str) -> None:
+    producer, consumer, clock = Cluster(built).images()
+    assert producer["RootFS"] == consumer["RootFS"] == clock["RootFS"]
     assert consumer["Config"]["User"] == "10001:10001"
 
 
 def assert_hardened(cluster: Cluster) -> None:
-    for service in ("redis", "producer", "consumer"):
+    for service in ("redis", "producer", "consumer", "clock"):
         for container in cluster.containers(service):
             host = container["HostConfig"]
             assert host["ReadonlyRootfs"]
@@ -111,6 +112,11 @@ def assert_hardened(cluster: Cluster) -> None:
 
 def stored(cluster: Cluster, run: str = RUN) -> int:
     return int(cluster.server("HLEN", f"{{jobs}}:counts:{run}"))
+
+
+def version(cluster: Cluster) -> int:
+    found: int = json.loads(cluster.server("GET", "{jobs}:stop-words:words"))["version"]
+    return found
 
 
 def ended(cluster: Cluster, service: str) -> list[int]:
@@ -139,7 +145,7 @@ def test_killed_consumers_and_a_killed_server_lose_nothing(built: str) -> None:
         assert int(cluster.server("HGET", "{jobs}:totals", "recovered")) > 0
     finally:
         codes = cluster.down()
-    assert codes == {"consumer": [0, 0], "redis": [0]}
+    assert codes == {"consumer": [0, 0], "clock": [0], "redis": [0]}
 
 
 def test_more_consumers_join_and_all_drain_on_valkey(built: str) -> None:
@@ -149,15 +155,20 @@ def test_more_consumers_join_and_all_drain_on_valkey(built: str) -> None:
         # Again and again by default, each walk as a run of its own.
         cluster.until("at work", lambda: stored(cluster, f"{RUN}-1") >= 20)
         cluster.up(consumers=3)
-        # The producer's session is the fourth.
+        # The producer has one, too; the clock uses no queue.
         cluster.until("three at work", lambda: int(cluster.server("ZCARD", "{jobs}:sessions")) == 4)
-        cluster.compose("stop", "producer", "consumer")
-        logs = {service: cluster.compose("logs", "--no-color", service) for service in ("producer", "consumer")}
+        first = version(cluster)
+        cluster.until("the clock at work", lambda: version(cluster) > first)
+        services = ("producer", "consumer", "clock")
+        cluster.compose("stop", *services)
+        logs = {service: cluster.compose("logs", "--no-color", service) for service in services}
         assert ended(cluster, "producer") == [0]
         assert ended(cluster, "consumer") == [0, 0, 0]
+        assert ended(cluster, "clock") == [0]
         # Sessions that end in peace leave nothing to recover.
         assert int(cluster.server("ZCARD", "{jobs}:sessions")) == 0
     finally:
         cluster.down()
     assert logs["producer"].count("the producer is stopped") == 1
     assert logs["consumer"].count("drained") == 3
+    assert logs["clock"].count("the clock is stopped") == 1

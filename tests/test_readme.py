@@ -4,9 +4,13 @@ import os
 import re
 import subprocess
 import sys
+import time
 from pathlib import Path
 
+import redis
+
 from shared.concurrency.keys import QUEUE_KEYS
+from shared.embedded import EmbeddedServer
 from shared.lifeline import tied
 from shared.settings import Settings
 
@@ -22,7 +26,7 @@ def blocks(text: str) -> list[str]:
     return [re.sub(rf"^{indent}", "", code, flags=re.MULTILINE) for indent, code in found]
 
 
-USAGE, MESSAGE_CLASS, HANDLER, PUT = blocks(README)
+USAGE, LEASES, MESSAGE_CLASS, HANDLER, PUT = blocks(README)
 
 
 def test_the_example_runs(url: str, name: str) -> None:
@@ -40,8 +44,20 @@ def test_the_example_runs(url: str, name: str) -> None:
     ) == 1002
 
 
+def test_the_example_of_leases_runs(url: str, name: str) -> None:
+    code = LEASES.replace("redis://localhost:6379/0", url)
+    for used in ("printers", "catalog"):
+        code = code.replace(f'"{used}"', f'"{name}-{used}"')
+    done = subprocess.run(
+        [sys.executable, "-W", "error", "-c", code], cwd=ROOT, capture_output=True, text=True, check=False, timeout=40
+    )
+    assert (done.returncode, done.stderr) == (0, "")
+    assert done.stdout.splitlines()[:2] == ["one of three", "many may read"]
+
+
 def test_no_page_has_an_example_that_nobody_runs() -> None:
-    assert [page.name for page, text in TEXTS.items() if "```" in text] == ["README.md"]
+    # tests/test_examples.py holds the code of the other page to code that it runs.
+    assert [page.name for page, text in TEXTS.items() if "```" in text] == ["README.md", "from-asyncio.md"]
     assert README.count("```") == 2 * len(blocks(README))
 
 
@@ -107,7 +123,7 @@ def test_every_link_and_every_file_named_is_there() -> None:
     for page, text in TEXTS.items():
         for link in re.findall(r"\]\((?!https?:)([^)#]+)", text):
             assert (page.parent / link).exists(), (page.name, link)
-        for path in re.findall(r"`((?:tests|shared|producer|consumer|cli|docs)/[\w./]*)`", text):
+        for path in re.findall(r"`((?:tests|shared|producer|consumer|cli|docs|examples)/[\w./]*)`", text):
             assert (ROOT / path).exists(), (page.name, path)
 
 
@@ -119,6 +135,38 @@ def test_every_test_named_is_there() -> None:
             assert named in tests, (page.name, named)
         for rule in re.findall(r"`(test_\w+_)\*`", text):
             assert any(test.startswith(rule) for test in tests), (page.name, rule)
+
+
+def test_the_server_user_that_is_proposed_may_do_all_the_services_do(server: EmbeddedServer, tmp_path: Path) -> None:
+    (line,) = re.findall(r"^ +(ACL SETUSER weir .*)$", TEXTS[ROOT / "docs" / "guarantees.md"], flags=re.MULTILINE)
+    (tmp_path / "one.txt").write_text("some words")
+    with redis.Redis.from_url(server.url) as client:
+        client.execute_command(*line.split())
+        as_weir = server.url.replace("unix://", "unix://weir:password@")
+        kept = {key: value for key, value in os.environ.items() if not key.startswith(("PIPELINE_", "REDIS_"))}
+        settings = {
+            **kept, "REDIS_URL": as_weir, "PIPELINE_RUN": "r", "PIPELINE_SOURCE_PATH": str(tmp_path),
+            "PIPELINE_SOURCE_GLOB": "*.txt",
+        }  # fmt: skip
+        services = [
+            subprocess.Popen(
+                [sys.executable, "-m", module], cwd=ROOT, env=settings, stderr=subprocess.PIPE, text=True,
+                preexec_fn=tied(),  # noqa: PLW1509
+            )
+            for module in ("producer.clock", "consumer", "producer")
+        ]  # fmt: skip
+        try:
+            deadline = time.monotonic() + 30
+            while not client.hlen("{jobs}:counts:r") or b'"version": 1,' in (
+                client.get("{jobs}:stop-words:words") or b""
+            ):
+                assert time.monotonic() < deadline
+        finally:
+            for service in services:
+                service.terminate()
+            said = [service.communicate(timeout=30)[1] for service in services]
+    assert [service.returncode for service in services] == [0, 0, 0], said
+    assert "NOPERM" not in "".join(said)
 
 
 def test_every_key_of_a_queue_is_told() -> None:

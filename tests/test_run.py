@@ -50,7 +50,20 @@ def fake_python(path: Path, name: str, *, cannot: str) -> None:
 def test_help_tells_every_command(arguments: list[str]) -> None:
     done = run(ROOT / "run", *arguments)
     assert (done.returncode, done.stderr) == (0, "")
-    commands = ("setup", "demo", "server", "producer", "consumer", "pipeline", "test", "check", "lock", "help")
+    commands = (
+        "setup",
+        "demo",
+        "server",
+        "producer",
+        "consumer",
+        "clock",
+        "example",
+        "pipeline",
+        "test",
+        "check",
+        "lock",
+        "help",
+    )
     assert all(f"\n  {command} " in done.stdout for command in commands)
 
 

@@ -82,12 +82,14 @@ def test_a_producer_and_a_consumer_do_the_work_and_drain(url: str, name: str, tr
 
 
 @pytest.mark.parametrize("ending", [signal.SIGTERM, signal.SIGINT])
-@pytest.mark.parametrize("module", ["producer", "consumer"])
+@pytest.mark.parametrize("module", ["producer", "consumer", "producer.clock"])
 def test_a_signal_drains_and_ends_with_0(url: str, name: str, tree: Path, module: str, ending: signal.Signals) -> None:
     settings = {"REDIS_URL": url, "PIPELINE_QUEUE": name, "PIPELINE_SOURCE_PATH": str(tree), "PIPELINE_GRACE": "0.2"}
     # The producer stands before a full queue, the consumer before an empty one.
     with running(module, PIPELINE_MAXSIZE="5", **settings) as process:
-        wait_for(process, "producing" if module == "producer" else "consuming")
+        wait_for(
+            process, {"producer": "producing", "consumer": "consuming", "producer.clock": "the clock runs"}[module]
+        )
         process.send_signal(ending)
         _, said = process.communicate(timeout=30)
     assert process.returncode == 0, said
@@ -105,7 +107,7 @@ def test_a_second_signal_ends_at_once(url: str, name: str, tree: Path) -> None:
     assert producer.returncode == 128 + signal.SIGTERM
 
 
-@pytest.mark.parametrize("module", ["producer", "consumer"])
+@pytest.mark.parametrize("module", ["producer", "consumer", "producer.clock"])
 @pytest.mark.parametrize(
     "settings,advice",
     [
@@ -119,7 +121,7 @@ def test_a_wrong_set_up_is_one_line_and_2(module: str, settings: dict[str, str],
     done = ended(module, **settings)
     assert (done.returncode, done.stdout) == (2, "")
     (line,) = done.stderr.splitlines()
-    assert line.startswith(f"{module}: {advice}")
+    assert line.startswith(f"{module.rpartition('.')[2]}: {advice}")
     assert "topsecret" not in line
 
 

@@ -4,7 +4,8 @@ from collections import Counter
 
 import redis.asyncio
 
-from shared.word_counts import WordCounts, count_words
+from shared.stop_words import Dictionary
+from shared.word_counts import Counted, WordCounts, count_words
 
 
 def test_a_word_is_letters_only_and_then_lower_case() -> None:
@@ -16,11 +17,12 @@ def test_a_word_is_letters_only_and_then_lower_case() -> None:
 async def test_storing_twice_counts_once_and_expires(url: str, name: str) -> None:
     async with redis.asyncio.Redis.from_url(url) as client:
         counts = WordCounts(client, name, "run")
-        assert await counts.total() == Counter()
-        for _ in range(2):
-            await counts.store("one", Counter({"a": 2, "größe": 1}))
-        await counts.store("two", Counter({"a": 1}))
-        assert await counts.total() == Counter({"a": 3, "größe": 1})
+        first, second = Dictionary(1, frozenset({"a"})), Dictionary(2, frozenset({"größe"}))
+        assert (await counts.total()).words == Counter()
+        for version in (second, first):
+            await counts.store("one", Counter({"a": 2, "größe": 1}), version)
+        await counts.store("two", Counter({"a": 1}), second)
+        assert await counts.total() == Counted(Counter({"a": 3, "größe": 1}), 2, frozenset({1, 2}))
         assert 3500 < await client.ttl(f"{{{name}}}:counts:run") <= 3600
         await counts.delete()
-        assert await counts.total() == Counter()
+        assert (await counts.total()).words == Counter()

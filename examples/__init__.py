@@ -1,0 +1,1 @@
+"""asyncio's patterns in one process, each beside its twin across processes."""

@@ -1,0 +1,32 @@
+"""Runs examples: `python -m examples [NAME]`, in one process first, across processes then; without a name, lists them."""
+
+import runpy
+import sys
+from pathlib import Path
+
+_HERE = Path(__file__).resolve().parent
+_NAMES = sorted(path.parent.name for path in _HERE.glob("*/__init__.py"))
+_MODULES = ("taught_wrong", "one_process", "many_processes")
+_MISTAKE = 2
+
+
+def main(names: list[str]) -> int:
+    """Run one; the exit code."""
+    if not names:
+        sys.stdout.write("".join(f"{name}\n" for name in _NAMES))
+        return 0
+    (name, *more) = names
+    if more or name not in _NAMES:
+        sys.stderr.write(f"examples: name one of {', '.join(_NAMES)}\n")
+        return _MISTAKE
+    for module in _MODULES:
+        if (_HERE / name / f"{module}.py").exists():
+            sys.stdout.write(f"--- examples/{name}/{module}.py\n")
+            sys.stdout.flush()
+            # As __main__, or the processes that it starts would not find its functions.
+            runpy.run_module(f"examples.{name}.{module}", run_name="__main__", alter_sys=True)
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

@@ -1,0 +1,1 @@
+"""Fencing tokens: a store that refuses a holder who comes too late."""

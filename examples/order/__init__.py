@@ -1,0 +1,1 @@
+"""Two tasks in a fixed order, whichever starts first."""

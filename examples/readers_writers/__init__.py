@@ -1,0 +1,1 @@
+"""Readers and writers: as it is often taught (wrong), right in one process, and across processes."""

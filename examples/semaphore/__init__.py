@@ -1,0 +1,1 @@
+"""Semaphore(3): ten users, three at once."""

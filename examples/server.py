@@ -1,0 +1,20 @@
+"""The server that an example works on."""
+
+import os
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from shared.address import read_address
+from shared.embedded import EmbeddedServer
+
+
+@contextmanager
+def server() -> Iterator[str]:
+    """The address in REDIS_URL, or the one that `./run server` left, or that of a server for this block alone."""
+    if url := os.environ.get("REDIS_URL") or read_address():
+        yield url
+        return
+    with tempfile.TemporaryDirectory(prefix="weir-") as folder, EmbeddedServer(Path(folder)) as embedded:
+        yield embedded.url

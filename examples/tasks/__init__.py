@@ -1,0 +1,1 @@
+"""Tasks, and gather: ten pieces of work at once, their results together."""
