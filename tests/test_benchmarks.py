@@ -15,6 +15,9 @@ from benchmarks import __main__ as benchmark
 from benchmarks import bare, ours
 from benchmarks.contest import Contest
 from benchmarks.contestants import BenchmarkError, names, peers, us
+from benchmarks.leases.__main__ import FOLDER as LOCKS
+from benchmarks.leases.__main__ import contestants as lock_contestants
+from benchmarks.leases.workloads import WORKLOADS as LOCK_WORKLOADS
 from benchmarks.report import README_WORKLOADS, markdown, summary
 from benchmarks.workloads import WORKLOADS
 from shared.embedded import EmbeddedServer
@@ -67,12 +70,28 @@ def test_several_workers_share_what_there_is(contest: Contest) -> None:
     assert entries[0].run(contest, entries[0].contestant, 2000)["per_second"] > 0
 
 
+@pytest.mark.timeout(120)
+def test_every_figure_of_a_lock_is_measured(contest: Contest) -> None:
+    few_of_each = [replace(workload, count=count) for workload, count in zip(LOCK_WORKLOADS, (50, 3, 50), strict=True)]
+    result = benchmark.measure(contest, few_of_each, lock_contestants(), 1, rates={})
+    cycle, hand_over, reads = (workload["values"] for workload in result["workloads"])
+    assert set(cycle) == {"ours", "bare scripts", "bare scripts, thin client"}
+    assert set(hand_over) == {"ours", "bare scripts"}
+    assert set(reads) == {"ours"}
+    assert all(measured["per_second"][0] > 0 for measured in (*cycle.values(), *reads.values()))
+    assert all(0 < measured["p50_ms"][0] <= measured["p99_ms"][0] for measured in hand_over.values())
+    assert "1.00x" in markdown(result)
+
+
 def test_the_figures_in_the_documents_are_those_of_the_result() -> None:
-    result, field = (json.loads((PUBLISHED / f"{name}.json").read_text()) for name in ("result", "field"))
+    result, field, leases = (
+        json.loads((PUBLISHED / f"{name}.json").read_text()) for name in ("result", "field", "leases")
+    )
     page, readme = (ROOT / "docs" / "performance.md").read_text(), (ROOT / "README.md").read_text()
     for mark, text, content in (
         ("result", page, markdown(result, level=3)),
         ("field", page, markdown(field, level=3)),
+        ("leases", page, markdown(leases, level=3)),
         ("result", readme, summary(result, README_WORKLOADS)),
     ):
         assert f"<!-- {mark} -->\n{content}<!-- end of {mark} -->" in text
@@ -86,11 +105,14 @@ def test_the_project_offers_what_any_harness_needs() -> None:
         assert list(inspect.signature(adapter.work).parameters)[:2] == ["url", "hook"]
 
 
-def test_every_peer_has_an_adapter_and_a_lock() -> None:
-    wanted = tomllib.loads((PEERS / "requirements.toml").read_text())
-    assert set(wanted) == {path.stem for path in PEERS.glob("*.lock")}
-    assert set(wanted) == {path.stem for path in PEERS.glob("*.py")} - {"__init__"}
-    assert set(names()) == set(wanted)
+@pytest.mark.parametrize(
+    "folder,own", [(PEERS, set()), (LOCKS, {"__main__", "bare", "child", "ours", "thin", "workloads"})]
+)
+def test_every_peer_has_an_adapter_and_a_lock(folder: Path, own: set[str]) -> None:
+    wanted = tomllib.loads((folder / "requirements.toml").read_text())
+    assert set(wanted) == {path.stem for path in folder.glob("*.lock")}
+    assert set(wanted) == {path.stem for path in folder.glob("*.py")} - {"__init__"} - own
+    assert set(names(folder)) == set(wanted)
 
 
 def test_an_unknown_peer_is_refused() -> None:

@@ -27,6 +27,7 @@ class Stream:
         self._mode = mode
         self._overlap = policy == "readers" and mode == "read"
         self._inside = 0
+        self._change = asyncio.Condition()
         self.stays = 0
 
     @asynccontextmanager
@@ -49,11 +50,13 @@ class Stream:
         lease = self._leases[number % 2]
         while True:
             async with lease.read() if self._mode == "read" else lease.write():
-                self._inside += 1
+                async with self._change:
+                    self._inside += 1
+                    self._change.notify_all()
                 await asyncio.sleep(_BODY)
-                while self._overlap and self._inside == 1:
-                    await asyncio.sleep(0.001)
-                self._inside -= 1
+                async with self._change:
+                    await self._change.wait_for(lambda: not self._overlap or self._inside > 1)
+                    self._inside -= 1
                 self.stays += 1
 
 

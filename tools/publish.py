@@ -1,6 +1,6 @@
-"""Takes results of ./run bench into the documents: `python tools/publish.py FULL FIELD`, two folders that it has written.
+"""Takes results of ./run bench and ./run bench-leases into the documents: `python tools/publish.py NAME=FOLDER ...`.
 
-The figures of README.md and docs/performance.md stand between marks, and a test holds them to docs/performance/*.json.
+NAME is result (the usual peers, all workloads), field (all peers) or leases; FOLDER is what the benchmark has written. The figures of README.md and docs/performance.md stand between marks, and a test holds them to docs/performance/*.json.
 """
 
 import json
@@ -23,17 +23,21 @@ def between(mark: str, text: str, content: str) -> str:
     return pattern.sub(lambda found: f"{found[1]}{content}{found[2]}", text)
 
 
-def publish(full: Path, field: Path) -> None:
-    """Copy the results and write the tables."""
+def publish(folders: dict[str, Path]) -> None:
+    """Copy the results and write the tables and plots."""
     PAGES.mkdir(parents=True, exist_ok=True)
-    for name, folder in (("result", full), ("field", field)):
+    page, readme = ROOT / "docs" / "performance.md", ROOT / "README.md"
+    for name, folder in folders.items():
         shutil.copy(folder / "result.json", PAGES / f"{name}.json")
-    result, whole = (json.loads((PAGES / f"{name}.json").read_text()) for name in ("result", "field"))
-    page = ROOT / "docs" / "performance.md"
-    text = between("result", page.read_text(), markdown(result, level=3))
-    page.write_text(between("field", text, markdown(whole, level=3)))
-    readme = ROOT / "README.md"
-    readme.write_text(between("result", readme.read_text(), summary(result, README_WORKLOADS)))
+        result = json.loads((PAGES / f"{name}.json").read_text())
+        page.write_text(between(name, page.read_text(), markdown(result, level=3)))
+        if name == "result":
+            readme.write_text(between(name, readme.read_text(), summary(result, README_WORKLOADS)))
+            plot()
+
+
+def plot() -> None:
+    """Draw the plots anew, in an environment of their own."""
     subprocess.run(
         [sys.executable, "-I", ROOT / "tools" / "environment.py", ".venv-plots", "requirements-plots.lock"], check=True
     )
@@ -42,4 +46,4 @@ def publish(full: Path, field: Path) -> None:
 
 
 if __name__ == "__main__":
-    publish(*map(Path, sys.argv[1:]))
+    publish({name: Path(folder) for name, _, folder in (word.partition("=") for word in sys.argv[1:])})

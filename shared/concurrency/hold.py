@@ -16,6 +16,13 @@ _SHORTEST_HANG: Final = 10.0
 class Body(Protocol):
     """Somebody who relies on a hold, and is told when it is lost."""
 
+    task: "asyncio.Task[object] | None"
+    """The task whose body relies on it; None for one that was acquired by hand."""
+
+    @property
+    def mode(self) -> str:
+        """What it allows: read, write or permit."""
+
     def lose(self) -> None:
         """Take note that the hold is lost."""
 

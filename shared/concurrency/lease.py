@@ -14,8 +14,6 @@ class Source(Protocol):
     """What leases come from: all that one session has under one name."""
 
     name: str
-    bodies: "set[Lease]"
-    """Those that the body of an `async with` relies on."""
 
     async def downgrade(self, hold: Hold) -> bool:
         """Turn a write hold into a read hold; False when it is lost."""
@@ -113,7 +111,6 @@ class Lease:
         """Have this task's body cancelled when the lease is lost."""
         self.task = task
         self._cancelling = task.cancelling()
-        self.source.bodies.add(self)
 
     def lose(self) -> None:
         """Called when the hold is lost: the body ends."""
@@ -130,7 +127,6 @@ class Lease:
         self.ended = True
         self.task = None
         hold.bodies.discard(self)
-        self.source.bodies.discard(self)
         return True
 
     async def leave(self, error: BaseException | None) -> None:
@@ -139,7 +135,6 @@ class Lease:
         :raises LeaseLost: when the lease was lost before, even if the body ended by itself.
         """
         task, self.task = self.task, None
-        self.source.bodies.discard(self)
         lost = self.hold.left <= 0
         cancelled = isinstance(error, asyncio.CancelledError)
         if self._cancelled and task is not None:

@@ -14,9 +14,8 @@ from shared.concurrency.clock import boottime, margin
 from shared.concurrency.connection import Connection
 from shared.concurrency.errors import ConcurrencyError
 from shared.concurrency.heartbeat import Request
-from shared.concurrency.hold import Granted, Hold, Mode
+from shared.concurrency.hold import Body, Granted, Hold, Mode
 from shared.concurrency.keys import lease_keys
-from shared.concurrency.lease import Lease
 from shared.concurrency.lease_statistics import LeaseStatistics, read_statistics
 from shared.concurrency.refusals import Disconnected, Postponed
 from shared.concurrency.scripts import load
@@ -41,8 +40,6 @@ class Lessee:
         self.keys = lease_keys(name)
         self.holds: dict[str, Hold] = {}
         """What is held and renewed."""
-        self.bodies: set[Lease] = set()
-        """The bodies of `async with` that rely on them."""
         self.open_until = 0.0
         """Until when new readers may join a read hold without asking: nobody has said that a writer waits."""
         self._connection = connection
@@ -139,6 +136,10 @@ class Lessee:
 
     def _note(self, *, closed: bool, asked_at: float) -> None:
         self.open_until = 0.0 if closed else asked_at + _NEWS_LASTS
+
+    def relied_on_by(self, task: "asyncio.Task[object]") -> list[Body]:
+        """The bodies of `async with` of this task that hold something here."""
+        return [body for hold in self.holds.values() for body in hold.bodies if body.task is task]
 
     async def statistics(self) -> LeaseStatistics:
         """Ask who holds and who waits."""

@@ -1,6 +1,7 @@
 """ReadersWritersLease: many read at once or one writes, in all processes."""
 
 import asyncio
+from collections.abc import Callable
 from contextvars import ContextVar
 from types import TracebackType
 from typing import Final, Literal, get_args
@@ -59,6 +60,8 @@ class ReadersWritersLease:
         self._ttl, self._max_hold = check_times(session, ttl, max_hold)
         self._lessee = session.lessee(self.name)
         self._shared = self._lessee.shared(policy, self._ttl)
+        self.join: Final[Callable[[], Hold | None]] = _never if max_hold is not None else self._shared.join
+        """A place in the read hold that stands, where that needs no question."""
 
     def read(self) -> "Reading":
         """Ask to read, together with others."""
@@ -75,10 +78,6 @@ class ReadersWritersLease:
 
     # --- what its claims use ------------------------------------------------------------------------------------------
 
-    def join(self) -> Hold | None:
-        """A place in the read hold that stands, where that needs no question."""
-        return self._shared.join() if self._max_hold is None else None
-
     async def read_hold(self, task: "asyncio.Task[object]") -> Hold:
         """Wait for a place in a read hold."""
         self._session.check_open()
@@ -92,11 +91,8 @@ class ReadersWritersLease:
 
     def _own_hold(self, task: "asyncio.Task[object]") -> Hold | None:
         """A place in what this task, or the one that started it, reads under already, though it is closed to others."""
-        for body in self._lessee.bodies:
-            if body.task is task and body.mode == "write":
-                raise RuntimeError(
-                    f"this task writes under {self.name}, and would wait for itself: read in there as it is"
-                )
+        if any(body.mode == "write" for body in self._lessee.relied_on_by(task)):
+            raise RuntimeError(f"this task writes under {self.name}, and would wait for itself: read in there as it is")
         mine = _reading.get()
         while mine is not None:
             if mine.source is self._lessee and not mine.ended and mine.hold.left > 0:
@@ -108,12 +104,11 @@ class ReadersWritersLease:
     async def write_hold(self, task: "asyncio.Task[object]") -> Hold:
         """Wait for a write hold."""
         self._session.check_open()
-        for body in self._lessee.bodies:
-            if body.task is task:
-                raise RuntimeError(
-                    f"this task {body.mode}s under {self.name} already, and would wait for itself: leave that `async with` first "
-                    "(there is no upgrade)"
-                )
+        for body in self._lessee.relied_on_by(task):
+            raise RuntimeError(
+                f"this task {body.mode}s under {self.name} already, and would wait for itself: leave that `async with` first "
+                "(there is no upgrade)"
+            )
         hold = await self._lessee.acquire("w", self.policy, self._ttl, self._max_hold)
         hold.places = 1
         return hold
@@ -125,6 +120,10 @@ class ReadersWritersLease:
     def write_lease(self, hold: Hold) -> "WriteLease":
         """What a writer gets."""
         return WriteLease(self._lessee, hold, self._shared.leave)
+
+
+def _never() -> None:
+    """Who has a longest time of his own shares no hold."""
 
 
 class WriteLease(Lease):
@@ -162,14 +161,16 @@ class Reading(Claim[Lease]):
 
     async def __aenter__(self) -> Lease:
         # A second reader asks nobody, and is to cost next to nothing.
-        hold = self._of.join()
+        of = self._of
+        hold = of.join()
         if hold is None:
             lease = await super().__aenter__()
         else:
-            lease = self._of.lease(hold)
-            lease.begin(self._task())
+            lease = of.lease(hold)
+            lease.begin(asyncio.current_task(self._loop))  # type: ignore[arg-type]  # cast() is a call
             self._bodies.append(lease)
-        lease.outer = _valid(_reading.get())
+        outer = _reading.get()
+        lease.outer = outer if outer is None or not outer.ended else _valid(outer)
         _reading.set(lease)
         return lease
 
@@ -183,7 +184,9 @@ class Reading(Claim[Lease]):
             else:
                 await super().__aexit__(kind, error, traceback)
         finally:
-            _reading.set(_valid(_reading.get()))
+            lease = _reading.get()
+            if lease is not None and lease.ended:
+                _reading.set(_valid(lease.outer))
 
 
 def _valid(lease: Lease | None) -> Lease | None:

@@ -40,8 +40,7 @@ class Semaphore(Claim[Lease]):
     async def _grant(self, task: "asyncio.Task[object]") -> Lease:
         self._session.check_open()
         lessee = self._lessee
-        mine = sum(lease.task is task for lease in lessee.bodies)
-        if mine >= self._limit:
+        if len(lessee.relied_on_by(task)) >= self._limit:
             raise RuntimeError(
                 f"this task holds all {self._limit} of {lessee.name} already, and would wait for itself for ever"
             )
