@@ -5,6 +5,7 @@ import math
 import random
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
+from functools import partial
 from typing import Final, Generic, TypeVar
 
 import structlog
@@ -117,7 +118,10 @@ class Worker(Generic[T]):
             else:
                 # The usual way, so without a function of its own.
                 if delivery.state == "held":
-                    intake.acknowledge(delivery)
+                    if delivery.collected:
+                        intake.acknowledge_with_effects(delivery, partial(_nack, intake, delivery))
+                    else:
+                        intake.acknowledge(delivery)
                     self.handled += 1
             finally:
                 slot.delivery = None

@@ -107,6 +107,8 @@ CASES: Final[dict[str, Case]] = {
     "async for": Case(calls.three_pending, take_next, (PENDING, (2, 3))),
     "get_nowait": Case(calls.three_pending, get_nowait, (PENDING, (2, 3))),
     "ack": Case(calls.one_held, calls.ack, ((2, 3),)),
+    "ack with effects": Case(calls.one_held, calls.ack_with_effects, ((2, 3),)),
+    "async with, effects": Case(calls.one_held, calls.body_with_effects, (PENDING, (2, 3))),
     "nack": Case(calls.one_held, calls.nack, (PENDING,)),
     "nack with delay": Case(calls.one_held, calls.nack_later, ((2, 3),)),
     "dead_letter": Case(calls.one_held, calls.dead_letter, ((2, 3),)),
@@ -146,6 +148,8 @@ async def test_a_call_may_be_cancelled_wherever_it_waits(url: str, client: Redis
             await settled(world)
             left = tuple(await items_left(world))
             assert left in case.may_leave, f"{mode} at {point}: {left}"
+            if "effects" in what:
+                assert await calls.effects_made(world) == (left == (2, 3))
             # What was not cancelled happened, all of it.
             assert outcome.hit or left == case.may_leave[-1]
             await usable(world)

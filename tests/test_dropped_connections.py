@@ -67,6 +67,11 @@ async def one_of_three(world: World, answer: int) -> None:
     assert sorted([answer, *await items_left(world)]) == [1, 2, 3]
 
 
+async def effects_once(world: World, answer: Any) -> None:
+    assert await calls.effects_made(world) == 1
+    await left(2, 3, acked_total=1, leased=0)(world, answer)
+
+
 CASES: Final[dict[str, Case]] = {
     "put": Case(calls.nothing, calls.put, left(7, put_total=1)),
     "put with id": Case(calls.nothing, calls.put_with_id, left(7, put_total=1)),
@@ -79,6 +84,8 @@ CASES: Final[dict[str, Case]] = {
     "get_nowait": Case(calls.three_pending, calls.get_nowait, one_of_three),
     "get that waits": Case(calls.nothing, calls.get_that_waits, answers(7)),
     "ack": Case(calls.one_held, calls.ack, left(2, 3, acked_total=1, leased=0)),
+    "ack with effects": Case(calls.one_held, calls.ack_with_effects, effects_once),
+    "async with, effects": Case(calls.one_held, calls.body_with_effects, effects_once),
     "nack": Case(calls.one_held, calls.nack, left(1, 2, 3, nacked_total=1, leased=0)),
     "nack with delay": Case(calls.one_held, calls.nack_later, left(2, 3, nacked_total=1, delayed=1)),
     "dead_letter": Case(calls.one_held, calls.dead_letter, left(2, 3, dead_total=1, dead=1)),

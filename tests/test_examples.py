@@ -62,7 +62,7 @@ def test_what_is_often_taught_lets_a_reader_into_a_write() -> None:
 
 def test_every_pattern_has_both_halves() -> None:
     folders = {path.parent.name for path in (ROOT / "examples").glob("*/__init__.py")}
-    assert folders == {*SAID, "fencing"}
+    assert folders == {*SAID, "fencing", "stages"}
     for pattern in SAID:
         assert {"one_process.py", "many_processes.py"} <= {
             path.name for path in (ROOT / "examples" / pattern).iterdir()
@@ -74,7 +74,7 @@ def test_by_name_both_halves_run_and_a_wrong_name_is_told() -> None:
     assert lines == [
         "--- examples/order/one_process.py", "first second", "--- examples/order/many_processes.py", "first second",
     ]  # fmt: skip
-    assert said("examples").split() == sorted([*SAID, "fencing"])
+    assert said("examples").split() == sorted([*SAID, "fencing", "stages"])
     done = subprocess.run(
         [sys.executable, "-m", "examples", "odrer"], cwd=ROOT, capture_output=True, text=True, check=False, timeout=20
     )

@@ -15,7 +15,7 @@ ALLOWED = {
     "producer": {"shared", "shared.concurrency"},
     "consumer": {"shared", "shared.concurrency"},
     "monitor": {"shared", "shared.concurrency"},
-    "examples": {"shared", "shared.concurrency"},
+    "examples": {"consumer", "shared", "shared.concurrency"},
     "cli": {"producer", "consumer", "monitor", "shared", "shared.concurrency"},
 }
 

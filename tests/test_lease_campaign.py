@@ -90,13 +90,13 @@ async def test_a_writer_is_always_alone_and_stale_writes_are_refused(url: str, n
         lease = ReadersWritersLease(session, name)
         campaign = Campaign((url, name, str(path)), stack, lease)
         await asyncio.gather(*(campaign.start() for _ in range(PROCESSES)))
-        while time.monotonic() < ends_at:
+        while time.monotonic() < ends_at or campaign.stops < 2:
             await campaign.kill_one()
             await campaign.stop_a_writer(referee)
     visits = referee.visits()
     found = overlaps(visits, campaign.broken_off)
     assert found == []
-    assert len(visits) > 50 * SECONDS
+    assert len(visits) > 25 * SECONDS
     assert campaign.kills >= 2
     # Who was refused knew that its lease was over: nobody has written with a larger token while it was not.
     assert referee.refused(stale=False) == 0

@@ -10,7 +10,7 @@ from shared.concurrency import scripts
 from shared.concurrency.keys import CONDITION_KEYS, EVENT_KEYS, LEASE_KEYS, QUEUE_KEYS, leased_key, queue_keys
 
 # A step that only reads, or only drains, goes on when the server's memory is full; put is the one that fills it.
-FILLS = {"put"}
+FILLS = {"put", "settle_with_effects"}
 CALL = re.compile(r"redis\.call\(\s*'(\w+)'\s*,\s*([a-z_]+)")
 
 

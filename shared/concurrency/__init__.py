@@ -3,8 +3,10 @@
 from shared.concurrency.condition import Condition
 from shared.concurrency.dead_letter import DeadLetter
 from shared.concurrency.delivery import Delivery
+from shared.concurrency.effects import Effects
 from shared.concurrency.errors import (
     ConcurrencyError,
+    EffectRefused,
     IdConflict,
     LeaseLost,
     MessageTooLarge,
@@ -30,6 +32,8 @@ __all__ = [
     "Condition",
     "DeadLetter",
     "Delivery",
+    "EffectRefused",
+    "Effects",
     "Event",
     "Holder",
     "IdConflict",

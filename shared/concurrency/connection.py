@@ -8,7 +8,7 @@ import asyncio
 import contextlib
 import re
 from collections import deque
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import Any, Final, NamedTuple
 
 import hiredis
@@ -75,6 +75,8 @@ class Connection:
         self._on_lost = on_lost
         self.run_id = ""
         """Which run of the server this connection leads to, by what it said of itself."""
+        self.is_on_cluster = False
+        """Whether the server is a node of a Cluster."""
         self._wire: Wire | None = None
         self._replies: deque[_Awaited] = deque()
         self._usable = asyncio.Event()
@@ -113,11 +115,12 @@ class Connection:
         script: Script,
         keys: Mapping[str, bytes],
         *arguments: bytes | str | int,
+        more_keys: Sequence[bytes] = (),
         at_reply: Callable[[Any], object] | None = None,
     ) -> Any:
         """Run a script; while there is no connection, wait for one.
 
-        `at_reply` is given the answer when it is read, before any message behind it and a turn of the loop before the
+        `more_keys` stand behind those of the script's header. `at_reply` is given the answer when it is read, before any message behind it and a turn of the loop before the
         caller; what it raises, the caller gets.
 
         :raises Disconnected: when the connection broke before the answer came.
@@ -126,13 +129,14 @@ class Connection:
         :raises ConcurrencyError: when a key of ours holds something that is not ours.
         """
         await self.opened()
-        return await self.request(script, keys, *arguments, at_reply=at_reply)
+        return await self.request(script, keys, *arguments, more_keys=more_keys, at_reply=at_reply)
 
     async def insist(
         self,
         script: Script,
         keys: Mapping[str, bytes],
         *arguments: bytes | str | int,
+        more_keys: Sequence[bytes] = (),
         at_reply: Callable[[Any], object] | None = None,
     ) -> Any:
         """As `call`, for a step that may be repeated: waits out an outage.
@@ -142,7 +146,7 @@ class Connection:
         pause = 0.02
         while True:
             try:
-                return await self.call(script, keys, *arguments, at_reply=at_reply)
+                return await self.call(script, keys, *arguments, more_keys=more_keys, at_reply=at_reply)
             except Disconnected:
                 pause = 0.02
             except Postponed:
@@ -154,10 +158,11 @@ class Connection:
         script: Script,
         keys: Mapping[str, bytes],
         *arguments: bytes | str | int,
+        more_keys: Sequence[bytes] = (),
         at_reply: Callable[[Any], object] | None = None,
     ) -> Any:
         """As `call`, but on the connection there is, or fail."""
-        packed = script.pack(keys, arguments)
+        packed = script.pack(keys, arguments, more_keys)
         try:
             try:
                 return await self._command(b"EVALSHA", script.sha, *packed, at_reply=at_reply)
@@ -249,6 +254,8 @@ class Connection:
         # Its answer is a push, not a reply.
         wire.send(_pack(b"SUBSCRIBE", self._channel))
         self.run_id = server.get("run_id", "")
+        # Redis and Valkey call it differently.
+        self.is_on_cluster = "cluster" in (server.get("redis_mode"), server.get("server_mode"))
         await self._on_connected(self.run_id)
 
     def _pushed(self, push: list[Any]) -> None:

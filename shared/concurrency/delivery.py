@@ -6,8 +6,9 @@ import warnings
 from types import TracebackType
 from typing import Final, Generic, Protocol, TypeVar
 
+from shared.concurrency.effects import Effects
 from shared.concurrency.entry import FIELD, Stored, read
-from shared.concurrency.errors import StaleDelivery
+from shared.concurrency.errors import EffectRefused, StaleDelivery
 
 T = TypeVar("T")
 
@@ -21,6 +22,12 @@ class Settling(Protocol):
 
     def settle(self, field: bytes, kind: str, value: int | str = 0, report: str = "") -> asyncio.Future[None]:
         """Settle with the next call, which goes at once; the future fails with StaleDelivery when it was not ours."""
+
+    def apply(self, field: bytes, effects: Effects) -> asyncio.Future[None]:
+        """Acknowledge with effects; the future fails with StaleDelivery, or with EffectRefused: then it is still ours.
+
+        :raises EffectRefused: when an effect can not be sent.
+        """
 
     def give_back_from_any_thread(self, field: bytes) -> None:
         """Give back what its owner forgot."""
@@ -37,10 +44,12 @@ class Delivery(Generic[T]):
     A delivery that is garbage-collected unsettled is given back, with a ResourceWarning.
     """
 
-    __slots__ = ("__weakref__", "_cancelling", "_entry", "_lane", "body", "field", "item", "state")
+    __slots__ = ("__weakref__", "_cancelling", "_entry", "_lane", "body", "collected", "field", "item", "state")
 
     body: "asyncio.Task[object] | None"
     """The task that is cancelled when the session is over."""
+    collected: Effects | None
+    """The effects, where there are any."""
     field: bytes
     """What names this hand-out on the server."""
     item: T
@@ -55,6 +64,7 @@ class Delivery(Generic[T]):
         self.item = item
         self.state = "held"
         self.body = None
+        self.collected = None
         self._cancelling: int | None = None
         self.field = entry[:FIELD]
 
@@ -73,6 +83,13 @@ class Delivery(Generic[T]):
         return self._stored.attempt
 
     @property
+    def effects(self) -> Effects:
+        """Writes to be made with the acknowledgement, and only with it; see Effects."""
+        if self.collected is None:
+            self.collected = Effects()
+        return self.collected
+
+    @property
     def held(self) -> bool:
         """Whether it is still to be settled."""
         return self.state == "held"
@@ -83,13 +100,31 @@ class Delivery(Generic[T]):
         return self.state == "lost"
 
     async def ack(self) -> None:
-        """Finish: the message is done with. Waits for the server's answer.
+        """Finish: the message is done with, and its effects are written. Waits for the server's answer.
 
-        A cancelled caller leaves the acknowledgement on its way. An outage is waited out.
+        A cancelled caller leaves the acknowledgement on its way. An outage is waited out, and with effects a full memory too.
 
         :raises StaleDelivery: when it is not yours any more, or was settled before; nothing is changed.
+        :raises EffectRefused: when an effect can not be written; none is, and the delivery is still yours to settle.
         """
-        await self.settled("ack")
+        await self.acknowledged()
+
+    def acknowledged(self) -> asyncio.Future[None]:
+        """Acknowledge, with the effects; the future is the server's answer.
+
+        :raises StaleDelivery, EffectRefused: as `ack`, when that is known before.
+        """
+        if not self.collected:
+            return self.settled("ack")
+        self.check()
+        future = self._lane.apply(self.field, self.collected)
+        self.state = "settled"
+        future.add_done_callback(self._hold_when_refused)
+        return future
+
+    def _hold_when_refused(self, answer: asyncio.Future[None]) -> None:
+        if not answer.cancelled() and isinstance(answer.exception(), EffectRefused):
+            self.state = "held"
 
     async def nack(self, *, delay: float = 0.0) -> None:
         """Report a failure: the message comes again after `delay` seconds, or is a dead letter after `max_attempts`.
@@ -152,7 +187,7 @@ class Delivery(Generic[T]):
             self._leave_lost(body, error)
         elif self.state == "held":
             if error is None:
-                await self.settled("ack")
+                await self._acknowledge()
             elif isinstance(error, Exception):
                 await self._nack_for(error)
             else:
@@ -166,6 +201,13 @@ class Delivery(Generic[T]):
             raise StaleDelivery(
                 f"delivery {self.id} was lost with its session: somebody else handles the message"
             ) from error
+
+    async def _acknowledge(self) -> None:
+        try:
+            await self.acknowledged()
+        except EffectRefused as refused:
+            await self._nack_for(refused)
+            raise
 
     async def _nack_for(self, error: Exception) -> None:
         try:

@@ -11,6 +11,9 @@ from shared.concurrency.errors import QueueEmpty
 class Taker(Protocol):
     """Somebody who takes entries as they come."""
 
+    workers: int
+    """How many deliveries it handles at once."""
+
     def wants(self) -> int:
         """How many entries it takes now."""
 
@@ -62,6 +65,10 @@ class Demand:
     def hungry(self) -> bool:
         """Whether a taker is worth a call."""
         return any(taker.hungry() for taker in self.takers)
+
+    def workers(self) -> int:
+        """How many deliveries are handled at once, at least 1: who takes by hand is not counted."""
+        return max(1, sum(taker.workers for taker in self.takers))
 
     def rests(self) -> bool:
         """Whether there are takers, and none of them handles anything."""

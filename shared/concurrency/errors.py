@@ -6,6 +6,7 @@ ConcurrencyError
 |- QueueShutDown        also asyncio.QueueShutDown, where Python has it (3.13)
 |- LeaseLost
 |  `- StaleDelivery
+|- EffectRefused        also ValueError
 |- IdConflict           also ValueError
 |- MessageTooLarge      also ValueError
 |- ServerUnavailable    also ConnectionError
@@ -48,6 +49,10 @@ class StaleDelivery(LeaseLost):
 
     It was settled before, or its session passed its deadline and the message was recovered: somebody else handles it.
     """
+
+
+class EffectRefused(ConcurrencyError, ValueError):
+    """An effect can not be written as it is; nothing was, and the delivery is still yours to settle."""
 
 
 class IdConflict(ConcurrencyError, ValueError):

@@ -3,17 +3,22 @@
 import asyncio
 import contextlib
 from collections import deque
+from collections.abc import Callable
 from time import monotonic
 from typing import Any, Final, Generic, TypeVar
+
+import structlog
 
 from shared.concurrency.codec import Codec, Unreadable
 from shared.concurrency.delivery import Delivery
 from shared.concurrency.entry import FIELD
-from shared.concurrency.errors import QueueShutDown
+from shared.concurrency.errors import EffectRefused, QueueShutDown
 from shared.concurrency.membership import Membership
 from shared.concurrency.take_lane import TakeLane
 
 T = TypeVar("T")
+
+log = structlog.get_logger(__name__)
 
 _MOST_AHEAD: Final = 400
 _AHEAD_SECONDS: Final = 0.005
@@ -39,7 +44,7 @@ class Intake(Generic[T]):
         self._taken: deque[bytes] = deque()
         self._buffer: deque[Delivery[T]] = deque()
         self._free: deque[asyncio.Future[None]] = deque()
-        self._workers = workers
+        self.workers = workers
         self._rising = 0
         self._ahead = 0
         self._low = 0
@@ -153,6 +158,24 @@ class Intake(Generic[T]):
         # Nobody asks for the message any more: freed at once, it never gets in the way of the garbage collector.
         self._member.held[delivery.field] = None
 
+    def acknowledge_with_effects(self, delivery: Delivery[T], refused: Callable[[EffectRefused], None]) -> None:
+        """Acknowledge with the next call, with the effects; `refused` is called when they can not be written.
+
+        The delivery is still held then. That it was not ours any more is logged.
+        """
+
+        def look(answer: asyncio.Future[None]) -> None:
+            error = None if answer.cancelled() else answer.exception()
+            if isinstance(error, EffectRefused):
+                refused(error)
+            elif error is not None:
+                log.warning("a delivery with effects was not acknowledged", id=delivery.id, problem=str(error))
+
+        try:
+            delivery.acknowledged().add_done_callback(look)
+        except EffectRefused as error:
+            refused(error)
+
     def settle(self, delivery: Delivery[T], kind: str, value: int | str = 0, report: str = "") -> None:
         """Settle with the next call; a refusal is logged."""
         self._lane.settlements.add(delivery.settled_later(), kind, value, report)
@@ -188,7 +211,7 @@ class Intake(Generic[T]):
 
     def rests(self) -> bool:
         """Whether no worker is handling anything, or about to: a handler may keep the loop from turning."""
-        return len(self._free) == self._workers
+        return len(self._free) == self.workers
 
     def accept(self, entries: list[bytes]) -> None:
         """Take entries, and start a free worker on them; it starts the others."""

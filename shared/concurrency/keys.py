@@ -55,6 +55,14 @@ def check_name(name: str) -> str:
     return name
 
 
+def full_name(name: str, group: str | None) -> str:
+    """What a queue is known by: its name, or GROUP/NAME, whose keys begin with `{GROUP}/NAME:` and share the group's slot.
+
+    :raises ValueError: when one of them is no name.
+    """
+    return check_name(name) if group is None else f"{check_name(group)}/{check_name(name)}"
+
+
 def queue_keys(name: str) -> dict[str, bytes]:
     """The keys of a queue, by what the scripts call them."""
     return _under(name, QUEUE_KEYS)
@@ -75,13 +83,18 @@ def condition_keys(name: str) -> dict[str, bytes]:
     return _under(name, CONDITION_KEYS)
 
 
+def _prefix(name: str) -> str:
+    tag, slash, rest = name.partition("/")
+    return f"{{{tag}}}{slash}{rest}:"
+
+
 def _under(name: str, keys: dict[str, str]) -> dict[str, bytes]:
-    return {word: f"{{{name}}}:{suffix}".encode() for word, suffix in keys.items()}
+    return {word: f"{_prefix(name)}{suffix}".encode() for word, suffix in keys.items()}
 
 
 def leased_key(name: str, session: str) -> bytes:
     """The key of the deliveries that one session holds."""
-    return f"{{{name}}}:leased:{session}".encode()
+    return f"{_prefix(name)}leased:{session}".encode()
 
 
 def channel(owner: str) -> bytes:

@@ -1,8 +1,12 @@
 """All that one process has at one queue: its membership and its two lanes."""
 
 import asyncio
+import base64
+import itertools
+import secrets
 
 from shared.concurrency.connection import Connection
+from shared.concurrency.effects import Awaiting
 from shared.concurrency.errors import ConcurrencyError
 from shared.concurrency.membership import Membership
 from shared.concurrency.put_lane import PutLane
@@ -17,8 +21,16 @@ class Lanes:
         self.member = Membership(connection, owner, ttl, name)
         self.puts = PutLane(self.member)
         self.takes = TakeLane(self.member)
+        self.onward: dict[bytes, Awaiting] = {}
+        """Keys of entries in the queue's line, and who put them there with an acknowledgement."""
+        self._onward_owner = b"+" + base64.b32encode(secrets.token_bytes(7)).lower()[:11]
+        self._onward_numbers = itertools.count(1)
         self.finished = asyncio.Event()
         """Set when the queue says that all its messages are done with."""
+
+    def onward_tail(self, middle: bytes, body: bytes) -> bytes:
+        """An entry for a put that travels with an acknowledgement: nobody owns it, and its key says so by a plus."""
+        return b"%b%010d%b%b" % (self._onward_owner, next(self._onward_numbers), middle, body)
 
     def hear(self, what: bytes, more: bytes = b"") -> None:
         """Take note of what a script told this process."""
@@ -29,6 +41,10 @@ class Lanes:
             self.takes.woken()
         elif what == b"admitted":
             self.puts.admitted(int(more))
+        elif what == b"onward":
+            awaiting = self.onward.pop(more, None)
+            if awaiting is not None:
+                awaiting.let_in(more)
         elif what == b"shutdown":
             self.puts.look()
         elif what == b"finished":

@@ -3,7 +3,7 @@
 import asyncio
 import contextlib
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Final, Protocol
 from weakref import ref
 
@@ -45,7 +45,7 @@ class Membership:
         them, a weak reference where the holder may be forgotten."""
         self.on_over: list[Callable[[], None]] = []
         self.run_id = ""
-        self._connection = connection
+        self.connection: Final = connection
         self._ttl = ttl
         self._epoch = 0
         self._deadline = float("inf")
@@ -109,10 +109,10 @@ class Membership:
     async def _ask_to_register(self, session_id: str, wishes: dict[str, int]) -> tuple[float, list[int]]:
         while True:
             # Not the time of an outage: a session that begins with its deadline behind it is over at once.
-            await self._connection.opened()
+            await self.connection.opened()
             sent_at = boottime()
             try:
-                return sent_at, await self._connection.request(
+                return sent_at, await self.connection.request(
                     self._register,
                     self.keys,
                     session_id,
@@ -187,13 +187,16 @@ class Membership:
         script: Script,
         *arguments: bytes | str | int,
         keys: Mapping[str, bytes] | None = None,
+        more_keys: Sequence[bytes] = (),
         at_reply: Callable[[Any], object] | None = None,
     ) -> Any:
-        """Run a step that may be repeated, waiting out an outage; `at_reply`: see Connection.call.
+        """Run a step that may be repeated, waiting out an outage; `more_keys`, `at_reply`: see Connection.call.
 
         :raises ConcurrencyError: when the server refuses the step for good, or its memory is full.
         """
-        return await self._connection.insist(script, keys or self.keys, *arguments, at_reply=at_reply)
+        return await self.connection.insist(
+            script, keys or self.keys, *arguments, more_keys=more_keys, at_reply=at_reply
+        )
 
     async def call_once(
         self,
@@ -207,7 +210,11 @@ class Membership:
         :raises Disconnected: when nobody knows whether it ran.
         :raises ConcurrencyError: when the server refuses it for good.
         """
-        return await self._connection.call(script, keys, *arguments, at_reply=at_reply)
+        return await self.connection.call(script, keys, *arguments, at_reply=at_reply)
+
+    def owns(self, key: bytes) -> bool:
+        """Whether the queue keeps its own state under this key."""
+        return key in self.keys.values() or key.startswith(leased_key(self.name, ""))
 
     async def recover(self, session_id: str) -> None:
         """Give the queue back what an overdue session held."""
@@ -226,7 +233,7 @@ class Membership:
 
     async def announce(self) -> None:
         """Tell the queue which run of the server this is; on a connection that is not open to others yet."""
-        await self._connection.request(load("announce"), self.keys, self.run_id)
+        await self.connection.request(load("announce"), self.keys, self.run_id)
 
     async def leave(self, withdrawn: bytes) -> None:
         """Give back what the session holds and end it."""

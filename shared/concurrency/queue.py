@@ -10,10 +10,11 @@ from shared.concurrency.batch import Batch, Entry, portions
 from shared.concurrency.codec import Codec, Unreadable, digest
 from shared.concurrency.dead_letter import DeadLetter
 from shared.concurrency.delivery import Delivery, Forgettable
+from shared.concurrency.effects import Destination
 from shared.concurrency.entry import FIELD, pack_headers, pack_middle
 from shared.concurrency.errors import QueueShutDown
 from shared.concurrency.intake import Intake
-from shared.concurrency.keys import check_name
+from shared.concurrency.keys import full_name
 from shared.concurrency.lanes import Lanes
 from shared.concurrency.scripts import load
 from shared.concurrency.session import Session
@@ -45,6 +46,7 @@ class Queue(Generic[T]):
         max_attempts: int | None = None,
         max_message_bytes: int = 262144,
         known_for: float = 3600.0,
+        group: str | None = None,
     ) -> None:
         """Prepare; the first call talks to the server.
 
@@ -52,12 +54,14 @@ class Queue(Generic[T]):
         many messages may be pending, 0 for no bound; stored with the queue by whoever sets it first, changed by
         `resize` only; None takes what is stored (no bound until then). `max_attempts`: failures until a message is a
         dead letter; stored likewise, 5 until then. `max_message_bytes`: of the encoded message. `known_for`: seconds
-        for which `put(id=)` remembers an id.
+        for which `put(id=)` remembers an id. `group`: queues of one group share a hash slot, so that on a Cluster too an
+        acknowledgement in one can put into another; the group belongs to the name: "a" in a group is another queue than "a".
 
         :raises ValueError: when a name or a number is out of range.
         :raises ConcurrencyError: when the session is closed.
         """
-        self.name: Final = check_name(name)
+        known_as = full_name(name, group)
+        self.name: Final = name
         _check_count("maxsize", maxsize, 0, _LARGEST_BOUND)
         _check_count("max_attempts", max_attempts, 1, 999)
         _check_count("max_message_bytes", max_message_bytes, 1, 1 << 26)
@@ -66,7 +70,7 @@ class Queue(Generic[T]):
         self._session = session
         self._codec: Codec[T] = Codec(type, max_message_bytes)
         self._known_ms = max(1, round(known_for * 1000))
-        self._lanes: Lanes = session.lanes(name)
+        self._lanes: Lanes = session.lanes(known_as)
         self._lanes.member.wish(maxsize, max_attempts)
 
     # --- putting ----------------------------------------------------------------------------------------------------
@@ -151,6 +155,15 @@ class Queue(Generic[T]):
     def _new_entry(self, item: T) -> Entry:
         shape, body = self._codec.encode(item)
         return self._lanes.puts.entry(shape.middle, body)
+
+    def onward(self, item: T) -> tuple[Destination, bytes]:
+        """Encode an item for a put that travels with an acknowledgement (`Delivery.effects`).
+
+        :raises ValueError, TypeError, MessageTooLarge: as `put`.
+        """
+        self._session.check_open()
+        shape, body = self._codec.encode(item)
+        return self._lanes, self._lanes.onward_tail(shape.middle, body)
 
     # --- getting ----------------------------------------------------------------------------------------------------
 

@@ -7,7 +7,7 @@ pieces that several steps share; they are put between the bindings and the step.
 
 import hashlib
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cache
 from importlib.resources import files
@@ -30,10 +30,13 @@ class Script:
     parts: tuple[str, ...]
 
     def pack(
-        self, keys: Mapping[str, bytes], arguments: tuple[bytes | str | int, ...]
+        self,
+        keys: Mapping[str, bytes],
+        arguments: tuple[bytes | str | int, ...],
+        more_keys: Sequence[bytes] = (),
     ) -> tuple[bytes | str | int, ...]:
-        """The key count, keys and arguments of an EVALSHA, in the script's order."""
-        return (len(self.keys), *(keys[word] for word in self.keys), *arguments)
+        """The key count, keys and arguments of an EVALSHA, in the script's order; `more_keys`: behind those of its header."""
+        return (len(self.keys) + len(more_keys), *(keys[word] for word in self.keys), *more_keys, *arguments)
 
 
 def when_memory_is_full(script: Script) -> Script:

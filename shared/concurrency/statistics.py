@@ -17,6 +17,9 @@ class QueueStatistics:
     """Dead letters kept now."""
     puts_waiting: int
     """In line for room."""
+    onward_waiting: int
+    """Those of them that were put with an acknowledgement: accepted, and owned by nobody. Where the queues of a cycle are
+    all full and have some of them, everything in that cycle stands still until one is resized or drained."""
     oldest_pending_seconds: float
     """Age of the oldest pending message; 0.0 when there is none."""
     put_total: int
@@ -36,9 +39,9 @@ class QueueStatistics:
     @classmethod
     def from_reply(cls, reply: list[int]) -> "QueueStatistics":
         """Read what the server counted."""
-        pending, leased, delayed, dead, puts_waiting, oldest, *rest = reply
+        pending, leased, delayed, dead, puts_waiting, onward, oldest, *rest = reply
         put, acked, nacked, dead_total, recovered, maxsize, max_attempts, shut = rest
         return cls(
-            pending, leased, delayed, dead, puts_waiting, oldest / 1e6,
+            pending, leased, delayed, dead, puts_waiting, onward, oldest / 1e6,
             put, acked, nacked, dead_total, recovered, maxsize, max_attempts, bool(shut),
         )  # fmt: skip

@@ -12,6 +12,8 @@ from typing import Any, Final
 import structlog
 
 from shared.concurrency.demand import Demand, Getter
+from shared.concurrency.effect_lane import EffectLane
+from shared.concurrency.effects import Effects
 from shared.concurrency.entry import FIELD
 from shared.concurrency.errors import ConcurrencyError, QueueShutDown
 from shared.concurrency.membership import Membership
@@ -23,6 +25,7 @@ log = structlog.get_logger(__name__)
 
 _MOST_BYTES: Final = 1 << 20
 _MOST_WANTED: Final = 1000
+_REFUSED_AGAIN_MS: Final = 1000
 
 
 @dataclass
@@ -46,6 +49,10 @@ class TakeLane:
         """What the next call settles; to be added to by those who do not wait for the answer."""
         self._sent = Settlements()
         self.demand = Demand()
+        self.effects: Final = EffectLane(
+            member, workers=self.demand.workers, kick=self.kick, nack=self._nack, distrust=self._distrust
+        )
+        """Where acknowledgements with effects go, by calls of their own."""
         self._urgent = False
         self._woken = False
         self._handed = b""
@@ -93,6 +100,25 @@ class TakeLane:
         self.kick()
         return future
 
+    def apply(self, field: bytes, effects: Effects) -> asyncio.Future[None]:
+        """Acknowledge with effects; the future fails with StaleDelivery, or with EffectRefused: then it is still ours.
+
+        :raises EffectRefused: when an effect can not be sent.
+        """
+        return self.effects.submit(field, effects)
+
+    def _nack(self, field: bytes, report: str) -> None:
+        """Nobody waits for the answer to an acknowledgement that was refused."""
+        if field in self._member.held:
+            self.settlements.add(field, "nack", _REFUSED_AGAIN_MS, report)
+            self._urgent = True
+            self.kick()
+
+    def _distrust(self) -> None:
+        """Have the next call give back all that we do not hold."""
+        self._lost_reply = self._urgent = True
+        self.kick()
+
     def bury(self, field: bytes, reason: str, report: str) -> None:
         """Make a dead letter of what cannot be read; nobody waits for the answer."""
         self.settlements.add(field, "dead", reason, report)
@@ -130,6 +156,7 @@ class TakeLane:
 
     async def flush(self) -> None:
         """Wait until everything settled so far is answered."""
+        await self.effects.flush()
         while self.settlements or self._calling:
             answered = self._loop.create_future()
             self._flushing.append(answered)
@@ -172,6 +199,7 @@ class TakeLane:
         self._closed = True
         error = ConcurrencyError("the session was closed before the server answered")
         self.demand.end(error)
+        await self.effects.stop()
         if self._task is not None:
             self._task.cancel()
             await asyncio.wait({self._task})
@@ -190,6 +218,9 @@ class TakeLane:
     def _due(self) -> bool:
         if self._urgent or self._woken or self._left_behind:
             return True
+        if self.effects.stuck:
+            # Nothing is taken; a registration as idle is called off.
+            return self._idle or bool(self.settlements)
         hungry = self.demand.hungry()
         if self.settlements and (hungry or not self.demand.takers):
             return True
@@ -277,8 +308,8 @@ class TakeLane:
         asked = self.demand.getters()
         waiting = sum(getter.may_wait for getter in asked)
         takers = sum(taker.wants() for taker in self.demand.takers)
-        want = min(_MOST_WANTED, len(asked) + takers) if current else 0
-        may_idle = 0 if not current else 2 if self.demand.rests() else int(waiting > 0 or takers > 0)
+        want = min(_MOST_WANTED, len(asked) + takers) if current and not self.effects.stuck else 0
+        may_idle = 0 if not want else 2 if self.demand.rests() else int(waiting > 0 or takers > 0)
         others = [word for other in call.settlements.others for word in other]
         held = self._member.held if current else {}
         await self._member.call_once(

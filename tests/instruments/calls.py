@@ -164,6 +164,51 @@ async def ack(world: World) -> None:
     await world.held[0].ack()
 
 
+def onward(world: World) -> Queue[int]:
+    """Where effects are put to: there is room for one."""
+    return Queue(world.queue._session, f"{world.queue.name}-2", int, maxsize=1)
+
+
+async def ack_with_effects(world: World) -> None:
+    """Two numbers and two messages: the second of these waits in line there."""
+    delivery = world.held[0]
+    _collect(world, delivery)
+    await delivery.ack()
+
+
+async def body_with_effects(world: World) -> None:
+    async with world.held[0]:
+        _collect(world, world.held[0])
+
+
+def _collect(world: World, delivery: Delivery[int]) -> None:
+    if delivery.collected:
+        return
+    key = f"{{{world.queue.name}}}:effects"
+    for word in ("a", "b"):
+        delivery.effects.hincrby(key, word, 10)
+    for item in (1, 2):
+        delivery.effects.put(onward(world), item)
+
+
+async def effects_made(world: World) -> int:
+    """How often the effects were made; AssertionError when only some of them were."""
+    # On a Cluster the two queues would share a group; here they do not have to.
+    asked: Any = world.client.hgetall(f"{{{world.queue.name}}}:effects")
+    fields = await asked
+    there = Queue(world.other._session, f"{world.queue.name}-2", int)
+    items = []
+    with contextlib.suppress(QueueEmpty):
+        while True:
+            async with await there.get_nowait() as item:
+                items.append(item)
+    times = len(items) // 2
+    assert items == [1, 2] * times
+    assert fields == ({b"a": b"%d" % (10 * times), b"b": b"%d" % (10 * times)} if times else {})
+    (await take_census(world.client, there.name)).check()
+    return times
+
+
 async def nack(world: World) -> None:
     await world.held[0].nack()
 

@@ -21,6 +21,8 @@ class Census:
     line: int
     bodies: int
     sessions: int
+    onward: int
+    """Those in line that came with an acknowledgement."""
     unfinished: int
     """What its counters say is not done with."""
 
@@ -31,7 +33,7 @@ class Census:
 
     def check(self) -> None:
         """AssertionError when a message is missing or there twice, or the line and its bodies differ."""
-        if self.pending + self.waiting + self.leased != self.unfinished:
+        if self.pending + self.waiting + self.leased + self.onward != self.unfinished:
             raise AssertionError(f"messages do not add up: {self}")
         if self.line != self.bodies:
             raise AssertionError(f"the line and its bodies differ: {self}")
@@ -51,13 +53,14 @@ async def take_census(client: Redis, name: str) -> Census:
             pipeline.zcard(keys["sessions"])
             pipeline.hmget(keys["totals"], ["put", "replayed", "acked", "dead"])
             pipeline.hvals(keys["handed"])
+            pipeline.lrange(keys["line"], 0, -1)
             for key in leased:
                 pipeline.hlen(key)
             answers = await pipeline.execute()
         # A session that began to hold something meanwhile is counted at the next look.
         if leased == [key async for key in client.scan_iter(match=f"{{{name}}}:leased:*", count=1000)]:
             break
-    pending, returned, suspects, line, delayed, bodies, dead, sessions, totals, handed, *held = answers
+    pending, returned, suspects, line, delayed, bodies, dead, sessions, totals, handed, in_line, *held = answers
     put, replayed, acked, died = (int(total or 0) for total in totals)
     return Census(
         pending,
@@ -69,5 +72,6 @@ async def take_census(client: Redis, name: str) -> Census:
         line,
         bodies,
         sessions,
+        sum(key.startswith(b"+") for key in in_line),
         put + replayed - acked - died,
     )

@@ -28,7 +28,7 @@
 --   entries    ... the entries, without their stamp
 -- RETURNS 'late', or: 'ok', now in ms, verdicts as (letter, count) pairs, first those on the withdrawn: w taken out of the
 --   line, x not there any more; a admitted, c conflict of ids, q queued, f no room, o the session is over; last sequence let in from the line, conflicts in line, 1 if shut down, 1 if live
--- PARTS clock identity sessions room tell wake hand ids admit
+-- PARTS clock identity sessions room tell wake hand ids stamp admit
 local owner = owner_of(session)
 local record = redis.call('HGET', lanes, owner .. ':put')
 local shut = redis.call('HGET', settings, 'shutdown')
@@ -69,7 +69,7 @@ for at = 1, #withdrawn, 22 do
 end
 local queue_length = redis.call('LLEN', line)
 local admitted = 0
-if queue_length > 0 and not shut then
+if queue_length > 0 then
   admitted = admit(free)
   queue_length = redis.call('LLEN', line)
   free = queue_length > 0 and 0 or room(maxsize)

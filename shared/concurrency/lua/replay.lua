@@ -19,7 +19,7 @@
 -- ARGV
 --   keys  ... keys of the dead letters, 500 at most
 -- RETURNS letters put back, keys that were no dead letters, letters that can not be read (they stay)
--- PARTS clock identity sessions room tell wake ids admit
+-- PARTS clock identity sessions room tell wake ids stamp admit
 local maxsize = tonumber(redis.call('HGET', settings, 'maxsize') or 0)
 if redis.call('HGET', settings, 'shutdown') then return {-1, 0, 0} end
 if redis.call('LLEN', line) > 0 then admit(room(maxsize)) end

@@ -12,14 +12,13 @@
 --   lanes     HASH  what was last answered to each process
 --   ids       HASH  known ids
 --   ids_due   ZSET  known ids by expiry in ms
---   settings  HASH  maxsize, shutdown
+--   settings  HASH  maxsize
 --   totals    HASH  put, stamp
 -- ARGV
 --   maxsize  the new bound in messages, 0 for none
 -- RETURNS waiting puts let in
--- PARTS clock identity sessions room tell wake ids admit
+-- PARTS clock identity sessions room tell wake ids stamp admit
 redis.call('HSET', settings, 'maxsize', maxsize)
-if redis.call('HGET', settings, 'shutdown') then return 0 end
 local count = admit(room(tonumber(maxsize)))
 if count > 0 then wake_one() end
 return count

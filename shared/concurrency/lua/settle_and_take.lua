@@ -36,7 +36,7 @@
 --   others         ... field, kind ('nack' or 'dead'), delay in ms or reason, report; four to a delivery
 -- RETURNS 'late'; or 'ok' or 'over' (nothing handed out), now in ms, refused fields ('all' where the session was over),
 --   entries, look again in ms, a session to recover or '', 1 if shut down and finished
--- PARTS clock identity sessions room unfinished tell wake ids admit bury put_back receive finish
+-- PARTS clock identity sessions room unfinished tell wake ids stamp admit bury put_back receive finish
 local lane = owner_of(session) .. ':take'
 local before = redis.call('HGET', lanes, lane)
 local refused = nil
@@ -180,7 +180,7 @@ end
 repeat
   local taken = want > #entries and take_from(pending, want) or 0
   local let_in = 0
-  if in_line > 0 and not shut then
+  if in_line > 0 then
     let_in = admit(room(maxsize))
     in_line = redis.call('LLEN', line)
   end

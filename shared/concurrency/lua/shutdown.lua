@@ -1,5 +1,5 @@
 #!lua flags=allow-oom
--- Shuts a queue down: no put enters, the line is emptied. At once: what waits for delivery becomes dead letters.
+-- Shuts a queue down: no put enters, those that wait leave the line. At once: what waits for delivery becomes dead letters.
 -- KEYS
 --   pending     LIST  entries never delivered
 --   returned    LIST  entries given back
@@ -13,28 +13,39 @@
 --   idle        ZSET  sessions that wait for work
 --   joiners     ZSET  sessions that wait for the end
 --   settings    HASH  shutdown, joining
---   totals      HASH  dead
+--   totals      HASH  dead, stamp
 -- ARGV
 --   immediate  1: nothing more is handed out
 -- RETURNS messages still to be made dead letters: call again while there are some
--- PARTS clock identity sessions room unfinished tell wake bury finish
+-- PARTS clock identity sessions room unfinished tell wake bury stamp finish
 redis.call('HSET', settings, 'shutdown', immediate == '1' and 'immediate' or 'drain')
+local buried = 0
+local function bury_one(key, entry)
+  bury(key, entry, 'shutdown', 'the queue was shut down before it was handled')
+  buried = buried + 1
+end
 local told = {}
-for _, parked in ipairs(redis.call('HVALS', bodies)) do told[owner_of(parked)] = true end
-redis.call('DEL', line, bodies)
+for _, key in ipairs(redis.call('LRANGE', line, 0, -1)) do
+  local parked = redis.call('HGET', bodies, key)
+  local onward = parked and string.byte(parked) == 43
+  -- What came with an acknowledgement was accepted: it is let in as room appears.
+  if onward and immediate == '1' then bury_one(key, next_stamp() .. string.sub(parked, string.find(parked, ' ', 1, true) + 1)) end
+  if parked and not onward then told[owner_of(parked)] = true end
+  if not onward or immediate == '1' then
+    redis.call('LREM', line, 1, key)
+    redis.call('HDEL', bodies, key)
+  end
+end
+count_put(0)
 for owner in pairs(told) do tell(owner, 'shutdown') end
 
-local buried = 0
 local function bury_all(entries)
-  for _, entry in ipairs(entries) do
-    bury(string.sub(entry, 17, 38), entry, 'shutdown', 'the queue was shut down before it was handled')
-  end
-  buried = buried + #entries
+  for _, entry in ipairs(entries) do bury_one(string.sub(entry, 17, 38), entry) end
   return #entries
 end
 if immediate == '1' then
   for _, list in ipairs({pending, returned, suspects}) do
-    local count = bury_all(redis.call('LRANGE', list, 0, 499 - buried))
+    local count = buried < 500 and bury_all(redis.call('LRANGE', list, 0, 499 - buried)) or 0
     if count > 0 then redis.call('LTRIM', list, count, -1) end
   end
   if buried < 500 then

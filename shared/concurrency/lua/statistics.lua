@@ -9,17 +9,23 @@
 --   dead      HASH  dead letters
 --   settings  HASH  maxsize, max_attempts, shutdown
 --   totals    HASH  counters
--- RETURNS pending, leased, delayed, dead, puts waiting, age of the oldest pending in us, put, acked, nacked, dead in all,
+-- RETURNS pending, leased, delayed, dead, puts waiting, those of them that came with an acknowledgement, age of the oldest pending in us, put, acked, nacked, dead in all,
 --   recovered, maxsize, max_attempts, 1 if shut down
 -- PARTS clock room unfinished
 local fresh, later = waiting()
 local oldest = redis.call('LINDEX', pending, 0)
 local age = oldest and math.max(0, now_us - tonumber(string.match(oldest, '^%d+') or now_us)) or 0
+-- They count as put, and nobody owns them: their keys begin with a plus.
+local onward = 0
+for _, key in ipairs(redis.call('LRANGE', line, 0, -1)) do
+  if string.byte(key) == 43 then onward = onward + 1 end
+end
 local counts = redis.call('HMGET', totals, 'put', 'acked', 'nacked', 'dead', 'recovered')
 for i = 1, 5 do counts[i] = tonumber(counts[i] or 0) end
 local stored = redis.call('HMGET', settings, 'maxsize', 'max_attempts', 'shutdown')
 return {
-  fresh, math.max(0, unfinished() - fresh - later), later, redis.call('HLEN', dead), redis.call('LLEN', line), age,
+  fresh, math.max(0, unfinished() - fresh - later - onward), later, redis.call('HLEN', dead),
+  redis.call('LLEN', line), onward, age,
   counts[1], counts[2], counts[3], counts[4], counts[5],
   tonumber(stored[1] or 0), tonumber(stored[2] or 5), stored[3] and 1 or 0,
 }

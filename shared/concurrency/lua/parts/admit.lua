@@ -1,15 +1,3 @@
--- Stamps order all messages of a queue and tell when each was admitted: microseconds, never twice the same.
-local stamp = nil
-local function next_stamp()
-  if not stamp then stamp = tonumber(redis.call('HGET', totals, 'stamp') or 0) end
-  stamp = math.max(stamp + 1, now_us)
-  return string.format('%016.0f', stamp)
-end
-local function count_put(count)
-  if stamp then redis.call('HSET', totals, 'stamp', string.format('%.0f', stamp)) end
-  if count > 0 then redis.call('HINCRBY', totals, 'put', count) end
-end
-
 -- What an owner is told of its entries in line: the last sequence number let in, and conflicts of ids.
 local function line_record(owner)
   local record = redis.call('HGET', lanes, owner .. ':line')
@@ -19,9 +7,10 @@ local function line_record(owner)
 end
 
 -- Moves up to FREE entries from the line to pending, first come first served, and tells their owners.
--- Entries whose owner's session is over are dropped: their put never returned.
+-- Entries whose owner's session is over are dropped: their put never returned. Those that came with an acknowledgement
+-- have no owner (`+`, and whom to tell) and count as put already.
 local function admit(free)
-  local total, last, conflicts, live = 0, {}, {}, {}
+  local total, onward, last, conflicts, live = 0, 0, {}, {}, {}
   while free > 0 do
     local keys = redis.call('LRANGE', line, 0, math.min(free, 500) - 1)
     if #keys == 0 then break end
@@ -29,8 +18,13 @@ local function admit(free)
     for i, key in ipairs(keys) do
       local gap = parked[i] and string.find(parked[i], ' ', 1, true)
       local session = gap and string.sub(parked[i], 1, gap - 1)
-      if session and live[session] == nil then live[session] = is_live(session) end
-      if session and live[session] then
+      local has_no_owner = session and string.byte(session) == 43
+      if session and not has_no_owner and live[session] == nil then live[session] = is_live(session) end
+      if has_no_owner then
+        entering[#entering + 1] = next_stamp() .. string.sub(parked[i], gap + 1)
+        onward = onward + 1
+        tell(string.sub(session, 2), 'onward', key)
+      elseif session and live[session] then
         local tail, owner = string.sub(parked[i], gap + 1), owner_of(key)
         local verdict = has_id(tail) and meet_id(tail) or 'new'
         if verdict == 'new' then entering[#entering + 1] = next_stamp() .. tail end
@@ -49,6 +43,6 @@ local function admit(free)
     redis.call('HSET', lanes, owner .. ':line', string.format('%.0f', now) .. ' ' .. sequence .. ' ' .. all)
     tell(owner, 'admitted', sequence)
   end
-  count_put(total)
+  count_put(total - onward)
   return total
 end

@@ -1,5 +1,10 @@
--- What a process is told names the tag of the keys, for one channel serves all that the process uses.
-local name = string.match(KEYS[1], '^{(.*)}:')
+-- What a process is told names the queue or lease, for one channel serves all that the process uses. A queue is known
+-- by the tag of its keys, and in a group by what stands between the tag and the first colon, too.
+local function name_of(key)
+  local tag, rest = string.match(key, '^{([^}]*)}([^:]*):')
+  return tag .. rest
+end
+local name = name_of(KEYS[1])
 
 local function tell(id, what, more)
   return redis.call('PUBLISH', channel_of(id), what .. ' ' .. name .. (more and ' ' .. more or ''))

@@ -1,0 +1,17 @@
+"""One process at a stage: `python -m examples.stages.one_stage URL NAME STAGE`. Works until it is killed."""
+
+import asyncio
+import sys
+
+from examples.stages.shop import TTL, Shop
+from shared.concurrency import Session
+
+
+async def work(url: str, name: str, stage: str) -> None:
+    """Take, handle and acknowledge, twenty at once."""
+    async with Session.open(url, ttl=TTL) as session:
+        await Shop.of(session, name).worker(stage).run()
+
+
+if __name__ == "__main__":
+    asyncio.run(work(*sys.argv[1:]))

@@ -1,0 +1,12 @@
+#!lua flags=allow-oom
+-- Tells which of the entries that a process put with acknowledgements still wait in the line.
+-- KEYS
+--   bodies  HASH  key -> session and entry of a waiting put
+-- ARGV
+--   keys  ... keys of entries, 500 at most
+-- RETURNS those that wait, joined
+local waits = {}
+for _, key in ipairs(keys) do
+  if redis.call('HEXISTS', bodies, key) == 1 then waits[#waits + 1] = key end
+end
+return table.concat(waits)

@@ -1,0 +1,42 @@
+-- Puts that travel with an acknowledgement. What finds no room joins the line without an owner: it is admitted in its
+-- turn though the process that put it dies, for the message it was made of is done with. It counts as put from here on.
+local function is_sound()
+  local kinds = {list = {pending, returned, suspects, line}, zset = {delayed, sessions, idle, ids_due}, hash = {bodies, handed, lanes, ids, settings, totals}}
+  for kind, keys in pairs(kinds) do
+    for _, key in ipairs(keys) do
+      local found = redis.call('TYPE', key).ok
+      if found ~= 'none' and found ~= kind then return false end
+    end
+  end
+  return true
+end
+
+-- Puts words[first..last], tails, into the queue in focus; returns how many wait for a getter, and the keys of those in line.
+local function put_onward(session, words, first, last)
+  local maxsize = tonumber(redis.call('HGET', settings, 'maxsize') or 0)
+  local in_line = redis.call('LLEN', line)
+  if in_line > 0 then
+    admit(room(maxsize))
+    in_line = redis.call('LLEN', line)
+  end
+  local free = in_line > 0 and 0 or room(maxsize)
+  local fresh, waiting_keys = 0, {}
+  for at = first, last do
+    local tail = words[at]
+    if free > 0 then
+      free = free - 1
+      local entry, getter = next_stamp() .. tail, who_waits()
+      if not (getter and hand(getter, entry)) then
+        redis.call('RPUSH', pending, entry)
+        fresh = fresh + 1
+      end
+    else
+      local key = string.sub(tail, 1, 22)
+      redis.call('HSET', bodies, key, '+' .. owner_of(session) .. ' ' .. tail)
+      redis.call('RPUSH', line, key)
+      waiting_keys[#waiting_keys + 1] = key
+    end
+  end
+  count_put(last - first + 1)
+  return fresh, table.concat(waiting_keys)
+end

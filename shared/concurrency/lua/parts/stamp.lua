@@ -1,0 +1,11 @@
+-- Stamps order all messages of a queue and tell when each was admitted: microseconds, never twice the same.
+local stamp = nil
+local function next_stamp()
+  if not stamp then stamp = tonumber(redis.call('HGET', totals, 'stamp') or 0) end
+  stamp = math.max(stamp + 1, now_us)
+  return string.format('%016.0f', stamp)
+end
+local function count_put(count)
+  if stamp then redis.call('HSET', totals, 'stamp', string.format('%.0f', stamp)) end
+  if count > 0 then redis.call('HINCRBY', totals, 'put', count) end
+end

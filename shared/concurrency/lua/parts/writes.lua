@@ -1,0 +1,84 @@
+-- The writes that travel with an acknowledgement: looked at first, all of a delivery, and made then. A write is
+-- {command, key, first operand, last operand}; operands stand in WORDS. Nothing that passes the look can fail.
+-- Numbers are kept where a double is exact.
+local LARGEST = 9007199254740991
+
+-- What the writes looked at so far would leave: for each key its kind and its values, and whether nothing of the
+-- server's counts any more.
+local left = {}
+local function state_of(key)
+  if not left[key] then left[key] = {kind = redis.call('TYPE', key).ok, fresh = false, values = {}} end
+  return left[key]
+end
+local function replaced(key, kind)
+  left[key] = {kind = kind, fresh = true, values = {}}
+  return left[key]
+end
+
+local function sum(value, amount)
+  if value and value ~= '0' and not string.match(value, '^%-?[1-9]%d*$') then return nil end
+  local total = tonumber(value or 0) + tonumber(amount)
+  return math.abs(total) <= LARGEST and string.format('%.0f', total) or nil
+end
+
+-- Reads what a hash holds under the fields words[first], words[first + 2]... up to LAST, where that is not known.
+local function learn(key, state, words, first, last)
+  if state.fresh then return end
+  local unknown = {}
+  local function ask()
+    if #unknown == 0 then return end
+    for i, found in ipairs(redis.call('HMGET', key, unpack(unknown))) do state.values[unknown[i]] = found end
+    unknown = {}
+  end
+  for at = first, last, 2 do
+    if state.values[words[at]] == nil then unknown[#unknown + 1] = words[at] end
+    if #unknown == 1000 then ask() end
+  end
+  ask()
+end
+
+-- What stands against a write: nil, 'number' where that is none that can be added to, or 'type' and the kind found.
+local KIND = {hincrby = 'hash', hset = 'hash', incrby = 'string', rpush = 'list', sadd = 'set'}
+local function look_at(words, command, key, first, last)
+  if command == 'delete' then
+    replaced(key, 'none')
+    return nil
+  elseif command == 'set' then
+    replaced(key, 'string').values[''] = words[first]
+    return nil
+  end
+  local state = state_of(key)
+  if state.kind == 'none' then
+    state = replaced(key, KIND[command])
+  elseif state.kind ~= KIND[command] then
+    return 'type ' .. state.kind
+  end
+  if command == 'hset' then
+    for at = first, last, 2 do state.values[words[at]] = words[at + 1] end
+  elseif command == 'hincrby' then
+    learn(key, state, words, first, last)
+    for at = first, last, 2 do
+      local total = sum(state.values[words[at]], words[at + 1])
+      if not total then return 'number' end
+      state.values[words[at]] = total
+    end
+  elseif command == 'incrby' then
+    if state.values[''] == nil and not state.fresh then state.values[''] = redis.call('GET', key) end
+    local total = sum(state.values[''], words[first])
+    if not total then return 'number' end
+    state.values[''] = total
+  end
+  return nil
+end
+
+local COMMAND = {hset = 'HSET', rpush = 'RPUSH', sadd = 'SADD'}
+local function make(words, command, key, first, last)
+  if command == 'hincrby' then
+    for at = first, last, 2 do redis.call('HINCRBY', key, words[at], words[at + 1]) end
+  elseif command == 'set' then redis.call('SET', key, words[first])
+  elseif command == 'incrby' then redis.call('INCRBY', key, words[first])
+  elseif command == 'delete' then redis.call('DEL', key)
+  else
+    for at = first, last, 1000 do redis.call(COMMAND[command], key, unpack(words, at, math.min(at + 999, last))) end
+  end
+end
