@@ -1,23 +1,24 @@
-"""Word counts: what a word is, and where the counts of a run are stored."""
+"""Words, and how often each was counted: what the demo's messages bring about."""
 
-import json
 import re
 from collections import Counter
 from dataclasses import dataclass
-from typing import Final
+from typing import Any, Final
 
 import redis.asyncio
 
+from shared.concurrency import Effects
 from shared.stop_words import Dictionary
 
 WORD: Final = re.compile(r"[^\W\d_]+")
 """A word, before it is lower-cased."""
 
 _KEPT_SECONDS: Final = 3600
+_VERSION: Final = "version:"
 
 
 def count_words(text: str) -> Counter[str]:
-    """How often each word, lower-cased, stands in a text."""
+    """Count the words of a text, lower-cased."""
     return Counter(word.lower() for word in WORD.findall(text))
 
 
@@ -33,39 +34,33 @@ class Counted:
 
 
 class WordCounts:
-    """The counts of one run, kept for an hour after the last write: for each message the words it held."""
+    """The counts of one run, kept for an hour after the last write."""
 
     def __init__(self, client: "redis.asyncio.Redis", queue: str, run: str) -> None:
-        """Prepare. The key stands beside the queue's own, under the same hash tag."""
+        """Prepare. The keys share the hash tag of the queue, as effects have to."""
         self._client = client
-        self._key = f"{{{queue}}}:counts:{run}"
+        self._words = f"{{{queue}}}:counts:{run}"
+        self._facts = f"{{{queue}}}:facts:{run}"
 
-    async def store(self, message_id: str, counts: Counter[str], dictionary: Dictionary) -> None:
-        """Store what one message held; storing it again writes over it, so a second delivery counts once."""
+    def add(self, effects: Effects, counts: Counter[str], dictionary: Dictionary) -> None:
+        """Count what one message held, with its acknowledgement: once, however often the message is delivered."""
+        for word, count in counts.items():
+            effects.hincrby(self._words, word, count)
         stop_words = sum(count for word, count in counts.items() if word in dictionary.words)
-        stored = json.dumps([dictionary.version, stop_words, counts], ensure_ascii=False)
-        async with self._client.pipeline(transaction=True) as transaction:
-            transaction.hset(self._key, message_id, stored)
-            transaction.expire(self._key, _KEPT_SECONDS)
-            await transaction.execute()
+        effects.hincrby(self._facts, "stop_words", stop_words)
+        effects.hincrby(self._facts, f"{_VERSION}{dictionary.version}")
+        for key in (self._words, self._facts):
+            effects.expire(key, _KEPT_SECONDS)
 
     async def total(self) -> Counted:
         """The counts of all messages together."""
-        words: Counter[str] = Counter()
-        # By message: a scan may return one twice.
-        stop_words: dict[bytes, tuple[int, int]] = {}
-        async for message_id, stored in self._client.hscan_iter(self._key, count=200):
-            if message_id in stop_words:
-                continue
-            version, count, counts = json.loads(stored)
-            stop_words[message_id] = version, count
-            words.update(counts)
-        return Counted(
-            words,
-            sum(count for _, count in stop_words.values()),
-            frozenset(version for version, _ in stop_words.values()),
-        )
+        # A scan may return a field twice.
+        words = {field.decode(): int(count) async for field, count in self._client.hscan_iter(self._words, count=1000)}
+        asked: Any = self._client.hgetall(self._facts)
+        facts = {field.decode(): int(count) for field, count in (await asked).items()}
+        versions = (int(fact.removeprefix(_VERSION)) for fact in facts if fact.startswith(_VERSION))
+        return Counted(Counter(words), facts.get("stop_words", 0), frozenset(versions))
 
     async def delete(self) -> None:
         """Forget this run."""
-        await self._client.unlink(self._key)
+        await self._client.delete(self._words, self._facts)

@@ -66,6 +66,7 @@ async def test_every_kind_of_write_is_made_with_the_acknowledgement(session: Ses
     effects.incrby(f"{key}:number", -2)
     effects.rpush(f"{key}:list", 1, 2.5, "three")
     effects.sadd(f"{key}:members", "a", "b", "a")
+    effects.expire(f"{key}:list", 60)
     effects.set(f"{key}:gone", "x")
     effects.delete(f"{key}:gone")
     assert await state(client, f"{key}:hash") is None
@@ -74,6 +75,7 @@ async def test_every_kind_of_write_is_made_with_the_acknowledgement(session: Ses
     assert await state(client, f"{key}:set") == b"\x00\xff"
     assert await state(client, f"{key}:number") == b"5"
     assert await state(client, f"{key}:list") == [b"1", b"2.5", b"three"]
+    assert 59_000 < await client.pttl(f"{key}:list") <= 60_000
     assert await state(client, f"{key}:members") == {b"a", b"b"}
     assert await state(client, f"{key}:gone") is None
     (await take_census(client, name)).check()
@@ -328,9 +330,12 @@ BAD: list[tuple[Any, type[Exception]]] = [
     (lambda effects: effects.set("key", "\ud800"), ValueError),
     (lambda effects: effects.set("key", ["a"]), TypeError),
     (lambda effects: effects.incrby("key", "1"), TypeError),
+    (lambda effects: effects.expire("key", 0), ValueError),
+    (lambda effects: effects.expire("key", float("nan")), ValueError),
+    (lambda effects: effects.expire("key", seconds=True), ValueError),
     (lambda effects: effects.rpush("key"), ValueError),
     (lambda effects: effects.sadd("key"), ValueError),
-    (lambda effects: effects.rpush("key", *range(20_001)), ValueError),
+    (lambda effects: effects.rpush("key", *range(100_001)), ValueError),
     (lambda effects: effects.set("key", b"x" * (4 << 20 | 1)), ValueError),
 ]
 

@@ -73,7 +73,7 @@ def test_a_producer_and_a_consumer_do_the_work_and_drain(url: str, name: str, tr
         assert ended("producer", **settings).returncode == 0
         with redis.Redis.from_url(url) as client:
             deadline = time.monotonic() + 20
-            while client.hlen(f"{{{name}}}:counts:r") < 100:
+            while client.hget(f"{{{name}}}:counts:r", "words") != b"20000":
                 assert time.monotonic() < deadline
         consumer.send_signal(signal.SIGTERM)
         _, said = consumer.communicate(timeout=30)

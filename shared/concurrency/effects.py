@@ -11,10 +11,10 @@ T_contra = TypeVar("T_contra", contravariant=True)
 Value = str | bytes | int | float
 """What a key, a field or a member may be given; numbers are written as text."""
 
-_MOST_OPERANDS: Final = 20_000
+_MOST_OPERANDS: Final = 100_000
 _MOST_BYTES: Final = 4 << 20
 _LARGEST: Final = 2**53 - 1
-_ARITY: Final = {"hincrby": 2, "hset": 2}
+_LONGEST: Final = 10 * 365 * 86400.0
 _JOINABLE: Final = ("hincrby", "hset", "rpush", "sadd", "put")
 
 
@@ -107,6 +107,12 @@ class Effects:
     def delete(self, key: str) -> None:
         """Delete a key."""
         self._collect("delete", key)
+
+    def expire(self, key: str, seconds: float) -> None:
+        """Have a key go after so many seconds."""
+        if isinstance(seconds, bool) or not isinstance(seconds, (int, float)) or not 0 < seconds <= _LONGEST:
+            raise ValueError(f"a key is kept for more than 0 seconds and ten years at most, not {seconds!r:.100}")
+        self._collect("expire", key, math.ceil(seconds * 1000))
 
     def put(self, queue: Puttable[T_contra], item: T_contra) -> None:
         """Put an item into a queue on the same server.

@@ -43,6 +43,8 @@ local function look_at(words, command, key, first, last)
   if command == 'delete' then
     replaced(key, 'none')
     return nil
+  elseif command == 'expire' then
+    return nil
   elseif command == 'set' then
     replaced(key, 'string').values[''] = words[first]
     return nil
@@ -78,6 +80,7 @@ local function make(words, command, key, first, last)
   elseif command == 'set' then redis.call('SET', key, words[first])
   elseif command == 'incrby' then redis.call('INCRBY', key, words[first])
   elseif command == 'delete' then redis.call('DEL', key)
+  elseif command == 'expire' then redis.call('PEXPIRE', key, words[first])
   else
     for at = first, last, 1000 do redis.call(COMMAND[command], key, unpack(words, at, math.min(at + 999, last))) end
   end
