@@ -62,7 +62,7 @@ def test_what_is_often_taught_lets_a_reader_into_a_write() -> None:
 
 def test_every_pattern_has_both_halves() -> None:
     folders = {path.parent.name for path in (ROOT / "examples").glob("*/__init__.py")}
-    assert folders == {*SAID, "fencing", "stages"}
+    assert folders == {*SAID, "fencing", "outside", "stages"}
     for pattern in SAID:
         assert {"one_process.py", "many_processes.py"} <= {
             path.name for path in (ROOT / "examples" / pattern).iterdir()
@@ -74,7 +74,7 @@ def test_by_name_both_halves_run_and_a_wrong_name_is_told() -> None:
     assert lines == [
         "--- examples/order/one_process.py", "first second", "--- examples/order/many_processes.py", "first second",
     ]  # fmt: skip
-    assert said("examples").split() == sorted([*SAID, "fencing", "stages"])
+    assert said("examples").split() == sorted([*SAID, "fencing", "outside", "stages"])
     done = subprocess.run(
         [sys.executable, "-m", "examples", "odrer"], cwd=ROOT, capture_output=True, text=True, check=False, timeout=20
     )
@@ -122,6 +122,15 @@ def test_a_store_takes_the_same_token_again_a_larger_one_and_never_a_smaller(
     assert not store.write(first, "four")
     assert store.read() == "three"
     store.close()
+
+
+def test_outside_the_server_the_id_of_the_delivery_makes_it_once(url: str) -> None:
+    lines = said("examples.outside.many_processes", REDIS_URL=url).splitlines()
+    assert [line for line in lines if "[warning" not in line] == [
+        "the first was killed after it had booked: True",
+        "attempt 2 of order-1: booked before",
+        "the ledger holds 100",
+    ]
 
 
 # --- the one in one process, which people will copy -------------------------------------------------------------------

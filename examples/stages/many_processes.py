@@ -40,10 +40,14 @@ class Staff:
 
     def _start(self, stage: str) -> "subprocess.Popen[bytes]":
         command = [sys.executable, "-m", "examples.stages.one_stage", *self._arguments, stage]
-        return subprocess.Popen(command, preexec_fn=tied(), stderr=subprocess.DEVNULL)  # noqa: PLW1509
+        return subprocess.Popen(command, preexec_fn=tied(), stdout=subprocess.PIPE, stderr=subprocess.DEVNULL)  # noqa: PLW1509
 
-    def kill_one(self) -> None:
-        """Kill one with -9, and start another in its place."""
+    async def kill_one(self) -> None:
+        """Kill one with -9 once all of them are at work, and start another in its place."""
+        for process in self.processes.values():
+            if process.stdout is not None and not process.stdout.closed:
+                await asyncio.to_thread(process.stdout.readline)
+                process.stdout.close()
         place = random.choice(list(self.processes))  # noqa: S311  # no secret
         self.processes[place].kill()
         self.processes[place].wait()
@@ -56,6 +60,8 @@ class Staff:
             process.kill()
         for process in self.processes.values():
             process.wait()
+            if process.stdout is not None:
+                process.stdout.close()
 
 
 @contextlib.contextmanager
@@ -79,7 +85,7 @@ async def run(url: str, count: int, kill_every: float = _KILL_EVERY) -> tuple[di
             while not finishing.done():
                 await asyncio.wait({finishing}, timeout=kill_every)
                 if not finishing.done():
-                    staff.kill_one()
+                    await staff.kill_one()
             await finishing
             counts = {field.decode(): int(value) for field, value in (await client.hgetall(shop.counts)).items()}
             dead = sum([(await queue.statistics()).dead for queue in (shop.orders, shop.priced, shop.booked)])

@@ -10,7 +10,9 @@ from shared.concurrency import Session
 async def work(url: str, name: str, stage: str) -> None:
     """Take, handle and acknowledge, twenty at once."""
     async with Session.open(url, ttl=TTL) as session:
-        await Shop.of(session, name).worker(stage).run()
+        worker = Shop.of(session, name).worker(stage)
+        print("ready", flush=True)
+        await worker.run()
 
 
 if __name__ == "__main__":
