@@ -2,6 +2,7 @@
 
 from shared.concurrency.condition import Condition
 from shared.concurrency.dead_letter import DeadLetter
+from shared.concurrency.dead_letters import DeadLetters, Replayed, Selection
 from shared.concurrency.delivery import Delivery
 from shared.concurrency.errors import (
     ConcurrencyError,
@@ -29,6 +30,7 @@ __all__ = [
     "ConcurrencyError",
     "Condition",
     "DeadLetter",
+    "DeadLetters",
     "Delivery",
     "Event",
     "Holder",
@@ -45,6 +47,8 @@ __all__ = [
     "QueueShutDown",
     "QueueStatistics",
     "ReadersWritersLease",
+    "Replayed",
+    "Selection",
     "Semaphore",
     "ServerRefused",
     "ServerUnavailable",

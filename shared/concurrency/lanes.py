@@ -1,8 +1,9 @@
-"""All that one process has at one queue: its membership and its two lanes."""
+"""All that one process has at one queue: its membership and its lanes."""
 
 import asyncio
 
 from shared.concurrency.connection import Connection
+from shared.concurrency.dead_letters import LettersLane
 from shared.concurrency.errors import ConcurrencyError
 from shared.concurrency.membership import Membership
 from shared.concurrency.put_lane import PutLane
@@ -10,13 +11,14 @@ from shared.concurrency.take_lane import TakeLane
 
 
 class Lanes:
-    """The membership of a session at one queue, with a lane for puts and one for takes."""
+    """The membership of a session at one queue, with a lane for puts, one for takes and one for dead letters."""
 
     def __init__(self, connection: Connection, owner: str, ttl: float, name: str) -> None:
         """Prepare; the first call registers."""
         self.member = Membership(connection, owner, ttl, name)
         self.puts = PutLane(self.member)
         self.takes = TakeLane(self.member)
+        self.letters = LettersLane()
         self.finished = asyncio.Event()
         """Set when the queue says that all its messages are done with."""
 

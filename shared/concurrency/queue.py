@@ -3,12 +3,13 @@
 import asyncio
 import re
 from collections import deque
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from typing import Any, Final, Generic, Self, TypeVar
 
 from shared.concurrency.batch import Batch, Entry, portions
 from shared.concurrency.codec import Codec, Unreadable, digest
 from shared.concurrency.dead_letter import DeadLetter
+from shared.concurrency.dead_letters import DeadLetters, Selection
 from shared.concurrency.delivery import Delivery, Forgettable
 from shared.concurrency.entry import FIELD, pack_headers, pack_middle
 from shared.concurrency.errors import QueueShutDown
@@ -23,7 +24,6 @@ T = TypeVar("T")
 
 _ID = re.compile(r"[\x21-\x7e]{1,128}", re.ASCII)
 _LARGEST_BOUND: Final = 10_000_000
-_PAGE: Final = 200
 
 
 class Queue(Generic[T]):
@@ -263,42 +263,31 @@ class Queue(Generic[T]):
 
     # --- dead letters -----------------------------------------------------------------------------------------------
 
+    @property
+    def letters(self) -> DeadLetters:
+        """The dead letters, to be read, put back and deleted by id, class or reason, however many there are."""
+        return DeadLetters(self._ask, self._lanes.letters, lambda: self._lanes.member.session_id)
+
     async def dead_letters(self, limit: int = 100) -> list[DeadLetter]:
         """Read the oldest dead letters."""
         _check_count("limit", limit, 1, _LARGEST_BOUND)
-        letters: list[DeadLetter] = []
-        while len(letters) < limit:
-            count = min(_PAGE, limit - len(letters))
-            page = await self._ask("letters", len(letters), count)
-            letters += [DeadLetter.from_reply(key, text) for key, text in zip(page[::2], page[1::2], strict=True)]
-            if len(page) < 2 * count:
-                break
-        return letters
+        return [letter async for letter in self.letters.find(Selection(), limit)]
 
     async def replay(self, keys: Iterable[str] | None = None) -> int:
         """Put dead letters (default: all) back into the queue, their counts reset, as far as there is room.
 
-        Returns how many went in; the others stay dead letters.
+        Returns how many went in; the others stay dead letters. `letters.replay` tells why.
 
         :raises QueueShutDown: when the queue is shut down.
         """
-        total = 0
-        for page in _pages(await self._letter_keys() if keys is None else list(keys)):
-            replayed, *_ = await self._ask("replay", *page)
-            if replayed < 0:
-                raise QueueShutDown("the queue is shut down: reopen() it first")
-            total += replayed
-            if replayed == 0:
-                break
-        return total
+        outcome = await self.letters.replay(Selection() if keys is None else keys)
+        if outcome.shut_down:
+            raise QueueShutDown("the queue is shut down: reopen() it first")
+        return outcome.replayed
 
     async def discard(self, keys: Iterable[str] | None = None) -> int:
         """Delete dead letters (default: all); returns how many."""
-        wanted = await self._letter_keys() if keys is None else list(keys)
-        return sum([await self._ask("discard", *page) for page in _pages(wanted)])
-
-    async def _letter_keys(self) -> list[str]:
-        return [letter.key for letter in await self.dead_letters(_LARGEST_BOUND)]
+        return await self.letters.discard(Selection() if keys is None else keys)
 
 
 async def _first_admitted(under_way: deque[Batch]) -> int:
@@ -311,11 +300,6 @@ async def _turn_the_loop() -> None:
     """Once for the lane to write and once for the loop to send: the server works while the next portion is made."""
     await asyncio.sleep(0)
     await asyncio.sleep(0)
-
-
-def _pages(keys: list[str]) -> Iterator[list[str]]:
-    for first in range(0, len(keys), _PAGE):
-        yield keys[first : first + _PAGE]
 
 
 def _check_count(word: str, value: int | None, least: int, most: int) -> None:

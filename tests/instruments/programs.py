@@ -122,3 +122,12 @@ async def work(url: str, name: str, ttl: float) -> None:
 
     async with joined(url, name, ttl) as queue:
         await Worker(queue, handle).run()
+
+
+async def replay(url: str, name: str, ttl: float) -> None:
+    """Put all dead letters back; says `replaying` before, and then how many went."""
+    async with joined(url, name, ttl) as queue:
+        await queue.statistics()
+        report("replaying")
+        report("replayed", await queue.replay())
+    report("end")
