@@ -6,7 +6,9 @@ from typing import Annotated
 
 import typer
 
+from cli import dead
 from cli.demo import Demo, DemoError, ServiceFellError
+from cli.target import TargetError
 from shared.concurrency import ConcurrencyError
 from shared.embedded import EmbeddedServerError
 from shared.settings import SettingsError
@@ -14,6 +16,7 @@ from shared.settings import SettingsError
 app = typer.Typer(
     name="pipeline", no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False, rich_markup_mode=None
 )
+app.add_typer(dead.app)
 
 
 @app.callback()
@@ -55,7 +58,7 @@ def main() -> None:
     """Run the command line; what a user can mend is one line and exit code 2."""
     try:
         app(prog_name="pipeline")
-    except (DemoError, SettingsError, EmbeddedServerError, ConcurrencyError) as error:
+    except (DemoError, TargetError, SettingsError, EmbeddedServerError, ConcurrencyError) as error:
         sys.stderr.write("".join(f"pipeline: {line}\n" for line in str(error).splitlines()))
         sys.exit(2)
     except ServiceFellError as error:
