@@ -21,6 +21,7 @@ from shared.concurrency.intake import Intake
 from shared.concurrency.lease import Lease
 from shared.concurrency.lease_statistics import Holder, LeaseStatistics, Waiter
 from shared.concurrency.queue import Queue
+from shared.concurrency.queue_session import QueueSession
 from shared.concurrency.readers_writers import ReadersWritersLease
 from shared.concurrency.semaphore import Lock, Semaphore
 from shared.concurrency.session import Session
@@ -44,6 +45,7 @@ __all__ = [
     "Queue",
     "QueueEmpty",
     "QueueFull",
+    "QueueSession",
     "QueueShutDown",
     "QueueStatistics",
     "ReadersWritersLease",

@@ -35,6 +35,8 @@ class Lanes:
             self.puts.look()
         elif what == b"finished":
             self.finished.set()
+        elif what == b"drain":
+            self.member.draining.set()
 
     def look(self) -> None:
         """See how things are: what a script told us while we were cut off is lost."""

@@ -14,8 +14,9 @@ from shared.concurrency.delivery import Delivery, Forgettable
 from shared.concurrency.entry import FIELD, pack_headers, pack_middle
 from shared.concurrency.errors import QueueShutDown
 from shared.concurrency.intake import Intake
-from shared.concurrency.keys import check_name
+from shared.concurrency.keys import check_name, leased_key
 from shared.concurrency.lanes import Lanes
+from shared.concurrency.queue_session import QueueSession
 from shared.concurrency.scripts import load
 from shared.concurrency.session import Session
 from shared.concurrency.statistics import QueueStatistics
@@ -225,7 +226,10 @@ class Queue(Generic[T]):
         return QueueStatistics.from_reply(await self._ask("statistics"))
 
     async def join(self) -> None:
-        """Wait until every message put so far, and while we wait, is acknowledged or a dead letter."""
+        """Wait until every message put so far, and while we wait, is acknowledged or a dead letter.
+
+        While the queue is paused nothing is handed out, so this waits for `resume` too.
+        """
         finished = self._lanes.finished
         while True:
             finished.clear()
@@ -242,7 +246,7 @@ class Queue(Generic[T]):
         """Shut the queue down for all processes: puts raise QueueShutDown, waiting ones too; gets once all is done.
 
         `immediate`: what waits for delivery becomes dead letters (reason `shutdown`); nothing accepted is dropped.
-        `reopen` ends it.
+        `reopen` ends it. A queue that is paused stays so: without `immediate` it is not done until `resume`.
         """
         while await self._ask("shutdown", int(immediate)) > 0:
             pass
@@ -250,6 +254,18 @@ class Queue(Generic[T]):
     async def reopen(self) -> None:
         """End a shutdown; does nothing when there is none."""
         await self._ask("reopen")
+
+    async def pause(self) -> None:
+        """Hand out nothing, in any process, until `resume`; does nothing when the queue is paused already.
+
+        Puts go in while there is room, and wait then. What is in consumers' hands is settled as ever, and recovered
+        from the dead. `get` waits, `get_nowait` raises QueueEmpty.
+        """
+        await self._ask("pause")
+
+    async def resume(self) -> None:
+        """End a pause, and wake all who wait in `get`; does nothing when there is none."""
+        await self._ask("resume")
 
     async def resize(self, maxsize: int) -> None:
         """Change the stored bound; 0 for none. After a shrink nothing enters until there is room.
@@ -260,6 +276,50 @@ class Queue(Generic[T]):
             raise ValueError("maxsize is a whole number here; 0 is for no bound")
         _check_count("maxsize", maxsize, 0, _LARGEST_BOUND)
         await self._ask("resize", maxsize)
+
+    # --- the processes at it ----------------------------------------------------------------------------------------
+
+    async def sessions(self) -> list[QueueSession]:
+        """The sessions of all processes at this queue, ours included; by owner. Not read in one step."""
+        found = await self._ask("list_sessions")
+        ids = [session_id.decode() for session_id in found[::4]]
+        held = await asyncio.gather(*map(self._count_held, ids))
+        return sorted(
+            (
+                QueueSession(
+                    owner=session_id[:12],
+                    held=count,
+                    seconds_left=max(0, milliseconds) / 1000,
+                    is_consumer=bool(is_consumer),
+                    is_draining=bool(is_draining),
+                )
+                for session_id, count, milliseconds, is_consumer, is_draining in zip(
+                    ids, held, found[1::4], found[2::4], found[3::4], strict=True
+                )
+            ),
+            key=lambda session: session.owner,
+        )
+
+    async def _count_held(self, session_id: str) -> int:
+        member = self._lanes.member
+        keys = {**member.keys, "leased": leased_key(self.name, session_id)}
+        count: int = await self._session.run(member.call(load("count_held"), session_id, keys=keys))
+        return count
+
+    async def drain(self, owner: str | None = None) -> list[str]:
+        """Tell consumer services to drain: the one with this `Session.owner`, or all; returns the owners told.
+
+        Each takes no more, finishes what it handles and ends, as at SIGTERM; this does not wait for it. Who cannot hear
+        hears of it at its next renewal, a third of its time to live later. Other sessions (producers, whoever only
+        calls `get`) are not told.
+        """
+        return [session_id[:12].decode() for session_id in await self._ask("drain", owner or "")]
+
+    async def told_to_drain(self) -> None:
+        """Wait until somebody tells this process to `drain`. For consumer services: from here on it can be told."""
+        self._session.check_open()
+        self._lanes.member.can_drain()
+        await self._lanes.member.draining.wait()
 
     # --- dead letters -----------------------------------------------------------------------------------------------
 
