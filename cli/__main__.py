@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from cli import dead
+from cli import dead, queue
 from cli.demo import Demo, DemoError, ServiceFellError
 from cli.target import TargetError
 from shared.concurrency import ConcurrencyError
@@ -17,6 +17,7 @@ app = typer.Typer(
     name="pipeline", no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False, rich_markup_mode=None
 )
 app.add_typer(dead.app)
+app.add_typer(queue.app)
 
 
 @app.callback()

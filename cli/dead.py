@@ -46,9 +46,10 @@ def list_(
     queue: OfQueue = None,
     as_json: AsJson = False,
 ) -> None:
-    """List dead letters, the oldest first: a table on a terminal, else one line for each.
+    """List dead letters, the oldest first: a table on a terminal, else one line for each, in the same order.
 
-    Several options together list what all of them apply to. JSON: one object a line.
+    Id, class, reason, attempts, when it was put, when it died (UTC, by the server's clock), error. Several options
+    together list what all of them apply to.
     """
     asyncio.run(_list(_selection(id_, type_, reason), limit, queue, as_json=as_json))
 

@@ -8,7 +8,9 @@ from dataclasses import dataclass
 import redis.asyncio
 from redis.exceptions import RedisError
 
-from shared.concurrency import Queue, Session
+from shared.concurrency import Queue, QueueStatistics, Session
+from shared.concurrency.keys import queue_keys
+from shared.concurrency.scripts import load
 from shared.logs import configure_logs
 from shared.messages import Message
 from shared.settings import Settings, load_settings, resolve_redis_url
@@ -35,6 +37,10 @@ class Server:
         except RedisError as error:
             raise TargetError(f"the server does not let us look for queues: {error}") from error
         return sorted({match[1].decode() for key in keys if (match := _SETTINGS.fullmatch(key))})
+
+    async def statistics(self, name: str) -> QueueStatistics:
+        """Count a queue without taking part in it."""
+        return QueueStatistics.from_reply(await self.session.call(load("statistics"), queue_keys(name)))
 
     async def queue(self, name: str | None) -> Queue[Message]:
         """A queue that is there, with the bound and the attempts that are stored with it.
