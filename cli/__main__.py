@@ -6,8 +6,9 @@ from typing import Annotated
 
 import typer
 
-from cli import dead, queue
+from cli import dead, queue, schema
 from cli.demo import Demo, DemoError, ServiceFellError
+from cli.schema import SchemaError
 from cli.target import TargetError
 from shared.concurrency import ConcurrencyError
 from shared.embedded import EmbeddedServerError
@@ -55,11 +56,26 @@ def demo(  # noqa: PLR0917  # typer's way to declare options
         raise typer.Exit(1)
 
 
+@app.command("schema")
+def schema_(
+    *,
+    into: Annotated[
+        Path, typer.Option(help="The directory to write them into.", metavar="DIR", show_default="docs/schema")
+    ] = schema.DIRECTORY,
+) -> None:
+    """Write JSON Schema for every message class, and one AsyncAPI document about the queue; docs/schema/ holds them.
+
+    Call it when a message class has changed: a test compares what it writes with what is committed.
+    """
+    for path in schema.write(into):
+        sys.stdout.write(f"{path}\n")
+
+
 def main() -> None:
     """Run the command line; what a user can mend is one line and exit code 2."""
     try:
         app(prog_name="pipeline")
-    except (DemoError, TargetError, SettingsError, EmbeddedServerError, ConcurrencyError) as error:
+    except (DemoError, TargetError, SchemaError, SettingsError, EmbeddedServerError, ConcurrencyError) as error:
         sys.stderr.write("".join(f"pipeline: {line}\n" for line in str(error).splitlines()))
         sys.exit(2)
     except ServiceFellError as error:
