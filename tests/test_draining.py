@@ -92,6 +92,18 @@ def said(process: Any, word: str) -> Callable[[], Any]:
     return look
 
 
+async def test_a_consumer_hears_of_it_at_once(url: str, name: str, queue: Queue[int]) -> None:
+    async with Session.open(url, ttl=600) as session:
+        theirs = Queue(session, name, int)
+        told = asyncio.create_task(theirs.told_to_drain())
+        await asyncio.sleep(0)
+        await theirs.statistics()
+        assert await queue.drain(session.owner) == [session.owner]
+        # Its next renewal is minutes away.
+        async with asyncio.timeout(2):
+            await told
+
+
 async def test_a_consumer_that_was_cut_off_when_it_was_told_hears_of_it(
     name: str, proxy: Proxy, queue: Queue[int]
 ) -> None:

@@ -130,7 +130,9 @@ async def test_who_waits_at_a_paused_queue_does_not_hurry(proxy: Proxy, theirs: 
         getting = asyncio.create_task(Queue(session, theirs.name, int).get())
         await until(idle(theirs), lambda count: count == 1)
         before = proxy.count("settle_and_take")
-        # It looks again once a second at most, though there is work and a delay has ended.
+        for number in range(10):
+            await theirs.put(number)
+        # It looks again once a second at most, though there is work, a delay has ended, and more is put.
         await asyncio.wait({getting}, timeout=0.9)
         assert proxy.count("settle_and_take") <= before + 1
         await theirs.resume()
