@@ -6,7 +6,10 @@ from typing import Annotated
 
 import typer
 
+from cli import dead, queue, schema
 from cli.demo import Demo, DemoError, ServiceFellError
+from cli.schema import SchemaError
+from cli.target import TargetError
 from shared.concurrency import ConcurrencyError
 from shared.embedded import EmbeddedServerError
 from shared.settings import SettingsError
@@ -14,6 +17,8 @@ from shared.settings import SettingsError
 app = typer.Typer(
     name="pipeline", no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False, rich_markup_mode=None
 )
+app.add_typer(dead.app)
+app.add_typer(queue.app)
 
 
 @app.callback()
@@ -51,11 +56,26 @@ def demo(  # noqa: PLR0917  # typer's way to declare options
         raise typer.Exit(1)
 
 
+@app.command("schema")
+def schema_(
+    *,
+    into: Annotated[
+        Path, typer.Option(help="The directory to write them into.", metavar="DIR", show_default="docs/schema")
+    ] = schema.DIRECTORY,
+) -> None:
+    """Write JSON Schema for every message class, and one AsyncAPI document about the queue; docs/schema/ holds them.
+
+    Call it when a message class has changed: a test compares what it writes with what is committed.
+    """
+    for path in schema.write(into):
+        sys.stdout.write(f"{path}\n")
+
+
 def main() -> None:
     """Run the command line; what a user can mend is one line and exit code 2."""
     try:
         app(prog_name="pipeline")
-    except (DemoError, SettingsError, EmbeddedServerError, ConcurrencyError) as error:
+    except (DemoError, TargetError, SchemaError, SettingsError, EmbeddedServerError, ConcurrencyError) as error:
         sys.stderr.write("".join(f"pipeline: {line}\n" for line in str(error).splitlines()))
         sys.exit(2)
     except ServiceFellError as error:

@@ -21,7 +21,7 @@ _TELL_EVERY = 10.0
 
 
 async def work(settings: Settings, stopping: asyncio.Event) -> None:
-    """Handle messages until `stopping`; then finish what is being handled within the grace time, and give back the rest."""
+    """Handle messages until `stopping`, or until told to drain; then finish within the grace time, and give back the rest."""
     try:
         check_handlers()
     except HandlerError as error:
@@ -38,9 +38,13 @@ async def work(settings: Settings, stopping: asyncio.Event) -> None:
         log.info("consuming", queue=settings.queue, concurrency=settings.concurrency)
         running = asyncio.create_task(worker.run())
         stopped = asyncio.create_task(stopping.wait())
+        told = asyncio.create_task(pipeline.queue.told_to_drain())
         telling = asyncio.create_task(_tell(worker))
-        await asyncio.wait({running, stopped}, return_when=asyncio.FIRST_COMPLETED)
+        await asyncio.wait({running, stopped, told}, return_when=asyncio.FIRST_COMPLETED)
+        if told.done():
+            log.info("told to drain", owner=pipeline.session.owner, grace_seconds=settings.grace)
         stopped.cancel()
+        told.cancel()
         telling.cancel()
         await worker.stop(settings.grace)
         await running

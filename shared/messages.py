@@ -13,7 +13,9 @@ class Message(BaseModel):
     Strict and closed, so that a message that was misspelt is refused where it is put, not where it is handled.
     """
 
-    model_config = ConfigDict(frozen=True, strict=True, extra="forbid", allow_inf_nan=False)
+    model_config = ConfigDict(
+        frozen=True, strict=True, extra="forbid", allow_inf_nan=False, use_attribute_docstrings=True
+    )
 
     _classes: ClassVar[dict[str, type["Message"]]] = {}
 

@@ -16,7 +16,7 @@ from redis.asyncio import Redis
 from consumer.worker import Worker
 from shared.concurrency import Delivery, Queue, Session
 from tests.instruments import calls
-from tests.instruments.calls import World, items_left
+from tests.instruments.calls import PAUSED, World, items_left
 from tests.instruments.cancellation import MODES, Mode, Outcome, at_every_point, cancelled_at
 from tests.instruments.census import take_census
 from tests.waiting import until
@@ -51,6 +51,12 @@ async def finish_meanwhile(world: World) -> None:
     """Have join return."""
     for _ in range(3):
         await take_one_meanwhile(world)
+
+
+async def drain_meanwhile(world: World) -> None:
+    """Tell the consumer that waits to be told, once it is known as one."""
+    while not await world.other.drain():
+        await world.queue.statistics()
 
 
 async def get(world: World) -> None:
@@ -118,6 +124,11 @@ CASES: Final[dict[str, Case]] = {
     "statistics": Case(calls.three_pending, lambda world: world.queue.statistics(), (PENDING,)),
     "join": Case(calls.three_pending, lambda world: world.queue.join(), ((),), finish_meanwhile),
     "resize": Case(calls.three_pending, lambda world: world.queue.resize(9), (PENDING,)),
+    "pause": Case(calls.three_pending, lambda world: world.queue.pause(), (PENDING, (PAUSED, *PENDING))),
+    "resume": Case(calls.paused, lambda world: world.queue.resume(), ((PAUSED, *PENDING), PENDING)),
+    "sessions": Case(calls.three_pending, lambda world: world.queue.sessions(), (PENDING,)),
+    "drain": Case(calls.one_consumer, lambda world: world.queue.drain(), ((),)),
+    "told_to_drain": Case(calls.nothing, lambda world: world.queue.told_to_drain(), ((),), drain_meanwhile),
     "shutdown": Case(calls.three_pending, lambda world: world.queue.shutdown(), (PENDING,)),
     "shutdown at once": Case(calls.three_pending, lambda world: world.queue.shutdown(immediate=True), (PENDING, ())),
     "reopen": Case(calls.shut, lambda world: world.queue.reopen(), (PENDING,)),

@@ -16,7 +16,7 @@ from redis.asyncio import Redis
 from consumer.worker import Worker
 from shared.concurrency import Delivery, Queue, Session
 from tests.instruments import calls
-from tests.instruments.calls import World, items_left
+from tests.instruments.calls import PAUSED, World, items_left
 from tests.instruments.census import take_census
 from tests.instruments.proxy import Proxy
 from tests.instruments.traffic import Fate
@@ -54,6 +54,18 @@ def answers(value: object, *expected: int) -> Callable[[World, Any], Awaitable[N
         assert await items_left(world) == list(expected)
 
     return check
+
+
+async def two_sessions(world: World, sessions: Any) -> None:
+    assert sorted(session.held for session in sessions) == [0, 1]
+    assert await items_left(world) == [2, 3]
+
+
+async def one_told(world: World, owners: Any) -> None:
+    assert owners == [world.other._session.owner]
+    async with asyncio.timeout(5):
+        await asyncio.wait(world.tasks)
+    assert all(task.done() for task in world.tasks)
 
 
 async def one_letter(world: World, letters: Any) -> None:
@@ -94,6 +106,10 @@ CASES: Final[dict[str, Case]] = {
     "qsize": Case(calls.three_pending, lambda world: world.queue.qsize(), answers(3, 1, 2, 3)),
     "join": Case(calls.three_pending, calls.join, left(acked_total=3)),
     "resize": Case(calls.three_pending, lambda world: world.queue.resize(9), left(1, 2, 3, maxsize=9)),
+    "pause": Case(calls.three_pending, lambda world: world.queue.pause(), left(PAUSED, 1, 2, 3, is_paused=True)),
+    "resume": Case(calls.paused, lambda world: world.queue.resume(), left(1, 2, 3, is_paused=False)),
+    "sessions": Case(calls.one_held, lambda world: world.queue.sessions(), two_sessions),
+    "drain": Case(calls.one_consumer, lambda world: world.queue.drain(), one_told),
     "shutdown": Case(calls.three_pending, lambda world: world.queue.shutdown(), left(1, 2, 3, is_shut_down=True)),
     "shutdown at once": Case(calls.three_pending, lambda world: world.queue.shutdown(immediate=True), left(dead=3)),
     "reopen": Case(calls.shut, lambda world: world.queue.reopen(), left(1, 2, 3, is_shut_down=False)),

@@ -79,6 +79,19 @@ class QueueMachine(Putting, Taking):
         self.model.shut = False
         self.run(self._call(self.processes[process].queue.reopen()))
 
+    @precondition(lambda self: not self.model.paused and self.pauses < 2)  # little happens at a paused queue
+    @rule(process=PROCESSES)
+    def pause(self, process: str) -> None:
+        self.pauses += 1
+        self.model.paused = True
+        self.run(self._call(self.processes[process].queue.pause()))
+
+    @precondition(lambda self: self.model.paused)
+    @rule(process=PROCESSES)
+    def resume(self, process: str) -> None:
+        self.model.paused = False
+        self.run(self._call(self.processes[process].queue.resume()))
+
     async def _call(self, call: Coroutine[Any, Any, None]) -> None:
         await call
         await self.agree()

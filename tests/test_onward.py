@@ -172,6 +172,19 @@ async def _idle(session: Session, name: str) -> bool:
     return session.lanes(name).takes._idle
 
 
+async def test_a_paused_queue_takes_it_and_hands_out_nothing(session: Session, other: Session, name: str) -> None:
+    first, second = stages(session, name)
+    await second.pause()
+    waiting = asyncio.create_task(taken(Queue(other, second.name, int)))
+    await until(lambda: _idle(other, second.name), bool)
+    await passed_on(first, second, 7)
+    now = await second.statistics()
+    assert (now.pending, now.leased, now.put_total) == (1, 0, 1)
+    assert not waiting.done()
+    await second.resume()
+    assert await waiting == 7
+
+
 async def test_it_is_handed_to_a_worker_that_waits(session: Session, other: Session, name: str) -> None:
     first, second = stages(session, name)
     handled: asyncio.Queue[int] = asyncio.Queue()

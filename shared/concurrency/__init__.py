@@ -2,6 +2,7 @@
 
 from shared.concurrency.condition import Condition
 from shared.concurrency.dead_letter import DeadLetter
+from shared.concurrency.dead_letters import DeadLetters, Replayed, Selection
 from shared.concurrency.delivery import Delivery
 from shared.concurrency.effects import Effects
 from shared.concurrency.errors import (
@@ -22,6 +23,7 @@ from shared.concurrency.intake import Intake
 from shared.concurrency.lease import Lease
 from shared.concurrency.lease_statistics import Holder, LeaseStatistics, Waiter
 from shared.concurrency.queue import Queue
+from shared.concurrency.queue_session import QueueSession
 from shared.concurrency.readers_writers import ReadersWritersLease
 from shared.concurrency.semaphore import Lock, Semaphore
 from shared.concurrency.session import Session
@@ -31,6 +33,7 @@ __all__ = [
     "ConcurrencyError",
     "Condition",
     "DeadLetter",
+    "DeadLetters",
     "Delivery",
     "EffectRefused",
     "Effects",
@@ -46,9 +49,12 @@ __all__ = [
     "Queue",
     "QueueEmpty",
     "QueueFull",
+    "QueueSession",
     "QueueShutDown",
     "QueueStatistics",
     "ReadersWritersLease",
+    "Replayed",
+    "Selection",
     "Semaphore",
     "ServerRefused",
     "ServerUnavailable",

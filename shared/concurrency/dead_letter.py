@@ -30,6 +30,9 @@ class DeadLetter:
     """How many of these were nacked."""
     body: bytes
     """The original bytes."""
+    first_error: str | None = None
+    """What was wrong the first time, where it was kept."""
+    last_error: str | None = None
 
     @classmethod
     def from_reply(cls, key: bytes, letter: bytes) -> "DeadLetter":
@@ -45,4 +48,5 @@ class DeadLetter:
         return cls(
             stored.key, stored.id, stored.type_name, *fate,
             stored.put_at, died_at, stored.attempt - 1, stored.failures, stored.body,
+            *(None if error is None else str(error) for error in map(stored.headers.get, ("first_error", "last_error"))),
         )  # fmt: skip

@@ -1,4 +1,4 @@
-"""All that one process has at one queue: its membership and its two lanes."""
+"""All that one process has at one queue: its membership and its lanes."""
 
 import asyncio
 import base64
@@ -6,6 +6,7 @@ import itertools
 import secrets
 
 from shared.concurrency.connection import Connection
+from shared.concurrency.dead_letters import LettersLane
 from shared.concurrency.effects import Awaiting
 from shared.concurrency.errors import ConcurrencyError
 from shared.concurrency.membership import Membership
@@ -14,7 +15,7 @@ from shared.concurrency.take_lane import TakeLane
 
 
 class Lanes:
-    """The membership of a session at one queue, with a lane for puts and one for takes."""
+    """The membership of a session at one queue, with a lane for puts, one for takes and one for dead letters."""
 
     def __init__(self, connection: Connection, owner: str, ttl: float, name: str) -> None:
         """Prepare; the first call registers."""
@@ -25,6 +26,7 @@ class Lanes:
         """Keys of entries in the queue's line, and who put them there with an acknowledgement."""
         self._onward_owner = b"+" + base64.b32encode(secrets.token_bytes(7)).lower()[:11]
         self._onward_numbers = itertools.count(1)
+        self.letters = LettersLane()
         self.finished = asyncio.Event()
         """Set when the queue says that all its messages are done with."""
 
@@ -49,6 +51,8 @@ class Lanes:
             self.puts.look()
         elif what == b"finished":
             self.finished.set()
+        elif what == b"drain":
+            self.member.draining.set()
 
     def look(self) -> None:
         """See how things are: what a script told us while we were cut off is lost."""

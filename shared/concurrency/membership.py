@@ -45,6 +45,9 @@ class Membership:
         them, a weak reference where the holder may be forgotten."""
         self.on_over: list[Callable[[], None]] = []
         self.run_id = ""
+        self.draining = asyncio.Event()
+        """Set when this process, a consumer service, was told to drain."""
+        self._is_consumer = False
         self.connection: Final = connection
         self._ttl = ttl
         self._epoch = 0
@@ -77,6 +80,12 @@ class Membership:
             self._wishes |= fresh
             self._registered = False
 
+    def can_drain(self) -> None:
+        """Have this process known as a consumer service, which can be told to drain, from its next call on."""
+        if not self._is_consumer:
+            self._is_consumer = True
+            self._registered = False
+
     async def ready(self) -> None:
         """Wait until this session is registered.
 
@@ -90,14 +99,14 @@ class Membership:
                 self._registration.result()
 
     async def _register_now(self) -> None:
-        session_id, wishes = self.session_id, dict(self._wishes)
+        session_id, wishes, is_consumer = self.session_id, dict(self._wishes), self._is_consumer
         sent_at, (now, deadline, maxsize, max_attempts) = await self._ask_to_register(session_id, wishes)
         if session_id != self.session_id:
             return
         if self._fresh:
             self._deadline = sent_at + (deadline - now) / 1000 - margin(self._ttl)
         self._fresh = False
-        self._registered = wishes == self._wishes
+        self._registered = (wishes, is_consumer) == (self._wishes, self._is_consumer)
         for word, stored in (("maxsize", maxsize), ("max_attempts", max_attempts)):
             if word in wishes and wishes[word] != stored:
                 log.warning(
@@ -121,6 +130,7 @@ class Membership:
                     wishes.get("max_attempts", ""),
                     self.run_id,
                     _KEEP_LANES_MS,
+                    int(self._is_consumer),
                 )
             except Disconnected:
                 continue  # the next call waits for a connection
@@ -156,7 +166,10 @@ class Membership:
     def renewed(self, request: Request, sent_at: float, answer: list[Any]) -> None:
         """Take note of the answer to a renewal."""
         (session_id,) = request.arguments
-        live, now, deadline = answer
+        live, now, deadline, drain = answer
+        if drain:
+            with contextlib.suppress(RuntimeError):  # the loop has ended meanwhile
+                self._loop.call_soon_threadsafe(self.draining.set)
         if live:
             if session_id == self.session_id and not self._fresh:
                 self._deadline = max(self._deadline, sent_at + (deadline - now) / 1000 - margin(self._ttl))

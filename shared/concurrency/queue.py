@@ -3,19 +3,21 @@
 import asyncio
 import re
 from collections import deque
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from typing import Any, Final, Generic, Self, TypeVar
 
 from shared.concurrency.batch import Batch, Entry, portions
 from shared.concurrency.codec import Codec, Unreadable, digest
 from shared.concurrency.dead_letter import DeadLetter
+from shared.concurrency.dead_letters import DeadLetters, Selection
 from shared.concurrency.delivery import Delivery, Forgettable
 from shared.concurrency.effects import Destination
 from shared.concurrency.entry import FIELD, pack_headers, pack_middle
 from shared.concurrency.errors import QueueShutDown
 from shared.concurrency.intake import Intake
-from shared.concurrency.keys import full_name
+from shared.concurrency.keys import full_name, leased_key
 from shared.concurrency.lanes import Lanes
+from shared.concurrency.queue_session import QueueSession
 from shared.concurrency.scripts import load
 from shared.concurrency.session import Session
 from shared.concurrency.statistics import QueueStatistics
@@ -24,7 +26,6 @@ T = TypeVar("T")
 
 _ID = re.compile(r"[\x21-\x7e]{1,128}", re.ASCII)
 _LARGEST_BOUND: Final = 10_000_000
-_PAGE: Final = 200
 
 
 class Queue(Generic[T]):
@@ -238,7 +239,10 @@ class Queue(Generic[T]):
         return QueueStatistics.from_reply(await self._ask("statistics"))
 
     async def join(self) -> None:
-        """Wait until every message put so far, and while we wait, is acknowledged or a dead letter."""
+        """Wait until every message put so far, and while we wait, is acknowledged or a dead letter.
+
+        While the queue is paused nothing is handed out, so this waits for `resume` too.
+        """
         finished = self._lanes.finished
         while True:
             finished.clear()
@@ -255,7 +259,7 @@ class Queue(Generic[T]):
         """Shut the queue down for all processes: puts raise QueueShutDown, waiting ones too; gets once all is done.
 
         `immediate`: what waits for delivery becomes dead letters (reason `shutdown`); nothing accepted is dropped.
-        `reopen` ends it.
+        `reopen` ends it. A queue that is paused stays so: without `immediate` it is not done until `resume`.
         """
         while await self._ask("shutdown", int(immediate)) > 0:
             pass
@@ -263,6 +267,18 @@ class Queue(Generic[T]):
     async def reopen(self) -> None:
         """End a shutdown; does nothing when there is none."""
         await self._ask("reopen")
+
+    async def pause(self) -> None:
+        """Hand out nothing, in any process, until `resume`; does nothing when the queue is paused already.
+
+        Puts go in while there is room, and wait then. What is in consumers' hands is settled as ever, and recovered
+        from the dead. `get` waits, `get_nowait` raises QueueEmpty.
+        """
+        await self._ask("pause")
+
+    async def resume(self) -> None:
+        """End a pause, and wake all who wait in `get`; does nothing when there is none."""
+        await self._ask("resume")
 
     async def resize(self, maxsize: int) -> None:
         """Change the stored bound; 0 for none. After a shrink nothing enters until there is room.
@@ -274,44 +290,77 @@ class Queue(Generic[T]):
         _check_count("maxsize", maxsize, 0, _LARGEST_BOUND)
         await self._ask("resize", maxsize)
 
+    # --- the processes at it ----------------------------------------------------------------------------------------
+
+    async def sessions(self) -> list[QueueSession]:
+        """The sessions of all processes at this queue, ours included; by owner. Not read in one step."""
+        found = await self._ask("list_sessions")
+        ids = [session_id.decode() for session_id in found[::4]]
+        held = await asyncio.gather(*map(self._count_held, ids))
+        return sorted(
+            (
+                QueueSession(
+                    owner=session_id[:12],
+                    held=count,
+                    seconds_left=max(0, milliseconds) / 1000,
+                    is_consumer=bool(is_consumer),
+                    is_draining=bool(is_draining),
+                )
+                for session_id, count, milliseconds, is_consumer, is_draining in zip(
+                    ids, held, found[1::4], found[2::4], found[3::4], strict=True
+                )
+            ),
+            key=lambda session: session.owner,
+        )
+
+    async def _count_held(self, session_id: str) -> int:
+        member = self._lanes.member
+        keys = {**member.keys, "leased": leased_key(member.name, session_id)}
+        count: int = await self._session.run(member.call(load("count_held"), session_id, keys=keys))
+        return count
+
+    async def drain(self, owner: str | None = None) -> list[str]:
+        """Tell consumer services to drain: the one with this `Session.owner`, or all; returns the owners told.
+
+        Each takes no more, finishes what it handles and ends, as at SIGTERM; this does not wait for it. Who cannot hear
+        hears of it at its next renewal, a third of its time to live later. Other sessions (producers, whoever only
+        calls `get`) are not told.
+        """
+        return [session_id[:12].decode() for session_id in await self._ask("drain", owner or "")]
+
+    async def told_to_drain(self) -> None:
+        """Wait until somebody tells this process to `drain`. For consumer services: from here on it can be told."""
+        self._session.check_open()
+        self._lanes.member.can_drain()
+        await self._lanes.member.draining.wait()
+
     # --- dead letters -----------------------------------------------------------------------------------------------
+
+    @property
+    def letters(self) -> DeadLetters:
+        """The dead letters, to be read, put back and deleted by id, class or reason, however many there are."""
+        return DeadLetters(self._ask, self._lanes.letters, lambda: self._lanes.member.session_id)
 
     async def dead_letters(self, limit: int = 100) -> list[DeadLetter]:
         """Read the oldest dead letters."""
         _check_count("limit", limit, 1, _LARGEST_BOUND)
-        letters: list[DeadLetter] = []
-        while len(letters) < limit:
-            count = min(_PAGE, limit - len(letters))
-            page = await self._ask("letters", len(letters), count)
-            letters += [DeadLetter.from_reply(key, text) for key, text in zip(page[::2], page[1::2], strict=True)]
-            if len(page) < 2 * count:
-                break
-        return letters
+        return [letter async for letter in self.letters.find(Selection(), limit)]
 
     async def replay(self, keys: Iterable[str] | None = None) -> int:
         """Put dead letters (default: all) back into the queue, their counts reset, as far as there is room.
 
-        Returns how many went in; the others stay dead letters.
+        Returns how many went in; the others stay dead letters. `letters.replay` tells why.
 
         :raises QueueShutDown: when the queue is shut down.
         """
-        total = 0
-        for page in _pages(await self._letter_keys() if keys is None else list(keys)):
-            replayed, *_ = await self._ask("replay", *page)
-            if replayed < 0:
-                raise QueueShutDown("the queue is shut down: reopen() it first")
-            total += replayed
-            if replayed == 0:
-                break
-        return total
+        outcome = await self.letters.replay(Selection() if keys is None else keys)
+        if outcome.shut_down:
+            raise QueueShutDown("the queue is shut down: reopen() it first")
+        return outcome.replayed
 
     async def discard(self, keys: Iterable[str] | None = None) -> int:
         """Delete dead letters (default: all); returns how many."""
-        wanted = await self._letter_keys() if keys is None else list(keys)
-        return sum([await self._ask("discard", *page) for page in _pages(wanted)])
-
-    async def _letter_keys(self) -> list[str]:
-        return [letter.key for letter in await self.dead_letters(_LARGEST_BOUND)]
+        return await self.letters.discard(Selection() if keys is None else keys)
 
 
 async def _first_admitted(under_way: deque[Batch]) -> int:
@@ -324,11 +373,6 @@ async def _turn_the_loop() -> None:
     """Once for the lane to write and once for the loop to send: the server works while the next portion is made."""
     await asyncio.sleep(0)
     await asyncio.sleep(0)
-
-
-def _pages(keys: list[str]) -> Iterator[list[str]]:
-    for first in range(0, len(keys), _PAGE):
-        yield keys[first : first + _PAGE]
 
 
 def _check_count(word: str, value: int | None, least: int, most: int) -> None:

@@ -4,7 +4,7 @@ import asyncio
 import contextlib
 from collections.abc import AsyncIterator
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Final
 
 from redis.asyncio import Redis
 
@@ -44,9 +44,14 @@ async def opened(url: str, broken_url: str, client: Redis, name: str) -> AsyncIt
                 await delivery.ack()
 
 
+PAUSED: Final = -1
+"""Stands before the items that are left when the queue is paused."""
+
+
 async def items_left(world: World) -> list[int]:
-    """All that is still in the queue: taken by the other session, in order."""
-    items = []
+    """All that is still in the queue: taken by the other session, in order; a pause is ended for it."""
+    items = [PAUSED] * (await world.other.statistics()).is_paused
+    await world.other.resume()
     with contextlib.suppress(QueueEmpty, QueueShutDown):
         while True:
             async with await world.other.get_nowait() as item:
@@ -79,6 +84,19 @@ async def one_dead(world: World) -> None:
 async def shut(world: World) -> None:
     await three_pending(world)
     await world.other.shutdown()
+
+
+async def paused(world: World) -> None:
+    await three_pending(world)
+    await world.other.pause()
+
+
+async def one_consumer(world: World) -> None:
+    """The other session is a consumer service's."""
+    world.tasks.append(asyncio.create_task(world.other.told_to_drain()))
+    await asyncio.sleep(0)
+    await world.other.statistics()  # known as such from now on
+    assert [session.is_consumer for session in await world.other.sessions()].count(True) == 1
 
 
 async def put(world: World) -> None:

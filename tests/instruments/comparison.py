@@ -56,6 +56,7 @@ class Comparison(RuleBasedStateMachine):
         self.getter: tuple[str, asyncio.Task[Delivery[int]]] | None = None
         self.lost: list[Delivery[int]] = []
         self.highest = 0
+        self.pauses = 0
 
     def run(self, work: Coroutine[Any, Any, T]) -> T:
         return self.runner.run(work)
@@ -118,6 +119,7 @@ class Comparison(RuleBasedStateMachine):
             "puts_waiting": len(model.line),
             "maxsize": model.maxsize,
             "is_shut_down": model.shut,
+            "is_paused": model.paused,
         }
         totals = ("put_total", "acked_total", "nacked_total", "dead_total", "recovered_total")
         expected |= {word: getattr(model, word) for word in totals}

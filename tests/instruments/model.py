@@ -15,6 +15,7 @@ class Model:
     maxsize: int
     max_attempts: int
     shut: bool = False
+    paused: bool = False
     pending: list[Entry] = field(default_factory=list)
     returned: list[Entry] = field(default_factory=list)
     suspects: list[Entry] = field(default_factory=list)
@@ -122,8 +123,8 @@ class Model:
     # --- taking -----------------------------------------------------------------------------------------------------
 
     def take(self, process: str) -> Entry | None:
-        """Hand out the next message, if there is one."""
-        found = self._next(process)
+        """Hand out the next message, if there is one and the queue is not paused."""
+        found = None if self.paused else self._next(process)
         if found is not None:
             self.leased.setdefault(process, []).append(found)
         self.admit()

@@ -122,3 +122,31 @@ async def work(url: str, name: str, ttl: float) -> None:
 
     async with joined(url, name, ttl) as queue:
         await Worker(queue, handle).run()
+
+
+async def serve(url: str, name: str, ttl: float) -> None:
+    """Be a consumer service, as far as the queue sees it: says `ready` when it is known as one, and `drained`."""
+    async with joined(url, name, ttl) as queue:
+
+        async def handle(delivery: Delivery[int]) -> None:
+            report("got", delivery.item)
+
+        worker = Worker(queue, handle, concurrency=2)
+        told = asyncio.create_task(queue.told_to_drain())
+        working = asyncio.create_task(worker.run())
+        await queue.statistics()
+        report("ready", queue._session.owner)
+        await told
+        worker.drain()
+        await working
+        report("drained")
+    report("end")
+
+
+async def replay(url: str, name: str, ttl: float) -> None:
+    """Put all dead letters back; says `replaying` before, and then how many went."""
+    async with joined(url, name, ttl) as queue:
+        await queue.statistics()
+        report("replaying")
+        report("replayed", await queue.replay())
+    report("end")

@@ -3,9 +3,21 @@
 -- KEYS
 --   dead        HASH  key -> dead letter
 --   dead_index  ZSET  key -> time of death in ms
+--   lanes       HASH  what was last answered to each process
 -- ARGV
---   keys  ... keys of the dead letters, 500 at most
+--   session  the caller's session
+--   number   this call's number in its lane; a repetition carries the same
+--   places   ... places or keys of the dead letters, 500 at most
 -- RETURNS letters deleted
-if #keys == 0 then return 0 end
-redis.call('ZREM', dead_index, unpack(keys))
-return redis.call('HDEL', dead, unpack(keys))
+-- PARTS clock identity places one_effect
+local before = answered()
+if before then return before end
+local discarded = 0
+for _, place in ipairs(places) do
+  local key, letter = letter_at(place)
+  if letter then
+    redis.call('ZREM', dead_index, key)
+    discarded = discarded + redis.call('HDEL', dead, key)
+  end
+end
+return answer_once({discarded})

@@ -15,7 +15,7 @@
 --   lanes      HASH  what was last answered to each process
 --   ids        HASH  known ids -> expiry in ms and digest
 --   ids_due    ZSET  known ids by expiry in ms
---   settings   HASH  maxsize, shutdown
+--   settings   HASH  maxsize, shutdown, paused
 --   totals     HASH  put, stamp
 -- ARGV
 --   session    the caller's session
@@ -31,7 +31,7 @@
 -- PARTS clock identity sessions room tell wake hand ids stamp admit
 local owner = owner_of(session)
 local record = redis.call('HGET', lanes, owner .. ':put')
-local shut = redis.call('HGET', settings, 'shutdown')
+local bound, shut, paused = unpack(redis.call('HMGET', settings, 'maxsize', 'shutdown', 'paused'))
 local live = is_live(session)
 local function answer(verdicts)
   local last, conflicts = line_record(owner)
@@ -48,7 +48,7 @@ if record then
   if number == before then return answer(verdicts) end
 end
 
-local maxsize = tonumber(redis.call('HGET', settings, 'maxsize') or 0)
+local maxsize = tonumber(bound or 0)
 local free = room(maxsize)
 if heard ~= '' then
   local last, conflicts = line_record(owner)
@@ -77,7 +77,7 @@ end
 
 -- Lets entries[first..last] in; the caller has seen to it that there is room.
 local handed_over = 0
-local waits = #entries == 1 and who_waits()
+local waits = #entries == 1 and not paused and who_waits()
 local function enter(first, last)
   if #entries == 1 and first == last then
     local entry = next_stamp() .. entries[1]
@@ -141,5 +141,5 @@ end
 count_put(entered)
 local told = table.concat(verdicts)
 redis.call('HSET', lanes, owner .. ':put', string.format('%.0f', now) .. ' ' .. number .. ' ' .. told)
-if admitted + entered > handed_over then wake_one() end
+if admitted + entered > handed_over and not paused then wake_one() end
 return answer(told)

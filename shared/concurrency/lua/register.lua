@@ -26,8 +26,9 @@
 --   max_attempts  failures until a message is a dead letter, empty to take the stored one
 --   run_id        the server's run_id as the caller saw it
 --   keep_ms       how long an unused record of a lane is kept, in ms
+--   consumer      1 when the process is a consumer service, which may be told to drain
 -- RETURNS now in ms, deadline in ms, stored maxsize, stored max_attempts
--- PARTS clock identity sessions restart
+-- PARTS clock identity sessions consumers restart
 local kinds = {
   list = {pending, returned, suspects, line},
   hash = {settings, lanes, leased, handed, bodies, dead, ids, totals},
@@ -53,6 +54,10 @@ if fresh == '1' then
 end
 if maxsize ~= '' then redis.call('HSETNX', settings, 'maxsize', maxsize) end
 if max_attempts ~= '' then redis.call('HSETNX', settings, 'max_attempts', max_attempts) end
+if consumer == '1' then
+  local _, told = consumer_record(owner_of(session))
+  record_consumer(session, told)
+end
 local records = redis.call('HGETALL', lanes)
 for i = 1, #records, 2 do
   if tonumber(string.match(records[i + 1], '^%d+')) < now - keep_ms then redis.call('HDEL', lanes, records[i]) end

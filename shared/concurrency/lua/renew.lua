@@ -2,17 +2,20 @@
 -- Renews a session that is live; never resurrects one that is over.
 -- KEYS
 --   sessions  ZSET  session -> deadline in ms
+--   lanes     HASH  OWNER:consumer: kept as long as it is renewed
 -- ARGV
 --   session  the session's id
--- RETURNS 1 renewed or 0 over, now in ms, deadline in ms
--- PARTS clock identity sessions
+-- RETURNS 1 renewed or 0 over, now in ms, deadline in ms, 1 if the process was told to drain
+-- PARTS clock identity sessions consumers
 -- The clock went back: no deadline may be further away than its session's time to live.
 local far = redis.call('ZRANGEBYSCORE', sessions, '(' .. (now + time_to_live(session)), '+inf', 'WITHSCORES', 'LIMIT', 0, 20)
 for i = 1, #far, 2 do
   local latest = now + time_to_live(far[i])
   if tonumber(far[i + 1]) > latest then redis.call('ZADD', sessions, latest, far[i]) end
 end
-if not is_live(session) then return {0, now, 0} end
+if not is_live(session) then return {0, now, 0, 0} end
 local deadline = now + time_to_live(session)
 redis.call('ZADD', sessions, deadline, session)
-return {1, now, deadline}
+local consumer, told = consumer_record(owner_of(session))
+if consumer == session then record_consumer(session, told) end
+return {1, now, deadline, told and 1 or 0}

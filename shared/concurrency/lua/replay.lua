@@ -17,17 +17,22 @@
 --   settings    HASH  maxsize, shutdown
 --   totals      HASH  replayed, stamp
 -- ARGV
---   keys  ... keys of the dead letters, 500 at most
--- RETURNS letters put back, keys that were no dead letters, letters that can not be read (they stay)
--- PARTS clock identity sessions room tell wake ids stamp admit
+--   session  the caller's session
+--   number   this call's number in its lane; a repetition carries the same
+--   places   ... places or keys of the dead letters, 500 at most
+-- RETURNS letters put back, those that are no dead letters (any more), letters that can not be read (they stay), 1 if shut down:
+--   nothing is put back then. The others stay for want of room; the oldest go first
+-- PARTS clock identity sessions room tell wake ids stamp admit places one_effect
+local before = answered()
+if before then return before end
+if redis.call('HGET', settings, 'shutdown') then return answer_once({0, 0, 0, 1}) end
 local maxsize = tonumber(redis.call('HGET', settings, 'maxsize') or 0)
-if redis.call('HGET', settings, 'shutdown') then return {-1, 0, 0} end
 if redis.call('LLEN', line) > 0 then admit(room(maxsize)) end
 local free = redis.call('LLEN', line) > 0 and 0 or room(maxsize)
 local replayed, missing, unreadable = 0, 0, 0
-for _, key in ipairs(keys) do
-  local letter = redis.call('HGET', dead, key)
-  local entry = letter and string.sub(letter, string.find(letter, '\n', 1, true) + 1)
+for _, place in ipairs(places) do
+  local key, letter = letter_at(place)
+  local entry = letter and string.sub(letter, (string.find(letter, '\n', 1, true) or 0) + 1)
   if not letter then
     missing = missing + 1
   elseif #entry < 52 or string.sub(entry, 17, 38) ~= key then
@@ -44,4 +49,4 @@ if replayed > 0 then
   redis.call('HINCRBY', totals, 'replayed', replayed)
   wake_one()
 end
-return {replayed, missing, unreadable}
+return answer_once({replayed, missing, unreadable, 0})

@@ -1,5 +1,6 @@
 #!lua flags=allow-oom
--- Settles finished deliveries, then hands out the next messages, in one step; lets waiting puts in as room appears.
+-- Settles finished deliveries, then hands out the next messages (none while paused), in one step; lets waiting puts in as
+-- room appears.
 -- KEYS
 --   pending     LIST  entries never delivered, in order
 --   returned    LIST  entries given back or recovered; served first
@@ -17,7 +18,7 @@
 --   lanes       HASH  what was last answered to each process
 --   ids         HASH  known ids
 --   ids_due     ZSET  known ids by expiry in ms
---   settings    HASH  maxsize, max_attempts, shutdown, joining
+--   settings    HASH  maxsize, max_attempts, shutdown, joining, paused
 --   totals      HASH  put, acked, nacked, dead, recovered, replayed, stamp
 -- ARGV
 --   session        the caller's session
@@ -54,8 +55,9 @@ if not is_live(session) then
   if told ~= 'all' then record() end
   return {'over', now, told, {}, 1000, '', 0}
 end
-local stored = redis.call('HMGET', settings, 'maxsize', 'max_attempts', 'shutdown', 'joining')
+local stored = redis.call('HMGET', settings, 'maxsize', 'max_attempts', 'shutdown', 'joining', 'paused')
 local maxsize, max_attempts, shut, joining = tonumber(stored[1] or 0), tonumber(stored[2] or 5), stored[3], stored[4]
+local paused = stored[5]
 local in_line = redis.call('LLEN', line)
 local function split(blob)
   local fields = {}
@@ -162,7 +164,7 @@ local function holds_suspect()
   end
   return false
 end
-if want > 0 then
+if want > 0 and not paused then
   -- Only what was there before this call settled: a call may not take what it has just given back.
   if again > 0 then take_from(returned, again) end
   if crashed_before > 0 and not holds_suspect() then take_from(suspects, 1) end
@@ -178,7 +180,7 @@ if want > 0 then
 end
 -- Take and admit in turn, or a small bound would cost one trip for every maxsize messages.
 repeat
-  local taken = want > #entries and take_from(pending, want) or 0
+  local taken = not paused and want > #entries and take_from(pending, want) or 0
   local let_in = 0
   if in_line > 0 then
     let_in = admit(room(maxsize))
@@ -203,7 +205,7 @@ end
 local unsatisfied = want > #entries and bytes < 1048576
 if was_idle == '1' then redis.call('ZREM', idle, session) end
 -- What is left is for others first; if nobody waits for it, the caller may call again at once for what it could take.
-if ready > 0 and not wake_one() and unsatisfied then
+if ready > 0 and not paused and not wake_one() and unsatisfied then
   local barred = redis.call('LLEN', suspects) > 0 and holds_suspect() and redis.call('LLEN', suspects) or 0
   if ready > barred then look_again = 0 end
 end

@@ -14,7 +14,7 @@
 --   lanes     HASH  what was last answered to each process
 --   ids       HASH  known ids
 --   ids_due   ZSET  known ids by expiry in ms
---   settings  HASH  maxsize, shutdown, joining
+--   settings  HASH  maxsize, shutdown, joining, paused
 --   totals    HASH  put, acked, stamp
 --   leased    HASH  field -> entry, what this session holds
 --   joiners   ZSET  sessions that wait for the end

@@ -11,9 +11,10 @@ local function is_sound()
   return true
 end
 
--- Puts words[first..last], tails, into the queue in focus; returns how many wait for a getter, and the keys of those in line.
+-- Puts words[first..last], tails, into the queue in focus; returns how many somebody has to be woken for, and the keys of those in line.
 local function put_onward(session, words, first, last)
-  local maxsize = tonumber(redis.call('HGET', settings, 'maxsize') or 0)
+  local bound, paused = unpack(redis.call('HMGET', settings, 'maxsize', 'paused'))
+  local maxsize = tonumber(bound or 0)
   local in_line = redis.call('LLEN', line)
   if in_line > 0 then
     admit(room(maxsize))
@@ -25,7 +26,7 @@ local function put_onward(session, words, first, last)
     local tail = words[at]
     if free > 0 then
       free = free - 1
-      local entry, getter = next_stamp() .. tail, who_waits()
+      local entry, getter = next_stamp() .. tail, not paused and who_waits()
       if not (getter and hand(getter, entry)) then
         redis.call('RPUSH', pending, entry)
         fresh = fresh + 1
@@ -38,5 +39,5 @@ local function put_onward(session, words, first, last)
     end
   end
   count_put(last - first + 1)
-  return fresh, table.concat(waiting_keys)
+  return paused and 0 or fresh, table.concat(waiting_keys)
 end

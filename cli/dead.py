@@ -1,0 +1,258 @@
+"""`pipeline dead`: the dead letters of a queue, to be read, put back and deleted."""
+
+import asyncio
+import base64
+import json
+import sys
+from contextlib import aclosing
+from datetime import UTC, datetime
+from typing import Annotated, Any
+
+import typer
+
+from cli.listing import Listing, harmless, write_json
+from cli.target import open_server
+from shared.concurrency import DeadLetter, Replayed, Selection
+
+app = typer.Typer(
+    name="dead",
+    no_args_is_help=True,
+    help="Read, put back and delete dead letters: messages that spent their attempts, or cannot be read.",
+)
+
+OfQueue = Annotated[str | None, typer.Option("--queue", help="The queue; without it PIPELINE_QUEUE.", metavar="NAME")]
+AsJson = Annotated[bool, typer.Option("--json", help="Print JSON, one object a line, and nothing else.")]
+Type = Annotated[str | None, typer.Option("--type", help="Those of this message class.", metavar="CLASS")]
+Reason = Annotated[
+    str | None,
+    typer.Option(
+        "--reason", help="Those with this reason: failed, crashed, shutdown, invalid, ... as `list` shows it."
+    ),
+]
+Ids = Annotated[
+    list[str] | None,
+    typer.Option("--id", help="The one with this id or key; may be given several times.", metavar="ID"),
+]
+All = Annotated[bool, typer.Option("--all", help="All of them.")]
+
+
+@app.command("list")
+def list_(
+    *,
+    id_: Annotated[str | None, typer.Option("--id", help="Those with this id or key.", metavar="ID")] = None,
+    type_: Type = None,
+    reason: Reason = None,
+    limit: Annotated[int, typer.Option(min=1, help="How many at most.")] = 100,
+    queue: OfQueue = None,
+    as_json: AsJson = False,
+) -> None:
+    """List dead letters, the oldest first: a table on a terminal, else one line for each, in the same order.
+
+    Id, class, reason, attempts, when it was put, when it died (UTC, by the server's clock), error. Several options
+    together list what all of them apply to.
+    """
+    asyncio.run(_list(_selection(id_, type_, reason), limit, queue, as_json=as_json))
+
+
+async def _list(selection: Selection, limit: int, queue: str | None, *, as_json: bool) -> None:
+    listing = Listing("id", "type", "reason", "attempts", "put (UTC)", "died (UTC)", "error", right=("attempts",))
+    async with (
+        open_server() as server,
+        aclosing((await server.queue(queue)).letters.find(selection, limit)) as letters,
+    ):
+        async for letter in letters:
+            if as_json:
+                write_json(_about(letter))
+            else:
+                listing.add(
+                    letter.id or letter.key, letter.type or "", letter.reason, letter.attempt,
+                    _short_time(letter.put_at), _short_time(letter.died_at), letter.error,
+                )  # fmt: skip
+    listing.end()
+
+
+@app.command()
+def show(
+    *,
+    id_: Annotated[str, typer.Argument(help="The id or the key of the message, as `list` shows it.", metavar="ID")],
+    queue: OfQueue = None,
+    as_json: AsJson = False,
+) -> None:
+    """Show all there is about a dead letter, its body included; all of them, if several have this id.
+
+    A body that is no JSON is shown in base64. Exit code 1: there is no such dead letter.
+    """
+    asyncio.run(_show(_selection(id_, None, None), queue, as_json=as_json))
+
+
+async def _show(selection: Selection, queue: str | None, *, as_json: bool) -> None:
+    found = 0
+    async with open_server() as server, aclosing((await server.queue(queue)).letters.find(selection)) as letters:
+        async for letter in letters:
+            if as_json:
+                write_json(_about(letter) | _body(letter))
+            else:
+                _print_whole(letter, first=not found)
+            found += 1
+    if not found:
+        _give_up(f"there is no dead letter {selection.id}")
+
+
+@app.command()
+def replay(
+    *,
+    ids: Ids = None,
+    type_: Type = None,
+    reason: Reason = None,
+    every: All = False,
+    queue: OfQueue = None,
+    as_json: AsJson = False,
+) -> None:
+    """Put dead letters back into the queue, their counts reset, the oldest first, as far as there is room.
+
+    Choose by one of --id, --type, --reason, --all. A letter leaves in the step that lets its message in, so what is
+    interrupted may be repeated. Exit code 1: some stayed, or an id was not found.
+    """
+    asyncio.run(_replay(_one_choice(ids, type_, reason, every=every), queue, as_json=as_json))
+
+
+async def _replay(selections: list[Selection], queue: str | None, *, as_json: bool) -> None:
+    async with open_server() as server:
+        letters = (await server.queue(queue)).letters
+        outcomes = [await letters.replay(selection) for selection in selections]
+    went, stayed = sum(each.replayed for each in outcomes), sum(each.stayed for each in outcomes)
+    why = {
+        "no_room": sum(each.no_room for each in outcomes),
+        "shut_down": sum(each.shut_down for each in outcomes),
+        "unreadable": sum(each.unreadable for each in outcomes),
+    }
+    unknown = [
+        selection.id or ""
+        for selection, each in zip(selections, outcomes, strict=True)
+        if selection.id and each == Replayed()
+    ]
+    if as_json:
+        write_json({"replayed": went, "stayed": stayed, **why, "unknown_ids": unknown})
+    else:
+        _say(f"{_letters(went)} went back into the queue, {stayed} stayed")
+        for word, count in why.items():
+            if count:
+                _say(f"  {count}: {_WHY[word]}")
+    _end(unknown, stayed)
+
+
+_WHY = {
+    "no_room": "there is no room; repeat it when the queue has drained, or see `pipeline queue resize`",
+    "shut_down": "the queue is shut down; see `pipeline queue reopen`",
+    "unreadable": "they are no messages that could be delivered; see `pipeline dead show`",
+}
+
+
+@app.command()
+def discard(
+    *,
+    ids: Ids = None,
+    type_: Type = None,
+    reason: Reason = None,
+    every: All = False,
+    queue: OfQueue = None,
+    as_json: AsJson = False,
+) -> None:
+    """Delete dead letters for good.
+
+    Choose by one of --id, --type, --reason, --all. Exit code 1: an id was not found.
+    """
+    asyncio.run(_discard(_one_choice(ids, type_, reason, every=every), queue, as_json=as_json))
+
+
+async def _discard(selections: list[Selection], queue: str | None, *, as_json: bool) -> None:
+    async with open_server() as server:
+        letters = (await server.queue(queue)).letters
+        counts = [await letters.discard(selection) for selection in selections]
+    unknown = [
+        selection.id or "" for selection, count in zip(selections, counts, strict=True) if selection.id and not count
+    ]
+    if as_json:
+        write_json({"discarded": sum(counts), "unknown_ids": unknown})
+    else:
+        _say(f"{_letters(sum(counts))} deleted")
+    _end(unknown, 0)
+
+
+def _selection(id_: str | None, type_: str | None, reason: str | None) -> Selection:
+    for option, value in (("an id", id_), ("--type", type_), ("--reason", reason)):
+        if value == "":
+            raise typer.BadParameter(f"{option} may not be empty")
+    return Selection(id=id_, type=type_, reason=reason)
+
+
+def _one_choice(ids: list[str] | None, type_: str | None, reason: str | None, *, every: bool) -> list[Selection]:
+    """What to work on: exactly one kind of choice, so that no slip of the pen reaches more than was meant."""
+    if [bool(ids), type_ is not None, reason is not None, every].count(True) != 1:
+        raise typer.BadParameter("choose by exactly one of --id (once or more), --type, --reason, --all")
+    return [_selection(id_, None, None) for id_ in dict.fromkeys(ids or ())] or [_selection(None, type_, reason)]
+
+
+def _about(letter: DeadLetter) -> dict[str, Any]:
+    return {
+        "id": letter.id or letter.key,
+        "key": letter.key,
+        "type": letter.type,
+        "reason": letter.reason,
+        "error": letter.error,
+        "first_error": letter.first_error,
+        "last_error": letter.last_error,
+        "attempts": letter.attempt,
+        "failures": letter.failures,
+        "put_at": _time(letter.put_at) or None,
+        "died_at": _time(letter.died_at),
+    }
+
+
+def _body(letter: DeadLetter) -> dict[str, Any]:
+    try:
+        return {"body": json.loads(letter.body)}
+    except (ValueError, RecursionError):
+        return {"body_base64": base64.b64encode(letter.body).decode()}
+
+
+def _print_whole(letter: DeadLetter, *, first: bool) -> None:
+    if not first:
+        _say("")
+    for word, value in _about(letter).items():
+        if value not in (None, ""):
+            _say(f"{word.replace('_', ' ')}: {value}")
+    for word, value in _body(letter).items():
+        _say(f"{word.replace('_', ' in ')}:")
+        text = value if word != "body" else json.dumps(value, indent=2, ensure_ascii=False)
+        for line in text.split("\n"):
+            _say(f"  {line}")
+
+
+def _time(seconds: float) -> str:
+    """A time of the server in UTC, as ISO 8601; nothing where it is not known."""
+    return datetime.fromtimestamp(seconds, UTC).isoformat(timespec="milliseconds") if seconds else ""
+
+
+def _short_time(seconds: float) -> str:
+    return _time(seconds)[:19].replace("T", " ")
+
+
+def _letters(count: int) -> str:
+    return f"{count} dead letter" + "s" * (count != 1)
+
+
+def _say(line: str) -> None:
+    sys.stdout.write(harmless(line) + "\n")
+
+
+def _end(unknown: list[str], stayed: int) -> None:
+    if unknown:
+        _give_up(f"there is no dead letter {', '.join(unknown)}")
+    if stayed:
+        raise typer.Exit(1)
+
+
+def _give_up(problem: str) -> None:
+    sys.stderr.write(f"pipeline: {harmless(problem)}\n")
+    raise typer.Exit(1)

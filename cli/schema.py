@@ -1,0 +1,120 @@
+"""The schema of what travels: JSON Schema for every message class, and one AsyncAPI document about the queue."""
+
+import json
+import tomllib
+from pathlib import Path
+from typing import Any, Final
+
+from pydantic import PydanticUserError
+
+from shared.messages import Message
+from shared.settings import Settings
+
+ROOT: Final = Path(__file__).resolve().parent.parent
+DIRECTORY: Final = ROOT / "docs" / "schema"
+_JSON_SCHEMA: Final = "https://json-schema.org/draft/2020-12/schema"
+_JSON: Final = "application/json"
+_ASYNCAPI: Final = "asyncapi.json"
+
+
+class SchemaError(Exception):
+    """The schema cannot be written; the message says why."""
+
+
+def write(directory: Path) -> list[Path]:
+    """Write all files into a directory, which is made if it is not there; returns them, sorted.
+
+    Files of classes that are gone are left alone. Raises SchemaError.
+    """
+    files = make()
+    try:
+        directory.mkdir(parents=True, exist_ok=True)
+        for name, content in files.items():
+            (directory / name).write_text(content, encoding="utf-8")
+    except OSError as error:
+        raise SchemaError(f"the schema cannot be written: {error}") from error
+    return sorted(directory / name for name in files)
+
+
+def make() -> dict[str, str]:
+    """The files by name: the same classes give the same bytes. Raises SchemaError."""
+    classes = dict(sorted(Message.registered().items()))
+    files = {f"{name}.json": _json_schema(tp) for name, tp in classes.items()}
+    if any(name.lower() == _ASYNCAPI for name in files):
+        raise SchemaError("a message class may not be called asyncapi: rename it")
+    return {name: _text(content) for name, content in {**files, _ASYNCAPI: _asyncapi(classes)}.items()}
+
+
+def _json_schema(tp: type[Message]) -> dict[str, Any]:
+    try:
+        return {"$schema": _JSON_SCHEMA, **tp.model_json_schema()}
+    except PydanticUserError as error:
+        raise SchemaError(f"{tp.__name__} has a field that JSON Schema cannot tell of: {error}") from error
+
+
+def _text(content: dict[str, Any]) -> str:
+    return json.dumps(content, indent=2) + "\n"
+
+
+def _asyncapi(classes: dict[str, type[Message]]) -> dict[str, Any]:
+    project = _project()
+    return {
+        "asyncapi": "3.0.0",
+        "info": {
+            "title": project["name"],
+            "version": project["version"],
+            "description": project["description"],
+        },
+        "defaultContentType": _JSON,
+        "channels": {
+            "queue": {
+                "address": "{queue}",
+                "title": "The queue",
+                "description": "A bounded queue on Redis or Valkey; its keys begin with its name in braces.",
+                "parameters": {
+                    "queue": {
+                        "description": "The name of the queue: PIPELINE_QUEUE.",
+                        "default": Settings.model_fields["queue"].default,
+                    }
+                },
+                "messages": {name: {"$ref": f"#/components/messages/{name}"} for name in classes},
+            }
+        },
+        "operations": {
+            "put": _operation("send", "The producer puts messages in; while the queue is full, a put waits.", classes),
+            "handle": _operation(
+                "receive", "A consumer takes messages out, each at least once, and has each handled.", classes
+            ),
+        },
+        "components": {
+            "messages": {
+                name: {
+                    "name": name,
+                    "title": name,
+                    "summary": (tp.__doc__ or name).strip().splitlines()[0],
+                    "contentType": _JSON,
+                    "payload": {"$ref": f"./{name}.json"},
+                }
+                for name, tp in classes.items()
+            }
+        },
+    }
+
+
+def _operation(action: str, summary: str, classes: dict[str, type[Message]]) -> dict[str, Any]:
+    return {
+        "action": action,
+        "channel": {"$ref": "#/channels/queue"},
+        "summary": summary,
+        "messages": [{"$ref": f"#/channels/queue/messages/{name}"} for name in classes],
+    }
+
+
+def _project() -> dict[str, str]:
+    try:
+        found: dict[str, str] = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+    except OSError as error:
+        raise SchemaError(
+            f"the name and version of the project stand in pyproject.toml: {error}; call this in a clone of it"
+        ) from error
+    return found

@@ -1,0 +1,79 @@
+"""What a command works on: one server, and one of its queues."""
+
+import re
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+
+import redis.asyncio
+from redis.exceptions import RedisError
+
+from shared.concurrency import Queue, QueueStatistics, Session
+from shared.concurrency.keys import queue_keys
+from shared.concurrency.scripts import load
+from shared.logs import configure_logs
+from shared.messages import Message
+from shared.settings import Settings, load_settings, resolve_redis_url
+
+_SETTINGS = re.compile(rb"\{([A-Za-z0-9_.-]{1,64})\}:settings")
+
+
+class TargetError(Exception):
+    """There is nothing that the command could work on; the message says what to change."""
+
+
+@dataclass(frozen=True)
+class Server:
+    """An open session at the server, and a plain client to look around with."""
+
+    settings: Settings
+    session: Session
+    client: "redis.asyncio.Redis"
+
+    async def queues(self) -> list[str]:
+        """The names of the queues at this server, sorted: a queue is there once somebody used it."""
+        try:
+            keys = [key async for key in self.client.scan_iter(b"{*}:settings", count=1000)]
+        except RedisError as error:
+            raise TargetError(f"the server does not let us look for queues: {error}") from error
+        return sorted({match[1].decode() for key in keys if (match := _SETTINGS.fullmatch(key))})
+
+    async def statistics(self, name: str) -> QueueStatistics:
+        """Count a queue without taking part in it."""
+        return QueueStatistics.from_reply(await self.session.call(load("statistics"), queue_keys(name)))
+
+    async def queue(self, name: str | None) -> Queue[Message]:
+        """A queue that is there, with the bound and the attempts that are stored with it.
+
+        `name`: without it, PIPELINE_QUEUE. Raises TargetError when there is no such queue: none is made.
+        """
+        chosen = name or self.settings.queue
+        try:
+            queue = Queue(self.session, chosen, Message)
+            there = await self.client.exists(f"{{{chosen}}}:settings")
+        except ValueError as error:
+            raise TargetError(f"--queue: {error}") from error
+        except RedisError as error:
+            raise TargetError(f"the server does not let us look for the queue {chosen}: {error}") from error
+        if not there:
+            raise TargetError(
+                f"there is no queue {chosen} at this server (a queue is there once a service used it); "
+                "see `pipeline queue list`, and --queue or PIPELINE_QUEUE"
+            )
+        return queue
+
+
+@asynccontextmanager
+async def open_server() -> AsyncIterator[Server]:
+    """The server of REDIS_URL, or the one that `./run server` left the address of.
+
+    Raises SettingsError, ServerUnavailable, ServerRefused, each with a line that says what to do.
+    """
+    settings = load_settings()
+    configure_logs(settings)
+    url = resolve_redis_url(settings)
+    async with (
+        Session.open(url, ttl=settings.session_ttl) as session,
+        redis.asyncio.Redis.from_url(url, socket_timeout=10.0) as client,
+    ):
+        yield Server(settings, session, client)

@@ -1,0 +1,18 @@
+#!lua flags=allow-oom
+-- Tells consumer services to drain; each hears of it at once, or at its next renewal.
+-- KEYS
+--   sessions  ZSET  session -> deadline in ms
+--   lanes     HASH  OWNER:consumer: which session is a consumer service's, and whether it was told to drain
+-- ARGV
+--   owner  the process to tell; empty for all
+-- RETURNS the sessions told, those told before included
+-- PARTS clock identity sessions tell consumers
+local told = {}
+for _, id in ipairs(redis.call('ZRANGEBYSCORE', sessions, string.format('%.0f', now), '+inf')) do
+  if (owner == '' or owner_of(id) == owner) and consumer_record(owner_of(id)) == id then
+    record_consumer(id, true)
+    tell(id, 'drain')
+    told[#told + 1] = id
+  end
+end
+return told

@@ -1,0 +1,11 @@
+#!lua flags=allow-oom
+-- Ends a pause, and wakes all who wait for work: what has gathered may be more than a few sessions take.
+-- KEYS
+--   idle      ZSET  sessions that wait for work
+--   settings  HASH  paused
+-- RETURNS 1 if the queue had been paused
+-- PARTS identity tell
+local was_paused = redis.call('HDEL', settings, 'paused')
+for _, id in ipairs(redis.call('ZRANGE', idle, 0, -1)) do tell(id, 'wake') end
+redis.call('DEL', idle)
+return was_paused
