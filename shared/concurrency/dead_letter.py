@@ -30,6 +30,10 @@ class DeadLetter:
     """How many of these were nacked."""
     body: bytes
     """The original bytes."""
+    first_error: str | None = None
+    """What was wrong at the first failure, cut to 300 characters; None where nobody said. A replay keeps it."""
+    last_error: str | None = None
+    """The same of the last failure."""
 
     @classmethod
     def from_reply(cls, key: bytes, letter: bytes) -> "DeadLetter":
@@ -45,4 +49,5 @@ class DeadLetter:
         return cls(
             stored.key, stored.id, stored.type_name, *fate,
             stored.put_at, died_at, stored.attempt - 1, stored.failures, stored.body,
+            stored.first_error, stored.last_error,
         )  # fmt: skip

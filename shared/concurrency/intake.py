@@ -153,9 +153,12 @@ class Intake(Generic[T]):
         # Nobody asks for the message any more: freed at once, it never gets in the way of the garbage collector.
         self._member.held[delivery.field] = None
 
-    def settle(self, delivery: Delivery[T], kind: str, value: int | str = 0, report: str = "") -> None:
-        """Settle with the next call; a refusal is logged."""
-        self._lane.settlements.add(delivery.settled_later(), kind, value, report)
+    def settle(
+        self, delivery: Delivery[T], kind: str, value: int | str = 0, report: str = "", *, attempts: int | None = None
+    ) -> None:
+        """Settle with the next call; a refusal is logged. For the words see Settlements.add."""
+        headers = delivery.headers_after(report)
+        self._lane.settlements.add(delivery.settled_later(), kind, value, report, attempts=attempts, headers=headers)
 
     def drain(self) -> None:
         """Take no more, and give back what has not started."""
