@@ -80,7 +80,7 @@ class Intake(Generic[T]):
                     continue
                 delivery = self._buffer.popleft()
                 self._started += 1
-                if (self._buffer or self._taken) and self._free and not self._spreading:
+                if self._free and not self._spreading:
                     self._spread_when_we_wait()
                 if delivery.held:  # its session may have ended meanwhile
                     delivery.body = body
@@ -145,6 +145,9 @@ class Intake(Generic[T]):
             self._spread_when_we_wait()
         else:
             self._wake(self._in_hand())
+            if self._free:
+                # What was in hand when the lane looked last has been taken by others: there are workers who want more.
+                self._lane.kick()
 
     def acknowledge(self, delivery: Delivery[T]) -> None:
         """As `settle`, for the usual end of a delivery that is still held."""
@@ -164,12 +167,16 @@ class Intake(Generic[T]):
         """Take no more, and give back what has not started."""
         self.end(QueueShutDown("the intake is closed"))
 
+    async def flush(self) -> None:
+        """Have what was settled sent without waiting for a take; waits for the answer."""
+        await self._lane.flush()
+
     async def close(self, patience: float = 5.0) -> None:
         """Drain, and wait until all that was settled is answered; `patience` seconds at most."""
         self.drain()
         with contextlib.suppress(TimeoutError):  # the server is out of reach: what we hold comes back at the deadline
             async with asyncio.timeout(patience):
-                await self._lane.flush()
+                await self.flush()
 
     # --- what the lane asks -----------------------------------------------------------------------------------------
 
