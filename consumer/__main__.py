@@ -5,7 +5,6 @@ import sys
 
 import structlog
 
-import consumer.handlers  # noqa: F401  # registers the handlers
 from consumer.blocked_loop import BlockedLoop
 from consumer.errors import HandlerError
 from consumer.handling import Handling
@@ -25,6 +24,8 @@ _TELL_EVERY = 10.0
 async def work(settings: Settings, stopping: asyncio.Event) -> None:
     """Handle messages until `stopping`; then finish what is being handled within the grace time, and give back the rest."""
     try:
+        import consumer.handlers  # noqa: F401, PLC0415  # registers the handlers; a wrong one raises
+
         check_handlers()
     except HandlerError as error:
         raise ServiceError(str(error)) from error

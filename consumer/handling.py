@@ -1,6 +1,5 @@
 """Handling: calls the handlers of a service, each where it runs: on the loop, in a thread, or in a process."""
 
-import math
 from collections.abc import Awaitable, Callable, Mapping
 from contextlib import AsyncExitStack
 from dataclasses import replace
@@ -8,8 +7,8 @@ from functools import partial
 from typing import Any, Final, Self
 
 from consumer.handler import Handler, call_plain
-from consumer.processes import Processes
-from consumer.rules import Rules
+from consumer.processes import START_SECONDS, Processes
+from consumer.rules import LONGEST_LIMIT, Rules
 from consumer.threads import Threads
 from shared.concurrency import Delivery
 from shared.messages import Message
@@ -30,8 +29,8 @@ class Handling:
         )
         self._stack = AsyncExitStack()
         self._calls: Final[dict[type[Message], _Call]] = {tp: self._call(each) for tp, each in handlers.items()}
-        self.rules: Final[dict[type[Message], Rules]] = {tp: _for_worker(each) for tp, each in handlers.items()}
-        """What the worker is to know. A process counts its own time, from when it is ready."""
+        self.rules: Final[dict[type[Message], Rules]] = {tp: self._rules_of(each) for tp, each in handlers.items()}
+        """What the worker is to know."""
 
     async def handle(self, delivery: Delivery[Message]) -> None:
         """Call the handler of a delivery; raises what it raises."""
@@ -42,8 +41,16 @@ class Handling:
             return handler.function
         if handler.place == "thread":
             return partial(self._in_thread, handler.function)
-        time_limit = handler.rules.time_limit or self._pipeline.settings.handler_timeout
-        return partial(self._in_process, handler.name, time_limit)
+        return partial(self._in_process, handler.name, self._limit_of(handler))
+
+    def _limit_of(self, handler: Handler) -> float:
+        return handler.rules.time_limit or self._pipeline.settings.handler_timeout
+
+    def _rules_of(self, handler: Handler) -> Rules:
+        if handler.place != "process":
+            return handler.rules
+        # Its time is counted from when its process is ready, by `Processes.call`: the worker gives it longer.
+        return replace(handler.rules, time_limit=min(LONGEST_LIMIT, self._limit_of(handler) + 2 * START_SECONDS))
 
     async def _in_thread(self, function: Callable[..., Any], delivery: Delivery[Any], pipeline: Pipeline) -> None:
         await self._threads.run(partial(call_plain, function, delivery, pipeline))
@@ -58,7 +65,3 @@ class Handling:
 
     async def __aexit__(self, *_: object) -> None:
         await self._stack.aclose()
-
-
-def _for_worker(handler: Handler) -> Rules:
-    return replace(handler.rules, time_limit=math.inf) if handler.place == "process" else handler.rules

@@ -13,7 +13,11 @@ from consumer import frames
 from consumer.errors import ProcessEnded, RaisedInProcess
 from consumer.outcomes import Reject, Retry
 
-_START_SECONDS: Final = 60.0
+START_SECONDS: Final = 60.0
+"""How long a process may take to start."""
+
+
+_END_SECONDS: Final = 1.0
 
 
 class Processes:
@@ -134,9 +138,17 @@ class _Child:
         try:
             said: dict[str, Any] = json.loads(await frames.receive(stdout))
         except (EOFError, ConnectionError):
-            self.kill()  # it may have closed its pipe and live on
-            raise ProcessEnded(f"the handler's process {_how(await self._process.wait())}") from None
+            raise ProcessEnded(f"the handler's process {_how(await self._code())}") from None
         return said
+
+    async def _code(self) -> int:
+        """How it ends, once its pipe is closed; it may have closed that, and live on."""
+        try:
+            async with asyncio.timeout(_END_SECONDS):
+                return await self._process.wait()
+        except TimeoutError:
+            self.kill()
+            return await self._process.wait()
 
     def kill(self) -> None:
         """End the process, and those that it has started, at once."""
@@ -163,7 +175,7 @@ async def _start(modules: list[str]) -> _Child:
     )
     child = _Child(process)
     try:
-        async with asyncio.timeout(_START_SECONDS):
+        async with asyncio.timeout(START_SECONDS):
             await child.answer()
     except BaseException:
         child.kill()

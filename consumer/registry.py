@@ -57,7 +57,10 @@ def handles(
 
     :raises HandlerError: when the function or one of these can not work, or the class has a handler already.
     """
-    rules = Rules(attempts, backoff, time_limit)
+    try:
+        rules = Rules(attempts, backoff, time_limit)
+    except HandlerError as error:
+        raise HandlerError(f"@handles({message_class.__name__}): {error}") from None
 
     def register(function: Callable[..., Any]) -> Callable[..., Any]:
         handler = Handler(function, place_of(function, executor), rules)

@@ -7,7 +7,8 @@ from consumer.backoff import USUAL_BACKOFF, Backoff
 from consumer.errors import HandlerError
 
 _MOST_ATTEMPTS = 999
-_LONGEST = 86400.0
+LONGEST_LIMIT = 86400.0
+"""Seconds that a handler may be allowed to take, at most."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,8 +40,8 @@ class Rules:
             isinstance(time_limit, bool)
             or not isinstance(time_limit, (int, float))
             or not math.isfinite(time_limit)
-            or not 0 < time_limit <= _LONGEST
+            or not 0 < time_limit <= LONGEST_LIMIT
         ):
             raise HandlerError(
-                f"time_limit={time_limit!r}: write seconds, more than 0 and at most {_LONGEST:.0f}, or leave it out"
+                f"time_limit={time_limit!r}: write seconds, more than 0 and at most {LONGEST_LIMIT:.0f}, or leave it out"
             )

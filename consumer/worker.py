@@ -2,7 +2,6 @@
 
 import asyncio
 import math
-import sys
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, Final, Generic, TypeVar
@@ -52,8 +51,7 @@ class Worker(Generic[T]):
     ) -> None:
         """Prepare. `concurrency`: deliveries handled at once; `time_limit`: seconds that a handler may take.
 
-        `rules`: those of the message classes that have some of their own; a `time_limit` among them of infinity leaves
-        it to `handle`.
+        `rules`: those of the message classes that have some of their own.
 
         :raises ValueError: when a number is not positive.
         """
@@ -208,9 +206,7 @@ class Worker(Generic[T]):
                     task.uncancel()
                 if slot.delivery is None or slot.timed_out is not None:
                     continue
-                limit = self._limit_of(slot.delivery)
-                most = sys.maxsize if limit == math.inf else math.ceil(limit / pause)
                 # One look more, for it began somewhere between two: nobody is cancelled early.
-                if self._looks - slot.started_at > most:
+                if self._looks - slot.started_at > math.ceil(self._limit_of(slot.delivery) / pause):
                     slot.timed_out = slot.delivery
                     task.cancel()

@@ -133,7 +133,7 @@ async def test_the_step_takes_no_headers_that_are_too_long(
     delivery.state = "settled"
     member.held.pop(delivery.field)
     async with Redis.from_url(url) as client:
-        assert await client.hlen(leased_key(name, member.session_id).decode()) == 0  # type: ignore[misc]
+        assert await client.hlen(leased_key(name, member.session_id).decode()) == 0
     delivery = await queue.get()
     assert (delivery.id, delivery.item, delivery.failures) == ("seven", 7, 1)
     await delivery.ack()

@@ -67,6 +67,7 @@ _VERBS: Final[dict[str, Callable[[Delivery[CountWords], str], object]]] = {
     "wait": lambda _, path: wait_for(Path(path)),
     "spawn": lambda _, __: subprocess.run(["sleep", "1000"], check=False),  # noqa: S607
     "print": lambda _, text: print(text),  # noqa: T201
+    "read": lambda _, __: sys.stdin.read(),
     "fail": lambda _, text: fail(text),
     "retry": lambda _, after: retry(after),
     "reject": lambda _, reason: reject(reason),
