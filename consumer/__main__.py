@@ -5,12 +5,13 @@ import sys
 
 import structlog
 
-import consumer.handlers  # noqa: F401  # registers the handlers
-from consumer.registry import HandlerError, check_handlers, handler_of
+from consumer.blocked_loop import BlockedLoop
+from consumer.errors import HandlerError
+from consumer.handling import Handling
+from consumer.registry import check_handlers, handlers
 from consumer.worker import Worker
-from shared.concurrency import Delivery
 from shared.messages import Message
-from shared.pipeline import open_pipeline
+from shared.pipeline import Pipeline, open_pipeline
 from shared.production import Production
 from shared.service import ServiceError, run_service
 from shared.settings import Settings
@@ -23,32 +24,43 @@ _TELL_EVERY = 10.0
 async def work(settings: Settings, stopping: asyncio.Event) -> None:
     """Handle messages until `stopping`, or until told to drain; then finish within the grace time, and give back the rest."""
     try:
+        import consumer.handlers  # noqa: F401, PLC0415  # registers the handlers; a wrong one raises
+
         check_handlers()
     except HandlerError as error:
         raise ServiceError(str(error)) from error
-    async with open_pipeline(settings) as pipeline:
-
-        async def handle(delivery: Delivery[Message]) -> None:
-            await handler_of(delivery.item)(delivery, pipeline)
-
-        worker = Worker(pipeline.queue, handle, concurrency=settings.concurrency, time_limit=settings.handler_timeout)
+    async with open_pipeline(settings) as pipeline, Handling(handlers(), pipeline) as handling:
+        worker = Worker(
+            pipeline.queue,
+            handling.handle,
+            concurrency=settings.concurrency,
+            time_limit=settings.handler_timeout,
+            rules=handling.rules,
+        )
         if settings.run:
             await Production(pipeline.redis, settings.queue, settings.run).consumer_started(pipeline.session.owner)
         await pipeline.stop_words.begin()
         log.info("consuming", queue=settings.queue, concurrency=settings.concurrency)
-        running = asyncio.create_task(worker.run())
-        stopped = asyncio.create_task(stopping.wait())
-        told = asyncio.create_task(pipeline.queue.told_to_drain())
-        telling = asyncio.create_task(_tell(worker))
-        await asyncio.wait({running, stopped, told}, return_when=asyncio.FIRST_COMPLETED)
-        if told.done():
-            log.info("told to drain", owner=pipeline.session.owner, grace_seconds=settings.grace)
-        stopped.cancel()
-        told.cancel()
-        telling.cancel()
-        await worker.stop(settings.grace)
-        await running
+        with BlockedLoop(handlers().values()):
+            await _work_until(stopping, worker, pipeline)
         log.info("drained", handled=worker.handled)
+
+
+async def _work_until(stopping: asyncio.Event, worker: Worker[Message], pipeline: Pipeline) -> None:
+    """Work until `stopping`, or until told to drain; then finish within the grace time."""
+    running = asyncio.create_task(worker.run())
+    stopped = asyncio.create_task(stopping.wait())
+    told = asyncio.create_task(pipeline.queue.told_to_drain())
+    telling = asyncio.create_task(_tell(worker))
+    await asyncio.wait({running, stopped, told}, return_when=asyncio.FIRST_COMPLETED)
+    grace = pipeline.settings.grace
+    if told.done():
+        log.info("told to drain", owner=pipeline.session.owner, grace_seconds=grace)
+    stopped.cancel()
+    told.cancel()
+    telling.cancel()
+    await worker.stop(grace)
+    await running
 
 
 async def _tell(worker: Worker[Message]) -> None:

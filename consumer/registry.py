@@ -1,49 +1,82 @@
 """The registry of handlers: which function handles which message class."""
 
-import inspect
-from collections.abc import Awaitable, Callable
-from typing import Any, Final, TypeVar
+from collections.abc import Awaitable, Callable, Mapping
+from types import MappingProxyType
+from typing import Any, Final, Literal, TypeVar, overload
 
+from consumer.backoff import USUAL_BACKOFF, Backoff
+from consumer.errors import HandlerError
+from consumer.handler import Handler, place_of
+from consumer.rules import Rules
 from shared.concurrency import Delivery
 from shared.messages import Message
 from shared.pipeline import Pipeline
 
 M = TypeVar("M", bound=Message)
 
-Handler = Callable[[Delivery[M], Pipeline], Awaitable[None]]
+Here = Callable[[Delivery[M], Pipeline], Awaitable[None] | None]
+Elsewhere = Callable[[Delivery[M]], None]
 
-_handlers: Final[dict[type[Message], Handler[Any]]] = {}
-
-
-class HandlerError(Exception):
-    """The message classes and the handlers do not match; the message says what to write."""
+_handlers: Final[dict[type[Message], Handler]] = {}
 
 
-def handles(message_class: type[M]) -> Callable[[Handler[M]], Handler[M]]:
-    """Make a function the handler of a message class: `async def f(delivery, pipeline)`.
+@overload
+def handles(
+    message_class: type[M],
+    *,
+    attempts: int | None = None,
+    backoff: Backoff = USUAL_BACKOFF,
+    time_limit: float | None = None,
+    executor: None = None,
+) -> Callable[[Here[M]], Here[M]]: ...
+@overload
+def handles(
+    message_class: type[M],
+    *,
+    attempts: int | None = None,
+    backoff: Backoff = USUAL_BACKOFF,
+    time_limit: float | None = None,
+    executor: Literal["process"],
+) -> Callable[[Elsewhere[M]], Elsewhere[M]]: ...
+def handles(
+    message_class: type[M],
+    *,
+    attempts: int | None = None,
+    backoff: Backoff = USUAL_BACKOFF,
+    time_limit: float | None = None,
+    executor: Literal["process"] | None = None,
+) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
+    """Make a function the handler of a message class.
 
-    It is called once for each delivery; returning acknowledges, an exception brings the message again later.
+    `async def f(delivery, pipeline)` runs on the event loop, `def f(delivery, pipeline)` in a thread, and with
+    `executor="process"` `def f(delivery)` in a process that can be ended. It is called once for each delivery:
+    returning acknowledges, an exception brings the message again later; see consumer.outcomes for Retry and Reject.
 
-    :raises HandlerError: when it is no coroutine function, or the class has a handler already.
+    `attempts`: failures until a message is a dead letter, else the queue's; `backoff`: how long it waits between them;
+    `time_limit`: seconds that one attempt may take, else PIPELINE_HANDLER_TIMEOUT.
+
+    :raises HandlerError: when the function or one of these can not work, or the class has a handler already.
     """
+    try:
+        rules = Rules(attempts, backoff, time_limit)
+    except HandlerError as error:
+        raise HandlerError(f"@handles({message_class.__name__}): {error}") from None
 
-    def register(handler: Handler[M]) -> Handler[M]:
-        name = getattr(handler, "__name__", repr(handler))
-        if not inspect.iscoroutinefunction(handler):
-            raise HandlerError(f"{name} is no coroutine function: a handler begins with `async def`")
+    def register(function: Callable[..., Any]) -> Callable[..., Any]:
+        handler = Handler(function, place_of(function, executor), rules)
         if message_class in _handlers:
             raise HandlerError(
-                f"{message_class.__name__} has two handlers, {_handlers[message_class].__name__} and {name}"
+                f"{message_class.__name__} has two handlers, {_handlers[message_class].name} and {handler.name}"
             )
         _handlers[message_class] = handler
-        return handler
+        return function
 
     return register
 
 
-def handler_of(message: Message) -> Handler[Any]:
-    """The function that handles a message."""
-    return _handlers[type(message)]
+def handlers() -> Mapping[type[Message], Handler]:
+    """All handlers, by their message class."""
+    return MappingProxyType(_handlers)
 
 
 def check_handlers() -> None:

@@ -2,22 +2,23 @@
 
 import asyncio
 import math
-import random
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from functools import partial
-from typing import Final, Generic, TypeVar
+from typing import Any, Final, Generic, TypeVar
 
 import structlog
 
-from shared.concurrency import Delivery, Intake, Queue, StaleDelivery
+from consumer.errors import StillRunning
+from consumer.failure import settle_failed
+from consumer.rules import Rules
+from shared.concurrency import Delivery, Intake, Queue
 
 T = TypeVar("T")
 
 log = structlog.get_logger(__name__)
 
-_FIRST_RETRY: Final = 0.25
-_LONGEST_RETRY: Final = 60.0
+_USUAL: Final = Rules()
 
 
 @dataclass(slots=True)
@@ -27,15 +28,17 @@ class _Slot(Generic[T]):
     delivery: Delivery[T] | None = None
     started_at: int = 0
     """How often the watch had looked by then."""
-    timed_out: bool = False
+    timed_out: Delivery[T] | None = None
+    """Whose handler the watch has cancelled."""
 
 
 class Worker(Generic[T]):
     """Handles the messages of a queue, a fixed number at once.
 
-    A clean return of the handler acknowledges (together with the next take, so one round trip serves both), an
-    exception or the time limit nacks with a growing delay, cancellation by `stop` gives back. A handler may settle the
-    delivery itself. Refusals (the session was over) are logged.
+    A clean return of the handler acknowledges (together with the next take, so one round trip serves both); an
+    exception or the time limit nacks, with the backoff of the message's class; Retry and Reject do what they say;
+    cancellation by `stop` gives back. A handler may settle the delivery itself. Refusals (the session was over) are
+    logged.
     """
 
     def __init__(
@@ -45,19 +48,25 @@ class Worker(Generic[T]):
         *,
         concurrency: int = 10,
         time_limit: float = 300.0,
+        rules: Mapping[type[T], Rules] | None = None,
     ) -> None:
         """Prepare. `concurrency`: deliveries handled at once; `time_limit`: seconds that a handler may take.
 
-        :raises ValueError: when one of them is not positive.
+        `rules`: those of the message classes that have some of their own.
+
+        :raises ValueError: when a number is not positive.
         """
         if concurrency < 1 or not time_limit > 0:
             raise ValueError(f"concurrency and time_limit are positive, not {concurrency!r} and {time_limit!r}")
         self._queue = queue
         self._handle = handle
         self._concurrency = concurrency
+        self._rules = dict(rules or {})
         self._time_limit = time_limit
+        self._time_limits = {tp: each.time_limit for tp, each in self._rules.items() if each.time_limit is not None}
         self._draining = False
         self._intake: Intake[T] | None = None
+        self._ending: asyncio.Future[None] | None = None
         self._looks = 0
         self._working: set[asyncio.Task[None]] = set()
         self.handled = 0
@@ -69,6 +78,7 @@ class Worker(Generic[T]):
         :raises ConcurrencyError: when the server refuses to serve this queue.
         """
         intake = self._intake = self._queue.intake(self._concurrency)
+        self._ending = asyncio.get_running_loop().create_future()
         slots: dict[asyncio.Task[None], _Slot[T]] = {}
         for number in range(self._concurrency):
             slot: _Slot[T] = _Slot()
@@ -78,7 +88,11 @@ class Worker(Generic[T]):
         if self._draining:
             self.drain()
         try:
-            await asyncio.gather(*slots)
+            # Those that `stop` cancels end the work in order.
+            ended, _ = await asyncio.wait(slots, return_when=asyncio.FIRST_EXCEPTION)
+            for task in ended:
+                if not task.cancelled():
+                    task.result()
         finally:
             watch.cancel()
             for task in slots:
@@ -91,6 +105,7 @@ class Worker(Generic[T]):
         self._draining = True
         if self._intake is not None:
             self._intake.drain()
+        self._end()
 
     async def stop(self, grace: float) -> None:
         """Drain; what is not finished after `grace` seconds is cancelled and given back."""
@@ -105,75 +120,98 @@ class Worker(Generic[T]):
     async def _work(self, intake: Intake[T], slot: _Slot[T]) -> None:
         task = asyncio.current_task()
         while (delivery := intake.ready(task) or await intake.next(task)) is not None:
-            slot.delivery, slot.started_at, slot.timed_out = delivery, self._looks, False
+            slot.delivery, slot.started_at = delivery, self._looks
             try:
                 await self._handle(delivery)
-            except asyncio.CancelledError:
-                if not self._ended_by_us(slot):
-                    _settle(intake, delivery, "return")
-                    raise
-                _end_cancelled(intake, delivery, self._time_limit)
-            except Exception as error:  # noqa: BLE001  # a handler may raise anything; the message is tried again
-                _nack(intake, delivery, error)
+            except asyncio.CancelledError as error:
+                await self._cancelled(intake, slot, delivery, error)
+            except (Exception, SystemExit) as error:  # noqa: BLE001  # a handler may raise anything, and ends nobody but itself
+                self._forgive(delivery)
+                settle_failed(intake, delivery, error, self._rules_of(delivery))
             else:
                 # The usual way, so without a function of its own.
                 if delivery.state == "held":
                     if delivery.collected:
-                        intake.acknowledge_with_effects(delivery, partial(_nack, intake, delivery))
+                        refused = partial(settle_failed, intake, delivery, rules=self._rules_of(delivery))
+                        intake.acknowledge_with_effects(delivery, refused)
                     else:
                         intake.acknowledge(delivery)
                     self.handled += 1
+                else:
+                    self._forgive(delivery)
             finally:
                 slot.delivery = None
+        self._end()
+
+    def _rules_of(self, delivery: Delivery[T]) -> Rules:
+        return self._rules.get(type(delivery.item), _USUAL)
+
+    def _limit_of(self, delivery: Delivery[T]) -> float:
+        return self._time_limits.get(type(delivery.item), self._time_limit)
+
+    async def _cancelled(
+        self, intake: Intake[T], slot: _Slot[T], delivery: Delivery[T], error: asyncio.CancelledError
+    ) -> None:
+        """Settle after a CancelledError, and raise it again where it is this worker that is to end."""
+        task = asyncio.current_task()
+        timed_out, slot.timed_out, slot.delivery = slot.timed_out is delivery, None, None
+        cancellations = task.cancelling() if task is not None else 0
+        for _ in range(timed_out + delivery.lost):
+            cancellations = task.uncancel() if task is not None else 0
+        if cancellations:
+            if delivery.held:
+                intake.settle(delivery, "return")
+            raise error
+        if delivery.lost:
+            log.warning("the session passed its deadline: another consumer handles the message", id=delivery.id)
+        elif timed_out:
+            late = TimeoutError(f"the handler took longer than {self._limit_of(delivery):g} s")
+            settle_failed(intake, delivery, late, self._rules_of(delivery))
+        else:
+            # Nobody cancelled this task: it comes from something that the handler waited for.
+            settle_failed(intake, delivery, error, self._rules_of(delivery))
+        if isinstance(error, StillRunning):
+            await self._until_free(intake, delivery, error)
+
+    async def _until_free(self, intake: Intake[T], delivery: Delivery[T], running: StillRunning) -> None:
+        """Let this worker take nothing while a thread that it started still runs: threads must not pile up."""
+        if self._ending is None or self._ending.done():
+            return
+        log.warning("the handler's thread can not be stopped: its worker waits for it", id=delivery.id)
+        # No take of ours carries what became of the delivery.
+        sending = asyncio.create_task(intake.flush(), name="worker-flush")
+        either: set[asyncio.Future[Any]] = {self._ending, running.ended}
+        try:
+            await asyncio.wait(either, return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            sending.cancel()
 
     @staticmethod
-    def _ended_by_us(slot: _Slot[T]) -> bool:
-        """Whether a cancellation was the time limit or a lost session, and nobody else's too."""
+    def _forgive(delivery: Delivery[T]) -> None:
+        """Take back the cancellation that came with the loss of a session, where the handler ended otherwise."""
         task = asyncio.current_task()
-        delivery = slot.delivery
-        if task is None or delivery is None or not (slot.timed_out or delivery.lost):
-            return False
-        left = task.cancelling()
-        for _ in range(slot.timed_out + delivery.lost):
-            left = task.uncancel()
-        return left == 0
+        if delivery.lost and task is not None:
+            task.uncancel()
+
+    def _end(self) -> None:
+        """Nothing more is taken."""
+        if self._ending is not None and not self._ending.done():
+            self._ending.set_result(None)
 
     async def _watch(self, slots: "dict[asyncio.Task[None], _Slot[T]]") -> None:
         """Cancel handlers over their time limit; coarse, so that a message costs neither a timer nor a look at the clock."""
-        pause = min(1.0, self._time_limit / 10)
-        most = math.ceil(self._time_limit / pause)
+        pause = max(0.01, min([1.0, self._time_limit / 10, *(limit / 10 for limit in self._time_limits.values())]))
         while True:
             await asyncio.sleep(pause)
             self._looks += 1
             for task, slot in slots.items():
+                if slot.timed_out is not None and slot.timed_out is not slot.delivery:
+                    # Its handler swallowed the cancellation.
+                    slot.timed_out = None
+                    task.uncancel()
+                if slot.delivery is None or slot.timed_out is not None:
+                    continue
                 # One look more, for it began somewhere between two: nobody is cancelled early.
-                if slot.delivery is not None and self._looks - slot.started_at > most and not slot.timed_out:
-                    slot.timed_out = True
+                if self._looks - slot.started_at > math.ceil(self._limit_of(slot.delivery) / pause):
+                    slot.timed_out = slot.delivery
                     task.cancel()
-
-
-def _settle(intake: Intake[T], delivery: Delivery[T], kind: str, value: int = 0, report: str = "") -> None:
-    if delivery.held:
-        intake.settle(delivery, kind, value, report)
-
-
-def _end_cancelled(intake: Intake[T], delivery: Delivery[T], time_limit: float) -> None:
-    if delivery.lost:
-        log.warning("the session passed its deadline: another consumer handles the message", id=delivery.id)
-    else:
-        _nack(intake, delivery, TimeoutError(f"the handler took longer than {time_limit:g} s"))
-
-
-def _nack(intake: Intake[T], delivery: Delivery[T], error: Exception) -> None:
-    """Report a failure; the next attempt comes after a delay that doubles, with jitter so that failures spread out."""
-    most = min(_LONGEST_RETRY, _FIRST_RETRY * 2 ** min(delivery.attempt - 1, 20))
-    delay = random.uniform(most / 2, most)  # noqa: S311  # no secret
-    if isinstance(error, StaleDelivery) and not delivery.held:
-        log.warning("a delivery was not ours any more", id=delivery.id, problem=str(error))
-        return
-    log.warning(
-        "the handler failed",
-        id=delivery.id, attempt=delivery.attempt, error=f"{type(error).__name__}: {error}", again_in=round(delay, 2),
-        exc_info=error,
-    )  # fmt: skip
-    _settle(intake, delivery, "nack", round(delay * 1000), f"{type(error).__name__}: {error}")

@@ -37,6 +37,14 @@ def tied(ending: signal.Signals = signal.SIGKILL) -> Callable[[], None]:
     return prepare
 
 
+def end_with(parent: int) -> None:
+    """Called by a child: the kernel ends it when its parent, of that process id, ends. On Linux; see kernel_ties()."""
+    if sys.platform == "linux":
+        ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, int(signal.SIGKILL), 0, 0, 0)
+    if os.getppid() != parent:  # it ended before the kernel knew
+        os._exit(1)
+
+
 @contextlib.contextmanager
 def watched(pid: int, ending: signal.Signals = signal.SIGKILL) -> Iterator[None]:
     """Have a small process send `ending` to `pid` when we end inside the block; leaving the block calls it off.

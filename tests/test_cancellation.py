@@ -13,6 +13,7 @@ from typing import Any, Final
 import pytest
 from redis.asyncio import Redis
 
+from consumer.outcomes import Reject, Retry
 from consumer.worker import Worker
 from shared.concurrency import Delivery, Queue, Session
 from tests.instruments import calls
@@ -244,6 +245,37 @@ async def test_a_worker_may_be_cancelled_wherever_it_waits(url: str, client: Red
             statistics = await world.other.statistics()
             # What was in the hands of a handler went back; what had been handled is done with.
             assert statistics.acked_total + len(await items_left(world)) == 30
+        return outcome
+
+    assert {mode async for _, mode, _ in at_every_point(attempt)} == set(MODES)
+
+
+async def test_a_worker_whose_handlers_fail_may_be_cancelled_wherever_it_waits(
+    url: str, client: Redis, name: str
+) -> None:
+    async def attempt(point: int, mode: Mode) -> Outcome[None]:
+        async with calls.opened(url, url, client, f"{name}-{mode}-{point}") as world:
+            await world.queue.resize(0)
+            await world.other.put_many(range(12))
+
+            async def handle(delivery: Delivery[int]) -> None:
+                await asyncio.sleep(0)
+                if delivery.item == 11:
+                    worker.drain()
+                if delivery.item % 3 == 0:
+                    raise Retry(after=60)
+                if delivery.item % 3 == 1:
+                    raise Reject("unwanted")
+
+            worker = Worker(world.queue, handle, concurrency=2)
+            outcome = await cancelled_at(point, mode, worker.run())
+            await settled(world)
+            statistics = await world.other.statistics()
+            # Each is dead, waits for its next attempt, is done with, or was given back: nothing is there twice.
+            assert statistics.dead == statistics.dead_total
+            assert statistics.nacked_total <= statistics.delayed
+            left = len(await items_left(world)) + statistics.nacked_total
+            assert statistics.acked_total + statistics.dead + left == 12
         return outcome
 
     assert {mode async for _, mode, _ in at_every_point(attempt)} == set(MODES)

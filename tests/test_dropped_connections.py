@@ -13,6 +13,9 @@ from typing import Any, Final
 import pytest
 from redis.asyncio import Redis
 
+from consumer.backoff import Backoff
+from consumer.outcomes import Reject, Retry
+from consumer.rules import Rules
 from consumer.worker import Worker
 from shared.concurrency import Delivery, Queue, Session
 from tests.instruments import calls
@@ -178,6 +181,44 @@ async def test_opening_and_closing_a_session_survive_a_break_at_each_command(
                 count = len(proxy.commands)
             nth, tried = nth + 1, tried + 1
     assert tried > 5
+
+
+@pytest.mark.parametrize("fate", FATES)
+async def test_what_a_handler_raises_has_one_effect_whichever_command_breaks(
+    url: str, proxy: Proxy, client: Redis, name: str, fate: Fate
+) -> None:
+    async def handle(delivery: Delivery[int]) -> None:
+        if delivery.item == 1:
+            raise Reject("unwanted")
+        if delivery.item == 2:
+            raise Retry(after=0.001) from KeyError(str(delivery.failures))
+
+    nth, count = 0, 1
+    while nth <= count:
+        async with calls.opened(url, proxy.url, client, f"{name}-{nth}") as there:
+            await there.other.put_many([1, 2, 3])
+            before = len(proxy.of_session())
+            if nth:
+                proxy.drop_nth(nth, fate)
+            rules = {int: Rules(attempts=3, backoff=Backoff(first=0))}
+            worker = Worker(there.queue, handle, concurrency=2, rules=rules)
+            working = asyncio.create_task(worker.run())
+            async with asyncio.timeout(15):
+                await there.other.join()
+            count = count if nth else len(proxy.of_session()) - before
+            proxy.judge = lambda _: Fate.PASS
+            await worker.stop(5)
+            await working
+            letters = {letter.body: letter for letter in await there.other.dead_letters()}
+            assert {body: (letter.reason, letter.failures) for body, letter in letters.items()} == {
+                b"1": ("unwanted", 0), b"2": ("failed", 3),
+            }  # fmt: skip
+            assert (letters[b"2"].first_error, letters[b"2"].last_error) == ("KeyError: '0'", "KeyError: '2'")
+            statistics = await there.other.statistics()
+            assert (statistics.acked_total, statistics.nacked_total, statistics.leased) == (1, 3, 0)
+            (await there.census()).check()
+        nth += 1
+    assert count >= 4
 
 
 async def test_a_worker_and_a_producer_go_on_while_their_connection_breaks_again_and_again(

@@ -5,7 +5,8 @@ from collections.abc import Iterator
 import pytest
 from pydantic import ValidationError
 
-from consumer.registry import HandlerError, check_handlers, handler_of, handles
+from consumer.errors import HandlerError
+from consumer.registry import check_handlers, handlers, handles
 from shared.concurrency import Delivery, Queue, Session
 from shared.messages import CountWords, Message
 from shared.pipeline import Pipeline
@@ -82,16 +83,11 @@ def test_a_class_without_a_handler_is_named(fresh_class: type[Message]) -> None:
     assert fresh_class.__name__ == "Resize"
 
 
-def test_a_handler_is_a_coroutine_function_and_the_only_one() -> None:
+def test_a_class_has_one_handler() -> None:
     import consumer.handlers  # noqa: PLC0415
 
-    assert handler_of(CountWords(run="r", file="f", part=0, text="t")) is consumer.handlers.count_words_of_part
+    assert handlers()[CountWords].function is consumer.handlers.count_words_of_part
     with pytest.raises(HandlerError, match="two handlers"):
 
         @handles(CountWords)
         async def another(delivery: Delivery[CountWords], pipeline: Pipeline) -> None: ...
-
-    with pytest.raises(HandlerError, match="async def"):
-
-        @handles(CountWords)  # type: ignore[arg-type]
-        def plain(delivery: Delivery[CountWords], pipeline: Pipeline) -> None: ...

@@ -31,8 +31,9 @@ class DeadLetter:
     body: bytes
     """The original bytes."""
     first_error: str | None = None
-    """What was wrong the first time, where it was kept."""
+    """What was wrong at the first failure, cut to 300 characters; None where nobody said. A replay keeps it."""
     last_error: str | None = None
+    """The same of the last failure."""
 
     @classmethod
     def from_reply(cls, key: bytes, letter: bytes) -> "DeadLetter":
@@ -48,5 +49,5 @@ class DeadLetter:
         return cls(
             stored.key, stored.id, stored.type_name, *fate,
             stored.put_at, died_at, stored.attempt - 1, stored.failures, stored.body,
-            *(None if error is None else str(error) for error in map(stored.headers.get, ("first_error", "last_error"))),
+            stored.first_error, stored.last_error,
         )  # fmt: skip

@@ -7,20 +7,22 @@ from types import TracebackType
 from typing import Final, Generic, Protocol, TypeVar
 
 from shared.concurrency.effects import Effects
-from shared.concurrency.entry import FIELD, Stored, read
+from shared.concurrency.entry import FIELD, Stored, pack_headers_with_error, read
 from shared.concurrency.errors import EffectRefused, StaleDelivery
+from shared.concurrency.settlements import LONGEST_TEXT
 
 T = TypeVar("T")
 
 _GIVING_BACK: Final = 0.5
 _LONGEST_DELAY: Final = 10 * 365 * 86400.0
-_LONGEST_REPORT: Final = 1000
 
 
 class Settling(Protocol):
     """Where a delivery is settled."""
 
-    def settle(self, field: bytes, kind: str, value: int | str = 0, report: str = "") -> asyncio.Future[None]:
+    def settle(
+        self, field: bytes, kind: str, value: int | str = 0, report: str = "", *, headers: bytes = b""
+    ) -> asyncio.Future[None]:
         """Settle with the next call, which goes at once; the future fails with StaleDelivery when it was not ours."""
 
     def apply(self, field: bytes, effects: Effects) -> asyncio.Future[None]:
@@ -90,6 +92,26 @@ class Delivery(Generic[T]):
         return self.collected
 
     @property
+    def failures(self) -> int:
+        """How many hand-outs of the message failed before this one."""
+        return self._stored.failures
+
+    @property
+    def first_error(self) -> str | None:
+        """What was wrong at the first failure, cut to 300 characters; None when nobody said, or none failed."""
+        return self._stored.first_error
+
+    @property
+    def last_error(self) -> str | None:
+        """The same of the last failure before this hand-out."""
+        return self._stored.last_error
+
+    @property
+    def entry(self) -> bytes:
+        """The message as it is stored: what another process makes the same delivery of."""
+        return self._entry
+
+    @property
     def held(self) -> bool:
         """Whether it is still to be settled."""
         return self.state == "held"
@@ -140,21 +162,23 @@ class Delivery(Generic[T]):
         :raises ValueError: when there is no reason, or one of more than 1,000 characters.
         :raises StaleDelivery: as `ack`.
         """
-        if not isinstance(reason, str) or not 0 < len(reason) <= _LONGEST_REPORT:
-            raise ValueError("a reason is a text of 1 to 1,000 characters")
-        await self.settled("dead", reason)
+        await self.settled("dead", check_reason(reason))
 
     def settled(self, kind: str, value: int | str = 0, report: str = "") -> asyncio.Future[None]:
         """Settle; the future is the server's answer."""
         self.check()
         self.state = "settled"
-        return self._lane.settle(self.field, kind, value, report[:_LONGEST_REPORT])
+        return self._lane.settle(self.field, kind, value, report, headers=self.headers_after(report))
 
     def settled_later(self) -> bytes:
         """Mark as settled by somebody who sends the field himself (the consumer service)."""
         self.check()
         self.state = "settled"
         return self.field
+
+    def headers_after(self, report: str) -> bytes:
+        """The headers of the message once this hand-out has failed so; empty when they stay as they are."""
+        return pack_headers_with_error(self._stored, report) if report else b""
 
     def check(self) -> None:
         """Raise StaleDelivery unless this delivery is yours to settle."""
@@ -234,6 +258,16 @@ class Forgettable(Delivery[T]):
                 stacklevel=2,
                 source=self,
             )
+
+
+def check_reason(reason: str) -> str:
+    """Return what is a reason of a dead letter.
+
+    :raises ValueError: when it is no text, empty, or of more than 1,000 characters.
+    """
+    if not isinstance(reason, str) or not 0 < len(reason) <= LONGEST_TEXT:
+        raise ValueError("a reason is a text of 1 to 1,000 characters")
+    return reason
 
 
 def milliseconds(delay: float) -> int:

@@ -7,7 +7,7 @@
     FAILURES   3  nacks
     FLAG       1  "." or "i": the headers hold the caller's id
     LENGTH     3  bytes of the headers
-    headers       JSON object, empty for none: type, id, digest, known_ms
+    headers       JSON object, empty for none: type, id, digest, known_ms, first_error, last_error
     body          what pydantic wrote
 
 The header is ASCII. The first 45 bytes change with every hand-out: they name a delivery in `leased` (its *field*), so
@@ -24,6 +24,8 @@ FIELD: Final = 45
 FIXED: Final = 52
 KEY: Final = 22
 COUNTS: Final = 10
+_LONGEST_HEADERS: Final = 999
+_LONGEST_ERROR: Final = 300
 FLAG: Final = 48
 _ID_FLAG: Final = 0x69
 # One look at all of it: a slice for each part costs twice the time, for every message.
@@ -32,12 +34,33 @@ _BEGINNING: Final = rb"[0-9]{16}[\x00-\x7f]{22}[0-9]{10}"
 
 def pack_headers(headers: dict[str, str | int]) -> bytes:
     """Headers as stored; empty for none."""
-    return json.dumps(headers, separators=(",", ":")).encode() if headers else b""
+    return json.dumps(headers, separators=(",", ":"), ensure_ascii=False).encode() if headers else b""
 
 
 def pack_middle(headers: bytes, *, has_id: bool) -> bytes:
     """What stands between the key and the body of a new entry; the same for every message of a class without an id."""
     return b"0000000000%b%03d%b" % (b"i" if has_id else b".", len(headers), headers)
+
+
+def pack_headers_with_error(stored: "Stored", error: str) -> bytes:
+    """The headers of an entry after a hand-out that failed with this error: the first and the last error are kept.
+
+    Each is cut to 300 characters, or to what the headers have room for; empty where they have none.
+    """
+    headers = {word: value for word, value in stored.headers.items() if word != "last_error"}
+    kept = [word for word in ("first_error", "last_error") if word not in headers]
+    room = _LONGEST_HEADERS - len(pack_headers(headers | dict.fromkeys(kept, "")))
+    text = _cut(error.encode("utf-8", "backslashreplace").decode(), room // len(kept))
+    packed = pack_headers(headers | dict.fromkeys(kept, text))
+    return packed if len(packed) <= _LONGEST_HEADERS else b""
+
+
+def _cut(text: str, room: int) -> str:
+    """As much of a text as takes so many bytes as JSON."""
+    text = text[:_LONGEST_ERROR]
+    while text and (size := len(json.dumps(text, ensure_ascii=False).encode()) - 2) > room:
+        text = text[: len(text) * max(0, room) // size]
+    return text
 
 
 def has_id(tail: bytes) -> bool:
@@ -70,8 +93,7 @@ class Stored:
     @property
     def type_name(self) -> str | None:
         """The message's class, where it travels with it."""
-        name = self.headers.get("type")
-        return None if name is None else str(name)
+        return self._text("type")
 
     @property
     def put_at(self) -> float:
@@ -88,6 +110,20 @@ class Stored:
         """How many hand-outs were nacked."""
         return int(self._entry[45:48])
 
+    @property
+    def first_error(self) -> str | None:
+        """What was said of the first failure; None when nothing was."""
+        return self._text("first_error")
+
+    @property
+    def last_error(self) -> str | None:
+        """What was said of the last failure; None when nothing was."""
+        return self._text("last_error")
+
+    def _text(self, word: str) -> str | None:
+        text = self.headers.get(word)
+        return None if text is None else str(text)
+
 
 _seen_headers: Final[dict[bytes, dict[str, str | int]]] = {b"": {}}
 
@@ -99,8 +135,8 @@ def _read_headers(raw: bytes, *, has_id: bool) -> dict[str, str | int]:
     headers = json.loads(raw)
     if not isinstance(headers, dict):
         raise ValueError("the headers are no JSON object")  # noqa: TRY004  # the entry is bad, not the call
-    # Without an id they are the same for every message of a class: worth keeping, and few.
-    if not has_id and len(_seen_headers) < 1000:
+    # Without an id and an error they are the same for every message of a class: worth keeping, and few.
+    if not has_id and "last_error" not in headers and len(_seen_headers) < 1000:
         _seen_headers[raw] = headers
     return headers
 

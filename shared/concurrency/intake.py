@@ -85,7 +85,7 @@ class Intake(Generic[T]):
                     continue
                 delivery = self._buffer.popleft()
                 self._started += 1
-                if (self._buffer or self._taken) and self._free and not self._spreading:
+                if self._free and not self._spreading:
                     self._spread_when_we_wait()
                 if delivery.held:  # its session may have ended meanwhile
                     delivery.body = body
@@ -150,6 +150,9 @@ class Intake(Generic[T]):
             self._spread_when_we_wait()
         else:
             self._wake(self._in_hand())
+            if self._free:
+                # What was in hand when the lane looked last has been taken by others: there are workers who want more.
+                self._lane.kick()
 
     def acknowledge(self, delivery: Delivery[T]) -> None:
         """As `settle`, for the usual end of a delivery that is still held."""
@@ -176,20 +179,27 @@ class Intake(Generic[T]):
         except EffectRefused as error:
             refused(error)
 
-    def settle(self, delivery: Delivery[T], kind: str, value: int | str = 0, report: str = "") -> None:
-        """Settle with the next call; a refusal is logged."""
-        self._lane.settlements.add(delivery.settled_later(), kind, value, report)
+    def settle(
+        self, delivery: Delivery[T], kind: str, value: int | str = 0, report: str = "", *, attempts: int | None = None
+    ) -> None:
+        """Settle with the next call; a refusal is logged. For the words see Settlements.add."""
+        headers = delivery.headers_after(report)
+        self._lane.settlements.add(delivery.settled_later(), kind, value, report, attempts=attempts, headers=headers)
 
     def drain(self) -> None:
         """Take no more, and give back what has not started."""
         self.end(QueueShutDown("the intake is closed"))
+
+    async def flush(self) -> None:
+        """Have what was settled sent without waiting for a take; waits for the answer."""
+        await self._lane.flush()
 
     async def close(self, patience: float = 5.0) -> None:
         """Drain, and wait until all that was settled is answered; `patience` seconds at most."""
         self.drain()
         with contextlib.suppress(TimeoutError):  # the server is out of reach: what we hold comes back at the deadline
             async with asyncio.timeout(patience):
-                await self._lane.flush()
+                await self.flush()
 
     # --- what the lane asks -----------------------------------------------------------------------------------------
 

@@ -10,6 +10,8 @@ from shared.concurrency.errors import StaleDelivery
 
 T = TypeVar("T")
 
+LONGEST_TEXT: Final = 1000
+"""Characters of a reason or a report that are kept."""
 _MOST: Final = 2000
 
 
@@ -22,18 +24,26 @@ class Settlements:
         """Start with nothing to say."""
         self.acks: list[bytes] = []
         self.returns: list[bytes] = []
-        self.others: list[tuple[bytes, str, int | str, str]] = []
+        self.others: list[tuple[bytes, str, int | str, str, int | str, bytes]] = []
         self.waiting: dict[bytes, asyncio.Future[None]] = {}
 
-    def add(self, field: bytes, kind: str, value: int | str = 0, report: str = "") -> None:
-        """Note one settlement: ack, return, nack (value: delay in ms) or dead (value: reason)."""
+    def add(
+        self, field: bytes, kind: str, value: int | str = 0, report: str = "",
+        *, attempts: int | None = None, headers: bytes = b"",
+    ) -> None:  # fmt: skip
+        """Note one settlement: ack, return, nack or crash (value: delay in ms), or dead (value: reason).
+
+        `attempts`: failures until it is a dead letter, None for what is stored with the queue; `headers`: the message's
+        new ones, empty when they stay as they are.
+        """
         if kind == "ack":
             self.acks.append(field)
         elif kind == "return":
             self.returns.append(field)
         else:
             # A lone surrogate in an exception's text can not travel as it is.
-            self.others.append((field, kind, _sendable(value), _sendable(report)))
+            most = "" if attempts is None else attempts
+            self.others.append((field, kind, _sendable(value), _sendable(report[:LONGEST_TEXT]), most, headers))
 
     def __len__(self) -> int:
         return len(self.acks) + len(self.returns) + len(self.others)

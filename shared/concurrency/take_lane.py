@@ -91,11 +91,13 @@ class TakeLane:
                 self.give_back(getter.future.result())
             raise
 
-    def settle(self, field: bytes, kind: str, value: int | str = 0, report: str = "") -> asyncio.Future[None]:
+    def settle(
+        self, field: bytes, kind: str, value: int | str = 0, report: str = "", *, headers: bytes = b""
+    ) -> asyncio.Future[None]:
         """Settle with the next call, which goes at once; the future fails with StaleDelivery when it was not ours."""
         future: asyncio.Future[None] = self._loop.create_future()
         self.settlements.waiting[field] = future
-        self.settlements.add(field, kind, value, report)
+        self.settlements.add(field, kind, value, report, headers=headers)
         self._urgent = True
         self.kick()
         return future

@@ -4,8 +4,17 @@ import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
+from pydantic import SecretStr
+
+from consumer.handler import Handler
+from consumer.handling import Handling
+from consumer.rules import Rules
 from consumer.worker import Worker
 from shared.concurrency import Delivery, Queue, Session, StaleDelivery
+from shared.messages import CountWords
+from shared.pipeline import open_pipeline
+from shared.settings import Settings
+from tests.instruments.handlers import obey
 from tests.instruments.processes import report
 
 
@@ -150,3 +159,14 @@ async def replay(url: str, name: str, ttl: float) -> None:
         report("replaying")
         report("replayed", await queue.replay())
     report("end")
+
+
+async def obey_orders(url: str, name: str, ttl: float) -> None:
+    """Run the consumer service's worker until killed; its handler obeys, in a process of its own."""
+    settings = Settings(redis_url=SecretStr(url), queue=name, session_ttl=ttl, maxsize=0)
+    async with (
+        open_pipeline(settings) as pipeline,
+        Handling({CountWords: Handler(obey, "process", Rules())}, pipeline) as handling,
+    ):
+        report("ready")
+        await Worker(pipeline.queue, handling.handle, rules=handling.rules).run()

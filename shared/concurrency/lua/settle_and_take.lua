@@ -34,7 +34,8 @@
 --   may_idle       when there are fewer, register the session for a wake-up (1), which may carry a message (2: nothing is
 --                  being handled, so that nothing keeps it from starting); 0: do not
 --   was_idle       1: the session may be registered
---   others         ... field, kind ('nack' or 'dead'), delay in ms or reason, report; four to a delivery
+--   others         ... field, kind ('nack', 'dead', or 'crash': a failure that is called `crashed` in the end), delay in ms
+--                  or reason, report, attempts ('' for what is stored), headers ('' for no new ones); six to a delivery
 -- RETURNS 'late'; or 'ok' or 'over' (nothing handed out), now in ms, refused fields ('all' where the session was over),
 --   entries, look again in ms, a session to recover or '', 1 if shut down and finished
 -- PARTS clock identity sessions room unfinished tell wake ids stamp admit bury put_back receive finish
@@ -94,16 +95,23 @@ local function settle_acks(fields)
   end
   return table.concat(missing)
 end
-local function settle_other(field, kind, value, report)
+-- LENGTH(3) and the headers stand behind the flag, at 50.
+local function with_headers(entry, headers)
+  if headers == '' or #headers > 999 then return entry end
+  local body = string.sub(entry, 53 + tonumber(string.sub(entry, 50, 52)))
+  return string.sub(entry, 1, 49) .. string.format('%03d', #headers) .. headers .. body
+end
+local function settle_other(field, kind, value, report, attempts, headers)
   local entry = redis.call('HGET', leased, field)
   if not entry then return field end
-  local failure = kind == 'nack' and 1 or 0
+  entry = with_headers(entry, headers)
+  local failure = kind == 'dead' and 0 or 1
   nacked = nacked + failure
   entry = counted(entry, 0, failure)
   if kind == 'dead' then
     bury(string.sub(entry, 17, 38), entry, value, report)
-  elseif tonumber(string.sub(entry, 46, 48)) >= max_attempts then
-    bury(string.sub(entry, 17, 38), entry, 'failed', report)
+  elseif tonumber(string.sub(entry, 46, 48)) >= (tonumber(attempts) or max_attempts) then
+    bury(string.sub(entry, 17, 38), entry, kind == 'crash' and 'crashed' or 'failed', report)
   elseif tonumber(value) > 0 then
     redis.call('ZADD', delayed, now + value, entry)
   elseif crashes_of(entry) >= 2 then
@@ -117,9 +125,7 @@ end
 if not refused then
   refused = settle_acks(split(acks))
   if returns ~= '' then refused = refused .. put_back(split(returns), 0) end
-  for i = 1, #others, 4 do
-    refused = refused .. settle_other(others[i], others[i + 1], others[i + 2], others[i + 3])
-  end
+  for i = 1, #others, 6 do refused = refused .. settle_other(unpack(others, i, i + 5)) end
   if acked > 0 then redis.call('HINCRBY', totals, 'acked', acked) end
   if nacked > 0 then redis.call('HINCRBY', totals, 'nacked', nacked) end
 end

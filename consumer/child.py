@@ -1,0 +1,108 @@
+"""The process that handlers with `executor="process"` run in: gets a message, calls its handler, answers.
+
+Started by consumer.processes as `python -m consumer.child PARENT MODULE...`. Its stdin and stdout are the pipes; what a
+handler prints goes to stderr. Requests and answers are JSON and stored messages: nothing is pickled.
+"""
+
+import asyncio
+import json
+import os
+import pkgutil
+import sys
+import threading
+import traceback
+from collections.abc import Callable
+from queue import SimpleQueue
+from typing import Any, BinaryIO, Final
+
+from consumer import frames
+from consumer.errors import describe
+from consumer.handler import call_plain
+from consumer.outcomes import Reject, Retry
+from shared.concurrency import Delivery
+from shared.concurrency.codec import Codec
+from shared.lifeline import end_with
+from shared.logs import configure_logs
+from shared.messages import Message
+from shared.settings import load_settings
+
+_LARGEST: Final = 1 << 26
+_LONGEST_TEXT: Final = 20_000
+
+
+class _NoLane:
+    """Stands for the lane of a delivery that only its service can settle."""
+
+    def settle(self, *_: object, headers: bytes = b"") -> "asyncio.Future[None]":  # noqa: ARG002  # that of Settling
+        raise RuntimeError("a handler in a process settles by returning, or by raising Retry or Reject")
+
+    def apply(self, *_: object) -> "asyncio.Future[None]":
+        return self.settle()
+
+    def give_back_from_any_thread(self, field: bytes) -> None:
+        """Nothing to do: the service still holds it."""
+
+
+def serve(parent: int, modules: list[str]) -> None:
+    """Answer requests until the service ends, or closes the pipe."""
+    end_with(parent)
+    requests, answers = _take_pipes()
+    calls: SimpleQueue[tuple[str, bytes]] = SimpleQueue()
+    threading.Thread(target=_listen, args=(requests, calls), daemon=True).start()
+    configure_logs(load_settings())
+    for module in modules:
+        pkgutil.resolve_name(module)
+    codec: Codec[Message] = Codec(Message, _LARGEST)
+    _send(answers, {"outcome": "ready"})
+    while True:
+        name, entry = calls.get()
+        _send(answers, {"outcome": "started"})
+        _send(answers, _handle(codec, name, entry))
+
+
+def _take_pipes() -> tuple[BinaryIO, BinaryIO]:
+    """Keep stdin and stdout for ourselves: a handler reads nothing, and prints to stderr."""
+    requests, answers = os.fdopen(os.dup(0), "rb"), os.fdopen(os.dup(1), "wb", buffering=0)
+    nothing = os.open(os.devnull, os.O_RDONLY)
+    os.dup2(nothing, 0)
+    os.close(nothing)
+    os.dup2(2, 1)
+    return requests, answers
+
+
+def _listen(requests: BinaryIO, calls: "SimpleQueue[tuple[str, bytes]]") -> None:
+    try:
+        while True:
+            name, entry = frames.read(requests), frames.read(requests)
+            calls.put((name.decode(), entry))
+    except (EOFError, OSError):
+        os._exit(1)  # the service has ended: nobody wants the answer
+
+
+def _send(answers: BinaryIO, answer: dict[str, Any]) -> None:
+    left = memoryview(frames.pack(json.dumps(answer).encode()))
+    while left:
+        left = left[answers.write(left) :]
+
+
+def _handle(codec: "Codec[Message]", name: str, entry: bytes) -> dict[str, Any]:
+    """Call a handler; the answer says what came of it. What else is to travel back becomes another field of it."""
+    try:
+        function: Callable[..., Any] = pkgutil.resolve_name(name)
+        call_plain(function, Delivery(_NoLane(), entry, codec.open(entry)))
+    except Retry as retry:
+        return {"outcome": "retry", "after": retry.after, "reason": retry.reason, "error": _cause(retry)}
+    except Reject as reject:
+        return {"outcome": "reject", "reason": reject.reason, "error": _cause(reject)}
+    except BaseException as error:  # noqa: BLE001  # SystemExit too: it is the handler's, not ours
+        trace = "".join(traceback.format_exception(error))
+        return {"outcome": "raised", "error": describe(error)[:_LONGEST_TEXT], "traceback": trace[-_LONGEST_TEXT:]}
+    return {"outcome": "returned"}
+
+
+def _cause(error: Exception) -> str:
+    return "" if error.__cause__ is None else describe(error.__cause__)[:_LONGEST_TEXT]
+
+
+if __name__ == "__main__":
+    serve(int(sys.argv[1]), sys.argv[2:])

@@ -1,0 +1,39 @@
+"""What goes wrong around handlers: how they were written, and the processes they run in."""
+
+import asyncio
+
+
+class HandlerError(Exception):
+    """The message classes and the handlers do not match, or a handler can not work; the message says what to write."""
+
+
+class ProcessFailure(Exception):
+    """A handler in a process of its own did not return; the text is all that is to be told of it."""
+
+
+class RaisedInProcess(ProcessFailure):
+    """The handler raised: the type and the text of that exception, its traceback in a note."""
+
+
+class ProcessEnded(ProcessFailure):
+    """The process came to its end before the handler did."""
+
+
+class StillRunning(asyncio.CancelledError):
+    """A caller was cancelled whose function runs in a thread, which nothing can stop."""
+
+    def __init__(self, ended: "asyncio.Future[BaseException | None]") -> None:
+        """`ended`: done when the thread is free again, with what the function raised."""
+        super().__init__()
+        self.ended = ended
+
+
+def describe(error: BaseException) -> str:
+    """The type and the text of an exception, for a report: `ValueError: no such user`."""
+    if isinstance(error, ProcessFailure):
+        return str(error)
+    try:
+        text = str(error)
+    except Exception:  # noqa: BLE001  # written by somebody else
+        text = "(its text can not be read)"
+    return f"{type(error).__name__}: {text}" if text else type(error).__name__

@@ -1,0 +1,81 @@
+"""Handlers that do as their message says, in whatever process or thread they are called."""
+
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Final, NoReturn
+
+from consumer.outcomes import Reject, Retry
+from shared.concurrency import Delivery
+from shared.messages import CountWords
+from shared.pipeline import Pipeline
+
+
+def order(text: str, note: Path | str = "") -> CountWords:
+    """A message: what to do, and the file that notes who did it."""
+    return CountWords(run="r", file=str(note), part=0, text=text)
+
+
+def notes(path: Path) -> list[list[int]]:
+    """Who began to handle a message that names this file: process id and attempt of each."""
+    return [[int(word) for word in line.split()] for line in path.read_text().splitlines()] if path.exists() else []
+
+
+def obey(delivery: Delivery[CountWords]) -> None:
+    """Note who we are, and do what the text says."""
+    if delivery.item.file:
+        with Path(delivery.item.file).open("a", encoding="utf-8") as file:
+            file.write(f"{os.getpid()} {delivery.attempt}\n")
+    verb, _, rest = delivery.item.text.partition(" ")
+    _VERBS[verb](delivery, rest)
+
+
+def obey_in_thread(delivery: Delivery[CountWords], _: Pipeline) -> None:
+    """The same, called as a handler in a thread is."""
+    obey(delivery)
+
+
+def wait_for(path: Path) -> None:
+    """Wait until there is a file."""
+    while not path.exists():
+        time.sleep(0.002)
+
+
+def fail(text: str) -> NoReturn:
+    """Raise."""
+    raise LookupError(text)
+
+
+def retry(after: str) -> NoReturn:
+    """Ask for another attempt."""
+    raise Retry(float(after) if after else None, "not now") from KeyError("why")
+
+
+def reject(reason: str) -> NoReturn:
+    """Give the message up."""
+    raise Reject(reason)
+
+
+_VERBS: Final[dict[str, Callable[[Delivery[CountWords], str], object]]] = {
+    "return": lambda _, __: None,
+    "exit": lambda _, code: os._exit(int(code)),
+    "quit": lambda _, text: sys.exit(text),
+    "hang": lambda _, __: time.sleep(1000),
+    "wait": lambda _, path: wait_for(Path(path)),
+    "spawn": lambda _, __: subprocess.run(["sleep", "1000"], check=False),  # noqa: S607
+    "print": lambda _, text: print(text),  # noqa: T201
+    "read": lambda _, __: sys.stdin.read(),
+    "fail": lambda _, text: fail(text),
+    "retry": lambda _, after: retry(after),
+    "reject": lambda _, reason: reject(reason),
+    "settle": lambda delivery, _: delivery.settled("ack"),
+    "tell": lambda delivery, _: fail(f"{delivery.id} {delivery.attempt} {delivery.failures} {delivery.first_error}"),
+}
+
+
+async def block(delivery: Delivery[CountWords], _: Pipeline) -> None:
+    """Block the event loop until there is the file that the text names."""
+    wait_for(Path(delivery.item.text))
