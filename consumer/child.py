@@ -4,7 +4,6 @@ Started by consumer.processes as `python -m consumer.child PARENT MODULE...`. It
 handler prints goes to stderr. Requests and answers are JSON and stored messages: nothing is pickled.
 """
 
-import asyncio
 import json
 import os
 import pkgutil
@@ -18,6 +17,7 @@ from typing import Any, BinaryIO, Final
 from consumer import frames
 from consumer.errors import describe
 from consumer.handler import call_plain
+from consumer.no_lane import NoLane
 from consumer.outcomes import Reject, Retry
 from shared.concurrency import Delivery
 from shared.concurrency.codec import Codec
@@ -28,19 +28,6 @@ from shared.settings import load_settings
 
 _LARGEST: Final = 1 << 26
 _LONGEST_TEXT: Final = 20_000
-
-
-class _NoLane:
-    """Stands for the lane of a delivery that only its service can settle."""
-
-    def settle(self, *_: object, headers: bytes = b"") -> "asyncio.Future[None]":  # noqa: ARG002  # that of Settling
-        raise RuntimeError("a handler in a process settles by returning, or by raising Retry or Reject")
-
-    def apply(self, *_: object) -> "asyncio.Future[None]":
-        return self.settle()
-
-    def give_back_from_any_thread(self, field: bytes) -> None:
-        """Nothing to do: the service still holds it."""
 
 
 def serve(parent: int, modules: list[str]) -> None:
@@ -89,7 +76,9 @@ def _handle(codec: "Codec[Message]", name: str, entry: bytes) -> dict[str, Any]:
     """Call a handler; the answer says what came of it. What else is to travel back becomes another field of it."""
     try:
         function: Callable[..., Any] = pkgutil.resolve_name(name)
-        call_plain(function, Delivery(_NoLane(), entry, codec.open(entry)))
+        delivery = Delivery(NoLane(), entry, codec.open(entry))
+        call_plain(function, delivery)
+        effects = delivery.collected.to_json() if delivery.collected else []
     except Retry as retry:
         return {"outcome": "retry", "after": retry.after, "reason": retry.reason, "error": _cause(retry)}
     except Reject as reject:
@@ -97,7 +86,7 @@ def _handle(codec: "Codec[Message]", name: str, entry: bytes) -> dict[str, Any]:
     except BaseException as error:  # noqa: BLE001  # SystemExit too: it is the handler's, not ours
         trace = "".join(traceback.format_exception(error))
         return {"outcome": "raised", "error": describe(error)[:_LONGEST_TEXT], "traceback": trace[-_LONGEST_TEXT:]}
-    return {"outcome": "returned"}
+    return {"outcome": "returned", "effects": effects}
 
 
 def _cause(error: Exception) -> str:

@@ -56,7 +56,9 @@ class Handling:
         await self._threads.run(partial(call_plain, function, delivery, pipeline))
 
     async def _in_process(self, name: str, time_limit: float, delivery: Delivery[Any], _: Pipeline) -> None:
-        await self._processes.call(name, delivery.entry, time_limit)
+        answer = await self._processes.call(name, delivery.entry, time_limit)
+        if answer["effects"]:
+            delivery.effects.add_json(answer["effects"])
 
     async def __aenter__(self) -> Self:
         await self._stack.enter_async_context(self._processes)

@@ -34,8 +34,8 @@ class Processes:
         self._starting: set[asyncio.Task[_Child]] = set()
         self._ending: set[asyncio.Task[None]] = set()
 
-    async def call(self, name: str, entry: bytes, time_limit: float) -> None:
-        """Have a function (`module:name`) handle a stored message. A caller that is cancelled ends the process.
+    async def call(self, name: str, entry: bytes, time_limit: float) -> dict[str, Any]:
+        """Have a function (`module:name`) handle a stored message; what came of it. A cancelled caller ends the process.
 
         `time_limit`: seconds from when the process is ready, after which it is ended.
 
@@ -54,6 +54,7 @@ class Processes:
             raise
         self._idle.append(child)
         _raise_outcome(answer)
+        return answer
 
     async def _begun(self, name: str, entry: bytes) -> "_Child":
         """A child that has begun to handle the message."""

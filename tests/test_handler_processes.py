@@ -7,6 +7,7 @@ import signal
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
+from typing import Any
 
 import pytest
 import redis.asyncio
@@ -142,6 +143,19 @@ async def test_what_the_function_raises_comes_back(processes: Processes) -> None
         await processes.call(OBEY, entry("return").replace(b"CountWords", b"CountHands"), 30)
 
 
+async def test_effects_that_a_process_collects_travel_with_the_acknowledgement(url: str, name: str) -> None:
+    key = f"{{{name}}}:mine"
+    async with working(url, name) as (pipeline, _), redis.asyncio.Redis.from_url(url) as client:
+        await pipeline.queue.put(order(f"count {key}"))
+        await pipeline.queue.join()
+        found = {word: await client.dump(f"{key}:{word}") for word in ("hash", "list", "set", "number", "gone")}
+        assert [word for word, dumped in found.items() if dumped is None] == ["gone"]
+        async with client.pipeline() as look:
+            look.hgetall(f"{key}:hash").lrange(f"{key}:list", 0, -1).smembers(f"{key}:set").get(f"{key}:number")
+            assert await look.execute() == [{b"n": b"2", b"\xff": b"text"}, [b"a", b"\x00"], {b"1"}, b"-3"]
+        assert 59 <= await client.ttl(f"{key}:set") <= 60
+
+
 async def test_what_it_prints_and_reads_does_not_get_into_the_pipe(
     processes: Processes, capfd: pytest.CaptureFixture[str]
 ) -> None:
@@ -213,7 +227,7 @@ def states_of_group(group: int) -> list[str]:
 
 
 async def test_a_call_may_be_cancelled_wherever_it_waits(processes: Processes, note: Path) -> None:
-    async def attempt(point: int, mode: Mode) -> Outcome[None]:
+    async def attempt(point: int, mode: Mode) -> Outcome[Any]:
         outcome = await cancelled_at(point, mode, processes.call(OBEY, entry("return", note), 30))
         await processes.call(OBEY, entry("return"), 30)
         # Nothing runs that nobody knows of: the one that was used last is idle, at most one more has been left to it.

@@ -1,5 +1,6 @@
 """Effects: writes that a handler collects, to be made with the acknowledgement of its delivery or not at all."""
 
+import base64
 import math
 from collections.abc import Iterable
 from typing import Any, Final, NamedTuple, Protocol, TypeVar
@@ -15,6 +16,7 @@ _MOST_OPERANDS: Final = 100_000
 _MOST_BYTES: Final = 4 << 20
 _LARGEST: Final = 2**53 - 1
 _LONGEST: Final = 10 * 365 * 86400.0
+_COMMANDS: Final = ("hincrby", "hset", "set", "incrby", "rpush", "sadd", "delete", "expire")
 _JOINABLE: Final = ("hincrby", "hset", "rpush", "sadd", "put")
 
 
@@ -112,7 +114,8 @@ class Effects:
         """Have a key go after so many seconds."""
         if isinstance(seconds, bool) or not isinstance(seconds, (int, float)) or not 0 < seconds <= _LONGEST:
             raise ValueError(f"a key is kept for more than 0 seconds and ten years at most, not {seconds!r:.100}")
-        self._collect("expire", key, math.ceil(seconds * 1000))
+        milliseconds = b"%d" % math.ceil(seconds * 1000)
+        self._add(Write("expire", _key(key), [milliseconds]), ("expire", key, seconds))
 
     def put(self, queue: Puttable[T_contra], item: T_contra) -> None:
         """Put an item into a queue on the same server.
@@ -127,9 +130,7 @@ class Effects:
         self._add(Write("put", destination, [tail]), ("put", queue.name, item))
 
     def _collect(self, command: str, key: str, *operands: Value) -> None:
-        if not isinstance(key, str) or not key:
-            raise ValueError(f"a key is a text that is not empty, not {key!r:.100}")
-        write = Write(command, _packed(key), [_packed(operand) for operand in operands])
+        write = Write(command, _key(key), [_packed(operand) for operand in operands])
         self._add(write, (command, key, *operands))
 
     def _add(self, write: Write, asked: tuple[Any, ...]) -> None:
@@ -148,6 +149,24 @@ class Effects:
         else:
             self.writes.append(write)
 
+    def to_json(self) -> list[list[Any]]:
+        """All that was asked for, as JSON can hold it: for a handler in another process."""
+        return [
+            [{"bytes": base64.b64encode(one).decode()} if isinstance(one, bytes) else one for one in asked]
+            for asked in self.collected
+        ]
+
+    def add_json(self, calls: list[list[Any]]) -> None:
+        """Ask for what `to_json` tells. A put onward does not travel: its queue belongs to a session.
+
+        :raises ValueError: when it is none of ours.
+        """
+        for command, *arguments in calls:
+            if command not in _COMMANDS:
+                raise ValueError(f"no effect that can travel is called {command!r:.100}")
+            given = [base64.b64decode(one["bytes"]) if isinstance(one, dict) else one for one in arguments]
+            getattr(self, command)(*given)
+
     @property
     def weight(self) -> int:
         """How many words they are in a call, about."""
@@ -165,6 +184,12 @@ class Effects:
     def written_keys(self) -> Iterable[bytes]:
         """The keys that are written to."""
         return dict.fromkeys(write.key for write in self.writes if isinstance(write.key, bytes))
+
+
+def _key(key: str) -> bytes:
+    if not isinstance(key, str) or not key:
+        raise ValueError(f"a key is a text that is not empty, not {key!r:.100}")
+    return key.encode()
 
 
 def _amount(amount: int) -> int:

@@ -59,6 +59,19 @@ def reject(reason: str) -> NoReturn:
     raise Reject(reason)
 
 
+def count(delivery: Delivery[CountWords], key: str) -> None:
+    """Collect one effect of each kind that can travel."""
+    effects = delivery.effects
+    effects.hincrby(f"{key}:hash", "n", 2)
+    effects.hset(f"{key}:hash", b"\xff", "text")
+    effects.set(f"{key}:gone", 1.5)
+    effects.delete(f"{key}:gone")
+    effects.incrby(f"{key}:number", -3)
+    effects.rpush(f"{key}:list", "a", b"\x00")
+    effects.sadd(f"{key}:set", 1)
+    effects.expire(f"{key}:set", 60)
+
+
 _VERBS: Final[dict[str, Callable[[Delivery[CountWords], str], object]]] = {
     "return": lambda _, __: None,
     "exit": lambda _, code: os._exit(int(code)),
@@ -72,6 +85,7 @@ _VERBS: Final[dict[str, Callable[[Delivery[CountWords], str], object]]] = {
     "retry": lambda _, after: retry(after),
     "reject": lambda _, reason: reject(reason),
     "settle": lambda delivery, _: delivery.settled("ack"),
+    "count": count,
     "tell": lambda delivery, _: fail(f"{delivery.id} {delivery.attempt} {delivery.failures} {delivery.first_error}"),
 }
 
