@@ -7,6 +7,7 @@ handler prints goes to stderr. Requests and answers are JSON and stored messages
 import json
 import os
 import pkgutil
+import signal
 import sys
 import threading
 import traceback
@@ -33,6 +34,9 @@ _LONGEST_TEXT: Final = 20_000
 def serve(parent: int, modules: list[str]) -> None:
     """Answer requests until the service ends, or closes the pipe."""
     end_with(parent)
+    # Whoever stops all processes of a service at once means the service: it decides what becomes of its messages.
+    for ending in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(ending, _pass_over)
     requests, answers = _take_pipes()
     calls: SimpleQueue[tuple[str, bytes]] = SimpleQueue()
     threading.Thread(target=_listen, args=(requests, calls), daemon=True).start()
@@ -45,6 +49,10 @@ def serve(parent: int, modules: list[str]) -> None:
         name, entry = calls.get()
         _send(answers, {"outcome": "started"})
         _send(answers, _handle(codec, name, entry))
+
+
+def _pass_over(_number: int, _frame: object) -> None:
+    """Do nothing; a handler's own programs, unlike with SIG_IGN, are stopped as ever."""
 
 
 def _take_pipes() -> tuple[BinaryIO, BinaryIO]:

@@ -4,7 +4,7 @@ from typing import TypeVar
 
 import structlog
 
-from consumer.errors import ProcessEnded, describe
+from consumer.errors import ProcessEnded, ProcessFailure, describe
 from consumer.outcomes import Reject, Retry
 from consumer.rules import Rules
 from shared.concurrency import Delivery, Intake, StaleDelivery
@@ -33,7 +33,7 @@ def settle_failed(intake: Intake[T], delivery: Delivery[T], error: BaseException
         report = describe(error)
         log.warning(
             "the handler failed",
-            id=delivery.id, attempt=delivery.attempt, error=report, again_in=round(delay, 2), exc_info=error,
+            id=delivery.id, attempt=delivery.attempt, error=report, again_in=round(delay, 2), exc_info=_shown(error),
         )  # fmt: skip
     if delivery.held:
         kind = "crash" if isinstance(error, ProcessEnded) else "nack"
@@ -44,6 +44,13 @@ def _delay(error: BaseException, delivery: Delivery[T], rules: Rules) -> float:
     if isinstance(error, Retry) and error.after is not None:
         return error.after
     return rules.backoff.delay(delivery.failures)
+
+
+def _shown(error: BaseException) -> BaseException | None:
+    """The exception whose traceback is of use: of a handler in a process that is in the notes, the rest is our own."""
+    if isinstance(error, ProcessEnded):
+        return None
+    return error.with_traceback(None) if isinstance(error, ProcessFailure) else error
 
 
 def _cause(error: BaseException) -> str:

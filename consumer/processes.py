@@ -178,9 +178,11 @@ async def _start(modules: list[str]) -> _Child:
     try:
         async with asyncio.timeout(START_SECONDS):
             await child.answer()
-    except BaseException:
+    except BaseException as error:
         child.kill()
         await child.ended()
+        if isinstance(error, TimeoutError):
+            raise ProcessEnded(f"the handler's process did not start within {START_SECONDS:g} s") from None
         raise
     return child
 

@@ -13,6 +13,7 @@ import pytest
 import redis.asyncio
 from pydantic import SecretStr
 
+import consumer.processes
 from consumer.backoff import Backoff
 from consumer.errors import ProcessEnded, RaisedInProcess, describe
 from consumer.handler import Handler
@@ -201,6 +202,25 @@ async def test_a_process_that_can_not_start_is_told() -> None:
     async with Processes(["no.such.module"]) as processes:
         with pytest.raises(ProcessEnded, match="ended with code 1"):
             await processes.call(OBEY, entry("return"), 30)
+
+
+async def test_a_process_that_does_not_start_in_time_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(consumer.processes, "START_SECONDS", 0.01)
+    async with Processes([]) as processes:
+        with pytest.raises(ProcessEnded, match=r"did not start within 0\.01 s"):
+            await processes.call(OBEY, entry("return"), 30)
+
+
+@pytest.mark.parametrize("ending", [signal.SIGTERM, signal.SIGINT])
+async def test_a_signal_that_stops_services_does_not_end_a_message(
+    processes: Processes, note: Path, tmp_path: Path, ending: signal.Signals
+) -> None:
+    go_on = tmp_path / "go on"
+    call = asyncio.create_task(processes.call(OBEY, entry(f"wait {go_on}", note), 30))
+    ((pid, _),) = await begun(note)
+    os.kill(pid, ending)
+    go_on.touch()
+    await call
 
 
 async def test_the_time_limit_ends_the_process_and_what_it_has_started(processes: Processes, note: Path) -> None:
@@ -405,4 +425,4 @@ async def test_a_break_at_each_command_has_no_other_effect(
                 statistics = await other.statistics()
                 assert (statistics.nacked_total, statistics.dead, statistics.leased) == (1, 1, 0)
             nth += 1
-    assert count >= 3
+    assert count >= 2

@@ -128,9 +128,18 @@ async def test_a_wrong_handler_is_advice_and_2(copy: Path, url: str, name: str) 
         assert advice in line
 
 
-async def test_the_log_tells_what_became_of_a_message(copy: Path, url: str, name: str, queue: Queue[Message]) -> None:
-    handlers = (
-        "@handles(CountWords, attempts=1)\ndef obey(delivery, pipeline):\n"
+@pytest.mark.parametrize(
+    "head",
+    [
+        "@handles(CountWords, attempts=1)\nasync def obey(delivery, pipeline):\n",
+        "@handles(CountWords, attempts=1)\ndef obey(delivery, pipeline):\n",
+        "@handles(CountWords, attempts=1, executor='process')\ndef obey(delivery):\n",
+    ],
+)
+async def test_the_log_tells_what_became_of_a_message(
+    copy: Path, url: str, name: str, queue: Queue[Message], head: str
+) -> None:
+    handlers = head + (
         "    if delivery.item.text == 'retry':\n        raise Retry(after=1) from KeyError('busy')\n"
         "    if delivery.item.text == 'reject':\n        raise Reject('unwanted')\n"
         "    raise LookupError('nothing there')\n"
@@ -149,6 +158,8 @@ async def test_the_log_tells_what_became_of_a_message(copy: Path, url: str, name
     assert "unwanted" in lines["rejected"][0]
     assert "LookupError: nothing there" in lines["failed"][0]
     assert said.count("Traceback") == 1
+    assert "in obey" in lines["failed"][0]
+    assert "processes.py" not in said
 
 
 async def test_a_handler_that_blocks_the_loop_is_named(copy: Path, url: str, name: str, queue: Queue[Message]) -> None:
