@@ -2,21 +2,17 @@
 
 import asyncio
 
-from shared.concurrency import Effects
-
 
 class NoLane:
     """Where nothing can be settled."""
 
-    def settle(
-        self, field: bytes, kind: str, value: int | str = 0, report: str = "", *, headers: bytes = b""
-    ) -> "asyncio.Future[None]":
+    def settle(self, *_: object, headers: bytes = b"") -> "asyncio.Future[None]":  # noqa: ARG002  # that of Settling
         """Raise RuntimeError, which says what a handler does instead."""
         raise RuntimeError("this handler settles by returning, or by raising Retry or Reject")
 
-    def apply(self, field: bytes, effects: Effects) -> "asyncio.Future[None]":  # noqa: ARG002
+    def apply(self, *_: object) -> "asyncio.Future[None]":
         """As `settle`."""
-        return self.settle(field, "ack")
+        return self.settle()
 
     def give_back_from_any_thread(self, field: bytes) -> None:
         """Nothing to do."""
