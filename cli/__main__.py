@@ -6,9 +6,10 @@ from typing import Annotated
 
 import typer
 
-from cli import dead, queue, schema
+from cli import dead, queue, schema, steps
 from cli.demo import Demo, DemoError, ServiceFellError
 from cli.schema import SchemaError
+from cli.steps import StepsError
 from cli.target import TargetError
 from shared.concurrency import ConcurrencyError
 from shared.embedded import EmbeddedServerError
@@ -71,11 +72,26 @@ def schema_(
         sys.stdout.write(f"{path}\n")
 
 
+@app.command()
+def scripts(
+    *,
+    into: Annotated[Path, typer.Option(help="The directory to write them into.", metavar="DIR")],
+) -> None:
+    """Write the steps as the server runs them, for a client in another language: docs/protocol.md says how."""
+    for path in steps.write(into):
+        sys.stdout.write(f"{path}\n")
+
+
+_MISTAKES = (
+    DemoError, TargetError, SchemaError, StepsError, SettingsError, EmbeddedServerError, ConcurrencyError,
+)  # fmt: skip
+
+
 def main() -> None:
     """Run the command line; what a user can mend is one line and exit code 2."""
     try:
         app(prog_name="pipeline")
-    except (DemoError, TargetError, SchemaError, SettingsError, EmbeddedServerError, ConcurrencyError) as error:
+    except _MISTAKES as error:
         sys.stderr.write("".join(f"pipeline: {line}\n" for line in str(error).splitlines()))
         sys.exit(2)
     except ServiceFellError as error:

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import redis
 
-from shared.concurrency.keys import QUEUE_KEYS
+from shared.concurrency.keys import CONDITION_KEYS, EVENT_KEYS, LEASE_KEYS, QUEUE_KEYS
 from shared.embedded import EmbeddedServer
 from shared.lifeline import tied
 from shared.settings import Settings
@@ -171,5 +171,7 @@ def test_the_server_user_that_is_proposed_may_do_all_the_services_do(server: Emb
 
 def test_every_key_of_a_queue_is_told() -> None:
     protocol = TEXTS[ROOT / "docs" / "protocol.md"]
-    told = re.findall(r"`([\w:]+)`", "".join(re.findall(r"^\| (`.*?) \|", protocol, flags=re.MULTILINE)))
-    assert sorted(told) == sorted([*QUEUE_KEYS.values(), "leased:SESSION"])
+    rows = re.findall(r"^\| (`.*?) \| (?:LIST|HASH|ZSET)", protocol, flags=re.MULTILINE)
+    told = re.findall(r"`([\w:]+)`", "".join(rows))
+    known = [key for keys in (QUEUE_KEYS, LEASE_KEYS, EVENT_KEYS, CONDITION_KEYS) for key in keys.values()]
+    assert sorted(told) == sorted([*known, "leased:SESSION"])

@@ -1,0 +1,1 @@
+"""The protocol without this project: a client on a socket, as one would write it in another language."""
