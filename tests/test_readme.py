@@ -26,7 +26,7 @@ def blocks(text: str) -> list[str]:
     return [re.sub(rf"^{indent}", "", code, flags=re.MULTILINE) for indent, code in found]
 
 
-USAGE, LEASES, MESSAGE_CLASS, HANDLER, PUT = blocks(README)
+USAGE, LEASES, MESSAGE_CLASS, HANDLER, TRIAL, PUT = blocks(README)
 
 
 def test_the_example_runs(url: str, name: str) -> None:
@@ -78,6 +78,13 @@ def test_adding_a_job_takes_the_three_steps(copy: Path, url: str, name: str) -> 
             assert consumer.stdout.readline() == "a.png 300\n"
         finally:
             consumer.terminate()
+    # Its handler is tried alone as the page says.
+    trial = f"{TRIAL}\n\nimport asyncio\n\nasyncio.run(test_a_picture_is_counted())\nprint('tried')\n"
+    done = subprocess.run(
+        [sys.executable, "-W", "error", "-c", trial], cwd=copy, env=settings, capture_output=True, text=True, check=False,
+        timeout=40,
+    )  # fmt: skip
+    assert (done.stdout, done.stderr) == ("a.png 300\ntried\n", "")
 
 
 def test_every_command_and_option_is_there() -> None:
