@@ -14,17 +14,12 @@ from typing import Any
 import pytest
 import redis
 
+from shared.clock_jobs import decode, encode
 from shared.embedded import EmbeddedServer
 from shared.lifeline import tied
 from tests.test_services import ROOT, environment, running, wait_for
 
 pytestmark = pytest.mark.timeout(90)
-
-
-@pytest.fixture
-def settings(monkeypatch: pytest.MonkeyPatch, url: str, name: str) -> None:
-    monkeypatch.setenv("REDIS_URL", url)
-    monkeypatch.setenv("PIPELINE_QUEUE", name)
 
 
 class Sent:
@@ -140,10 +135,7 @@ def test_arqs_own_command_runs_it(url: str, name: str) -> None:
     assert process.returncode == 0
 
 
-@pytest.mark.usefixtures("settings")
 def test_a_pickle_is_refused_and_never_loaded(tmp_path: Path) -> None:
-    from producer.schedule import decode, encode  # noqa: PLC0415  # reads the settings
-
     class Touch:
         def __reduce__(self) -> tuple[object, tuple[str]]:
             return os.mkdir, (str(tmp_path / "loaded"),)
