@@ -371,5 +371,5 @@ async def test_a_password_with_special_characters_opens_the_door(server: Embedde
     async with Redis.from_url(server.url) as client:
         await client.execute_command("ACL", "SETUSER", "clock", "on", ">p@ s/s", "~*", "&*", "+@all")
     pool = await create_pool(redis_settings(server.url.replace("unix://", "unix://clock:p%40%20s%2Fs@")))
-    assert await pool.execute_command("ACL", "WHOAMI") == b"clock"
+    assert await pool.acl_whoami() == b"clock"
     await pool.aclose(close_connection_pool=True)

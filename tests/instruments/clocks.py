@@ -1,0 +1,73 @@
+"""Clocks as OS processes, beside a proxy that runs in the test's own loop."""
+
+import asyncio
+import contextlib
+import signal
+import sys
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+from shared.lifeline import tied
+from tests.test_services import ROOT, environment
+
+
+class Clock:
+    """One running clock, and what it says."""
+
+    def __init__(self, process: asyncio.subprocess.Process) -> None:
+        """Use `clock`."""
+        self._process = process
+        self.lines: list[str] = []
+        self._news = asyncio.Condition()
+        self._reader = asyncio.create_task(self._read(), name="reads-a-clock")
+
+    async def _read(self) -> None:
+        stderr = self._process.stderr
+        if stderr is None:
+            raise AssertionError("started with a pipe")
+        while line := await stderr.readline():
+            async with self._news:
+                self.lines.append(line.decode())
+                self._news.notify_all()
+
+    async def said(self, word: str, times: int = 1, seconds: float = 30.0) -> None:
+        """Wait until so many lines hold a word."""
+        try:
+            async with asyncio.timeout(seconds), self._news:
+                await self._news.wait_for(lambda: sum(word in line for line in self.lines) >= times)
+        except TimeoutError:
+            raise AssertionError(f"the clock did not say {word!r}: {''.join(self.lines[-30:])}") from None
+
+    def kill(self) -> None:
+        """SIGKILL, at once."""
+        with contextlib.suppress(ProcessLookupError):
+            self._process.kill()
+
+    async def stop(self) -> None:
+        """SIGTERM; AssertionError when it does not end in peace."""
+        self._process.send_signal(signal.SIGTERM)
+        code = await self.ended()
+        if code != 0 or "Traceback" in "".join(self.lines):
+            raise AssertionError(f"the clock ended with {code}: {''.join(self.lines[-30:])}")
+
+    async def ended(self, seconds: float = 30.0) -> int:
+        """Wait until it is gone and all it said is known; its exit code."""
+        async with asyncio.timeout(seconds):
+            code = await self._process.wait()
+            await self._reader
+        return code
+
+
+@contextlib.asynccontextmanager
+async def clock(settings: dict[str, str], root: Path = ROOT) -> AsyncIterator[Clock]:
+    """Run the clock of the project in `root` with these variables; it is killed at the end of the block."""
+    process = await asyncio.create_subprocess_exec(
+        sys.executable, "-m", "producer.clock", cwd=root, env=environment(**settings) | {"PYTHONPATH": str(root)},
+        stderr=asyncio.subprocess.PIPE, preexec_fn=tied(),
+    )  # fmt: skip
+    running = Clock(process)
+    try:
+        yield running
+    finally:
+        running.kill()
+        await running.ended()
