@@ -9,10 +9,11 @@ from contextlib import AsyncExitStack
 from typing import Any, ClassVar, Final
 
 import structlog
-from arq import cron, func
+from arq import func
 from arq.cron import CronJob
 from arq.worker import Function
 
+from producer.cron import TRIES, cron_job, make_up
 from producer.puts import JOB_TIMEOUT, Puts, put_message
 from shared.clock_jobs import clock_queue, decode, encode, redis_settings
 from shared.deferred import NEVER_MS, PUT_MESSAGE
@@ -23,12 +24,8 @@ log = structlog.get_logger("clock")
 
 _settings = load_settings()
 
-# The result is what tells a clock that comes late that a job was done.
-_KEPT_SECONDS: Final = 600
-_MESSAGE_KEPT_SECONDS: Final = 3600
-
-# A job whose clock was killed, or that waits for room, is begun again, as often as it takes. arq says 1 for cron, else 5.
-_TRIES: Final = 1_000_000_000
+# While arq keeps it, the id of a deferred message stands for it.
+_KEPT_SECONDS: Final = 3600
 
 
 async def rewrite_stop_words(context: dict[str, Any]) -> None:
@@ -39,11 +36,12 @@ async def rewrite_stop_words(context: dict[str, Any]) -> None:
 
 
 async def start(context: dict[str, Any]) -> None:
-    """Open the pipeline, unless the service has, and see to the first version."""
+    """Open the pipeline, unless the service has, and see to what was missed and to the first version."""
     if "pipeline" not in context:
         stack = context["stack"] = AsyncExitStack()
         context["pipeline"] = await stack.enter_async_context(open_pipeline(_settings))
         context["puts"] = await stack.enter_async_context(Puts(context["pipeline"]))
+    await make_up(context["redis"], _settings.queue, WorkerSettings.cron_jobs)
     await context["pipeline"].stop_words.begin()
 
 
@@ -59,19 +57,12 @@ class WorkerSettings:
     redis_settings = redis_settings(resolve_clock_url(_settings))
     queue_name = clock_queue(_settings.queue)
     functions: ClassVar[list[Function]] = [
-        func(put_message, name=PUT_MESSAGE, keep_result=_MESSAGE_KEPT_SECONDS, max_tries=_TRIES)  # type: ignore[arg-type]
+        func(put_message, name=PUT_MESSAGE, keep_result=_KEPT_SECONDS, max_tries=TRIES)  # type: ignore[arg-type]
     ]
-    # The name is the job's id, and so keeps pipelines on one server apart, and several clocks of one pipeline together.
     cron_jobs: ClassVar[list[CronJob]] = [
-        cron(
-            rewrite_stop_words,  # type: ignore[arg-type]  # any dict is a context
-            name=f"cron:{_settings.queue}:rewrite_stop_words",
-            second=set(range(0, 60, 2)),
-            keep_result=_KEPT_SECONDS,
-            max_tries=_TRIES,
-        )
+        cron_job(_settings.queue, rewrite_stop_words, second=set(range(0, 60, 2))),
     ]
-    # A cron job with a longer `timeout=` is allowed; all that a killed clock had begun is then taken up that much later.
+    # A cron job may have a longer `timeout=`; all that a killed clock had begun is then taken up that much later.
     job_timeout = JOB_TIMEOUT
     # Each of them may be a put that waits for room.
     max_jobs = 100

@@ -5,7 +5,7 @@ import itertools
 import json
 import os
 import time
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator
 from functools import partial
 from pathlib import Path
 from typing import Any, Final
@@ -25,9 +25,9 @@ from shared.embedded import EmbeddedServer
 from shared.messages import CountWords
 from shared.pipeline import Pipeline, open_pipeline
 from shared.settings import Settings
-from tests.instruments.clocks import Clock, clock
+from tests.instruments.clocks import Clock, Moment, clock
 from tests.instruments.proxy import Proxy
-from tests.instruments.traffic import Command, Fate
+from tests.instruments.traffic import Fate
 from tests.test_restart import kill_and_start
 from tests.waiting import until
 
@@ -256,31 +256,6 @@ async def test_a_queue_that_is_shut_down_is_waited_out(pipeline: Pipeline) -> No
 # --- killed and cut off -----------------------------------------------------------------------------------------------
 
 
-class Moment:
-    """The nth command of a clock for one message; those inside a MULTI change nothing before their EXEC."""
-
-    def __init__(self, id_: str, nth: int, meet: Callable[[], Fate]) -> None:
-        self._id = id_.encode()
-        self._left = itertools.count(nth, -1)
-        self._meet = meet
-        self._about_it: set[int] = set()
-        self.met: str | None = None
-
-    def judge(self, command: Command) -> Fate:
-        """What happens to a command."""
-        if any(self._id in word for word in command.words):
-            self._about_it.add(command.connection)
-        elif command.name != "EXEC":
-            self._about_it.discard(command.connection)
-        if self.met or command.connection not in self._about_it or command.name not in COMMANDS:
-            return Fate.PASS
-        if next(self._left) > 1:
-            return Fate.PASS
-        self.met = command.name
-        return self._meet()
-
-
-COMMANDS: Final = ("WATCH", "EXISTS", "ZSCORE", "EXEC", "PERSIST", "put")
 IN_ORDER: Final = ["WATCH", "EXISTS", "ZSCORE", "EXEC", "EXEC", "PERSIST", "put", "EXEC"]
 
 

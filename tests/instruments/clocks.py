@@ -2,13 +2,19 @@
 
 import asyncio
 import contextlib
+import itertools
 import signal
 import sys
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from pathlib import Path
+from typing import Final
 
 from shared.lifeline import tied
+from tests.instruments.traffic import Command, Fate
 from tests.test_services import ROOT, environment
+
+COMMANDS: Final = ("WATCH", "EXISTS", "ZSCORE", "EXEC", "PERSIST", "put")
+"""All that a clock sends for one message, but for what changes nothing before its EXEC."""
 
 
 class Clock:
@@ -71,3 +77,29 @@ async def clock(settings: dict[str, str], root: Path = ROOT) -> AsyncIterator[Cl
     finally:
         running.kill()
         await running.ended()
+
+
+class Moment:
+    """The nth command of a clock that is about an id, among those with these names."""
+
+    def __init__(self, id_: str, nth: int, meet: Callable[[], Fate], names: tuple[str, ...] = COMMANDS) -> None:
+        """`meet`: does what happens then, and says what becomes of the command."""
+        self._id = id_.encode()
+        self._left = itertools.count(nth, -1)
+        self._meet = meet
+        self._names = names
+        self._about_it: set[int] = set()
+        self.met: str | None = None
+
+    def judge(self, command: Command) -> Fate:
+        """What happens to a command."""
+        if any(self._id in word for word in command.words):
+            self._about_it.add(command.connection)
+        elif command.name != "EXEC":
+            self._about_it.discard(command.connection)
+        if self.met or command.connection not in self._about_it or command.name not in self._names:
+            return Fate.PASS
+        if next(self._left) > 1:
+            return Fate.PASS
+        self.met = command.name
+        return self._meet()
