@@ -184,6 +184,9 @@ async def test_a_full_queue_makes_the_clock_wait_and_nothing_is_lost(
         await until(pipeline.queue.statistics, lambda seen: (seen.pending, seen.puts_waiting) == (1, count - 1), 30)
         # Under way, so it is too late.
         assert not [part for part in range(count) if await pipeline.unschedule(str(part))]
+        # For ever: arq would forget after a day that it has begun.
+        begun = [await client.ttl(f"arq:retry:message:{name}:{part}") for part in await deferred(client, name)]
+        assert begun == [-1] * (count - 1)
         assert len(await deferred(client, name)) == count - 1
         # What waits is withdrawn, and kept.
         await first.stop()

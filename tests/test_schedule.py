@@ -13,6 +13,7 @@ from arq.connections import ArqRedis, create_pool
 from arq.jobs import Job, JobStatus
 from pydantic import ConfigDict, SecretStr
 from redis.asyncio import Redis
+from redis.exceptions import WatchError
 
 from shared.clock_jobs import clock_queue, decode, encode, redis_settings
 from shared.concurrency import ConcurrencyError, IdConflict, MessageTooLarge, ServerRefused
@@ -171,6 +172,33 @@ async def test_an_id_that_stands_for_something_unreadable_is_a_conflict(
         await client.set(f"arq:job:message:{name}:a", stored)
         with pytest.raises(IdConflict):
             await pipeline.schedule(message(), after=HOUR, id="a")
+
+
+async def test_a_clock_that_has_just_looked_at_it_does_not_begin_what_is_cancelled(
+    pipeline: Pipeline, name: str, client: Redis
+) -> None:
+    await pipeline.schedule(message(), after=0, id="a")
+    begun = f"arq:in-progress:message:{name}:a"
+    # arq's way to begin a job, with us in the middle of it.
+    async with client.pipeline(transaction=True) as transaction:
+        await transaction.watch(begun)
+        assert not await transaction.exists(begun)
+        assert await pipeline.unschedule("a")
+        transaction.multi()  # type: ignore[no-untyped-call]
+        transaction.psetex(begun, 40_000, b"1")
+        with pytest.raises(WatchError):
+            await transaction.execute()
+    assert not await client.exists(begun)
+
+
+@pytest.mark.parametrize("trace", ["in-progress", "retry"])
+async def test_what_a_clock_has_begun_is_not_cancelled(
+    pipeline: Pipeline, name: str, client: Redis, trace: str
+) -> None:
+    await pipeline.schedule(message(), after=0, id="a")
+    await client.set(f"arq:{trace}:message:{name}:a", b"1")
+    assert not await pipeline.unschedule("a")
+    assert set(await waiting(client, name)) == {"a"}
 
 
 # --- bad input --------------------------------------------------------------------------------------------------------
