@@ -2,6 +2,7 @@
 
 import asyncio
 from datetime import datetime
+from functools import partial
 from types import TracebackType
 from typing import Any, Final, Self, cast
 
@@ -36,7 +37,9 @@ class Puts:
     def __init__(self, pipeline: Pipeline) -> None:
         """Prepare."""
         self._pipeline = pipeline
-        self._codec: Codec[Message] = Codec(Message, pipeline.settings.max_message_bytes)
+        largest = pipeline.settings.max_message_bytes
+        self._codec: Codec[Message] = Codec(Message, largest)
+        self._messages: Queue[Any] = self._queue(Message, largest)
         self._stored: dict[str, tuple[Queue[Any], type[RootModel[JsonValue]]]] = {}
         self._waiting: dict[str, asyncio.Task[None]] = {}
 
@@ -60,7 +63,7 @@ class Puts:
 
         :raises Retry: as said; let it pass. ValueError, TypeError, IdConflict, MessageTooLarge: as Queue.put.
         """
-        await self._put(self._queue(Message), message, id)
+        await self._put(self._messages, message, id)
 
     async def put_stored(self, name: str, body: str, id_: str) -> None:
         """Put a message as it was stored, as `put` does.
@@ -83,18 +86,15 @@ class Puts:
         self._stored[name] = self._queue(stored, _LARGEST), stored
         return self._stored[name]
 
-    def _queue(self, kind: type[Any], max_message_bytes: int | None = None) -> Queue[Any]:
-        settings = self._pipeline.settings
-        return Queue(
-            self._pipeline.session, settings.queue, kind,
-            max_message_bytes=max_message_bytes or settings.max_message_bytes, known_for=_KNOWN_FOR,
-        )  # fmt: skip
+    def _queue(self, kind: type[Any], largest: int) -> Queue[Any]:
+        session, name = self._pipeline.session, self._pipeline.settings.queue
+        return Queue(session, name, kind, max_message_bytes=largest, known_for=_KNOWN_FOR)
 
     async def _put(self, queue: Queue[Any], message: object, id_: str) -> None:
         put = self._waiting.get(id_)
         if put is None:
             put = self._waiting[id_] = asyncio.create_task(queue.put(message, id=id_), name="weir-put-of-a-job")
-            put.add_done_callback(lambda _: self._waiting.pop(id_))
+            put.add_done_callback(partial(self._ended, id_))
         await asyncio.wait({put}, timeout=_SLICE)
         if not put.done():
             raise Retry
@@ -105,6 +105,11 @@ class Puts:
         except ConcurrencyError as error:
             log.warning("a put of the clock waits", id=id_, problem=str(error), again_in_seconds=_PAUSE)
             raise Retry(defer=_PAUSE) from error
+
+    def _ended(self, id_: str, put: "asyncio.Task[None]") -> None:
+        del self._waiting[id_]
+        if not put.cancelled():
+            put.exception()  # the job may be between two of its tries: the next one hears it from the queue
 
 
 async def put_message(context: dict[str, Any], name: str, body: str) -> None:

@@ -31,7 +31,11 @@ from tests.instruments.traffic import Fate
 from tests.test_restart import kill_and_start
 from tests.waiting import until
 
-pytestmark = pytest.mark.timeout(120)
+pytestmark = [
+    pytest.mark.timeout(120),
+    # arq tells redis-py 8 what it does anyhow.
+    pytest.mark.filterwarnings("ignore:.*retry_on_timeout:DeprecationWarning"),
+]
 
 
 def message(part: int = 1) -> CountWords:
@@ -228,6 +232,24 @@ async def test_a_put_keeps_its_place_in_line_while_its_job_begins_again(
         await waiting.put(message(2), id="job")
     seen = await pipeline.queue.statistics()
     assert (seen.put_total, seen.puts_waiting) == (3, 0)
+
+
+async def test_a_shutdown_between_two_tries_is_heard_by_the_next(
+    pipeline: Pipeline, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(puts, "_SLICE", 0.01)
+    await pipeline.queue.resize(1)
+    await pipeline.queue.put(message(1))
+    async with Puts(pipeline) as waiting:
+        with pytest.raises(Retry):
+            await waiting.put(message(2), id="job")
+        await until(pipeline.queue.statistics, lambda seen: seen.puts_waiting == 1)
+        await pipeline.queue.shutdown()
+        await until(pipeline.queue.statistics, lambda seen: seen.puts_waiting == 0)
+        monkeypatch.undo()
+        with pytest.raises(Retry) as told:
+            await waiting.put(message(2), id="job")
+        assert told.value.defer_score == 10_000
 
 
 async def test_what_still_waits_at_the_end_is_withdrawn(pipeline: Pipeline, monkeypatch: pytest.MonkeyPatch) -> None:
