@@ -163,6 +163,7 @@ def test_the_server_user_that_is_proposed_may_do_all_the_services_do(server: Emb
                 client.get("{jobs}:stop-words:words") or b""
             ):
                 assert time.monotonic() < deadline
+            services[-1].wait(timeout=30)  # the producer ends by itself
         finally:
             for service in services:
                 service.terminate()
