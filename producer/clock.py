@@ -8,6 +8,7 @@ import structlog
 from arq.worker import Worker, create_worker
 from redis.exceptions import RedisError
 
+from producer.puts import Puts
 from shared.pipeline import open_pipeline
 from shared.service import run_service
 from shared.settings import Settings
@@ -23,11 +24,12 @@ async def work(settings: Settings, stopping: asyncio.Event) -> None:
     from producer.schedule import WorkerSettings  # noqa: PLC0415
 
     stopped = asyncio.create_task(stopping.wait())
-    async with open_pipeline(settings) as pipeline:
+    async with open_pipeline(settings) as pipeline, Puts(pipeline) as puts:
         await pipeline.stop_words.begin()
         log.info("the clock runs", queue=settings.queue, jobs=[job.name for job in WorkerSettings.cron_jobs])
         while not stopping.is_set():
-            worker = create_worker(WorkerSettings, handle_signals=False, ctx={"pipeline": pipeline})  # type: ignore[arg-type]
+            context = {"pipeline": pipeline, "puts": puts}
+            worker = create_worker(WorkerSettings, handle_signals=False, ctx=context)  # type: ignore[arg-type]
             await _run(worker, stopped, settings.grace)
         log.info("the clock is stopped")
 

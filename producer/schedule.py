@@ -1,27 +1,31 @@
 """YOURS: what happens when - an arq WorkerSettings: cron jobs, and jobs that others defer.
 
 `python -m producer.clock` runs it as the services run; arq's own command does it too: `arq producer.schedule.WorkerSettings`.
-Jobs for the pipeline end in `await pipeline.queue.put(...)`, which waits while the queue is full.
+Jobs for the pipeline end in `await context["puts"].put(message, id=context["job_id"])`, which waits while the queue is full
+and puts once however often arq begins the job. Messages that were deferred by `pipeline.schedule` need nothing here.
 """
 
-import json
 from contextlib import AsyncExitStack
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Final
 
 import structlog
-from arq import cron
-from arq.connections import RedisSettings
+from arq import func
 from arq.cron import CronJob
+from arq.worker import Function
 
+from producer.cron import TRIES, cron_job, make_up
+from producer.puts import JOB_TIMEOUT, Puts, put_message
+from shared.clock_jobs import clock_queue, decode, encode, redis_settings
+from shared.deferred import NEVER_MS, PUT_MESSAGE
 from shared.pipeline import Pipeline, open_pipeline
-from shared.settings import load_settings, resolve_redis_url
+from shared.settings import load_settings, resolve_clock_url
 
 log = structlog.get_logger("clock")
 
 _settings = load_settings()
 
-# The result is what tells a clock that comes late that a job was done.
-_KEPT_SECONDS = 600
+# While arq keeps it, the id of a deferred message stands for it.
+_KEPT_SECONDS: Final = 3600
 
 
 async def rewrite_stop_words(context: dict[str, Any]) -> None:
@@ -32,10 +36,12 @@ async def rewrite_stop_words(context: dict[str, Any]) -> None:
 
 
 async def start(context: dict[str, Any]) -> None:
-    """Open the pipeline, unless the service has, and see to the first version."""
+    """Open the pipeline, unless the service has, and see to what was missed and to the first version."""
     if "pipeline" not in context:
         stack = context["stack"] = AsyncExitStack()
         context["pipeline"] = await stack.enter_async_context(open_pipeline(_settings))
+        context["puts"] = await stack.enter_async_context(Puts(context["pipeline"]))
+    await make_up(context["redis"], _settings.queue, WorkerSettings.cron_jobs)
     await context["pipeline"].stop_words.begin()
 
 
@@ -45,42 +51,23 @@ async def stop(context: dict[str, Any]) -> None:
         await context["stack"].aclose()
 
 
-def encode(job: dict[str, Any]) -> bytes:
-    """JSON, for arq would write pickles; the exception of a job that failed is written as text."""
-    return json.dumps(job, default=_text).encode()
-
-
-def _text(value: object) -> str:
-    if isinstance(value, BaseException):
-        return repr(value)
-    raise TypeError(f"a job's arguments and its result are what JSON can hold, not {type(value).__name__}")
-
-
-def decode(stored: bytes) -> dict[str, Any]:
-    """JSON; a pickle is refused with a ValueError, and never loaded."""
-    try:
-        job: dict[str, Any] = json.loads(stored)
-    except ValueError:
-        raise ValueError(
-            "no JSON: put jobs with job_serializer=producer.schedule.encode; a pickle is not loaded"
-        ) from None
-    return job
-
-
 class WorkerSettings:
     """What arq reads: settings by class attribute are its convention."""
 
-    redis_settings = RedisSettings.from_dsn(resolve_redis_url(_settings))
-    queue_name = f"{{{_settings.queue}}}:clock"
-    # The name is the job's id, and so keeps pipelines on one server apart, and several clocks of one pipeline together.
-    cron_jobs: ClassVar[list[CronJob]] = [
-        cron(
-            rewrite_stop_words,  # type: ignore[arg-type]  # any dict is a context
-            name=f"cron:{_settings.queue}:rewrite_stop_words",
-            second=set(range(0, 60, 2)),
-            keep_result=_KEPT_SECONDS,
-        )
+    redis_settings = redis_settings(resolve_clock_url(_settings))
+    queue_name = clock_queue(_settings.queue)
+    functions: ClassVar[list[Function]] = [
+        func(put_message, name=PUT_MESSAGE, keep_result=_KEPT_SECONDS, max_tries=TRIES)  # type: ignore[arg-type]
     ]
+    cron_jobs: ClassVar[list[CronJob]] = [
+        cron_job(_settings.queue, rewrite_stop_words, second=set(range(0, 60, 2))),
+    ]
+    # A cron job may have a longer `timeout=`; all that a killed clock had begun is then taken up that much later.
+    job_timeout = JOB_TIMEOUT
+    # Each of them may be a put that waits for room.
+    max_jobs = 100
+    # However long no clock ran, what was to be done is done.
+    expires_extra_ms = NEVER_MS
     # Whole seconds that a job may take to end once the worker is told to.
     job_completion_wait = round(_settings.grace)
     on_startup = start

@@ -1,14 +1,16 @@
 """The composition root: opens what a service works with."""
 
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import aclosing, asynccontextmanager
 from dataclasses import dataclass
+from datetime import datetime
 
 import redis.asyncio
 
 from shared.concurrency import Queue, ReadersWritersLease, Session
+from shared.deferred import Deferred
 from shared.messages import Message
-from shared.settings import Settings, resolve_redis_url
+from shared.settings import Settings, resolve_clock_url, resolve_redis_url
 from shared.stop_words import StopWords
 from shared.waits import Waits
 
@@ -25,6 +27,46 @@ class Pipeline:
     stop_words: StopWords
     redis: "redis.asyncio.Redis"
     """For data of your own; bytes in and out."""
+    deferred: Deferred
+    """What `schedule` and `unschedule` talk to."""
+
+    async def schedule(
+        self,
+        message: Message,
+        *,
+        at: datetime | None = None,
+        after: float | None = None,
+        id: str | None = None,  # noqa: A002  # as Queue.put
+    ) -> str:
+        """Have a message put at a time, by the clock; returns its id. Waits for the clock's server only, not for room.
+
+        `at`: a datetime with a time zone, ten years ahead at most; one that has passed is due at once. `after`: in seconds.
+        Exactly one of them. A clock must run then: it puts the message within a second of its time, or waits for room as
+        `Queue.put` does; a message that is overdue is put once a clock runs. It never expires. `id`: 1 to 100 printable ASCII
+        characters; names the message until an hour after it was put. Scheduled again under it meanwhile, it is one
+        message, at the time that was said first. Consumers see it as `delivery.id`, followed by @ and a number.
+
+        Waits out an outage of the server: bound it with asyncio.timeout. One that was cancelled may be scheduled or not:
+        repeating it with the same `id` is safe, and `unschedule` takes it back.
+
+        :raises ValueError: when the time, the id or the message is not right; nothing was sent. TypeError for another type.
+        :raises MessageTooLarge: when the encoded message is larger than `max_message_bytes`; nothing was sent.
+        :raises IdConflict: when the id is known with another message.
+        :raises ServerRefused: when the server does not let us. ConcurrencyError: when the pipeline is closed.
+        """
+        self.session.check_open()
+        return await self.deferred.schedule(message, at, after, id)
+
+    async def unschedule(self, id: str) -> bool:  # noqa: A002
+        """Cancel a message that `schedule` deferred; whether it is cancelled by this call, and so will never be put.
+
+        False: it is known no more or was never known, or a clock has begun to put it, be it that it waits for room. A
+        message that is overdue and that no clock has begun is cancelled. Waits out an outage, as `schedule`.
+
+        :raises ValueError: when it is no id. ServerRefused, ConcurrencyError: as `schedule`.
+        """
+        self.session.check_open()
+        return await self.deferred.unschedule(id)
 
 
 @asynccontextmanager
@@ -36,7 +78,12 @@ async def open_pipeline(settings: Settings) -> AsyncIterator[Pipeline]:
     url = resolve_redis_url(settings)
     # Without a timeout of its own: with one, redis-py can swallow the cancellation of a handler.
     data = redis.asyncio.Redis.from_url(url, socket_timeout=None)
-    async with Session.open(url, ttl=settings.session_ttl) as session, data as client:
+    deferred = Deferred(resolve_clock_url(settings), settings.queue, settings.max_message_bytes)
+    async with (
+        Session.open(url, ttl=settings.session_ttl) as session,
+        data as client,
+        aclosing(deferred),
+    ):
         queue: Queue[Message] = Queue(
             session,
             settings.queue,
@@ -48,4 +95,4 @@ async def open_pipeline(settings: Settings) -> AsyncIterator[Pipeline]:
         catalog = ReadersWritersLease(session, settings.queue)
         waits = Waits(client, settings.queue, settings.run, session.owner)
         stop_words = StopWords(client, catalog, settings.queue, waits)
-        yield Pipeline(settings, session, queue, catalog, stop_words, client)
+        yield Pipeline(settings, session, queue, catalog, stop_words, client, deferred)

@@ -91,6 +91,9 @@ class Settings(BaseSettings):
     )
     """The server; without it the address that `./run server` left."""
 
+    clock_url: Annotated[Annotated[SecretStr, AfterValidator(_address)] | None, BeforeValidator(_not_empty)] = None
+    """The clock's own server; without it that of the queue."""
+
     queue: Annotated[str, AfterValidator(_name)] = "jobs"
     """The queue's name; all keys begin with it."""
 
@@ -171,6 +174,11 @@ def resolve_redis_url(settings: Settings) -> str:
     if found := read_address():
         return found
     raise SettingsError("no server: set REDIS_URL, or start one with ./run server in another terminal")
+
+
+def resolve_clock_url(settings: Settings) -> str:
+    """The address of the clock's server: PIPELINE_CLOCK_URL, else as resolve_redis_url. Raises SettingsError."""
+    return resolve_redis_url(settings) if settings.clock_url is None else settings.clock_url.get_secret_value()
 
 
 def _variable(location: tuple[int | str, ...]) -> str:

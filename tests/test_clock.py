@@ -1,5 +1,6 @@
 """The clock: what is due is done once, whoever else runs; no pickle is written or read; arq's own command runs it too."""
 
+import asyncio
 import json
 import os
 import pickle
@@ -13,18 +14,17 @@ from typing import Any
 
 import pytest
 import redis
+from pydantic import SecretStr
 
+from shared.clock_jobs import decode, encode
 from shared.embedded import EmbeddedServer
 from shared.lifeline import tied
+from shared.messages import CountWords
+from shared.pipeline import open_pipeline
+from shared.settings import Settings
 from tests.test_services import ROOT, environment, running, wait_for
 
 pytestmark = pytest.mark.timeout(90)
-
-
-@pytest.fixture
-def settings(monkeypatch: pytest.MonkeyPatch, url: str, name: str) -> None:
-    monkeypatch.setenv("REDIS_URL", url)
-    monkeypatch.setenv("PIPELINE_QUEUE", name)
 
 
 class Sent:
@@ -71,6 +71,11 @@ def due(lines: list[str], name: str) -> list[str]:
     return [line.split()[1] for line in lines if line.startswith(f"PSETEX arq:job:cron:{name}")]
 
 
+def ended(lines: list[str], name: str) -> set[str]:
+    """The ids of the jobs that arq was told are at their end."""
+    return {line.split()[-1] for line in lines if line.startswith(f"ZREM {{{name}}}:clock ")}
+
+
 def done(lines: list[str], name: str) -> int:
     """How many versions were written, the first aside."""
     return sum(line.startswith(f"SET {{{name}}}:stop-words:digest ") for line in lines) - 1
@@ -107,7 +112,9 @@ def test_a_clock_that_comes_late_does_not_do_it_again(url: str, name: str, sent:
         stopped(one)
         stopped(late)
     lines = sent.all()
-    assert len(due(lines, name)) == len(set(due(lines, name))) == done(lines, name)
+    assert len(due(lines, name)) == len(set(due(lines, name)))
+    # The last of them may be due after both had stopped.
+    assert len(ended(lines, name)) == done(lines, name) >= 2
 
 
 def test_it_waits_out_a_server_that_ends(tmp_path: Path, name: str) -> None:
@@ -123,7 +130,13 @@ def test_it_waits_out_a_server_that_ends(tmp_path: Path, name: str) -> None:
         assert clock.returncode == 0, said
 
 
+async def schedule(url: str, name: str) -> None:
+    async with open_pipeline(Settings(redis_url=SecretStr(url), queue=name)) as pipeline:
+        await pipeline.schedule(CountWords(run="r", file="f", part=1, text="t"), after=0, id="a")
+
+
 def test_arqs_own_command_runs_it(url: str, name: str) -> None:
+    asyncio.run(schedule(url, name))
     arq = shutil.which("arq", path=f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}")
     assert arq is not None
     with subprocess.Popen(
@@ -132,18 +145,18 @@ def test_arqs_own_command_runs_it(url: str, name: str) -> None:
         text=True, preexec_fn=tied(),  # noqa: PLW1509
     ) as process:  # fmt: skip
         try:
+            wait_for(process, f"message:{name}:a:put_message ●")
             wait_for(process, f"cron:{name}:rewrite_stop_words ●")
             process.send_signal(signal.SIGTERM)
             process.communicate(timeout=30)
         finally:
             process.kill()
     assert process.returncode == 0
+    with redis.Redis.from_url(url) as client:
+        assert client.llen(f"{{{name}}}:pending") == 1
 
 
-@pytest.mark.usefixtures("settings")
 def test_a_pickle_is_refused_and_never_loaded(tmp_path: Path) -> None:
-    from producer.schedule import decode, encode  # noqa: PLC0415  # reads the settings
-
     class Touch:
         def __reduce__(self) -> tuple[object, tuple[str]]:
             return os.mkdir, (str(tmp_path / "loaded"),)

@@ -56,8 +56,10 @@ def test_the_example_of_leases_runs(url: str, name: str) -> None:
 
 
 def test_no_page_has_an_example_that_nobody_runs() -> None:
-    # tests/test_examples.py holds the code of the other page to code that it runs.
-    assert [page.name for page, text in TEXTS.items() if "```" in text] == ["README.md", "from-asyncio.md"]
+    # tests/test_from_arq.py and tests/test_examples.py run those of the others.
+    assert [page.name for page, text in TEXTS.items() if "```" in text] == [
+        "README.md", "from-arq.md", "from-asyncio.md",
+    ]  # fmt: skip
     assert README.count("```") == 2 * len(blocks(README))
 
 
@@ -168,6 +170,7 @@ def test_the_server_user_that_is_proposed_may_do_all_the_services_do(server: Emb
                 client.get("{jobs}:stop-words:words") or b""
             ):
                 assert time.monotonic() < deadline
+            services[-1].wait(timeout=30)  # the producer ends by itself
         finally:
             for service in services:
                 service.terminate()

@@ -4,7 +4,7 @@ from pathlib import Path
 import pytest
 from pydantic import ValidationError
 
-from shared.settings import Settings, SettingsError, load_settings, resolve_redis_url
+from shared.settings import Settings, SettingsError, load_settings, resolve_clock_url, resolve_redis_url
 
 SECRET = "hunter2"
 
@@ -132,9 +132,10 @@ def test_a_bad_value_is_one_line_that_names_the_variable(
     ],
 )
 def test_a_bad_address_is_one_line_without_the_address(environment: pytest.MonkeyPatch, address: str) -> None:
-    (line,) = problems(environment, REDIS_URL=address)
+    (line, other) = sorted(problems(environment, REDIS_URL=address, PIPELINE_CLOCK_URL=address), reverse=True)
     assert line.startswith("REDIS_URL: ")
-    assert SECRET not in line
+    assert other.startswith("PIPELINE_CLOCK_URL: ")
+    assert SECRET not in line + other
 
 
 @pytest.mark.parametrize(
@@ -148,11 +149,15 @@ def test_a_bad_address_is_one_line_without_the_address(environment: pytest.Monke
 )
 def test_a_good_address_is_kept_as_it_is(environment: pytest.MonkeyPatch, address: str) -> None:
     environment.setenv("REDIS_URL", f"{address}\n")
+    assert resolve_redis_url(load_settings()) == resolve_clock_url(load_settings()) == address
+    environment.setenv("PIPELINE_CLOCK_URL", "redis://other:1/2")
     assert resolve_redis_url(load_settings()) == address
+    assert resolve_clock_url(load_settings()) == "redis://other:1/2"
 
 
 def test_no_text_of_the_settings_holds_the_address(environment: pytest.MonkeyPatch) -> None:
     environment.setenv("REDIS_URL", f"redis://:{SECRET}@localhost:6379/0")
+    environment.setenv("PIPELINE_CLOCK_URL", f"redis://:{SECRET}@localhost:6379/1")
     settings = load_settings()
     assert not any(SECRET in text for text in (repr(settings), str(settings), settings.model_dump_json()))
     with pytest.raises(ValidationError) as caught:

@@ -1,0 +1,105 @@
+"""Clocks as OS processes, beside a proxy that runs in the test's own loop."""
+
+import asyncio
+import contextlib
+import itertools
+import signal
+import sys
+from collections.abc import AsyncIterator, Callable
+from pathlib import Path
+from typing import Final
+
+from shared.lifeline import tied
+from tests.instruments.traffic import Command, Fate
+from tests.test_services import ROOT, environment
+
+COMMANDS: Final = ("WATCH", "EXISTS", "ZSCORE", "EXEC", "PERSIST", "put")
+"""All that a clock sends for one message, but for what changes nothing before its EXEC."""
+
+
+class Clock:
+    """One running clock, and what it says."""
+
+    def __init__(self, process: asyncio.subprocess.Process) -> None:
+        """Use `clock`."""
+        self._process = process
+        self.lines: list[str] = []
+        self._news = asyncio.Condition()
+        self._reader = asyncio.create_task(self._read(), name="reads-a-clock")
+
+    async def _read(self) -> None:
+        stderr = self._process.stderr
+        if stderr is None:
+            raise AssertionError("started with a pipe")
+        while line := await stderr.readline():
+            async with self._news:
+                self.lines.append(line.decode())
+                self._news.notify_all()
+
+    async def said(self, word: str, times: int = 1, seconds: float = 30.0) -> None:
+        """Wait until so many lines hold a word."""
+        try:
+            async with asyncio.timeout(seconds), self._news:
+                await self._news.wait_for(lambda: sum(word in line for line in self.lines) >= times)
+        except TimeoutError:
+            raise AssertionError(f"the clock did not say {word!r}: {''.join(self.lines[-30:])}") from None
+
+    def kill(self) -> None:
+        """SIGKILL, at once."""
+        with contextlib.suppress(ProcessLookupError):
+            self._process.kill()
+
+    async def stop(self) -> None:
+        """SIGTERM; AssertionError when it does not end in peace."""
+        self._process.send_signal(signal.SIGTERM)
+        code = await self.ended()
+        if code != 0 or "Traceback" in "".join(self.lines):
+            raise AssertionError(f"the clock ended with {code}: {''.join(self.lines[-30:])}")
+
+    async def ended(self, seconds: float = 30.0) -> int:
+        """Wait until it is gone and all it said is known; its exit code."""
+        async with asyncio.timeout(seconds):
+            code = await self._process.wait()
+            await self._reader
+        return code
+
+
+@contextlib.asynccontextmanager
+async def clock(settings: dict[str, str], root: Path = ROOT) -> AsyncIterator[Clock]:
+    """Run the clock of the project in `root` with these variables; it is killed at the end of the block."""
+    process = await asyncio.create_subprocess_exec(
+        sys.executable, "-m", "producer.clock", cwd=root, env=environment(**settings) | {"PYTHONPATH": str(root)},
+        stderr=asyncio.subprocess.PIPE, preexec_fn=tied(),
+    )  # fmt: skip
+    running = Clock(process)
+    try:
+        yield running
+    finally:
+        running.kill()
+        await running.ended()
+
+
+class Moment:
+    """The nth command of a clock that is about an id, among those with these names."""
+
+    def __init__(self, id_: str, nth: int, meet: Callable[[], Fate], names: tuple[str, ...] = COMMANDS) -> None:
+        """`meet`: does what happens then, and says what becomes of the command."""
+        self._id = id_.encode()
+        self._left = itertools.count(nth, -1)
+        self._meet = meet
+        self._names = names
+        self._about_it: set[int] = set()
+        self.met: str | None = None
+
+    def judge(self, command: Command) -> Fate:
+        """What happens to a command."""
+        if any(self._id in word for word in command.words):
+            self._about_it.add(command.connection)
+        elif command.name != "EXEC":
+            self._about_it.discard(command.connection)
+        if self.met or command.connection not in self._about_it or command.name not in self._names:
+            return Fate.PASS
+        if next(self._left) > 1:
+            return Fate.PASS
+        self.met = command.name
+        return self._meet()
