@@ -12,6 +12,7 @@ import pytest
 import redis
 
 from shared.embedded import EmbeddedServer
+from tests.instruments.command_line import ready
 
 ROOT = Path(__file__).resolve().parent.parent
 
@@ -98,3 +99,9 @@ def copy(tmp_path: Path) -> Path:
                 there.parent.mkdir(parents=True, exist_ok=True)
                 there.write_bytes(path.read_bytes())
     return target
+
+
+@pytest.fixture(scope="session")
+def command_line() -> None:
+    """Have the command line ready before any test looks at what it leaves behind."""
+    ready()

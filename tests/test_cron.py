@@ -2,6 +2,7 @@
 
 import asyncio
 import itertools
+import os
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack
 from datetime import datetime, timedelta
@@ -126,7 +127,9 @@ async def test_a_time_at_which_no_clock_ran_is_made_up_once(
     assert (await queue.statistics()).put_total == 1
 
 
-KILLS: Final = [("WATCH", 1), ("EXISTS", 1), ("ZSCORE", 1), ("put", 1), *(("EXEC", nth) for nth in range(1, 6))]
+ALL_KILLS: Final = [("WATCH", 1), ("EXISTS", 1), ("ZSCORE", 1), ("put", 1), *(("EXEC", nth) for nth in range(1, 6))]
+KILLS: Final = ALL_KILLS if "WEIR_CAMPAIGN_CLOCK" in os.environ else [("ZSCORE", 1), ("put", 1), ("EXEC", 3)]
+"""`./run campaign-clock` takes all of them."""
 
 
 async def test_a_clock_that_is_killed_before_any_command_forgets_no_time_that_it_knew(

@@ -17,9 +17,12 @@ import redis
 
 from shared.concurrency import Queue, Session
 from shared.messages import CountWords, Message
+from tests.instruments.command_line import command
 
 ROOT = Path(__file__).resolve().parent.parent
 CONTROL = re.compile(r"[\x00-\x09\x0b-\x1f\x7f-\x9f\u202e]")
+
+pytestmark = pytest.mark.usefixtures("command_line")
 
 
 def environment(**settings: str) -> dict[str, str]:
@@ -28,10 +31,7 @@ def environment(**settings: str) -> dict[str, str]:
 
 
 def pipeline(*arguments: str, **settings: str) -> "subprocess.CompletedProcess[str]":
-    return subprocess.run(
-        [sys.executable, "-m", "cli", *arguments],
-        env=environment(**settings), capture_output=True, text=True, check=False, timeout=40,
-    )  # fmt: skip
+    return command(arguments, environment(**settings))
 
 
 @pytest.fixture

@@ -1,7 +1,6 @@
 """Deferred messages and the clocks that put them: killed at any moment, a clock puts nothing twice and forgets nothing."""
 
 import asyncio
-import itertools
 import json
 import os
 import time
@@ -282,6 +281,9 @@ async def test_a_queue_that_is_shut_down_is_waited_out(pipeline: Pipeline) -> No
 
 
 IN_ORDER: Final = ["WATCH", "EXISTS", "ZSCORE", "EXEC", "EXEC", "PERSIST", "put", "EXEC"]
+MOMENTS: Final = tuple(range(1, len(IN_ORDER) + 2)) if "WEIR_CAMPAIGN_CLOCK" in os.environ else (4, 7, 8, 9)
+"""Before which of them, from 1; the last is not met any more. `./run campaign-clock` takes all."""
+MET: Final = [IN_ORDER[nth - 1] for nth in MOMENTS if nth <= len(IN_ORDER)]
 
 
 async def test_a_clock_that_is_killed_before_any_command_puts_once(
@@ -289,30 +291,30 @@ async def test_a_clock_that_is_killed_before_any_command_puts_once(
 ) -> None:
     met: list[str] = []
     async with Proxy(url, tmp_path) as proxy:
-        for nth in itertools.count(1):
+        for number, nth in enumerate(MOMENTS, 1):
             proxy.judge = lambda _: Fate.PASS
             async with clock(variables(proxy.url, name)) as running:
                 await running.said("the clock runs")
                 # This one takes up what the last one had begun.
                 await done_with(client, name)
-                assert [await take(pipeline) for _ in met[-1:]] == [nth - 1][: len(met)]
-                assert (await pipeline.queue.statistics()).put_total == nth - 1
+                assert [await take(pipeline) for _ in met[-1:]] == [number - 1][: len(met)]
+                assert (await pipeline.queue.statistics()).put_total == number - 1
 
                 def kill(running: Clock = running) -> Fate:
                     running.kill()
                     return Fate.DROP_BEFORE
 
-                moment = Moment(f"nth-{nth:02}", nth, kill)
+                moment = Moment(f"nth-{number:02}", nth, kill)
                 proxy.judge = moment.judge
-                await pipeline.schedule(message(nth), after=0, id=f"nth-{nth:02}")
+                await pipeline.schedule(message(number), after=0, id=f"nth-{number:02}")
                 await until(partial(killed_or_done, client, name, moment), bool, 30)
                 if moment.met is None:
                     break
                 met.append(moment.met)
                 await running.ended()
-        assert await take(pipeline) == nth
-    assert met == IN_ORDER
-    assert (await pipeline.queue.statistics()).put_total == nth
+        assert await take(pipeline) == number
+    assert met == MET
+    assert (await pipeline.queue.statistics()).put_total == number
 
 
 async def killed_or_done(client: Redis, name: str, moment: Moment) -> bool:
@@ -326,20 +328,20 @@ async def test_a_clock_that_is_cut_off_at_any_command_puts_once(
     met: list[str] = []
     async with Proxy(url, tmp_path) as proxy, clock(variables(proxy.url, name)) as running:
         await running.said("the clock runs")
-        for nth in itertools.count(1):
-            moment = Moment(f"nth-{nth:02}", nth, lambda: fate)
+        for number, nth in enumerate(MOMENTS, 1):
+            moment = Moment(f"nth-{number:02}", nth, lambda: fate)
             proxy.judge = moment.judge
-            await pipeline.schedule(message(nth), after=0, id=f"nth-{nth:02}")
+            await pipeline.schedule(message(number), after=0, id=f"nth-{number:02}")
             await until(partial(killed_or_done, client, name, moment), bool, 30)
             # One that goes on by itself is left alone.
             await done_with(client, name, seconds=1.5)
-            assert await take(pipeline) == nth
-            assert (await pipeline.queue.statistics()).put_total == nth
+            assert await take(pipeline) == number
+            assert (await pipeline.queue.statistics()).put_total == number
             if moment.met is None:
                 break
             met.append(moment.met)
         await running.stop()
-    assert met == IN_ORDER
+    assert met == MET
 
 
 # --- what can not be read ---------------------------------------------------------------------------------------------

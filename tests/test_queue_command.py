@@ -17,6 +17,8 @@ from tests.test_services import wait_for
 
 Run = Callable[..., "subprocess.CompletedProcess[str]"]
 
+pytestmark = pytest.mark.usefixtures("command_line")
+
 
 @pytest.fixture
 def queue(url: str, name: str) -> Run:
