@@ -72,6 +72,20 @@ def test_each_command_does_it_and_shows_it(queue: Run, name: str) -> None:
     assert (after["pending"], after["dead"], after["max_attempts"]) == (0, 2, 3)
 
 
+def test_a_queue_of_a_group_is_named_by_both(url: str, queue: Run, name: str) -> None:
+    async def make() -> None:
+        async with Session.open(url) as session:
+            await Queue(session, "stage", Message, group=name, maxsize=7).put(message(1))
+
+    asyncio.run(make())
+    assert f"{name}/stage  1  0  0  0  open" in queue("list").stdout.splitlines()
+    assert seen(queue("show", "--queue", f"{name}/stage", "--json"))["maxsize"] == 7
+    assert seen(queue("pause", "--queue", f"{name}/stage", "--json"))["is_paused"]
+    for wrong in ("stage", f"{name}/", f"{name}/stage/more", f"other/{name}"):
+        done = queue("show", "--queue", wrong)
+        assert (done.returncode, done.stdout) == (2, "")
+
+
 @pytest.mark.usefixtures("two_pending")
 def test_list_shows_every_queue_and_only_queues(queue: Run, name: str, client: "redis.Redis") -> None:
     client.hset(f"{{{name}-lease}}:lease", "token", "1")
