@@ -1,6 +1,7 @@
 """Effects: written with the acknowledgement, if and only if the delivery is still ours; all of them or none."""
 
 import asyncio
+import enum
 from collections.abc import AsyncIterator
 from typing import Any
 
@@ -94,6 +95,29 @@ async def test_a_clean_exit_makes_them_and_an_exception_does_not(session: Sessio
     async with delivery as item:
         delivery.effects.hincrby(key, "n", item)
     assert await state(client, key) == {b"n": b"1"}
+
+
+class Grade(enum.IntEnum):
+    GOOD = 2
+
+
+class Shown(float):
+    """As numpy's float64, a float that shows itself otherwise."""
+
+    def __repr__(self) -> str:
+        return f"Shown({float(self)})"
+
+
+async def test_numbers_of_a_class_of_their_own_are_written_as_numbers(
+    session: Session, client: Redis, name: str
+) -> None:
+    delivery, key = await taken(Queue(session, name, int)), f"{{{name}}}:mine"
+    delivery.effects.hincrby(key, Grade.GOOD, Grade.GOOD)
+    delivery.effects.hset(key, "share", Shown(1.5))
+    delivery.effects.incrby(f"{key}:number", Grade.GOOD)
+    await delivery.ack()
+    assert await state(client, key) == {b"2": b"2", b"share": b"1.5"}
+    assert await state(client, f"{key}:number") == b"2"
 
 
 async def test_many_at_once_each_with_its_own(session: Session, client: Redis, name: str) -> None:

@@ -15,8 +15,9 @@ local function replaced(key, kind)
   return left[key]
 end
 
+local function is_whole(text) return text == '0' or string.match(text, '^%-?[1-9]%d*$') end
 local function sum(value, amount)
-  if value and value ~= '0' and not string.match(value, '^%-?[1-9]%d*$') then return nil end
+  if value and not is_whole(value) or not is_whole(amount) then return nil end
   local total = tonumber(value or 0) + tonumber(amount)
   return math.abs(total) <= LARGEST and string.format('%.0f', total) or nil
 end
