@@ -15,6 +15,7 @@ from shared.concurrency import Delivery, EffectRefused, Queue, QueueShutDown, Qu
 from shared.embedded import server_binary
 from shared.lifeline import tied
 from tests.instruments.census import take_census
+from tests.instruments.proxy import Proxy
 from tests.waiting import until
 
 
@@ -77,6 +78,27 @@ async def test_a_full_queue_has_it_wait_in_line_and_the_bound_holds(session: Ses
     assert [await taken(second) for _ in range(4)] == [1, 2, 3, 4]
     now = await second.statistics()
     assert (now.pending, now.puts_waiting, now.onward_waiting, now.acked_total) == (0, 0, 0, 4)
+
+
+async def test_the_bound_holds_in_a_queue_that_is_first_put_to_while_another_is_opened(
+    url: str, tmp_path: Path, name: str
+) -> None:
+    async with Proxy(url, tmp_path) as proxy, Session.open(proxy.url) as session:
+        first, second = stages(session, name)
+        third = Queue(session, f"{name}-3", int, maxsize=1)
+        await first.put_many([1, 2])
+        deliveries = [await first.get() for _ in range(2)]
+        deliveries[0].effects.put(second, 1)
+        for item in range(3):
+            deliveries[1].effects.put(third, item)
+        async with proxy.holding("register") as hold:
+            acking = [asyncio.create_task(deliveries[0].ack())]
+            await hold.arrived.wait()
+            acking.append(asyncio.create_task(deliveries[1].ack()))
+            await asyncio.sleep(0)  # it is submitted
+        await asyncio.gather(*acking)
+        now = await third.statistics()
+        assert (now.pending, now.onward_waiting) == (1, 2)
 
 
 async def test_it_is_let_in_in_its_turn(session: Session, other: Session, name: str) -> None:

@@ -213,12 +213,12 @@ class EffectLane:
             self._tell_answered()
 
     async def _exchange(self) -> None:
-        if not self._member.registered:
-            await self._member.ready()
-        await self._register_destinations()
         self._sent = self._portion()
+        await self._register_destinations()
         if not self._sent:
             return
+        if not self._member.registered:
+            await self._member.ready()
         self._number += 1
         call = _Call(self._member, self._number, self._sent)
         more_keys, words = self._pack(call)
@@ -233,18 +233,15 @@ class EffectLane:
         )
 
     async def _register_destinations(self) -> None:
-        """See to it that every queue that is put to knows its bound before."""
-        for one in list(self._waiting):
-            for destination in one.effects.destinations():
-                member = destination.member
-                try:
-                    if not member.registered:
-                        await member.ready()
-                except ConcurrencyError as error:
-                    if one in self._waiting:
-                        self._waiting.remove(one)
-                    self._refuse(one, str(error))
-                    break
+        """See to it that every queue that is put to knows its bound before; refuse what can not be put."""
+        for one in list(self._sent):
+            try:
+                for destination in one.effects.destinations():
+                    if not destination.member.registered:
+                        await destination.member.ready()
+            except ConcurrencyError as error:
+                self._sent.remove(one)
+                self._refuse(one, str(error))
 
     def _portion(self) -> list[_Acknowledgement]:
         portion: list[_Acknowledgement] = []
