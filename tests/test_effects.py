@@ -3,6 +3,7 @@
 import asyncio
 import enum
 from collections.abc import AsyncIterator
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -20,6 +21,8 @@ from shared.concurrency import (
 )
 from shared.embedded import EmbeddedServer
 from tests.instruments.census import take_census
+from tests.instruments.proxy import Proxy
+from tests.instruments.traffic import Fate
 from tests.waiting import until
 
 
@@ -314,6 +317,33 @@ async def test_with_a_full_memory_nothing_is_written_and_the_delivery_stays_ours
         async with asyncio.timeout(5):
             await acking
         assert await client.get(key) == b"1"
+
+
+async def test_when_the_lost_reply_was_to_what_filled_the_memory_the_acknowledgement_holds(
+    server: EmbeddedServer, tmp_path: Path, name: str
+) -> None:
+    async with (
+        Proxy(server.url, tmp_path) as proxy,
+        Session.open(proxy.url) as session,
+        Redis.from_url(server.url) as client,
+    ):
+        queue, key = Queue(session, name, int), f"{{{name}}}:n"
+        await queue.put_many([1, 2])
+        first, second = [await queue.get() for _ in range(2)]
+        first.effects.incrby(key)
+        await first.ack()  # the server knows the step
+        second.effects.incrby(key)
+        proxy.drop_nth(1, Fate.DROP_AFTER, lambda command: command.name == "settle_with_effects")
+        async with proxy.holding("settle_with_effects") as hold:
+            acking = asyncio.create_task(second.ack())
+            await hold.arrived.wait()
+            await client.config_set("maxmemory", 1)
+        await until(lambda: asyncio.sleep(0, queue._lanes.takes.effects._pause), bool)
+        assert await client.get(key) == b"2"
+        await client.config_set("maxmemory", 0)
+        async with asyncio.timeout(5):
+            await acking
+        assert await client.get(key) == b"2"
 
 
 async def test_with_a_full_memory_a_worker_takes_no_more_than_it_can_have_unanswered(

@@ -197,12 +197,6 @@ class EffectLane:
                 await self._kicked.wait()
             try:
                 await self._exchange()
-            except OutOfMemory:
-                self._waiting.extendleft(reversed(self._sent))
-                self._sent = []
-                self._pause = min(1.0, self._pause * 2 or 0.05)
-                self._look_whether_stuck()
-                await asyncio.sleep(self._pause)
             except ConcurrencyError as error:
                 # It may have failed half-way: what is still ours goes back, as after a lost reply.
                 failed, self._sent = self._sent, []
@@ -221,6 +215,18 @@ class EffectLane:
             await self._member.ready()
         self._number += 1
         call = _Call(self._member, self._number, self._sent)
+        while True:
+            try:
+                await self._send(call)
+            except OutOfMemory:
+                # The same call again: when its reply was lost before, it may have been what filled the memory.
+                self._pause = min(1.0, self._pause * 2 or 0.05)
+                self._look_whether_stuck()
+                await asyncio.sleep(self._pause)
+            else:
+                return
+
+    async def _send(self, call: _Call) -> None:
         more_keys, words = self._pack(call)
         await self._member.call(
             self._script,
