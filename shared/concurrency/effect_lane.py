@@ -9,6 +9,7 @@ from collections.abc import Callable
 from functools import partial
 from typing import Any, Final
 
+import structlog
 from redis.crc import key_slot
 
 from shared.concurrency.effects import Destination, Effects
@@ -17,6 +18,8 @@ from shared.concurrency.errors import ConcurrencyError, EffectRefused, StaleDeli
 from shared.concurrency.membership import Membership
 from shared.concurrency.refusals import OutOfMemory
 from shared.concurrency.scripts import load
+
+log = structlog.get_logger(__name__)
 
 _MOST: Final = 500
 """Acknowledgements in one call; with as many unanswered nothing more is taken."""
@@ -162,7 +165,12 @@ class EffectLane:
             await asyncio.sleep(_LOOK_AGAIN)
             for there in {id(one): one for one in self._onward.values()}.values():
                 keys = [key for key, where in self._onward.items() if where is there][:_MOST]
-                answer = await there.member.call(load("onward"), *keys)
+                try:
+                    answer = await there.member.call(load("onward"), *keys)
+                except ConcurrencyError as error:
+                    # Nothing is taken meanwhile: whoever looks for the reason finds it.
+                    log.warning("can not see whether room has appeared", queue=there.member.name, problem=str(error))
+                    continue
                 waiting = {answer[at : at + KEY] for at in range(0, len(answer), KEY)}
                 for key in keys:
                     if key not in waiting:
