@@ -11,6 +11,7 @@ from redis.asyncio import Redis
 
 from consumer.worker import Worker
 from shared.concurrency import (
+    ConcurrencyError,
     Delivery,
     EffectRefused,
     Effects,
@@ -316,6 +317,29 @@ async def test_with_a_full_memory_nothing_is_written_and_the_delivery_stays_ours
         await client.config_set("maxmemory", 0)
         async with asyncio.timeout(5):
             await acking
+        assert await client.get(key) == b"1"
+
+
+async def test_a_session_that_ends_while_memory_is_full_gives_back_what_it_could_not_write(
+    server: EmbeddedServer, name: str
+) -> None:
+    async with Session.open(server.url) as session, Redis.from_url(server.url) as client:
+        queue, key = Queue(session, name, int), f"{{{name}}}:n"
+        async with Session.open(server.url, ttl=2.0) as ending:
+            delivery = await taken(Queue(ending, name, int))
+            delivery.effects.incrby(key)
+            await client.config_set("maxmemory", 1)
+            acking = asyncio.create_task(delivery.ack())
+            await until(lambda: asyncio.sleep(0, ending.lanes(name).takes.effects._pause), bool)
+        with pytest.raises(ConcurrencyError, match="closed"):
+            await acking
+        now = await queue.statistics()
+        assert (now.leased, now.delayed, now.acked_total) == (0, 1, 0)
+        await client.config_set("maxmemory", 0)
+        async with (again := await queue.get()):
+            # Neither a failure nor a crash.
+            assert (again.attempt, again.failures, again.entry[38:39]) == (2, 0, b"0")
+            again.effects.incrby(key)
         assert await client.get(key) == b"1"
 
 

@@ -4,6 +4,7 @@ A step of its own, for it needs memory: when that is full the other steps run on
 """
 
 import asyncio
+import contextlib
 from collections import deque
 from collections.abc import Callable
 from functools import partial
@@ -131,6 +132,16 @@ class EffectLane:
             answered = self._loop.create_future()
             self._answered.append(answered)
             await answered
+
+    async def finish(self, patience: float) -> None:
+        """Wait until all is answered, then end the lane; after `patience` seconds it ends as it is.
+
+        While the server's memory is full no answer comes: what was not written is given back with all that the session holds.
+        """
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(patience):
+                await self.flush()
+        await self.stop()
 
     async def stop(self) -> None:
         """End the lane; what is not answered yet fails."""
