@@ -2,7 +2,7 @@
 
 import asyncio
 import enum
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 from typing import Any
 
@@ -37,6 +37,12 @@ async def client(url: str) -> AsyncIterator[Redis]:
 async def session(url: str) -> AsyncIterator[Session]:
     async with Session.open(url) as session:
         yield session
+
+
+@pytest.fixture
+async def client_of(server: EmbeddedServer) -> AsyncIterator[Redis]:
+    async with Redis.from_url(server.url) as client:
+        yield client
 
 
 async def taken(queue: Queue[int], item: int = 1) -> Delivery[int]:
@@ -259,6 +265,44 @@ async def test_a_refusal_that_nobody_waits_for_is_a_failure_of_the_message(
     await asyncio.sleep(0)  # it waits for the answer
     acking.cancel()
     await until(queue.statistics, lambda now: now.dead == 1)
+
+
+FORBIDDEN: dict[str, tuple[str, Callable[[Delivery[int], Session, str], None]]] = {
+    "a key": ("~{NAME}*", lambda delivery, _, name: delivery.effects.set(f"elsewhere-{name}", 1)),
+    "a command": ("~* -set", lambda delivery, _, name: delivery.effects.set(f"{{{name}}}:text", 1)),
+    "a queue": ("~{NAME}*", lambda delivery, session, name: delivery.effects.put(Queue(session, f"{name}-2", int), 1)),
+}
+
+
+@pytest.mark.parametrize("case", FORBIDDEN)
+async def test_what_the_acl_forbids_is_a_failure_of_that_message_alone(
+    server: EmbeddedServer, client_of: Redis, name: str, case: str
+) -> None:
+    rights, forbidden = FORBIDDEN[case]
+    rights = rights.replace("NAME", name)
+    await client_of.execute_command("ACL", "SETUSER", "weak", "on", ">pass", "&*", "+@all", *rights.split())  # type: ignore[no-untyped-call]
+    seen: list[int] = []
+    async with Session.open(f"{server.url}&username=weak&password=pass") as session:
+        queue, key = Queue(session, name, int, max_attempts=2), f"{{{name}}}:counts"
+        await queue.put_many([1, 2, 3])
+
+        async def handle(delivery: Delivery[int]) -> None:
+            seen.append(delivery.item)
+            delivery.effects.hincrby(key, delivery.item)
+            if delivery.item == 2:
+                forbidden(delivery, session, name)
+
+        worker = Worker(queue, handle)
+        working = asyncio.create_task(worker.run())
+        await queue.join()
+        await worker.stop(5)
+        await working
+        (letter,) = await queue.dead_letters()
+        assert letter.body == b"2"
+        assert "ACL" in letter.error
+    assert sorted(seen) == [1, 2, 2, 3]
+    assert await state(client_of, key) == {b"1": b"1", b"3": b"1"}
+    (await take_census(client_of, name)).check()
 
 
 # --- ownership --------------------------------------------------------------------------------------------------------

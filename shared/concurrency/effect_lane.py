@@ -17,7 +17,7 @@ from shared.concurrency.effects import Destination, Effects
 from shared.concurrency.entry import KEY
 from shared.concurrency.errors import ConcurrencyError, EffectRefused, StaleDelivery
 from shared.concurrency.membership import Membership
-from shared.concurrency.refusals import OutOfMemory
+from shared.concurrency.refusals import Forbidden, OutOfMemory
 from shared.concurrency.scripts import load
 
 log = structlog.get_logger(__name__)
@@ -81,6 +81,8 @@ class EffectLane:
         self.stuck = False
         """Whether nothing is to be taken: too many of our entries wait for room elsewhere, or too much is unanswered."""
         self._pause = 0.0
+        self._alone = 0
+        """So many of those that wait go one by one."""
         self._kicked = asyncio.Event()
         self._answered: list[asyncio.Future[None]] = []
         self._task: asyncio.Task[None] | None = None
@@ -216,6 +218,8 @@ class EffectLane:
                 await self._kicked.wait()
             try:
                 await self._exchange()
+            except Forbidden as error:
+                self._find_forbidden(error)
             except ConcurrencyError as error:
                 # It may have failed half-way: what is still ours goes back, as after a lost reply.
                 failed, self._sent = self._sent, []
@@ -224,6 +228,15 @@ class EffectLane:
                     _fail(one, error)
                 self._distrust()
             self._tell_answered()
+
+    def _find_forbidden(self, error: Forbidden) -> None:
+        """One key that the ACL forbids stops the whole call: refuse what was alone in it, else send each alone."""
+        sent, self._sent = self._sent, []
+        if len(sent) == 1:
+            self._refuse(sent[0], str(error))
+        else:
+            self._alone = len(sent)
+            self._waiting.extendleft(reversed(sent))
 
     async def _exchange(self) -> None:
         self._sent = self._portion()
@@ -234,9 +247,18 @@ class EffectLane:
             await self._member.ready()
         self._number += 1
         call = _Call(self._member, self._number, self._sent)
+        more_keys, words = self._pack(call)
         while True:
             try:
-                await self._send(call)
+                await self._member.call(
+                    self._script,
+                    call.session_id,
+                    call.number,
+                    *words,
+                    keys=call.keys,
+                    more_keys=more_keys,
+                    at_reply=partial(self._take_answer, call),
+                )
             except OutOfMemory:
                 # The same call again: when its reply was lost before, it may have been what filled the memory.
                 self._pause = min(1.0, self._pause * 2 or 0.05)
@@ -244,18 +266,6 @@ class EffectLane:
                 await asyncio.sleep(self._pause)
             else:
                 return
-
-    async def _send(self, call: _Call) -> None:
-        more_keys, words = self._pack(call)
-        await self._member.call(
-            self._script,
-            call.session_id,
-            call.number,
-            *words,
-            keys=call.keys,
-            more_keys=more_keys,
-            at_reply=partial(self._take_answer, call),
-        )
 
     async def _register_destinations(self) -> None:
         """See to it that every queue that is put to knows its bound before; refuse what can not be put."""
@@ -271,7 +281,9 @@ class EffectLane:
     def _portion(self) -> list[_Acknowledgement]:
         portion: list[_Acknowledgement] = []
         weight = size = 0
-        while self._waiting and len(portion) < _MOST:
+        most = 1 if self._alone else _MOST
+        self._alone = max(0, self._alone - 1)
+        while self._waiting and len(portion) < most:
             effects = self._waiting[0].effects
             weight, size = weight + effects.weight, size + effects.size
             if portion and (weight > _MOST_WEIGHT or size > _MOST_BYTES):
@@ -381,6 +393,8 @@ def _reason(effects: Effects, place: int, why: str) -> str:
         return (
             f"{write.command} can not write to the key {_shown(write.key)}, which holds a {why.removeprefix('type ')}"
         )
+    if why == "forbidden":
+        return f"the server's ACL forbids {write.command} on the key {_shown(write.key)}"
     return f"{write.command} on {_shown(write.key)} finds no number, or would reach 2**53"
 
 
