@@ -15,7 +15,7 @@ from shared.logs import configure_logs
 from shared.messages import Message
 from shared.settings import Settings, load_settings, resolve_redis_url
 
-_SETTINGS = re.compile(rb"\{([A-Za-z0-9_.-]{1,64})\}:settings")
+_SETTINGS = re.compile(rb"\{([A-Za-z0-9_.-]{1,64})\}(/[A-Za-z0-9_.-]{1,64})?:settings")
 
 
 class TargetError(Exception):
@@ -31,12 +31,12 @@ class Server:
     client: "redis.asyncio.Redis"
 
     async def queues(self) -> list[str]:
-        """The names of the queues at this server, sorted: a queue is there once somebody used it."""
+        """The full names of the queues at this server, sorted: a queue is there once somebody used it."""
         try:
-            keys = [key async for key in self.client.scan_iter(b"{*}:settings", count=1000)]
+            keys = [key async for key in self.client.scan_iter(b"{*}*:settings", count=1000)]
         except RedisError as error:
             raise TargetError(f"the server does not let us look for queues: {error}") from error
-        return sorted({match[1].decode() for key in keys if (match := _SETTINGS.fullmatch(key))})
+        return sorted({(match[1] + (match[2] or b"")).decode() for key in keys if (match := _SETTINGS.fullmatch(key))})
 
     async def statistics(self, name: str) -> QueueStatistics:
         """Count a queue without taking part in it."""
@@ -45,12 +45,13 @@ class Server:
     async def queue(self, name: str | None) -> Queue[Message]:
         """A queue that is there, with the bound and the attempts that are stored with it.
 
-        `name`: without it, PIPELINE_QUEUE. Raises TargetError when there is no such queue: none is made.
+        `name`: of a queue in a group GROUP/NAME; without it, PIPELINE_QUEUE. Raises TargetError when there is no such queue: none is made.
         """
         chosen = name or self.settings.queue
         try:
-            queue = Queue(self.session, chosen, Message)
-            there = await self.client.exists(f"{{{chosen}}}:settings")
+            group, slash, own = chosen.rpartition("/")
+            queue = Queue(self.session, own, Message, group=group if slash else None)
+            there = await self.client.exists(queue_keys(chosen)["settings"])
         except ValueError as error:
             raise TargetError(f"--queue: {error}") from error
         except RedisError as error:
