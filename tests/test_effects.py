@@ -438,6 +438,38 @@ async def test_with_a_full_memory_a_worker_takes_no_more_than_it_can_have_unansw
         await working
 
 
+# --- the step fails for good ------------------------------------------------------------------------------------------
+
+
+async def test_what_a_broken_step_gives_back_is_not_handled_again_and_again(
+    session: Session, client: Redis, name: str
+) -> None:
+    queue = Queue(session, name, int)
+    await client.eval(  # type: ignore[misc]
+        "redis.call('HSET', KEYS[1], ARGV[1], '9999999999999 spoilt')",
+        1,
+        f"{{{name}}}:lanes",
+        f"{session.owner}:effects",
+    )
+    handled: list[float] = []
+
+    async def handle(delivery: Delivery[int]) -> None:
+        handled.append(asyncio.get_running_loop().time())
+        delivery.effects.incrby(f"{{{name}}}:n")
+
+    worker = Worker(queue, handle)
+    working = asyncio.create_task(worker.run())
+    await queue.put(1)
+    # The second waits in the lane while the first is paid for.
+    await until(lambda: asyncio.sleep(0, len(handled)), lambda count: count > 2)
+    assert handled[2] - handled[0] > 0.9
+    await client.hdel(f"{{{name}}}:lanes", f"{session.owner}:effects")  # type: ignore[misc]
+    await queue.join()
+    assert await client.get(f"{{{name}}}:n") == b"1"
+    await worker.stop(5)
+    await working
+
+
 # --- bad input --------------------------------------------------------------------------------------------------------
 
 BAD: list[tuple[Any, type[Exception]]] = [

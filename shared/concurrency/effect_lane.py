@@ -227,6 +227,9 @@ class EffectLane:
                     self._member.held.pop(one.field, None)
                     _fail(one, error)
                 self._distrust()
+                self._tell_answered()
+                # It comes again at once, and uncounted: it was no fault of the message.
+                await asyncio.sleep(_LOOK_AGAIN)
             self._tell_answered()
 
     def _find_forbidden(self, error: Forbidden) -> None:
