@@ -20,7 +20,9 @@ app = typer.Typer(
     help="Read, put back and delete dead letters: messages that spent their attempts, or cannot be read.",
 )
 
-OfQueue = Annotated[str | None, typer.Option("--queue", help="The queue; without it PIPELINE_QUEUE.", metavar="NAME")]
+OfQueue = Annotated[
+    str | None, typer.Option("--queue", help="The queue, or GROUP/NAME; without it PIPELINE_QUEUE.", metavar="NAME")
+]
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON, one object a line, and nothing else.")]
 Type = Annotated[str | None, typer.Option("--type", help="Those of this message class.", metavar="CLASS")]
 Reason = Annotated[

@@ -19,7 +19,9 @@ app = typer.Typer(
     help="Look at queues and operate them: pause, resume, resize, drain consumers, shut down, reopen.",
 )
 
-OfQueue = Annotated[str | None, typer.Option("--queue", help="The queue; without it PIPELINE_QUEUE.", metavar="NAME")]
+OfQueue = Annotated[
+    str | None, typer.Option("--queue", help="The queue, or GROUP/NAME; without it PIPELINE_QUEUE.", metavar="NAME")
+]
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON, one object a line, and nothing else.")]
 
 
@@ -69,9 +71,9 @@ async def _show(name: str | None, *, as_json: bool) -> None:
         seen = await queue.statistics()
         sessions = [each for each in await queue.sessions() if each.owner != server.session.owner]
     if as_json:
-        write_json({"queue": queue.name, **asdict(seen), "sessions": [asdict(each) for each in sessions]})
+        write_json({"queue": queue.full_name, **asdict(seen), "sessions": [asdict(each) for each in sessions]})
         return
-    _say(f"queue: {queue.name}")
+    _say(f"queue: {queue.full_name}")
     _say(f"state: {_state(seen)}")
     for word, value in asdict(seen).items():
         if not word.startswith("is_"):
@@ -166,13 +168,13 @@ async def _drain(consumer: str | None, name: str | None, *, as_json: bool) -> No
         queue = await server.queue(name)
         told = await queue.drain(consumer)
     if as_json:
-        write_json({"queue": queue.name, "told": told})
+        write_json({"queue": queue.full_name, "told": told})
     else:
         for owner in told:
             _say(f"{owner} was told to drain")
     if not told:
         nobody = f"no consumer {consumer}" if consumer else "no consumer"
-        sys.stderr.write(f"pipeline: the queue {queue.name} has {harmless(nobody)}; see `pipeline queue show`\n")
+        sys.stderr.write(f"pipeline: the queue {queue.full_name} has {harmless(nobody)}; see `pipeline queue show`\n")
         raise typer.Exit(1)
 
 
@@ -186,9 +188,9 @@ async def _act(act: Callable[[Queue[Message]], Awaitable[Any]], name: str | None
         queue = await server.queue(name)
         await act(queue)
         if as_json:
-            write_json({"queue": queue.name, **asdict(await queue.statistics())})
+            write_json({"queue": queue.full_name, **asdict(await queue.statistics())})
         else:
-            _say(f"the queue {queue.name} {done}")
+            _say(f"the queue {queue.full_name} {done}")
 
 
 def _state(seen: QueueStatistics) -> str:

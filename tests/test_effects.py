@@ -1,7 +1,9 @@
 """Effects: written with the acknowledgement, if and only if the delivery is still ours; all of them or none."""
 
 import asyncio
-from collections.abc import AsyncIterator
+import enum
+from collections.abc import AsyncIterator, Callable
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -9,6 +11,7 @@ from redis.asyncio import Redis
 
 from consumer.worker import Worker
 from shared.concurrency import (
+    ConcurrencyError,
     Delivery,
     EffectRefused,
     Effects,
@@ -19,6 +22,8 @@ from shared.concurrency import (
 )
 from shared.embedded import EmbeddedServer
 from tests.instruments.census import take_census
+from tests.instruments.proxy import Proxy
+from tests.instruments.traffic import Fate
 from tests.waiting import until
 
 
@@ -32,6 +37,12 @@ async def client(url: str) -> AsyncIterator[Redis]:
 async def session(url: str) -> AsyncIterator[Session]:
     async with Session.open(url) as session:
         yield session
+
+
+@pytest.fixture
+async def client_of(server: EmbeddedServer) -> AsyncIterator[Redis]:
+    async with Redis.from_url(server.url) as client:
+        yield client
 
 
 async def taken(queue: Queue[int], item: int = 1) -> Delivery[int]:
@@ -94,6 +105,29 @@ async def test_a_clean_exit_makes_them_and_an_exception_does_not(session: Sessio
     async with delivery as item:
         delivery.effects.hincrby(key, "n", item)
     assert await state(client, key) == {b"n": b"1"}
+
+
+class Grade(enum.IntEnum):
+    GOOD = 2
+
+
+class Shown(float):
+    """As numpy's float64, a float that shows itself otherwise."""
+
+    def __repr__(self) -> str:
+        return f"Shown({float(self)})"
+
+
+async def test_numbers_of_a_class_of_their_own_are_written_as_numbers(
+    session: Session, client: Redis, name: str
+) -> None:
+    delivery, key = await taken(Queue(session, name, int)), f"{{{name}}}:mine"
+    delivery.effects.hincrby(key, Grade.GOOD, Grade.GOOD)
+    delivery.effects.hset(key, "share", Shown(1.5))
+    delivery.effects.incrby(f"{key}:number", Grade.GOOD)
+    await delivery.ack()
+    assert await state(client, key) == {b"2": b"2", b"share": b"1.5"}
+    assert await state(client, f"{key}:number") == b"2"
 
 
 async def test_many_at_once_each_with_its_own(session: Session, client: Redis, name: str) -> None:
@@ -233,6 +267,44 @@ async def test_a_refusal_that_nobody_waits_for_is_a_failure_of_the_message(
     await until(queue.statistics, lambda now: now.dead == 1)
 
 
+FORBIDDEN: dict[str, tuple[str, Callable[[Delivery[int], Session, str], None]]] = {
+    "a key": ("~{NAME}*", lambda delivery, _, name: delivery.effects.set(f"elsewhere-{name}", 1)),
+    "a command": ("~* -set", lambda delivery, _, name: delivery.effects.set(f"{{{name}}}:text", 1)),
+    "a queue": ("~{NAME}*", lambda delivery, session, name: delivery.effects.put(Queue(session, f"{name}-2", int), 1)),
+}
+
+
+@pytest.mark.parametrize("case", FORBIDDEN)
+async def test_what_the_acl_forbids_is_a_failure_of_that_message_alone(
+    server: EmbeddedServer, client_of: Redis, name: str, case: str
+) -> None:
+    rights, forbidden = FORBIDDEN[case]
+    rights = rights.replace("NAME", name)
+    await client_of.execute_command("ACL", "SETUSER", "weak", "on", ">pass", "&*", "+@all", *rights.split())  # type: ignore[no-untyped-call]
+    seen: list[int] = []
+    async with Session.open(f"{server.url}&username=weak&password=pass") as session:
+        queue, key = Queue(session, name, int, max_attempts=2), f"{{{name}}}:counts"
+        await queue.put_many([1, 2, 3])
+
+        async def handle(delivery: Delivery[int]) -> None:
+            seen.append(delivery.item)
+            delivery.effects.hincrby(key, delivery.item)
+            if delivery.item == 2:
+                forbidden(delivery, session, name)
+
+        worker = Worker(queue, handle)
+        working = asyncio.create_task(worker.run())
+        await queue.join()
+        await worker.stop(5)
+        await working
+        (letter,) = await queue.dead_letters()
+        assert letter.body == b"2"
+        assert "ACL" in letter.error
+    assert sorted(seen) == [1, 2, 2, 3]
+    assert await state(client_of, key) == {b"1": b"1", b"3": b"1"}
+    (await take_census(client_of, name)).check()
+
+
 # --- ownership --------------------------------------------------------------------------------------------------------
 
 
@@ -292,6 +364,56 @@ async def test_with_a_full_memory_nothing_is_written_and_the_delivery_stays_ours
         assert await client.get(key) == b"1"
 
 
+async def test_a_session_that_ends_while_memory_is_full_gives_back_what_it_could_not_write(
+    server: EmbeddedServer, name: str
+) -> None:
+    async with Session.open(server.url) as session, Redis.from_url(server.url) as client:
+        queue, key = Queue(session, name, int), f"{{{name}}}:n"
+        async with Session.open(server.url, ttl=2.0) as ending:
+            delivery = await taken(Queue(ending, name, int))
+            delivery.effects.incrby(key)
+            await client.config_set("maxmemory", 1)
+            acking = asyncio.create_task(delivery.ack())
+            await until(lambda: asyncio.sleep(0, ending.lanes(name).takes.effects._pause), bool)
+        with pytest.raises(ConcurrencyError, match="closed"):
+            await acking
+        now = await queue.statistics()
+        assert (now.leased, now.delayed, now.acked_total) == (0, 1, 0)
+        await client.config_set("maxmemory", 0)
+        async with (again := await queue.get()):
+            # Neither a failure nor a crash.
+            assert (again.attempt, again.failures, again.entry[38:39]) == (2, 0, b"0")
+            again.effects.incrby(key)
+        assert await client.get(key) == b"1"
+
+
+async def test_when_the_lost_reply_was_to_what_filled_the_memory_the_acknowledgement_holds(
+    server: EmbeddedServer, tmp_path: Path, name: str
+) -> None:
+    async with (
+        Proxy(server.url, tmp_path) as proxy,
+        Session.open(proxy.url) as session,
+        Redis.from_url(server.url) as client,
+    ):
+        queue, key = Queue(session, name, int), f"{{{name}}}:n"
+        await queue.put_many([1, 2])
+        first, second = [await queue.get() for _ in range(2)]
+        first.effects.incrby(key)
+        await first.ack()  # the server knows the step
+        second.effects.incrby(key)
+        proxy.drop_nth(1, Fate.DROP_AFTER, lambda command: command.name == "settle_with_effects")
+        async with proxy.holding("settle_with_effects") as hold:
+            acking = asyncio.create_task(second.ack())
+            await hold.arrived.wait()
+            await client.config_set("maxmemory", 1)
+        await until(lambda: asyncio.sleep(0, queue._lanes.takes.effects._pause), bool)
+        assert await client.get(key) == b"2"
+        await client.config_set("maxmemory", 0)
+        async with asyncio.timeout(5):
+            await acking
+        assert await client.get(key) == b"2"
+
+
 async def test_with_a_full_memory_a_worker_takes_no_more_than_it_can_have_unanswered(
     server: EmbeddedServer, name: str
 ) -> None:
@@ -314,6 +436,38 @@ async def test_with_a_full_memory_a_worker_takes_no_more_than_it_can_have_unansw
         assert await client.get(key) == b"2000"
         await worker.stop(5)
         await working
+
+
+# --- the step fails for good ------------------------------------------------------------------------------------------
+
+
+async def test_what_a_broken_step_gives_back_is_not_handled_again_and_again(
+    session: Session, client: Redis, name: str
+) -> None:
+    queue = Queue(session, name, int)
+    await client.eval(  # type: ignore[misc]
+        "redis.call('HSET', KEYS[1], ARGV[1], '9999999999999 spoilt')",
+        1,
+        f"{{{name}}}:lanes",
+        f"{session.owner}:effects",
+    )
+    handled: list[float] = []
+
+    async def handle(delivery: Delivery[int]) -> None:
+        handled.append(asyncio.get_running_loop().time())
+        delivery.effects.incrby(f"{{{name}}}:n")
+
+    worker = Worker(queue, handle)
+    working = asyncio.create_task(worker.run())
+    await queue.put(1)
+    # The second waits in the lane while the first is paid for.
+    await until(lambda: asyncio.sleep(0, len(handled)), lambda count: count > 2)
+    assert handled[2] - handled[0] > 0.9
+    await client.hdel(f"{{{name}}}:lanes", f"{session.owner}:effects")  # type: ignore[misc]
+    await queue.join()
+    assert await client.get(f"{{{name}}}:n") == b"1"
+    await worker.stop(5)
+    await working
 
 
 # --- bad input --------------------------------------------------------------------------------------------------------

@@ -5,16 +5,18 @@ import socket
 import subprocess
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 from redis.asyncio import Redis
 from redis.exceptions import ConnectionError  # noqa: A004
 
 from consumer.worker import Worker
-from shared.concurrency import Delivery, EffectRefused, Queue, QueueShutDown, QueueStatistics, Session
+from shared.concurrency import ConcurrencyError, Delivery, EffectRefused, Queue, QueueShutDown, QueueStatistics, Session
 from shared.embedded import server_binary
 from shared.lifeline import tied
 from tests.instruments.census import take_census
+from tests.instruments.proxy import Proxy
 from tests.waiting import until
 
 
@@ -77,6 +79,27 @@ async def test_a_full_queue_has_it_wait_in_line_and_the_bound_holds(session: Ses
     assert [await taken(second) for _ in range(4)] == [1, 2, 3, 4]
     now = await second.statistics()
     assert (now.pending, now.puts_waiting, now.onward_waiting, now.acked_total) == (0, 0, 0, 4)
+
+
+async def test_the_bound_holds_in_a_queue_that_is_first_put_to_while_another_is_opened(
+    url: str, tmp_path: Path, name: str
+) -> None:
+    async with Proxy(url, tmp_path) as proxy, Session.open(proxy.url) as session:
+        first, second = stages(session, name)
+        third = Queue(session, f"{name}-3", int, maxsize=1)
+        await first.put_many([1, 2])
+        deliveries = [await first.get() for _ in range(2)]
+        deliveries[0].effects.put(second, 1)
+        for item in range(3):
+            deliveries[1].effects.put(third, item)
+        async with proxy.holding("register") as hold:
+            acking = [asyncio.create_task(deliveries[0].ack())]
+            await hold.arrived.wait()
+            acking.append(asyncio.create_task(deliveries[1].ack()))
+            await asyncio.sleep(0)  # it is submitted
+        await asyncio.gather(*acking)
+        now = await third.statistics()
+        assert (now.pending, now.onward_waiting) == (1, 2)
 
 
 async def test_it_is_let_in_in_its_turn(session: Session, other: Session, name: str) -> None:
@@ -278,6 +301,55 @@ async def test_a_notice_that_is_lost_is_made_up_for(session: Session, other: Ses
     assert [await taken(theirs) for _ in range(4)] == [1, 2, 3, 4]
     assert await taken(first) == 5
     assert not first_lane.takes.effects.stuck
+
+
+async def test_a_look_that_fails_is_not_the_last(session: Session, client: Redis, name: str) -> None:
+    first, second = stages(session, name)
+    await passed_on(first, second, 1, 2, 3, 4)
+    second._lanes.onward = {}  # as if nobody had told us
+    bodies = f"{{{second.name}}}:bodies"
+    await client.rename(bodies, f"{bodies}:away")
+    await client.set(bodies, "spoilt")
+    asked = second._lanes.member.call
+    failed = asyncio.Event()
+
+    async def ask(*arguments: Any, **more: Any) -> Any:
+        try:
+            return await asked(*arguments, **more)
+        except ConcurrencyError:
+            failed.set()
+            raise
+
+    second._lanes.member.call = ask  # type: ignore[method-assign]
+    await failed.wait()
+    await client.rename(f"{bodies}:away", bodies)
+    await first.put(5)
+    await second.resize(10)
+    assert await taken(first) == 5
+
+
+async def test_a_refusal_is_sent_though_nothing_is_taken(session: Session, client: Redis, name: str) -> None:
+    first, second = stages(session, name)
+    await client.set(f"{{{name}}}:text", "abc")
+    await first.put_many([0, 1])
+    last = asyncio.Event()
+
+    async def handle(delivery: Delivery[int]) -> None:
+        if delivery.item == 0:
+            for item in range(6):
+                delivery.effects.put(second, item)
+        else:
+            await last.wait()
+            delivery.effects.incrby(f"{{{name}}}:text")
+
+    worker = Worker(first, handle, concurrency=2)
+    working = asyncio.create_task(worker.run())
+    await until(first.statistics, lambda now: (now.acked_total, now.leased) == (1, 1))
+    assert first._lanes.takes.effects.stuck
+    last.set()
+    await until(first.statistics, lambda now: now.nacked_total == 1)
+    await worker.stop(5)
+    await working
 
 
 async def test_a_full_cycle_stands_still_and_statistics_say_so(session: Session, other: Session, name: str) -> None:

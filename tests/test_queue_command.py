@@ -54,6 +54,26 @@ def seen(done: "subprocess.CompletedProcess[str]") -> dict[str, Any]:
     return found
 
 
+def test_a_queue_of_a_group_is_called_by_both_names(queue: Run, url: str, name: str) -> None:
+    async def make() -> None:
+        async with Session.open(url) as session:
+            await Queue(session, "second", Message, group=name, maxsize=7).put_many([message(1), message(2)])
+            async with asyncio.timeout(5):
+                delivery = await Queue(session, "second", Message, group=name).get()
+                await delivery.dead_letter("a test")
+
+    asyncio.run(make())
+    whole = f"{name}/second"
+    assert whole in [json.loads(line)["queue"] for line in queue("list", "--json").stdout.splitlines()]
+    shown = seen(queue("show", "--queue", whole, "--json"))
+    assert (shown["queue"], shown["pending"], shown["dead"], shown["maxsize"]) == (whole, 1, 1, 7)
+    assert seen(queue("resize", "--queue", whole, "9", "--json"))["maxsize"] == 9
+    letters = pipeline("dead", "list", "--queue", whole, "--json", REDIS_URL=url)
+    assert json.loads(letters.stdout)["reason"] == "a test"
+    for wrong in (f"{name}/", "/second", f"{name}/second/x"):
+        assert queue("show", "--queue", wrong).returncode == 2
+
+
 @pytest.mark.usefixtures("two_pending")
 def test_each_command_does_it_and_shows_it(queue: Run, name: str) -> None:
     before = seen(queue("show", "--json"))

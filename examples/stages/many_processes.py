@@ -42,12 +42,21 @@ class Staff:
         command = [sys.executable, "-m", "examples.stages.one_stage", *self._arguments, stage]
         return subprocess.Popen(command, preexec_fn=tied(), stdout=subprocess.PIPE, stderr=subprocess.DEVNULL)  # noqa: PLW1509
 
-    async def kill_one(self) -> None:
-        """Kill one with -9 once all of them are at work, and start another in its place."""
+    async def at_work(self) -> None:
+        """Wait until all of them are.
+
+        :raises RuntimeError: when one has ended that nobody killed.
+        """
         for process in self.processes.values():
             if process.stdout is not None and not process.stdout.closed:
                 await asyncio.to_thread(process.stdout.readline)
                 process.stdout.close()
+        if ended := [place for place, process in self.processes.items() if process.poll() is not None]:
+            raise RuntimeError(f"nobody killed them, and they have ended: {', '.join(ended)}")
+
+    async def kill_one(self) -> None:
+        """Kill one with -9 once all of them are at work, and start another in its place."""
+        await self.at_work()
         place = random.choice(list(self.processes))  # noqa: S311  # no secret
         self.processes[place].kill()
         self.processes[place].wait()

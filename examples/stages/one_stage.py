@@ -3,6 +3,8 @@
 import asyncio
 import sys
 
+import structlog
+
 from examples.stages.shop import TTL, Shop
 from shared.concurrency import Session
 
@@ -16,4 +18,6 @@ async def work(url: str, name: str, stage: str) -> None:
 
 
 if __name__ == "__main__":
+    # Nobody reads stdout once it has said that it is ready.
+    structlog.configure(logger_factory=structlog.PrintLoggerFactory(sys.stderr))
     asyncio.run(work(*sys.argv[1:]))

@@ -4,19 +4,23 @@ A step of its own, for it needs memory: when that is full the other steps run on
 """
 
 import asyncio
+import contextlib
 from collections import deque
 from collections.abc import Callable
 from functools import partial
 from typing import Any, Final
 
+import structlog
 from redis.crc import key_slot
 
 from shared.concurrency.effects import Destination, Effects
 from shared.concurrency.entry import KEY
 from shared.concurrency.errors import ConcurrencyError, EffectRefused, StaleDelivery
 from shared.concurrency.membership import Membership
-from shared.concurrency.refusals import OutOfMemory
+from shared.concurrency.refusals import Forbidden, OutOfMemory
 from shared.concurrency.scripts import load
+
+log = structlog.get_logger(__name__)
 
 _MOST: Final = 500
 """Acknowledgements in one call; with as many unanswered nothing more is taken."""
@@ -77,6 +81,8 @@ class EffectLane:
         self.stuck = False
         """Whether nothing is to be taken: too many of our entries wait for room elsewhere, or too much is unanswered."""
         self._pause = 0.0
+        self._alone = 0
+        """So many of those that wait go one by one."""
         self._kicked = asyncio.Event()
         self._answered: list[asyncio.Future[None]] = []
         self._task: asyncio.Task[None] | None = None
@@ -129,6 +135,16 @@ class EffectLane:
             self._answered.append(answered)
             await answered
 
+    async def finish(self, patience: float) -> None:
+        """Wait until all is answered, then end the lane; after `patience` seconds it ends as it is.
+
+        While the server's memory is full no answer comes: what was not written is given back with all that the session holds.
+        """
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(patience):
+                await self.flush()
+        await self.stop()
+
     async def stop(self) -> None:
         """End the lane; what is not answered yet fails."""
         self._closed = True
@@ -162,7 +178,12 @@ class EffectLane:
             await asyncio.sleep(_LOOK_AGAIN)
             for there in {id(one): one for one in self._onward.values()}.values():
                 keys = [key for key, where in self._onward.items() if where is there][:_MOST]
-                answer = await there.member.call(load("onward"), *keys)
+                try:
+                    answer = await there.member.call(load("onward"), *keys)
+                except ConcurrencyError as error:
+                    # Nothing is taken meanwhile: whoever looks for the reason finds it.
+                    log.warning("can not see whether room has appeared", queue=there.member.name, problem=str(error))
+                    continue
                 waiting = {answer[at : at + KEY] for at in range(0, len(answer), KEY)}
                 for key in keys:
                     if key not in waiting:
@@ -197,12 +218,8 @@ class EffectLane:
                 await self._kicked.wait()
             try:
                 await self._exchange()
-            except OutOfMemory:
-                self._waiting.extendleft(reversed(self._sent))
-                self._sent = []
-                self._pause = min(1.0, self._pause * 2 or 0.05)
-                self._look_whether_stuck()
-                await asyncio.sleep(self._pause)
+            except Forbidden as error:
+                self._find_forbidden(error)
             except ConcurrencyError as error:
                 # It may have failed half-way: what is still ours goes back, as after a lost reply.
                 failed, self._sent = self._sent, []
@@ -210,46 +227,66 @@ class EffectLane:
                     self._member.held.pop(one.field, None)
                     _fail(one, error)
                 self._distrust()
+                self._tell_answered()
+                # It comes again at once, and uncounted: it was no fault of the message.
+                await asyncio.sleep(_LOOK_AGAIN)
             self._tell_answered()
 
+    def _find_forbidden(self, error: Forbidden) -> None:
+        """One key that the ACL forbids stops the whole call: refuse what was alone in it, else send each alone."""
+        sent, self._sent = self._sent, []
+        if len(sent) == 1:
+            self._refuse(sent[0], str(error))
+        else:
+            self._alone = len(sent)
+            self._waiting.extendleft(reversed(sent))
+
     async def _exchange(self) -> None:
-        if not self._member.registered:
-            await self._member.ready()
-        await self._register_destinations()
         self._sent = self._portion()
+        await self._register_destinations()
         if not self._sent:
             return
+        if not self._member.registered:
+            await self._member.ready()
         self._number += 1
         call = _Call(self._member, self._number, self._sent)
         more_keys, words = self._pack(call)
-        await self._member.call(
-            self._script,
-            call.session_id,
-            call.number,
-            *words,
-            keys=call.keys,
-            more_keys=more_keys,
-            at_reply=partial(self._take_answer, call),
-        )
+        while True:
+            try:
+                await self._member.call(
+                    self._script,
+                    call.session_id,
+                    call.number,
+                    *words,
+                    keys=call.keys,
+                    more_keys=more_keys,
+                    at_reply=partial(self._take_answer, call),
+                )
+            except OutOfMemory:
+                # The same call again: when its reply was lost before, it may have been what filled the memory.
+                self._pause = min(1.0, self._pause * 2 or 0.05)
+                self._look_whether_stuck()
+                await asyncio.sleep(self._pause)
+            else:
+                return
 
     async def _register_destinations(self) -> None:
-        """See to it that every queue that is put to knows its bound before."""
-        for one in list(self._waiting):
-            for destination in one.effects.destinations():
-                member = destination.member
-                try:
-                    if not member.registered:
-                        await member.ready()
-                except ConcurrencyError as error:
-                    if one in self._waiting:
-                        self._waiting.remove(one)
-                    self._refuse(one, str(error))
-                    break
+        """See to it that every queue that is put to knows its bound before; refuse what can not be put."""
+        for one in list(self._sent):
+            try:
+                for destination in one.effects.destinations():
+                    if not destination.member.registered:
+                        await destination.member.ready()
+            except ConcurrencyError as error:
+                self._sent.remove(one)
+                self._refuse(one, str(error))
 
     def _portion(self) -> list[_Acknowledgement]:
         portion: list[_Acknowledgement] = []
         weight = size = 0
-        while self._waiting and len(portion) < _MOST:
+        most = 1 if self._alone else _MOST
+        self._alone = max(0, self._alone - 1)
+        while self._waiting and len(portion) < most:
             effects = self._waiting[0].effects
             weight, size = weight + effects.weight, size + effects.size
             if portion and (weight > _MOST_WEIGHT or size > _MOST_BYTES):
@@ -359,6 +396,8 @@ def _reason(effects: Effects, place: int, why: str) -> str:
         return (
             f"{write.command} can not write to the key {_shown(write.key)}, which holds a {why.removeprefix('type ')}"
         )
+    if why == "forbidden":
+        return f"the server's ACL forbids {write.command} on the key {_shown(write.key)}"
     return f"{write.command} on {_shown(write.key)} finds no number, or would reach 2**53"
 
 

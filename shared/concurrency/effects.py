@@ -215,4 +215,5 @@ def _packed(value: Value) -> bytes:
         raise TypeError(f"what is written is text, bytes or a number, not {type(value).__name__}")
     if not math.isfinite(value):
         raise ValueError(f"what is written is a finite number, not {value!r}")
-    return repr(value).encode()
+    # Not as a subclass would show it: an IntEnum, a float of numpy.
+    return b"%d" % value if isinstance(value, int) else float.__repr__(value).encode()

@@ -171,6 +171,7 @@ class Intake(Generic[T]):
             error = None if answer.cancelled() else answer.exception()
             if isinstance(error, EffectRefused):
                 refused(error)
+                self._lane.kick()  # no worker may be about to
             elif error is not None:
                 log.warning("a delivery with effects was not acknowledged", id=delivery.id, problem=str(error))
 

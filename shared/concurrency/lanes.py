@@ -65,6 +65,7 @@ class Lanes:
         try:
             async with asyncio.timeout(patience):
                 self.takes.demand.end(ConcurrencyError("the session was closed while this get was waiting"))
+                await self.takes.effects.finish(patience / 2)
                 await self.takes.flush()
                 withdrawn = await self.puts.stop()
                 await self.member.leave(withdrawn)

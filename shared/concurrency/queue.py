@@ -61,7 +61,7 @@ class Queue(Generic[T]):
         :raises ValueError: when a name or a number is out of range.
         :raises ConcurrencyError: when the session is closed.
         """
-        known_as = full_name(name, group)
+        self.full_name: Final = full_name(name, group)
         self.name: Final = name
         _check_count("maxsize", maxsize, 0, _LARGEST_BOUND)
         _check_count("max_attempts", max_attempts, 1, 999)
@@ -71,7 +71,7 @@ class Queue(Generic[T]):
         self._session = session
         self._codec: Codec[T] = Codec(type, max_message_bytes)
         self._known_ms = max(1, round(known_for * 1000))
-        self._lanes: Lanes = session.lanes(known_as)
+        self._lanes: Lanes = session.lanes(self.full_name)
         self._lanes.member.wish(maxsize, max_attempts)
 
     # --- putting ----------------------------------------------------------------------------------------------------

@@ -17,6 +17,10 @@ class Disconnected(ConcurrencyError):
     """The connection broke while a call was under way: nobody knows whether the server carried it out."""
 
 
+class Forbidden(ServerRefused):
+    """The server's ACL forbids the call, or one of its keys; it was not carried out."""
+
+
 class OutOfMemory(ConcurrencyError):
     """The server's memory is full; the call was not carried out."""
 
@@ -32,8 +36,10 @@ def translate(error: ResponseError, script: Script) -> ConcurrencyError:
         return OutOfMemory(text)
     if text.startswith(_LATER) or type(error).__name__ in _LATER_TYPES:
         return Postponed(text)
-    if isinstance(error, NoPermissionError) or text.startswith("NOPERM") or "ACL failure" in text:
+    if "ACL failure" in text:  # half-way
         return ServerRefused(f"the server's ACL forbids the step {script.name}: {text}")
+    if isinstance(error, NoPermissionError) or text.startswith("NOPERM"):
+        return Forbidden(f"the server's ACL forbids the step {script.name}: {text}")
     return ConcurrencyError(f"the step {script.name} failed on the server: {text}")
 
 

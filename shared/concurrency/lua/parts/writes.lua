@@ -15,8 +15,9 @@ local function replaced(key, kind)
   return left[key]
 end
 
+local function is_whole(text) return text == '0' or string.match(text, '^%-?[1-9]%d*$') end
 local function sum(value, amount)
-  if value and value ~= '0' and not string.match(value, '^%-?[1-9]%d*$') then return nil end
+  if value and not is_whole(value) or not is_whole(amount) then return nil end
   local total = tonumber(value or 0) + tonumber(amount)
   return math.abs(total) <= LARGEST and string.format('%.0f', total) or nil
 end
@@ -37,9 +38,23 @@ local function learn(key, state, words, first, last)
   ask()
 end
 
--- What stands against a write: nil, 'number' where that is none that can be added to, or 'type' and the kind found.
+-- What a write calls, with arguments of the right number: the caller's ACL may forbid it.
+local CALLS = {
+  hincrby = {{'HMGET', 'a'}, {'HINCRBY', 'a', 1}}, hset = {{'HSET', 'a', 1}}, set = {{'SET', 1}}, incrby = {{'GET'}, {'INCRBY', 1}},
+  rpush = {{'RPUSH', 1}}, sadd = {{'SADD', 1}}, delete = {{'DEL'}}, expire = {{'PEXPIRE', 1}},
+}
+local function is_allowed(command, key)
+  for _, call in ipairs(CALLS[command]) do
+    if not redis.acl_check_cmd(call[1], key, unpack(call, 2)) then return false end
+  end
+  return true
+end
+
+-- What stands against a write: nil, 'number' where that is none that can be added to, 'type' and the kind found, or
+-- 'forbidden' by the ACL.
 local KIND = {hincrby = 'hash', hset = 'hash', incrby = 'string', rpush = 'list', sadd = 'set'}
 local function look_at(words, command, key, first, last)
+  if not is_allowed(command, key) then return 'forbidden' end
   if command == 'delete' then
     replaced(key, 'none')
     return nil
