@@ -329,6 +329,22 @@ async def test_a_session_that_is_over_writes_nothing(session: Session, client: R
     assert await state(client, key) is None
 
 
+async def test_nothing_is_added_to_what_is_on_its_way(session: Session, client: Redis, name: str) -> None:
+    queue, key = Queue(session, name, int), f"{{{name}}}:mine"
+    await client.set(key, "abc")
+    delivery = await taken(queue)
+    delivery.effects.incrby(key)
+    acking = asyncio.create_task(delivery.ack())
+    await asyncio.sleep(0)
+    with pytest.raises(RuntimeError, match="collect its effects before"):
+        delivery.effects.incrby(key)
+    with pytest.raises(EffectRefused):
+        await acking
+    # It is ours again.
+    delivery.effects.set(key, "x")
+    await delivery.dead_letter("a test")
+
+
 async def test_a_second_acknowledgement_is_stale(session: Session, client: Redis, name: str) -> None:
     queue, key = Queue(session, name, int), f"{{{name}}}:mine"
     delivery = await taken(queue)

@@ -141,12 +141,15 @@ class Delivery(Generic[T]):
         self.check()
         future = self._lane.apply(self.field, self.collected)
         self.state = "settled"
+        self.collected.sealed = True
         future.add_done_callback(self._hold_when_refused)
         return future
 
     def _hold_when_refused(self, answer: asyncio.Future[None]) -> None:
         if not answer.cancelled() and isinstance(answer.exception(), EffectRefused):
             self.state = "held"
+            if self.collected is not None:
+                self.collected.sealed = False
 
     async def nack(self, *, delay: float = 0.0) -> None:
         """Report a failure: the message comes again after `delay` seconds, or is a dead letter after `max_attempts`.

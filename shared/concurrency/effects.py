@@ -65,7 +65,7 @@ class Effects:
     Keys share the hash slot of the queue on a Cluster: `{jobs}:counts` for the queue `jobs`.
     """
 
-    __slots__ = ("_bytes", "_operands", "collected", "writes")
+    __slots__ = ("_bytes", "_operands", "collected", "sealed", "writes")
 
     def __init__(self) -> None:
         """Begin with none; made by `Delivery.effects`."""
@@ -73,6 +73,8 @@ class Effects:
         """What was asked for, in order: ("hincrby", "key", "field", 1), ("put", "queue", item); for tests to look at."""
         self.writes: list[Write] = []
         """The same as it travels."""
+        self.sealed = False
+        """Whether they are on their way: nothing can be added any more."""
         self._operands = 0
         self._bytes = 0
 
@@ -134,6 +136,8 @@ class Effects:
         self._add(write, (command, key, *operands))
 
     def _add(self, write: Write, asked: tuple[Any, ...]) -> None:
+        if self.sealed:
+            raise RuntimeError("this delivery is acknowledged already: collect its effects before")
         operands = self._operands + 1 + len(write.operands)
         size = self._bytes + sum(map(len, write.operands))
         if operands > _MOST_OPERANDS or size > _MOST_BYTES:

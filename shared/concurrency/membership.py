@@ -40,6 +40,7 @@ class Membership:
         self.name = name
         self.owner = owner
         self.keys: dict[str, bytes] = queue_keys(name)
+        self._prefix = leased_key(name, "").removesuffix(b"leased:")
         self.held: dict[bytes, Holding | ref[Holding] | None] = {}
         """Fields of the deliveries handed to us and not settled by an answer yet; None while nobody has started
         them, a weak reference where the holder may be forgotten."""
@@ -227,7 +228,7 @@ class Membership:
 
     def owns(self, key: bytes) -> bool:
         """Whether the queue keeps its own state under this key."""
-        return key in self.keys.values() or key.startswith(leased_key(self.name, ""))
+        return key.startswith(self._prefix) and (key in self.keys.values() or key.startswith(self._prefix + b"leased:"))
 
     async def recover(self, session_id: str) -> None:
         """Give the queue back what an overdue session held."""
