@@ -22,6 +22,7 @@ from consumer.no_lane import NoLane
 from consumer.outcomes import Reject, Retry
 from shared.concurrency import Delivery
 from shared.concurrency.codec import Codec
+from shared.concurrency.result_codec import ResultCodec
 from shared.lifeline import end_with
 from shared.logs import configure_logs
 from shared.messages import Message
@@ -44,11 +45,12 @@ def serve(parent: int, modules: list[str]) -> None:
     for module in modules:
         pkgutil.resolve_name(module)
     codec: Codec[Message] = Codec(Message, _LARGEST)
+    results = ResultCodec(None, _LARGEST)
     _send(answers, {"outcome": "ready"})
     while True:
         name, entry = calls.get()
         _send(answers, {"outcome": "started"})
-        _send(answers, _handle(codec, name, entry))
+        _send(answers, _handle(codec, results, name, entry))
 
 
 def _pass_over(_number: int, _frame: object) -> None:
@@ -80,13 +82,16 @@ def _send(answers: BinaryIO, answer: dict[str, Any]) -> None:
         left = left[answers.write(left) :]
 
 
-def _handle(codec: "Codec[Message]", name: str, entry: bytes) -> dict[str, Any]:
-    """Call a handler; the answer says what came of it. What else is to travel back becomes another field of it."""
+def _handle(codec: "Codec[Message]", results: ResultCodec, name: str, entry: bytes) -> dict[str, Any]:
+    """Call a handler; the answer says what came of it, with the result as JSON where somebody asks for it."""
     try:
         function: Callable[..., Any] = pkgutil.resolve_name(name)
-        delivery = Delivery(NoLane(), entry, codec.open(entry))
-        call_plain(function, delivery)
-        effects = delivery.collected.to_json() if delivery.collected else []
+        delivery = Delivery(NoLane(), entry, codec.open(entry), results)
+        returned = call_plain(function, delivery)
+        answer: dict[str, Any] = {"outcome": "returned"}
+        answer["effects"] = delivery.collected.to_json() if delivery.collected else []
+        if delivery.answers is not None:
+            answer["result"] = results.write(delivery.item, returned).decode()
     except Retry as retry:
         return {"outcome": "retry", "after": retry.after, "reason": retry.reason, "error": _cause(retry)}
     except Reject as reject:
@@ -94,7 +99,7 @@ def _handle(codec: "Codec[Message]", name: str, entry: bytes) -> dict[str, Any]:
     except BaseException as error:  # noqa: BLE001  # SystemExit too: it is the handler's, not ours
         trace = "".join(traceback.format_exception(error))
         return {"outcome": "raised", "error": describe(error)[:_LONGEST_TEXT], "traceback": trace[-_LONGEST_TEXT:]}
-    return {"outcome": "returned", "effects": effects}
+    return answer
 
 
 def _cause(error: Exception) -> str:

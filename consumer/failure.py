@@ -23,7 +23,7 @@ def settle_failed(intake: Intake[T], delivery: Delivery[T], error: BaseException
     if isinstance(error, Reject):
         log.warning("the handler rejected the message", id=delivery.id, reason=error.reason)
         if delivery.held:
-            intake.settle(delivery, "dead", error.reason, _cause(error))
+            intake.settle(delivery, "dead", error.reason, _cause(error), trace=delivery.trace_of(error))
         return
     delay = _delay(error, delivery, rules)
     if isinstance(error, Retry):
@@ -37,7 +37,9 @@ def settle_failed(intake: Intake[T], delivery: Delivery[T], error: BaseException
         )  # fmt: skip
     if delivery.held:
         kind = "crash" if isinstance(error, ProcessEnded) else "nack"
-        intake.settle(delivery, kind, milliseconds(delay), report, attempts=rules.attempts)
+        intake.settle(
+            delivery, kind, milliseconds(delay), report, attempts=rules.attempts, trace=delivery.trace_of(error)
+        )
 
 
 def _delay(error: BaseException, delivery: Delivery[T], rules: Rules) -> float:

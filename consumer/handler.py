@@ -56,13 +56,14 @@ def _check_takes(function: Callable[..., Any], name: str, words: str) -> None:
         raise HandlerError(f"{name} is called with ({words}): write `def {name}({words})`") from None
 
 
-def call_plain(function: Callable[..., Any], *arguments: object) -> None:
-    """Call a plain function.
+def call_plain(function: Callable[..., Any], *arguments: object) -> object:
+    """Call a plain function; returns what it returns.
 
     :raises TypeError: when it gives back something to await, which nobody would: the work were never done.
     """
-    returned = function(*arguments)
+    returned: object = function(*arguments)
     if inspect.isawaitable(returned):
         if inspect.iscoroutine(returned):
             returned.close()
         raise TypeError(f"{function.__qualname__} returned something to await: begin it with `async def`")
+    return returned

@@ -11,10 +11,11 @@ from consumer.processes import START_SECONDS, Processes
 from consumer.rules import LONGEST_LIMIT, Rules
 from consumer.threads import Threads
 from shared.concurrency import Delivery
+from shared.concurrency.result_codec import Written
 from shared.messages import Message
 from shared.pipeline import Pipeline
 
-_Call = Callable[[Delivery[Any], Pipeline], Awaitable[None]]
+_Call = Callable[[Delivery[Any], Pipeline], Awaitable[object]]
 
 
 class Handling:
@@ -32,9 +33,9 @@ class Handling:
         self.rules: Final[dict[type[Message], Rules]] = {tp: self._rules_of(each) for tp, each in handlers.items()}
         """What the worker is to know."""
 
-    async def handle(self, delivery: Delivery[Message]) -> None:
-        """Call the handler of a delivery; raises what it raises."""
-        await self._calls[type(delivery.item)](delivery, self._pipeline)
+    async def handle(self, delivery: Delivery[Message]) -> object:
+        """Call the handler of a delivery; returns what it returns and raises what it raises."""
+        return await self._calls[type(delivery.item)](delivery, self._pipeline)
 
     def _call(self, handler: Handler) -> _Call:
         if handler.place == "loop":
@@ -52,13 +53,16 @@ class Handling:
         # Its time is counted from when its process is ready, by `Processes.call`: the worker gives it longer.
         return replace(handler.rules, time_limit=min(LONGEST_LIMIT, self._limit_of(handler) + 2 * START_SECONDS))
 
-    async def _in_thread(self, function: Callable[..., Any], delivery: Delivery[Any], pipeline: Pipeline) -> None:
-        await self._threads.run(partial(call_plain, function, delivery, pipeline))
+    async def _in_thread(self, function: Callable[..., Any], delivery: Delivery[Any], pipeline: Pipeline) -> object:
+        returned: list[object] = []
+        await self._threads.run(lambda: returned.append(call_plain(function, delivery, pipeline)))
+        return returned[0]
 
-    async def _in_process(self, name: str, time_limit: float, delivery: Delivery[Any], _: Pipeline) -> None:
+    async def _in_process(self, name: str, time_limit: float, delivery: Delivery[Any], _: Pipeline) -> object:
         answer = await self._processes.call(name, delivery.entry, time_limit)
         if answer["effects"]:
             delivery.effects.add_json(answer["effects"])
+        return Written(answer["result"].encode()) if "result" in answer else None
 
     async def __aenter__(self) -> Self:
         await self._stack.enter_async_context(self._processes)

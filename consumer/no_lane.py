@@ -6,13 +6,16 @@ import asyncio
 class NoLane:
     """Where nothing can be settled."""
 
-    def settle(self, *_: object, headers: bytes = b"") -> "asyncio.Future[None]":  # noqa: ARG002  # that of Settling
+    def settle(self, *_: object, headers: bytes = b"", trace: str = "") -> "asyncio.Future[None]":  # noqa: ARG002  # that of Settling
         """Raise RuntimeError, which says what a handler does instead."""
         raise RuntimeError("this handler settles by returning, or by raising Retry or Reject")
 
     def apply(self, *_: object) -> "asyncio.Future[None]":
         """As `settle`."""
         return self.settle()
+
+    def say(self, field: bytes, said: bytes) -> None:
+        """Nobody is told: nobody submitted it from here."""
 
     def give_back_from_any_thread(self, field: bytes) -> None:
         """Nothing to do."""

@@ -1,6 +1,6 @@
 """The registry of handlers: which function handles which message class."""
 
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Callable, Mapping
 from types import MappingProxyType
 from typing import Any, Final, Literal, TypeVar, overload
 
@@ -14,8 +14,8 @@ from shared.pipeline import Pipeline
 
 M = TypeVar("M", bound=Message)
 
-Here = Callable[[Delivery[M], Pipeline], Awaitable[None] | None]
-Elsewhere = Callable[[Delivery[M]], None]
+Here = Callable[[Delivery[M], Pipeline], object]
+Elsewhere = Callable[[Delivery[M]], object]
 
 _handlers: Final[dict[type[Message], Handler]] = {}
 
@@ -50,7 +50,7 @@ def handles(
 
     `async def f(delivery, pipeline)` runs on the event loop, `def f(delivery, pipeline)` in a thread, and with
     `executor="process"` `def f(delivery)` in a process that can be ended. It is called once for each delivery:
-    returning acknowledges, an exception brings the message again later; see consumer.outcomes for Retry and Reject.
+    returning acknowledges (what it returns is the result, for whoever submitted the message), an exception brings it again later; see consumer.outcomes for Retry and Reject.
 
     `attempts`: failures until a message is a dead letter, else the queue's; `backoff`: how long it waits between them;
     `time_limit`: seconds that one attempt may take, else PIPELINE_HANDLER_TIMEOUT.

@@ -11,7 +11,7 @@ from typing import Final
 
 from consumer.errors import StillRunning
 
-_Job = tuple[Callable[[], None], "asyncio.Future[BaseException | None]"]
+_Job = tuple[Callable[[], object], "asyncio.Future[BaseException | None]"]
 
 
 class Threads:
@@ -27,7 +27,7 @@ class Threads:
         self._all: list[_Thread] = []
         self._idle: list[_Thread] = []
 
-    async def run(self, function: Callable[[], None]) -> None:
+    async def run(self, function: Callable[[], object]) -> None:
         """Run a function in a thread, with the context variables of the caller; raises what it raises.
 
         :raises StillRunning: (a CancelledError) when the caller is cancelled first; the thread goes on all the same.

@@ -5,6 +5,7 @@ from typing import Final, TypeVar
 from consumer.no_lane import NoLane
 from shared.concurrency import Delivery
 from shared.concurrency.codec import Codec
+from shared.concurrency.result_codec import ResultCodec
 from shared.messages import Message
 
 M = TypeVar("M", bound=Message)
@@ -25,4 +26,4 @@ def delivery_of(message: M, *, attempt: int = 1) -> Delivery[M]:
     shape, body = codec.encode(message)
     counts = b"0%06d000" % (attempt - 1)
     entry = b"%016d%b%010d%b%b" % (1, b"trial-------", 1, counts + shape.middle[len(counts) :], body)
-    return Delivery(NoLane(), entry, codec.open(entry))
+    return Delivery(NoLane(), entry, codec.open(entry), ResultCodec(None, _LARGEST))

@@ -35,7 +35,8 @@ class _Slot(Generic[T]):
 class Worker(Generic[T]):
     """Handles the messages of a queue, a fixed number at once.
 
-    A clean return of the handler acknowledges (together with the next take, so one round trip serves both); an
+    A clean return of the handler acknowledges (together with the next take, so one round trip serves both), and what it returns
+    is the result, for whoever submitted the message; an
     exception or the time limit nacks, with the backoff of the message's class; Retry and Reject do what they say;
     cancellation by `stop` gives back. A handler may settle the delivery itself. Refusals (the session was over) are
     logged.
@@ -44,7 +45,7 @@ class Worker(Generic[T]):
     def __init__(
         self,
         queue: Queue[T],
-        handle: Callable[[Delivery[T]], Awaitable[None]],
+        handle: Callable[[Delivery[T]], Awaitable[object]],
         *,
         concurrency: int = 10,
         time_limit: float = 300.0,
@@ -122,7 +123,7 @@ class Worker(Generic[T]):
         while (delivery := intake.ready(task) or await intake.next(task)) is not None:
             slot.delivery, slot.started_at = delivery, self._looks
             try:
-                await self._handle(delivery)
+                result = await self._handle(delivery)
             except asyncio.CancelledError as error:
                 await self._cancelled(intake, slot, delivery, error)
             except (Exception, SystemExit) as error:  # noqa: BLE001  # a handler may raise anything, and ends nobody but itself
@@ -131,16 +132,16 @@ class Worker(Generic[T]):
             else:
                 # The usual way, so without a function of its own.
                 if delivery.state == "held":
-                    if delivery.collected:
+                    if delivery.collected or delivery.answers is not None:
                         refused = partial(settle_failed, intake, delivery, rules=self._rules_of(delivery))
-                        intake.acknowledge_with_effects(delivery, refused)
+                        intake.acknowledge_with_more(delivery, result, refused)
                     else:
                         intake.acknowledge(delivery)
                     self.handled += 1
                 else:
                     self._forgive(delivery)
             finally:
-                slot.delivery = None
+                slot.delivery = result = None
         self._end()
 
     def _rules_of(self, delivery: Delivery[T]) -> Rules:

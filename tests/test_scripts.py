@@ -81,7 +81,7 @@ def test_all_keys_of_a_queue_share_one_hash_tag() -> None:
 def test_the_declared_types_are_the_types_that_the_server_holds(script: scripts.Script) -> None:
     """The first command on each key decides its type: it must be one of the declared type's own."""
     own = {"LIST": "LR", "HASH": "H", "ZSET": "Z"}
-    anywhere = {"DEL", "TYPE", "EXISTS", "LLEN", "LTRIM", "LREM", "LINDEX", "PEXPIRE", "PERSIST"}
+    anywhere = {"DEL", "TYPE", "EXISTS", "LLEN", "LTRIM", "LREM", "LINDEX", "PEXPIRE", "PERSIST", "PTTL"}
     for command, word in CALL.findall(uncommented(script.source.decode())):
         if word in script.keys and command not in anywhere:
             assert command[0] in own[script.keys[word]], (command, word)

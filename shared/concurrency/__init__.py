@@ -9,11 +9,14 @@ from shared.concurrency.errors import (
     ConcurrencyError,
     EffectRefused,
     IdConflict,
+    InvalidResult,
     LeaseLost,
     MessageTooLarge,
     QueueEmpty,
     QueueFull,
     QueueShutDown,
+    RemoteError,
+    ResultLost,
     ServerRefused,
     ServerUnavailable,
     StaleDelivery,
@@ -25,6 +28,7 @@ from shared.concurrency.lease_statistics import Holder, LeaseStatistics, Waiter
 from shared.concurrency.queue import Queue
 from shared.concurrency.queue_session import QueueSession
 from shared.concurrency.readers_writers import ReadersWritersLease
+from shared.concurrency.result_future import Progress, ResultFuture
 from shared.concurrency.semaphore import Lock, Semaphore
 from shared.concurrency.session import Session
 from shared.concurrency.statistics import QueueStatistics
@@ -41,11 +45,13 @@ __all__ = [
     "Holder",
     "IdConflict",
     "Intake",
+    "InvalidResult",
     "Lease",
     "LeaseLost",
     "LeaseStatistics",
     "Lock",
     "MessageTooLarge",
+    "Progress",
     "Queue",
     "QueueEmpty",
     "QueueFull",
@@ -53,7 +59,10 @@ __all__ = [
     "QueueShutDown",
     "QueueStatistics",
     "ReadersWritersLease",
+    "RemoteError",
     "Replayed",
+    "ResultFuture",
+    "ResultLost",
     "Selection",
     "Semaphore",
     "ServerRefused",

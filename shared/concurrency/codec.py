@@ -31,8 +31,8 @@ class Unreadable(Exception):
         self.report = report
 
 
-class _Shape:
-    """How one class of messages is written and read."""
+class Shape:
+    """How one class of messages, or one type of results, is written and read."""
 
     def __init__(self, tp: Any, name: str | None) -> None:
         try:
@@ -45,11 +45,33 @@ class _Shape:
         self.headers: dict[str, str | int] = {} if name is None else {"type": name}
         self.middle = pack_middle(pack_headers(self.headers), has_id=False)
         mark = self.middle[COUNTS:]
-        self.matches = is_entry_with(mark)
+        self.matches = is_entry_with(mark[1:])
         """Whether it is an entry of this class without an id."""
         self.body_at = FLAG + len(mark)
         self.write: Callable[..., bytes] = adapter.serializer.to_json
         self.read: Callable[[bytes], Any] = adapter.validator.validate_json
+        self._validate: Callable[[Any], Any] = adapter.validator.validate_python
+        self._checked: set[type] = set()
+
+    def write_validated(self, value: Any) -> bytes:
+        """Write what nobody has validated; what comes back equals it.
+
+        :raises ValueError: when it is not of this type, or would not come back the same.
+        """
+        try:
+            self._validate(value)
+            body = self.write(value)
+            # As for messages: one look at each class, and at all in which NaN may hide.
+            if type(value) not in self._checked or b"null" in body:
+                back = self.read(body)
+                if back != value or type(back) is not type(value):
+                    raise ValueError(f"it would not come back the same: {value!r:.200} as {back!r:.200}")
+                self._checked.add(type(value))
+        except ValidationError as error:
+            raise ValueError(short(error)) from error
+        except (PydanticSerializationError, UserWarning) as error:
+            raise ValueError(f"it can not be written as JSON: {error}") from error
+        return body
 
 
 class Codec(Generic[T]):
@@ -70,23 +92,23 @@ class Codec(Generic[T]):
         self._registered = cast(
             "Callable[[], Mapping[str, type]] | None", getattr(tp, "registered", None) if is_model else None
         )
-        self._shapes: dict[str | None, _Shape] = {}
-        self._checked: dict[type, _Shape] = {}
-        self._usual: _Shape | None = None
+        self._shapes: dict[str | None, Shape] = {}
+        self._checked: dict[type, Shape] = {}
+        self._usual: Shape | None = None
         self._is_model = is_model
         if self._registered is None:
             name = tp.__name__ if is_model else None
-            self._shapes[name] = _Shape(tp, name)
+            self._shapes[name] = Shape(tp, name)
 
-    def _shape(self, name: str | None) -> _Shape | None:
+    def _shape(self, name: str | None) -> Shape | None:
         shape = self._shapes.get(name)
         if shape is None and self._registered is not None and name is not None:
             tp = self._registered().get(name)
             if tp is not None:
-                shape = self._shapes[name] = _Shape(tp, name)
+                shape = self._shapes[name] = Shape(tp, name)
         return shape
 
-    def encode(self, item: T) -> tuple[_Shape, bytes]:
+    def encode(self, item: T) -> tuple[Shape, bytes]:
         """Write a message: its shape and its body.
 
         :raises TypeError: when it is not of the queue's type.
@@ -109,17 +131,17 @@ class Codec(Generic[T]):
             self._checked[type(item)] = shape
         return shape, body
 
-    def _shape_of(self, item: T) -> _Shape:
+    def _shape_of(self, item: T) -> Shape:
         shape = self._shape(type(item).__name__ if self._is_model else None)
         if shape is None or (self._is_model and not isinstance(item, self._type)):
             raise TypeError(f"this queue takes {self._type.__name__}, not {type(item).__name__}")
         return shape
 
-    def _check(self, shape: _Shape, item: T, body: bytes) -> None:
+    def _check(self, shape: Shape, item: T, body: bytes) -> None:
         try:
             back = shape.read(body)
         except ValidationError as error:
-            raise ValueError(f"this {type(item).__name__} would not come back the same: {_short(error)}") from error
+            raise ValueError(f"this {type(item).__name__} would not come back the same: {short(error)}") from error
         if back != item or type(back) is not type(item):
             raise ValueError(f"this {type(item).__name__} would not come back the same: {item!r:.200} as {back!r:.200}")
 
@@ -157,7 +179,7 @@ class Codec(Generic[T]):
             return cast("T", shape.read(body))
         except ValidationError as error:
             broken = any(problem["type"] == "json_invalid" for problem in error.errors(include_input=False))
-            raise Unreadable("undecodable" if broken else "invalid", _short(error)) from error
+            raise Unreadable("undecodable" if broken else "invalid", short(error)) from error
         except ValueError as error:
             raise Unreadable("undecodable", str(error)) from error
 
@@ -167,7 +189,8 @@ def digest(name: str | None, body: bytes) -> str:
     return hashlib.blake2b(f"{name}\0".encode() + body, digest_size=12).hexdigest()
 
 
-def _short(error: ValidationError) -> str:
+def short(error: ValidationError) -> str:
+    """The first thing that is wrong, and where."""
     first = error.errors(include_input=False, include_url=False, include_context=False)[0]
     where = ".".join(str(part) for part in first["loc"])
     return f"{where}: {first['msg']}" if where else first["msg"]

@@ -2,34 +2,41 @@
 
 import asyncio
 import math
+import traceback
 import warnings
 from types import TracebackType
 from typing import Final, Generic, Protocol, TypeVar
 
 from shared.concurrency.effects import Effects
-from shared.concurrency.entry import FIELD, Stored, pack_headers_with_error, read
-from shared.concurrency.errors import EffectRefused, StaleDelivery
+from shared.concurrency.entry import FIELD, Stored, is_asked, pack_headers_with_error, read
+from shared.concurrency.errors import EffectRefused, InvalidResult, MessageTooLarge, StaleDelivery
+from shared.concurrency.result_codec import ResultCodec
 from shared.concurrency.settlements import LONGEST_TEXT
 
 T = TypeVar("T")
 
 _GIVING_BACK: Final = 0.5
 _LONGEST_DELAY: Final = 10 * 365 * 86400.0
+_LONGEST_TRACE: Final = 8192
 
 
 class Settling(Protocol):
     """Where a delivery is settled."""
 
     def settle(
-        self, field: bytes, kind: str, value: int | str = 0, report: str = "", *, headers: bytes = b""
-    ) -> asyncio.Future[None]:
+        self, field: bytes, kind: str, value: int | str | bytes = 0, report: str = "",
+        *, headers: bytes = b"", trace: str = "",
+    ) -> asyncio.Future[None]:  # fmt: skip
         """Settle with the next call, which goes at once; the future fails with StaleDelivery when it was not ours."""
 
-    def apply(self, field: bytes, effects: Effects) -> asyncio.Future[None]:
-        """Acknowledge with effects; the future fails with StaleDelivery, or with EffectRefused: then it is still ours.
+    def apply(self, field: bytes, effects: Effects, outcome: bytes) -> asyncio.Future[None]:
+        """Acknowledge with effects, and with the outcome where it is asked for; the future fails with StaleDelivery, or with EffectRefused: then it is still ours.
 
         :raises EffectRefused: when an effect can not be sent.
         """
+
+    def say(self, field: bytes, said: bytes) -> None:
+        """Tell whoever submitted the message how far it is, sooner or later."""
 
     def give_back_from_any_thread(self, field: bytes) -> None:
         """Give back what its owner forgot."""
@@ -46,8 +53,21 @@ class Delivery(Generic[T]):
     A delivery that is garbage-collected unsettled is given back, with a ResourceWarning.
     """
 
-    __slots__ = ("__weakref__", "_cancelling", "_entry", "_lane", "body", "collected", "field", "item", "state")
+    __slots__ = (
+        "__weakref__",
+        "_cancelling",
+        "_entry",
+        "_lane",
+        "answers",
+        "body",
+        "collected",
+        "field",
+        "item",
+        "state",
+    )
 
+    answers: ResultCodec | None
+    """What writes the result; None where nobody asked for it."""
     body: "asyncio.Task[object] | None"
     """The task that is cancelled when the session is over."""
     collected: Effects | None
@@ -59,7 +79,7 @@ class Delivery(Generic[T]):
     state: str
     """held, settled or lost."""
 
-    def __init__(self, lane: Settling, entry: bytes, item: T) -> None:
+    def __init__(self, lane: Settling, entry: bytes, item: T, results: ResultCodec) -> None:
         """Made by `Queue.get` and by the consumer service."""
         self._lane = lane
         self._entry = entry
@@ -67,6 +87,7 @@ class Delivery(Generic[T]):
         self.state = "held"
         self.body = None
         self.collected = None
+        self.answers = results if is_asked(entry) else None
         self._cancelling: int | None = None
         self.field = entry[:FIELD]
 
@@ -121,35 +142,46 @@ class Delivery(Generic[T]):
         """Whether the session that held this delivery is over."""
         return self.state == "lost"
 
-    async def ack(self) -> None:
+    async def ack(self, result: object = None) -> None:
         """Finish: the message is done with, and its effects are written. Waits for the server's answer.
 
         A cancelled caller leaves the acknowledgement on its way. An outage is waited out, and with effects a full memory too.
+        `result` goes to whoever submitted the message; where nobody did, it is not looked at.
 
         :raises StaleDelivery: when it is not yours any more, or was settled before; nothing is changed.
+        :raises InvalidResult, MessageTooLarge: when the result can not be sent; the delivery is still yours to settle.
         :raises EffectRefused: when an effect can not be written; none is, and the delivery is still yours to settle.
         """
-        await self.acknowledged()
+        await self.acknowledged(result)
 
-    def acknowledged(self) -> asyncio.Future[None]:
-        """Acknowledge, with the effects; the future is the server's answer.
+    def acknowledged(self, result: object = None) -> asyncio.Future[None]:
+        """Acknowledge, with the effects and the result; the future is the server's answer.
+
+        :raises StaleDelivery, EffectRefused, InvalidResult, MessageTooLarge: as `ack`, when that is known before.
+        """
+        self.check()
+        outcome = b"" if self.answers is None else self.answers.outcome(self.item, result)
+        if self.collected:
+            return self.apply(outcome)
+        return self.settled("result", outcome) if outcome else self.settled("ack")
+
+    def apply(self, outcome: bytes) -> asyncio.Future[None]:
+        """Acknowledge with the effects, and with the outcome unless it is empty; the future is the server's answer.
 
         :raises StaleDelivery, EffectRefused: as `ack`, when that is known before.
         """
-        if not self.collected:
-            return self.settled("ack")
         self.check()
-        future = self._lane.apply(self.field, self.collected)
+        effects = self.effects
+        future = self._lane.apply(self.field, effects, outcome)
         self.state = "settled"
-        self.collected.sealed = True
+        effects.sealed = True
         future.add_done_callback(self._hold_when_refused)
         return future
 
     def _hold_when_refused(self, answer: asyncio.Future[None]) -> None:
         if not answer.cancelled() and isinstance(answer.exception(), EffectRefused):
             self.state = "held"
-            if self.collected is not None:
-                self.collected.sealed = False
+            self.effects.sealed = False
 
     async def nack(self, *, delay: float = 0.0) -> None:
         """Report a failure: the message comes again after `delay` seconds, or is a dead letter after `max_attempts`.
@@ -167,11 +199,31 @@ class Delivery(Generic[T]):
         """
         await self.settled("dead", check_reason(reason))
 
-    def settled(self, kind: str, value: int | str = 0, report: str = "") -> asyncio.Future[None]:
+    async def progress(self, fraction: float, text: str = "") -> None:
+        """Tell whoever submitted the message how far it is; does nothing where nobody did.
+
+        `fraction`: what is done, from 0 to 1. It is on its way when the loop turns, one of a delivery at a time: of what is said
+        meanwhile the last counts. A hint: it is lost with a connection. A handler in a process of its own tells nothing.
+
+        :raises ValueError: when the fraction is out of range, or the text is none.
+        :raises StaleDelivery: when it is not yours any more, as far as is known here.
+        """
+        if isinstance(fraction, bool) or not isinstance(fraction, (int, float)) or not 0 <= fraction <= 1:
+            raise ValueError(f"a fraction is a number from 0 to 1, not {fraction!r:.100}")
+        if not isinstance(text, str):
+            raise ValueError(f"what is said of the progress is a text, not {text!r:.100}")  # noqa: TRY004
+        self.check()
+        if self.answers is not None:
+            self._lane.say(self.field, f"{fraction:g} {text[:LONGEST_TEXT]}".encode("utf-8", "backslashreplace"))
+            await asyncio.sleep(0)
+
+    def settled(
+        self, kind: str, value: int | str | bytes = 0, report: str = "", trace: str = ""
+    ) -> asyncio.Future[None]:
         """Settle; the future is the server's answer."""
         self.check()
         self.state = "settled"
-        return self._lane.settle(self.field, kind, value, report, headers=self.headers_after(report))
+        return self._lane.settle(self.field, kind, value, report, headers=self.headers_after(report), trace=trace)
 
     def settled_later(self) -> bytes:
         """Mark as settled by somebody who sends the field himself (the consumer service)."""
@@ -182,6 +234,10 @@ class Delivery(Generic[T]):
     def headers_after(self, report: str) -> bytes:
         """The headers of the message once this hand-out has failed so; empty when they stay as they are."""
         return pack_headers_with_error(self._stored, report) if report else b""
+
+    def trace_of(self, error: BaseException) -> str:
+        """The end of the traceback, for whoever asked for the result; empty where nobody did."""
+        return "" if self.answers is None else "".join(traceback.format_exception(error))[-_LONGEST_TRACE:]
 
     def check(self) -> None:
         """Raise StaleDelivery unless this delivery is yours to settle."""
@@ -232,13 +288,13 @@ class Delivery(Generic[T]):
     async def _acknowledge(self) -> None:
         try:
             await self.acknowledged()
-        except EffectRefused as refused:
+        except (EffectRefused, InvalidResult, MessageTooLarge) as refused:
             await self._nack_for(refused)
             raise
 
     async def _nack_for(self, error: Exception) -> None:
         try:
-            await self.settled("nack", 0, f"{type(error).__name__}: {error}")
+            await self.settled("nack", 0, f"{type(error).__name__}: {error}", self.trace_of(error))
         except StaleDelivery as stale:
             error.add_note(f"and it could not be nacked: {stale}")
 

@@ -34,11 +34,12 @@ _GROUP: Final = 14
 class _Acknowledgement:
     """One delivery that is done with, and its effects."""
 
-    __slots__ = ("effects", "field", "future")
+    __slots__ = ("effects", "field", "future", "outcome")
 
-    def __init__(self, field: bytes, effects: Effects, future: asyncio.Future[None]) -> None:
+    def __init__(self, field: bytes, effects: Effects, outcome: bytes, future: asyncio.Future[None]) -> None:
         self.field = field
         self.effects = effects
+        self.outcome = outcome
         self.future = future
 
 
@@ -93,13 +94,13 @@ class EffectLane:
 
     # --- what deliveries use ----------------------------------------------------------------------------------------
 
-    def submit(self, field: bytes, effects: Effects) -> asyncio.Future[None]:
-        """Acknowledge with the next call; the future fails with StaleDelivery or EffectRefused.
+    def submit(self, field: bytes, effects: Effects, outcome: bytes) -> asyncio.Future[None]:
+        """Acknowledge with the next call; `outcome` is empty where nobody asked for it. The future fails with StaleDelivery or EffectRefused.
 
         :raises EffectRefused: when a key can not be written to from here; nothing was sent.
         """
         self._check(effects)
-        acknowledgement = _Acknowledgement(field, effects, self._loop.create_future())
+        acknowledgement = _Acknowledgement(field, effects, outcome, self._loop.create_future())
         self._waiting.append(acknowledgement)
         self._look_whether_stuck()
         if self._task is None or self._task.done():
@@ -288,7 +289,7 @@ class EffectLane:
         self._alone = max(0, self._alone - 1)
         while self._waiting and len(portion) < most:
             effects = self._waiting[0].effects
-            weight, size = weight + effects.weight, size + effects.size
+            weight, size = weight + effects.weight, size + effects.size + len(self._waiting[0].outcome)
             if portion and (weight > _MOST_WEIGHT or size > _MOST_BYTES):
                 break
             portion.append(self._waiting.popleft())
@@ -306,13 +307,16 @@ class EffectLane:
         words: list[bytes | str | int] = []
         for acknowledgement in call.acknowledgements:
             writes = acknowledgement.effects.writes
-            words += [acknowledgement.field, len(writes)]
+            outcome = acknowledgement.outcome
+            words += [acknowledgement.field, len(writes) + bool(outcome)]
             for command, where, operands in writes:
                 key = where if isinstance(where, bytes) else where.member.keys["pending"]
                 if key not in places:
                     more_keys.append(key)
                     places[key] = len(self._script.keys) + len(more_keys)
                 words += [command, places[key], len(operands), *operands]
+            if outcome:
+                words += ["result", 1, 1, outcome]
         return more_keys, words
 
     def _take_answer(self, call: _Call, answer: list[Any]) -> None:

@@ -5,9 +5,9 @@
     CRASHES    1  hand-outs that ended with their session
     DELIVERIES 6  hand-outs that are over
     FAILURES   3  nacks
-    FLAG       1  "." or "i": the headers hold the caller's id
+    FLAG       1  "i": the headers hold the caller's id; "r": whoever put it asks for the result; "s": both; else "."
     LENGTH     3  bytes of the headers
-    headers       JSON object, empty for none: type, id, digest, known_ms, first_error, last_error
+    headers       JSON object, empty for none: type, id, digest, known_ms, results_ms, first_error, last_error
     body          what pydantic wrote
 
 The header is ASCII. The first 45 bytes change with every hand-out: they name a delivery in `leased` (its *field*), so
@@ -28,6 +28,8 @@ _LONGEST_HEADERS: Final = 999
 _LONGEST_ERROR: Final = 300
 FLAG: Final = 48
 _ID_FLAG: Final = 0x69
+_RESULT_FLAG: Final = 0x72
+_BOTH_FLAG: Final = 0x73
 # One look at all of it: a slice for each part costs twice the time, for every message.
 _BEGINNING: Final = rb"[0-9]{16}[\x00-\x7f]{22}[0-9]{10}"
 
@@ -37,9 +39,10 @@ def pack_headers(headers: dict[str, str | int]) -> bytes:
     return json.dumps(headers, separators=(",", ":"), ensure_ascii=False).encode() if headers else b""
 
 
-def pack_middle(headers: bytes, *, has_id: bool) -> bytes:
+def pack_middle(headers: bytes, *, has_id: bool, is_asked: bool = False) -> bytes:
     """What stands between the key and the body of a new entry; the same for every message of a class without an id."""
-    return b"0000000000%b%03d%b" % (b"i" if has_id else b".", len(headers), headers)
+    flag = (b"s" if has_id else b"r") if is_asked else b"i" if has_id else b"."
+    return b"0000000000%b%03d%b" % (flag, len(headers), headers)
 
 
 def pack_headers_with_error(stored: "Stored", error: str) -> bytes:
@@ -65,7 +68,12 @@ def _cut(text: str, room: int) -> str:
 
 def has_id(tail: bytes) -> bool:
     """Whether the headers of a tail hold the caller's id."""
-    return tail[KEY + COUNTS] == _ID_FLAG
+    return tail[KEY + COUNTS] in (_ID_FLAG, _BOTH_FLAG)
+
+
+def is_asked(entry: bytes) -> bool:
+    """Whether somebody asks for the result of an entry."""
+    return entry[FLAG] >= _RESULT_FLAG
 
 
 class Stored:
@@ -146,8 +154,8 @@ is_entry: Final[Callable[[bytes], re.Match[bytes] | None]] = re.compile(_BEGINNI
 
 
 def is_entry_with(mark: bytes) -> Callable[[bytes], re.Match[bytes] | None]:
-    """As `is_entry`, for entries with this flag, length and headers."""
-    return re.compile(_BEGINNING + re.escape(mark)).match
+    """As `is_entry`, for entries without an id that have this length and these headers."""
+    return re.compile(_BEGINNING + b"[.r]" + re.escape(mark)).match
 
 
 def read(entry: bytes) -> Stored:
@@ -158,5 +166,5 @@ def read(entry: bytes) -> Stored:
     if not is_entry(entry):
         raise ValueError("the header of fixed width is broken")
     end = FIXED + int(entry[49:FIXED])
-    headers = _read_headers(entry[FIXED:end], has_id=entry[FLAG] == _ID_FLAG)
+    headers = _read_headers(entry[FIXED:end], has_id=entry[FLAG] in (_ID_FLAG, _BOTH_FLAG))
     return Stored(entry, headers, entry[end:])

@@ -9,6 +9,9 @@ ConcurrencyError
 |- EffectRefused        also ValueError
 |- IdConflict           also ValueError
 |- MessageTooLarge      also ValueError
+|- RemoteError
+|- InvalidResult        also ValueError
+|- ResultLost
 |- ServerUnavailable    also ConnectionError
 `- ServerRefused
 """
@@ -61,6 +64,34 @@ class IdConflict(ConcurrencyError, ValueError):
 
 class MessageTooLarge(ConcurrencyError, ValueError):
     """The encoded message is larger than `max_message_bytes`: send a reference to the data instead."""
+
+
+class RemoteError(ConcurrencyError):
+    """A message that was submitted has no result: it was given up, and is a dead letter."""
+
+    def __init__(self, reason: str, error: str = "", traceback: str = "") -> None:
+        """Keep what was told of it; the traceback is a note too."""
+        super().__init__(reason, error, traceback)
+        self.reason = reason
+        """As on the dead letter: failed, crashed, shutdown, undecodable, invalid, unknown_type, too_large, or what `dead_letter()` or
+        Reject was given; `given up` when another submitter of the same id cancelled it."""
+        self.error = error
+        """Type and text of the exception, `ValueError: no such user`; empty where nobody said."""
+        self.traceback = traceback
+        """Its traceback, cut to the last 8,192 characters; empty where there was none."""
+        if traceback:
+            self.add_note(f"where it was handled:\n{traceback}")
+
+    def __str__(self) -> str:
+        return f"{self.reason}: {self.error}" if self.error else self.reason
+
+
+class InvalidResult(ConcurrencyError, ValueError):
+    """A result is not of the type that its message, or its queue, declares."""
+
+
+class ResultLost(ConcurrencyError):
+    """A result may have expired while this process was cut off from the server."""
 
 
 class ServerUnavailable(ConcurrencyError, ConnectionError):

@@ -12,8 +12,9 @@ import structlog
 from shared.concurrency.codec import Codec, Unreadable
 from shared.concurrency.delivery import Delivery
 from shared.concurrency.entry import FIELD
-from shared.concurrency.errors import EffectRefused, QueueShutDown
+from shared.concurrency.errors import EffectRefused, InvalidResult, MessageTooLarge, QueueShutDown
 from shared.concurrency.membership import Membership
+from shared.concurrency.result_codec import ResultCodec
 from shared.concurrency.take_lane import TakeLane
 
 T = TypeVar("T")
@@ -35,12 +36,13 @@ class Intake(Generic[T]):
     entries are read a few at a time, so that the server works meanwhile.
     """
 
-    def __init__(self, lane: TakeLane, member: Membership, codec: Codec[T], workers: int) -> None:
+    def __init__(self, lane: TakeLane, member: Membership, codec: Codec[T], results: ResultCodec, workers: int) -> None:
         """Begin to take when the first of so many workers asks."""
         self._loop = asyncio.get_running_loop()
         self._lane = lane
         self._member = member
         self._codec = codec
+        self._results = results
         self._taken: deque[bytes] = deque()
         self._buffer: deque[Delivery[T]] = deque()
         self._free: deque[asyncio.Future[None]] = deque()
@@ -99,10 +101,11 @@ class Intake(Generic[T]):
     def _open_some(self) -> None:
         """Read the next entries. Few at a time: what is soon done with never gets in the garbage collector's way."""
         lane, codec, held, buffer, taken = self._lane, self._codec, self._member.held, self._buffer, self._taken
+        results = self._results
         for _ in range(min(len(taken), _OPENED_AT_ONCE)):
             entry = taken.popleft()
             try:
-                delivery = Delivery(lane, entry, codec.open(entry))
+                delivery = Delivery(lane, entry, codec.open(entry), results)
             except Unreadable as error:
                 self._started += 1
                 lane.bury(entry[:FIELD], error.reason, error.report)
@@ -161,11 +164,27 @@ class Intake(Generic[T]):
         # Nobody asks for the message any more: freed at once, it never gets in the way of the garbage collector.
         self._member.held[delivery.field] = None
 
-    def acknowledge_with_effects(self, delivery: Delivery[T], refused: Callable[[EffectRefused], None]) -> None:
-        """Acknowledge with the next call, with the effects; `refused` is called when they can not be written.
+    def acknowledge_with_more(
+        self, delivery: Delivery[T], result: object, refused: Callable[[Exception], None]
+    ) -> None:
+        """Acknowledge with the next call, with the effects, and with the result where it is asked for.
 
-        The delivery is still held then. That it was not ours any more is logged.
+        `refused` is called when either can not be sent or written; the delivery is still held then. That it was not ours any
+        more is logged.
         """
+        try:
+            outcome = b"" if delivery.answers is None else delivery.answers.outcome(delivery.item, result)
+        except (InvalidResult, MessageTooLarge) as error:
+            refused(error)
+            return
+        if delivery.collected:
+            self._apply(delivery, outcome, refused)
+            return
+        delivery.state = "settled"
+        self._lane.settlements.add(delivery.field, "result", outcome)
+        self._member.held[delivery.field] = None
+
+    def _apply(self, delivery: Delivery[T], outcome: bytes, refused: Callable[[Exception], None]) -> None:
 
         def look(answer: asyncio.Future[None]) -> None:
             error = None if answer.cancelled() else answer.exception()
@@ -176,16 +195,19 @@ class Intake(Generic[T]):
                 log.warning("a delivery with effects was not acknowledged", id=delivery.id, problem=str(error))
 
         try:
-            delivery.acknowledged().add_done_callback(look)
+            delivery.apply(outcome).add_done_callback(look)
         except EffectRefused as error:
             refused(error)
 
     def settle(
-        self, delivery: Delivery[T], kind: str, value: int | str = 0, report: str = "", *, attempts: int | None = None
-    ) -> None:
+        self, delivery: Delivery[T], kind: str, value: int | str = 0, report: str = "",
+        *, attempts: int | None = None, trace: str = "",
+    ) -> None:  # fmt: skip
         """Settle with the next call; a refusal is logged. For the words see Settlements.add."""
         headers = delivery.headers_after(report)
-        self._lane.settlements.add(delivery.settled_later(), kind, value, report, attempts=attempts, headers=headers)
+        self._lane.settlements.add(
+            delivery.settled_later(), kind, value, report, attempts=attempts, headers=headers, trace=trace
+        )
 
     def drain(self) -> None:
         """Take no more, and give back what has not started."""

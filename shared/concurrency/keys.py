@@ -22,6 +22,9 @@ QUEUE_KEYS = {
     "ids_due": "ids:due",
     "settings": "settings",
     "totals": "totals",
+    "results": "results",
+    "results_due": "results:due",
+    "given_up": "given_up",
 }
 """What a script calls a key -> how the key is called under `{name}:`. `leased` is told by its session."""
 

@@ -11,17 +11,19 @@ from shared.concurrency.effects import Awaiting
 from shared.concurrency.errors import ConcurrencyError
 from shared.concurrency.membership import Membership
 from shared.concurrency.put_lane import PutLane
+from shared.concurrency.results import RESULT_NEWS, Results
 from shared.concurrency.take_lane import TakeLane
 
 
 class Lanes:
-    """The membership of a session at one queue, with a lane for puts, one for takes and one for dead letters."""
+    """The membership of a session at one queue, with a lane for puts, one for takes, one for dead letters and one for results."""
 
     def __init__(self, connection: Connection, owner: str, ttl: float, name: str) -> None:
         """Prepare; the first call registers."""
         self.member = Membership(connection, owner, ttl, name)
         self.puts = PutLane(self.member)
         self.takes = TakeLane(self.member)
+        self.results = Results(self.member)
         self.onward: dict[bytes, Awaiting] = {}
         """Keys of entries in the queue's line, and who put them there with an acknowledgement."""
         self._onward_owner = b"+" + base64.b32encode(secrets.token_bytes(7)).lower()[:11]
@@ -43,6 +45,8 @@ class Lanes:
             self.takes.woken()
         elif what == b"admitted":
             self.puts.admitted(int(more))
+        elif what in RESULT_NEWS:
+            self.results.hear(what, more)
         elif what == b"onward":
             awaiting = self.onward.pop(more, None)
             if awaiting is not None:
@@ -58,6 +62,7 @@ class Lanes:
         """See how things are: what a script told us while we were cut off is lost."""
         self.takes.woken()
         self.puts.look()
+        self.results.look()
         self.finished.set()
 
     async def close(self, patience: float) -> None:
@@ -68,10 +73,12 @@ class Lanes:
                 await self.takes.effects.finish(patience / 2)
                 await self.takes.flush()
                 withdrawn = await self.puts.stop()
+                await self.results.flush()
                 await self.member.leave(withdrawn)
         except (TimeoutError, ConcurrencyError):
             pass  # out of reach: the queue takes it back at the session's deadline
         finally:
             await self.puts.stop()
             await self.takes.stop()
+            await self.results.stop()
             await self.member.stop()

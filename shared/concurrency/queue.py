@@ -3,8 +3,8 @@
 import asyncio
 import re
 from collections import deque
-from collections.abc import Iterable
-from typing import Any, Final, Generic, Self, TypeVar
+from collections.abc import Callable, Iterable
+from typing import Any, Final, Generic, Protocol, Self, TypeVar, overload
 
 from shared.concurrency.batch import Batch, Entry, portions
 from shared.concurrency.codec import Codec, Unreadable, digest
@@ -13,19 +13,32 @@ from shared.concurrency.dead_letters import DeadLetters, Selection
 from shared.concurrency.delivery import Delivery, Forgettable
 from shared.concurrency.effects import Destination
 from shared.concurrency.entry import FIELD, pack_headers, pack_middle
-from shared.concurrency.errors import QueueShutDown
+from shared.concurrency.errors import IdConflict, QueueShutDown
 from shared.concurrency.intake import Intake
 from shared.concurrency.keys import full_name, leased_key
 from shared.concurrency.lanes import Lanes
 from shared.concurrency.queue_session import QueueSession
+from shared.concurrency.result_codec import ResultCodec
+from shared.concurrency.result_future import ResultFuture
 from shared.concurrency.scripts import load
 from shared.concurrency.session import Session
 from shared.concurrency.statistics import QueueStatistics
 
 T = TypeVar("T")
+R = TypeVar("R")
+R_co = TypeVar("R_co", covariant=True)
 
 _ID = re.compile(r"[\x21-\x7e]{1,128}", re.ASCII)
 _LARGEST_BOUND: Final = 10_000_000
+_KEPT_FOR: Final = 3600.0
+
+
+class HasResult(Protocol[R_co]):
+    """A message whose class says of what type its result is."""
+
+    @classmethod
+    def result_type(cls) -> type[R_co]:
+        """What handling it returns."""
 
 
 class Queue(Generic[T]):
@@ -48,6 +61,8 @@ class Queue(Generic[T]):
         max_message_bytes: int = 262144,
         known_for: float = 3600.0,
         group: str | None = None,
+        result: Any = None,
+        results_for: float = _KEPT_FOR,
     ) -> None:
         """Prepare; the first call talks to the server.
 
@@ -57,6 +72,8 @@ class Queue(Generic[T]):
         dead letter; stored likewise, 5 until then. `max_message_bytes`: of the encoded message. `known_for`: seconds
         for which `put(id=)` remembers an id. `group`: queues of one group share a hash slot, so that on a Cluster too an
         acknowledgement in one can put into another; the group belongs to the name: "a" in a group is another queue than "a".
+        `result`: the type of what handlers return, where the message classes do not say it; None for any JSON value. `results_for`:
+        seconds for which a result that has not been heard is kept for this process.
 
         :raises ValueError: when a name or a number is out of range.
         :raises ConcurrencyError: when the session is closed.
@@ -68,9 +85,15 @@ class Queue(Generic[T]):
         _check_count("max_message_bytes", max_message_bytes, 1, 1 << 26)
         if isinstance(known_for, bool) or not 0 < known_for <= 366 * 86400:
             raise ValueError(f"known_for is between 0 and a year, in seconds, not {known_for!r}")
+        if isinstance(results_for, bool) or not 1 <= results_for <= 366 * 86400:
+            raise ValueError(f"results_for is between 1 second and a year, in seconds, not {results_for!r}")
         self._session = session
         self._codec: Codec[T] = Codec(type, max_message_bytes)
         self._known_ms = max(1, round(known_for * 1000))
+        self._kept_for = float(results_for)
+        self._kept: dict[str, str | int] = {} if results_for == _KEPT_FOR else {"results_ms": round(results_for * 1000)}
+        self._asking: dict[str | None, bytes] = {}
+        self._results = ResultCodec(result, max_message_bytes)
         self._lanes: Lanes = session.lanes(self.full_name)
         self._lanes.member.wish(maxsize, max_attempts)
 
@@ -143,15 +166,82 @@ class Queue(Generic[T]):
             error.add_note(f"put_many: {count} messages went in")
             raise
 
-    def _entry(self, item: T, id_: str | None) -> Entry:
+    @overload
+    async def submit(
+        self,
+        item: HasResult[R],
+        *,
+        id: str | None = None,
+        on_progress: Callable[[float, str], object] | None = None,
+    ) -> ResultFuture[R]: ...
+    @overload
+    async def submit(
+        self, item: T, *, id: str | None = None, on_progress: Callable[[float, str], object] | None = None
+    ) -> ResultFuture[Any]: ...
+    async def submit(
+        self,
+        item: Any,
+        *,
+        id: str | None = None,  # noqa: A002  # the public name
+        on_progress: Callable[[float, str], object] | None = None,
+    ) -> ResultFuture[Any]:
+        """Put an item, as `put`, and return the future of its result: what the handler returned, or gave to `ack`.
+
+        The message is in the queue then. The future belongs to this process: when that is killed the message is handled all the
+        same, and nobody hears of the result. `on_progress` is called with what the handler says by `Delivery.progress`.
+
+        `id`: a known id with the same body is no new message; the future is that of the message that was submitted first, whose
+        result is kept as long as the id is known; it is heard of within a second.
+
+        :raises IdConflict: as `put`; and when the message with this id was put without asking for its result.
+        """
+        self._session.check_open()
+        entry = self._entry(item, id, is_asked=True)
+        results, lane = self._lanes.results, self._lanes.puts
+        future: ResultFuture[Any] = ResultFuture(
+            entry.key, self._results.reader(item), id=id, kept_for=self._kept_for, on_progress=on_progress
+        )
+        results.expect(future)
+        batch = lane.submit([entry], may_wait=True)
+        try:
+            await batch.done
+            future.admitted = True
+            if id is not None and not future.answered:
+                await self._meet(future, id)
+        except asyncio.CancelledError:
+            await lane.give_up(batch)
+            # What is in the queue all the same, or may be, is given up.
+            future.admitted = future.admitted or batch.admitted > 0 or batch.undecided > 0
+            future.cancel()
+            raise
+        except BaseException:
+            future.admitted = False
+            future.cancel()
+            raise
+        return future
+
+    async def _meet(self, future: ResultFuture[Any], id_: str) -> None:
+        """Wait for what the message that has this id comes to: another one may have had it before."""
+        key = await self._lanes.results.key_of(id_)
+        if key == b"":
+            raise IdConflict("the message with this id was put without asking for its result: use a new id")
+        if key is not None and key != future.key:
+            self._lanes.results.attach(future, key)
+
+    def _entry(self, item: T, id_: str | None, *, is_asked: bool = False) -> Entry:
         if id_ is not None and (not isinstance(id_, str) or not _ID.fullmatch(id_)):
             raise ValueError(f"an id is 1 to 128 printable ASCII characters without spaces, not {id_!r:.200}")
-        if id_ is None:
+        if id_ is None and not is_asked:
             return self._new_entry(item)
         shape, body = self._codec.encode(item)
-        known: dict[str, str | int] = {"id": id_, "digest": digest(shape.name, body), "known_ms": self._known_ms}
-        middle = pack_middle(pack_headers(shape.headers | known), has_id=True)
-        return self._lanes.puts.entry(middle, body)
+        headers = shape.headers | self._kept if is_asked else shape.headers
+        if id_ is not None:
+            headers = headers | {"id": id_, "digest": digest(shape.name, body), "known_ms": self._known_ms}
+            middle = pack_middle(pack_headers(headers), has_id=True, is_asked=is_asked)
+            return self._lanes.puts.entry(middle, body)
+        if shape.name not in self._asking:
+            self._asking[shape.name] = pack_middle(pack_headers(headers), has_id=False, is_asked=True)
+        return self._lanes.puts.entry(self._asking[shape.name], body)
 
     def _new_entry(self, item: T) -> Entry:
         shape, body = self._codec.encode(item)
@@ -195,7 +285,7 @@ class Queue(Generic[T]):
             except Unreadable as error:
                 lane.bury(entry[:FIELD], error.reason, error.report)
                 continue
-            delivery = Forgettable(lane, entry, item)
+            delivery = Forgettable(lane, entry, item, self._results)
             member.hold(delivery.field, delivery)
             return delivery
 
@@ -215,7 +305,7 @@ class Queue(Generic[T]):
         :raises ConcurrencyError: when the session is closed.
         """
         self._session.check_open()
-        return Intake(self._lanes.takes, self._lanes.member, self._codec, workers)
+        return Intake(self._lanes.takes, self._lanes.member, self._codec, self._results, workers)
 
     # --- the queue as a whole ---------------------------------------------------------------------------------------
 

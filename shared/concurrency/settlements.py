@@ -13,6 +13,8 @@ T = TypeVar("T")
 LONGEST_TEXT: Final = 1000
 """Characters of a reason or a report that are kept."""
 _MOST: Final = 2000
+_MOST_BYTES: Final = 4 << 20
+"""What one call carries at most."""
 
 
 class Settlements:
@@ -24,17 +26,17 @@ class Settlements:
         """Start with nothing to say."""
         self.acks: list[bytes] = []
         self.returns: list[bytes] = []
-        self.others: list[tuple[bytes, str, int | str, str, int | str, bytes]] = []
+        self.others: list[tuple[bytes, str, int | str | bytes, str, int | str, bytes, str]] = []
         self.waiting: dict[bytes, asyncio.Future[None]] = {}
 
     def add(
-        self, field: bytes, kind: str, value: int | str = 0, report: str = "",
-        *, attempts: int | None = None, headers: bytes = b"",
+        self, field: bytes, kind: str, value: int | str | bytes = 0, report: str = "",
+        *, attempts: int | None = None, headers: bytes = b"", trace: str = "",
     ) -> None:  # fmt: skip
-        """Note one settlement: ack, return, nack or crash (value: delay in ms), or dead (value: reason).
+        """Note one settlement: ack, result (value: outcome), return, nack or crash (value: delay in ms), or dead (value: reason).
 
         `attempts`: failures until it is a dead letter, None for what is stored with the queue; `headers`: the message's
-        new ones, empty when they stay as they are.
+        new ones, empty when they stay as they are; `trace`: the traceback, for whoever asked for the result.
         """
         if kind == "ack":
             self.acks.append(field)
@@ -43,7 +45,8 @@ class Settlements:
         else:
             # A lone surrogate in an exception's text can not travel as it is.
             most = "" if attempts is None else attempts
-            self.others.append((field, kind, _sendable(value), _sendable(report[:LONGEST_TEXT]), most, headers))
+            report = _sendable(report[:LONGEST_TEXT])
+            self.others.append((field, kind, _sendable(value), report, most, headers, _sendable(trace)))
 
     def __len__(self) -> int:
         return len(self.acks) + len(self.returns) + len(self.others)
@@ -54,7 +57,7 @@ class Settlements:
 
     def portion(self) -> "Settlements":
         """Take out what one call carries."""
-        if len(self) <= _MOST:
+        if len(self) <= _MOST and self._bytes(len(self.others)) <= _MOST_BYTES:
             portion = Settlements()
             for word in self.__slots__:
                 mine, theirs = getattr(self, word), getattr(portion, word)
@@ -64,11 +67,20 @@ class Settlements:
         portion = Settlements()
         portion.acks, self.acks = self.acks[:_MOST], self.acks[_MOST:]
         portion.returns, self.returns = self.returns[:_MOST], self.returns[_MOST:]
-        portion.others, self.others = self.others[:_MOST], self.others[_MOST:]
+        most = min(_MOST, len(self.others))
+        while most > 1 and self._bytes(most) > _MOST_BYTES:
+            most //= 2
+        portion.others, self.others = self.others[:most], self.others[most:]
         for field in portion.fields():
             if field in self.waiting:
                 portion.waiting[field] = self.waiting.pop(field)
         return portion
+
+    def _bytes(self, count: int) -> int:
+        """Bytes of the first of the others: results and tracebacks may be large."""
+        return sum(
+            len(word) for other in self.others[:count] for word in (other[2], other[-1]) if not isinstance(word, int)
+        )
 
     def answer(self, refused: bytes) -> list[bytes]:
         """Tell those who wait; `refused` holds the fields that were not ours, or is "all".

@@ -38,13 +38,16 @@ class QueueStatistics:
     oldest_dead_seconds: float
     """Age of the oldest dead letter that is kept, by the server's clock; 0.0 when there is none."""
     is_paused: bool
+    given_up_total: int
+    """Submitted messages whose submitter cancelled them before anybody took them."""
 
     @classmethod
     def from_reply(cls, reply: list[int]) -> "QueueStatistics":
         """Read what the server counted."""
         pending, leased, delayed, dead, puts_waiting, onward, oldest, *rest = reply
-        put, acked, nacked, dead_total, recovered, maxsize, max_attempts, shut, oldest_dead, paused = rest
+        put, acked, nacked, dead_total, recovered, maxsize, max_attempts, shut, oldest_dead, paused, given_up = rest
         return cls(
             pending, leased, delayed, dead, puts_waiting, onward, oldest / 1e6,
             put, acked, nacked, dead_total, recovered, maxsize, max_attempts, bool(shut), oldest_dead / 1e3, bool(paused),
+            given_up,
         )  # fmt: skip

@@ -17,6 +17,7 @@ from shared.concurrency.effects import Effects
 from shared.concurrency.entry import FIELD
 from shared.concurrency.errors import ConcurrencyError, QueueShutDown
 from shared.concurrency.membership import Membership
+from shared.concurrency.progress_lane import ProgressLane
 from shared.concurrency.refusals import Disconnected, Postponed
 from shared.concurrency.scripts import load
 from shared.concurrency.settlements import Settlements
@@ -53,6 +54,7 @@ class TakeLane:
             member, workers=self.demand.workers, kick=self.kick, nack=self._nack, distrust=self._distrust
         )
         """Where acknowledgements with effects go, by calls of their own."""
+        self._progress = ProgressLane(member)
         self._urgent = False
         self._woken = False
         self._handed = b""
@@ -92,22 +94,27 @@ class TakeLane:
             raise
 
     def settle(
-        self, field: bytes, kind: str, value: int | str = 0, report: str = "", *, headers: bytes = b""
-    ) -> asyncio.Future[None]:
+        self, field: bytes, kind: str, value: int | str | bytes = 0, report: str = "",
+        *, headers: bytes = b"", trace: str = "",
+    ) -> asyncio.Future[None]:  # fmt: skip
         """Settle with the next call, which goes at once; the future fails with StaleDelivery when it was not ours."""
         future: asyncio.Future[None] = self._loop.create_future()
         self.settlements.waiting[field] = future
-        self.settlements.add(field, kind, value, report, headers=headers)
+        self.settlements.add(field, kind, value, report, headers=headers, trace=trace)
         self._urgent = True
         self.kick()
         return future
 
-    def apply(self, field: bytes, effects: Effects) -> asyncio.Future[None]:
-        """Acknowledge with effects; the future fails with StaleDelivery, or with EffectRefused: then it is still ours.
+    def apply(self, field: bytes, effects: Effects, outcome: bytes) -> asyncio.Future[None]:
+        """Acknowledge with effects, and with the outcome where it is asked for; the future fails with StaleDelivery, or with EffectRefused: then it is still ours.
 
         :raises EffectRefused: when an effect can not be sent.
         """
-        return self.effects.submit(field, effects)
+        return self.effects.submit(field, effects, outcome)
+
+    def say(self, field: bytes, said: bytes) -> None:
+        """Tell whoever submitted the message how far it is."""
+        self._progress.say(field, said)
 
     def _nack(self, field: bytes, report: str) -> None:
         """Nobody waits for the answer to an acknowledgement that was refused."""
@@ -202,6 +209,7 @@ class TakeLane:
         error = ConcurrencyError("the session was closed before the server answered")
         self.demand.end(error)
         await self.effects.stop()
+        await self._progress.stop()
         if self._task is not None:
             self._task.cancel()
             await asyncio.wait({self._task})

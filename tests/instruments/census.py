@@ -51,7 +51,7 @@ async def take_census(client: Redis, name: str) -> Census:
             pipeline.hlen(keys["bodies"])
             pipeline.hlen(keys["dead"])
             pipeline.zcard(keys["sessions"])
-            pipeline.hmget(keys["totals"], ["put", "replayed", "acked", "dead"])
+            pipeline.hmget(keys["totals"], ["put", "replayed", "acked", "dead", "given_up"])
             pipeline.hvals(keys["handed"])
             pipeline.lrange(keys["line"], 0, -1)
             for key in leased:
@@ -61,7 +61,7 @@ async def take_census(client: Redis, name: str) -> Census:
         if leased == [key async for key in client.scan_iter(match=f"{{{name}}}:leased:*", count=1000)]:
             break
     pending, returned, suspects, line, delayed, bodies, dead, sessions, totals, handed, in_line, *held = answers
-    put, replayed, acked, died = (int(total or 0) for total in totals)
+    put, replayed, acked, died, given_up = (int(total or 0) for total in totals)
     return Census(
         pending,
         returned,
@@ -73,5 +73,5 @@ async def take_census(client: Redis, name: str) -> Census:
         bodies,
         sessions,
         sum(key.startswith(b"+") for key in in_line),
-        put + replayed - acked - died,
+        put + replayed - acked - died - given_up,
     )

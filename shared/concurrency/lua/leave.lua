@@ -10,13 +10,18 @@
 --   dead        HASH  key -> dead letter
 --   dead_index  ZSET  key -> time of death in ms
 --   sessions    ZSET  session -> deadline in ms
+--   ids         HASH  known ids
+--   ids_due     ZSET  known ids by expiry in ms
+--   results     HASH  key -> outcome of a message that was submitted
+--   results_due ZSET  the same keys by when they expire in ms
+--   given_up    ZSET  key of a message whose result nobody wants any more -> when in ms
 --   idle        ZSET  sessions that wait for work
 --   totals      HASH  dead
 -- ARGV
 --   session    the session's id
 --   withdrawn  keys (22 bytes each) to take out of the line
 -- RETURNS deliveries given back, deliveries still to give back
--- PARTS clock identity sessions tell wake bury put_back receive
+-- PARTS clock identity sessions tell wake answer bury put_back receive
 for at = 1, #withdrawn, 22 do
   local key = string.sub(withdrawn, at, at + 21)
   redis.call('LREM', line, 1, key)

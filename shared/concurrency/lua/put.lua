@@ -13,7 +13,7 @@
 --   sessions   ZSET  session -> deadline in ms
 --   idle       ZSET  sessions that wait for work
 --   lanes      HASH  what was last answered to each process
---   ids        HASH  known ids -> expiry in ms and digest
+--   ids        HASH  known ids -> expiry in ms, digest, and the message's key where its result is asked for
 --   ids_due    ZSET  known ids by expiry in ms
 --   settings   HASH  maxsize, shutdown, paused
 --   totals     HASH  put, stamp
@@ -122,7 +122,7 @@ elseif with_ids == '1' or again == '1' then
       local met = headers and look_up_id(headers) or 'new'
       if met == 'new' then
         enter(i, i)
-        if headers then record_id(headers) end
+        if headers then record_id(tail, headers) end
         entered, free = entered + 1, free - 1
       end
       verdict(met == 'conflict' and 'c' or 'a', 1)

@@ -10,12 +10,17 @@
 --   sessions    ZSET  session -> deadline in ms
 --   idle        ZSET  sessions that wait for work
 --   joiners     ZSET  sessions that wait for the end
+--   ids         HASH  known ids
+--   ids_due     ZSET  known ids by expiry in ms
+--   results     HASH  key -> outcome of a message that was submitted
+--   results_due ZSET  the same keys by when they expire in ms
+--   given_up    ZSET  key of a message whose result nobody wants any more -> when in ms
 --   settings    HASH  shutdown, joining
 --   totals      HASH  dead, recovered
 -- ARGV
 --   session  the session to recover
 -- RETURNS deliveries taken back, deliveries still to take back
--- PARTS clock identity sessions unfinished tell wake bury put_back receive finish
+-- PARTS clock identity sessions unfinished tell wake answer bury put_back receive finish
 local deadline = redis.call('ZSCORE', sessions, session)
 if not deadline or tonumber(deadline) >= now then return {0, 0} end
 -- Over for ever: 0 can not be renewed, and the last call takes it off the list.

@@ -19,6 +19,9 @@
 --   ids         HASH
 --   ids_due     ZSET
 --   totals      HASH
+--   results     HASH
+--   results_due ZSET
+--   given_up    ZSET
 -- ARGV
 --   session       the session's id
 --   fresh         1 for a session nobody has seen yet; 0 to store settings only
@@ -31,8 +34,8 @@
 -- PARTS clock identity sessions consumers restart
 local kinds = {
   list = {pending, returned, suspects, line},
-  hash = {settings, lanes, leased, handed, bodies, dead, ids, totals},
-  zset = {sessions, delayed, dead_index, idle, joiners, ids_due},
+  hash = {settings, lanes, leased, handed, bodies, dead, ids, totals, results},
+  zset = {sessions, delayed, dead_index, idle, joiners, ids_due, results_due, given_up},
 }
 for kind, keys in pairs(kinds) do
   for _, key in ipairs(keys) do

@@ -19,7 +19,10 @@
 --   ids         HASH  known ids
 --   ids_due     ZSET  known ids by expiry in ms
 --   settings    HASH  maxsize, max_attempts, shutdown, joining, paused
---   totals      HASH  put, acked, nacked, dead, recovered, replayed, stamp
+--   totals      HASH  put, acked, nacked, dead, recovered, replayed, given_up, stamp
+--   results     HASH  key -> outcome of a message that was submitted
+--   results_due ZSET  the same keys by when they expire in ms
+--   given_up    ZSET  key of a message whose result nobody wants any more -> when in ms
 -- ARGV
 --   session        the caller's session
 --   number         this call's number in its lane; every call has a new one, for a take is never repeated
@@ -34,11 +37,12 @@
 --   may_idle       when there are fewer, register the session for a wake-up (1), which may carry a message (2: nothing is
 --                  being handled, so that nothing keeps it from starting); 0: do not
 --   was_idle       1: the session may be registered
---   others         ... field, kind ('nack', 'dead', or 'crash': a failure that is called `crashed` in the end), delay in ms
---                  or reason, report, attempts ('' for what is stored), headers ('' for no new ones); six to a delivery
+--   others         ... field, kind ('nack', 'dead', 'crash': a failure that is called `crashed` in the end, or 'result': done
+--                  with, and somebody asked for the result), delay in ms, reason or outcome, report, attempts ('' for what is
+--                  stored), headers ('' for no new ones), traceback; seven to a delivery
 -- RETURNS 'late'; or 'ok' or 'over' (nothing handed out), now in ms, refused fields ('all' where the session was over),
 --   entries, look again in ms, a session to recover or '', 1 if shut down and finished
--- PARTS clock identity sessions room unfinished tell wake ids stamp admit bury put_back receive finish
+-- PARTS clock identity sessions room unfinished tell wake ids stamp admit answer bury put_back receive finish
 local lane = owner_of(session) .. ':take'
 local before = redis.call('HGET', lanes, lane)
 local refused = nil
@@ -101,17 +105,22 @@ local function with_headers(entry, headers)
   local body = string.sub(entry, 53 + tonumber(string.sub(entry, 50, 52)))
   return string.sub(entry, 1, 49) .. string.format('%03d', #headers) .. headers .. body
 end
-local function settle_other(field, kind, value, report, attempts, headers)
+local function settle_other(field, kind, value, report, attempts, headers, trace)
   local entry = redis.call('HGET', leased, field)
   if not entry then return field end
+  if kind == 'result' then
+    answer(string.sub(entry, 17, 38), entry, value)
+    acked = acked + redis.call('HDEL', leased, field)
+    return ''
+  end
   entry = with_headers(entry, headers)
   local failure = kind == 'dead' and 0 or 1
   nacked = nacked + failure
   entry = counted(entry, 0, failure)
   if kind == 'dead' then
-    bury(string.sub(entry, 17, 38), entry, value, report)
+    bury(string.sub(entry, 17, 38), entry, value, report, trace)
   elseif tonumber(string.sub(entry, 46, 48)) >= (tonumber(attempts) or max_attempts) then
-    bury(string.sub(entry, 17, 38), entry, kind == 'crash' and 'crashed' or 'failed', report)
+    bury(string.sub(entry, 17, 38), entry, kind == 'crash' and 'crashed' or 'failed', report, trace)
   elseif tonumber(value) > 0 then
     redis.call('ZADD', delayed, now + value, entry)
   elseif crashes_of(entry) >= 2 then
@@ -125,7 +134,7 @@ end
 if not refused then
   refused = settle_acks(split(acks))
   if returns ~= '' then refused = refused .. put_back(split(returns), 0) end
-  for i = 1, #others, 6 do refused = refused .. settle_other(unpack(others, i, i + 5)) end
+  for i = 1, #others, 7 do refused = refused .. settle_other(unpack(others, i, i + 6)) end
   if acked > 0 then redis.call('HINCRBY', totals, 'acked', acked) end
   if nacked > 0 then redis.call('HINCRBY', totals, 'nacked', nacked) end
 end
@@ -135,16 +144,27 @@ if handed_to_us and resync ~= '2' and seen ~= string.sub(handed_to_us, 1, 45) th
   -- The wake-up that carried it was lost, or is on its way still.
   entries[1], bytes = handed_to_us, #handed_to_us
 end
+local some_given_up, dropped = want > 0 and redis.call('ZCARD', given_up) > 0, 0
+if some_given_up then redis.call('ZREMRANGEBYSCORE', given_up, '-inf', string.format('%.0f', now - 86400000)) end
+-- Whether nobody wants the message any more; then it is done with.
+local function drop(entry)
+  local key = string.sub(entry, 17, 38)
+  if redis.call('ZREM', given_up, key) == 0 then return false end
+  dropped = dropped + 1
+  forget_submitted(key, entry)
+  return true
+end
 local function lease(found)
   local held_now = {}
   for _, entry in ipairs(found) do
     local flag = string.byte(entry, 49)
-    if #entry >= 52 and (flag == 46 or flag == 105) then
+    local gone = some_given_up and is_asked(entry) and drop(entry)
+    if not gone and #entry >= 52 and (flag == 46 or flag == 105 or flag == 114 or flag == 115) then
       held_now[#held_now + 1] = string.sub(entry, 1, 45)
       held_now[#held_now + 1] = entry
       entries[#entries + 1] = entry
       bytes = bytes + #entry
-    else
+    elseif not gone then
       -- Nobody's put wrote this: it has no key of its own, and must not stop the queue.
       redis.call('HINCRBY', totals, 'put', 1)
       bury('unreadable' .. string.format('%012.0f', redis.call('HINCRBY', totals, 'unreadable', 1)), entry, 'undecodable', 'not an entry')
@@ -154,7 +174,7 @@ local function lease(found)
 end
 local function take_from(list, most)
   local taken = 0
-  while taken < most and want > #entries and bytes < 1048576 do
+  while taken < most and want > #entries and bytes < 1048576 and dropped < 1000 do
     local slice = math.min(most - taken, want - #entries, taken == 0 and 16 or 128)
     local found = redis.call('LRANGE', list, 0, slice - 1)
     if #found == 0 then break end
@@ -186,13 +206,14 @@ if want > 0 and not paused then
 end
 -- Take and admit in turn, or a small bound would cost one trip for every maxsize messages.
 repeat
-  local taken = not paused and want > #entries and take_from(pending, want) or 0
+  local taken = not paused and want > #entries and take_from(pending, math.huge) or 0
   local let_in = 0
   if in_line > 0 then
     let_in = admit(room(maxsize))
     in_line = redis.call('LLEN', line)
   end
 until let_in == 0 or want <= #entries or bytes >= 1048576
+if dropped > 0 then redis.call('HINCRBY', totals, 'given_up', dropped) end
 
 local fresh, later = waiting()
 local look_again, overdue = 1000, ''

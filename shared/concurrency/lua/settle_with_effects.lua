@@ -18,15 +18,18 @@
 --   totals    HASH  put, acked, stamp
 --   leased    HASH  field -> entry, what this session holds
 --   joiners   ZSET  sessions that wait for the end
+--   results   HASH  key -> outcome of a message that was submitted
+--   results_due ZSET  the same keys by when they expire in ms
+--   given_up  ZSET  key of a message whose result nobody wants any more -> when in ms
 -- Behind them the first 14 again for each other queue that is put to, and the keys that are written to.
 -- ARGV
 --   session  the caller's session
 --   number   this call's number in its lane; a repetition carries the same
 --   words    ... for each delivery its field and its number of writes, then for each write: command, place of its key among
---            KEYS (of a queue: of its first key), number of operands, the operands
+--            KEYS (of a queue: of its first key), number of operands, the operands; 'result' with the outcome is one of them
 -- RETURNS 'late'; or 'ok' or 'over' (the session; nothing was written), and for each delivery: 'ok' and the keys of puts in
 --   line, 'stale', or 'refused', the number of the write that can not be made, and why
--- PARTS clock identity sessions room unfinished tell wake hand ids stamp admit finish focus writes onward
+-- PARTS clock identity sessions room unfinished tell wake hand ids stamp admit answer finish focus writes onward
 local lane = owner_of(session) .. ':effects'
 local before = redis.call('HGET', lanes, lane)
 local function split(told)
@@ -82,14 +85,14 @@ local function look(writes)
   for i, write in ipairs(writes) do
     local problem
     if write.command == 'put' then problem = look_at_put(write.place)
-    else problem = look_at(words, write.command, key_at(write.place), write.first, write.last) end
+    elseif write.command ~= 'result' then problem = look_at(words, write.command, key_at(write.place), write.first, write.last) end
     if problem then return 'refused ' .. i .. ' ' .. problem end
   end
   return nil
 end
 
 local fresh = {}
-local function apply(writes)
+local function apply(field, writes)
   local keys_in_line = ''
   for _, write in ipairs(writes) do
     if write.command == 'put' then
@@ -98,6 +101,9 @@ local function apply(writes)
       fresh[write.place] = (fresh[write.place] or 0) + entered
       keys_in_line = keys_in_line .. keys
       focus(1)
+    elseif write.command == 'result' then
+      local entry = redis.call('HGET', leased, field)
+      answer(string.sub(entry, 17, 38), entry, words[write.first])
     else
       make(words, write.command, key_at(write.place), write.first, write.last)
     end
@@ -111,7 +117,7 @@ while at <= #words do
   local writes = next_writes()
   local verdict = not holds(field) and 'stale' or look(writes)
   if not verdict then
-    verdict = 'ok ' .. apply(writes)
+    verdict = 'ok ' .. apply(field, writes)
     redis.call('HDEL', leased, field)
     acked = acked + 1
   end

@@ -11,13 +11,18 @@
 --   dead_index  ZSET  key -> time of death in ms
 --   sessions    ZSET  session -> deadline in ms
 --   idle        ZSET  sessions that wait for work
+--   ids         HASH  known ids
+--   ids_due     ZSET  known ids by expiry in ms
+--   results     HASH  key -> outcome of a message that was submitted
+--   results_due ZSET  the same keys by when they expire in ms
+--   given_up    ZSET  key of a message whose result nobody wants any more -> when in ms
 --   joiners     ZSET  sessions that wait for the end
 --   settings    HASH  shutdown, joining
 --   totals      HASH  dead, stamp
 -- ARGV
 --   immediate  1: nothing more is handed out
 -- RETURNS messages still to be made dead letters: call again while there are some
--- PARTS clock identity sessions room unfinished tell wake bury stamp finish
+-- PARTS clock identity sessions room unfinished tell wake answer bury stamp finish
 redis.call('HSET', settings, 'shutdown', immediate == '1' and 'immediate' or 'drain')
 local buried = 0
 local function bury_one(key, entry)

@@ -1,6 +1,9 @@
 -- Known ids: the caller's id of a message, recorded when the message is admitted.
 -- TAIL is an entry without its stamp; its headers stand at 37, behind their length.
-local function has_id(tail) return string.byte(tail, 33) == 105 end
+local function has_id(tail)
+  local flag = string.byte(tail, 33)
+  return flag == 105 or flag == 115
+end
 
 local function headers_of(tail)
   return cjson.decode(string.sub(tail, 37, 36 + tonumber(string.sub(tail, 34, 36))))
@@ -10,14 +13,15 @@ end
 local function look_up_id(headers)
   local record = redis.call('HGET', ids, headers.id)
   if not record then return 'new' end
-  local expiry, digest = string.match(record, '^(%d+) (.*)$')
+  local expiry, digest = string.match(record, '^(%d+) (%S+)')
   if tonumber(expiry) <= now then return 'new' end
   return digest == headers.digest and 'known' or 'conflict'
 end
 
-local function record_id(headers)
+-- Beside the digest stands the key of the message, where its result is asked for.
+local function record_id(tail, headers)
   local expiry = string.format('%.0f', now + headers.known_ms)
-  redis.call('HSET', ids, headers.id, expiry .. ' ' .. headers.digest)
+  redis.call('HSET', ids, headers.id, expiry .. ' ' .. headers.digest .. (string.byte(tail, 33) == 115 and ' ' .. string.sub(tail, 1, 22) or ''))
   redis.call('ZADD', ids_due, expiry, headers.id)
   local old = redis.call('ZRANGEBYSCORE', ids_due, '-inf', now, 'LIMIT', 0, 10)
   if #old > 0 then
@@ -30,6 +34,6 @@ end
 local function meet_id(tail)
   local headers = headers_of(tail)
   local met = look_up_id(headers)
-  if met == 'new' then record_id(headers) end
+  if met == 'new' then record_id(tail, headers) end
   return met
 end

@@ -1,0 +1,50 @@
+#!lua flags=allow-oom
+-- Looks for outcomes that a submitter may not have heard, forgets those that he has, marks messages that he gave up, and tells
+-- under which keys messages with these ids were submitted. All of it may be repeated.
+-- KEYS
+--   results     HASH  key -> outcome of a message that was submitted
+--   results_due ZSET  the same keys by when they expire in ms
+--   given_up    ZSET  key of a message whose result nobody wants any more -> when in ms
+--   ids         HASH  known ids -> expiry in ms, digest, and the message's key where its result is asked for
+-- ARGV
+--   heard     keys (22 bytes each) of outcomes that have arrived
+--   unwanted  keys of messages that the submitter gave up
+--   wanted    keys to look for: outcomes of 1 MiB together, or one that is larger
+--   asked     ... ids
+-- RETURNS how many of the wanted were looked for; the outcomes found, each behind its key; for each id the key of its message, ''
+--   when its result was never asked for, 0 when the id is not known
+-- PARTS clock
+local function split(blob)
+  local keys = {}
+  for at = 1, #blob, 22 do keys[#keys + 1] = string.sub(blob, at, at + 21) end
+  return keys
+end
+local function forget(keys)
+  for first = 1, #keys, 1000 do
+    local slice = {unpack(keys, first, math.min(first + 999, #keys))}
+    redis.call('HDEL', results, unpack(slice))
+    redis.call('ZREM', results_due, unpack(slice))
+  end
+end
+for _, key in ipairs(split(unwanted)) do
+  -- One that is answered already is not in the queue any more.
+  if redis.call('HEXISTS', results, key) == 0 then redis.call('ZADD', given_up, string.format('%.0f', now), key) end
+end
+forget(split(heard))
+local looked, bytes, found = 0, 0, {}
+for _, key in ipairs(split(wanted)) do
+  if bytes >= 1048576 then break end
+  looked = looked + 1
+  local outcome = redis.call('HGET', results, key)
+  if outcome then
+    found[#found + 1] = key
+    found[#found + 1] = outcome
+    bytes = bytes + #outcome
+  end
+end
+local met = {}
+for _, id in ipairs(asked) do
+  local record = redis.call('HGET', ids, id)
+  met[#met + 1] = record and (string.match(record, '^%S+ %S+ (%S+)$') or '') or 0
+end
+return {looked, found, met}
