@@ -60,6 +60,26 @@ async def drain_meanwhile(world: World) -> None:
         await world.queue.statistics()
 
 
+async def submit(world: World) -> None:
+    world.tasks.append(await world.queue.submit(7))
+
+
+async def submit_and_wait(world: World) -> None:
+    """Whether it is answered or given up, it is not left."""
+    assert await (await world.queue.submit(7)) == 70
+
+
+async def answer_meanwhile(world: World) -> None:
+    """Answer what has not been given up."""
+    with contextlib.suppress(TimeoutError):
+        async with asyncio.timeout(0.5):
+            await calls.answer_one(world)
+
+
+async def submit_with_id(world: World) -> None:
+    world.tasks.append(await world.queue.submit(7, id="seven"))
+
+
 async def get(world: World) -> None:
     world.held.append(await world.queue.get())
 
@@ -109,6 +129,13 @@ CASES: Final[dict[str, Case]] = {
     "put_nowait": Case(calls.nothing, calls.put_nowait, ((), (7,))),
     "put_many": Case(calls.nothing, four, ((), (1, 2, 3, 4))),
     "put_many that waits": Case(calls.nothing, six, PARTS_OF_SIX, take_two_meanwhile),
+    "submit": Case(calls.nothing, submit, ((), (7,))),
+    "submit with id": Case(calls.nothing, submit_with_id, ((), (7,))),
+    "submit that waits": Case(calls.full, submit, ((2, 3, 4), (2, 3, 4, 7)), take_one_meanwhile),
+    "submit, awaited": Case(calls.nothing, submit_and_wait, ((),), answer_meanwhile),
+    "ack with result": Case(calls.one_asked, calls.ack_with_result, ((2, 3),)),
+    "ack, result, effects": Case(calls.one_asked, calls.ack_with_result_and_effects, ((2, 3),)),
+    "progress": Case(calls.one_asked, calls.tell_progress, ((2, 3),)),
     "get": Case(calls.three_pending, get, (PENDING, (2, 3))),
     "get that waits": Case(calls.nothing, get, ((7,), ()), put_meanwhile),
     "async for": Case(calls.three_pending, take_next, (PENDING, (2, 3))),
@@ -162,6 +189,8 @@ async def test_a_call_may_be_cancelled_wherever_it_waits(url: str, client: Redis
             assert left in case.may_leave, f"{mode} at {point}: {left}"
             if "effects" in what:
                 assert await calls.effects_made(world) == (left == (2, 3))
+            # Nobody has the future of what was submitted: it is given up, though it was in the queue.
+            assert not (what.startswith("submit") and outcome.cancelled) or left == case.may_leave[0]
             # What was not cancelled happened, all of it.
             assert outcome.hit or left == case.may_leave[-1]
             await usable(world)
@@ -183,6 +212,7 @@ async def settled(world: World) -> None:
     for delivery in world.held:
         if delivery.held:
             await delivery.ack()
+    await world.queue._lanes.results.flush()
     census = await until(world.census, lambda census: census.leased == 0 and census.line == 0)
     census.check()
 

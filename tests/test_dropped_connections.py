@@ -87,6 +87,17 @@ async def effects_once(world: World, answer: Any) -> None:
     await left(2, 3, acked_total=1, leased=0)(world, answer)
 
 
+async def answered_and_effects_once(world: World, answer: Any) -> None:
+    assert answer == "done"
+    await effects_once(world, answer)
+
+
+async def progress_or_none(world: World, _: Any) -> None:
+    # A hint, which may be lost; nothing else is.
+    assert [delivery.held for delivery in world.held] == [True]
+    assert await items_left(world) == [2, 3]
+
+
 CASES: Final[dict[str, Case]] = {
     "put": Case(calls.nothing, calls.put, left(7, put_total=1)),
     "put with id": Case(calls.nothing, calls.put_with_id, left(7, put_total=1)),
@@ -95,6 +106,12 @@ CASES: Final[dict[str, Case]] = {
     "put_nowait": Case(calls.nothing, calls.put_nowait, left(7, put_total=1)),
     "put_nowait, full": Case(calls.full, calls.put_nowait_full, answers("full", 1, 2, 3, 4)),
     "put_many": Case(calls.nothing, calls.put_many, left(put_total=20, acked_total=20)),
+    "submit": Case(calls.nothing, calls.submit, answers(70)),
+    "submit with id": Case(calls.nothing, calls.submit_with_id, answers([70, 70])),
+    "submit given up": Case(calls.nothing, calls.submit_given_up, left(put_total=1, given_up_total=1, acked_total=0)),
+    "ack with result": Case(calls.one_asked, calls.ack_with_result, answers("done", 2, 3)),
+    "ack, result, effects": Case(calls.one_asked, calls.ack_with_result_and_effects, answered_and_effects_once),
+    "progress": Case(calls.one_asked, calls.tell_progress, progress_or_none),
     "get": Case(calls.three_pending, calls.get, one_of_three),
     "get_nowait": Case(calls.three_pending, calls.get_nowait, one_of_three),
     "get that waits": Case(calls.nothing, calls.get_that_waits, answers(7)),

@@ -196,3 +196,67 @@ async def test_small_bound_does_not_cost_a_round_trip_for_each_message(proxy: Pr
     await drained(queue, 2000, concurrency=50)
     await put
     assert len(sent(proxy)) <= 2000 / 8
+
+
+async def test_a_message_that_is_submitted_costs_one_call_more_at_most_and_the_consumer_none(
+    proxy: Proxy, queue: Queue[int], url: str
+) -> None:
+    async with Session.open(url) as session:
+        there = Queue(session, queue.name, int)
+
+        async def handle(delivery: Delivery[int]) -> int:
+            return -delivery.item
+
+        worker = Worker(there, handle, concurrency=1)
+        running = asyncio.create_task(worker.run())
+        proxy.commands.clear()
+        # Alone, one after the other: the put, and now and then a call that forgets what has been heard.
+        for number in range(50):
+            assert await (await queue.submit(number)) == -number
+        await queue._lanes.results.flush()
+        assert proxy.count("put") == 50
+        assert set(sent(proxy)) <= {"put", "results"}
+        assert proxy.count("results") <= 50
+        # One under an id asks once whether it is the first.
+        proxy.commands.clear()
+        assert await (await queue.submit(1, id="one")) == -1
+        assert sent(proxy).count("put") == 1
+        assert proxy.count("results") <= 1
+        # Under load both share calls.
+        proxy.commands.clear()
+        futures = await asyncio.gather(*(queue.submit(number) for number in range(1000)))
+        assert await asyncio.gather(*futures) == [-number for number in range(1000)]
+        assert proxy.count("put") <= 6
+        assert proxy.count("results") <= 1000 / 100
+        worker.drain()
+        await running
+
+
+async def test_a_consumer_answers_with_the_call_that_settles_and_takes(
+    proxy: Proxy, queue: Queue[int], url: str
+) -> None:
+    async with Session.open(url) as session:
+        futures = await asyncio.gather(*(Queue(session, queue.name, int).submit(number) for number in range(2000)))
+        proxy.commands.clear()
+        left = 2000
+
+        async def handle(delivery: Delivery[int]) -> int:
+            nonlocal left
+            left -= 1
+            if left == 0:
+                worker.drain()
+            return delivery.item
+
+        worker = Worker(queue, handle, concurrency=10)
+        await worker.run()
+        assert await asyncio.gather(*futures) == list(range(2000))
+    assert set(sent(proxy)) == {"settle_and_take"}
+    assert len(sent(proxy)) <= 2000 / 5
+
+
+async def test_who_waits_for_a_result_is_silent_but_for_a_look_once_a_second(proxy: Proxy, queue: Queue[int]) -> None:
+    future = await queue.submit(1)
+    proxy.commands.clear()
+    await asyncio.wait({future}, timeout=0.5)
+    assert sent(proxy) == []
+    future.cancel()

@@ -209,10 +209,12 @@ class Queue(Generic[T]):
             if id is not None and not future.answered:
                 await self._meet(future, id)
         except asyncio.CancelledError:
-            await lane.give_up(batch)
-            # What is in the queue all the same, or may be, is given up.
-            future.admitted = future.admitted or batch.admitted > 0 or batch.undecided > 0
-            future.cancel()
+            try:
+                await lane.give_up(batch)
+            finally:
+                # What is in the queue all the same, or may be, is given up.
+                future.admitted = batch.admitted > 0 or batch.undecided > 0
+                future.cancel()
             raise
         except BaseException:
             future.admitted = False

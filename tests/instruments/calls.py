@@ -20,7 +20,7 @@ class World:
     queue: Queue[int]
     other: Queue[int]
     client: Redis
-    tasks: list[asyncio.Task[Any]] = field(default_factory=list)
+    tasks: list[asyncio.Future[Any]] = field(default_factory=list)
     held: list[Delivery[int]] = field(default_factory=list)
 
     async def census(self) -> Census:
@@ -153,6 +153,72 @@ async def put_withdrawn(world: World) -> None:
     await until(world.other.statistics, lambda statistics: statistics.puts_waiting == 1)
     waiting.cancel()
     await asyncio.wait({waiting})
+
+
+async def submit(world: World) -> object:
+    """Submit and wait for the result, which the other session answers."""
+    future = await world.queue.submit(7)
+    answering = asyncio.create_task(answer_one(world))
+    world.tasks.append(answering)
+    async with asyncio.timeout(10):
+        return await future
+
+
+async def submit_with_id(world: World) -> object:
+    """The same, and once more under its id."""
+    future = await world.queue.submit(7, id="seven")
+    again = await world.queue.submit(7, id="seven")
+    answering = asyncio.create_task(answer_one(world))
+    world.tasks.append(answering)
+    async with asyncio.timeout(10):
+        return await asyncio.gather(*[future, again])
+
+
+async def answer_one(world: World) -> None:
+    """The other session answers with ten times the number."""
+    delivery = await world.other.get()
+    await delivery.ack(result=delivery.item * 10)
+
+
+async def submit_given_up(world: World) -> int:
+    """Submit, cancel the future, and wait until the server knows; whether a result is kept."""
+    future = await world.queue.submit(7)
+    future.cancel()
+    await asyncio.sleep(0)
+    async with asyncio.timeout(10):
+        await world.queue._lanes.results.flush()
+    return len(await items_left(world))
+
+
+async def one_asked(world: World) -> None:
+    """The session holds a message that the other one has submitted."""
+    world.tasks.append(asyncio.ensure_future(await world.other.submit(1)))
+    await world.other.put_many([2, 3])
+    world.held.append(await world.queue.get())
+
+
+async def ack_with_result(world: World) -> object:
+    await world.held[0].ack(result="done")
+    return await answered(world)
+
+
+async def ack_with_result_and_effects(world: World) -> object:
+    _collect(world, world.held[0])
+    await world.held[0].ack(result="done")
+    return await answered(world)
+
+
+async def answered(world: World) -> object:
+    """What the other session had as the result of its message."""
+    async with asyncio.timeout(10):
+        return await world.tasks[0]
+
+
+async def tell_progress(world: World) -> None:
+    await world.held[0].progress(0.5, "half")
+    lane = world.queue._lanes.takes._progress
+    if lane._task is not None:
+        await asyncio.wait({lane._task})
 
 
 async def get(world: World) -> int:
