@@ -4,14 +4,17 @@ import asyncio
 import contextlib
 import json
 import math
+import os
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import Any, NoReturn, assert_type
 
 import pytest
-from pydantic import BaseModel, TypeAdapter
+from pydantic import BaseModel, SecretStr, TypeAdapter
 from redis.asyncio import Redis
 
+from consumer.handler import Handler, Place
+from consumer.handling import Handling
 from consumer.outcomes import Reject, Retry
 from consumer.rules import Rules
 from consumer.worker import Worker
@@ -33,8 +36,11 @@ from shared.concurrency import (
 )
 from shared.concurrency.entry import FLAG
 from shared.concurrency.keys import queue_keys
-from shared.messages import Message
+from shared.messages import CountWords, Message
+from shared.pipeline import Pipeline, open_pipeline
+from shared.settings import Settings
 from tests.instruments.census import take_census
+from tests.instruments.handlers import obey, order
 from tests.instruments.proxy import Proxy
 from tests.instruments.traffic import Fate
 from tests.waiting import until
@@ -410,6 +416,77 @@ async def test_many_large_results_are_split_over_calls(session: Session, far: Se
     async with asyncio.timeout(30), working(there, handle, concurrency=60):
         for number, result in enumerate(await asyncio.gather(*futures)):
             assert result == chr(97 + number % 26) * 200_000
+
+
+async def test_the_type_of_the_future_is_that_of_the_message(session: Session, name: str, there: Queue[int]) -> None:
+    class Weigh(Message[float]):
+        text: str
+
+    try:
+        messages: Queue[Message] = Queue(session, name, Message)
+        future = await messages.submit(Weigh(text="x"))
+        assert assert_type(future, ResultFuture[float]) is future
+        future.cancel()
+        assert_type(await there.submit(1), ResultFuture[Any]).cancel()
+    finally:
+        del Message._classes["Weigh"]
+
+
+# --- where handlers run -----------------------------------------------------------------------------------------------
+
+
+async def on_the_loop(delivery: Delivery[CountWords], _: Pipeline) -> object:
+    await asyncio.sleep(0)
+    return returned(delivery)
+
+
+def returned(delivery: Delivery[CountWords], _: Pipeline | None = None) -> object:
+    """Return what the text says."""
+    return nothing_to_send() if delivery.item.text == "bad" else {"text": delivery.item.text, "pid": os.getpid()}
+
+
+def nothing_to_send() -> object:
+    return {1, 2}
+
+
+@pytest.mark.parametrize("place, function", [("loop", on_the_loop), ("thread", returned), ("process", returned)])
+async def test_a_result_comes_from_wherever_the_handler_runs(
+    url: str, session: Session, name: str, place: Place, function: Any
+) -> None:
+    queue: Queue[Message] = Queue(session, name, Message)
+    settings = Settings(redis_url=SecretStr(url), queue=name, maxsize=0)
+    async with (
+        asyncio.timeout(30),
+        open_pipeline(settings) as pipeline,
+        Handling({CountWords: Handler(function, place, Rules(attempts=1))}, pipeline) as handling,
+        working(pipeline.queue, handling.handle, rules=handling.rules),
+    ):
+        result = await (await queue.submit(order("good")))
+        assert result["text"] == "good"
+        assert (result["pid"] == os.getpid()) == (place != "process")
+        with pytest.raises(RemoteError, match="this set is no result of CountWords") as raised:
+            await (await queue.submit(order("bad")))
+        assert (raised.value.reason, "InvalidResult" in raised.value.error) == ("failed", True)
+        await queue.put(order("bad"))  # nobody looks at it
+        await queue.join()
+    assert (await queue.statistics()).acked_total == 2
+
+
+async def test_a_failure_in_a_process_comes_back_with_its_traceback(url: str, session: Session, name: str) -> None:
+    queue: Queue[Message] = Queue(session, name, Message)
+    settings = Settings(redis_url=SecretStr(url), queue=name, maxsize=0)
+    async with (
+        asyncio.timeout(30),
+        open_pipeline(settings) as pipeline,
+        Handling({CountWords: Handler(obey, "process", Rules(attempts=1))}, pipeline) as handling,
+        working(pipeline.queue, handling.handle, rules=handling.rules),
+    ):
+        with pytest.raises(RemoteError) as raised:
+            await (await queue.submit(order("fail nothing there")))
+        assert (raised.value.reason, raised.value.error) == ("failed", "LookupError: nothing there")
+        assert "in fail" in raised.value.traceback
+        with pytest.raises(RemoteError, match=r"^crashed: the handler's process ended with code 3"):
+            await (await queue.submit(order("exit 3")))
 
 
 # --- it costs nothing when nobody asks --------------------------------------------------------------------------------

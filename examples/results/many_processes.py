@@ -2,70 +2,51 @@
 
 import asyncio
 import secrets
-from collections.abc import Callable
-from typing import Any
-
-import redis.asyncio
 
 from examples.processes import in_processes
 from examples.server import server
-from shared.concurrency import Event, Queue, QueueShutDown, Session
+from shared.concurrency import Queue, Session
 
 
 async def answer(url: str, name: str) -> None:
-    """Answer until the queue is shut down: the answer lies on the server for a minute, an event says that it is there."""
-    async with Session.open(url) as session, redis.asyncio.Redis.from_url(url) as client:
-        questions = Queue(session, name, int)
-        while True:
-            try:
-                delivery = await questions.get()
-                async with delivery as question:
-                    await client.set(f"{{{name}}}:answer:{delivery.id}", question + 1, ex=60)
-                    await Event(session, f"{name}-{delivery.id}").set()
-            except QueueShutDown:
-                return
+    """Answer until the queue is shut down."""
+    async with Session.open(url) as session:
+        async for delivery in Queue(session, name, int, result=int):
+            await delivery.ack(result=delivery.item + 1)
 
 
-class Asker:
-    """Asks, and hears of the answer in three ways."""
+async def by_callback(questions: Queue[int]) -> int:
+    """A future takes callbacks."""
+    answers: list[int] = []
+    future = await questions.submit(41)  # the question is in the queue; another process takes it
+    future.add_done_callback(lambda answered: answers.append(answered.result()))
+    await asyncio.wait({future})
+    return answers[0]
 
-    def __init__(self, session: Session, name: str, client: "redis.asyncio.Redis") -> None:
-        """Prepare."""
-        self._session = session
-        self._name = name
-        self._client = client
-        self._questions = Queue(session, name, int)
 
-    async def by_event(self, question: int) -> int:
-        """An event says only *that* it is there; the answer lies elsewhere. The id is the asker's own."""
-        id_ = secrets.token_hex(8)
-        ready = Event(self._session, f"{self._name}-{id_}")
-        await self._questions.put(question, id=id_)
-        await ready.wait()
-        stored: Any = await self._client.get(f"{{{self._name}}}:answer:{id_}")
-        await ready.clear()  # an event is kept until somebody clears it
-        return int(stored)
+async def by_future(questions: Queue[int]) -> int:
+    """A future is the place for an answer that is not there yet."""
+    future = await questions.submit(41)
+    answer: int = await future
+    return answer
 
-    def by_future(self, question: int) -> "asyncio.Task[int]":
-        """A task is a future: for the answer that is not there yet."""
-        return asyncio.create_task(self.by_event(question))
 
-    def by_callback(self, question: int, callback: "Callable[[asyncio.Task[int]], None]") -> "asyncio.Task[int]":
-        """A future takes callbacks."""
-        future = self.by_future(question)
-        future.add_done_callback(callback)
-        return future
+async def by_event(questions: Queue[int]) -> int:
+    """An event says only *that* it is there; the answer lies in the future."""
+    future = await questions.submit(41)
+    ready = asyncio.Event()
+    future.add_done_callback(lambda _: ready.set())
+    await ready.wait()
+    answer: int = future.result()
+    return answer
 
 
 async def ask(url: str, name: str) -> list[int]:
     """All three."""
-    async with Session.open(url) as session, redis.asyncio.Redis.from_url(url) as client:
-        asker = Asker(session, name, client)
-        answers: list[int] = []
-        await asker.by_callback(41, lambda answered: answers.append(answered.result()))
-        answers.append(await asker.by_future(41))
-        answers.append(await asker.by_event(41))
-        await Queue(session, name, int).shutdown()
+    async with Session.open(url) as session:
+        questions = Queue(session, name, int, result=int)
+        answers = [await by_callback(questions), await by_future(questions), await by_event(questions)]
+        await questions.shutdown()
         return answers
 
 
