@@ -17,6 +17,7 @@ from types import ModuleType
 from typing import Any, Final
 
 _IN_FLIGHT: Final = 100
+_ALONE: Final = 50
 _PAUSE: Final = 0.005
 _QUIET: Final = 1.0
 
@@ -62,6 +63,26 @@ async def inflight(adapter: ModuleType, url: str, count: int, size: int, **optio
     started = time.perf_counter()
     await asyncio.gather(*(putter() for _ in range(_IN_FLIGHT)))
     say(seconds=time.perf_counter() - started)
+
+
+async def ask(adapter: ModuleType, url: str, count: int, size: int, **options: Any) -> None:
+    """Wait for the results of a few one after the other, then of all with 100 in flight."""
+    client, carried = await adapter.open(url, **options), body(size)
+    waits = []
+    for i in range(_ALONE):
+        started = time.perf_counter()
+        await adapter.submit(client, i, 0.0, carried)
+        waits.append(time.perf_counter() - started)
+    numbers = iter(range(count))
+
+    async def asker() -> None:
+        for i in numbers:
+            if await adapter.submit(client, i, 0.0, carried) != i:
+                raise AssertionError("that was the result of another one")
+
+    started = time.perf_counter()
+    await asyncio.gather(*(asker() for _ in range(_IN_FLIGHT)))
+    say(seconds=time.perf_counter() - started, waits=waits)
 
 
 async def pace(adapter: ModuleType, url: str, count: int, size: int, **options: Any) -> None:
@@ -120,7 +141,7 @@ def share(adapter: ModuleType, url: str, count: int, size: int, **options: Any) 
 
 
 _ACTIONS: Final[dict[str, Callable[..., Any]]] = {
-    "many": many, "one": one, "inflight": inflight, "pace": pace, "work": work, "share": share,
+    "many": many, "one": one, "inflight": inflight, "pace": pace, "ask": ask, "work": work, "share": share,
 }  # fmt: skip
 
 

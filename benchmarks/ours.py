@@ -45,19 +45,30 @@ async def put(c: Client, i: int, ts: float, body: dict[str, object]) -> None:
     await c.queue.put(Task(i=i, ts=ts, **body))  # type: ignore[arg-type]
 
 
+async def submit(c: Client, i: int, ts: float, body: dict[str, object]) -> object:
+    """Put one message, and wait for its result."""
+    return await (await c.queue.submit(Task(i=i, ts=ts, **body)))  # type: ignore[arg-type]
+
+
 async def put_many(c: Client, messages: Iterable[tuple[int, float, dict[str, object]]]) -> None:
     """Put many messages."""
     await c.queue.put_many(Task(i=i, ts=ts, **body) for i, ts, body in messages)  # type: ignore[arg-type]
 
 
-def work(url: str, hook: Callable[[int, float], None], *, sessions: int = 1, seconds: float = 0.0) -> None:
-    """Run the consumer service's own worker until killed; its handler calls `hook(i, ts)`.
+def work(
+    url: str, hook: Callable[[int, float], None], *, sessions: int = 1, seconds: float = 0.0, results: bool = False
+) -> None:
+    """Run the consumer service's own worker until killed; its handler calls `hook(i, ts)`, and returns I for `results`.
 
     `sessions`: so many workers, each with a session of its own; `seconds`: what a handler waits for before it ends.
     """
 
     async def handle(delivery: Delivery[Task]) -> None:
         hook(delivery.item.i, delivery.item.ts)
+
+    async def answer(delivery: Delivery[Task]) -> int:
+        hook(delivery.item.i, delivery.item.ts)
+        return delivery.item.i
 
     async def handle_slowly(delivery: Delivery[Task]) -> None:
         await asyncio.sleep(seconds)
@@ -66,7 +77,8 @@ def work(url: str, hook: Callable[[int, float], None], *, sessions: int = 1, sec
     async def run_one() -> None:
         async with Session.open(url) as session:
             queue = Queue(session, "bench", Task)
-            await Worker(queue, handle_slowly if seconds else handle, concurrency=_CONCURRENCY).run()
+            handler = answer if results else handle_slowly if seconds else handle
+            await Worker(queue, handler, concurrency=_CONCURRENCY).run()
 
     async def run() -> None:
         await asyncio.gather(*(run_one() for _ in range(sessions)))

@@ -104,8 +104,21 @@ def latency(contest: Contest, contestant: Contestant, count: int) -> Measured:
     with contest.running(contestant, "work", count) as worker:
         worker.says()
         contest.puts(contestant, "pace", count)
-        waits = sorted(worker.says()["waits"])
+        return _percentiles(worker.says()["waits"])
+
+
+def _percentiles(waits: list[float]) -> Measured:
+    waits, count = sorted(waits), len(waits)
     return {f"p{part}_ms": waits[min(count - 1, count * part // 100)] * 1000 for part in (50, 95, 99)}
+
+
+def submit(contest: Contest, contestant: Contestant, count: int) -> Measured:
+    """Results: milliseconds from before the put until the result is there, alone; and how many a second with 100 in flight."""
+    contest.empty()
+    with contest.running(contestant, "work", count, results=True) as worker:
+        worker.says()
+        asked = contest.puts(contestant, "ask", count)
+    return {**_percentiles(asked["waits"]), "per_second": count / asked["seconds"]}
 
 
 def together(contest: Contest, contestant: Contestant, count: int) -> Measured:
@@ -204,6 +217,10 @@ def _slots(contestants: list[Contestant], count: int) -> list[Entry]:
     return [Entry(one, count) for one in (*_ours(contestants), slots())]
 
 
+def _asking(contestants: list[Contestant], count: int) -> list[Entry]:
+    return [Entry(one, count if not one.is_peer else 2000) for one in contestants if one.name != "bare list"]
+
+
 def _bounded(contestants: list[Contestant], count: int) -> list[Entry]:
     return [Entry(one, count if not one.is_peer else 2000) for one in contestants if one.name != "bare list"]
 
@@ -219,6 +236,8 @@ WORKLOADS: Final = (
     Workload("one", "Put, one after the other", "One coroutine: each put waits for the answer.", put("one"), 3000),
     Workload("latency", "Start latency at low load", "A message every 5 ms; from before the put to the beginning of the handler.", latency, 400,
         ("p50_ms", "ms", "less")),
+    Workload("submit", "Results, one after the other", "From before the put until the result of a no-op handler is there; and results a second "
+        "with 100 in flight. Of the peers those that can wait for results.", submit, 10_000, ("p50_ms", "ms", "less"), variants=_asking),
     Workload("together", "Producer and consumer together", "Ours through a queue of maxsize 100, so that put waits again and again; the peers without any bound.",
         together, 40_000, variants=_bounded),
     Workload("workers", "Worker processes", f"{_SMALL}. `server busy` is the share of one core that the server used.", shared(1), 100_000, variants=_workers),

@@ -64,6 +64,15 @@ def test_every_figure_of_a_round_is_measured(contest: Contest) -> None:
 
 
 @pytest.mark.timeout(120)
+def test_results_are_waited_for_alone_and_together(contest: Contest) -> None:
+    result = benchmark.measure(contest, [few("submit")], us(), 1)
+    (measured,) = (workload["values"] for workload in result["workloads"])
+    assert set(measured) == {"ours"}
+    assert 0 < measured["ours"]["p50_ms"][0] <= measured["ours"]["p99_ms"][0]
+    assert measured["ours"]["per_second"][0] > 0
+
+
+@pytest.mark.timeout(120)
 def test_several_workers_share_what_there_is(contest: Contest) -> None:
     workers = few("workers")
     entries = [entry for entry in workers.entries(us(), {}) if entry.name == "ours, 2 workers"]

@@ -1,4 +1,4 @@
-"""arq: an async job that validates its message, 100 at once, no results kept; it polls every half second, its default."""
+"""arq: an async job that validates its message, 100 at once, no results kept unless asked for; it polls every half second, its default."""
 
 from collections.abc import Callable, Iterable
 from typing import Any
@@ -30,24 +30,31 @@ async def put(c: Any, i: int, ts: float, body: dict[str, object]) -> None:
     await c.enqueue_job("task", i, ts, body)
 
 
+async def submit(c: Any, i: int, ts: float, body: dict[str, object]) -> object:
+    """Put one job, and wait for its result as it does by default: a look every half second."""
+    job = await c.enqueue_job("task", i, ts, body)
+    return await job.result()
+
+
 async def put_many(c: Any, messages: Iterable[tuple[int, float, dict[str, object]]]) -> None:
     """Put jobs one after the other: it has no bulk call."""
     for message in messages:
         await put(c, *message)
 
 
-def work(url: str, hook: Callable[[int, float], None]) -> None:
+def work(url: str, hook: Callable[[int, float], None], *, results: bool = False) -> None:
     """Run its worker."""
 
-    async def task(_: Any, i: int, ts: float, body: dict[str, Any]) -> None:
+    async def task(_: Any, i: int, ts: float, body: dict[str, Any]) -> int:
         found = Task(i=i, ts=ts, **body)
         hook(found.i, found.ts)
+        return found.i
 
     functions = [
         func(
             task,  # type: ignore[arg-type, unused-ignore]
             name="task",
-            keep_result=0,
+            keep_result=60 if results else 0,
         )
     ]
     Worker(functions, redis_settings=RedisSettings.from_dsn(url), max_jobs=100, burst=False).run()

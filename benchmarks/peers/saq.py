@@ -1,4 +1,4 @@
-"""saq: an async job that validates its message, 100 at once, no results kept."""
+"""saq: an async job that validates its message, 100 at once, no results kept unless asked for."""
 
 import asyncio
 from collections.abc import Callable, Iterable
@@ -31,18 +31,24 @@ async def put(c: Any, i: int, ts: float, body: dict[str, object]) -> None:
     await c.enqueue("task", i=i, ts=ts, body=body, ttl=-1)
 
 
+async def submit(c: Any, i: int, ts: float, body: dict[str, object]) -> object:
+    """Put one job, and wait for its result, which it is told."""
+    return await c.apply("task", i=i, ts=ts, body=body)
+
+
 async def put_many(c: Any, messages: Iterable[tuple[int, float, dict[str, object]]]) -> None:
     """Put jobs one after the other: it has no bulk call."""
     for message in messages:
         await put(c, *message)
 
 
-def work(url: str, hook: Callable[[int, float], None]) -> None:
+def work(url: str, hook: Callable[[int, float], None], *, results: bool = False) -> None:  # noqa: ARG001  # the job says it
     """Run its worker."""
 
-    async def task(_: Any, *, i: int, ts: float, body: dict[str, Any]) -> None:
+    async def task(_: Any, *, i: int, ts: float, body: dict[str, Any]) -> int:
         found = Task(i=i, ts=ts, **body)
         hook(found.i, found.ts)
+        return found.i
 
     async def run() -> None:
         await Worker(Queue.from_url(url), functions=[("task", task)], concurrency=100).start()
