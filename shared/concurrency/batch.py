@@ -18,7 +18,7 @@ PORTION: Final = 250
 class Batch:
     """Entries that one caller waits for."""
 
-    __slots__ = ("admitted", "done", "entries", "given_up", "may_wait", "undecided")
+    __slots__ = ("admitted", "done", "entries", "given_up", "is_new", "may_wait", "undecided")
 
     def __init__(self, entries: list["Entry"], done: asyncio.Future[None], *, may_wait: bool) -> None:
         """Gather the entries of one put, or a portion of put_many."""
@@ -27,6 +27,8 @@ class Batch:
         self.undecided = len(entries)
         self.admitted = 0
         self.given_up = False
+        self.is_new: bool | None = True
+        """Of one entry: whether it was put, or its id was known; None where nobody said, for it went in from the line."""
         # A refusal is its exception.
         self.done = done
         for entry in entries:

@@ -8,7 +8,7 @@ from types import TracebackType
 from typing import Final, Generic, Protocol, TypeVar
 
 from shared.concurrency.effects import Effects
-from shared.concurrency.entry import FIELD, Stored, is_asked, pack_headers_with_error, read
+from shared.concurrency.entry import ASKED, FIELD, FLAG, Stored, pack_headers_with_error, read
 from shared.concurrency.errors import EffectRefused, InvalidResult, MessageTooLarge, StaleDelivery
 from shared.concurrency.result_codec import ResultCodec
 from shared.concurrency.settlements import LONGEST_TEXT
@@ -87,7 +87,7 @@ class Delivery(Generic[T]):
         self.state = "held"
         self.body = None
         self.collected = None
-        self.answers = results if is_asked(entry) else None
+        self.answers = results if entry[FLAG] >= ASKED else None
         self._cancelling: int | None = None
         self.field = entry[:FIELD]
 

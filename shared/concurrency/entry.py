@@ -28,8 +28,9 @@ _LONGEST_HEADERS: Final = 999
 _LONGEST_ERROR: Final = 300
 FLAG: Final = 48
 _ID_FLAG: Final = 0x69
-_RESULT_FLAG: Final = 0x72
 _BOTH_FLAG: Final = 0x73
+ASKED: Final = 0x72
+"""The flag of an entry whose result is asked for is this or more."""
 # One look at all of it: a slice for each part costs twice the time, for every message.
 _BEGINNING: Final = rb"[0-9]{16}[\x00-\x7f]{22}[0-9]{10}"
 
@@ -69,11 +70,6 @@ def _cut(text: str, room: int) -> str:
 def has_id(tail: bytes) -> bool:
     """Whether the headers of a tail hold the caller's id."""
     return tail[KEY + COUNTS] in (_ID_FLAG, _BOTH_FLAG)
-
-
-def is_asked(entry: bytes) -> bool:
-    """Whether somebody asks for the result of an entry."""
-    return entry[FLAG] >= _RESULT_FLAG
 
 
 class Stored:

@@ -283,12 +283,15 @@ class PutLane:
     def _decide(self, entry: Entry, letter: bytes, *, shut: bool) -> None:
         if letter in (b"q", b"o"):
             self._line.add(entry)
+            entry.batch.is_new = None
             self._lost_place |= letter == b"o"
             if entry.batch.given_up:
                 self._withdrawn.append(entry)
             return
         self._line.discard(entry)
-        if letter == b"a":
+        if letter in (b"a", b"k"):
+            if letter == b"k":
+                entry.batch.is_new = False
             entry.batch.decide(admitted=True)
         elif letter == b"c":
             entry.batch.fail(conflict())

@@ -4,7 +4,7 @@ import asyncio
 import re
 from collections import deque
 from collections.abc import Callable, Iterable
-from typing import Any, Final, Generic, Protocol, Self, TypeVar, overload
+from typing import Any, Final, Generic, Self, TypeVar, overload
 
 from shared.concurrency.batch import Batch, Entry, portions
 from shared.concurrency.codec import Codec, Unreadable, digest
@@ -13,7 +13,7 @@ from shared.concurrency.dead_letters import DeadLetters, Selection
 from shared.concurrency.delivery import Delivery, Forgettable
 from shared.concurrency.effects import Destination
 from shared.concurrency.entry import FIELD, pack_headers, pack_middle
-from shared.concurrency.errors import IdConflict, QueueShutDown
+from shared.concurrency.errors import QueueShutDown
 from shared.concurrency.intake import Intake
 from shared.concurrency.keys import full_name, leased_key
 from shared.concurrency.lanes import Lanes
@@ -23,22 +23,14 @@ from shared.concurrency.result_future import ResultFuture
 from shared.concurrency.scripts import load
 from shared.concurrency.session import Session
 from shared.concurrency.statistics import QueueStatistics
+from shared.concurrency.submitter import HasResult, Submitter
 
 T = TypeVar("T")
 R = TypeVar("R")
-R_co = TypeVar("R_co", covariant=True)
 
 _ID = re.compile(r"[\x21-\x7e]{1,128}", re.ASCII)
 _LARGEST_BOUND: Final = 10_000_000
 _KEPT_FOR: Final = 3600.0
-
-
-class HasResult(Protocol[R_co]):
-    """A message whose class says of what type its result is."""
-
-    @classmethod
-    def result_type(cls) -> type[R_co]:
-        """What handling it returns."""
 
 
 class Queue(Generic[T]):
@@ -73,7 +65,7 @@ class Queue(Generic[T]):
         for which `put(id=)` remembers an id. `group`: queues of one group share a hash slot, so that on a Cluster too an
         acknowledgement in one can put into another; the group belongs to the name: "a" in a group is another queue than "a".
         `result`: the type of what handlers return, where the message classes do not say it; None for any JSON value. `results_for`:
-        seconds for which a result that has not been heard is kept for this process.
+        seconds for which a result that has not been heard is kept for this process, 10 at least.
 
         :raises ValueError: when a name or a number is out of range.
         :raises ConcurrencyError: when the session is closed.
@@ -85,16 +77,16 @@ class Queue(Generic[T]):
         _check_count("max_message_bytes", max_message_bytes, 1, 1 << 26)
         if isinstance(known_for, bool) or not 0 < known_for <= 366 * 86400:
             raise ValueError(f"known_for is between 0 and a year, in seconds, not {known_for!r}")
-        if isinstance(results_for, bool) or not 1 <= results_for <= 366 * 86400:
-            raise ValueError(f"results_for is between 1 second and a year, in seconds, not {results_for!r}")
+        if isinstance(results_for, bool) or not 10 <= results_for <= 366 * 86400:
+            raise ValueError(f"results_for is between 10 seconds and a year, in seconds, not {results_for!r}")
         self._session = session
         self._codec: Codec[T] = Codec(type, max_message_bytes)
         self._known_ms = max(1, round(known_for * 1000))
-        self._kept_for = float(results_for)
         self._kept: dict[str, str | int] = {} if results_for == _KEPT_FOR else {"results_ms": round(results_for * 1000)}
         self._asking: dict[str | None, bytes] = {}
         self._results = ResultCodec(result, max_message_bytes)
         self._lanes: Lanes = session.lanes(self.full_name)
+        self._submitter = Submitter(self._lanes, self._results, results_for)
         self._lanes.member.wish(maxsize, max_attempts)
 
     # --- putting ----------------------------------------------------------------------------------------------------
@@ -197,38 +189,7 @@ class Queue(Generic[T]):
         """
         self._session.check_open()
         entry = self._entry(item, id, is_asked=True)
-        results, lane = self._lanes.results, self._lanes.puts
-        future: ResultFuture[Any] = ResultFuture(
-            entry.key, self._results.reader(item), id=id, kept_for=self._kept_for, on_progress=on_progress
-        )
-        results.expect(future)
-        batch = lane.submit([entry], may_wait=True)
-        try:
-            await batch.done
-            future.admitted = True
-            if id is not None and not future.answered:
-                await self._meet(future, id)
-        except asyncio.CancelledError:
-            try:
-                await lane.give_up(batch)
-            finally:
-                # What is in the queue all the same, or may be, is given up.
-                future.admitted = batch.admitted > 0 or batch.undecided > 0
-                future.cancel()
-            raise
-        except BaseException:
-            future.admitted = False
-            future.cancel()
-            raise
-        return future
-
-    async def _meet(self, future: ResultFuture[Any], id_: str) -> None:
-        """Wait for what the message that has this id comes to: another one may have had it before."""
-        key = await self._lanes.results.key_of(id_)
-        if key == b"":
-            raise IdConflict("the message with this id was put without asking for its result: use a new id")
-        if key is not None and key != future.key:
-            self._lanes.results.attach(future, key)
+        return await self._submitter.submit(entry, item, id, on_progress)
 
     def _entry(self, item: T, id_: str | None, *, is_asked: bool = False) -> Entry:
         if id_ is not None and (not isinstance(id_, str) or not _ID.fullmatch(id_)):

@@ -62,6 +62,9 @@ class Results:
         self._gap = 0.0
         self._look_at = 0.0
         self._calling = False
+        self._rests = True
+        """Whether the lane does not even look at the clock."""
+        self._closed = False
         self._flushing: list[asyncio.Future[None]] = []
         self._kicked = asyncio.Event()
         self._task: asyncio.Task[None] | None = None
@@ -73,10 +76,10 @@ class Results:
         """Wait for the outcome of a message that is about to be put."""
         if not (self._waiting or self._attached):
             self._contact = boottime()
-            self._look_at = self._loop.time() + _LOOK_AGAIN
         self._waiting[future.key] = future
         future.add_done_callback(self._ended)
-        if self._task is None or self._task.done():
+        if self._rests:
+            self._look_at = self._loop.time() + _LOOK_AGAIN
             self._kick()
 
     async def key_of(self, id_: str) -> bytes | None:
@@ -149,6 +152,8 @@ class Results:
     # --- the lane ---------------------------------------------------------------------------------------------------
 
     def _kick(self) -> None:
+        if self._closed:
+            return
         if self._task is None or self._task.done():
             self._task = self._loop.create_task(self._run(), name="weir-results")
             self._task.add_done_callback(self._lane_ended)
@@ -159,7 +164,9 @@ class Results:
         """Nobody waits for a lane that a defect has ended."""
         error = None if task.cancelled() else task.exception()
         if isinstance(error, Exception):
+            self._rests = True
             self._fail_all(error)
+            self._tell_flushed()
 
     async def flush(self) -> None:
         """Wait until the server knows what was heard and what is given up."""
@@ -171,6 +178,7 @@ class Results:
 
     async def stop(self) -> None:
         """End the lane; what waits fails."""
+        self._closed = True
         if self._task is not None:
             self._task.cancel()
             await asyncio.wait({self._task})
@@ -192,11 +200,7 @@ class Results:
     async def _run(self) -> None:
         while True:
             while not (self._urgent() or self._due()):
-                self._kicked.clear()
-                handle = self._loop.call_at(self._look_at, self._kicked.set) if self._has_something() else None
-                await self._kicked.wait()
-                if handle is not None:
-                    handle.cancel()
+                await self._rest()
             call = self._compose()
             self._calling = True
             try:
@@ -216,10 +220,23 @@ class Results:
             finally:
                 self._calling = False
             self._look_at = self._loop.time() + _LOOK_AGAIN
-            flushing, self._flushing = self._flushing, []
-            for answered in flushing:
-                if not answered.done():
-                    answered.set_result(None)
+            self._tell_flushed()
+
+    def _tell_flushed(self) -> None:
+        flushing, self._flushing = self._flushing, []
+        for answered in flushing:
+            if not answered.done():
+                answered.set_result(None)
+
+    async def _rest(self) -> None:
+        """Wait until somebody wants something; look again once a second while there is something to look for."""
+        self._kicked.clear()
+        self._rests = not self._has_something()
+        handle = None if self._rests else self._loop.call_at(self._look_at, self._kicked.set)
+        await self._kicked.wait()
+        self._rests = False
+        if handle is not None:
+            handle.cancel()
 
     def _has_something(self) -> bool:
         return bool(self._waiting or self._attached or self._heard)

@@ -27,7 +27,7 @@
 --   withdrawn  keys (22 bytes each) to take out of the line
 --   entries    ... the entries, without their stamp
 -- RETURNS 'late', or: 'ok', now in ms, verdicts as (letter, count) pairs, first those on the withdrawn: w taken out of the
---   line, x not there any more; a admitted, c conflict of ids, q queued, f no room, o the session is over; last sequence let in from the line, conflicts in line, 1 if shut down, 1 if live
+--   line, x not there any more; a admitted, k nothing added for its id is known, c conflict of ids, q queued, f no room, o the session is over; last sequence let in from the line, conflicts in line, 1 if shut down, 1 if live
 -- PARTS clock identity sessions room tell wake hand ids stamp admit
 local owner = owner_of(session)
 local record = redis.call('HGET', lanes, owner .. ':put')
@@ -125,7 +125,7 @@ elseif with_ids == '1' or again == '1' then
         if headers then record_id(tail, headers) end
         entered, free = entered + 1, free - 1
       end
-      verdict(met == 'conflict' and 'c' or 'a', 1)
+      verdict(met == 'conflict' and 'c' or met == 'known' and 'k' or 'a', 1)
     else
       if overflow == 'q' then park(i, i) end
       verdict(overflow, 1)
