@@ -32,7 +32,7 @@ async def put(c: Any, i: int, ts: float, body: dict[str, object]) -> None:
 
 
 async def submit(c: Any, i: int, ts: float, body: dict[str, object]) -> object:
-    """Put one job, and wait for its result, which it is told."""
+    """Put one job, and wait for its result as it does by default: a look every half second."""
     return await c.apply("task", i=i, ts=ts, body=body)
 
 

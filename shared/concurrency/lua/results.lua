@@ -30,6 +30,7 @@ for _, key in ipairs(split(unwanted)) do
   -- One that is answered already is not in the queue any more.
   if redis.call('HEXISTS', results, key) == 0 then redis.call('ZADD', given_up, string.format('%.0f', now), key) end
 end
+if unwanted ~= '' then redis.call('PEXPIRE', given_up, 86400000) end
 forget(split(heard))
 local looked, bytes, found = 0, 0, {}
 for _, key in ipairs(split(wanted)) do
