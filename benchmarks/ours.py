@@ -33,7 +33,7 @@ class Client:
     queue: Queue[Task]
 
 
-async def open(url: str, *, maxsize: int | None = None) -> Client:  # noqa: A001  # the name that harnesses call
+async def open(url: str, *, maxsize: int | None = None, results: bool = False) -> Client:  # noqa: A001, ARG001  # the name that harnesses call
     """Connect."""
     stack = AsyncExitStack()
     session = await stack.enter_async_context(Session.open(url))

@@ -117,7 +117,7 @@ def submit(contest: Contest, contestant: Contestant, count: int) -> Measured:
     contest.empty()
     with contest.running(contestant, "work", count, results=True) as worker:
         worker.says()
-        asked = contest.puts(contestant, "ask", count)
+        asked = contest.puts(contestant, "ask", count, results=True)
     return {**_percentiles(asked["waits"]), "per_second": count / asked["seconds"]}
 
 

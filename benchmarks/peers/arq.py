@@ -20,7 +20,7 @@ class Task(BaseModel):
     note: str
 
 
-async def open(url: str) -> Any:  # noqa: A001
+async def open(url: str, *, results: bool = False) -> Any:  # noqa: A001, ARG001  # the same to it
     """Connect."""
     return await create_pool(RedisSettings.from_dsn(url))
 

@@ -19,7 +19,7 @@ class Task(BaseModel):
     note: str
 
 
-async def open(url: str) -> Any:  # noqa: A001
+async def open(url: str, *, results: bool = False) -> Any:  # noqa: A001, ARG001  # the same to it
     """Connect."""
     queue = Queue.from_url(url)
     await queue.connect()

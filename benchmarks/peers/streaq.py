@@ -1,6 +1,6 @@
 """streaq: an async task, 100 at once, on uvloop; its streams give left-over tasks of a dead worker to another.
 
-Its fastest usual configuration for no-op async jobs: no results unless asked for, no log lines, its default pickle.
+Its fastest usual configuration for no-op async jobs: no results, no log lines, its default pickle.
 """
 
 from collections.abc import Callable, Iterable
@@ -22,15 +22,14 @@ class Task(BaseModel):
     note: str
 
 
-def _app(url: str, hook: Callable[[int, float], None], *, results: bool = False) -> Any:
+def _app(url: str, hook: Callable[[int, float], None]) -> Any:
     worker = Worker(redis_url=url, concurrency=100, anyio_kwargs={"use_uvloop": True})
 
-    async def task(message: dict[str, object]) -> int:
+    async def task(message: dict[str, object]) -> None:
         item = Task.model_validate(message)
         hook(item.i, item.ts)
-        return item.i
 
-    return worker, worker.task(name="task", ttl=60 if results else 0, silent=True)(task)
+    return worker, worker.task(name="task", ttl=0, silent=True)(task)
 
 
 async def open(url: str) -> Any:  # noqa: A001
@@ -45,12 +44,6 @@ async def put(c: Any, i: int, ts: float, body: dict[str, object]) -> None:
     await c[1].enqueue({"i": i, "ts": ts, **body})
 
 
-async def submit(c: Any, i: int, ts: float, body: dict[str, object]) -> object:
-    """Put one task, and wait for its result, which it is told."""
-    found = await (await c[1].enqueue({"i": i, "ts": ts, **body})).result(60)
-    return found.result
-
-
 async def put_many(c: Any, messages: Iterable[tuple[int, float, dict[str, object]]]) -> None:
     """Put tasks with its bulk call, 1000 at once."""
     worker, task = c
@@ -59,6 +52,6 @@ async def put_many(c: Any, messages: Iterable[tuple[int, float, dict[str, object
         await worker.enqueue_many(batch)
 
 
-def work(url: str, hook: Callable[[int, float], None], *, results: bool = False) -> None:
+def work(url: str, hook: Callable[[int, float], None]) -> None:
     """Run its worker."""
-    _app(url, hook, results=results)[0].run_sync()
+    _app(url, hook)[0].run_sync()
