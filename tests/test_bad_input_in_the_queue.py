@@ -6,10 +6,11 @@ from collections.abc import AsyncIterator, Awaitable, Mapping
 from typing import Final
 
 import pytest
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, field_validator
 from redis.asyncio import Redis
 
-from shared.concurrency import Queue, Session
+from consumer.worker import Worker
+from shared.concurrency import Delivery, Queue, Session
 from shared.concurrency.entry import pack_headers, pack_middle
 from tests.instruments.census import take_census
 
@@ -114,6 +115,39 @@ async def test_what_is_not_valid_is_a_dead_letter_with_its_bytes(
 ) -> None:
     await inject(client, name, INVALID[what])
     assert await only_letter(orders) == ("invalid", INVALID[what])
+
+
+async def test_what_a_validator_of_the_class_raises_is_a_dead_letter_and_ends_no_worker(
+    session: Session, name: str, client: Redis
+) -> None:
+    class Fussy(BaseModel):
+        number: int
+
+        @field_validator("number")
+        @classmethod
+        def _look(cls, number: int) -> int:
+            if number > 5:
+                raise TypeError("too much")
+            return number
+
+    queue = Queue(session, name, Fussy)
+    await queue.put(Fussy(number=1))
+    await inject(client, name, b'{"number":9}', "Fussy")
+    await queue.put(Fussy(number=2))
+    handled: list[int] = []
+
+    async def handle(delivery: Delivery[Fussy]) -> None:
+        handled.append(delivery.item.number)
+
+    worker = Worker(queue, handle, concurrency=1)
+    running = asyncio.create_task(worker.run())
+    async with asyncio.timeout(10):
+        await queue.join()
+        worker.drain()
+        await running
+    assert handled == [1, 2]
+    (letter,) = await queue.dead_letters()
+    assert (letter.reason, letter.error) == ("invalid", "TypeError: too much")
 
 
 @pytest.mark.parametrize("type_name", ["Deleted", "builtins.exec", "", "order", "Order ", None, "📦", "x" * 500])

@@ -5,12 +5,12 @@ import contextlib
 import json
 import math
 import os
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator
 from pathlib import Path
 from typing import Any, NoReturn, assert_type
 
 import pytest
-from pydantic import BaseModel, SecretStr, TypeAdapter
+from pydantic import BaseModel, SecretStr, TypeAdapter, field_validator
 from redis.asyncio import Redis
 
 from consumer.handler import Handler, Place
@@ -390,6 +390,81 @@ async def test_what_would_not_come_back_is_refused_and_the_delivery_stays(
         await delivery.ack(result=result)
     await delivery.ack(result="instead")
     assert await future == "instead"
+
+
+class Fussy(BaseModel):
+    size: int
+
+    @field_validator("size")
+    @classmethod
+    def _look(cls, size: int) -> int:
+        if size > 5:
+            raise TypeError("too much")
+        return size
+
+
+async def test_a_type_whose_own_code_raises_anything_ends_neither_the_worker_nor_the_connection(
+    session: Session, far: Session, name: str
+) -> None:
+    queue, there = Queue(session, name, int, result=Fussy), Queue(far, name, int, result=Fussy)
+
+    async def handle(delivery: Delivery[int]) -> object:
+        return Fussy(size=1) if delivery.item else {"size": 9}
+
+    async with asyncio.timeout(10), working(there, handle, concurrency=1, rules={int: Rules(attempts=1)}):
+        with pytest.raises(RemoteError, match="InvalidResult: this dict is no result of int: TypeError: too much"):
+            await (await queue.submit(0))
+        assert await (await queue.submit(1)) == Fussy(size=1)
+    future, other = await queue.submit(2), await Queue(session, name, int).submit(3)
+    plain = Queue(far, name, int)
+    await (await plain.get()).ack(result={"size": 9})
+    await (await plain.get()).ack(result="after it")
+    async with asyncio.timeout(5):
+        with pytest.raises(InvalidResult, match="what came is no result of int: TypeError: too much"):
+            await future
+        assert await other == "after it"
+
+
+def nested() -> object:
+    value: list[Any] = []
+    for _ in range(100_000):
+        value = [value]
+    return value
+
+
+def cyclic() -> object:
+    value: list[Any] = []
+    value.append(value)
+    return value
+
+
+@pytest.mark.parametrize("make", [nested, cyclic])
+async def test_a_result_too_deep_to_travel_is_refused(
+    queue: Queue[int], there: Queue[int], make: Callable[[], object]
+) -> None:
+    future = await queue.submit(1)
+    delivery = await there.get()
+    with pytest.raises(InvalidResult):
+        await delivery.ack(result=make())
+    await delivery.ack(result="instead")
+    assert await future == "instead"
+
+
+@pytest.mark.parametrize("outcome", [b"?", b"!", b"![]", b'!{"reason":1}'])
+async def test_what_others_say_in_our_channel_ends_no_connection(
+    queue: Queue[int], there: Queue[int], client: Redis, outcome: bytes
+) -> None:
+    future, other = await queue.submit(1), await queue.submit(2)
+    to = f"weir:{future.key[:12].decode()}"
+    await client.publish(to, b"progress %b %b%b" % (queue.name.encode(), future.key, b"half done"))
+    await client.publish(to, b"result %b %b%b" % (queue.name.encode(), future.key, outcome))
+    async with asyncio.timeout(5):
+        with pytest.raises(InvalidResult, match="what came is no outcome"):
+            await future
+        for _ in range(2):
+            await (await there.get()).ack(result="right")
+        assert await other == "right"
+    assert future.progress is None
 
 
 async def test_a_result_larger_than_a_message_may_be_is_a_failure(session: Session, far: Session, name: str) -> None:
@@ -791,6 +866,56 @@ async def test_an_id_whose_message_was_given_up_is_new_again(
     again = await queue.submit(1, id="one")
     await (await there.get()).ack(result="again")
     assert await again == "again"
+    (await take_census(client, queue.name)).check()
+
+
+async def test_who_submits_again_what_was_given_up_wants_it_again(
+    queue: Queue[int], there: Queue[int], url: str, client: Redis
+) -> None:
+    with pytest.raises(TimeoutError):
+        await asyncio.wait_for(await queue.submit(1, id="one"), 0.01)
+    await given_up(client, queue.name, 1)
+    again = await queue.submit(1, id="one")
+    await given_up(client, queue.name, 0)
+    delivery = await there.get()
+    # And when it has been taken, and comes back.
+    second = await queue.submit(2, id="two")
+    held = await there.get()
+    second.cancel()
+    await given_up(client, queue.name, 1)
+    async with Session.open(url) as other:
+        third = await Queue(other, queue.name, int).submit(2, id="two")
+        await held.nack()
+        await delivery.ack(result="one")
+        async with asyncio.timeout(5):
+            await (await there.get()).ack(result="two")
+            assert [await again, await third] == ["one", "two"]
+    assert (await queue.statistics()).given_up_total == 0
+    (await take_census(client, queue.name)).check()
+
+
+async def test_an_id_that_is_forgotten_before_we_ask_for_it_is_new(
+    session: Session, queue: Queue[int], there: Queue[int], client: Redis, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    first = await queue.submit(1, id="one")
+    results = session.lanes(queue.name).results
+    ask = results.key_of
+
+    async def ask_late(id_: str) -> bytes | None:
+        first.cancel()
+        await given_up(client, queue.name, 1)
+        with pytest.raises(QueueEmpty):
+            await there.get_nowait()
+        return await ask(id_)
+
+    monkeypatch.setattr(results, "key_of", ask_late)
+    second = await queue.submit(1, id="one")
+    async with asyncio.timeout(5):
+        await (await there.get()).ack(result="second")
+        assert await second == "second"
+    await asyncio.sleep(0)
+    assert not results._waiting
+    assert (await queue.statistics()).put_total == 2
     (await take_census(client, queue.name)).check()
 
 

@@ -155,7 +155,7 @@ class Codec(Generic[T]):
             # As the last one: of the same class, and without an id.
             try:
                 return usual.read(entry[usual.body_at :])  # type: ignore[no-any-return]  # cast() is a call
-            except ValueError:
+            except Exception:  # noqa: BLE001, S110  # a class has code of its own, which may raise anything
                 pass  # said in full below
         try:
             stored = read(entry)
@@ -182,6 +182,8 @@ class Codec(Generic[T]):
             raise Unreadable("undecodable" if broken else "invalid", short(error)) from error
         except ValueError as error:
             raise Unreadable("undecodable", str(error)) from error
+        except Exception as error:
+            raise Unreadable("invalid", f"{type(error).__name__}: {error}") from error
 
 
 def digest(name: str | None, body: bytes) -> str:

@@ -188,8 +188,7 @@ class Queue(Generic[T]):
         :raises IdConflict: as `put`; and when the message with this id was put without asking for its result.
         """
         self._session.check_open()
-        entry = self._entry(item, id, is_asked=True)
-        return await self._submitter.submit(entry, item, id, on_progress)
+        return await self._submitter.submit(lambda: self._entry(item, id, is_asked=True), item, id, on_progress)
 
     def _entry(self, item: T, id_: str | None, *, is_asked: bool = False) -> Entry:
         if id_ is not None and (not isinstance(id_, str) or not _ID.fullmatch(id_)):

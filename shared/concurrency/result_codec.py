@@ -52,9 +52,9 @@ class ResultCodec:
         else:
             try:
                 body = Written(self._shape(item).write_validated(result))
-            except ValueError as error:
+            except Exception as error:  # what is declared has code of its own, which may raise anything
                 what = type(item).__name__
-                raise InvalidResult(f"this {type(result).__name__} is no result of {what}: {error}") from error
+                raise InvalidResult(f"this {type(result).__name__} is no result of {what}: {_said(error)}") from error
         if len(body) > self._max_bytes:
             raise MessageTooLarge(
                 f"the result has {len(body)} bytes, the queue takes {self._max_bytes}: return a reference to the data instead"
@@ -74,7 +74,11 @@ class ResultCodec:
                 return shape.read(body)
             except ValidationError as error:
                 raise InvalidResult(f"what came is no result of {type(item).__name__}: {short(error)}") from error
-            except ValueError as error:
-                raise InvalidResult(f"what came is no JSON: {error}") from error
+            except Exception as error:
+                raise InvalidResult(f"what came is no result of {type(item).__name__}: {_said(error)}") from error
 
         return read
+
+
+def _said(error: Exception) -> str:
+    return str(error) if isinstance(error, ValueError) else f"{type(error).__name__}: {error}"

@@ -9,7 +9,7 @@ from shared.concurrency.errors import InvalidResult, RemoteError
 
 R = TypeVar("R")
 
-_RESULT: Final = 0x3D
+_RESULT: Final = b"="
 
 
 class Progress(NamedTuple):
@@ -62,7 +62,7 @@ class ResultFuture(asyncio.Future[R]):
         if self.done():
             return
         try:
-            if outcome[0] == _RESULT:
+            if outcome[:1] == _RESULT:
                 self.set_result(self._read(outcome[1:]))
             else:
                 self.set_exception(_remote_error(outcome[1:]))
@@ -74,12 +74,18 @@ class ResultFuture(asyncio.Future[R]):
         if self.done():
             return
         fraction, _, text = said.decode(errors="replace").partition(" ")
-        self.progress = Progress(float(fraction), text)
+        try:
+            self.progress = Progress(float(fraction), text)
+        except ValueError:
+            return  # a hint, and none of ours
         if self._on_progress is not None:
             # What it raises goes where asyncio has the errors of callbacks go.
             self.get_loop().call_soon(self._on_progress, *self.progress)
 
 
 def _remote_error(about: bytes) -> RemoteError:
-    told: dict[str, Any] = json.loads(about.decode(errors="replace"))
-    return RemoteError(str(told["reason"]), str(told["error"]), str(told["traceback"]))
+    try:
+        told: dict[str, Any] = json.loads(about.decode(errors="replace"))
+        return RemoteError(str(told["reason"]), str(told["error"]), str(told["traceback"]))
+    except (ValueError, LookupError, TypeError) as error:
+        raise InvalidResult("what came is no outcome: something else than a queue wrote it") from error

@@ -32,20 +32,32 @@ class Submitter:
         self._kept_for = kept_for
 
     async def submit(
-        self, entry: Entry, item: object, id_: str | None, on_progress: Callable[[float, str], object] | None
+        self,
+        make: Callable[[], Entry],
+        item: object,
+        id_: str | None,
+        on_progress: Callable[[float, str], object] | None,
     ) -> ResultFuture[Any]:
         """Put an entry made for it; returns when it is in the queue. Cancelled, it gives the message up."""
-        future: ResultFuture[Any] = ResultFuture(
-            entry.key, self._codec.reader(item), id=id_, kept_for=self._kept_for, on_progress=on_progress
-        )
+        while True:
+            entry = make()
+            future: ResultFuture[Any] = ResultFuture(
+                entry.key, self._codec.reader(item), id=id_, kept_for=self._kept_for, on_progress=on_progress
+            )
+            if await self._put(entry, future, id_):
+                return future
+            # The message that had the id was given up, or the id expired, before we could ask for it: it is new now.
+            future.cancel()
+
+    async def _put(self, entry: Entry, future: ResultFuture[Any], id_: str | None) -> bool:
+        """Put it, and wait for its outcome from here on; False where it did not go in and nobody knows its id any more."""
         # Before it is put: the outcome may come before the answer to the put is looked at.
         self._results.expect(future)
         batch = self._lane.submit([entry], may_wait=True)
         try:
             await batch.done
-            future.admitted = True
-            if id_ is not None and not batch.is_new:
-                await self._meet(future, id_)
+            future.admitted = batch.is_new is not False
+            return id_ is None or bool(batch.is_new) or await self._meet(future, id_)
         except asyncio.CancelledError:
             try:
                 await self._lane.give_up(batch)
@@ -58,12 +70,12 @@ class Submitter:
             future.admitted = False
             future.cancel()
             raise
-        return future
 
-    async def _meet(self, future: ResultFuture[Any], id_: str) -> None:
+    async def _meet(self, future: ResultFuture[Any], id_: str) -> bool:
         """Wait for what the message comes to that has the id; ours, unless it was known already."""
         key = await self._results.key_of(id_)
         if key == b"":
             raise IdConflict("the message with this id was put without asking for its result: use a new id")
         if key is not None and key != future.key and not future.answered:
             self._results.attach(future, key)
+        return key is not None or future.admitted

@@ -1,6 +1,6 @@
 #!lua flags=allow-oom
 -- Looks for outcomes that a submitter may not have heard, forgets those that he has, marks messages that he gave up, and tells
--- under which keys messages with these ids were submitted. All of it may be repeated.
+-- under which keys messages with these ids were submitted: somebody wants them again. All of it may be repeated.
 -- KEYS
 --   results     HASH  key -> outcome of a message that was submitted
 --   results_due ZSET  the same keys by when they expire in ms
@@ -46,6 +46,8 @@ end
 local met = {}
 for _, id in ipairs(asked) do
   local record = redis.call('HGET', ids, id)
-  met[#met + 1] = record and (string.match(record, '^%S+ %S+ (%S+)$') or '') or 0
+  local key = record and (string.match(record, '^%S+ %S+ (%S+)$') or '')
+  if key and key ~= '' then redis.call('ZREM', given_up, key) end
+  met[#met + 1] = key or 0
 end
 return {looked, found, met}
