@@ -13,6 +13,9 @@ import pytest
 import redis
 
 from shared.lifeline import tied
+from tests.instruments.command_line import command
+
+pytestmark = pytest.mark.usefixtures("command_line")
 
 ROOT = Path(__file__).resolve().parent.parent
 
@@ -40,15 +43,7 @@ def running(module: str, **settings: str) -> Iterator["subprocess.Popen[str]"]:
 
 
 def ended(module: str, **settings: str) -> "subprocess.CompletedProcess[str]":
-    return subprocess.run(
-        [sys.executable, "-m", module],
-        env=environment(**settings),
-        cwd=ROOT,
-        capture_output=True,
-        text=True,
-        check=False,
-        timeout=40,
-    )
+    return command((), environment(**settings), module)
 
 
 def wait_for(process: "subprocess.Popen[str]", word: str) -> None:

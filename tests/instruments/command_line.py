@@ -1,6 +1,6 @@
-"""The command line in a process of its own, without its start: forked from one that has imported everything.
+"""Our modules in processes of their own, without their start: forked from one that has imported everything.
 
-What the process does is what `python -m cli` does; only the second that the imports take is spared, for each of some
+What the process does is what `python -m cli` or `python -m consumer` does; only the second that the imports take is spared, for each of some
 hundred calls.
 """
 
@@ -21,10 +21,10 @@ from shared.lifeline import tied
 _ROOT: Final = Path(__file__).resolve().parent.parent.parent
 
 _FORKS: Final = """
-import json, os, sys
-import cli.__main__
+import json, os, runpy, sys
+import cli.dead, cli.demo, cli.queue, cli.schema, cli.steps, consumer.blocked_loop, consumer.handling, consumer.worker, shared.service
 for line in sys.stdin:
-    arguments, variables, out, err = json.loads(line)
+    module, arguments, variables, out, err = json.loads(line)
     child = os.fork()
     if not child:
         os.environ.clear()
@@ -32,10 +32,10 @@ for line in sys.stdin:
         for number, path in ((1, out), (2, err)):
             os.dup2(os.open(path, os.O_WRONLY | os.O_CREAT), number)
         os.dup2(os.open(os.devnull, os.O_RDONLY), 0)
-        sys.argv = ["pipeline", *arguments]
+        sys.argv = [module, *arguments]
         code = 0
         try:
-            cli.__main__.main()
+            runpy.run_module(module, run_name="__main__", alter_sys=True)
         except SystemExit as end:
             code = end.code if isinstance(end.code, int) else 1
         except BaseException:
@@ -73,15 +73,17 @@ def _files() -> Iterator[tuple[Path, Path]]:
         yield Path(folder) / "out", Path(folder) / "err"
 
 
-def command(arguments: tuple[str, ...], variables: dict[str, str]) -> "subprocess.CompletedProcess[str]":
-    """Run `pipeline` with these arguments and these environment variables, and wait for its end."""
+def command(
+    arguments: tuple[str, ...], variables: dict[str, str], module: str = "cli"
+) -> "subprocess.CompletedProcess[str]":
+    """Run a module with these arguments and these environment variables, and wait for its end."""
     forks = ready()
     if forks.stdin is None or forks.stdout is None:
         raise AssertionError("started with pipes")
     with _files() as (out, err):
-        forks.stdin.write(json.dumps([arguments, variables, str(out), str(err)]) + "\n")
+        forks.stdin.write(json.dumps([module, arguments, variables, str(out), str(err)]) + "\n")
         forks.stdin.flush()
         code = int(forks.stdout.readline())
         return subprocess.CompletedProcess(
-            ["pipeline", *arguments], code, out.read_text(encoding="utf-8"), err.read_text(encoding="utf-8")
+            [module, *arguments], code, out.read_text(encoding="utf-8"), err.read_text(encoding="utf-8")
         )
