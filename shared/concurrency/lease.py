@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import Awaitable, Callable
 from typing import Final, Protocol
 
+from shared.concurrency.clock import boottime
 from shared.concurrency.errors import LeaseLost
 from shared.concurrency.hold import Hold
 
@@ -121,7 +122,7 @@ class Lease:
     def leave_at_once(self) -> bool:
         """End the body where that needs no question, for others are in the same hold; False: `leave` has to."""
         hold = self.hold
-        if hold.places < 2 or self.ended or self._cancelled or hold.left <= 0:
+        if hold.places < 2 or self.ended or self._cancelled or hold.lost or hold.deadline <= boottime():
             return False
         hold.places -= 1
         self.ended = True

@@ -60,6 +60,7 @@ class ReadersWritersLease:
         self._ttl, self._max_hold = check_times(session, ttl, max_hold)
         self._lessee = session.lessee(self.name)
         self._shared = self._lessee.shared(policy, self._ttl)
+        self._leave = self._shared.leave
         self.join: Final[Callable[[], Hold | None]] = _never if max_hold is not None else self._shared.join
         """A place in the read hold that stands, where that needs no question."""
 
@@ -115,7 +116,7 @@ class ReadersWritersLease:
 
     def lease(self, hold: Hold) -> Lease:
         """What a reader gets."""
-        return Lease(self._lessee, hold, self._shared.leave)
+        return Lease(self._lessee, hold, self._leave)
 
     def write_lease(self, hold: Hold) -> "WriteLease":
         """What a writer gets."""

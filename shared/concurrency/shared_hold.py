@@ -45,10 +45,13 @@ class SharedHold:
     def join(self) -> Hold | None:
         """A place in the hold that stands, where that needs no question."""
         hold = self._current
-        if hold is not None and boottime() < min(hold.deadline, self._asking.open_until) and not hold.lost:
-            hold.places += 1
-            return hold
-        return None
+        if hold is None or hold.lost:
+            return None
+        now = boottime()
+        if now >= hold.deadline or now >= self._asking.open_until:
+            return None
+        hold.places += 1
+        return hold
 
     async def enter(self) -> Hold:
         """Wait for a place; those who wait at the same time ask once."""
