@@ -92,14 +92,15 @@ def test_every_figure_of_a_lock_is_measured(contest: Contest) -> None:
 
 
 def test_the_figures_in_the_documents_are_those_of_the_result() -> None:
-    result, field, leases = (
-        json.loads((PUBLISHED / f"{name}.json").read_text()) for name in ("result", "field", "leases")
+    result, field, leases, submit = (
+        json.loads((PUBLISHED / f"{name}.json").read_text()) for name in ("result", "field", "leases", "submit")
     )
     page, readme = (ROOT / "docs" / "performance.md").read_text(), (ROOT / "README.md").read_text()
     for mark, text, content in (
         ("result", page, markdown(result, level=3)),
         ("field", page, markdown(field, level=3)),
         ("leases", page, markdown(leases, level=3)),
+        ("submit", page, markdown(submit, level=3)),
         ("result", readme, summary(result, README_WORKLOADS)),
     ):
         assert f"<!-- {mark} -->\n{content}<!-- end of {mark} -->" in text
