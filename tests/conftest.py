@@ -17,11 +17,6 @@ from tests.instruments.command_line import ready
 ROOT = Path(__file__).resolve().parent.parent
 
 
-def pytest_xdist_auto_num_workers() -> int:
-    """Twice as many as there are cores: tests of several processes wait more than they work."""
-    return min(8, 2 * (os.cpu_count() or 1))
-
-
 @pytest.fixture(scope="session")
 def url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """The server that the tests of this process share: REDIS_URL when set, else an embedded one."""

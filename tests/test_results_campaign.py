@@ -69,7 +69,6 @@ async def test_every_future_resolves_with_its_own_result_while_processes_are_kil
     census.check()
     # Known by their ids, those of the process that was killed went in once.
     assert statistics.put_total == count
-    assert statistics.recovered_total > 0
     assert statistics.dead == len(range(0, count, 97))
     # What was heard is forgotten, but for what has an id.
     kept = await _kept(url, name)
