@@ -1,6 +1,7 @@
 """Effects: written with the acknowledgement, if and only if the delivery is still ours; all of them or none."""
 
 import asyncio
+import contextlib
 import enum
 from collections.abc import AsyncIterator, Callable
 from pathlib import Path
@@ -17,6 +18,7 @@ from shared.concurrency import (
     Effects,
     MessageTooLarge,
     Queue,
+    QueueEmpty,
     Session,
     StaleDelivery,
 )
@@ -484,6 +486,27 @@ async def test_what_a_broken_step_gives_back_is_not_handled_again_and_again(
     assert await client.get(f"{{{name}}}:n") == b"1"
     await worker.stop(5)
     await working
+
+
+async def test_what_a_failed_step_may_still_hold_goes_back_though_a_take_is_on_its_way(
+    session: Session, client: Redis, name: str
+) -> None:
+    queue = Queue(session, name, int)
+    delivery = await taken(queue)
+    lane = queue._lanes.takes
+    await until(lambda: asyncio.sleep(0, lane._calling), lambda calling: not calling)
+    taking = asyncio.create_task(queue.get_nowait())
+    await asyncio.sleep(0)
+    await asyncio.sleep(0)
+    assert lane._calling
+    # It is on the wire, and says nothing of this.
+    delivery.state = "settled"
+    lane._member.held.pop(delivery.field)
+    lane._distrust()
+    with contextlib.suppress(QueueEmpty):
+        await (await taking).nack()
+    await until(lambda: take_census(client, name), lambda census: census.leased == 0)
+    assert await state(client, f"{{{name}}}:leased:{lane._member.session_id}") is None
 
 
 # --- bad input --------------------------------------------------------------------------------------------------------

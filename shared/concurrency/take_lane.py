@@ -69,6 +69,7 @@ class TakeLane:
         self._calling = False
         self._answered = False
         self._lost_reply = False
+        self._distrusted = False
         self._overdue = ""
         self._left_behind = ""
         member.on_over.append(self._session_over)
@@ -125,7 +126,8 @@ class TakeLane:
 
     def _distrust(self) -> None:
         """Have the next call give back all that we do not hold."""
-        self._lost_reply = self._urgent = True
+        # Not `_lost_reply`: the answer to a call on its way, which says nothing of this, would take it back.
+        self._distrusted = self._urgent = True
         self.kick()
 
     def bury(self, field: bytes, reason: str, report: str) -> None:
@@ -296,11 +298,13 @@ class TakeLane:
 
     async def _exchange(self, call: _Call) -> None:
         while True:
+            resync, self._distrusted = self._lost_reply or self._distrusted, False
             try:
-                await self._send(call, resync=self._lost_reply)
+                await self._send(call, resync=resync)
             except Disconnected:
                 self._lost_reply = True
             except Postponed:
+                self._distrusted = resync
                 await asyncio.sleep(0.05)
             except ConcurrencyError as error:
                 # A step that failed half-way may have leased us something, or not have settled: all that goes back.
