@@ -18,7 +18,7 @@ from benchmarks.contest import Contest
 from benchmarks.contestants import ROOT, BenchmarkError, Contestant, names, peers, us
 from benchmarks.report import markdown, summary
 from benchmarks.workloads import WORKLOADS, Entry, Workload, calls, drain
-from shared.embedded import EmbeddedServer, EmbeddedServerError
+from shared.local.embedded import EmbeddedServer, EmbeddedServerError
 
 _PILOT = 200
 _COUNTED = 1000

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from pydantic import BaseModel
 
-from consumer.worker import Worker
+from consumer.worker.worker import Worker
 from shared.concurrency import Delivery, Queue, Session
 from shared.service import loop_factory
 

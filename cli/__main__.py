@@ -7,12 +7,12 @@ from typing import Annotated
 import typer
 
 from cli import dead, queue, schema, steps
-from cli.demo import Demo, DemoError, ServiceFellError
+from cli.demo.demo import Demo, DemoError, ServiceFellError
 from cli.schema import SchemaError
 from cli.steps import StepsError
 from cli.target import TargetError
 from shared.concurrency import ConcurrencyError
-from shared.embedded import EmbeddedServerError
+from shared.local.embedded import EmbeddedServerError
 from shared.settings import SettingsError
 
 app = typer.Typer(

@@ -6,8 +6,8 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from shared.address import RUN_DIRECTORY, published
-from shared.embedded import EmbeddedServer, EmbeddedServerError
+from shared.local.address import RUN_DIRECTORY, published
+from shared.local.embedded import EmbeddedServer, EmbeddedServerError
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

@@ -4,8 +4,8 @@ import json
 from pathlib import Path
 from typing import Any
 
-from shared.concurrency import scripts
-from shared.concurrency.keys import CONDITION_KEYS, EVENT_KEYS, LEASE_KEYS, QUEUE_KEYS
+from shared.concurrency.session import scripts
+from shared.concurrency.session.names import CONDITION_KEYS, EVENT_KEYS, LEASE_KEYS, QUEUE_KEYS
 
 _LEASE_STEPS = frozenset({"acquire", "release", "renew_holds", "downgrade", "lease_statistics"})
 

@@ -9,8 +9,8 @@ import redis.asyncio
 from redis.exceptions import RedisError
 
 from shared.concurrency import Queue, QueueStatistics, Session
-from shared.concurrency.keys import queue_keys
-from shared.concurrency.scripts import load
+from shared.concurrency.session.names import queue_keys
+from shared.concurrency.session.scripts import load
 from shared.logs import configure_logs
 from shared.messages import Message
 from shared.settings import Settings, load_settings, resolve_redis_url

@@ -5,14 +5,14 @@ import sys
 
 import structlog
 
-from consumer.blocked_loop import BlockedLoop
-from consumer.errors import HandlerError
-from consumer.handling import Handling
+from consumer.executors.dispatch import Handling
 from consumer.registry import check_handlers, handlers
-from consumer.worker import Worker
+from consumer.rules.errors import HandlerError
+from consumer.worker.blocked_loop import BlockedLoop
+from consumer.worker.worker import Worker
+from shared.demo.run_record import Production
 from shared.messages import Message
 from shared.pipeline import Pipeline, open_pipeline
-from shared.production import Production
 from shared.service import ServiceError, run_service
 from shared.settings import Settings
 

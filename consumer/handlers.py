@@ -2,9 +2,9 @@
 
 from consumer.registry import handles
 from shared.concurrency import Delivery
+from shared.demo.word_counts import WordCounts, count_words
 from shared.messages import CountWords
 from shared.pipeline import Pipeline
-from shared.word_counts import WordCounts, count_words
 
 
 @handles(CountWords)

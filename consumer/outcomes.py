@@ -1,6 +1,6 @@
 """What a handler raises to say what becomes of its message."""
 
-from shared.concurrency.delivery import check_reason, milliseconds
+from shared.concurrency.queues.delivery import check_reason, milliseconds
 
 
 class Retry(Exception):

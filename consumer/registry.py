@@ -4,10 +4,10 @@ from collections.abc import Callable, Mapping
 from types import MappingProxyType
 from typing import Any, Final, Literal, TypeVar, overload
 
-from consumer.backoff import USUAL_BACKOFF, Backoff
-from consumer.errors import HandlerError
-from consumer.handler import Handler, place_of
-from consumer.rules import Rules
+from consumer.rules.backoff import USUAL_BACKOFF, Backoff
+from consumer.rules.errors import HandlerError
+from consumer.rules.handler import Handler, place_of
+from consumer.rules.rules import Rules
 from shared.concurrency import Delivery
 from shared.messages import Message
 from shared.pipeline import Pipeline

@@ -6,8 +6,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from shared.address import read_address
-from shared.embedded import EmbeddedServer
+from shared.local.address import read_address
+from shared.local.embedded import EmbeddedServer
 
 
 @contextmanager

@@ -10,12 +10,12 @@ from time import monotonic
 import structlog
 
 from producer.source import messages, source_files
+from shared.demo.run_record import Produced, Production
+from shared.demo.word_counts import WordCounts
 from shared.messages import Message
 from shared.pipeline import Pipeline, open_pipeline
-from shared.production import Produced, Production
 from shared.service import ServiceError, run_service
 from shared.settings import Settings
-from shared.word_counts import WordCounts
 
 log = structlog.get_logger("producer")
 

@@ -1,6 +1,6 @@
 """YOURS: what happens when - an arq WorkerSettings: cron jobs, and jobs that others defer.
 
-`python -m producer.clock` runs it as the services run; arq's own command does it too: `arq producer.schedule.WorkerSettings`.
+`python -m producer.clock.__main__` runs it as the services run; arq's own command does it too: `arq producer.schedule.WorkerSettings`.
 Jobs for the pipeline end in `await context["puts"].put(message, id=context["job_id"])`, which waits while the queue is full
 and puts once however often arq begins the job. Messages that were deferred by `pipeline.schedule` need nothing here.
 """
@@ -13,10 +13,10 @@ from arq import func
 from arq.cron import CronJob
 from arq.worker import Function
 
-from producer.cron import TRIES, cron_job, make_up
-from producer.puts import JOB_TIMEOUT, Puts, put_message
-from shared.clock_jobs import clock_queue, decode, encode, redis_settings
-from shared.deferred import NEVER_MS, PUT_MESSAGE
+from producer.clock.cron import TRIES, cron_job, make_up
+from producer.clock.puts import JOB_TIMEOUT, Puts, put_message
+from shared.clock.deferred import NEVER_MS, PUT_MESSAGE
+from shared.clock.jobs import clock_queue, decode, encode, redis_settings
 from shared.pipeline import Pipeline, open_pipeline
 from shared.settings import load_settings, resolve_clock_url
 

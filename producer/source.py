@@ -9,9 +9,9 @@ from typing import Final
 
 import structlog
 
+from shared.demo.word_counts import WORD
 from shared.messages import CountWords, Message
 from shared.settings import Settings
-from shared.word_counts import WORD
 
 log = structlog.get_logger(__name__)
 

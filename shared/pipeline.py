@@ -7,12 +7,12 @@ from datetime import datetime
 
 import redis.asyncio
 
+from shared.clock.deferred import Deferred
 from shared.concurrency import Queue, ReadersWritersLease, Session
-from shared.deferred import Deferred
+from shared.demo.lease_waits import Waits
+from shared.demo.stop_words import StopWords
 from shared.messages import Message
 from shared.settings import Settings, resolve_clock_url, resolve_redis_url
-from shared.stop_words import StopWords
-from shared.waits import Waits
 
 
 @dataclass(frozen=True)

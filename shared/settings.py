@@ -10,7 +10,7 @@ from urllib.parse import urlsplit
 from pydantic import AfterValidator, BeforeValidator, Field, SecretStr, ValidationError, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
-from shared.address import read_address
+from shared.local.address import read_address
 
 _PREFIX = "PIPELINE_"
 _EXAMPLE = "redis://:password@host:6379/0"

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 import redis
 
-from shared.embedded import EmbeddedServer
+from shared.local.embedded import EmbeddedServer
 from tests.instruments.command_line import ready
 
 ROOT = Path(__file__).resolve().parent.parent

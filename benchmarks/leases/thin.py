@@ -4,8 +4,8 @@ import itertools
 import secrets
 
 from benchmarks import bare
-from shared.concurrency.keys import lease_keys
-from shared.concurrency.scripts import load
+from shared.concurrency.session.names import lease_keys
+from shared.concurrency.session.scripts import load
 
 _TTL_MS = 10_000
 

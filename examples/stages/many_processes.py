@@ -16,7 +16,7 @@ import redis.asyncio
 from examples.server import server
 from examples.stages.shop import STAGES, TTL, Shop, expected, order
 from shared.concurrency import Session
-from shared.lifeline import tied
+from shared.local.parent_death import tied
 
 _WORKERS = 2
 _KILL_EVERY = 1.0

@@ -9,7 +9,7 @@ from typing import Final
 
 from pydantic import BaseModel, ConfigDict
 
-from consumer.worker import Worker
+from consumer.worker.worker import Worker
 from shared.concurrency import Delivery, Queue, Session
 
 PRICES: Final = {"tea": 3, "coffee": 5, "bread": 2}

@@ -1,10 +1,5 @@
 """asyncio's primitives, across processes."""
 
-from shared.concurrency.condition import Condition
-from shared.concurrency.dead_letter import DeadLetter
-from shared.concurrency.dead_letters import DeadLetters, Replayed, Selection
-from shared.concurrency.delivery import Delivery
-from shared.concurrency.effects import Effects
 from shared.concurrency.errors import (
     ConcurrencyError,
     EffectRefused,
@@ -21,17 +16,22 @@ from shared.concurrency.errors import (
     ServerUnavailable,
     StaleDelivery,
 )
-from shared.concurrency.event import Event
-from shared.concurrency.intake import Intake
-from shared.concurrency.lease import Lease
-from shared.concurrency.lease_statistics import Holder, LeaseStatistics, Waiter
-from shared.concurrency.queue import Queue
-from shared.concurrency.queue_session import QueueSession
-from shared.concurrency.readers_writers import ReadersWritersLease
-from shared.concurrency.result_future import Progress, ResultFuture
-from shared.concurrency.semaphore import Lock, Semaphore
-from shared.concurrency.session import Session
-from shared.concurrency.statistics import QueueStatistics
+from shared.concurrency.locks.condition import Condition
+from shared.concurrency.locks.event import Event
+from shared.concurrency.locks.leases.lease import Lease
+from shared.concurrency.locks.leases.statistics import Holder, LeaseStatistics, Waiter
+from shared.concurrency.locks.readers_writers import ReadersWritersLease
+from shared.concurrency.locks.semaphore import Lock, Semaphore
+from shared.concurrency.queues.dead_letter import DeadLetter
+from shared.concurrency.queues.dead_letters import DeadLetters, Replayed, Selection
+from shared.concurrency.queues.delivery import Delivery
+from shared.concurrency.queues.effects.effects import Effects
+from shared.concurrency.queues.prefetch import Intake
+from shared.concurrency.queues.queue import Queue
+from shared.concurrency.queues.queue_session import QueueSession
+from shared.concurrency.queues.results.future import Progress, ResultFuture
+from shared.concurrency.queues.statistics import QueueStatistics
+from shared.concurrency.session.session import Session
 
 __all__ = [
     "ConcurrencyError",

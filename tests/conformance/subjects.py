@@ -13,7 +13,7 @@ from typing import Any, Final
 from redis.asyncio import Redis
 
 from shared.concurrency import Delivery, Queue, QueueShutDown, Session
-from tests.waiting import until
+from tests.instruments.waiting import until
 
 SHUT_DOWN: Final[type[Exception]] = getattr(asyncio, "QueueShutDown", QueueShutDown)
 """What a shut down queue raises: asyncio's own, where Python has it."""

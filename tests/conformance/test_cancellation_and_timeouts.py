@@ -7,7 +7,7 @@ import pytest
 
 from tests.conformance.subjects import Make, Taken, drained
 from tests.instruments.cancellation import MODES, Mode, Outcome, at_every_point, cancelled_at
-from tests.waiting import until
+from tests.instruments.waiting import until
 
 
 async def test_a_cancelled_get_leaves_the_item_to_the_next(make: Make) -> None:

@@ -10,7 +10,7 @@ from redis.asyncio import Redis
 
 from shared.concurrency import Delivery, Queue, QueueEmpty, QueueFull, QueueShutDown, Session
 from tests.instruments.census import Census, take_census
-from tests.waiting import until
+from tests.instruments.waiting import until
 
 
 @dataclass

@@ -9,9 +9,9 @@ from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 from typing import Final
 
-from shared.lifeline import tied
+from shared.local.parent_death import tied
 from tests.instruments.traffic import Command, Fate
-from tests.test_services import ROOT, environment
+from tests.project.test_services import ROOT, environment
 
 COMMANDS: Final = ("WATCH", "EXISTS", "ZSCORE", "EXEC", "PERSIST", "put")
 """All that a clock sends for one message, but for what changes nothing before its EXEC."""

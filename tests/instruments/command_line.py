@@ -16,13 +16,13 @@ from functools import cache
 from pathlib import Path
 from typing import Final
 
-from shared.lifeline import tied
+from shared.local.parent_death import tied
 
 _ROOT: Final = Path(__file__).resolve().parent.parent.parent
 
 _FORKS: Final = """
 import json, os, runpy, sys
-import cli.dead, cli.demo, cli.queue, cli.schema, cli.steps, consumer.blocked_loop, consumer.handling, consumer.worker, shared.service
+import cli.dead, cli.demo.demo, cli.queue, cli.schema, cli.steps, consumer.worker.blocked_loop, consumer.executors.dispatch, consumer.worker.worker, shared.service
 for line in sys.stdin:
     module, arguments, variables, out, err = json.loads(line)
     child = os.fork()

@@ -14,7 +14,7 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant
 from shared.concurrency import Delivery, IdConflict, Queue, QueueFull, QueueShutDown, Session
 from tests.instruments.model import Model
 from tests.instruments.puts import Entry, Put
-from tests.waiting import until
+from tests.instruments.waiting import until
 
 T = TypeVar("T")
 

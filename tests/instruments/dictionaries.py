@@ -1,4 +1,4 @@
-"""What the processes of tests/test_stop_words.py do."""
+"""What the processes of tests/shared/test_stop_words.py do."""
 
 import asyncio
 import contextlib
@@ -10,8 +10,8 @@ from contextlib import asynccontextmanager
 import redis.asyncio
 
 from shared.concurrency import Lease, LeaseLost, ReadersWritersLease, Session
-from shared.stop_words import StopWords
-from shared.waits import Waits
+from shared.demo.lease_waits import Waits
+from shared.demo.stop_words import StopWords
 from tests.instruments.processes import report
 
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any, Final
 
 from shared.concurrency import Condition, Event, Lease, LeaseLost, Lock, ReadersWritersLease, Semaphore, Session
-from tests.waiting import until
+from tests.instruments.waiting import until
 
 
 @dataclass

@@ -10,7 +10,7 @@ from collections.abc import AsyncIterator, Callable, Coroutine
 from pathlib import Path
 from typing import Any, Final
 
-from shared.lifeline import tied
+from shared.local.parent_death import tied
 
 _ROOT: Final = Path(__file__).resolve().parent.parent.parent
 

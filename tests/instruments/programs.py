@@ -1,4 +1,4 @@
-"""What the processes of tests/test_processes.py do: each an async function that reports what happens."""
+"""What the processes of tests/faults/test_processes.py do: each an async function that reports what happens."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -6,10 +6,10 @@ from contextlib import asynccontextmanager
 
 from pydantic import SecretStr
 
-from consumer.handler import Handler
-from consumer.handling import Handling
-from consumer.rules import Rules
-from consumer.worker import Worker
+from consumer.executors.dispatch import Handling
+from consumer.rules.handler import Handler
+from consumer.rules.rules import Rules
+from consumer.worker.worker import Worker
 from shared.concurrency import Delivery, Queue, Session, StaleDelivery
 from shared.messages import CountWords
 from shared.pipeline import open_pipeline

@@ -14,7 +14,7 @@ from types import TracebackType
 from typing import Final, Self
 from urllib.parse import unquote, urlsplit
 
-from shared.concurrency.scripts import load, names
+from shared.concurrency.session.scripts import load, names
 from tests.instruments.resp import read_command, read_reply
 from tests.instruments.traffic import Command, Fate, Hold, Link
 

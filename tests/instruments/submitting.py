@@ -5,7 +5,7 @@ from collections.abc import Iterable, Iterator
 from typing import Any, Final
 
 from consumer.outcomes import Reject
-from consumer.worker import Worker
+from consumer.worker.worker import Worker
 from shared.concurrency import Delivery, Queue, RemoteError, Session
 from tests.instruments.processes import report
 

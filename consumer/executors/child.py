@@ -1,0 +1,110 @@
+"""The process that handlers with `executor="process"` run in: gets a message, calls its handler, answers.
+
+Started by consumer.executors.processes as `python -m consumer.executors.child PARENT MODULE...`. Its stdin and stdout are the pipes; what a
+handler prints goes to stderr. Requests and answers are JSON and stored messages: nothing is pickled.
+"""
+
+import json
+import os
+import pkgutil
+import signal
+import sys
+import threading
+import traceback
+from collections.abc import Callable
+from queue import SimpleQueue
+from typing import Any, BinaryIO, Final
+
+from consumer.executors import frames
+from consumer.executors.detached import NoLane
+from consumer.outcomes import Reject, Retry
+from consumer.rules.errors import describe
+from consumer.rules.handler import call_plain
+from shared.concurrency import Delivery
+from shared.concurrency.queues.encoding.codec import Codec
+from shared.concurrency.queues.encoding.results import ResultCodec
+from shared.local.parent_death import end_with
+from shared.logs import configure_logs
+from shared.messages import Message
+from shared.settings import load_settings
+
+_LARGEST: Final = 1 << 26
+_LONGEST_TEXT: Final = 20_000
+
+
+def serve(parent: int, modules: list[str]) -> None:
+    """Answer requests until the service ends, or closes the pipe."""
+    end_with(parent)
+    # Whoever stops all processes of a service at once means the service: it decides what becomes of its messages.
+    for ending in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(ending, _pass_over)
+    requests, answers = _take_pipes()
+    calls: SimpleQueue[tuple[str, bytes]] = SimpleQueue()
+    threading.Thread(target=_listen, args=(requests, calls), daemon=True).start()
+    configure_logs(load_settings())
+    for module in modules:
+        pkgutil.resolve_name(module)
+    codec: Codec[Message] = Codec(Message, _LARGEST)
+    results = ResultCodec(None, _LARGEST)
+    _send(answers, {"outcome": "ready"})
+    while True:
+        name, entry = calls.get()
+        _send(answers, {"outcome": "started"})
+        _send(answers, _handle(codec, results, name, entry))
+
+
+def _pass_over(_number: int, _frame: object) -> None:
+    """Do nothing; a handler's own programs, unlike with SIG_IGN, are stopped as ever."""
+
+
+def _take_pipes() -> tuple[BinaryIO, BinaryIO]:
+    """Keep stdin and stdout for ourselves: a handler reads nothing, and prints to stderr."""
+    requests, answers = os.fdopen(os.dup(0), "rb"), os.fdopen(os.dup(1), "wb", buffering=0)
+    nothing = os.open(os.devnull, os.O_RDONLY)
+    os.dup2(nothing, 0)
+    os.close(nothing)
+    os.dup2(2, 1)
+    return requests, answers
+
+
+def _listen(requests: BinaryIO, calls: "SimpleQueue[tuple[str, bytes]]") -> None:
+    try:
+        while True:
+            name, entry = frames.read(requests), frames.read(requests)
+            calls.put((name.decode(), entry))
+    except (EOFError, OSError):
+        os._exit(1)  # the service has ended: nobody wants the answer
+
+
+def _send(answers: BinaryIO, answer: dict[str, Any]) -> None:
+    left = memoryview(frames.pack(json.dumps(answer).encode()))
+    while left:
+        left = left[answers.write(left) :]
+
+
+def _handle(codec: "Codec[Message]", results: ResultCodec, name: str, entry: bytes) -> dict[str, Any]:
+    """Call a handler; the answer says what came of it, with the result as JSON where somebody asks for it."""
+    try:
+        function: Callable[..., Any] = pkgutil.resolve_name(name)
+        delivery = Delivery(NoLane(), entry, codec.open(entry), results)
+        returned = call_plain(function, delivery)
+        answer: dict[str, Any] = {"outcome": "returned"}
+        answer["effects"] = delivery.collected.to_json() if delivery.collected else []
+        if delivery.answers is not None:
+            answer["result"] = results.write(delivery.item, returned).decode()
+    except Retry as retry:
+        return {"outcome": "retry", "after": retry.after, "reason": retry.reason, "error": _cause(retry)}
+    except Reject as reject:
+        return {"outcome": "reject", "reason": reject.reason, "error": _cause(reject)}
+    except BaseException as error:  # noqa: BLE001  # SystemExit too: it is the handler's, not ours
+        trace = "".join(traceback.format_exception(error))
+        return {"outcome": "raised", "error": describe(error)[:_LONGEST_TEXT], "traceback": trace[-_LONGEST_TEXT:]}
+    return answer
+
+
+def _cause(error: Exception) -> str:
+    return "" if error.__cause__ is None else describe(error.__cause__)[:_LONGEST_TEXT]
+
+
+if __name__ == "__main__":
+    serve(int(sys.argv[1]), sys.argv[2:])

@@ -1,0 +1,73 @@
+"""Handling: calls the handlers of a service, each where it runs: on the loop, in a thread, or in a process."""
+
+from collections.abc import Awaitable, Callable, Mapping
+from contextlib import AsyncExitStack
+from dataclasses import replace
+from functools import partial
+from typing import Any, Final, Self
+
+from consumer.executors.processes import START_SECONDS, Processes
+from consumer.executors.threads import Threads
+from consumer.rules.handler import Handler, call_plain
+from consumer.rules.rules import LONGEST_LIMIT, Rules
+from shared.concurrency import Delivery
+from shared.concurrency.queues.encoding.results import Written
+from shared.messages import Message
+from shared.pipeline import Pipeline
+
+_Call = Callable[[Delivery[Any], Pipeline], Awaitable[object]]
+
+
+class Handling:
+    """The handlers, with the threads and processes that they need. Use it as an async context manager."""
+
+    def __init__(self, handlers: Mapping[type[Message], Handler], pipeline: Pipeline) -> None:
+        """Prepare; threads and processes are started when they are needed."""
+        self._pipeline = pipeline
+        self._threads = Threads()
+        self._processes = Processes(
+            handler.function.__module__ for handler in handlers.values() if handler.place == "process"
+        )
+        self._stack = AsyncExitStack()
+        self._calls: Final[dict[type[Message], _Call]] = {tp: self._call(each) for tp, each in handlers.items()}
+        self.rules: Final[dict[type[Message], Rules]] = {tp: self._rules_of(each) for tp, each in handlers.items()}
+        """What the worker is to know."""
+
+    async def handle(self, delivery: Delivery[Message]) -> object:
+        """Call the handler of a delivery; returns what it returns and raises what it raises."""
+        return await self._calls[type(delivery.item)](delivery, self._pipeline)
+
+    def _call(self, handler: Handler) -> _Call:
+        if handler.place == "loop":
+            return handler.function
+        if handler.place == "thread":
+            return partial(self._in_thread, handler.function)
+        return partial(self._in_process, handler.name, self._limit_of(handler))
+
+    def _limit_of(self, handler: Handler) -> float:
+        return handler.rules.time_limit or self._pipeline.settings.handler_timeout
+
+    def _rules_of(self, handler: Handler) -> Rules:
+        if handler.place != "process":
+            return handler.rules
+        # Its time is counted from when its process is ready, by `Processes.call`: the worker gives it longer.
+        return replace(handler.rules, time_limit=min(LONGEST_LIMIT, self._limit_of(handler) + 2 * START_SECONDS))
+
+    async def _in_thread(self, function: Callable[..., Any], delivery: Delivery[Any], pipeline: Pipeline) -> object:
+        returned: list[object] = []
+        await self._threads.run(lambda: returned.append(call_plain(function, delivery, pipeline)))
+        return returned[0]
+
+    async def _in_process(self, name: str, time_limit: float, delivery: Delivery[Any], _: Pipeline) -> object:
+        answer = await self._processes.call(name, delivery.entry, time_limit)
+        if answer["effects"]:
+            delivery.effects.add_json(answer["effects"])
+        return Written(answer["result"].encode()) if "result" in answer else None
+
+    async def __aenter__(self) -> Self:
+        await self._stack.enter_async_context(self._processes)
+        self._stack.callback(self._threads.close)
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        await self._stack.aclose()

@@ -1,0 +1,202 @@
+"""Processes: where handlers run that may crash, block, or have to be ended."""
+
+import asyncio
+import contextlib
+import json
+import os
+import signal
+import sys
+from collections.abc import Iterable
+from typing import Any, Final, Self
+
+from consumer.executors import frames
+from consumer.outcomes import Reject, Retry
+from consumer.rules.errors import ProcessEnded, RaisedInProcess
+
+START_SECONDS: Final = 60.0
+"""How long a process may take to start."""
+
+
+_END_SECONDS: Final = 1.0
+
+
+class Processes:
+    """Runs functions in child processes, which are kept for the next ones; one message at a time in each.
+
+    The children are started anew, not forked, and die with this process, however it ends. There are as many as calls ran
+    at once, at most. Use it as an async context manager.
+    """
+
+    def __init__(self, modules: Iterable[str]) -> None:
+        """Start with none. `modules`: what each child imports before its first message."""
+        self._modules = sorted(set(modules))
+        self._idle: list[_Child] = []
+        self._starting: set[asyncio.Task[_Child]] = set()
+        self._ending: set[asyncio.Task[None]] = set()
+
+    async def call(self, name: str, entry: bytes, time_limit: float) -> dict[str, Any]:
+        """Have a function (`module:name`) handle a stored message; what came of it. A cancelled caller ends the process.
+
+        `time_limit`: seconds from when the process is ready, after which it is ended.
+
+        :raises Retry, Reject: as the function did. RaisedInProcess: for another exception of it.
+        :raises ProcessEnded: when the process came to its end before the function. TimeoutError: after `time_limit`.
+        """
+        child = await self._begun(name, entry)
+        try:
+            async with asyncio.timeout(time_limit):
+                answer = await child.answer()
+        except TimeoutError:  # ours: what the handler raises comes as an answer
+            self._end(child)
+            raise TimeoutError(f"the handler took longer than {time_limit:g} s") from None
+        except BaseException:
+            self._end(child)
+            raise
+        self._idle.append(child)
+        _raise_outcome(answer)
+        return answer
+
+    async def _begun(self, name: str, entry: bytes) -> "_Child":
+        """A child that has begun to handle the message."""
+        while True:
+            fresh = not self._idle
+            child = await self._fresh() if fresh else self._idle.pop()
+            try:
+                await child.begin(name, entry)
+            except ProcessEnded:
+                self._end(child)
+                if fresh:
+                    raise
+                # It ended while nobody used it: no fault of this message.
+            except BaseException:
+                self._end(child)
+                raise
+            else:
+                return child
+
+    async def _fresh(self) -> "_Child":
+        # In a task of its own: a caller that is cancelled leaves the child, whose start is costly, to the next one.
+        starting = asyncio.create_task(_start(self._modules), name="weir-handler-process")
+        self._starting.add(starting)
+        try:
+            child = await asyncio.shield(starting)
+        except asyncio.CancelledError:
+            starting.add_done_callback(self._keep)
+            raise
+        finally:
+            if starting.done():
+                self._starting.discard(starting)
+        return child
+
+    def _keep(self, started: "asyncio.Task[_Child]") -> None:
+        self._starting.discard(started)
+        if not started.cancelled() and started.exception() is None:
+            self._idle.append(started.result())
+
+    def _end(self, child: "_Child") -> None:
+        child.kill()
+        ending = asyncio.create_task(child.ended())
+        self._ending.add(ending)
+        ending.add_done_callback(self._ending.discard)
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        for starting in self._starting:
+            starting.cancel()
+        if self._starting:
+            await asyncio.wait(self._starting)
+            await asyncio.sleep(0)  # what had started all the same is among the idle ones now
+        for child in self._idle:
+            self._end(child)
+        if self._ending:
+            await asyncio.wait(self._ending)
+
+
+class _Child:
+    def __init__(self, process: asyncio.subprocess.Process) -> None:
+        self._process = process
+
+    async def begin(self, name: str, entry: bytes) -> None:
+        """Send a message, and wait until its handler is called."""
+        stdin = self._process.stdin
+        if stdin is None:
+            raise AssertionError("started with a pipe")
+        with contextlib.suppress(ConnectionError):  # it has ended: the answer tells
+            stdin.write(frames.pack(name.encode(), entry))
+            await stdin.drain()
+        await self.answer()
+
+    async def answer(self) -> dict[str, Any]:
+        """Wait for what the child says next.
+
+        :raises ProcessEnded: when it can not say anything any more.
+        """
+        stdout = self._process.stdout
+        if stdout is None:
+            raise AssertionError("started with a pipe")
+        try:
+            said: dict[str, Any] = json.loads(await frames.receive(stdout))
+        except (EOFError, ConnectionError):
+            raise ProcessEnded(f"the handler's process {_how(await self._code())}") from None
+        return said
+
+    async def _code(self) -> int:
+        """How it ends, once its pipe is closed; it may have closed that, and live on."""
+        try:
+            async with asyncio.timeout(_END_SECONDS):
+                return await self._process.wait()
+        except TimeoutError:
+            self.kill()
+            return await self._process.wait()
+
+    def kill(self) -> None:
+        """End the process, and those that it has started, at once."""
+        if self._process.returncode is None:
+            with contextlib.suppress(ProcessLookupError):
+                os.killpg(self._process.pid, signal.SIGKILL)
+
+    async def ended(self) -> None:
+        """Wait until it has ended, and its pipes are closed."""
+        await self._process.wait()
+        if self._process.stdin is not None:
+            self._process.stdin.close()
+
+
+async def _start(modules: list[str]) -> _Child:
+    # Its modules are found where ours are. A session of its own: Ctrl-C in a terminal is for the service, which drains.
+    environment = os.environ | {"PYTHONPATH": os.pathsep.join(map(os.path.abspath, sys.path))}
+    process = await asyncio.create_subprocess_exec(
+        *(sys.executable, "-m", "consumer.executors.child", str(os.getpid()), *modules),
+        stdin=asyncio.subprocess.PIPE,
+        stdout=asyncio.subprocess.PIPE,
+        start_new_session=True,
+        env=environment,
+    )
+    child = _Child(process)
+    try:
+        async with asyncio.timeout(START_SECONDS):
+            await child.answer()
+    except BaseException as error:
+        child.kill()
+        await child.ended()
+        if isinstance(error, TimeoutError):
+            raise ProcessEnded(f"the handler's process did not start within {START_SECONDS:g} s") from None
+        raise
+    return child
+
+
+def _how(code: int) -> str:
+    return f"ended with code {code}" if code >= 0 else f"was ended by signal {-code}"
+
+
+def _raise_outcome(answer: dict[str, Any]) -> None:
+    cause = RaisedInProcess(answer["error"]) if answer.get("error") else None
+    if answer["outcome"] == "retry":
+        raise Retry(answer["after"], answer["reason"]) from cause
+    if answer["outcome"] == "reject":
+        raise Reject(answer["reason"]) from cause
+    if cause is not None:
+        cause.add_note(answer["traceback"])
+        raise cause

@@ -1,0 +1,1 @@
+"""What `@handles` says of a handler."""

@@ -1,0 +1,29 @@
+"""A delivery without a queue, to try a handler alone: it runs as ever, and what it collects is looked at."""
+
+from typing import Final, TypeVar
+
+from consumer.executors.detached import NoLane
+from shared.concurrency import Delivery
+from shared.concurrency.queues.encoding.codec import Codec
+from shared.concurrency.queues.encoding.results import ResultCodec
+from shared.messages import Message
+
+M = TypeVar("M", bound=Message)
+
+_LARGEST: Final = 1 << 26
+
+
+def delivery_of(message: M, *, attempt: int = 1) -> Delivery[M]:
+    """Hand out a message that is in no queue; `effects.collected` tells what the handler has asked for.
+
+    It has been encoded and decoded as on its way.
+
+    :raises ValueError: when it would not come back the same, or `attempt` is not from 1 to 999,999.
+    """
+    if not 1 <= attempt <= 999_999:
+        raise ValueError(f"attempt is from 1 to 999,999, not {attempt!r}")
+    codec = Codec(type(message), _LARGEST)
+    shape, body = codec.encode(message)
+    counts = b"0%06d000" % (attempt - 1)
+    entry = b"%016d%b%010d%b%b" % (1, b"trial-------", 1, counts + shape.middle[len(counts) :], body)
+    return Delivery(NoLane(), entry, codec.open(entry), ResultCodec(None, _LARGEST))

@@ -1,0 +1,1 @@
+"""Takes, has handled, settles."""

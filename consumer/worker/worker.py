@@ -1,0 +1,218 @@
+"""The worker: takes deliveries, has them handled, acknowledges; drains when told to stop."""
+
+import asyncio
+import math
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass
+from functools import partial
+from typing import Any, Final, Generic, TypeVar
+
+import structlog
+
+from consumer.rules.errors import StillRunning
+from consumer.rules.rules import Rules
+from consumer.worker.failures import settle_failed
+from shared.concurrency import Delivery, Intake, Queue
+
+T = TypeVar("T")
+
+log = structlog.get_logger(__name__)
+
+_USUAL: Final = Rules()
+
+
+@dataclass(slots=True)
+class _Slot(Generic[T]):
+    """What one worker coroutine is busy with."""
+
+    delivery: Delivery[T] | None = None
+    started_at: int = 0
+    """How often the watch had looked by then."""
+    timed_out: Delivery[T] | None = None
+    """Whose handler the watch has cancelled."""
+
+
+class Worker(Generic[T]):
+    """Handles the messages of a queue, a fixed number at once.
+
+    A clean return of the handler acknowledges (together with the next take, so one round trip serves both), and what it returns
+    is the result, for whoever submitted the message; an
+    exception or the time limit nacks, with the backoff of the message's class; Retry and Reject do what they say;
+    cancellation by `stop` gives back. A handler may settle the delivery itself. Refusals (the session was over) are
+    logged.
+    """
+
+    def __init__(
+        self,
+        queue: Queue[T],
+        handle: Callable[[Delivery[T]], Awaitable[object]],
+        *,
+        concurrency: int = 10,
+        time_limit: float = 300.0,
+        rules: Mapping[type[T], Rules] | None = None,
+    ) -> None:
+        """Prepare. `concurrency`: deliveries handled at once; `time_limit`: seconds that a handler may take.
+
+        `rules`: those of the message classes that have some of their own.
+
+        :raises ValueError: when a number is not positive.
+        """
+        if concurrency < 1 or not time_limit > 0:
+            raise ValueError(f"concurrency and time_limit are positive, not {concurrency!r} and {time_limit!r}")
+        self._queue = queue
+        self._handle = handle
+        self._concurrency = concurrency
+        self._rules = dict(rules or {})
+        self._time_limit = time_limit
+        self._time_limits = {tp: each.time_limit for tp, each in self._rules.items() if each.time_limit is not None}
+        self._draining = False
+        self._intake: Intake[T] | None = None
+        self._ending: asyncio.Future[None] | None = None
+        self._looks = 0
+        self._working: set[asyncio.Task[None]] = set()
+        self.handled = 0
+        """Deliveries handled to a clean end so far."""
+
+    async def run(self) -> None:
+        """Work until drained, or until the queue is shut down and all its messages are done with.
+
+        :raises ConcurrencyError: when the server refuses to serve this queue.
+        """
+        intake = self._intake = self._queue.intake(self._concurrency)
+        self._ending = asyncio.get_running_loop().create_future()
+        slots: dict[asyncio.Task[None], _Slot[T]] = {}
+        for number in range(self._concurrency):
+            slot: _Slot[T] = _Slot()
+            slots[asyncio.create_task(self._work(intake, slot), name=f"worker-{number}")] = slot
+        self._working = set(slots)
+        watch = asyncio.create_task(self._watch(slots), name="worker-time-limit")
+        if self._draining:
+            self.drain()
+        try:
+            # Those that `stop` cancels end the work in order.
+            ended, _ = await asyncio.wait(slots, return_when=asyncio.FIRST_EXCEPTION)
+            for task in ended:
+                if not task.cancelled():
+                    task.result()
+        finally:
+            watch.cancel()
+            for task in slots:
+                task.cancel()
+            await asyncio.wait({watch, *slots})
+            await intake.close()
+
+    def drain(self) -> None:
+        """Take no more; `run` returns when what is being handled has ended. What has not started goes back."""
+        self._draining = True
+        if self._intake is not None:
+            self._intake.drain()
+        self._end()
+
+    async def stop(self, grace: float) -> None:
+        """Drain; what is not finished after `grace` seconds is cancelled and given back."""
+        self.drain()
+        if self._working:
+            _, late = await asyncio.wait(self._working, timeout=grace)
+            for task in late:
+                task.cancel()
+            if late:
+                log.warning("giving back what did not finish within the grace time", count=len(late), seconds=grace)
+
+    async def _work(self, intake: Intake[T], slot: _Slot[T]) -> None:
+        task = asyncio.current_task()
+        while (delivery := intake.ready(task) or await intake.next(task)) is not None:
+            slot.delivery, slot.started_at = delivery, self._looks
+            try:
+                result = await self._handle(delivery)
+            except asyncio.CancelledError as error:
+                await self._cancelled(intake, slot, delivery, error)
+            except (Exception, SystemExit) as error:  # noqa: BLE001  # a handler may raise anything, and ends nobody but itself
+                self._forgive(delivery)
+                settle_failed(intake, delivery, error, self._rules_of(delivery))
+            else:
+                # The usual way, so without a function of its own.
+                if delivery.state == "held":
+                    if delivery.collected or delivery.answers is not None:
+                        refused = partial(settle_failed, intake, delivery, rules=self._rules_of(delivery))
+                        intake.acknowledge_with_more(delivery, result, refused)
+                    else:
+                        intake.acknowledge(delivery)
+                    self.handled += 1
+                else:
+                    self._forgive(delivery)
+            finally:
+                slot.delivery = result = None
+        self._end()
+
+    def _rules_of(self, delivery: Delivery[T]) -> Rules:
+        return self._rules.get(type(delivery.item), _USUAL)
+
+    def _limit_of(self, delivery: Delivery[T]) -> float:
+        return self._time_limits.get(type(delivery.item), self._time_limit)
+
+    async def _cancelled(
+        self, intake: Intake[T], slot: _Slot[T], delivery: Delivery[T], error: asyncio.CancelledError
+    ) -> None:
+        """Settle after a CancelledError, and raise it again where it is this worker that is to end."""
+        task = asyncio.current_task()
+        timed_out, slot.timed_out, slot.delivery = slot.timed_out is delivery, None, None
+        cancellations = task.cancelling() if task is not None else 0
+        for _ in range(timed_out + delivery.lost):
+            cancellations = task.uncancel() if task is not None else 0
+        if cancellations:
+            if delivery.held:
+                intake.settle(delivery, "return")
+            raise error
+        if delivery.lost:
+            log.warning("the session passed its deadline: another consumer handles the message", id=delivery.id)
+        elif timed_out:
+            late = TimeoutError(f"the handler took longer than {self._limit_of(delivery):g} s")
+            settle_failed(intake, delivery, late, self._rules_of(delivery))
+        else:
+            # Nobody cancelled this task: it comes from something that the handler waited for.
+            settle_failed(intake, delivery, error, self._rules_of(delivery))
+        if isinstance(error, StillRunning):
+            await self._until_free(intake, delivery, error)
+
+    async def _until_free(self, intake: Intake[T], delivery: Delivery[T], running: StillRunning) -> None:
+        """Let this worker take nothing while a thread that it started still runs: threads must not pile up."""
+        if self._ending is None or self._ending.done():
+            return
+        log.warning("the handler's thread can not be stopped: its worker waits for it", id=delivery.id)
+        # No take of ours carries what became of the delivery.
+        sending = asyncio.create_task(intake.flush(), name="worker-flush")
+        either: set[asyncio.Future[Any]] = {self._ending, running.ended}
+        try:
+            await asyncio.wait(either, return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            sending.cancel()
+
+    @staticmethod
+    def _forgive(delivery: Delivery[T]) -> None:
+        """Take back the cancellation that came with the loss of a session, where the handler ended otherwise."""
+        task = asyncio.current_task()
+        if delivery.lost and task is not None:
+            task.uncancel()
+
+    def _end(self) -> None:
+        """Nothing more is taken."""
+        if self._ending is not None and not self._ending.done():
+            self._ending.set_result(None)
+
+    async def _watch(self, slots: "dict[asyncio.Task[None], _Slot[T]]") -> None:
+        """Cancel handlers over their time limit; coarse, so that a message costs neither a timer nor a look at the clock."""
+        pause = max(0.01, min([1.0, self._time_limit / 10, *(limit / 10 for limit in self._time_limits.values())]))
+        while True:
+            await asyncio.sleep(pause)
+            self._looks += 1
+            for task, slot in slots.items():
+                if slot.timed_out is not None and slot.timed_out is not slot.delivery:
+                    # Its handler swallowed the cancellation.
+                    slot.timed_out = None
+                    task.uncancel()
+                if slot.delivery is None or slot.timed_out is not None:
+                    continue
+                # One look more, for it began somewhere between two: nobody is cancelled early.
+                if self._looks - slot.started_at > math.ceil(self._limit_of(slot.delivery) / pause):
+                    slot.timed_out = slot.delivery
+                    task.cancel()

@@ -1,0 +1,1 @@
+"""The clock: runs the schedule."""

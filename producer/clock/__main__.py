@@ -1,0 +1,73 @@
+"""The clock: runs the schedule, as the services run. `python -m producer.clock.__main__`."""
+
+import asyncio
+import sys
+from typing import Any
+
+import structlog
+from arq.worker import Worker, create_worker
+from redis.exceptions import RedisError
+
+from producer.clock.puts import Puts
+from shared.pipeline import open_pipeline
+from shared.service import run_service
+from shared.settings import Settings
+
+log = structlog.get_logger("clock")
+
+_PAUSE = 1.0
+
+
+async def work(settings: Settings, stopping: asyncio.Event) -> None:
+    """Run the schedule until `stopping`; an outage of the server is waited out."""
+    # Not before the settings are known to be right: it reads them, too.
+    from producer.schedule import WorkerSettings  # noqa: PLC0415
+
+    stopped = asyncio.create_task(stopping.wait())
+    async with open_pipeline(settings) as pipeline, Puts(pipeline) as puts:
+        await pipeline.stop_words.begin()
+        log.info("the clock runs", queue=settings.queue, jobs=[job.name for job in WorkerSettings.cron_jobs])
+        while not stopping.is_set():
+            context = {"pipeline": pipeline, "puts": puts}
+            worker = create_worker(WorkerSettings, handle_signals=False, ctx=context)  # type: ignore[arg-type]
+            await _run(worker, stopped, settings.grace)
+        log.info("the clock is stopped")
+
+
+async def _run(worker: Worker, stopped: "asyncio.Task[Any]", grace: float) -> None:
+    """Run it until `stopped`, and let its jobs end then; or until the server is lost."""
+    running = asyncio.create_task(worker.async_run())
+    try:
+        await asyncio.wait({running, stopped}, return_when=asyncio.FIRST_COMPLETED)
+        if running.done():
+            running.result()
+        worker.allow_pick_jobs = False
+        await _ended(worker, grace)
+    except (RedisError, OSError) as error:
+        log.warning("the clock lost the server, and begins again", problem=str(error))
+        await asyncio.wait({stopped}, timeout=_PAUSE)
+    finally:
+        running.cancel()
+        await asyncio.wait({running})
+        await _close(worker)
+
+
+async def _ended(worker: Worker, seconds: float | None) -> None:
+    if worker.tasks:
+        await asyncio.wait(worker.tasks.values(), timeout=seconds)
+
+
+async def _close(worker: Worker) -> None:
+    """Cancel the jobs that still run - another clock, or this one later, repeats them - and close the connections."""
+    for job in worker.tasks.values():
+        job.cancel()
+    await _ended(worker, None)
+    worker.tasks.clear()  # or `close` would raise their cancellation
+    try:
+        await worker.close()
+    except (RedisError, OSError):
+        await worker.pool.close(close_connection_pool=True)
+
+
+if __name__ == "__main__":
+    sys.exit(run_service("clock", work))

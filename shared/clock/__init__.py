@@ -1,0 +1,1 @@
+"""Messages deferred to a time, as jobs of arq."""

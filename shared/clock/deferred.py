@@ -1,0 +1,194 @@
+"""Deferred messages: jobs of the clock that put a message when its time has come.
+
+They are arq's jobs, in arq's keys. Written here in one step and not by arq's enqueue_job: that takes four round trips, and
+answers a lost connection as it answers a known id, so that nobody could tell whether the message is there.
+"""
+
+import asyncio
+import math
+import re
+from collections.abc import Awaitable, Callable
+from datetime import UTC, datetime, timedelta
+from secrets import token_hex
+from typing import Any, Final, TypeVar, cast
+
+import redis.asyncio
+import structlog
+from arq.constants import in_progress_key_prefix, job_key_prefix, result_key_prefix, retry_key_prefix
+from arq.jobs import serialize_job
+from redis.exceptions import (
+    AuthenticationError,
+    AuthorizationError,
+    ClusterDownError,
+    NoPermissionError,
+    OutOfMemoryError,
+    ReadOnlyError,
+    ResponseError,
+)
+from redis.exceptions import ConnectionError as LostConnection
+from redis.exceptions import TimeoutError as LateAnswer
+
+from shared.clock.jobs import clock_queue, decode, encode
+from shared.concurrency import ConcurrencyError, IdConflict, ServerRefused
+from shared.concurrency.queues.encoding.codec import Codec
+from shared.messages import Message
+
+T = TypeVar("T")
+log = structlog.get_logger(__name__)
+
+PUT_MESSAGE: Final = "put_message"
+"""What arq calls the function that puts a deferred message: its arguments are the class and the body."""
+
+NEVER_MS: Final = 100 * 366 * 86_400_000
+"""How long a job is kept for: arq would drop one that no clock has begun a day after its time."""
+
+_ID: Final = re.compile(r"[\x21-\x7e]{1,100}", re.ASCII)
+_LONGEST: Final = 10 * 366 * 86_400.0
+_PATIENCE: Final = 10.0
+_MARK_MS: Final = 86_400_000
+_REFUSALS: Final = (AuthenticationError, AuthorizationError, NoPermissionError)
+# Wrong passwords arrive as lost connections.
+_NO_ENTRY: Final = re.compile(r"NOAUTH|WRONGPASS|invalid username-password")
+# Answers that say: not executed, try again later.
+_LATER: Final = ("BUSY", "MISCONF", "NOREPLICAS")
+_LATER_TYPES: Final = (OutOfMemoryError, ReadOnlyError, ClusterDownError)
+
+# KEYS: job STRING, result STRING, queue ZSET. ARGV: arq's id of the job, the job, when it is due and how long it is kept, in ms.
+# RETURNS nil once the job is there, or what is known under this id: the job or its result.
+_SCHEDULE: Final = """
+local known = redis.call('GET', KEYS[1]) or redis.call('GET', KEYS[2])
+if known then return known end
+redis.call('SET', KEYS[1], ARGV[2], 'PX', ARGV[4])
+redis.call('ZADD', KEYS[3], ARGV[3], ARGV[1])
+return nil
+"""
+
+# KEYS: queue ZSET, job STRING, in progress STRING, attempts STRING, mark STRING. ARGV: arq's id of the job, the name of this
+# call, how long it is remembered in ms. RETURNS 1 when the job is cancelled, by this call; 0 when a clock has begun it, or
+# there is none. A clock that has just looked at `in progress` watches it: touching it ends its attempt.
+_UNSCHEDULE: Final = """
+if redis.call('GET', KEYS[5]) == ARGV[2] then return 1 end
+if redis.call('EXISTS', KEYS[3], KEYS[4]) > 0 or not redis.call('ZSCORE', KEYS[1], ARGV[1]) then return 0 end
+redis.call('SET', KEYS[5], ARGV[2], 'PX', ARGV[3])
+redis.call('SET', KEYS[3], '')
+redis.call('DEL', KEYS[2], KEYS[3])
+redis.call('ZREM', KEYS[1], ARGV[1])
+return 1
+"""
+
+
+class Deferred:
+    """The deferred messages of one pipeline. No connection is opened before the first call."""
+
+    def __init__(self, url: str, queue: str, max_message_bytes: int) -> None:
+        """`url`: the clock's server. `queue`: the pipeline's queue."""
+        # Without a timeout of its own: with one, redis-py can swallow a cancellation.
+        self._client = redis.asyncio.Redis.from_url(url, socket_timeout=None)
+        self._codec: Codec[Message] = Codec(Message, max_message_bytes)
+        self._queue = queue
+
+    async def schedule(self, message: Message, at: datetime | None, after: float | None, id_: str | None) -> str:
+        """See Pipeline.schedule."""
+        due = _due(at, after)
+        if id_ is None:
+            id_ = token_hex(11)
+        job = job_id(self._queue, _checked(id_))
+        shape, body = self._codec.encode(message)
+        told = [shape.name, body.decode()]
+        keys = (job_key_prefix + job, result_key_prefix + job, clock_queue(self._queue))
+        text = serialize_job(PUT_MESSAGE, tuple(told), {}, None, _ms(datetime.now(UTC)), serializer=encode)
+        known = await self._ask(_SCHEDULE, keys, job, text, _ms(due), NEVER_MS)
+        if known is not None and not _is_put_of(known, told):
+            raise IdConflict(
+                f"the id {id_} is known with another message: unschedule it first, or use a new id for a new message"
+            )
+        return id_
+
+    async def unschedule(self, id_: str) -> bool:
+        """See Pipeline.unschedule."""
+        job = job_id(self._queue, _checked(id_))
+        queue = clock_queue(self._queue)
+        keys = (
+            queue, job_key_prefix + job, in_progress_key_prefix + job, retry_key_prefix + job, f"{queue}:unscheduled:{id_}",
+        )  # fmt: skip
+        # Named, so that repeating it after a lost answer still says that it was this call that cancelled.
+        return bool(await self._ask(_UNSCHEDULE, keys, job, token_hex(8), _MARK_MS))
+
+    async def aclose(self) -> None:
+        """Close the connection, if there is one."""
+        await self._client.aclose()
+
+    async def _ask(self, script: str, keys: tuple[str, ...], *arguments: str | bytes | int) -> Any:
+        def asked() -> Awaitable[Any]:
+            return cast("Awaitable[Any]", self._client.eval(script, len(keys), *keys, *arguments))
+
+        return await _through_outages(asked)
+
+
+def job_id(queue: str, id_: str) -> str:
+    """What arq calls the job; all pipelines on a server share arq's keys."""
+    return f"message:{queue}:{id_}"
+
+
+def message_id(job: str) -> str:
+    """The `id=` of Pipeline.schedule."""
+    return job.split(":", 2)[2]
+
+
+async def _through_outages(call: Callable[[], Awaitable[T]]) -> T:
+    """Call until the server has answered. The calls here have one effect, however often they arrive."""
+    pause = 0.02
+    while True:
+        try:
+            async with asyncio.timeout(_PATIENCE):
+                return await call()
+        except (LostConnection, LateAnswer, OSError, NoPermissionError) as error:
+            problem = str(error)
+            if isinstance(error, _REFUSALS) or _NO_ENTRY.search(problem):
+                raise ServerRefused(f"the clock's server does not let us: {problem}. See its user and rules") from error
+        except ResponseError as error:
+            if not isinstance(error, _LATER_TYPES) and not str(error).startswith(_LATER):
+                raise ConcurrencyError(f"the clock's server can not be used as it is: {error}") from error
+            problem = str(error)
+        if pause == 0.32:
+            log.warning("the clock's server does not serve now; waiting", problem=problem)
+        await asyncio.sleep(pause)
+        pause = min(1.0, pause * 2)
+
+
+def _due(at: datetime | None, after: float | None) -> datetime:
+    now = datetime.now(UTC)
+    if (at is None) == (after is None):
+        raise ValueError("say when with exactly one of at= and after=")
+    if at is not None:
+        if not isinstance(at, datetime):
+            raise TypeError(f"at= is a datetime, not {type(at).__name__}")
+        if at.utcoffset() is None:
+            raise ValueError(f"at= needs a time zone, as datetime.now(UTC) has one, not {at!r}")
+        # What is overdue is due.
+        due = max(at, now)
+    else:
+        if isinstance(after, bool) or not isinstance(after, (int, float)) or not 0 <= after <= _LONGEST:
+            raise ValueError(f"after= is between 0 and {_LONGEST:.0f} seconds (ten years), not {after!r}")
+        due = now + timedelta(seconds=after)
+    if due - now > timedelta(seconds=_LONGEST):
+        raise ValueError(f"at= is at most ten years ahead, not {at}")
+    return due
+
+
+def _checked(id_: str) -> str:
+    if not isinstance(id_, str) or not _ID.fullmatch(id_):
+        raise ValueError(f"an id is 1 to 100 printable ASCII characters without spaces, not {id_!r:.200}")
+    return id_
+
+
+def _ms(time: datetime) -> int:
+    return math.ceil(time.timestamp() * 1000)
+
+
+def _is_put_of(stored: bytes, told: list[str | None]) -> bool:
+    try:
+        job = decode(stored)
+        return bool(job["f"] == PUT_MESSAGE and job["a"] == told)
+    except (ValueError, LookupError, TypeError):
+        return False

@@ -1,0 +1,1 @@
+"""Lock, Semaphore, ReadersWritersLease, Event, Condition."""

@@ -1,0 +1,148 @@
+"""Condition: wait under a lock for something that another process brings about."""
+
+import asyncio
+import inspect
+from collections.abc import Awaitable, Callable
+from typing import Final, TypeVar, cast
+
+from shared.concurrency.errors import ConcurrencyError, LeaseLost
+from shared.concurrency.locks.leases.lease import Lease
+from shared.concurrency.locks.semaphore import Lock
+from shared.concurrency.session.names import condition_keys
+from shared.concurrency.session.scripts import load
+from shared.concurrency.session.session import Session
+
+T = TypeVar("T")
+
+_LOOK_AGAIN: Final = 1.0
+
+
+class Condition(Lock):
+    """A lock to wait under for what others bring about, in all processes; as asyncio.Condition.
+
+    It is the Lock of its name, too: `Lock(session, name)` keeps it out. What differs: `notify` and `notify_all` are coroutines; the
+    predicate of `wait_for` may be a coroutine function, for what it looks at is mostly on a server; a notification can be
+    lost with the process that got it, so `wait_for` looks at its predicate again once a time to live at least. Prefer it to `wait`.
+    """
+
+    def __init__(self, session: Session, name: str, *, ttl: float | None = None) -> None:
+        """Prepare; `ttl`: of the lock, in seconds, by default the session's.
+
+        :raises ValueError: when an argument is out of range.
+        """
+        super().__init__(session, name, ttl=ttl)
+        self._keys = {**condition_keys(name), **self._lessee.keys}
+
+    async def wait(self) -> bool:
+        """Give up the lock, wait for a notification, take the lock again; True.
+
+        The same Lease holds the lock then, with a new token. Cancelled, it takes the lock again before it raises CancelledError, and
+        passes on a notification that came meanwhile.
+
+        :raises RuntimeError: when this task does not hold the lock.
+        :raises LeaseLost: when the lock was lost, or can not be taken again.
+        """
+        await self._wait(None)
+        return True
+
+    async def wait_for(self, predicate: Callable[[], T | Awaitable[T]]) -> T:
+        """Wait until the predicate is true, and return its value. It is asked while the lock is held.
+
+        :raises RuntimeError, LeaseLost: as `wait`.
+        """
+        self._held()
+        while True:
+            value = predicate()
+            result = await value if inspect.isawaitable(value) else value
+            if result:
+                return cast("T", result)
+            await self._wait(self._ttl)
+
+    async def notify(self, n: int = 1) -> None:
+        """Wake `n` of those who wait, in order of arrival; they go on when this task gives up the lock.
+
+        :raises RuntimeError: when this task does not hold the lock.
+        :raises LeaseLost: when it has lost it; nobody is woken then.
+        """
+        if isinstance(n, bool) or not isinstance(n, int) or n < 0:
+            raise ValueError(f"n is a number of waiters, not {n!r}")
+        lease = self._held()
+        if n:
+            await self._notify(lease, n)
+
+    async def notify_all(self) -> None:
+        """Wake all who wait.
+
+        :raises RuntimeError, LeaseLost: as `notify`.
+        """
+        await self._notify(self._held(), 0)
+
+    async def _notify(self, lease: Lease, count: int) -> None:
+        if await self._session.call(load("condition_notify"), self._keys, lease.hold.id, count) < 0:
+            raise lease.loss()
+
+    def _held(self) -> Lease:
+        task = self._task()
+        leases = [
+            *(body for body in self._bodies if body.task is task),
+            *(bare for bare in self._bare if not bare.ended),
+        ]
+        if not leases:
+            raise RuntimeError("the condition's lock is not held: wait and notify inside `async with`")
+        leases[0].check()
+        return leases[0]
+
+    async def _wait(self, longest: float | None) -> None:
+        lease = self._held()
+        waiter = self._session.new_id(self._ttl)
+        # While the lock is held: who notifies from here on finds us.
+        await self._session.call(load("condition_wait"), self._keys, waiter)
+        cancelled: asyncio.CancelledError | None = None
+        try:
+            if not await lease.suspend():
+                await self._session.call(load("condition_leave"), self._keys, waiter)
+                raise lease.loss()
+            await self._until_notified(waiter, longest)
+        except asyncio.CancelledError as error:
+            cancelled = error
+        ending = asyncio.create_task(self._end_wait(lease, waiter), name="weir-condition")
+        while not ending.done():
+            try:
+                await asyncio.shield(ending)
+            except asyncio.CancelledError as error:
+                cancelled = error
+            except Exception:  # noqa: BLE001  # raised below
+                break
+        notified = ending.result()
+        if cancelled is not None:
+            if notified:
+                await self._notify(lease, 1)
+            raise cancelled
+
+    async def _until_notified(self, waiter: str, longest: float | None) -> None:
+        try:
+            async with asyncio.timeout(longest):
+                while True:
+                    with self._session.listening(b"notified", self._lessee.name) as told:
+                        if await self._session.call(load("condition_wait"), self._keys, waiter):
+                            return
+                        try:
+                            async with asyncio.timeout(min(_LOOK_AGAIN, self._ttl / 3)):
+                                await told.wait()
+                        except TimeoutError:
+                            pass
+        except TimeoutError:
+            pass  # the predicate is looked at again
+
+    async def _end_wait(self, lease: Lease, waiter: str) -> bool:
+        """Take the lock again; whether a notification had come."""
+        notified = await self._session.call(load("condition_leave"), self._keys, waiter)
+        try:
+            hold = await self._lessee.acquire("p", "limit 1", self._ttl, None)
+        except (ConcurrencyError, ValueError) as error:
+            lease.ended = True
+            raise LeaseLost(
+                f"the lock of the condition {self._lessee.name} could not be taken again: {error}"
+            ) from error
+        lease.resume(hold)
+        return bool(notified)

@@ -1,0 +1,1 @@
+"""The engine of locks: holds with a deadline."""

@@ -1,0 +1,131 @@
+"""Hold: one right at the server, from the asking to its end. The readers of a session share one."""
+
+import asyncio
+from collections.abc import Callable
+from typing import Final, Literal, NamedTuple, Protocol
+
+from shared.concurrency.session.clock import boottime
+
+Mode = Literal["r", "w", "p"]
+"""Reads, writes, has a permit."""
+
+_LONGEST_LOOK: Final = 0.25
+_SHORTEST_HANG: Final = 10.0
+
+
+class Body(Protocol):
+    """Somebody who relies on a hold, and is told when it is lost."""
+
+    task: "asyncio.Task[object] | None"
+    """The task whose body relies on it; None for one that was acquired by hand."""
+
+    @property
+    def mode(self) -> str:
+        """What it allows: read, write or permit."""
+
+    def lose(self) -> None:
+        """Take note that the hold is lost."""
+
+
+class Granted(NamedTuple):
+    """A grant as a wake-up tells it."""
+
+    token: int
+    deadline: int
+    """By the server's clock, in ms."""
+    closed: bool
+    received_at: float
+
+
+class Hold:
+    """One hold: its id at the server, its token, and until when it may be relied on here."""
+
+    __slots__ = (
+        "_forget",
+        "_loop",
+        "_renew_until",
+        "_timer",
+        "bodies",
+        "deadline",
+        "id",
+        "lost",
+        "mode",
+        "places",
+        "token",
+        "told",
+        "ttl",
+    )
+
+    def __init__(
+        self,
+        id: str,  # noqa: A002
+        mode: Mode,
+        ttl: float,
+        loop: asyncio.AbstractEventLoop,
+        forget: "Callable[[Hold], None]",
+    ) -> None:
+        """Begin to ask. `forget` is called when it is lost."""
+        self.id: Final = id
+        self.mode: Mode = mode
+        self.ttl: Final = ttl
+        self.token = 0
+        self.deadline = 0.0
+        """By the local clock, and before the server's deadline by a margin."""
+        self.lost = False
+        self.told: asyncio.Future[Granted | None] | None = None
+        """Where the asker waits: for a grant, or for None to ask again."""
+        self.bodies: set[Body] = set()
+        self.places = 0
+        """Local readers in it, those included who are about to enter."""
+        self._loop = loop
+        self._forget = forget
+        self._renew_until = 0.0
+        self._timer: asyncio.TimerHandle | None = None
+
+    def take(self, token: int, deadline: float, max_hold: float | None) -> None:
+        """Rely on it from here on; it is renewed for `max_hold` seconds, or for ever."""
+        self.token, self.deadline = token, deadline
+        self._renew_until = float("inf") if max_hold is None else boottime() + max_hold
+        self._watch()
+
+    @property
+    def left(self) -> float:
+        """Seconds for which it may be relied on if it is not renewed; not positive when it is lost."""
+        return 0.0 if self.lost else self.deadline - boottime()
+
+    def may_be_renewed(self, loop_idle: float) -> bool:
+        """Whether the loop that uses it still runs, and its longest time has not passed; any thread."""
+        return loop_idle <= max(3 * self.ttl, _SHORTEST_HANG) and boottime() < self._renew_until
+
+    def renewed(self, deadline: float) -> None:
+        """Rely on it until then; any thread."""
+        self.deadline = max(self.deadline, deadline)
+
+    def lose(self) -> None:
+        """Give it up for lost, and tell those who rely on it."""
+        if self.lost:
+            return
+        self.lost = True
+        self.end()
+        self._forget(self)
+        for body in list(self.bodies):
+            body.lose()
+
+    def end(self) -> None:
+        """Rely on it no more."""
+        self.deadline = 0.0
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+
+    def _watch(self) -> None:
+        """Lose it at its deadline. Looks now and then, for the loop's clock stands still while the machine sleeps."""
+        if self.left <= 0:
+            self.lose()
+        else:
+            self._timer = self._loop.call_later(min(self.left, _LONGEST_LOOK), self._watch)
+
+    def tell(self, granted: Granted | None) -> None:
+        """Wake the asker."""
+        if self.told is not None and not self.told.done():
+            self.told.set_result(granted)

@@ -1,0 +1,70 @@
+"""Semaphore and Lock: permits in the whole cluster. A lock is a semaphore of one."""
+
+import asyncio
+from typing import Final
+
+from shared.concurrency.locks.leases.acquirable import Claim
+from shared.concurrency.locks.leases.lease import Lease
+from shared.concurrency.locks.leases.statistics import LeaseStatistics
+from shared.concurrency.session.names import check_name
+from shared.concurrency.session.session import Session, check_times
+
+_MOST: Final = 10_000_000
+
+
+class Semaphore(Claim[Lease]):
+    """At most `limit` holders at once, in all processes; as asyncio.Semaphore, first come first served.
+
+    What differs: a permit is a lease, so a process that dies gives it back after `ttl` at the latest; `acquire()` returns the
+    Lease; `release()` and `locked()` are coroutines, and `release()` raises RuntimeError when there is nothing to release, so
+    that there are never more permits than `limit`.
+    """
+
+    def __init__(
+        self, session: Session, name: str, limit: int, *, ttl: float | None = None, max_hold: float | None = None
+    ) -> None:
+        """Prepare. `ttl`: seconds after which a silent holder's permit is free, by default the session's; it is renewed.
+
+        `max_hold`: seconds after which a permit is renewed no more, so that a body that never ends loses it.
+
+        :raises ValueError: when an argument is out of range.
+        """
+        super().__init__(session.loop)
+        if isinstance(limit, bool) or not isinstance(limit, int) or not 1 <= limit <= _MOST:
+            raise ValueError(f"limit is a number of permits from 1 to {_MOST:,}, not {limit!r}")
+        self._lessee = session.lessee(check_name(name))
+        self._session = session
+        self._limit = limit
+        self._ttl, self._max_hold = check_times(session, ttl, max_hold)
+
+    async def _grant(self, task: "asyncio.Task[object]") -> Lease:
+        self._session.check_open()
+        lessee = self._lessee
+        if len(lessee.relied_on_by(task)) >= self._limit:
+            raise RuntimeError(
+                f"this task holds all {self._limit} of {lessee.name} already, and would wait for itself for ever"
+            )
+        hold = await lessee.acquire("p", f"limit {self._limit}", self._ttl, self._max_hold)
+        return Lease(lessee, hold, lessee.release)
+
+    async def locked(self) -> bool:
+        """Whether `acquire` would have to wait. One round trip; it may be otherwise when you have read it."""
+        now = await self.statistics()
+        return len(now.holders) >= self._limit or bool(now.waiters)
+
+    async def statistics(self) -> LeaseStatistics:
+        """Who holds it and who waits for it, in order."""
+        self._session.check_open()
+        return await self._lessee.statistics()
+
+
+class Lock(Semaphore):
+    """One holder at a time, in all processes; as asyncio.Lock, first come first served.
+
+    What differs: as Semaphore. Like asyncio's it is not reentrant; a task that asks again inside its own `async with`
+    gets a RuntimeError instead of waiting for itself for ever.
+    """
+
+    def __init__(self, session: Session, name: str, *, ttl: float | None = None, max_hold: float | None = None) -> None:
+        """Prepare; `ttl` and `max_hold` as for Semaphore."""
+        super().__init__(session, name, 1, ttl=ttl, max_hold=max_hold)

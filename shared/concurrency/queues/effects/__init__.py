@@ -1,0 +1,1 @@
+"""Writes that travel with an acknowledgement."""

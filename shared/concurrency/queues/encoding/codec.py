@@ -1,0 +1,198 @@
+"""From a message to the bytes that travel, and back: what comes back equals what went in."""
+
+import hashlib
+import re
+import warnings
+from collections.abc import Callable, Mapping
+from typing import Any, Final, Generic, TypeVar, cast
+
+from pydantic import BaseModel, ConfigDict, PydanticUserError, TypeAdapter, ValidationError
+from pydantic_core import PydanticSerializationError
+
+from shared.concurrency.errors import MessageTooLarge
+from shared.concurrency.queues.encoding.entry import COUNTS, FLAG, is_entry_with, pack_headers, pack_middle, read
+
+T = TypeVar("T")
+
+# Raises where pydantic warns of a value that is not of its field's type, in this module alone: `to_json(warnings="error")`
+# says the same and costs more than the writing itself.
+warnings.filterwarnings("error", "Pydantic serializer warnings", UserWarning, rf"{re.escape(__name__)}$")
+
+_STRICT: Final = ConfigDict(strict=True, allow_inf_nan=False)
+
+
+class Unreadable(Exception):
+    """A stored message that can not become an object; `reason` goes on its dead letter."""
+
+    def __init__(self, reason: str, report: str) -> None:
+        """Keep the reason (too_large, undecodable, invalid, unknown_type) and what was wrong."""
+        super().__init__(f"{reason}: {report}")
+        self.reason = reason
+        self.report = report
+
+
+class Shape:
+    """How one class of messages, or one type of results, is written and read."""
+
+    def __init__(self, tp: Any, name: str | None) -> None:
+        try:
+            adapter: TypeAdapter[Any] = TypeAdapter(tp, config=_STRICT)
+        except PydanticUserError as error:
+            if error.code != "type-adapter-config-unused":
+                raise
+            adapter = TypeAdapter(tp)  # a model says itself how strict it is
+        self.name = name
+        self.headers: dict[str, str | int] = {} if name is None else {"type": name}
+        self.middle = pack_middle(pack_headers(self.headers), has_id=False)
+        mark = self.middle[COUNTS:]
+        self.matches = is_entry_with(mark[1:])
+        """Whether it is an entry of this class without an id."""
+        self.body_at = FLAG + len(mark)
+        self.write: Callable[..., bytes] = adapter.serializer.to_json
+        self.read: Callable[[bytes], Any] = adapter.validator.validate_json
+        self._validate: Callable[[Any], Any] = adapter.validator.validate_python
+        self._checked: set[type] = set()
+
+    def write_validated(self, value: Any) -> bytes:
+        """Write what nobody has validated; what comes back equals it.
+
+        :raises ValueError: when it is not of this type, or would not come back the same.
+        """
+        try:
+            self._validate(value)
+            body = self.write(value)
+            # As for messages: one look at each class, and at all in which NaN may hide.
+            if type(value) not in self._checked or b"null" in body:
+                back = self.read(body)
+                if back != value or type(back) is not type(value):
+                    raise ValueError(f"it would not come back the same: {value!r:.200} as {back!r:.200}")
+                self._checked.add(type(value))
+        except ValidationError as error:
+            raise ValueError(short(error)) from error
+        except (PydanticSerializationError, UserWarning) as error:
+            raise ValueError(f"it can not be written as JSON: {error}") from error
+        return body
+
+
+class Codec(Generic[T]):
+    """Writes and reads the messages of one queue.
+
+    A pydantic model travels with its class name. When the model offers `registered()`, a mapping of names to classes,
+    any of those classes may be put, and comes back as itself.
+    """
+
+    def __init__(self, tp: type[T], max_message_bytes: int) -> None:
+        """Prepare the declared type.
+
+        :raises pydantic.PydanticSchemaGenerationError: when pydantic can not validate it.
+        """
+        self._max_bytes = max_message_bytes
+        self._type = tp
+        is_model = isinstance(tp, type) and issubclass(tp, BaseModel)
+        self._registered = cast(
+            "Callable[[], Mapping[str, type]] | None", getattr(tp, "registered", None) if is_model else None
+        )
+        self._shapes: dict[str | None, Shape] = {}
+        self._checked: dict[type, Shape] = {}
+        self._usual: Shape | None = None
+        self._is_model = is_model
+        if self._registered is None:
+            name = tp.__name__ if is_model else None
+            self._shapes[name] = Shape(tp, name)
+
+    def _shape(self, name: str | None) -> Shape | None:
+        shape = self._shapes.get(name)
+        if shape is None and self._registered is not None and name is not None:
+            tp = self._registered().get(name)
+            if tp is not None:
+                shape = self._shapes[name] = Shape(tp, name)
+        return shape
+
+    def encode(self, item: T) -> tuple[Shape, bytes]:
+        """Write a message: its shape and its body.
+
+        :raises TypeError: when it is not of the queue's type.
+        :raises ValueError: when it would not come back the same.
+        :raises MessageTooLarge: when the body is larger than the queue takes.
+        """
+        checked = self._checked.get(type(item))
+        shape = checked or self._shape_of(item)
+        try:
+            body = shape.write(item)
+        except (PydanticSerializationError, UserWarning) as error:
+            raise ValueError(f"this {type(item).__name__} can not be written as JSON: {error}") from error
+        if len(body) > self._max_bytes:
+            raise MessageTooLarge(
+                f"the message has {len(body)} bytes, the queue takes {self._max_bytes}: send a reference to the data instead"
+            )
+        # Where NaN hides there is a null. Else one look at each class is enough: it finds what a class never keeps.
+        if checked is None or b"null" in body:
+            self._check(shape, item, body)
+            self._checked[type(item)] = shape
+        return shape, body
+
+    def _shape_of(self, item: T) -> Shape:
+        shape = self._shape(type(item).__name__ if self._is_model else None)
+        if shape is None or (self._is_model and not isinstance(item, self._type)):
+            raise TypeError(f"this queue takes {self._type.__name__}, not {type(item).__name__}")
+        return shape
+
+    def _check(self, shape: Shape, item: T, body: bytes) -> None:
+        try:
+            back = shape.read(body)
+        except ValidationError as error:
+            raise ValueError(f"this {type(item).__name__} would not come back the same: {short(error)}") from error
+        if back != item or type(back) is not type(item):
+            raise ValueError(f"this {type(item).__name__} would not come back the same: {item!r:.200} as {back!r:.200}")
+
+    def open(self, entry: bytes) -> T:
+        """Read the message of an entry.
+
+        :raises Unreadable: when it is no entry, or as `decode`.
+        """
+        usual = self._usual
+        if usual is not None and usual.matches(entry) and len(entry) <= self._max_bytes:
+            # As the last one: of the same class, and without an id.
+            try:
+                return usual.read(entry[usual.body_at :])  # type: ignore[no-any-return]  # cast() is a call
+            except Exception:  # noqa: BLE001, S110  # a class has code of its own, which may raise anything
+                pass  # said in full below
+        try:
+            stored = read(entry)
+        except ValueError as error:
+            raise Unreadable("undecodable", f"not an entry: {error}") from error
+        item = self.decode(stored.type_name, stored.body)
+        self._usual = self._shapes[stored.type_name]
+        return item
+
+    def decode(self, name: str | None, body: bytes) -> T:
+        """Read a message.
+
+        :raises Unreadable: when it is too large, no JSON, not valid, or of an unknown class.
+        """
+        if len(body) > self._max_bytes:
+            raise Unreadable("too_large", f"{len(body)} bytes, and the queue takes {self._max_bytes}")
+        shape = self._shape(name)
+        if shape is None:
+            raise Unreadable("unknown_type", f"no message class is called {name!r}")
+        try:
+            return cast("T", shape.read(body))
+        except ValidationError as error:
+            broken = any(problem["type"] == "json_invalid" for problem in error.errors(include_input=False))
+            raise Unreadable("undecodable" if broken else "invalid", short(error)) from error
+        except ValueError as error:
+            raise Unreadable("undecodable", str(error)) from error
+        except Exception as error:
+            raise Unreadable("invalid", f"{type(error).__name__}: {error}") from error
+
+
+def digest(name: str | None, body: bytes) -> str:
+    """What tells two messages under one id apart."""
+    return hashlib.blake2b(f"{name}\0".encode() + body, digest_size=12).hexdigest()
+
+
+def short(error: ValidationError) -> str:
+    """The first thing that is wrong, and where."""
+    first = error.errors(include_input=False, include_url=False, include_context=False)[0]
+    where = ".".join(str(part) for part in first["loc"])
+    return f"{where}: {first['msg']}" if where else first["msg"]

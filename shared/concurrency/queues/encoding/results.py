@@ -1,0 +1,84 @@
+"""Results on their way: from what a handler returned to the bytes that travel, and back."""
+
+from collections.abc import Callable
+from typing import Any, Final
+
+from pydantic import JsonValue, ValidationError
+
+from shared.concurrency.errors import InvalidResult, MessageTooLarge
+from shared.concurrency.queues.encoding.codec import Shape, short
+
+_RESULT: Final = b"="
+
+
+class Written(bytes):
+    """A result that is written already (in the process that its handler ran in)."""
+
+
+class ResultCodec:
+    """Writes and reads the results of one queue.
+
+    Of what type a result is stands with the queue, or on the class of the message: it offers `result_type()` then. Where nothing
+    is declared, any JSON value is one.
+    """
+
+    def __init__(self, declared: Any, max_bytes: int) -> None:
+        """Prepare. `declared`: the type of all results, None where the classes of the messages tell.
+
+        :raises pydantic.PydanticSchemaGenerationError: when pydantic can not validate it.
+        """
+        self._max_bytes = max_bytes
+        self._shapes: dict[type, Shape] = {}
+        self._only = None if declared is None else Shape(declared, None)
+
+    def _shape(self, item: object) -> Shape:
+        if self._only is not None:
+            return self._only
+        shape = self._shapes.get(type(item))
+        if shape is None:
+            ask: Callable[[], Any] | None = getattr(type(item), "result_type", None)
+            declared = Any if ask is None else ask()
+            shape = self._shapes[type(item)] = Shape(JsonValue if declared is Any else declared, None)
+        return shape
+
+    def write(self, item: object, result: object) -> Written:
+        """Write the result of handling a message.
+
+        :raises InvalidResult: when it is not of the declared type, or would not come back the same.
+        :raises MessageTooLarge: when it has more bytes than a message of the queue may have.
+        """
+        if isinstance(result, Written):
+            body = result
+        else:
+            try:
+                body = Written(self._shape(item).write_validated(result))
+            except Exception as error:  # what is declared has code of its own, which may raise anything
+                what = type(item).__name__
+                raise InvalidResult(f"this {type(result).__name__} is no result of {what}: {_said(error)}") from error
+        if len(body) > self._max_bytes:
+            raise MessageTooLarge(
+                f"the result has {len(body)} bytes, the queue takes {self._max_bytes}: return a reference to the data instead"
+            )
+        return body
+
+    def outcome(self, item: object, result: object) -> bytes:
+        """The result as it travels to whoever asked for it. Raises what `write` raises."""
+        return _RESULT + self.write(item, result)
+
+    def reader(self, item: object) -> Callable[[bytes], Any]:
+        """What reads a result of a message; it raises InvalidResult."""
+        shape = self._shape(item)
+
+        def read(body: bytes) -> Any:
+            try:
+                return shape.read(body)
+            except ValidationError as error:
+                raise InvalidResult(f"what came is no result of {type(item).__name__}: {short(error)}") from error
+            except Exception as error:
+                raise InvalidResult(f"what came is no result of {type(item).__name__}: {_said(error)}") from error
+
+        return read
+
+
+def _said(error: Exception) -> str:
+    return str(error) if isinstance(error, ValueError) else f"{type(error).__name__}: {error}"

@@ -1,0 +1,1 @@
+"""Putting: what waits, what is in line."""

@@ -1,0 +1,118 @@
+"""Settlements: what is to be said about deliveries with the next call, and what the server answered."""
+
+import asyncio
+from collections.abc import Iterable
+from itertools import chain
+from typing import Final, TypeVar
+
+from shared.concurrency.errors import StaleDelivery
+from shared.concurrency.queues.encoding.entry import FIELD
+
+T = TypeVar("T")
+
+LONGEST_TEXT: Final = 1000
+"""Characters of a reason or a report that are kept."""
+_MOST: Final = 2000
+_MOST_BYTES: Final = 4 << 20
+"""What one call carries at most."""
+
+
+class Settlements:
+    """Deliveries to settle, by kind, with those who wait for the answer."""
+
+    __slots__ = ("acks", "others", "returns", "waiting")
+
+    def __init__(self) -> None:
+        """Start with nothing to say."""
+        self.acks: list[bytes] = []
+        self.returns: list[bytes] = []
+        self.others: list[tuple[bytes, str, int | str | bytes, str, int | str, bytes, str]] = []
+        self.waiting: dict[bytes, asyncio.Future[None]] = {}
+
+    def add(
+        self, field: bytes, kind: str, value: int | str | bytes = 0, report: str = "",
+        *, attempts: int | None = None, headers: bytes = b"", trace: str = "",
+    ) -> None:  # fmt: skip
+        """Note one settlement: ack, result (value: outcome), return, nack or crash (value: delay in ms), or dead (value: reason).
+
+        `attempts`: failures until it is a dead letter, None for what is stored with the queue; `headers`: the message's
+        new ones, empty when they stay as they are; `trace`: the traceback, for whoever asked for the result.
+        """
+        if kind == "ack":
+            self.acks.append(field)
+        elif kind == "return":
+            self.returns.append(field)
+        else:
+            # A lone surrogate in an exception's text can not travel as it is.
+            most = "" if attempts is None else attempts
+            report = _sendable(report[:LONGEST_TEXT])
+            self.others.append((field, kind, _sendable(value), report, most, headers, _sendable(trace)))
+
+    def __len__(self) -> int:
+        return len(self.acks) + len(self.returns) + len(self.others)
+
+    def fields(self) -> Iterable[bytes]:
+        """All that is settled here."""
+        return chain(self.acks, self.returns, (field for field, *_ in self.others))
+
+    def portion(self) -> "Settlements":
+        """Take out what one call carries."""
+        if len(self) <= _MOST and self._bytes(len(self.others)) <= _MOST_BYTES:
+            portion = Settlements()
+            for word in self.__slots__:
+                mine, theirs = getattr(self, word), getattr(portion, word)
+                setattr(self, word, theirs)
+                setattr(portion, word, mine)
+            return portion
+        portion = Settlements()
+        portion.acks, self.acks = self.acks[:_MOST], self.acks[_MOST:]
+        portion.returns, self.returns = self.returns[:_MOST], self.returns[_MOST:]
+        most = min(_MOST, len(self.others))
+        while most > 1 and self._bytes(most) > _MOST_BYTES:
+            most //= 2
+        portion.others, self.others = self.others[:most], self.others[most:]
+        for field in portion.fields():
+            if field in self.waiting:
+                portion.waiting[field] = self.waiting.pop(field)
+        return portion
+
+    def _bytes(self, count: int) -> int:
+        """Bytes of the first of the others: results and tracebacks may be large."""
+        return sum(
+            len(word) for other in self.others[:count] for word in (other[2], other[-1]) if not isinstance(word, int)
+        )
+
+    def answer(self, refused: bytes) -> list[bytes]:
+        """Tell those who wait; `refused` holds the fields that were not ours, or is "all".
+
+        Returns the refused fields that nobody waits for.
+        """
+        stale = (
+            set(self.fields())
+            if refused == b"all"
+            else {refused[at : at + FIELD] for at in range(0, len(refused), FIELD)}
+        )
+        for field, future in self.waiting.items():
+            if future.done():
+                continue
+            if field in stale:
+                future.set_exception(_stale())
+                future.exception()  # whoever was cancelled does not look
+            else:
+                future.set_result(None)
+        return [field for field in stale if field not in self.waiting]
+
+    def fail(self, error: Exception) -> None:
+        """Tell everybody who waits that the step failed."""
+        for future in self.waiting.values():
+            if not future.done():
+                future.set_exception(error)
+                future.exception()
+
+
+def _sendable(text: T) -> T | str:
+    return text.encode("utf-8", "backslashreplace").decode() if isinstance(text, str) else text
+
+
+def _stale() -> StaleDelivery:
+    return StaleDelivery("this delivery is not yours any more: it was settled before, or its session is over")

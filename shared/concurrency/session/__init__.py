@@ -1,0 +1,1 @@
+"""One process and its server: identity, connection, heartbeat, scripts. Knows neither queues nor locks."""

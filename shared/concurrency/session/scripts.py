@@ -1,0 +1,120 @@
+"""The scripts: one file in `lua/` per atomic step, its header the contract.
+
+A header names the KEYS with their types, the ARGV with their units and what the script RETURNS. The names are bound
+from the header (`local pending = KEYS[1]`), so that a header can not say what the script does not do. PARTS are
+pieces that several steps share; they are put between the bindings and the step.
+"""
+
+import hashlib
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from functools import cache
+from importlib.resources import files
+from importlib.resources.abc import Traversable
+from typing import Final
+
+_LINE = re.compile(r"^--   (\w+) +(\S.*)$")
+
+
+@dataclass(frozen=True)
+class Script:
+    """One atomic step: its source as the server runs it, and its contract."""
+
+    name: str
+    source: bytes
+    sha: bytes
+    keys: Mapping[str, str]
+    """What the script calls each key -> the key's Redis type, in order."""
+    arguments: tuple[str, ...]
+    rest: str | None
+    """The name of the arguments that may be any number, at the end."""
+    parts: tuple[str, ...]
+
+    def pack(
+        self,
+        keys: Mapping[str, bytes],
+        arguments: tuple[bytes | str | int, ...],
+        more_keys: Sequence[bytes] = (),
+    ) -> tuple[bytes | str | int, ...]:
+        """The key count, keys and arguments of an EVALSHA, in the script's order; `more_keys`: behind those of its header."""
+        return (len(self.keys) + len(more_keys), *(keys[word] for word in self.keys), *more_keys, *arguments)
+
+
+def when_memory_is_full(script: Script) -> Script:
+    """The same step, for calls of it that only drain: the server runs it though its memory is full."""
+    shebang, _, body = script.source.partition(b"\n")
+    source = shebang + b" flags=allow-oom\n" + body
+    return replace(script, source=source, sha=_sha(source))
+
+
+def _sha(source: bytes) -> bytes:
+    return hashlib.sha1(source, usedforsecurity=False).hexdigest().encode()
+
+
+def _found(folder: Traversable) -> dict[str, Traversable]:
+    """The Lua files below a folder, by name; `parts/` is a folder of its own."""
+    found: dict[str, Traversable] = {}
+    for entry in folder.iterdir():
+        if entry.is_dir() and entry.name != "parts":
+            found |= _found(entry)
+        elif entry.name.endswith(".lua"):
+            found[entry.name.removesuffix(".lua")] = entry
+    return found
+
+
+_LUA: Final = files("shared.concurrency") / "lua"
+_STEPS: Final = _found(_LUA)
+_PARTS: Final = _found(_LUA / "parts")
+
+
+def _sections(text: str) -> dict[str, list[str]]:
+    sections: dict[str, list[str]] = {"": []}
+    current = ""
+    for line in text.splitlines():
+        if line.startswith("#!"):
+            continue
+        if not line.startswith("--"):
+            break
+        word = line[3:].split(" ")[0]
+        if word in ("KEYS", "ARGV", "RETURNS", "PARTS"):
+            current = word
+            sections[current] = [line[3 + len(word) :].strip()]
+        elif current in ("KEYS", "ARGV") and (match := _LINE.match(line)):
+            sections[current].append(f"{match[1]} {match[2]}")
+    return sections
+
+
+@cache
+def load(name: str) -> Script:
+    """Read a step from its file, with its bindings and parts."""
+    text = _STEPS[name].read_text(encoding="utf-8")
+    shebang, _, body = text.partition("\n")
+    sections = _sections(text)
+    keys = {line.split()[0]: line.split()[1] for line in sections.get("KEYS", [""])[1:]}
+    arguments = [(line.split()[0], line.split()[1] == "...") for line in sections.get("ARGV", [""])[1:]]
+    plain = tuple(word for word, rest in arguments if not rest)
+    rest = next((word for word, rest in arguments if rest), None)
+    parts = tuple(" ".join(sections.get("PARTS", [])).split())
+    lines = [shebang]
+    lines += [f"local {word} = KEYS[{at}]" for at, word in enumerate(keys, 1)]
+    lines += [f"local {word} = ARGV[{at}]" for at, word in enumerate(plain, 1)]
+    if rest:
+        lines.append(f"local {rest} = {{}}")
+        lines.append(f"for at = {len(plain) + 1}, #ARGV do {rest}[at - {len(plain)}] = ARGV[at] end")
+    lines += [_PARTS[part].read_text(encoding="utf-8") for part in parts]
+    source = ("\n".join(lines) + "\n" + body).encode()
+    return Script(
+        name=name,
+        source=source,
+        sha=_sha(source),
+        keys=keys,
+        arguments=plain,
+        rest=rest,
+        parts=parts,
+    )
+
+
+def names() -> list[str]:
+    """The names of all steps."""
+    return sorted(_STEPS)

@@ -1,0 +1,76 @@
+"""What a server says instead of an answer, as errors that tell the lanes what to do."""
+
+from collections.abc import Mapping
+from typing import Final
+
+from redis.exceptions import NoPermissionError, OutOfMemoryError, ResponseError
+
+from shared.concurrency.errors import ConcurrencyError, ServerRefused
+from shared.concurrency.session.scripts import Script
+
+# Answers that say: not executed, try again later. LOADING arrives as a lost connection.
+_LATER: Final = ("BUSY", "READONLY", "MASTERDOWN", "CLUSTERDOWN", "TRYAGAIN", "MISCONF", "NOREPLICAS", "UNBLOCKED")
+_LATER_TYPES: Final = ("ReadOnlyError", "MasterDownError", "ClusterDownError")
+
+
+class Disconnected(ConcurrencyError):
+    """The connection broke while a call was under way: nobody knows whether the server carried it out."""
+
+
+class Forbidden(ServerRefused):
+    """The server's ACL forbids the call, or one of its keys; it was not carried out."""
+
+
+class OutOfMemory(ConcurrencyError):
+    """The server's memory is full; the call was not carried out."""
+
+
+class Postponed(ConcurrencyError):
+    """The server can not serve now; the call was not carried out."""
+
+
+def translate(error: ResponseError, script: Script) -> ConcurrencyError:
+    """What an error answer means for the step that got it."""
+    text = str(error)
+    if isinstance(error, OutOfMemoryError) or text.startswith("OOM"):
+        return OutOfMemory(text)
+    if text.startswith(_LATER) or type(error).__name__ in _LATER_TYPES:
+        return Postponed(text)
+    if "ACL failure" in text:  # half-way
+        return ServerRefused(f"the server's ACL forbids the step {script.name}: {text}")
+    if isinstance(error, NoPermissionError) or text.startswith("NOPERM"):
+        return Forbidden(f"the server's ACL forbids the step {script.name}: {text}")
+    return ConcurrencyError(f"the step {script.name} failed on the server: {text}")
+
+
+def wrong_key(script: Script, keys: Mapping[str, bytes], kinds: Mapping[str, str]) -> ConcurrencyError:
+    """Name the key that holds something else than the step expects; `kinds`: what each holds now."""
+    for word, expected in script.keys.items():
+        if kinds[word] not in ("none", expected.lower()):
+            return ConcurrencyError(
+                f"the key {keys[word].decode()} holds a {kinds[word]}, not a {expected.lower()} of ours: somebody else uses this "
+                "name. Rename or delete that key, or choose another name"
+            )
+    return ConcurrencyError(f"a key of the step {script.name} held another type than expected")
+
+
+def fields(info: bytes | str) -> dict[str, str]:
+    """The fields of an INFO answer."""
+    text = info.decode() if isinstance(info, bytes) else info
+    return dict(line.split(":", 1) for line in text.splitlines() if ":" in line)
+
+
+def check_server(server: Mapping[str, str], memory: Mapping[str, str]) -> None:
+    """Look whether a server can be used as it is.
+
+    :raises ServerRefused: when it is too old, or would evict messages.
+    """
+    version = server.get("redis_version", "0")
+    if int(version.split(".")[0] or 0) < 7:
+        raise ServerRefused(f"the server is Redis {version}: 7.0 or later is needed (or any Valkey)")
+    policy = memory.get("maxmemory_policy", "noeviction")
+    if policy != "noeviction":
+        raise ServerRefused(
+            f"the server's maxmemory-policy is {policy}: it would evict messages. Set it with "
+            "`CONFIG SET maxmemory-policy noeviction`, and in redis.conf"
+        )

@@ -1,0 +1,1 @@
+"""A real server as a child process, and processes that end together."""

@@ -1,0 +1,48 @@
+"""The address that a server started by hand leaves for the services in other terminals."""
+
+import contextlib
+import os
+import socket
+from collections.abc import Iterator
+from pathlib import Path
+from urllib.parse import unquote, urlsplit
+
+# Beside the packages, so that every service of one project finds it from whatever folder it was started in.
+RUN_DIRECTORY = Path(__file__).resolve().parent.parent.parent / ".run"
+
+
+@contextlib.contextmanager
+def published(url: str, directory: Path = RUN_DIRECTORY) -> Iterator[Path]:
+    """Leave `url` in `directory` for read_address(), and take it away again at the end. Raises OSError."""
+    path = directory / "address"
+    fresh = directory / "address.new"
+    fresh.write_text(url + "\n")
+    # Renamed into place: a reader sees the whole address or none.
+    fresh.rename(path)
+    try:
+        yield path
+    finally:
+        path.unlink(missing_ok=True)
+
+
+def read_address(directory: Path = RUN_DIRECTORY) -> str | None:
+    """The address that was left in `directory`, or None: nothing there, or its server is gone (killed, so it stayed)."""
+    try:
+        url = (directory / "address").read_text().strip()
+    except (OSError, UnicodeDecodeError):
+        return None
+    return url if _listens(url) else None
+
+
+def _listens(url: str) -> bool:
+    try:
+        parts = urlsplit(url)
+        if parts.scheme == "unix":
+            with socket.socket(socket.AF_UNIX) as connection:
+                connection.settimeout(1)
+                connection.connect(os.fsencode(unquote(parts.path)))
+        else:
+            socket.create_connection((parts.hostname or "localhost", parts.port or 6379), 1).close()
+    except (OSError, ValueError):
+        return False
+    return True

@@ -1,0 +1,209 @@
+"""The demo as a user meets it: the command, its output, its exit codes, and what it leaves behind: nothing."""
+
+import contextlib
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections import Counter
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import redis
+
+from cli.demo.report import Report
+
+ROOT = Path(__file__).resolve().parent.parent.parent
+COMMAND = [sys.executable, "-m", "cli", "demo"]
+
+
+def environment(**settings: str) -> dict[str, str]:
+    kept = {name: value for name, value in os.environ.items() if not name.startswith(("PIPELINE_", "REDIS_"))}
+    return {**kept, "PYTHONPATH": str(ROOT), **settings}
+
+
+def demo(*arguments: str, **settings: str) -> "subprocess.CompletedProcess[str]":
+    return subprocess.run(
+        [*COMMAND, *arguments], env=environment(**settings), capture_output=True, text=True, check=False, timeout=55
+    )
+
+
+def result(done: "subprocess.CompletedProcess[str]") -> dict[str, Any]:
+    """The one JSON object on stdout, and nothing else there."""
+    assert done.returncode == 0, done.stderr
+    (line,) = done.stdout.splitlines()
+    found: dict[str, Any] = json.loads(line)
+    return found
+
+
+@pytest.fixture
+def tree(tmp_path: Path) -> Path:
+    (tmp_path / "deep").mkdir()
+    (tmp_path / "a.py").write_text("To be, or not_to be: 2b\n" * 1001)
+    (tmp_path / "deep" / "b.py").write_bytes("Größe größe\nzwölf\xff".encode("latin-1"))
+    (tmp_path / "empty.py").touch()
+    (tmp_path / "other.txt").write_text("never counted")
+    return tmp_path
+
+
+def test_the_result_is_exact_and_the_json_complete(tree: Path) -> None:
+    found = result(demo(str(tree), "--json", "--maxsize", "2", "--producers", "2"))
+    top = found.pop("top")
+    measured = {
+        name: found.pop(name)
+        for name in (
+            "max_pending", "seconds", "messages_per_second", "stop_words", "dictionary_versions",
+            "longest_read_wait_seconds", "longest_write_wait_seconds",
+        )
+    }  # fmt: skip
+    assert found == {
+        "files": 3,
+        "messages": 7,
+        "words": 7 * 1001 + 6,
+        "exact": True,
+        "maxsize": 2,
+        "consumers": 3,
+        "producers": 2,
+        "kills": 0,
+        "recovered": 0,
+        "torn_reads": 0,
+    }
+    assert top[:5] == [["be", 2002], ["to", 2002], ["b", 1001], ["not", 1001], ["or", 1001]]
+    assert measured["max_pending"] <= 2
+    assert measured["seconds"] > 0
+    # "to", "be", "or" and "not": each version lets some of them go.
+    assert 1001 <= measured["stop_words"] <= 6 * 1001
+    assert measured["dictionary_versions"] >= 1
+    assert measured["longest_read_wait_seconds"] > 0
+    assert measured["longest_write_wait_seconds"] >= 0
+
+
+def test_people_get_a_report(tree: Path) -> None:
+    done = demo(str(tree), "--glob", "*.py", "--consumers", "1")
+    assert done.returncode == 0
+    for word in ("files", "messages a second", "highest pending seen", "exact: the counts equal", "torn reads"):
+        assert word in done.stdout
+
+
+def test_chaos_kills_one_that_holds_something_however_short_the_work_is(tmp_path: Path) -> None:
+    (tmp_path / "one.py").write_text("a single message")
+    found = result(demo(str(tmp_path), "--chaos", "--json"))
+    assert found["kills"] >= 1
+    assert found["recovered"] >= 1
+    assert found["exact"] is True
+    assert found["top"] == [["a", 1], ["message", 1], ["single", 1]]
+
+
+def test_chaos_without_any_message_kills_too(tmp_path: Path) -> None:
+    (tmp_path / "empty.py").touch()
+    found = result(demo(str(tmp_path), "--chaos", "--json"))
+    assert (found["files"], found["messages"], found["exact"]) == (1, 0, True)
+    assert found["kills"] >= 1
+
+
+def test_with_redis_url_it_uses_that_server_and_cleans_up(tree: Path, url: str) -> None:
+    with redis.Redis.from_url(url) as client:
+        before = set(client.scan_iter("*demo-*"))
+        calls = client.info("stats")["total_commands_processed"]
+        assert result(demo(str(tree), "--json", REDIS_URL=url))["exact"] is True
+        assert client.info("stats")["total_commands_processed"] > calls + 20
+        assert set(client.scan_iter("*demo-*")) == before
+
+
+@pytest.mark.parametrize(
+    "arguments,advice",
+    [
+        (["/nowhere/at/all"], "is no directory"),
+        (["--glob", "*.nothing"], "no file below"),
+        (["--glob", "/absolute"], "--glob"),
+        (["--consumers", "0"], "--consumers"),
+        (["--maxsize", "-1"], "--maxsize"),
+        (["--unknown"], "--unknown"),
+    ],
+)
+def test_a_mistake_is_told_without_a_traceback(tree: Path, arguments: list[str], advice: str) -> None:
+    done = demo(*([] if arguments[0].startswith("/") else [str(tree)]), *arguments)
+    assert (done.returncode, done.stdout) == (2, "")
+    assert advice in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+def test_a_server_that_is_not_there_is_told(tree: Path) -> None:
+    done = demo(str(tree), REDIS_URL="redis://:secret@127.0.0.1:1/0")
+    assert done.returncode == 2
+    assert "no server answered at redis://127.0.0.1:1/0" in done.stderr
+    assert "secret" not in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+def report(**changes: Any) -> Report:
+    counts = Counter({"a": 2})
+    right: dict[str, Any] = {
+        "files": 1, "messages": 1, "counts": counts, "reference": counts, "maxsize": 5, "max_pending": 5,
+        "consumers": 1, "producers": 1, "kills": 0, "recovered": 0, "seconds": 1.0, "stop_words": 0,
+        "dictionary_versions": 1, "torn_reads": 0, "longest_read_wait": 0.1, "longest_write_wait": 0.1,
+    }  # fmt: skip
+    return Report(**{**right, **changes})
+
+
+def test_wrong_counts_a_broken_bound_and_a_torn_read_are_called_wrong(capsys: pytest.CaptureFixture[str]) -> None:
+    assert report().right
+    for wrong in (report(counts=Counter({"a": 3})), report(max_pending=6), report(torn_reads=1)):
+        assert not wrong.right
+        wrong.show()
+        assert "WRONG" in capsys.readouterr().out
+
+
+@contextlib.contextmanager
+def running(folder: Path, *arguments: str) -> Iterator["subprocess.Popen[bytes]"]:
+    """The demo on the standard library, with its temporary files in FOLDER, so that its processes can be found."""
+    with subprocess.Popen(
+        [*COMMAND, *arguments],
+        env=environment(TMPDIR=str(folder)),
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+        start_new_session=True,
+    ) as process:
+        try:
+            yield process
+        finally:
+            process.kill()
+
+
+def processes(folder: Path) -> list[str]:
+    """The processes whose environment or command names FOLDER: the demo, its server and its services."""
+    found = []
+    for path in Path("/proc").glob("[0-9]*"):
+        with contextlib.suppress(OSError):
+            about = (path / "environ").read_bytes() + (path / "cmdline").read_bytes()
+            if str(folder).encode() in about:
+                found.append((path / "cmdline").read_bytes().replace(b"\0", b" ").decode())
+    return found
+
+
+def wait_until(satisfied: Callable[[], bool], seconds: float = 20.0) -> None:
+    deadline = time.monotonic() + seconds
+    while not satisfied():
+        assert time.monotonic() < deadline
+
+
+MOMENTS: dict[str, Callable[[list[str]], bool]] = {
+    "before anything": lambda _: True,
+    "the server runs": lambda found: any("valkey" in line or "redis-server" in line for line in found),
+    "all run": lambda found: sum("consumer" in line or "producer" in line for line in found) >= 5,
+}
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="looks for processes in /proc")
+@pytest.mark.parametrize("ending", [signal.SIGINT, signal.SIGTERM, signal.SIGKILL], ids=lambda ending: ending.name)
+@pytest.mark.parametrize("moment", MOMENTS)
+def test_whenever_it_ends_nothing_is_left(tmp_path: Path, moment: str, ending: signal.Signals) -> None:
+    with running(tmp_path) as process:
+        wait_until(lambda: MOMENTS[moment](processes(tmp_path)) or process.poll() is not None)
+        process.send_signal(ending)
+        process.wait(20)
+    wait_until(lambda: not processes(tmp_path), seconds=10)

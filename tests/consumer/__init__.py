@@ -1,0 +1,1 @@
+"""The consumer service, its handlers and its executors."""

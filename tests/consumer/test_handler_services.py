@@ -1,0 +1,175 @@
+"""The consumer service with handlers of every kind, as an OS process: what it says, and how it ends."""
+
+import contextlib
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import AsyncIterator, Iterator
+from pathlib import Path
+
+import pytest
+
+from shared.concurrency import Queue, Session
+from shared.local.parent_death import tied
+from shared.messages import Message
+from tests.instruments.handlers import order
+from tests.instruments.waiting import until
+from tests.project.test_services import environment, wait_for
+
+pytestmark = pytest.mark.timeout(120)
+
+HEAD = """
+import asyncio
+import os
+import threading
+import time
+
+from consumer.outcomes import Reject, Retry
+from consumer.registry import handles
+from shared.messages import CountWords
+
+"""
+
+
+@pytest.fixture
+async def queue(url: str, name: str) -> AsyncIterator[Queue[Message]]:
+    async with Session.open(url) as session:
+        yield Queue(session, name, Message)
+
+
+@contextlib.contextmanager
+def consuming(copy: Path, handlers: str, url: str, name: str, **more: str) -> Iterator["subprocess.Popen[str]"]:
+    """The service with these handlers in place of the demo's."""
+    (copy / "consumer" / "handlers.py").write_text(HEAD + handlers)
+    settings = {"REDIS_URL": url, "PIPELINE_QUEUE": name, "PIPELINE_GRACE": "0.2", "PIPELINE_CONCURRENCY": "2", **more}
+    with subprocess.Popen(
+        [sys.executable, "-W", "error", "-m", "consumer"],
+        env=environment(PYTHONPATH=str(copy), **settings), cwd=copy, stderr=subprocess.PIPE, text=True,
+        preexec_fn=tied(),  # noqa: PLW1509
+    ) as process:  # fmt: skip
+        try:
+            yield process
+        finally:
+            process.kill()
+
+
+HANGING = {
+    "loop": "@handles(CountWords)\nasync def hang(delivery, pipeline):\n    print_it()\n    await asyncio.sleep(1000)\n",
+    "thread": "@handles(CountWords)\ndef hang(delivery, pipeline):\n    print_it()\n    time.sleep(1000)\n",
+    "late thread": (
+        "@handles(CountWords, time_limit=0.1)\ndef hang(delivery, pipeline):\n    print_it()\n    time.sleep(1000)\n"
+    ),
+    "process": (
+        "@handles(CountWords, executor='process')\ndef hang(delivery):\n    print_it()\n    time.sleep(1000)\n"
+    ),
+}
+PRINT = "def print_it():\n    os.write(2, b'hanging\\n')\n\n\n"
+
+
+@pytest.mark.parametrize("place", HANGING)
+async def test_a_service_whose_handler_hangs_drains_within_its_grace(
+    copy: Path, url: str, name: str, queue: Queue[Message], place: str
+) -> None:
+    # It ended with a traceback once, when a handler had not finished.
+    await queue.put(order("x"))
+    with consuming(copy, PRINT + HANGING[place], url, name) as service:
+        wait_for(service, "hanging" if place != "late thread" else "can not be stopped")
+        service.send_signal(signal.SIGTERM)
+        _, said = service.communicate(timeout=20)
+    assert service.returncode == 0, said
+    assert "Traceback" not in said
+    statistics = await queue.statistics()
+    assert (statistics.leased, statistics.delayed) == (0, 1)
+    assert statistics.nacked_total == (place == "late thread")
+
+
+async def test_a_handler_that_kills_its_service_becomes_a_dead_letter_and_drags_no_other_along(
+    copy: Path, url: str, name: str, queue: Queue[Message]
+) -> None:
+    handlers = (
+        "@handles(CountWords)\nasync def obey(delivery, pipeline):\n"
+        "    if delivery.item.text == 'exit':\n        os._exit(7)\n"
+    )
+    await queue.put_many([order("exit"), *[order("return")] * 9])
+    deaths = 0
+
+    async def done() -> bool:
+        statistics = await queue.statistics()
+        return statistics.acked_total + statistics.dead == 10
+
+    async def over() -> bool:
+        return service.poll() is not None or await done()
+
+    while not await done():
+        with consuming(copy, handlers, url, name, PIPELINE_SESSION_TTL="1") as service:
+            await until(over, lambda over: over, seconds=30)
+            deaths += service.poll() == 7
+    (letter,) = await queue.dead_letters()
+    assert (letter.reason, letter.attempt) == ("crashed", 5)
+    assert deaths == 5
+    assert (await queue.statistics()).acked_total == 9
+
+
+async def test_a_wrong_handler_is_advice_and_2(copy: Path, url: str, name: str) -> None:
+    for handlers, advice in (
+        (
+            "@handles(CountWords, attempts=0)\nasync def f(delivery, pipeline): ...\n",
+            "attempts=0: write a whole number",
+        ),
+        ("@handles(CountWords)\nasync def f(delivery): ...\n", r"f is called with (delivery, pipeline)"),
+        ("@handles(CountWords, executor='process')\nasync def f(delivery): ...\n", "write `def f(delivery)`"),
+    ):
+        with consuming(copy, handlers, url, name) as service:
+            _, said = service.communicate(timeout=20)
+        assert service.returncode == 2, said
+        (line,) = said.splitlines()
+        assert line.startswith("consumer: ")
+        assert advice in line
+
+
+@pytest.mark.parametrize(
+    "head",
+    [
+        "@handles(CountWords, attempts=1)\nasync def obey(delivery, pipeline):\n",
+        "@handles(CountWords, attempts=1)\ndef obey(delivery, pipeline):\n",
+        "@handles(CountWords, attempts=1, executor='process')\ndef obey(delivery):\n",
+    ],
+)
+async def test_the_log_tells_what_became_of_a_message(
+    copy: Path, url: str, name: str, queue: Queue[Message], head: str
+) -> None:
+    handlers = head + (
+        "    if delivery.item.text == 'retry':\n        raise Retry(after=1) from KeyError('busy')\n"
+        "    if delivery.item.text == 'reject':\n        raise Reject('unwanted')\n"
+        "    raise LookupError('nothing there')\n"
+    )
+    await queue.put_many([order("retry"), order("reject"), order("fail")])
+    with consuming(copy, handlers, url, name) as service:
+        await queue.join()
+        service.terminate()
+        _, said = service.communicate(timeout=20)
+    lines = {
+        word: [line for line in said.splitlines() if word in line] for word in ("tried again", "rejected", "failed")
+    }
+    assert {word: len(found) for word, found in lines.items()} == {"tried again": 1, "rejected": 1, "failed": 1}
+    assert '"info"' in lines["tried again"][0]
+    assert "busy" in lines["tried again"][0]
+    assert "unwanted" in lines["rejected"][0]
+    assert "LookupError: nothing there" in lines["failed"][0]
+    assert said.count("Traceback") == 1
+    assert "in obey" in lines["failed"][0]
+    assert "processes.py" not in said
+
+
+async def test_a_handler_that_blocks_the_loop_is_named(copy: Path, url: str, name: str, queue: Queue[Message]) -> None:
+    handlers = "@handles(CountWords)\nasync def block(delivery, pipeline):\n    time.sleep(1)\n"
+    await queue.put(order("x"))
+    with consuming(copy, handlers, url, name) as service:
+        wait_for(service, "a handler blocks the event loop")
+        await queue.join()
+        service.terminate()
+        _, said = service.communicate(timeout=20)
+    assert '"handler": "consumer.handlers:block"' in said
+    assert "the event loop turns again" in said
+    assert os.fspath(copy / "consumer" / "handlers.py") in said

@@ -1,0 +1,164 @@
+"""What may be a handler and what its rules may say: anything else is told at import, with what to write."""
+
+import functools
+import inspect
+import math
+from collections.abc import Awaitable, Callable
+from typing import Any
+
+import pytest
+
+from consumer.outcomes import Reject, Retry
+from consumer.registry import handles
+from consumer.rules.backoff import Backoff
+from consumer.rules.errors import HandlerError, describe
+from consumer.rules.handler import call_plain, place_of
+from shared.concurrency import Delivery
+from shared.messages import CountWords, Message
+from shared.pipeline import Pipeline
+from tests.instruments.handlers import obey
+
+
+async def on_loop(delivery: Delivery[CountWords], pipeline: Pipeline) -> None: ...
+
+
+def in_thread(delivery: Delivery[CountWords], pipeline: Pipeline) -> None: ...
+
+
+def test_where_a_function_runs() -> None:
+    assert place_of(on_loop, None) == "loop"
+    assert place_of(in_thread, None) == "thread"
+    assert place_of(obey, "process") == "process"
+
+
+async def with_too_many(delivery: Any, pipeline: Any, more: Any) -> None: ...
+async def that_yields(delivery: Any, pipeline: Any) -> Any:
+    yield delivery, pipeline
+
+
+def that_yields_too(delivery: Any, pipeline: Any) -> Any:
+    yield delivery, pipeline
+
+
+async def async_alone(delivery: Any) -> None: ...
+
+
+class Callables:
+    async def __call__(self, delivery: Any, pipeline: Any) -> None: ...
+
+
+@pytest.mark.parametrize(
+    "function,executor,advice",
+    [
+        (with_too_many, None, r"called with \(delivery, pipeline\)"),
+        (async_alone, None, r"called with \(delivery, pipeline\)"),
+        (obey, None, r"called with \(delivery, pipeline\)"),
+        (that_yields, None, "without yield"),
+        (that_yields_too, None, "without yield"),
+        (Callables(), None, "write `async def`"),
+        (functools.partial(in_thread), None, "write `async def`"),
+        (on_loop, "thread", 'write executor="process"'),
+        (async_alone, "process", r"write `def async_alone\(delivery\)`"),
+        (in_thread, "process", r"write `def in_thread\(delivery\)`"),
+        (lambda delivery: None, "process", "asked for by name"),  # noqa: ARG005
+    ],
+)
+def test_what_can_not_be_a_handler_is_refused(function: Callable[..., Any], executor: str | None, advice: str) -> None:
+    with pytest.raises(HandlerError, match=advice):
+        place_of(function, executor)
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        {"attempts": 0}, {"attempts": 1000}, {"attempts": True}, {"attempts": 2.0}, {"attempts": "3"},
+        {"time_limit": 0}, {"time_limit": -1.0}, {"time_limit": math.inf}, {"time_limit": math.nan}, {"time_limit": True},
+        {"time_limit": "5"}, {"time_limit": 86401}, {"backoff": 2.0}, {"backoff": None},
+    ],
+)  # fmt: skip
+def test_rules_out_of_range_are_refused(wrong: dict[str, Any]) -> None:
+    with pytest.raises(HandlerError, match=f"{next(iter(wrong))}=.*write"):
+        handles(CountWords, **wrong)
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        {"first": -1}, {"first": math.nan}, {"first": "1"}, {"longest": 0.1}, {"longest": math.inf}, {"factor": 0.5},
+        {"factor": True}, {"longest": 10**9},
+    ],
+)  # fmt: skip
+def test_a_backoff_out_of_range_is_refused(wrong: dict[str, Any]) -> None:
+    with pytest.raises(HandlerError, match=rf"Backoff\({next(iter(wrong))}=.*write"):
+        Backoff(**wrong)
+
+
+@pytest.mark.parametrize(
+    "backoff,failures,most",
+    [
+        (Backoff(), 0, 0.25),
+        (Backoff(), 3, 2.0),
+        (Backoff(), 998, 60.0),
+        (Backoff(first=10, longest=10), 5, 10.0),
+        (Backoff(factor=1000), 998, 60.0),
+        (Backoff(first=0), 4, 0.0),
+    ],
+)
+def test_a_delay_is_anything_between_nothing_and_the_grown_one(backoff: Backoff, failures: int, most: float) -> None:
+    delays = [backoff.delay(failures) for _ in range(2000)]
+    assert all(0 <= delay <= most for delay in delays)
+    # Full jitter: it fills the whole range, so that what failed together does not come together.
+    assert min(delays) <= most * 0.02
+    assert max(delays) >= most * 0.98
+
+
+@pytest.mark.parametrize("after", [-1, math.nan, math.inf, True, 10**10, "5"])
+def test_a_retry_after_what_is_no_delay_is_refused(after: Any) -> None:
+    with pytest.raises(ValueError, match="delay"):
+        Retry(after=after)
+
+
+@pytest.mark.parametrize("reason", ["", "x" * 1001, None, 7])
+def test_a_rejection_has_a_reason(reason: Any) -> None:
+    with pytest.raises(ValueError, match="a reason is"):
+        Reject(reason)
+
+
+def test_a_plain_function_that_returns_a_coroutine_has_not_done_its_work() -> None:
+    @functools.wraps(on_loop)
+    def decorated(delivery: Any, pipeline: Any) -> Awaitable[None]:
+        return on_loop(delivery, pipeline)
+
+    assert not inspect.iscoroutinefunction(decorated)
+    with pytest.raises(TypeError, match="begin it with `async def`"):
+        call_plain(decorated, None, None)
+
+
+def test_an_exception_is_described_whatever_it_is() -> None:
+    class Spoilt(Exception):
+        def __str__(self) -> str:
+            raise ValueError
+
+    assert describe(LookupError("nothing there")) == "LookupError: nothing there"
+    assert describe(LookupError()) == "LookupError"
+    assert describe(Spoilt()) == "Spoilt: (its text can not be read)"
+
+
+def test_the_decorator_gives_the_function_back_and_keeps_its_rules() -> None:
+    class Resize(Message):
+        width: int
+
+    from consumer.registry import _handlers  # noqa: PLC0415
+
+    try:
+
+        @handles(Resize, attempts=3, backoff=Backoff(first=1), time_limit=5)
+        def resize(delivery: Delivery[Resize], pipeline: Pipeline) -> None: ...
+
+        assert inspect.isfunction(resize)
+        handler = _handlers[Resize]
+        assert (handler.place, handler.name) == ("thread", f"{resize.__module__}:{resize.__qualname__}")
+        assert (handler.rules.attempts, handler.rules.backoff.first, handler.rules.time_limit) == (3, 1, 5)
+    finally:
+        _handlers.pop(Resize, None)
+        del Message._classes["Resize"]

@@ -1,0 +1,33 @@
+"""A handler is tried alone: with a delivery that is in no queue."""
+
+import pytest
+
+from consumer.testing import delivery_of
+from shared.messages import CountWords
+
+MESSAGE = CountWords(run="r", file="f", part=0, text="a b a")
+
+
+def test_it_is_as_one_that_was_taken() -> None:
+    delivery = delivery_of(MESSAGE, attempt=3)
+    assert (delivery.item, delivery.attempt, delivery.failures, delivery.first_error) == (MESSAGE, 3, 0, None)
+    assert delivery.id == "trial-------0000000001"
+
+
+def test_what_is_collected_can_be_looked_at() -> None:
+    delivery = delivery_of(MESSAGE)
+    delivery.effects.hincrby("{jobs}:counts", "a", 2)
+    delivery.effects.expire("{jobs}:counts", 60)
+    assert delivery.effects.collected == [("hincrby", "{jobs}:counts", "a", 2), ("expire", "{jobs}:counts", 60)]
+
+
+async def test_it_is_settled_by_returning() -> None:
+    delivery = delivery_of(MESSAGE)
+    with pytest.raises(RuntimeError, match="settles by returning"):
+        await delivery.ack()
+
+
+@pytest.mark.parametrize("attempt", [0, -1, 1_000_000])
+def test_an_attempt_out_of_range_is_refused(attempt: int) -> None:
+    with pytest.raises(ValueError, match="attempt"):
+        delivery_of(MESSAGE, attempt=attempt)

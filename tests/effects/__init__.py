@@ -1,0 +1,1 @@
+"""Writes and puts that travel with an acknowledgement."""

@@ -1,0 +1,1 @@
+"""Cancellation, lost connections, kills, restarts, bad input."""

@@ -1,0 +1,139 @@
+"""Replies that are late, and what comes right behind them."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pytest
+from redis.asyncio import Redis
+
+from shared.concurrency import Queue, QueueShutDown, Session
+from tests.instruments.proxy import Proxy
+from tests.instruments.waiting import until
+
+
+@pytest.fixture
+async def proxy(url: str, tmp_path: Path) -> AsyncIterator[Proxy]:
+    async with Proxy(url, tmp_path) as proxy:
+        yield proxy
+
+
+@pytest.fixture
+async def late(proxy: Proxy, name: str) -> AsyncIterator[Queue[int]]:
+    """A queue whose replies may be held back."""
+    async with Session.open(proxy.url) as session:
+        queue = Queue(session, name, int)
+        await queue.put(0)
+        async with await queue.get():
+            pass
+        yield queue
+
+
+@pytest.fixture
+async def other(url: str, name: str) -> AsyncIterator[Queue[int]]:
+    """The same queue, past the proxy."""
+    async with Session.open(url) as session:
+        yield Queue(session, name, int)
+
+
+async def test_a_wake_up_right_behind_the_empty_reply_is_heard(
+    proxy: Proxy, late: Queue[int], other: Queue[int]
+) -> None:
+    async with proxy.holding("settle_and_take") as hold:
+        get = asyncio.create_task(late.get())
+        await hold.arrived.wait()  # found nothing, and is registered as idle
+        await other.put(1)  # wakes it: the wake-up stands behind the reply
+    # Well below the slow look-again of one second, which is insurance only.
+    async with asyncio.timeout(0.5), await get as item:
+        assert item == 1
+
+
+async def test_an_admission_right_behind_the_reply_of_a_put_is_heard(
+    proxy: Proxy, late: Queue[int], other: Queue[int]
+) -> None:
+    await other.resize(1)
+    await other.put(1)
+    async with proxy.holding("put") as hold:
+        put = asyncio.create_task(late.put(2))
+        await hold.arrived.wait()  # is in line
+        async with await other.get():
+            pass  # let in: the news stand behind the reply
+        assert (await other.statistics()).pending == 1
+    async with asyncio.timeout(0.5):
+        await put
+
+
+async def test_a_shutdown_right_behind_the_reply_of_a_put_is_heard(
+    proxy: Proxy, late: Queue[int], other: Queue[int]
+) -> None:
+    await other.resize(1)
+    await other.put(1)
+    async with proxy.holding("put") as hold:
+        put = asyncio.create_task(late.put(2))
+        await hold.arrived.wait()
+        await other.shutdown()
+    with pytest.raises(QueueShutDown):
+        async with asyncio.timeout(0.5):
+            await put
+
+
+async def test_the_end_right_behind_the_reply_of_a_join_is_heard(
+    proxy: Proxy, late: Queue[int], other: Queue[int]
+) -> None:
+    await other.put(1)
+    async with proxy.holding("join") as hold:
+        join = asyncio.create_task(late.join())
+        await hold.arrived.wait()
+        async with await other.get():
+            pass
+    async with asyncio.timeout(0.5):
+        await join
+
+
+async def test_a_put_cancelled_while_its_reply_is_late_is_decided_by_the_reply(
+    proxy: Proxy, late: Queue[int], other: Queue[int]
+) -> None:
+    # There is room, so it is in: a cancelled caller may find that out half a second later, not forever.
+    async with proxy.holding("put") as hold:
+        put = asyncio.create_task(late.put(1))
+        await hold.arrived.wait()
+        put.cancel()
+        async with asyncio.timeout(2):
+            await asyncio.wait({put})
+    assert put.cancelled()
+    assert await other.qsize() == 1
+
+
+async def test_a_get_cancelled_while_its_reply_is_late_gives_back_what_arrives(
+    proxy: Proxy, late: Queue[int], other: Queue[int]
+) -> None:
+    await other.put(1)
+    async with proxy.holding("settle_and_take") as hold:
+        get = asyncio.create_task(late.get())
+        await hold.arrived.wait()
+        get.cancel()
+        await asyncio.wait({get})
+        assert (await other.statistics()).leased == 1
+    async with asyncio.timeout(0.5), await other.get() as item:
+        assert item == 1
+    assert (await until(other.statistics, lambda statistics: statistics.leased == 0)).nacked_total == 0
+
+
+async def test_a_put_whose_session_ends_before_its_late_reply_is_put_again(
+    url: str, proxy: Proxy, late: Queue[int], other: Queue[int]
+) -> None:
+    await other.resize(1)
+    await other.put(1)
+    member = late._lanes.member
+    async with proxy.holding("put") as hold, Redis.from_url(url, protocol=3) as client:
+        put = asyncio.create_task(late.put(2))
+        await hold.arrived.wait()  # is in line, and does not know it
+        # As after SIGSTOP: the server lets the session end, and our clock says so before the reply is read.
+        await client.zadd(f"{{{late.name}}}:sessions", {member.session_id: 1}, xx=True)
+        async with await other.get() as item:
+            assert item == 1
+        assert (await other.statistics()).puts_waiting == 0
+        member.over(member.session_id)
+    async with asyncio.timeout(5), await other.get() as item:
+        assert item == 2
+    await put

@@ -1,0 +1,168 @@
+"""Bad input to the leases (anchors/faults.md section 6): a typed error that says what to do, and nothing is changed."""
+
+import math
+from collections.abc import AsyncIterator, Callable
+from typing import Any, Final
+
+import pytest
+from redis.asyncio import Redis
+
+from shared.concurrency import (
+    ConcurrencyError,
+    Condition,
+    Event,
+    LeaseLost,
+    Lock,
+    ReadersWritersLease,
+    Semaphore,
+    Session,
+)
+from shared.concurrency.session.names import CONDITION_KEYS, EVENT_KEYS, LEASE_KEYS
+
+MAKERS: Final[dict[str, Callable[..., Any]]] = {
+    "lock": Lock,
+    "semaphore": lambda session, name, **times: Semaphore(session, name, 2, **times),
+    "readers-writers": ReadersWritersLease,
+    "event": Event,
+    "condition": Condition,
+}
+TIMED: Final = ("lock", "semaphore", "readers-writers", "condition")
+
+
+@pytest.fixture
+async def session(url: str) -> AsyncIterator[Session]:
+    async with Session.open(url) as session:
+        yield session
+
+
+@pytest.fixture
+async def client(url: str) -> AsyncIterator[Redis]:
+    async with Redis.from_url(url, protocol=3) as client:
+        yield client
+
+
+@pytest.mark.parametrize("maker", MAKERS)
+@pytest.mark.parametrize(
+    "name", ["", "a b", "a{b", "a}b", "a*", "a:b", "x" * 65, "cat\u0430log", "a\nb", None, 7, b"a"]
+)
+async def test_what_is_no_name_is_refused(session: Session, maker: str, name: Any) -> None:
+    with pytest.raises(ValueError, match="a name is 1 to 64"):
+        MAKERS[maker](session, name)
+
+
+@pytest.mark.parametrize("maker", TIMED)
+@pytest.mark.parametrize("ttl", [0, -1, 0.09, 3601, math.nan, math.inf, True, "5"])
+async def test_a_time_to_live_out_of_range_is_refused(session: Session, name: str, maker: str, ttl: Any) -> None:
+    with pytest.raises(ValueError, match="ttl is"):
+        MAKERS[maker](session, name, ttl=ttl)
+
+
+@pytest.mark.parametrize("max_hold", [0, -1, 0.01, math.nan, math.inf, True, "5"])
+async def test_a_longest_time_out_of_range_is_refused(session: Session, name: str, max_hold: Any) -> None:
+    for maker in ("lock", "semaphore", "readers-writers"):
+        with pytest.raises(ValueError, match="max_hold is"):
+            MAKERS[maker](session, name, max_hold=max_hold)
+
+
+@pytest.mark.parametrize("limit", [0, -1, 10_000_001, True, 1.0, "3", None])
+async def test_what_is_no_number_of_permits_is_refused(session: Session, name: str, limit: Any) -> None:
+    with pytest.raises(ValueError, match="limit is a number of permits"):
+        Semaphore(session, name, limit)
+
+
+@pytest.mark.parametrize("policy", ["", "Fair", "writer", None, 1])
+async def test_what_is_no_policy_is_refused(session: Session, name: str, policy: Any) -> None:
+    with pytest.raises(ValueError, match="policy is one of fair, readers, writers"):
+        ReadersWritersLease(session, name, policy)
+
+
+@pytest.mark.parametrize("n", [-1, True, 1.5, "1"])
+async def test_what_is_no_number_of_waiters_is_refused(session: Session, name: str, n: Any) -> None:
+    condition = Condition(session, name)
+    async with condition:
+        with pytest.raises(ValueError, match="n is a number of waiters"):
+            await condition.notify(n)
+
+
+async def test_a_second_release_is_refused_and_harms_nobody(session: Session, url: str, name: str) -> None:
+    lease = await Lock(session, name).acquire()
+    await lease.release()
+    async with Session.open(url) as other, Lock(other, name) as later:
+        with pytest.raises(LeaseLost, match="released before"):
+            await lease.release()
+        with pytest.raises(LeaseLost, match="released before"):
+            lease.check()
+        with pytest.raises(RuntimeError):
+            await Lock(session, name).release()
+        later.check()
+        assert [holder.token for holder in (await Lock(other, name).statistics()).holders] == [later.token]
+
+
+async def test_a_reader_that_asks_to_write_is_told_at_once(session: Session, name: str) -> None:
+    catalog = ReadersWritersLease(session, name)
+    async with catalog.read():
+        with pytest.raises(RuntimeError, match="there is no upgrade"):
+            await catalog.write().acquire()
+    assert not (await catalog.statistics()).waiters
+
+
+@pytest.mark.parametrize("word", [word for word in LEASE_KEYS if word != "withdrawn"])
+async def test_a_key_of_another_type_is_named(client: Redis, session: Session, name: str, word: str) -> None:
+    key = f"{{{name}}}:{LEASE_KEYS[word]}"
+    await client.set(key, "somebody else's")
+    async with Session.open(url_of(client)) as other:
+        first = other.lessee(name)
+        assert first.name == name
+        with pytest.raises(ConcurrencyError, match=key.replace("{", r"\{").replace("}", r"\}")):
+            async with ReadersWritersLease(session, name).read(), ReadersWritersLease(other, name).write():
+                raise AssertionError("granted")
+    assert await client.get(key) == b"somebody else's"
+
+
+def url_of(client: Redis) -> str:
+    return f"unix://{client.connection_pool.connection_kwargs['path']}"
+
+
+@pytest.mark.parametrize("key", [*EVENT_KEYS.values()])
+async def test_an_event_s_key_of_another_type_is_named(client: Redis, session: Session, name: str, key: str) -> None:
+    await client.set(f"{{{name}}}:{key}", "somebody else's")
+    with pytest.raises(ConcurrencyError, match=f"{key} holds a string"):
+        await Event(session, name).set()
+
+
+@pytest.mark.parametrize("key", [CONDITION_KEYS["waiters"], CONDITION_KEYS["notified"]])
+async def test_a_condition_s_key_of_another_type_is_named(client: Redis, session: Session, name: str, key: str) -> None:
+    await client.set(f"{{{name}}}:{key}", "somebody else's")
+    condition = Condition(session, name)
+    async with condition:
+        with pytest.raises(ConcurrencyError, match=f"{key} holds a string"):
+            await condition.wait()
+
+
+async def test_a_closed_session_is_said_to_be_closed(url: str, name: str) -> None:
+    async with Session.open(url) as session:
+        lock, catalog, event, condition = (
+            Lock(session, name),
+            ReadersWritersLease(session, name),
+            Event(session, name),
+            Condition(session, name),
+        )
+    for call in (
+        lock.acquire,
+        lock.statistics,
+        catalog.read().acquire,
+        catalog.write().acquire,
+        catalog.statistics,
+        event.set,
+        event.clear,
+        event.is_set,
+        event.wait,
+        condition.acquire,
+    ):
+        with pytest.raises(ConcurrencyError, match="the session is closed"):
+            await call()
+
+
+async def test_an_event_is_not_to_be_tested_as_a_flag(session: Session, name: str) -> None:
+    with pytest.raises(TypeError, match="is_set"):
+        bool(Event(session, name))

@@ -1,0 +1,97 @@
+"""A client that knows docs/protocol.md and nothing else puts and takes beside ours."""
+
+import ast
+import json
+import subprocess
+import sys
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pytest
+from redis.asyncio import Redis
+
+from shared.concurrency import Queue, Session
+from shared.concurrency.session import scripts
+from shared.local.embedded import EmbeddedServer
+from tests.instruments.census import take_census
+
+ROOT = Path(__file__).resolve().parent.parent.parent
+RAW = ROOT / "examples" / "protocol" / "raw.py"
+
+
+@pytest.fixture(scope="module")
+def steps(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    into = tmp_path_factory.mktemp("steps")
+    done = ended("-m", "cli", "scripts", "--into", str(into))
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.split() == sorted(str(path) for path in into.iterdir())
+    return into
+
+
+@pytest.fixture
+async def queue(server: EmbeddedServer, name: str) -> AsyncIterator[Queue[str]]:
+    async with Session.open(server.url) as session:
+        yield Queue(session, name, str, maxsize=3)
+
+
+def ended(*command: str) -> "subprocess.CompletedProcess[str]":
+    return subprocess.run(
+        [sys.executable, "-W", "error", *command], cwd=ROOT, capture_output=True, text=True, check=False, timeout=40
+    )
+
+
+def raw(server: EmbeddedServer, steps: Path, name: str, *words: str) -> list[str]:
+    address = server.url.removeprefix("unix://").partition("?")[0]
+    done = ended("-m", "examples.protocol.raw", str(steps), address, name, *words)
+    assert done.returncode == 0, done.stderr
+    return done.stdout.splitlines()
+
+
+async def test_it_puts_and_ours_takes(server: EmbeddedServer, steps: Path, queue: Queue[str], name: str) -> None:
+    await queue.statistics()
+    assert raw(server, steps, name, "put", "one", "gr\u00f6\u00dfe", "three", "four") == ["a", "a", "a", "f"]
+    for expected in ("one", "gr\u00f6\u00dfe", "three"):
+        async with await queue.get() as item:
+            assert item == expected
+
+
+async def test_ours_puts_and_it_takes(server: EmbeddedServer, steps: Path, queue: Queue[str], name: str) -> None:
+    for item in ("one", "two"):
+        await queue.put(item, id=item)
+    held = await queue.get()
+    await held.nack()
+    # In its own process and session: it acknowledges, and leaves nothing behind.
+    assert sorted(raw(server, steps, name, "take", "2")) == ['"one"', '"two"']
+    async with Redis.from_url(server.url) as client:
+        census = await take_census(client, name)
+    census.check()
+    assert (census.unfinished, census.sessions) == (0, 1)
+
+
+def test_it_imports_nothing_of_ours() -> None:
+    tree = ast.parse(RAW.read_text(encoding="utf-8"))
+    imported = {
+        (node.module or "") if isinstance(node, ast.ImportFrom) else alias.name
+        for node in ast.walk(tree)
+        if isinstance(node, ast.Import | ast.ImportFrom)
+        for alias in node.names
+    }
+    assert {name.partition(".")[0] for name in imported} <= sys.stdlib_module_names
+
+
+def test_the_steps_are_those_that_we_run(steps: Path) -> None:
+    contracts = json.loads((steps / "steps.json").read_text())
+    assert sorted(contracts) == scripts.names()
+    for name, contract in contracts.items():
+        step = scripts.load(name)
+        assert (steps / f"{name}.lua").read_bytes() == step.source
+        assert contract["sha1"] == step.sha.decode()
+        assert [key["word"] for key in contract["keys"]] == list(step.keys)
+        assert contract["arguments"] == list(step.arguments)
+
+
+def test_a_directory_that_can_not_be_written_is_a_mistake(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    done = ended("-m", "cli", "scripts", "--into", str(tmp_path / "file"))
+    assert (done.returncode, done.stdout) == (2, "")
+    assert done.stderr.startswith("pipeline: the steps cannot be written")

@@ -1,0 +1,187 @@
+"""The README and docs/ tell the truth: their examples run, and what they name is there."""
+
+import os
+import re
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import redis
+
+from shared.concurrency.session.names import CONDITION_KEYS, EVENT_KEYS, LEASE_KEYS, QUEUE_KEYS
+from shared.local.embedded import EmbeddedServer
+from shared.local.parent_death import tied
+from shared.settings import Settings
+
+ROOT = Path(__file__).resolve().parent.parent.parent
+PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
+TEXTS = {page: page.read_text(encoding="utf-8") for page in PAGES}
+README = TEXTS[ROOT / "README.md"]
+
+
+def blocks(text: str) -> list[str]:
+    """The Python examples of a page, those inside a list too."""
+    found = re.findall(r"^( *)```python\n(.*?)^ *```$", text, flags=re.MULTILINE | re.DOTALL)
+    return [re.sub(rf"^{indent}", "", code, flags=re.MULTILINE) for indent, code in found]
+
+
+USAGE, LEASES, MESSAGE_CLASS, HANDLER, TRIAL, PUT = blocks(README)
+
+
+def test_the_example_runs(url: str, name: str) -> None:
+    assert '"redis://localhost:6379/0"' in USAGE
+    assert '"numbers"' in USAGE
+    code = USAGE.replace("redis://localhost:6379/0", url).replace('"numbers"', repr(name))
+    done = subprocess.run(
+        [sys.executable, "-W", "error", "-c", code], cwd=ROOT, capture_output=True, text=True, check=False, timeout=40
+    )
+    assert (done.returncode, done.stderr) == (0, "")
+    first, *others = done.stdout.splitlines()
+    assert first == "7"
+    assert [line.split()[1] for line in others] == ["7", *(str(number) for number in range(1000))] or len(
+        others
+    ) == 1002
+
+
+def test_the_example_of_leases_runs(url: str, name: str) -> None:
+    code = LEASES.replace("redis://localhost:6379/0", url)
+    for used in ("printers", "catalog"):
+        code = code.replace(f'"{used}"', f'"{name}-{used}"')
+    done = subprocess.run(
+        [sys.executable, "-W", "error", "-c", code], cwd=ROOT, capture_output=True, text=True, check=False, timeout=40
+    )
+    assert (done.returncode, done.stderr) == (0, "")
+    assert done.stdout.splitlines()[:2] == ["one of three", "many may read"]
+
+
+def test_no_page_has_an_example_that_nobody_runs() -> None:
+    # tests/project/test_from_arq.py and tests/project/test_examples.py run those of the others.
+    assert [page.name for page, text in TEXTS.items() if "```" in text] == [
+        "README.md", "from-arq.md", "from-asyncio.md",
+    ]  # fmt: skip
+    assert README.count("```") == 2 * len(blocks(README))
+
+
+def test_adding_a_job_takes_the_three_steps(copy: Path, url: str, name: str) -> None:
+    for step, file in ((MESSAGE_CLASS, "shared/messages.py"), (HANDLER, "consumer/handlers.py")):
+        with (copy / file).open("a", encoding="utf-8") as source:
+            source.write(f"\n\n{step}")
+    kept = {key: value for key, value in os.environ.items() if not key.startswith(("PIPELINE_", "REDIS_"))}
+    settings = {**kept, "PYTHONPATH": str(copy), "PYTHONUNBUFFERED": "1", "REDIS_URL": url, "PIPELINE_QUEUE": name}
+    subprocess.run([sys.executable, "-W", "error", "-c", PUT], cwd=copy, env=settings, check=True, timeout=40)
+    with subprocess.Popen(
+        [sys.executable, "-m", "consumer"],
+        cwd=copy, env=settings, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True,
+        preexec_fn=tied(),  # noqa: PLW1509
+    ) as consumer:  # fmt: skip
+        assert consumer.stdout is not None
+        try:
+            assert consumer.stdout.readline() == "a.png 300\n"
+        finally:
+            consumer.terminate()
+    # Its handler is tried alone as the page says.
+    trial = f"{TRIAL}\n\nimport asyncio\n\nasyncio.run(test_a_picture_is_counted())\nprint('tried')\n"
+    done = subprocess.run(
+        [sys.executable, "-W", "error", "-c", trial], cwd=copy, env=settings, capture_output=True, text=True, check=False,
+        timeout=40,
+    )  # fmt: skip
+    assert (done.stdout, done.stderr) == ("a.png 300\ntried\n", "")
+
+
+def test_every_command_and_option_is_there() -> None:
+    helps = {"./run": run("help"), **{f"./run {word}": run(word, "--help") for word in ("demo", "server", "pipeline")}}
+    for page, text in TEXTS.items():
+        for word in re.findall(r"\./run ([a-z]+)", text):
+            assert re.search(rf"^  {word}\b", helps["./run"], flags=re.MULTILINE), (page.name, word)
+        for command, options in re.findall(r"(\./run \w+)((?: (?:--?\w[\w-]*|\d+))+)", text):
+            for option in re.findall(r"--[\w-]+", options):
+                assert option in helps.get(command, helps["./run"]), (page.name, command, option)
+    (rest,) = re.findall(r"`\./run demo --help` tells the rest:([^\n]*)", README)
+    for option in re.findall(r"--[\w-]+", rest):
+        assert option in helps["./run demo"], option
+
+
+def run(*words: str) -> str:
+    wide = {**os.environ, "COLUMNS": "200"}
+    return subprocess.run(
+        [ROOT / "run", *words], capture_output=True, text=True, check=True, timeout=40, env=wide
+    ).stdout
+
+
+def test_the_table_of_settings_is_complete_and_right() -> None:
+    rows = re.findall(r"^\| `((?:PIPELINE|REDIS)_\w+)` \| `?([^`|]*?)`? ?\|", README, flags=re.MULTILINE)
+    told = {variable.removeprefix("PIPELINE_").lower(): default for variable, default in rows}
+    assert len(told) == len(rows)
+    assert set(told) == set(Settings.model_fields)
+    for field, default in told.items():
+        real = Settings.model_fields[field].default
+        assert default == ("" if real is None else str(real)), field
+
+
+def test_every_variable_named_is_there() -> None:
+    compose = (ROOT / "docker-compose.yml").read_text(encoding="utf-8")
+    for page, text in TEXTS.items():
+        for variable in re.findall(r"\bPIPELINE_[A-Z_]*[A-Z]\b", text):
+            assert variable.removeprefix("PIPELINE_").lower() in Settings.model_fields, (page.name, variable)
+        for variable in re.findall(r"\b(?:REDIS_IMAGE|CONSUMER_[A-Z]+)\b", text):
+            assert "${" + variable in compose, (page.name, variable)
+
+
+def test_every_link_and_every_file_named_is_there() -> None:
+    for page, text in TEXTS.items():
+        for link in re.findall(r"\]\((?!https?:)([^)#]+)", text):
+            assert (page.parent / link).exists(), (page.name, link)
+        for path in re.findall(r"`((?:tests|shared|producer|consumer|cli|docs|examples)/[\w./]*)`", text):
+            assert (ROOT / path).exists(), (page.name, path)
+
+
+def test_every_test_named_is_there() -> None:
+    sources = "".join(path.read_text(encoding="utf-8") for path in (ROOT / "tests").rglob("test_*.py"))
+    tests = re.findall(r"def (test_\w+)", sources)
+    for page, text in TEXTS.items():
+        for named in re.findall(r"`(test_\w+)`", text):
+            assert named in tests, (page.name, named)
+        for rule in re.findall(r"`(test_\w+_)\*`", text):
+            assert any(test.startswith(rule) for test in tests), (page.name, rule)
+
+
+def test_the_server_user_that_is_proposed_may_do_all_the_services_do(server: EmbeddedServer, tmp_path: Path) -> None:
+    (line,) = re.findall(r"^ +(ACL SETUSER weir .*)$", TEXTS[ROOT / "docs" / "guarantees.md"], flags=re.MULTILINE)
+    (tmp_path / "one.txt").write_text("some words")
+    with redis.Redis.from_url(server.url) as client:
+        client.execute_command(*line.split())
+        as_weir = server.url.replace("unix://", "unix://weir:password@")
+        kept = {key: value for key, value in os.environ.items() if not key.startswith(("PIPELINE_", "REDIS_"))}
+        settings = {
+            **kept, "REDIS_URL": as_weir, "PIPELINE_RUN": "r", "PIPELINE_SOURCE_PATH": str(tmp_path),
+            "PIPELINE_SOURCE_GLOB": "*.txt",
+        }  # fmt: skip
+        services = [
+            subprocess.Popen(
+                [sys.executable, "-m", module], cwd=ROOT, env=settings, stderr=subprocess.PIPE, text=True,
+                preexec_fn=tied(),  # noqa: PLW1509
+            )
+            for module in ("producer.clock", "consumer", "producer")
+        ]  # fmt: skip
+        try:
+            deadline = time.monotonic() + 30
+            while not client.hlen("{jobs}:counts:r") or b'"version": 1,' in (
+                client.get("{jobs}:stop-words:words") or b""
+            ):
+                assert time.monotonic() < deadline
+            services[-1].wait(timeout=30)  # the producer ends by itself
+        finally:
+            for service in services:
+                service.terminate()
+            said = [service.communicate(timeout=30)[1] for service in services]
+    assert [service.returncode for service in services] == [0, 0, 0], said
+    assert "NOPERM" not in "".join(said)
+
+
+def test_every_key_of_a_queue_is_told() -> None:
+    protocol = TEXTS[ROOT / "docs" / "protocol.md"]
+    rows = re.findall(r"^\| (`.*?) \| (?:LIST|HASH|ZSET)", protocol, flags=re.MULTILINE)
+    told = re.findall(r"`([\w:]+)`", "".join(rows))
+    known = [key for keys in (QUEUE_KEYS, LEASE_KEYS, EVENT_KEYS, CONDITION_KEYS) for key in keys.values()]
+    assert sorted(told) == sorted([*known, "leased:SESSION"])

@@ -1,0 +1,142 @@
+"""The one door: what `./run` says and does before Python takes over."""
+
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parent.parent.parent
+
+
+def run(*command: str | Path, cwd: Path = ROOT, **environment: str) -> "subprocess.CompletedProcess[str]":
+    return subprocess.run(
+        [str(word) for word in command],
+        cwd=cwd, env=os.environ | environment, stdin=subprocess.DEVNULL, capture_output=True, text=True, check=False,
+        timeout=100,
+    )  # fmt: skip
+
+
+@pytest.fixture
+def project(tmp_path: Path) -> Path:
+    """A copy of the door that nothing was prepared for yet."""
+    copy = tmp_path / "a project"
+    shutil.copytree(ROOT / "tools", copy / "tools", ignore=shutil.ignore_patterns("__pycache__"))
+    shutil.copy(ROOT / "run", copy / "run")
+    for lock in ("requirements.lock", "requirements-dev.lock"):
+        (copy / lock).write_text("# nothing\n")
+    return copy
+
+
+@pytest.fixture
+def path(tmp_path: Path) -> Path:
+    """A folder for PATH that holds the few programs `./run` needs, and no Python."""
+    folder = tmp_path / "path"
+    folder.mkdir()
+    for program in ("cat", "dirname"):
+        (folder / program).symlink_to(shutil.which(program) or program)
+    return folder
+
+
+def fake_python(path: Path, name: str, *, cannot: str) -> None:
+    """A Python that fails at every program holding the word `cannot`, and has nothing to say to the others."""
+    (path / name).write_text(f'#!/bin/sh\ncase "$*" in *{cannot}*) exit 1 ;; esac\n')
+    (path / name).chmod(0o755)
+
+
+@pytest.mark.parametrize("arguments", [[], ["help"], ["--help"], ["-h"]])
+def test_help_tells_every_command(arguments: list[str]) -> None:
+    done = run(ROOT / "run", *arguments)
+    assert (done.returncode, done.stderr) == (0, "")
+    commands = (
+        "setup",
+        "demo",
+        "server",
+        "producer",
+        "consumer",
+        "clock",
+        "example",
+        "pipeline",
+        "test",
+        "check",
+        "lock",
+        "help",
+    )
+    assert all(f"\n  {command} " in done.stdout for command in commands)
+
+
+def test_an_unknown_command_is_refused_in_one_line() -> None:
+    done = run(ROOT / "run", "tset")
+    assert (done.returncode, done.stdout) == (2, "")
+    assert done.stderr == "run: there is no command 'tset'; ./run help lists them\n"
+
+
+@pytest.mark.timeout(180)
+def test_it_prepares_once_from_any_folder_and_anew_when_its_python_is_gone(
+    tmp_path: Path, project: Path, path: Path
+) -> None:
+    elsewhere = tmp_path / "elsewhere"
+    elsewhere.mkdir()
+    door, python = os.path.relpath(project / "run", elsewhere), project / ".venv" / "bin" / "python"
+    first = run(door, "setup", cwd=elsewhere, PYTHON=sys.executable)
+    assert (first.returncode, first.stdout) == (0, f"ready: {project.resolve() / '.venv'}\n"), first.stderr
+    assert python.exists()
+    assert not list(elsewhere.iterdir())
+    # Without any Python on PATH there is nothing to prepare it with, and nothing to prepare.
+    again = run(door, "setup", cwd=elsewhere, PATH=str(path), PYTHON="")
+    assert (again.returncode, again.stderr) == (0, "")
+    python.unlink()
+    python.symlink_to("/nowhere/python3")
+    anew = run(door, "setup", cwd=elsewhere, PYTHON=sys.executable)
+    assert (anew.returncode, python.exists()) == (0, True), anew.stderr
+
+
+@pytest.mark.parametrize("cannot,advice", [
+    ("ensurepip", "python3 cannot create environments (no venv or ensurepip): install them, e.g. 'apt install python3-venv'"),
+    ("version_info", "Python 3.11 or later is needed, python3 is older: install one, e.g. 'apt install python3 python3-venv'"),
+    ("import", "Python 3.11 or later is needed: install it, e.g. 'apt install python3 python3-venv'"),
+])  # fmt: skip
+def test_a_python_that_will_not_do_gets_advice(project: Path, path: Path, cannot: str, advice: str) -> None:
+    fake_python(path, "python3", cannot=cannot)
+    done = run(project / "run", "setup", PATH=str(path), PYTHON="")
+    assert (done.returncode, done.stdout, done.stderr) == (2, "", f"run: {advice}\n")
+
+
+def test_without_any_python_there_is_advice(project: Path, path: Path) -> None:
+    done = run(project / "run", "demo", PATH=str(path), PYTHON="")
+    assert (done.returncode, done.stderr.startswith("run: Python 3.11 or later is needed: install it")) == (2, True)
+
+
+def test_a_newer_python_that_cannot_is_passed_over(project: Path, path: Path) -> None:
+    fake_python(path, "python3.13", cannot="ensurepip")
+    fake_python(path, "python3", cannot="nothing")
+    done = run(project / "run", "setup", PATH=str(path), PYTHON="")
+    assert (done.returncode, done.stderr) == (0, "")
+
+
+def test_a_chosen_python_may_have_a_space_in_its_path(project: Path, tmp_path: Path) -> None:
+    folder = tmp_path / "with space"
+    folder.mkdir()
+    fake_python(folder, "python", cannot="nothing")
+    done = run(project / "run", "setup", PYTHON=str(folder / "python"))
+    assert (done.returncode, done.stderr) == (0, "")
+
+
+def test_a_chosen_python_that_is_none_is_named(project: Path) -> None:
+    done = run(project / "run", "setup", PYTHON="no-such-python")
+    assert (done.returncode, done.stderr) == (2, "run: PYTHON=no-such-python is not a Python 3.11 or later\n")
+
+
+def test_a_folder_that_is_no_environment_is_left_alone(project: Path) -> None:
+    (project / ".venv").mkdir()
+    (project / ".venv" / "mine.txt").write_text("dear")
+    done = run(project / "run", "setup", PYTHON=sys.executable)
+    assert (done.returncode, done.stderr.splitlines()[-1].endswith("move it away")) == (2, True)
+    assert (project / ".venv" / "mine.txt").read_text() == "dear"
+
+
+def test_only_redis_py_8_can_be_asked_for() -> None:
+    done = run(ROOT / "run", "test", "--redis-py", "7")
+    assert (done.returncode, done.stderr) == (2, "run: test --redis-py takes 8 (the tests run on 5.3 without it)\n")

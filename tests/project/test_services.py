@@ -1,0 +1,186 @@
+"""The services as OS processes: what they do, how they end, and what they say about a wrong set-up."""
+
+import contextlib
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+import redis
+
+from shared.local.parent_death import tied
+from tests.instruments.command_line import command
+
+pytestmark = pytest.mark.usefixtures("command_line")
+
+ROOT = Path(__file__).resolve().parent.parent.parent
+
+
+def environment(**settings: str) -> dict[str, str]:
+    """The environment of a service: ours, without what would change it."""
+    kept = {name: value for name, value in os.environ.items() if not name.startswith(("PIPELINE_", "REDIS_"))}
+    return {**kept, "PYTHONPATH": str(ROOT), **settings}
+
+
+@contextlib.contextmanager
+def running(module: str, **settings: str) -> Iterator["subprocess.Popen[str]"]:
+    with subprocess.Popen(
+        [sys.executable, "-m", module],
+        env=environment(**settings),
+        cwd=ROOT,
+        stderr=subprocess.PIPE,
+        text=True,
+        preexec_fn=tied(),  # noqa: PLW1509
+    ) as process:
+        try:
+            yield process
+        finally:
+            process.kill()
+
+
+def ended(module: str, **settings: str) -> "subprocess.CompletedProcess[str]":
+    return command((), environment(**settings), module)
+
+
+def wait_for(process: "subprocess.Popen[str]", word: str) -> None:
+    """Read what a service says until it says this."""
+    assert process.stderr is not None
+    for line in process.stderr:
+        if word in line:
+            return
+    raise AssertionError(f"it ended without saying {word!r}")
+
+
+@pytest.fixture
+def tree(tmp_path: Path) -> Path:
+    for number in range(20):
+        (tmp_path / f"{number}.py").write_text("some words\n" * 1000)
+    return tmp_path
+
+
+def test_a_producer_and_a_consumer_do_the_work_and_drain(url: str, name: str, tree: Path) -> None:
+    settings = {"REDIS_URL": url, "PIPELINE_QUEUE": name, "PIPELINE_RUN": "r", "PIPELINE_SOURCE_PATH": str(tree)}
+    with running("consumer", **settings) as consumer:
+        assert ended("producer", **settings).returncode == 0
+        with redis.Redis.from_url(url) as client:
+            deadline = time.monotonic() + 20
+            while client.hget(f"{{{name}}}:counts:r", "words") != b"20000":
+                assert time.monotonic() < deadline
+        consumer.send_signal(signal.SIGTERM)
+        _, said = consumer.communicate(timeout=30)
+    assert consumer.returncode == 0, said
+    assert '"handled": 100' in said
+
+
+@pytest.mark.parametrize("ending", [signal.SIGTERM, signal.SIGINT])
+@pytest.mark.parametrize("module", ["producer", "consumer", "producer.clock"])
+def test_a_signal_drains_and_ends_with_0(url: str, name: str, tree: Path, module: str, ending: signal.Signals) -> None:
+    settings = {"REDIS_URL": url, "PIPELINE_QUEUE": name, "PIPELINE_SOURCE_PATH": str(tree), "PIPELINE_GRACE": "0.2"}
+    # The producer stands before a full queue, the consumer before an empty one.
+    with running(module, PIPELINE_MAXSIZE="5", **settings) as process:
+        wait_for(
+            process, {"producer": "producing", "consumer": "consuming", "producer.clock": "the clock runs"}[module]
+        )
+        process.send_signal(ending)
+        _, said = process.communicate(timeout=30)
+    assert process.returncode == 0, said
+    assert "Traceback" not in said
+
+
+def test_a_second_signal_ends_at_once(url: str, name: str, tree: Path) -> None:
+    settings = {"REDIS_URL": url, "PIPELINE_QUEUE": name, "PIPELINE_SOURCE_PATH": str(tree), "PIPELINE_MAXSIZE": "1"}
+    with running("producer", PIPELINE_GRACE="3600", **settings) as producer:
+        wait_for(producer, "producing")
+        producer.send_signal(signal.SIGTERM)
+        wait_for(producer, "stopping")
+        producer.send_signal(signal.SIGTERM)
+        producer.wait(10)
+    assert producer.returncode == 128 + signal.SIGTERM
+
+
+@pytest.mark.parametrize("module", ["producer", "consumer", "producer.clock"])
+@pytest.mark.parametrize(
+    "settings,advice",
+    [
+        ({"PIPELINE_MAXSIZ": "5"}, "PIPELINE_MAXSIZ: no such setting; did you mean PIPELINE_MAXSIZE?"),
+        ({"PIPELINE_CONCURRENCY": "many"}, "PIPELINE_CONCURRENCY: "),
+        ({"REDIS_URL": "http://:topsecret@host/0"}, "REDIS_URL: must begin with redis://"),
+        ({"PIPELINE_QUEUE": "a b"}, "PIPELINE_QUEUE: "),
+    ],
+)
+def test_a_wrong_set_up_is_one_line_and_2(module: str, settings: dict[str, str], advice: str) -> None:
+    done = ended(module, **settings)
+    assert (done.returncode, done.stdout) == (2, "")
+    (line,) = done.stderr.splitlines()
+    assert line.startswith(f"{module.rpartition('.')[2]}: {advice}")
+    assert "topsecret" not in line
+
+
+def test_no_server_is_advice_and_2(copy: Path) -> None:
+    done = subprocess.run(
+        [sys.executable, "-m", "consumer"],
+        env=environment(PYTHONPATH=str(copy)),
+        cwd=copy,
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=40,
+    )
+    assert done.returncode == 2
+    assert done.stderr == "consumer: no server: set REDIS_URL, or start one with ./run server in another terminal\n"
+
+
+def test_a_producer_without_files_says_so(url: str, tmp_path: Path) -> None:
+    for path, advice in ((tmp_path, "no file below"), (tmp_path / "gone", "is no directory")):
+        done = ended("producer", REDIS_URL=url, PIPELINE_SOURCE_PATH=str(path))
+        assert done.returncode == 2
+        assert advice in done.stderr
+        assert "Traceback" not in done.stderr
+
+
+def test_a_message_class_without_a_handler_is_named(copy: Path, url: str) -> None:
+    with (copy / "shared" / "messages.py").open("a") as file:
+        file.write('\n\nclass Resize(Message):\n    """Resize a picture."""\n')
+    done = subprocess.run(
+        [sys.executable, "-m", "consumer"],
+        env=environment(PYTHONPATH=str(copy), REDIS_URL=url),
+        cwd=copy,
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=40,
+    )
+    assert done.returncode == 2
+    assert done.stderr.startswith("consumer: no handler for Resize: write `@handles(Resize)`")
+
+
+def test_adding_a_job_is_one_class_and_one_function(copy: Path, url: str, name: str) -> None:
+    with (copy / "shared" / "messages.py").open("a") as file:
+        file.write('\n\nclass Greet(Message):\n    """Greet somebody."""\n\n    who: str\n')
+    with (copy / "consumer" / "handlers.py").open("a") as file:
+        file.write(
+            "\n\n@handles(Greet)\nasync def greet(delivery: Delivery[Greet], pipeline: Pipeline) -> None:\n"
+            '    """Say hello."""\n'
+            '    await pipeline.redis.set("{" + pipeline.queue.name + "}:greeted", delivery.item.who)\n'
+        )
+    handlers = copy / "consumer" / "handlers.py"
+    handlers.write_text(handlers.read_text().replace("import CountWords\n", "import CountWords, Greet\n"))
+    put = (
+        "import asyncio\nfrom shared.messages import Greet\nfrom shared.pipeline import open_pipeline\n"
+        "from shared.settings import load_settings\n"
+        "async def main():\n    async with open_pipeline(load_settings()) as pipeline:\n"
+        "        await pipeline.queue.put(Greet(who='Ada'))\n        await pipeline.queue.join()\n"
+        "asyncio.run(main())\n"
+    )
+    settings = environment(PYTHONPATH=str(copy), REDIS_URL=url, PIPELINE_QUEUE=name)
+    with subprocess.Popen([sys.executable, "-m", "consumer"], cwd=copy, env=settings, preexec_fn=tied()) as consumer:  # noqa: PLW1509
+        try:
+            subprocess.run([sys.executable, "-c", put], cwd=copy, env=settings, check=True, timeout=40)
+        finally:
+            consumer.terminate()
+    with redis.Redis.from_url(url) as client:
+        assert client.get(f"{{{name}}}:greeted") == b"Ada"

@@ -1,0 +1,1 @@
+"""The queue: its rules, its model, what its calls cost."""

@@ -1,0 +1,91 @@
+"""Every script keeps its contract: what the header declares is what the step uses, no more and no less."""
+
+import re
+
+import pytest
+import redis
+
+from shared.concurrency.session import scripts
+from shared.concurrency.session.names import CONDITION_KEYS, EVENT_KEYS, LEASE_KEYS, QUEUE_KEYS, leased_key, queue_keys
+
+# A step that only reads, or only drains, goes on when the server's memory is full; put is the one that fills it.
+FILLS = {"put", "settle_with_effects"}
+CALL = re.compile(r"redis\.call\(\s*'(\w+)'\s*,\s*([a-z_]+)")
+
+
+def uncommented(text: str) -> str:
+    return "\n".join(line.split("--")[0] for line in text.splitlines())
+
+
+def words(script: scripts.Script) -> set[str]:
+    """Every name that the step and its parts use, bindings aside."""
+    source = uncommented(script.source.decode())
+    used = "\n".join(line for line in source.splitlines() if not re.match(r"local \w+ = (KEYS|ARGV)\[", line))
+    return set(re.findall(r"[a-z_]\w*", re.sub(r"'[^']*'", "''", used)))
+
+
+@pytest.fixture(params=scripts.names())
+def script(request: pytest.FixtureRequest) -> scripts.Script:
+    return scripts.load(request.param)
+
+
+def test_there_are_steps() -> None:
+    assert len(scripts.names()) >= 10
+
+
+def test_every_declared_key_is_used_and_every_used_key_declared(script: scripts.Script) -> None:
+    known = {*QUEUE_KEYS, "leased", *LEASE_KEYS, *EVENT_KEYS, *CONDITION_KEYS}
+    assert set(script.keys) <= known
+    assert set(script.keys) - words(script) == set(), "declared, never used"
+    called = {word for _, word in CALL.findall(uncommented(script.source.decode()))}
+    assert (called & known) - set(script.keys) == set(), "used, not declared"
+
+
+def test_every_declared_argument_is_used(script: scripts.Script) -> None:
+    declared = {*script.arguments, *([script.rest] if script.rest else [])}
+    assert declared - words(script) == set()
+
+
+def test_no_step_reaches_for_keys_or_arguments_behind_its_header(script: scripts.Script) -> None:
+    body = scripts._STEPS[script.name].read_text()
+    assert not re.search(r"\b(KEYS|ARGV)\b", uncommented(body))
+
+
+def test_every_header_tells_what_the_step_does_and_returns(script: scripts.Script) -> None:
+    lines = scripts._STEPS[script.name].read_text().splitlines()
+    assert lines[0].startswith("#!lua")
+    assert re.match(r"-- [A-Z].*", lines[1])
+    assert any(line.startswith("-- RETURNS ") for line in lines)
+    for word, kind in script.keys.items():
+        assert kind in {"LIST", "HASH", "ZSET"}, word
+
+
+def test_steps_that_drain_run_when_memory_is_full(script: scripts.Script) -> None:
+    flags = script.source.splitlines()[0]
+    assert (b"allow-oom" in flags) == (script.name not in FILLS)
+
+
+def test_time_is_the_server_s_and_read_once(script: scripts.Script) -> None:
+    source = uncommented(script.source.decode())
+    assert source.count("'TIME'") <= 1
+    assert "os." not in source
+
+
+def test_all_keys_of_a_queue_share_one_hash_tag() -> None:
+    keys = [*queue_keys("jobs").values(), leased_key("jobs", "owner.1.10000")]
+    assert all(key.startswith(b"{jobs}:") for key in keys)
+    assert len(set(keys)) == len(keys)
+
+
+def test_the_declared_types_are_the_types_that_the_server_holds(script: scripts.Script) -> None:
+    """The first command on each key decides its type: it must be one of the declared type's own."""
+    own = {"LIST": "LR", "HASH": "H", "ZSET": "Z"}
+    anywhere = {"DEL", "TYPE", "EXISTS", "LLEN", "LTRIM", "LREM", "LINDEX", "PEXPIRE", "PERSIST", "PTTL"}
+    for command, word in CALL.findall(uncommented(script.source.decode())):
+        if word in script.keys and command not in anywhere:
+            assert command[0] in own[script.keys[word]], (command, word)
+
+
+def test_the_server_takes_every_step(script: scripts.Script, url: str) -> None:
+    with redis.Redis.from_url(url) as client:
+        assert client.script_load(script.source) == script.sha.decode()

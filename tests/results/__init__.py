@@ -1,0 +1,1 @@
+"""Submitted messages and their futures."""

@@ -1,0 +1,1 @@
+"""What both sides know: settings, messages, logs, the embedded server."""

@@ -1,0 +1,54 @@
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parent.parent.parent
+SPEAKS = """
+import asyncio, logging, sys, warnings
+import structlog
+from shared.logs import configure_logs
+from shared.settings import Settings
+
+configure_logs(Settings(log_format=sys.argv[1], log_level="info"))
+log = structlog.get_logger("ours")
+log.debug("unheard")
+log.info("counted", words=3, text="\\x1b[31mred\\nline")
+logging.getLogger("theirs").warning("a %s thing", "strange")
+warnings.warn("beware", UserWarning, stacklevel=1)
+password = "hunter2-in-a-local"
+try:
+    1 / 0
+except ZeroDivisionError:
+    log.exception("failed")
+"""
+
+
+def said(log_format: str) -> str:
+    """What a process logs on stderr; it has nothing to say on stdout."""
+    done = subprocess.run(
+        [sys.executable, "-c", SPEAKS, log_format], cwd=ROOT, capture_output=True, text=True, check=True, timeout=30
+    )
+    assert done.stdout == ""
+    return done.stderr
+
+
+def test_without_a_terminal_every_line_is_a_json_object() -> None:
+    ours, theirs, warning, failure = (json.loads(line) for line in said("auto").splitlines())
+    assert ours.pop("timestamp").endswith("Z")
+    assert ours == {"event": "counted", "level": "info", "logger": "ours", "words": 3, "text": "\x1b[31mred\nline"}
+    assert (theirs["event"], theirs["level"], theirs["logger"]) == ("a strange thing", "warning", "theirs")
+    assert "beware" in warning["event"]
+    assert "ZeroDivisionError" in failure["exception"]
+
+
+def test_console_lines_show_no_escape_sequences_of_a_text() -> None:
+    lines = said("console")
+    assert r"\x1b[31mred\nline" in lines
+    assert "\x1b" not in lines
+    assert "unheard" not in lines
+
+
+def test_tracebacks_hold_no_local_variables() -> None:
+    for log_format in ("json", "console"):
+        assert "hunter2-in-a-local" not in said(log_format).replace('password = "hunter2-in-a-local"', "")
