@@ -14,6 +14,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+from benchmarks import compare
 from benchmarks.contest import Contest
 from benchmarks.contestants import ROOT, BenchmarkError, Contestant, names, peers, us
 from benchmarks.report import markdown, summary
@@ -30,9 +31,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
     chosen = [workload for workload in WORKLOADS if not options.workloads or workload.name in options.workloads]
     wanted = names() if options.peers == "all" else [name for name in options.peers.split(",") if name]
     try:
-        contestants = us() + peers(wanted)
         with nullcontext(options.url) if options.url else embedded_server() as url:
-            result = measure(Contest(url), chosen, contestants, options.rounds)
+            if options.compare:
+                return _compare(Contest(url), chosen, options)
+            result = measure(Contest(url), chosen, us() + peers(wanted), options.rounds)
         write(result, options.into, plots=options.plots)
     except (BenchmarkError, EmbeddedServerError, OSError) as error:
         sys.stderr.write(f"run: {error}\n")
@@ -42,11 +44,35 @@ def main(arguments: Sequence[str] | None = None) -> int:
     return 0
 
 
+def _compare(contest: Contest, chosen: list[Workload], options: argparse.Namespace) -> int:
+    """Measure beside a commit and say how that compares; exit code 1 when a figure is worse than it may be."""
+    with compare.contestants(options.compare) as three:
+        result = measure(contest, chosen, three, options.rounds)
+    found = compare.figures(result, options.compare)
+    options.into.mkdir(parents=True, exist_ok=True)
+    (options.into / "compare.json").write_text(json.dumps(result, indent=1) + "\n")
+    versions = ", ".join(f"{one.name} ({one.version})" for one in three)
+    sys.stdout.write(
+        f"{result['server']}, Python {result['machine']['python']}, {options.rounds} rounds: {versions}\n\n"
+    )
+    sys.stdout.write(compare.report(found, options.compare, options.worse_than))
+    return 0 if all(one.holds(options.worse_than) for one in found) else 1
+
+
 def _options(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="./run bench", description=__doc__)
     known = [workload.name for workload in WORKLOADS]
     parser.add_argument("workloads", nargs="*", metavar="WORKLOAD", help=f"which of: {', '.join(known)} (default: all)")
     parser.add_argument("--peers", default="", help=f"which others, with commas between, or all: {', '.join(names())}")
+    parser.add_argument(
+        "--compare",
+        default="",
+        metavar="COMMIT",
+        help="hold this checkout against a commit, and the commit against itself",
+    )
+    parser.add_argument(
+        "--worse-than", type=float, default=3.0, metavar="PERCENT", help="with --compare: what is too much worse (3)"
+    )
     parser.add_argument("--rounds", type=int, default=5, help="rounds of every workload (5)")
     parser.add_argument("--url", default="", help="a server of your own, WHICH IS EMPTIED (default: an embedded one)")
     parser.add_argument("--into", type=Path, default=ROOT / ".run" / "bench", help="where the result goes (.run/bench)")
@@ -56,6 +82,8 @@ def _options(arguments: Sequence[str] | None) -> argparse.Namespace:
     options = parser.parse_args(arguments)
     if unknown := set(options.workloads) - set(known):
         parser.error(f"no workload is called {', '.join(sorted(unknown))}")
+    if options.compare and (options.peers or options.plots):
+        parser.error("--compare goes with neither --peers nor --plots")
     if options.rounds < 1:
         parser.error("--rounds is 1 or more")
     return options

@@ -12,7 +12,7 @@ from typing import Any, Final, cast
 
 import redis
 
-from benchmarks.contestants import ROOT, BenchmarkError, Contestant
+from benchmarks.contestants import BenchmarkError, Contestant
 
 _PATIENCE: Final = 120.0
 _MB: Final = 1024 * 1024
@@ -96,9 +96,14 @@ class Contest:
         ]
         if options:
             command.append(json.dumps(options))
-        environment = {**os.environ, "PYTHONPATH": str(ROOT)}
+        environment = {**os.environ, "PYTHONPATH": str(contestant.root)}
         process = subprocess.Popen(
-            command, env=environment, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, cwd=ROOT
+            command,
+            env=environment,
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.DEVNULL,
+            cwd=contestant.root,
         )
         child = Child(process, f"{contestant.name} ({action})")
         try:

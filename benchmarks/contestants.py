@@ -33,6 +33,8 @@ class Contestant:
     python: Path
     version: str
     is_peer: bool = True
+    root: Path = ROOT
+    """The checkout that it runs in: its own benchmark code and its own engine."""
 
 
 def us() -> list[Contestant]:

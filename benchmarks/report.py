@@ -102,7 +102,7 @@ def summary(result: dict[str, Any], chosen: Iterable[str] = ()) -> str:
     wanted = set(chosen)
     found = [one for one in workloads(result) if not wanted or one.name in wanted]
     head = ("workload", OURS, BARE, "best peer", "ours to best peer", "ours to bare list")
-    return _table(head, map(_summary_line, found)) + "\n"
+    return table(head, map(_summary_line, found)) + "\n"
 
 
 def _times(ratio: float) -> str:
@@ -137,15 +137,18 @@ def _section(workload: Workload, level: int) -> str:
     for name in workload.ranked():
         first, *rest = (_spread(workload, name, word) for word in words)
         lines.append((name, first, workload.ratio(name, base), *rest))
-    table = _table(("contestant", main, f"against {base or OURS}", *others), lines)
-    parts = (f"{'#' * level} {workload.title}", workload.note, table, _verdict(workload))
+    columns = table(("contestant", main, f"against {base or OURS}", *others), lines)
+    parts = (f"{'#' * level} {workload.title}", workload.note, columns, _verdict(workload))
     return "\n\n".join(part for part in parts if part)
 
 
 def _column(workload: Workload, word: str) -> str:
-    if word in _TITLES:
-        return _TITLES[word]
-    return workload.unit if word == workload.figure else word.replace("_", " ")
+    return workload.unit if word == workload.figure and word not in _TITLES else titled(word)
+
+
+def titled(word: str) -> str:
+    """What was measured, in words."""
+    return _TITLES.get(word, word.replace("_", " "))
 
 
 def _spread(workload: Workload, name: str, word: str) -> str:
@@ -190,7 +193,8 @@ def _each(found: Iterable[tuple[str, str]]) -> str:
     return ", ".join(said) or _NOTHING
 
 
-def _table(head: tuple[str, ...], lines: Iterable[tuple[str, ...]]) -> str:
+def table(head: tuple[str, ...], lines: Iterable[tuple[str, ...]]) -> str:
+    """Write a table as Markdown, its figures aligned to the right."""
     rule = ("---", *("---:" for _ in head[1:]))
     cells = ([cell.replace("|", "\\|") for cell in line] for line in (head, *lines))
     top, *rest = (f"| {' | '.join(line)} |" for line in cells)

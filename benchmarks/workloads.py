@@ -191,7 +191,7 @@ def idle(contest: Contest, contestant: Contestant, count: int) -> Measured:
 
 
 def _ours(contestants: list[Contestant]) -> list[Contestant]:
-    return [one for one in contestants if one.name == "ours"]
+    return [one for one in contestants if one.adapter == "benchmarks.ours"]
 
 
 def _workers(contestants: list[Contestant], count: int) -> list[Entry]:
