@@ -11,6 +11,7 @@ import typer
 from cli.listing import Listing, harmless, write_json
 from cli.target import open_server
 from shared.concurrency import ConcurrencyError, Queue, QueueSession, QueueStatistics
+from shared.concurrency.session.session import process_of
 from shared.messages import Message
 
 app = typer.Typer(
@@ -69,7 +70,7 @@ async def _show(name: str | None, *, as_json: bool) -> None:
     async with open_server() as server:
         queue = await server.queue(name)
         seen = await queue.statistics()
-        sessions = [each for each in await queue.sessions() if each.owner != server.session.owner]
+        sessions = [each for each in await queue.sessions() if each.owner != process_of(server.session).owner]
     if as_json:
         write_json({"queue": queue.full_name, **asdict(seen), "sessions": [asdict(each) for each in sessions]})
         return

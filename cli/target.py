@@ -9,8 +9,10 @@ import redis.asyncio
 from redis.exceptions import RedisError
 
 from shared.concurrency import Queue, QueueStatistics, Session
+from shared.concurrency.session.calls import Call
 from shared.concurrency.session.names import queue_keys
 from shared.concurrency.session.scripts import load
+from shared.concurrency.session.session import process_of
 from shared.logs import configure_logs
 from shared.messages import Message
 from shared.settings import Settings, load_settings, resolve_redis_url
@@ -41,7 +43,9 @@ class Server:
 
     async def statistics(self, name: str) -> QueueStatistics:
         """Count a queue without taking part in it."""
-        return QueueStatistics.from_reply(await self.session.call(load("statistics"), queue_keys(name)))
+        return QueueStatistics.from_reply(
+            await process_of(self.session).call(Call(load("statistics"), queue_keys(name)))
+        )
 
     async def queue(self, name: str | None) -> Queue[Message]:
         """A queue that is there, with the bound and the attempts that are stored with it.

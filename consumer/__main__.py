@@ -38,7 +38,7 @@ async def work(settings: Settings, stopping: asyncio.Event) -> None:
             rules=handling.rules,
         )
         if settings.run:
-            await Production(pipeline.redis, settings.queue, settings.run).consumer_started(pipeline.session.owner)
+            await Production(pipeline.redis, settings.queue, settings.run).consumer_started(pipeline.owner)
         await pipeline.stop_words.begin()
         log.info("consuming", queue=settings.queue, concurrency=settings.concurrency)
         with BlockedLoop(handlers().values()):
@@ -55,7 +55,7 @@ async def _work_until(stopping: asyncio.Event, worker: Worker[Message], pipeline
     await asyncio.wait({running, stopped, told}, return_when=asyncio.FIRST_COMPLETED)
     grace = pipeline.settings.grace
     if told.done():
-        log.info("told to drain", owner=pipeline.session.owner, grace_seconds=grace)
+        log.info("told to drain", owner=pipeline.owner, grace_seconds=grace)
     stopped.cancel()
     told.cancel()
     telling.cancel()

@@ -49,7 +49,7 @@ def _check_source(settings: Settings) -> None:
 
 async def _produce(pipeline: Pipeline, stopping: asyncio.Event) -> None:
     settings = pipeline.settings
-    base = settings.run or pipeline.session.owner
+    base = settings.run or pipeline.owner
     endless = settings.passes == 0
     log.info("producing", queue=settings.queue, maxsize=settings.maxsize, passes=settings.passes or "again and again")
     for number in itertools.count(1) if endless else range(1, settings.passes + 1):

@@ -6,6 +6,7 @@ import sys
 
 import structlog
 
+from shared.concurrency.session.log import LogLine
 from shared.settings import Settings
 
 
@@ -28,7 +29,7 @@ def configure_logs(settings: Settings) -> None:
     handler = logging.StreamHandler(sys.stderr)
     handler.setFormatter(
         structlog.stdlib.ProcessorFormatter(
-            foreign_pre_chain=enrich,
+            foreign_pre_chain=[*enrich, _fields_of_the_engine],
             processors=[
                 structlog.stdlib.ProcessorFormatter.remove_processors_meta,
                 *(_json_lines() if as_json else _console_lines(colors=terminal and "NO_COLOR" not in os.environ)),
@@ -37,6 +38,17 @@ def configure_logs(settings: Settings) -> None:
     )
     logging.basicConfig(handlers=[handler], level=level, force=True)
     logging.captureWarnings(capture=True)
+
+
+def _fields_of_the_engine(
+    _logger: object, _method: str, event: structlog.typing.EventDict
+) -> structlog.typing.EventDict:
+    """A line of the engine brings its fields along; they are shown as those of our own lines."""
+    record = event.get("_record")
+    if record is not None and isinstance(record.msg, LogLine):
+        event["event"] = record.msg.text
+        event.update(record.msg.fields)
+    return event
 
 
 def _json_lines() -> list[structlog.typing.Processor]:

@@ -9,6 +9,7 @@ import redis.asyncio
 
 from shared.clock.deferred import Deferred
 from shared.concurrency import Queue, ReadersWritersLease, Session
+from shared.concurrency.session.session import process_of
 from shared.demo.lease_waits import Waits
 from shared.demo.stop_words import StopWords
 from shared.messages import Message
@@ -29,6 +30,11 @@ class Pipeline:
     """For data of your own; bytes in and out."""
     deferred: Deferred
     """What `schedule` and `unschedule` talk to."""
+
+    @property
+    def owner(self) -> str:
+        """The twelve letters that this process is called at the server."""
+        return process_of(self.session).owner
 
     async def schedule(
         self,
@@ -54,7 +60,7 @@ class Pipeline:
         :raises IdConflict: when the id is known with another message.
         :raises ServerRefused: when the server does not let us. ConcurrencyError: when the pipeline is closed.
         """
-        self.session.check_open()
+        process_of(self.session).check_open()
         return await self.deferred.schedule(message, at, after, id)
 
     async def unschedule(self, id: str) -> bool:  # noqa: A002
@@ -65,7 +71,7 @@ class Pipeline:
 
         :raises ValueError: when it is no id. ServerRefused, ConcurrencyError: as `schedule`.
         """
-        self.session.check_open()
+        process_of(self.session).check_open()
         return await self.deferred.unschedule(id)
 
 
@@ -93,6 +99,6 @@ async def open_pipeline(settings: Settings) -> AsyncIterator[Pipeline]:
             max_message_bytes=settings.max_message_bytes,
         )
         catalog = ReadersWritersLease(session, settings.queue)
-        waits = Waits(client, settings.queue, settings.run, session.owner)
+        waits = Waits(client, settings.queue, settings.run, process_of(session).owner)
         stop_words = StopWords(client, catalog, settings.queue, waits)
         yield Pipeline(settings, session, queue, catalog, stop_words, client, deferred)

@@ -8,6 +8,7 @@ import itertools
 import secrets
 from typing import Any
 
+from shared.concurrency.session.calls import Call, Calls
 from shared.concurrency.session.connection import Connection
 from shared.concurrency.session.names import lease_keys
 from shared.concurrency.session.scripts import load
@@ -25,9 +26,11 @@ class Client:
         self._keys = lease_keys("bench")
         self._acquire, self._release = load("acquire"), load("release")
         self._told: asyncio.Future[None] | None = None
+        self.calls = Calls()
         self.connection = Connection(
             url,
             self._owner,
+            self.calls,
             reply_timeout=10,
             on_message=self._hear,
             on_connected=self._connected,
@@ -44,22 +47,20 @@ class Client:
     async def acquire(self) -> str:
         """Wait for the lock."""
         hold = f"{self._owner}.{next(self._numbers)}.{_TTL_MS}"
-        told = self._told = self.connection._loop.create_future()  # noqa: SLF001
-        answer: Any = await self.connection.call(
-            self._acquire, self._keys, hold, "p", "limit 1", self.connection.run_id
-        )
+        told = self._told = asyncio.get_running_loop().create_future()
+        answer: Any = await self.calls.once(Call(self._acquire, self._keys, (hold, "p", "limit 1", self.calls.run_id)))
         if answer[0] == b"waits":
             await told
         return hold
 
     async def release(self, hold: str) -> None:
         """Give it back."""
-        await self.connection.call(self._release, self._keys, hold, 0)
+        await self.calls.once(Call(self._release, self._keys, (hold, 0)))
 
 
 async def open(url: str) -> Client:  # noqa: A001  # the name that the harness calls
     """Connect."""
     client = Client(url)
     client.connection.start()
-    await client.connection.opened()
+    await client.calls.opened()
     return client

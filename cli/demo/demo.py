@@ -20,6 +20,7 @@ from cli.demo.progress import DemoProgress
 from cli.demo.reference import count_files, estimate, list_files
 from cli.demo.report import Report
 from shared.concurrency import Queue, QueueStatistics, Session
+from shared.concurrency.session.session import process_of
 from shared.demo.lease_waits import Waits
 from shared.demo.run_record import Produced, Production
 from shared.demo.word_counts import WordCounts
@@ -114,7 +115,7 @@ class Demo:
                     chaos.kill(processes.consumers[0])  # there was nothing to hold
             await asyncio.to_thread(processes.stop, processes.consumers, 10.0)
             counted = await WordCounts(client, queue, _RUN).total()
-            waited = await Waits(client, queue, _RUN, session.owner).read()
+            waited = await Waits(client, queue, _RUN, process_of(session).owner).read()
             read, reference = await asyncio.to_thread(count_files, files)
             return Report(
                 files=read,

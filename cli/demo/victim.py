@@ -17,7 +17,7 @@ from shared.settings import Settings
 async def work(settings: Settings, stopping: asyncio.Event) -> None:
     """Take one delivery and hold it until the end."""
     async with open_pipeline(settings) as pipeline:
-        await Production(pipeline.redis, settings.queue, settings.run).consumer_started(pipeline.session.owner)
+        await Production(pipeline.redis, settings.queue, settings.run).consumer_started(pipeline.owner)
         taking = asyncio.create_task(_hold(pipeline.queue))
         await stopping.wait()
         taking.cancel()

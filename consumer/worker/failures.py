@@ -7,15 +7,16 @@ import structlog
 from consumer.outcomes import Reject, Retry
 from consumer.rules.errors import ProcessEnded, ProcessFailure, describe
 from consumer.rules.rules import Rules
-from shared.concurrency import Delivery, Intake, StaleDelivery
+from shared.concurrency import Delivery, StaleDelivery
 from shared.concurrency.queues.delivery import milliseconds
+from shared.concurrency.queues.prefetch import Prefetch
 
 T = TypeVar("T")
 
 log = structlog.get_logger(__name__)
 
 
-def settle_failed(intake: Intake[T], delivery: Delivery[T], error: BaseException, rules: Rules) -> None:
+def settle_failed(intake: Prefetch[T], delivery: Delivery[T], error: BaseException, rules: Rules) -> None:
     """Settle by the rules of the message's class, unless the handler has settled it; and log what happened."""
     if isinstance(error, StaleDelivery) and not delivery.held:
         log.warning("a delivery was not ours any more", id=delivery.id, problem=str(error))

@@ -12,7 +12,8 @@ import structlog
 from consumer.rules.errors import StillRunning
 from consumer.rules.rules import Rules
 from consumer.worker.failures import settle_failed
-from shared.concurrency import Delivery, Intake, Queue
+from shared.concurrency import Delivery, Queue
+from shared.concurrency.queues.prefetch import Prefetch
 
 T = TypeVar("T")
 
@@ -66,7 +67,7 @@ class Worker(Generic[T]):
         self._time_limit = time_limit
         self._time_limits = {tp: each.time_limit for tp, each in self._rules.items() if each.time_limit is not None}
         self._draining = False
-        self._intake: Intake[T] | None = None
+        self._intake: Prefetch[T] | None = None
         self._ending: asyncio.Future[None] | None = None
         self._looks = 0
         self._working: set[asyncio.Task[None]] = set()
@@ -118,7 +119,7 @@ class Worker(Generic[T]):
             if late:
                 log.warning("giving back what did not finish within the grace time", count=len(late), seconds=grace)
 
-    async def _work(self, intake: Intake[T], slot: _Slot[T]) -> None:
+    async def _work(self, intake: Prefetch[T], slot: _Slot[T]) -> None:
         task = asyncio.current_task()
         while (delivery := intake.ready(task) or await intake.next(task)) is not None:
             slot.delivery, slot.started_at = delivery, self._looks
@@ -151,7 +152,7 @@ class Worker(Generic[T]):
         return self._time_limits.get(type(delivery.item), self._time_limit)
 
     async def _cancelled(
-        self, intake: Intake[T], slot: _Slot[T], delivery: Delivery[T], error: asyncio.CancelledError
+        self, intake: Prefetch[T], slot: _Slot[T], delivery: Delivery[T], error: asyncio.CancelledError
     ) -> None:
         """Settle after a CancelledError, and raise it again where it is this worker that is to end."""
         task = asyncio.current_task()
@@ -174,7 +175,7 @@ class Worker(Generic[T]):
         if isinstance(error, StillRunning):
             await self._until_free(intake, delivery, error)
 
-    async def _until_free(self, intake: Intake[T], delivery: Delivery[T], running: StillRunning) -> None:
+    async def _until_free(self, intake: Prefetch[T], delivery: Delivery[T], running: StillRunning) -> None:
         """Let this worker take nothing while a thread that it started still runs: threads must not pile up."""
         if self._ending is None or self._ending.done():
             return

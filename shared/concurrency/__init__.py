@@ -26,7 +26,6 @@ from shared.concurrency.queues.dead_letter import DeadLetter
 from shared.concurrency.queues.dead_letters import DeadLetters, Replayed, Selection
 from shared.concurrency.queues.delivery import Delivery
 from shared.concurrency.queues.effects.effects import Effects
-from shared.concurrency.queues.prefetch import Intake
 from shared.concurrency.queues.queue import Queue
 from shared.concurrency.queues.queue_session import QueueSession
 from shared.concurrency.queues.results.future import Progress, ResultFuture
@@ -44,7 +43,6 @@ __all__ = [
     "Event",
     "Holder",
     "IdConflict",
-    "Intake",
     "InvalidResult",
     "Lease",
     "LeaseLost",

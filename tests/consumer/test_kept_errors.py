@@ -12,8 +12,10 @@ from redis.asyncio import Redis
 from shared.concurrency import Delivery, IdConflict, Queue, Session
 from shared.concurrency.queues.encoding import entry as entries
 from shared.concurrency.queues.encoding.entry import pack_headers, pack_headers_with_error, pack_middle, read
+from shared.concurrency.queues.participant import QueueParticipant
 from shared.concurrency.session.names import leased_key
 from shared.concurrency.session.scripts import load
+from shared.concurrency.session.session import process_of
 
 STAMP_AND_KEY = b"0" * 16 + b"k" * 22
 
@@ -123,7 +125,10 @@ async def test_the_step_takes_no_headers_that_are_too_long(
     queue = Queue(session, name, int)
     await queue.put(7, id="seven")
     delivery = await queue.get()
-    member, lane = session.lanes(name).member, session.lanes(name).takes
+    member, lane = (
+        process_of(session).part(QueueParticipant, name).member,
+        process_of(session).part(QueueParticipant, name).takes,
+    )
     lane._number += 1
     lane._settle_number += 1
     await member.call(

@@ -22,6 +22,8 @@ from shared.concurrency import (
     Session,
     StaleDelivery,
 )
+from shared.concurrency.queues.participant import QueueParticipant
+from shared.concurrency.session.session import process_of
 from shared.local.embedded import EmbeddedServer
 from tests.instruments.census import take_census
 from tests.instruments.proxy import Proxy
@@ -392,7 +394,9 @@ async def test_a_session_that_ends_while_memory_is_full_gives_back_what_it_could
             delivery.effects.incrby(key)
             await client.config_set("maxmemory", 1)
             acking = asyncio.create_task(delivery.ack())
-            await until(lambda: asyncio.sleep(0, ending.lanes(name).takes.effects._pause), bool)
+            await until(
+                lambda: asyncio.sleep(0, process_of(ending).part(QueueParticipant, name).takes.effects._pause), bool
+            )
         with pytest.raises(ConcurrencyError, match="closed"):
             await acking
         now = await queue.statistics()
@@ -467,7 +471,7 @@ async def test_what_a_broken_step_gives_back_is_not_handled_again_and_again(
         "redis.call('HSET', KEYS[1], ARGV[1], '9999999999999 spoilt')",
         1,
         f"{{{name}}}:lanes",
-        f"{session.owner}:effects",
+        f"{process_of(session).owner}:effects",
     )
     handled: list[float] = []
 
@@ -481,7 +485,7 @@ async def test_what_a_broken_step_gives_back_is_not_handled_again_and_again(
     # The second waits in the lane while the first is paid for.
     await until(lambda: asyncio.sleep(0, len(handled)), lambda count: count > 2, 30)
     assert handled[2] - handled[0] > 0.9
-    await client.hdel(f"{{{name}}}:lanes", f"{session.owner}:effects")  # type: ignore[misc]
+    await client.hdel(f"{{{name}}}:lanes", f"{process_of(session).owner}:effects")  # type: ignore[misc]
     await queue.join()
     assert await client.get(f"{{{name}}}:n") == b"1"
     await worker.stop(5)

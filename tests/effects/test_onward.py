@@ -13,6 +13,8 @@ from redis.exceptions import ConnectionError  # noqa: A004
 
 from consumer.worker.worker import Worker
 from shared.concurrency import ConcurrencyError, Delivery, EffectRefused, Queue, QueueShutDown, QueueStatistics, Session
+from shared.concurrency.queues.participant import QueueParticipant
+from shared.concurrency.session.session import process_of
 from shared.local.embedded import server_binary
 from shared.local.parent_death import tied
 from tests.instruments.census import take_census
@@ -192,7 +194,7 @@ async def test_it_wakes_who_waits_there(session: Session, other: Session, name: 
 
 
 async def _idle(session: Session, name: str) -> bool:
-    return session.lanes(name).takes._idle
+    return process_of(session).part(QueueParticipant, name).takes._idle
 
 
 async def test_a_paused_queue_takes_it_and_hands_out_nothing(session: Session, other: Session, name: str) -> None:

@@ -65,7 +65,7 @@ async def two_sessions(world: World, sessions: Any) -> None:
 
 
 async def one_told(world: World, owners: Any) -> None:
-    assert owners == [world.other._session.owner]
+    assert owners == [world.other._process.owner]
     async with asyncio.timeout(5):
         await asyncio.wait(world.tasks)
     assert all(task.done() for task in world.tasks)

@@ -250,7 +250,7 @@ async def ack(world: World) -> None:
 
 def onward(world: World) -> Queue[int]:
     """Where effects are put to: there is room for one."""
-    return Queue(world.queue._session, f"{world.queue.name}-2", int, maxsize=1)
+    return Queue(Session(world.queue._process), f"{world.queue.name}-2", int, maxsize=1)
 
 
 async def ack_with_effects(world: World) -> None:
@@ -280,7 +280,7 @@ async def effects_made(world: World) -> int:
     # On a Cluster the two queues would share a group; here they do not have to.
     asked: Any = world.client.hgetall(f"{{{world.queue.name}}}:effects")
     fields = await asked
-    there = Queue(world.other._session, f"{world.queue.name}-2", int)
+    there = Queue(Session(world.other._process), f"{world.queue.name}-2", int)
     items = []
     with contextlib.suppress(QueueEmpty):
         while True:

@@ -144,7 +144,7 @@ async def serve(url: str, name: str, ttl: float) -> None:
         told = asyncio.create_task(queue.told_to_drain())
         working = asyncio.create_task(worker.run())
         await queue.statistics()
-        report("ready", queue._session.owner)
+        report("ready", queue._process.owner)
         await told
         worker.drain()
         await working

@@ -9,7 +9,7 @@ import pytest
 
 ROOT = Path(__file__).resolve().parent.parent.parent
 ENGINE = "shared.concurrency"
-_SESSION = {f"{ENGINE}.errors", f"{ENGINE}.session"}
+_SESSION = {f"{ENGINE}.errors", f"{ENGINE}.checks", f"{ENGINE}.session"}
 _GROUND = _SESSION | {f"{ENGINE}.queues.encoding", f"{ENGINE}.queues.membership"}
 _WAYS = {f"{ENGINE}.queues.puts", f"{ENGINE}.queues.takes", f"{ENGINE}.queues.effects"}
 _PACKAGE = {"shared", ENGINE}
@@ -18,13 +18,14 @@ _PACKAGE = {"shared", ENGINE}
 # shared <- producer | consumer | monitor <- cli. Queues and locks never meet.
 ALLOWED = {
     f"{ENGINE}.errors": set[str](),
-    f"{ENGINE}.session": {f"{ENGINE}.errors", f"{ENGINE}.queues", f"{ENGINE}.locks.leases"},
-    f"{ENGINE}.queues.encoding": {f"{ENGINE}.errors"},
+    f"{ENGINE}.checks": set[str](),
+    f"{ENGINE}.session": {f"{ENGINE}.errors", f"{ENGINE}.checks"},
+    f"{ENGINE}.queues.encoding": _SESSION,
     f"{ENGINE}.queues.membership": _SESSION | {f"{ENGINE}.queues.encoding"},
     f"{ENGINE}.queues.puts": _GROUND,
     f"{ENGINE}.queues.takes": _GROUND | {f"{ENGINE}.queues.effects", f"{ENGINE}.queues.results"},
     f"{ENGINE}.queues.effects": _GROUND,
-    f"{ENGINE}.queues.results": _GROUND | _WAYS | {f"{ENGINE}.queues"},
+    f"{ENGINE}.queues.results": _GROUND | _WAYS,
     f"{ENGINE}.queues": _GROUND | _WAYS | {f"{ENGINE}.queues.results"},
     f"{ENGINE}.locks.leases": _SESSION,
     f"{ENGINE}.locks": _SESSION | {f"{ENGINE}.locks.leases"},

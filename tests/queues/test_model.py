@@ -10,6 +10,8 @@ from hypothesis import strategies as st
 from hypothesis.stateful import precondition, rule, run_state_machine_as_test
 
 from shared.concurrency import ConcurrencyError, Queue, QueueShutDown, StaleDelivery
+from shared.concurrency.queues.participant import QueueParticipant
+from shared.concurrency.session.session import process_of
 from tests.instruments.comparison import PROCESSES
 from tests.instruments.putting import Putting
 from tests.instruments.taking import Taking
@@ -30,10 +32,10 @@ class QueueMachine(Putting, Taking):
     async def _crash(self, word: str) -> None:
         """The session passes its deadline, another process recovers it, and this one hears of it."""
         process, other = self.processes[word], self.processes["b" if word == "a" else "a"]
-        member = process.session.lanes(self.name).member
+        member = process_of(process.session).part(QueueParticipant, self.name).member
         dead = member.session_id
         await self.client.zadd(f"{{{self.name}}}:sessions", {dead: 1}, xx=True)
-        await other.session.lanes(self.name).member.recover(dead)
+        await process_of(other.session).part(QueueParticipant, self.name).member.recover(dead)
         member.over(dead)
         self.model.crash(word)
         gone, process.held = process.held, []

@@ -89,10 +89,10 @@ async def test_resume_wakes_all_who_wait(queue: Queue[int], theirs: Queue[int]) 
 
 def idle(queue: Queue[int]) -> Callable[[], Awaitable[int]]:
     """How many sessions wait to be woken."""
-    connection = queue._session._connection
+    connection = queue._process.calls
 
     async def count() -> int:
-        found: int = await connection._command("ZCARD", f"{{{queue.name}}}:idle")
+        found: int = await connection.command("ZCARD", f"{{{queue.name}}}:idle")
         return found
 
     return count

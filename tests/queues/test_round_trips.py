@@ -8,7 +8,8 @@ from typing import Any
 import pytest
 
 from consumer.worker.worker import Worker
-from shared.concurrency import Delivery, Intake, Queue, Session
+from shared.concurrency import Delivery, Queue, Session
+from shared.concurrency.queues.prefetch import Prefetch
 from shared.concurrency.queues.takes.lane import TakeLane
 from tests.instruments.proxy import Proxy
 from tests.instruments.waiting import until
@@ -154,7 +155,7 @@ async def test_the_server_fetches_the_next_messages_while_these_are_handled(
     send = TakeLane._send
 
     async def seen(lane: TakeLane, *arguments: Any, **more: Any) -> None:
-        in_hand.append(sum(taker._in_hand() for taker in lane.demand.takers if isinstance(taker, Intake)))
+        in_hand.append(sum(taker._in_hand() for taker in lane.demand.takers if isinstance(taker, Prefetch)))
         await send(lane, *arguments, **more)
 
     monkeypatch.setattr(TakeLane, "_send", seen)

@@ -18,8 +18,10 @@ from shared.concurrency import (
     QueueStatistics,
     Session,
 )
+from shared.concurrency.queues.participant import QueueParticipant
 from shared.concurrency.session.names import queue_keys
 from shared.concurrency.session.scripts import load
+from shared.concurrency.session.session import process_of
 from shared.local.embedded import EmbeddedServer
 from tests.instruments.waiting import until
 
@@ -72,14 +74,14 @@ async def test_rule_1_what_was_delivered_once_never_enters_pending_again(session
 
 
 async def test_rule_1_the_bound_is_stored_and_only_resize_changes_it(
-    session: Session, url: str, name: str, capsys: pytest.CaptureFixture[str]
+    session: Session, url: str, name: str, caplog: pytest.LogCaptureFixture
 ) -> None:
     await Queue(session, name, int, maxsize=3, max_attempts=2).put(1)
     async with Session.open(url) as other:
         second = Queue(other, name, int, maxsize=7)
         statistics = await second.statistics()
         assert (statistics.maxsize, statistics.max_attempts) == (3, 2)
-        assert "keeps the value" in capsys.readouterr().out
+        assert "keeps the value" in caplog.text
         await second.resize(1)
         with pytest.raises(QueueFull):
             await Queue(other, name, int).put_nowait(2)
@@ -178,7 +180,7 @@ async def test_rule_2_an_owner_that_was_only_stopped_puts_its_entries_again(
         puts = [asyncio.create_task(queue.put(number)) for number in (1, 2, 3)]
         await in_line(queue, 3)
         # As after SIGSTOP: the server has dropped them with the session.
-        member = stopped.lanes(name).member
+        member = process_of(stopped).part(QueueParticipant, name).member
         await member.call(load("leave"), member.session_id, b"")
         other = Queue(session, name, int)
         assert [await take(other) for _ in range(4)] == [0, 1, 2, 3]
@@ -223,7 +225,7 @@ async def test_rule_3_a_timeout_around_put_is_a_timeout_error(session: Session, 
 async def test_rule_4_a_repeated_put_is_answered_and_has_one_effect(session: Session, name: str) -> None:
     queue = Queue(session, name, int, maxsize=2)
     await queue.put(0)
-    member, put = session.lanes(name).member, load("put")
+    member, put = process_of(session).part(QueueParticipant, name).member, load("put")
     entries = [b"%b%010d0000000000.000%d" % (member.owner.encode(), 90 + at, at) for at in (1, 2, 3)]
     arguments: tuple[bytes | str | int, ...] = (member.session_id, 1000, 1, 0, 0, "", b"", *entries)
     first = await member.call(put, *arguments)

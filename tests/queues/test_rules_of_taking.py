@@ -10,8 +10,10 @@ import redis.asyncio
 
 from consumer.worker.worker import Worker
 from shared.concurrency import Delivery, Queue, QueueEmpty, Session, StaleDelivery
+from shared.concurrency.queues.participant import QueueParticipant
 from shared.concurrency.session.names import leased_key
 from shared.concurrency.session.scripts import load
+from shared.concurrency.session.session import process_of
 from tests.instruments.waiting import until
 
 
@@ -48,7 +50,9 @@ async def test_rule_6_settling_what_the_session_does_not_hold_is_refused(
 ) -> None:
     await queue.put(1)
     delivery = await queue.get()
-    await client.delete(leased_key(queue.name, session.lanes(queue.name).member.session_id))
+    await client.delete(
+        leased_key(queue.name, process_of(session).part(QueueParticipant, queue.name).member.session_id)
+    )
     with pytest.raises(StaleDelivery):
         await delivery.ack()
     assert (await queue.statistics()).acked_total == 0
@@ -77,10 +81,10 @@ async def test_rule_6_async_for_never_acks(queue: Queue[int]) -> None:
 
 async def test_rule_7_after_a_lost_reply_nothing_is_orphaned(session: Session, queue: Queue[int]) -> None:
     await queue.put_many([1, 2, 3])
-    member = session.lanes(queue.name).member
+    member = process_of(session).part(QueueParticipant, queue.name).member
     held = await queue.get()
     # A take whose reply nobody saw: its number is used up, its entry leased to us.
-    lane = session.lanes(queue.name).takes
+    lane = process_of(session).part(QueueParticipant, queue.name).takes
     reply = await member.call(
         load("settle_and_take"), member.session_id, lane._number + 1, 0, 1, b"", b"", 0, b"", b"", 1, 0, 0
     )
@@ -170,7 +174,9 @@ async def test_rule_10_a_message_that_kills_its_process_does_not_drag_others_alo
                 deliveries = await take_all(Queue(session, name, int))
                 if any(delivery.item == 0 for delivery in deliveries):
                     held_at_crash.append(len(deliveries))
-                    await overdue(client, observer, name, session.lanes(name).member.session_id)
+                    await overdue(
+                        client, observer, name, process_of(session).part(QueueParticipant, name).member.session_id
+                    )
                 else:
                     for delivery in deliveries:
                         await delivery.ack()
@@ -192,7 +198,7 @@ async def take_all(queue: Queue[int]) -> list[Delivery[int]]:
 async def overdue(client: "redis.asyncio.Redis", observer: Session, name: str, session_id: str) -> None:
     """Have the queue recover what a session holds, as it does when the session's process is dead."""
     await client.zadd(f"{{{name}}}:sessions", {session_id: 1})
-    await observer.lanes(name).member.recover(session_id)
+    await process_of(observer).part(QueueParticipant, name).member.recover(session_id)
 
 
 async def test_rule_11_a_put_wakes_one_idle_session(url: str, name: str, client: "redis.asyncio.Redis") -> None:

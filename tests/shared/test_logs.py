@@ -7,6 +7,7 @@ ROOT = Path(__file__).resolve().parent.parent.parent
 SPEAKS = """
 import asyncio, logging, sys, warnings
 import structlog
+from shared.concurrency.session.log import Log
 from shared.logs import configure_logs
 from shared.settings import Settings
 
@@ -15,6 +16,7 @@ log = structlog.get_logger("ours")
 log.debug("unheard")
 log.info("counted", words=3, text="\\x1b[31mred\\nline")
 logging.getLogger("theirs").warning("a %s thing", "strange")
+Log("queues").warning("recovered", queue="numbers", count=3)
 warnings.warn("beware", UserWarning, stacklevel=1)
 password = "hunter2-in-a-local"
 try:
@@ -34,10 +36,12 @@ def said(log_format: str) -> str:
 
 
 def test_without_a_terminal_every_line_is_a_json_object() -> None:
-    ours, theirs, warning, failure = (json.loads(line) for line in said("auto").splitlines())
+    ours, theirs, engine, warning, failure = (json.loads(line) for line in said("auto").splitlines())
     assert ours.pop("timestamp").endswith("Z")
     assert ours == {"event": "counted", "level": "info", "logger": "ours", "words": 3, "text": "\x1b[31mred\nline"}
     assert (theirs["event"], theirs["level"], theirs["logger"]) == ("a strange thing", "warning", "theirs")
+    assert (engine["event"], engine["queue"], engine["count"]) == ("recovered", "numbers", 3)
+    assert (engine["level"], engine["logger"]) == ("warning", "weir.queues")
     assert "beware" in warning["event"]
     assert "ZeroDivisionError" in failure["exception"]
 

@@ -8,6 +8,7 @@ from typing import Final, TypeVar, cast
 from shared.concurrency.errors import ConcurrencyError, LeaseLost
 from shared.concurrency.locks.leases.lease import Lease
 from shared.concurrency.locks.semaphore import Lock
+from shared.concurrency.session.calls import Call
 from shared.concurrency.session.names import condition_keys
 from shared.concurrency.session.scripts import load
 from shared.concurrency.session.session import Session
@@ -78,7 +79,7 @@ class Condition(Lock):
         await self._notify(self._held(), 0)
 
     async def _notify(self, lease: Lease, count: int) -> None:
-        if await self._session.call(load("condition_notify"), self._keys, lease.hold.id, count) < 0:
+        if await self._process.call(Call(load("condition_notify"), self._keys, (lease.hold.id, count))) < 0:
             raise lease.loss()
 
     def _held(self) -> Lease:
@@ -94,13 +95,13 @@ class Condition(Lock):
 
     async def _wait(self, longest: float | None) -> None:
         lease = self._held()
-        waiter = self._session.new_id(self._ttl)
+        waiter = self._process.new_id(self._ttl)
         # While the lock is held: who notifies from here on finds us.
-        await self._session.call(load("condition_wait"), self._keys, waiter)
+        await self._process.call(Call(load("condition_wait"), self._keys, (waiter,)))
         cancelled: asyncio.CancelledError | None = None
         try:
             if not await lease.suspend():
-                await self._session.call(load("condition_leave"), self._keys, waiter)
+                await self._process.call(Call(load("condition_leave"), self._keys, (waiter,)))
                 raise lease.loss()
             await self._until_notified(waiter, longest)
         except asyncio.CancelledError as error:
@@ -123,8 +124,8 @@ class Condition(Lock):
         try:
             async with asyncio.timeout(longest):
                 while True:
-                    with self._session.listening(b"notified", self._lessee.name) as told:
-                        if await self._session.call(load("condition_wait"), self._keys, waiter):
+                    with self._process.listening(b"notified", self._lessee.name) as told:
+                        if await self._process.call(Call(load("condition_wait"), self._keys, (waiter,))):
                             return
                         try:
                             async with asyncio.timeout(min(_LOOK_AGAIN, self._ttl / 3)):
@@ -136,7 +137,7 @@ class Condition(Lock):
 
     async def _end_wait(self, lease: Lease, waiter: str) -> bool:
         """Take the lock again; whether a notification had come."""
-        notified = await self._session.call(load("condition_leave"), self._keys, waiter)
+        notified = await self._process.call(Call(load("condition_leave"), self._keys, (waiter,)))
         try:
             hold = await self._lessee.acquire("p", "limit 1", self._ttl, None)
         except (ConcurrencyError, ValueError) as error:

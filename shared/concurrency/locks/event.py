@@ -3,9 +3,10 @@
 import asyncio
 from typing import Final
 
+from shared.concurrency.session.calls import Call
 from shared.concurrency.session.names import check_name, event_keys
 from shared.concurrency.session.scripts import load
-from shared.concurrency.session.session import Session
+from shared.concurrency.session.session import Session, process_of
 
 _LOOK_AGAIN: Final = 1.0
 
@@ -23,10 +24,10 @@ class Event:
 
         :raises ValueError: when the name is none.
         """
-        self._session = session
+        self._process = process_of(session)
         self._name = check_name(name)
         self._keys = event_keys(name)
-        session.check_open()
+        self._process.check_open()
 
     def __bool__(self) -> bool:
         raise TypeError("an Event is no flag to be tested: use `await event.is_set()`")
@@ -41,17 +42,17 @@ class Event:
 
     async def set(self) -> None:
         """Set it, and wake all who wait, in all processes. Waits for the server's answer; an outage is waited out."""
-        await self._session.call(load("event_set"), self._keys, 1)
+        await self._process.call(Call(load("event_set"), self._keys, (1,)))
 
     async def clear(self) -> None:
         """Clear it: who waits from now on waits until it is set again. Waits for the server's answer."""
-        await self._session.call(load("event_set"), self._keys, 0)
+        await self._process.call(Call(load("event_set"), self._keys, (0,)))
 
     async def wait(self) -> bool:
         """Wait until it is set; True. Returns at once when it is set already. Cancelled: nothing is left behind."""
         first = ""
         while True:
-            with self._session.listening(b"event", self._name) as told:
+            with self._process.listening(b"event", self._name) as told:
                 found, generation = await self._look(first, watch=True)
                 if found:
                     return True
@@ -63,7 +64,7 @@ class Event:
                     pass
 
     async def _look(self, seen: str, *, watch: bool) -> tuple[bool, str]:
-        found, generation = await self._session.call(
-            load("event_look"), self._keys, self._session.owner, seen, int(watch)
+        found, generation = await self._process.call(
+            Call(load("event_look"), self._keys, (self._process.owner, seen, int(watch)))
         )
         return bool(found), generation.decode()

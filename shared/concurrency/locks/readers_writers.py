@@ -6,12 +6,13 @@ from contextvars import ContextVar
 from types import TracebackType
 from typing import Final, Literal, get_args
 
-from shared.concurrency.locks.leases.acquirable import Claim
+from shared.concurrency.locks.leases.acquirable import Acquirable
 from shared.concurrency.locks.leases.hold import Hold
 from shared.concurrency.locks.leases.lease import Lease
+from shared.concurrency.locks.leases.participant import LeaseParticipant
 from shared.concurrency.locks.leases.statistics import LeaseStatistics
 from shared.concurrency.session.names import check_name
-from shared.concurrency.session.session import Session, check_times
+from shared.concurrency.session.session import Session, check_times, process_of
 
 Policy = Literal["fair", "readers", "writers"]
 
@@ -53,12 +54,12 @@ class ReadersWritersLease:
         """
         if policy not in get_args(Policy):
             raise ValueError(f"policy is one of {', '.join(get_args(Policy))}, not {policy!r}")
-        self._session = session
-        self.loop: Final = session.loop
+        self._process = process_of(session)
+        self.loop: Final = self._process.loop
         self.name = check_name(name)
         self.policy: Final = policy
         self._ttl, self._max_hold = check_times(session, ttl, max_hold)
-        self._lessee = session.lessee(self.name)
+        self._lessee = self._process.part(LeaseParticipant, self.name)
         self._shared = self._lessee.shared(policy, self._ttl)
         self._leave = self._shared.leave
         self.join: Final[Callable[[], Hold | None]] = _never if max_hold is not None else self._shared.join
@@ -74,14 +75,14 @@ class ReadersWritersLease:
 
     async def statistics(self) -> LeaseStatistics:
         """Who holds it and who waits for it, in order."""
-        self._session.check_open()
+        self._process.check_open()
         return await self._lessee.statistics()
 
     # --- what its claims use ------------------------------------------------------------------------------------------
 
     async def read_hold(self, task: "asyncio.Task[object]") -> Hold:
         """Wait for a place in a read hold."""
-        self._session.check_open()
+        self._process.check_open()
         hold = self._own_hold(task)
         if hold is None and self._max_hold is None:
             hold = await self._shared.enter()
@@ -104,7 +105,7 @@ class ReadersWritersLease:
 
     async def write_hold(self, task: "asyncio.Task[object]") -> Hold:
         """Wait for a write hold."""
-        self._session.check_open()
+        self._process.check_open()
         for body in self._lessee.relied_on_by(task):
             raise RuntimeError(
                 f"this task {body.mode}s under {self.name} already, and would wait for itself: leave that `async with` first "
@@ -143,7 +144,7 @@ class WriteLease(Lease):
             _reading.set(self)
 
 
-class Reading(Claim[Lease]):
+class Reading(Acquirable[Lease]):
     """The asking for a read hold: `async with`, or by hand."""
 
     def __init__(self, of: ReadersWritersLease) -> None:
@@ -196,7 +197,7 @@ def _valid(lease: Lease | None) -> Lease | None:
     return lease
 
 
-class Writing(Claim[WriteLease]):
+class Writing(Acquirable[WriteLease]):
     """The asking for a write hold: `async with`, or by hand."""
 
     def __init__(self, of: ReadersWritersLease) -> None:

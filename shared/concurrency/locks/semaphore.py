@@ -3,16 +3,17 @@
 import asyncio
 from typing import Final
 
-from shared.concurrency.locks.leases.acquirable import Claim
+from shared.concurrency.locks.leases.acquirable import Acquirable
 from shared.concurrency.locks.leases.lease import Lease
+from shared.concurrency.locks.leases.participant import LeaseParticipant
 from shared.concurrency.locks.leases.statistics import LeaseStatistics
 from shared.concurrency.session.names import check_name
-from shared.concurrency.session.session import Session, check_times
+from shared.concurrency.session.session import Session, check_times, process_of
 
 _MOST: Final = 10_000_000
 
 
-class Semaphore(Claim[Lease]):
+class Semaphore(Acquirable[Lease]):
     """At most `limit` holders at once, in all processes; as asyncio.Semaphore, first come first served.
 
     What differs: a permit is a lease, so a process that dies gives it back after `ttl` at the latest; `acquire()` returns the
@@ -29,16 +30,16 @@ class Semaphore(Claim[Lease]):
 
         :raises ValueError: when an argument is out of range.
         """
-        super().__init__(session.loop)
+        self._process = process_of(session)
+        super().__init__(self._process.loop)
         if isinstance(limit, bool) or not isinstance(limit, int) or not 1 <= limit <= _MOST:
             raise ValueError(f"limit is a number of permits from 1 to {_MOST:,}, not {limit!r}")
-        self._lessee = session.lessee(check_name(name))
-        self._session = session
+        self._lessee = self._process.part(LeaseParticipant, check_name(name))
         self._limit = limit
         self._ttl, self._max_hold = check_times(session, ttl, max_hold)
 
     async def _grant(self, task: "asyncio.Task[object]") -> Lease:
-        self._session.check_open()
+        self._process.check_open()
         lessee = self._lessee
         if len(lessee.relied_on_by(task)) >= self._limit:
             raise RuntimeError(
@@ -54,7 +55,7 @@ class Semaphore(Claim[Lease]):
 
     async def statistics(self) -> LeaseStatistics:
         """Who holds it and who waits for it, in order."""
-        self._session.check_open()
+        self._process.check_open()
         return await self._lessee.statistics()
 
 

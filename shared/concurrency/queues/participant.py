@@ -4,26 +4,37 @@ import asyncio
 import base64
 import itertools
 import secrets
+from typing import ClassVar
 
 from shared.concurrency.errors import ConcurrencyError
 from shared.concurrency.queues.dead_letters import LettersLane
 from shared.concurrency.queues.effects.effects import Awaiting
 from shared.concurrency.queues.membership.membership import Membership
 from shared.concurrency.queues.puts.lane import PutLane
-from shared.concurrency.queues.results.lane import RESULT_NEWS, Results
+from shared.concurrency.queues.results.lane import RESULT_NEWS, ResultLane
 from shared.concurrency.queues.takes.lane import TakeLane
-from shared.concurrency.session.connection import Connection
+from shared.concurrency.session.heartbeat import Renewable
+from shared.concurrency.session.process import Process
 
 
-class Lanes:
+class QueueParticipant:
     """The membership of a session at one queue, with a lane for puts, one for takes, one for dead letters and one for results."""
 
-    def __init__(self, connection: Connection, owner: str, ttl: float, name: str) -> None:
+    WORDS: ClassVar[tuple[bytes, ...]] = (
+        b"handed", b"wake", b"admitted", *RESULT_NEWS, b"onward", b"shutdown", b"finished", b"drain",
+    )  # fmt: skip
+    """The notifications that it receives."""
+
+    CLOSES: ClassVar = 0
+    """Before the locks: a message whose handler still holds a lease goes back while it holds."""
+
+    def __init__(self, process: Process, name: str) -> None:
         """Prepare; the first call registers."""
-        self.member = Membership(connection, owner, ttl, name)
+        self.member = Membership(process.calls, process.owner, process.ttl, name)
+        self.member.run_id = process.calls.run_id
         self.puts = PutLane(self.member)
         self.takes = TakeLane(self.member)
-        self.results = Results(self.member)
+        self.results = ResultLane(self.member)
         self.onward: dict[bytes, Awaiting] = {}
         """Keys of entries in the queue's line, and who put them there with an acknowledgement."""
         self._onward_owner = b"+" + base64.b32encode(secrets.token_bytes(7)).lower()[:11]
@@ -36,33 +47,47 @@ class Lanes:
         """An entry for a put that travels with an acknowledgement: nobody owns it, and its key says so by a plus."""
         return b"%b%010d%b%b" % (self._onward_owner, next(self._onward_numbers), middle, body)
 
-    def hear(self, what: bytes, more: bytes = b"") -> None:
-        """Take note of what a script told this process."""
-        if what == b"handed":
-            session_id, _, entry = more.partition(b" ")
+    def receive(self, word: bytes, rest: bytes) -> None:
+        """Take note of a notification."""
+        if word == b"handed":
+            session_id, _, entry = rest.partition(b" ")
             self.takes.handed(session_id.decode(), entry)
-        elif what == b"wake":
+        elif word == b"wake":
             self.takes.woken()
-        elif what == b"admitted":
-            self.puts.admitted(int(more))
-        elif what in RESULT_NEWS:
-            self.results.hear(what, more)
-        elif what == b"onward":
-            awaiting = self.onward.pop(more, None)
+        elif word == b"admitted":
+            self.puts.admitted(int(rest))
+        elif word in RESULT_NEWS:
+            self.results.receive(word, rest)
+        elif word == b"onward":
+            awaiting = self.onward.pop(rest, None)
             if awaiting is not None:
-                awaiting.let_in(more)
-        elif what == b"shutdown":
-            self.puts.look()
-        elif what == b"finished":
+                awaiting.let_in(rest)
+        elif word == b"shutdown":
+            self.puts.resync()
+        elif word == b"finished":
             self.finished.set()
-        elif what == b"drain":
+        elif word == b"drain":
             self.member.draining.set()
 
-    def look(self) -> None:
-        """See how things are: what a script told us while we were cut off is lost."""
+    @property
+    def renewable(self) -> Renewable:
+        """The session at this queue."""
+        return self.member
+
+    def tick(self) -> None:
+        """End the session at this queue when its deadline has passed."""
+        self.member.look_at_clock()
+
+    async def connected(self, run_id: str) -> None:
+        """Tell the queue which run of the server this is."""
+        self.member.run_id = run_id
+        await self.member.announce()
+
+    def resync(self) -> None:
+        """See how things are: notifications that were sent while the connection was away are lost."""
         self.takes.woken()
-        self.puts.look()
-        self.results.look()
+        self.puts.resync()
+        self.results.resync()
         self.finished.set()
 
     async def close(self, patience: float) -> None:

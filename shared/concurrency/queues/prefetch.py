@@ -1,4 +1,4 @@
-"""Intake: hands the consumer service as many deliveries as it can start at once, and a few milliseconds of work."""
+"""Prefetch: hands the consumer service as many deliveries as it can start at once, and a few milliseconds of work."""
 
 import asyncio
 import contextlib
@@ -7,8 +7,6 @@ from collections.abc import Callable
 from time import monotonic
 from typing import Any, Final, Generic, TypeVar
 
-import structlog
-
 from shared.concurrency.errors import EffectRefused, InvalidResult, MessageTooLarge, QueueShutDown
 from shared.concurrency.queues.delivery import Delivery
 from shared.concurrency.queues.encoding.codec import Codec, Unreadable
@@ -16,10 +14,11 @@ from shared.concurrency.queues.encoding.entry import FIELD
 from shared.concurrency.queues.encoding.results import ResultCodec
 from shared.concurrency.queues.membership.membership import Membership
 from shared.concurrency.queues.takes.lane import TakeLane
+from shared.concurrency.session.log import Log
 
 T = TypeVar("T")
 
-log = structlog.get_logger(__name__)
+log = Log("queues")
 
 _MOST_AHEAD: Final = 400
 _AHEAD_SECONDS: Final = 0.005
@@ -28,7 +27,7 @@ _UNSTARTED_SECONDS: Final = 0.100
 _OPENED_AT_ONCE: Final = 16
 
 
-class Intake(Generic[T]):
+class Prefetch(Generic[T]):
     """Takes for a number of workers, and settles what they finish with the call that takes more.
 
     In hand are at most as many as workers are free, and what is handled in 5 ms at the rate of the last 20 ms or more;

@@ -14,8 +14,8 @@ from shared.concurrency.queues.effects.effects import Destination
 from shared.concurrency.queues.encoding.codec import Codec, Unreadable, digest
 from shared.concurrency.queues.encoding.entry import FIELD, pack_headers, pack_middle
 from shared.concurrency.queues.encoding.results import ResultCodec
-from shared.concurrency.queues.participant import Lanes
-from shared.concurrency.queues.prefetch import Intake
+from shared.concurrency.queues.participant import QueueParticipant
+from shared.concurrency.queues.prefetch import Prefetch
 from shared.concurrency.queues.puts.batch import Batch, Entry, portions
 from shared.concurrency.queues.queue_session import QueueSession
 from shared.concurrency.queues.results.future import ResultFuture
@@ -23,7 +23,7 @@ from shared.concurrency.queues.results.submitter import HasResult, Submitter
 from shared.concurrency.queues.statistics import QueueStatistics
 from shared.concurrency.session.names import full_name, leased_key
 from shared.concurrency.session.scripts import load
-from shared.concurrency.session.session import Session
+from shared.concurrency.session.session import Session, process_of
 
 T = TypeVar("T")
 R = TypeVar("R")
@@ -79,14 +79,14 @@ class Queue(Generic[T]):
             raise ValueError(f"known_for is between 0 and a year, in seconds, not {known_for!r}")
         if isinstance(results_for, bool) or not 10 <= results_for <= 366 * 86400:
             raise ValueError(f"results_for is between 10 seconds and a year, in seconds, not {results_for!r}")
-        self._session = session
+        self._process = process_of(session)
         self._codec: Codec[T] = Codec(type, max_message_bytes)
         self._known_ms = max(1, round(known_for * 1000))
         self._kept: dict[str, str | int] = {} if results_for == _KEPT_FOR else {"results_ms": round(results_for * 1000)}
         self._asking: dict[str | None, bytes] = {}
         self._results = ResultCodec(result, max_message_bytes)
-        self._lanes: Lanes = session.lanes(self.full_name)
-        self._submitter = Submitter(self._lanes, self._results, results_for)
+        self._lanes = self._process.part(QueueParticipant, self.full_name)
+        self._submitter = Submitter(self._lanes.puts, self._lanes.results, self._results, results_for)
         self._lanes.member.wish(maxsize, max_attempts)
 
     # --- putting ----------------------------------------------------------------------------------------------------
@@ -114,7 +114,7 @@ class Queue(Generic[T]):
         await self._put(item, id, may_wait=False)
 
     async def _put(self, item: T, id_: str | None, *, may_wait: bool) -> None:
-        self._session.check_open()
+        self._process.check_open()
         lane = self._lanes.puts
         batch = lane.submit([self._entry(item, id_)], may_wait=may_wait)
         try:
@@ -132,7 +132,7 @@ class Queue(Generic[T]):
 
         :raises QueueShutDown: as `put`. ValueError, TypeError, MessageTooLarge: as `put`.
         """
-        self._session.check_open()
+        self._process.check_open()
         lane = self._lanes.puts
         under_way: deque[Batch] = deque()
         count = 0
@@ -187,7 +187,7 @@ class Queue(Generic[T]):
 
         :raises IdConflict: as `put`; and when the message with this id was put without asking for its result.
         """
-        self._session.check_open()
+        self._process.check_open()
         return await self._submitter.submit(lambda: self._entry(item, id, is_asked=True), item, id, on_progress)
 
     def _entry(self, item: T, id_: str | None, *, is_asked: bool = False) -> Entry:
@@ -214,7 +214,7 @@ class Queue(Generic[T]):
 
         :raises ValueError, TypeError, MessageTooLarge: as `put`.
         """
-        self._session.check_open()
+        self._process.check_open()
         shape, body = self._codec.encode(item)
         return self._lanes, self._lanes.onward_tail(shape.middle, body)
 
@@ -238,7 +238,7 @@ class Queue(Generic[T]):
         return await self._get(may_wait=False)
 
     async def _get(self, *, may_wait: bool) -> Delivery[T]:
-        self._session.check_open()
+        self._process.check_open()
         lane, member = self._lanes.takes, self._lanes.member
         while True:
             entry = await lane.take(may_wait=may_wait)
@@ -261,18 +261,18 @@ class Queue(Generic[T]):
         except QueueShutDown:
             raise StopAsyncIteration from None
 
-    def intake(self, workers: int) -> Intake[T]:
+    def intake(self, workers: int) -> Prefetch[T]:
         """Take for so many workers, which settle without waiting; what the consumer service uses.
 
         :raises ConcurrencyError: when the session is closed.
         """
-        self._session.check_open()
-        return Intake(self._lanes.takes, self._lanes.member, self._codec, self._results, workers)
+        self._process.check_open()
+        return Prefetch(self._lanes.takes, self._lanes.member, self._codec, self._results, workers)
 
     # --- the queue as a whole ---------------------------------------------------------------------------------------
 
     async def _ask(self, step: str, *arguments: bytes | str | int) -> Any:
-        self._session.check_open()
+        self._process.check_open()
         member = self._lanes.member
 
         async def asked() -> Any:
@@ -280,7 +280,7 @@ class Queue(Generic[T]):
                 await member.ready()
             return await member.call(load(step), *arguments)
 
-        return await self._session.run(asked())
+        return await self._process.run(asked())
 
     async def qsize(self) -> int:
         """How many messages are pending: never delivered yet."""
@@ -368,7 +368,7 @@ class Queue(Generic[T]):
     async def _count_held(self, session_id: str) -> int:
         member = self._lanes.member
         keys = {**member.keys, "leased": leased_key(member.name, session_id)}
-        count: int = await self._session.run(member.call(load("count_held"), session_id, keys=keys))
+        count: int = await self._process.run(member.call(load("count_held"), session_id, keys=keys))
         return count
 
     async def drain(self, owner: str | None = None) -> list[str]:
@@ -382,7 +382,7 @@ class Queue(Generic[T]):
 
     async def told_to_drain(self) -> None:
         """Wait until somebody tells this process to `drain`. For consumer services: from here on it can be told."""
-        self._session.check_open()
+        self._process.check_open()
         self._lanes.member.can_drain()
         await self._lanes.member.draining.wait()
 

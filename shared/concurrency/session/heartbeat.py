@@ -8,28 +8,20 @@ not run either.)
 import contextlib
 import math
 import threading
-from collections.abc import Callable, Mapping
-from typing import Any, NamedTuple, Protocol
+from collections.abc import Callable
+from typing import Any, Protocol
 
 import redis
-import structlog
 from redis.backoff import NoBackoff
 from redis.connection import ConnectionInterface
 from redis.exceptions import NoScriptError, RedisError, ResponseError
 from redis.retry import Retry
 
+from shared.concurrency.session.calls import Call
 from shared.concurrency.session.clock import boottime
-from shared.concurrency.session.scripts import Script
+from shared.concurrency.session.log import Log
 
-log = structlog.get_logger(__name__)
-
-
-class Request(NamedTuple):
-    """A step to be sent by the heartbeat."""
-
-    script: Script
-    keys: Mapping[str, bytes]
-    arguments: tuple[str, ...]
+log = Log("session")
 
 
 class Renewable(Protocol):
@@ -39,13 +31,13 @@ class Renewable(Protocol):
     def shortest_ttl(self) -> float:
         """The shortest time to live, in seconds, of what is to be renewed; infinite when there is nothing."""
 
-    def greeting(self, run_id: str) -> Request | None:
+    def greeting(self, run_id: str) -> Call | None:
         """What tells the server, on a new connection, which run of it this is; before anything is renewed."""
 
-    def renewal(self, run_id: str, loop_idle: float) -> Request | None:
+    def renewal(self, run_id: str, loop_idle: float) -> Call | None:
         """What renews all there is; None when there is nothing. `loop_idle`: for how many seconds the loop has not run."""
 
-    def renewed(self, request: Request, sent_at: float, answer: list[Any]) -> None:
+    def renewed(self, call: Call, sent_at: float, answer: list[Any]) -> None:
         """Take note of the answer to a renewal that was sent at that time of the local clock."""
 
 
@@ -114,16 +106,16 @@ class Heartbeat:
                 continue
             if self._wire is None:
                 self._connect(renewables)
-            request = renewable.renewal(self._run_id, loop_idle)
-            if request is None:
+            call = renewable.renewal(self._run_id, loop_idle)
+            if call is None:
                 continue
             sent_at = boottime()
             try:
-                answer = self._call(request)
+                answer = self._run_script(call)
             except ResponseError as error:  # one spoilt name must not end what is held under the others
-                log.warning("a lease could not be renewed", keys=sorted(request.keys), problem=str(error))
+                log.warning("a lease could not be renewed", keys=sorted(call.keys), problem=str(error))
                 continue
-            renewable.renewed(request, sent_at, answer)
+            renewable.renewed(call, sent_at, answer)
 
     def _connect(self, renewables: list[Renewable]) -> None:
         wire = self._pool.make_connection()
@@ -137,16 +129,16 @@ class Heartbeat:
             greeting = renewable.greeting(self._run_id)
             if greeting is not None:
                 with contextlib.suppress(ResponseError):  # the renewal tells
-                    self._call(greeting)
+                    self._run_script(greeting)
 
     def _disconnect(self) -> None:
         if self._wire is not None:
             self._wire.disconnect()  # type: ignore[no-untyped-call]
             self._wire = None
 
-    def _call(self, request: Request) -> Any:
-        script = request.script
-        packed = script.pack(request.keys, request.arguments)
+    def _run_script(self, call: Call) -> Any:
+        script = call.script
+        packed = script.pack(call.keys, call.arguments)
         try:
             return self._command("EVALSHA", script.sha, *packed)
         except NoScriptError:

@@ -1,4 +1,4 @@
-"""Claim: the ways to ask for a lease - `async with`, or acquire() and release() by hand."""
+"""Acquirable: the ways to ask for a lease - `async with`, or acquire() and release() by hand."""
 
 import asyncio
 from types import TracebackType
@@ -9,7 +9,7 @@ from shared.concurrency.locks.leases.lease import Lease
 L = TypeVar("L", bound=Lease)
 
 
-class Claim(Generic[L]):
+class Acquirable(Generic[L]):
     """Asks for leases of one kind: for the body of an `async with`, or by hand."""
 
     def __init__(self, loop: asyncio.AbstractEventLoop) -> None:

@@ -74,7 +74,8 @@ class Hold:
         self.lost = False
         self.told: asyncio.Future[Granted | None] | None = None
         """Where the asker waits: for a grant, or for None to ask again."""
-        self.bodies: set[Body] = set()
+        # A dictionary as an ordered set: who is told first must not depend on addresses in memory.
+        self.bodies: dict[Body, None] = {}
         self.places = 0
         """Local readers in it, those included who are about to enter."""
         self._loop = loop

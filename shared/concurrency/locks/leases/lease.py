@@ -46,7 +46,7 @@ class Lease:
         """Whether it was given back, or its body has ended."""
         self.outer: Lease | None = None
         """What the task read under before."""
-        hold.bodies.add(self)
+        hold.bodies[self] = None
 
     @property
     def name(self) -> str:
@@ -93,18 +93,18 @@ class Lease:
 
     async def _end(self) -> bool:
         self.ended = True
-        self.hold.bodies.discard(self)
+        self.hold.bodies.pop(self, None)
         return await self._give_up(self.hold)
 
     async def suspend(self) -> bool:
         """Give the hold back for a while; False when it had been lost."""
-        self.hold.bodies.discard(self)
+        self.hold.bodies.pop(self, None)
         return await self._give_up(self.hold)
 
     def resume(self, hold: Hold) -> None:
         """Go on with another hold."""
         self.hold = hold
-        hold.bodies.add(self)
+        hold.bodies[self] = None
 
     # --- the body of an `async with` ----------------------------------------------------------------------------------
 
@@ -127,7 +127,7 @@ class Lease:
         hold.places -= 1
         self.ended = True
         self.task = None
-        hold.bodies.discard(self)
+        hold.bodies.pop(self, None)
         return True
 
     async def leave(self, error: BaseException | None) -> None:
@@ -144,7 +144,7 @@ class Lease:
             return  # released by hand in the body
         if lost:
             self.ended = True
-            self.hold.bodies.discard(self)
+            self.hold.bodies.pop(self, None)
         elif not await self._end():
             lost = True
         if lost and not cancelled:

@@ -26,7 +26,7 @@ class Asking(Protocol):
         """End a hold in the background."""
 
 
-class SharedHold:
+class LocalReaders:
     """One hold after the other for the readers of a session; the second of them costs no round trip.
 
     Newcomers may join for a second after the last answer that said that no writer waits; then the next one asks. A hold is

@@ -1,52 +1,53 @@
-"""Lessee: a process's part in the lease of one name: it asks for holds, waits, renews and releases.
+"""LeaseParticipant: a process's part in the lease of one name: it asks for holds, waits, renews and releases.
 
 One engine for locks, semaphores and readers-writers leases. A hold is known by an id of its own: asking again, ending
 twice and renewals that cross an end do no harm.
 """
 
 import asyncio
-from collections.abc import Callable, Coroutine
-from typing import Any, Final
-
-import structlog
+from collections.abc import Coroutine
+from typing import Any, ClassVar, Final
 
 from shared.concurrency.errors import ConcurrencyError
 from shared.concurrency.locks.leases.hold import Body, Granted, Hold, Mode
-from shared.concurrency.locks.leases.local_readers import SharedHold
+from shared.concurrency.locks.leases.local_readers import LocalReaders
 from shared.concurrency.locks.leases.statistics import LeaseStatistics, read_statistics
+from shared.concurrency.session.calls import Call
 from shared.concurrency.session.clock import boottime, margin
-from shared.concurrency.session.connection import Connection
-from shared.concurrency.session.heartbeat import Request
+from shared.concurrency.session.heartbeat import Renewable
+from shared.concurrency.session.log import Log
 from shared.concurrency.session.names import lease_keys
+from shared.concurrency.session.process import Process
 from shared.concurrency.session.scripts import load
 from shared.concurrency.session.server_errors import Disconnected, Postponed
 
-log = structlog.get_logger(__name__)
+log = Log("locks")
 
-LEASE_NEWS: Final = (b"granted", b"closed")
-"""What scripts tell a lessee."""
 _NEWS_LASTS: Final = 1.0
 _PAUSE: Final = 0.05
 
 
-class Lessee:
+class LeaseParticipant:
     """What one session holds and asks for under one name."""
 
-    def __init__(
-        self, connection: Connection, name: str, new_id: Callable[[float], str], hurry: Callable[[float], None]
-    ) -> None:
-        """Prepare. `new_id`: an id for a hold of that time to live; `hurry`: have the heartbeat renew within so many seconds."""
+    WORDS: ClassVar[tuple[bytes, ...]] = (b"granted", b"closed")
+    """The notifications that it receives."""
+
+    CLOSES: ClassVar = 1
+    """After the queues."""
+
+    def __init__(self, process: Process, name: str) -> None:
+        """Prepare; the first question talks to the server."""
         self.name = name
         self.keys = lease_keys(name)
         self.holds: dict[str, Hold] = {}
         """What is held and renewed."""
         self.open_until = 0.0
         """Until when new readers may join a read hold without asking: nobody has said that a writer waits."""
-        self._connection = connection
-        self._new_id = new_id
-        self._hurry = hurry
+        self._process = process
+        self._calls = process.calls
         self._asking: dict[str, Hold] = {}
-        self._shared: dict[tuple[str, float], SharedHold] = {}
+        self._shared: dict[tuple[str, float], LocalReaders] = {}
         self._background: set[asyncio.Task[None]] = set()
         self._loop = asyncio.get_running_loop()
         self._acquire, self._release, self._renew = load("acquire"), load("release"), load("renew_holds")
@@ -60,7 +61,7 @@ class Lessee:
         :raises ConcurrencyError: when the server will not have it.
         """
         while True:
-            hold = Hold(self._new_id(ttl), mode, ttl, self._loop, self._forget)
+            hold = Hold(self._process.new_id(ttl), mode, ttl, self._loop, self._forget)
             self._asking[hold.id] = hold
             try:
                 if await self._obtain(hold, kind, max_hold):
@@ -102,16 +103,16 @@ class Lessee:
                 return False
             hold.take(int(token), until, max_hold)
             self.holds[hold.id] = hold
-            self._hurry(hold.ttl / 3)
+            self._process.renew_within(hold.ttl / 3)
             return True
 
     async def _ask(self, hold: Hold, kind: str) -> tuple[float, list[Any]]:
         while True:
-            await self._connection.opened()
+            await self._calls.opened()
             asked_at = boottime()
             try:
-                answer = await self._connection.request(
-                    self._acquire, self.keys, hold.id, hold.mode, kind, self._connection.run_id
+                answer = await self._calls.now(
+                    Call(self._acquire, self.keys, (hold.id, hold.mode, kind, self._calls.run_id))
                 )
             except Disconnected:
                 continue  # the next question waits for a connection
@@ -143,34 +144,45 @@ class Lessee:
 
     async def statistics(self) -> LeaseStatistics:
         """Ask who holds and who waits."""
-        return read_statistics(await self._connection.insist(load("lease_statistics"), self.keys))
+        return read_statistics(await self._calls.insist(Call(load("lease_statistics"), self.keys)))
 
     async def downgrade(self, hold: Hold) -> bool:
         """Turn a write hold into a read hold; False when it is lost."""
         asked_at = boottime()
-        what, *news = await self._connection.insist(load("downgrade"), self.keys, hold.id)
+        what, *news = await self._calls.insist(Call(load("downgrade"), self.keys, (hold.id,)))
         if what != b"downgraded":
             return False
         hold.mode = "r"
         self._note(closed=bool(news[2]), asked_at=asked_at)
         return True
 
-    def shared(self, kind: str, ttl: float) -> SharedHold:
+    def shared(self, kind: str, ttl: float) -> LocalReaders:
         """The read hold that this session's readers share."""
-        return self._shared.setdefault((kind, ttl), SharedHold(self, kind, ttl))
+        return self._shared.setdefault((kind, ttl), LocalReaders(self, kind, ttl))
 
-    def hear(self, what: bytes, more: bytes = b"") -> None:
-        """Take note of what a script told this process."""
-        if what == b"closed":
+    def receive(self, word: bytes, rest: bytes) -> None:
+        """Take note of a notification."""
+        if word == b"closed":
             self.open_until = 0.0
-        elif what == b"granted":
-            hold_id, token, deadline, closed = more.split(b" ")
+        elif word == b"granted":
+            hold_id, token, deadline, closed = rest.split(b" ")
             hold = self._asking.get(hold_id.decode())
             if hold is not None:
                 hold.tell(Granted(int(token), int(deadline), closed == b"1", boottime()))
 
-    def look(self) -> None:
-        """Ask again: what a script told us while we were cut off is lost."""
+    @property
+    def renewable(self) -> Renewable:
+        """The holds."""
+        return self
+
+    def tick(self) -> None:
+        """Nothing: each hold has a timer of its own."""
+
+    async def connected(self, run_id: str) -> None:
+        """Nothing: a question says which run of the server it takes it for."""
+
+    def resync(self) -> None:
+        """Ask again: notifications that were sent while the connection was away are lost."""
         for hold in list(self._asking.values()):
             hold.tell(None)
 
@@ -185,7 +197,7 @@ class Lessee:
         left = hold.left
         hold.end()
         try:
-            outcome = await self._connection.request(self._release, self.keys, hold.id, 0)
+            outcome = await self._calls.now(Call(self._release, self.keys, (hold.id, 0)))
         except (Disconnected, Postponed):
             later = self._in_background(self._release_later(hold))
             await asyncio.wait(later, timeout=max(0.0, left))
@@ -208,9 +220,9 @@ class Lessee:
     async def _release_later(self, hold: Hold) -> None:
         while True:
             try:
-                await self._connection.opened()
+                await self._calls.opened()
                 # Our question may still be on its way on a connection that was given up: it must find nothing to do.
-                await self._connection.request(self._release, self.keys, hold.id, 1)
+                await self._calls.now(Call(self._release, self.keys, (hold.id, 1)))
             except Disconnected:
                 continue
             except Postponed:
@@ -253,20 +265,20 @@ class Lessee:
         """The shortest time to live of what is held."""
         return min((hold.ttl for hold in list(self.holds.values())), default=float("inf"))
 
-    def greeting(self, run_id: str) -> Request | None:  # noqa: ARG002
+    def greeting(self, run_id: str) -> Call | None:  # noqa: ARG002
         """Nothing: a renewal says which run of the server it takes it for."""
         return None
 
-    def renewal(self, run_id: str, loop_idle: float) -> Request | None:
+    def renewal(self, run_id: str, loop_idle: float) -> Call | None:
         """What renews all that is held; None when nothing is, or the loop hangs."""
         ids = [hold.id for hold in list(self.holds.values()) if hold.may_be_renewed(loop_idle)]
-        return Request(self._renew, self.keys, (run_id, *ids)) if ids else None
+        return Call(self._renew, self.keys, (run_id, *ids)) if ids else None
 
-    def renewed(self, request: Request, sent_at: float, answer: list[Any]) -> None:
+    def renewed(self, call: Call, sent_at: float, answer: list[Any]) -> None:
         """Take note of the answer to a renewal."""
         now, closed, *deadlines = answer
         self._note(closed=bool(closed), asked_at=sent_at)
-        for hold_id, deadline in zip(request.arguments[1:], deadlines, strict=True):
+        for hold_id, deadline in zip(call.arguments[1:], deadlines, strict=True):
             hold = self.holds.get(str(hold_id))
             if hold is None:
                 continue  # released meanwhile

@@ -10,17 +10,17 @@ from collections.abc import Callable
 from functools import partial
 from typing import Any, Final
 
-import structlog
 from redis.crc import key_slot
 
 from shared.concurrency.errors import ConcurrencyError, EffectRefused, StaleDelivery
 from shared.concurrency.queues.effects.effects import Destination, Effects
 from shared.concurrency.queues.encoding.entry import KEY
 from shared.concurrency.queues.membership.membership import Membership
+from shared.concurrency.session.log import Log
 from shared.concurrency.session.scripts import load
 from shared.concurrency.session.server_errors import Forbidden, OutOfMemory
 
-log = structlog.get_logger(__name__)
+log = Log("queues")
 
 _MOST: Final = 500
 """Acknowledgements in one call; with as many unanswered nothing more is taken."""
@@ -113,13 +113,13 @@ class EffectLane:
         if self._closed:
             raise ConcurrencyError("the session is closed")
         there = list(effects.destinations())
-        if any(destination.member.connection is not self._member.connection for destination in there):
+        if any(destination.member.calls is not self._member.calls for destination in there):
             raise EffectRefused("a queue that is put to with an acknowledgement belongs to the same session")
         members = (self._member, *(destination.member for destination in there))
         for key in effects.written_keys():
             if any(member.owns(key) for member in members):
                 raise EffectRefused(f"the key {_shown(key)} is the queue's own: write to another one")
-        if self._member.connection.is_on_cluster:
+        if self._member.calls.is_on_cluster:
             slot = key_slot(self._member.keys["pending"])
             foreign = [key for key in effects.written_keys() if key_slot(key) != slot]
             foreign += [one.member.keys["pending"] for one in there if key_slot(one.member.keys["pending"]) != slot]

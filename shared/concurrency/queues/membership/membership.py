@@ -7,16 +7,14 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Final, Protocol
 from weakref import ref
 
-import structlog
-
+from shared.concurrency.session.calls import Call, Calls
 from shared.concurrency.session.clock import boottime, margin
-from shared.concurrency.session.connection import Connection
-from shared.concurrency.session.heartbeat import Request
+from shared.concurrency.session.log import Log
 from shared.concurrency.session.names import leased_key, queue_keys
 from shared.concurrency.session.scripts import Script, load
 from shared.concurrency.session.server_errors import Disconnected, Postponed
 
-log = structlog.get_logger(__name__)
+log = Log("queues")
 
 # A lane's record is needed for as long as a request may be repeated; a day outlives every outage that a caller waits out.
 _KEEP_LANES_MS: Final = 24 * 3600 * 1000
@@ -35,7 +33,7 @@ class Membership:
     A session that passed its deadline is over for ever (rule 8): the process goes on under a new id.
     """
 
-    def __init__(self, connection: Connection, owner: str, ttl: float, name: str) -> None:
+    def __init__(self, calls: Calls, owner: str, ttl: float, name: str) -> None:
         """Prepare; `ready` registers."""
         self.name = name
         self.owner = owner
@@ -49,7 +47,7 @@ class Membership:
         self.draining = asyncio.Event()
         """Set when this process, a consumer service, was told to drain."""
         self._is_consumer = False
-        self.connection: Final = connection
+        self.calls: Final = calls
         self._ttl = ttl
         self._epoch = 0
         self._deadline = float("inf")
@@ -61,11 +59,12 @@ class Membership:
         self._begin()
 
     def _begin(self) -> None:
+        # First: the heartbeat's thread must not renew a session that nobody has registered, and find it over.
+        self._fresh = True
         self._epoch += 1
         self.session_id = f"{self.owner}.{self._epoch}.{round(self._ttl * 1000)}"
         self.keys = {**self.keys, "leased": leased_key(self.name, self.session_id)}
         self._registered = False
-        self._fresh = True
         self._deadline = float("inf")
 
     @property
@@ -93,11 +92,13 @@ class Membership:
         :raises ConcurrencyError: when the server will not have it.
         """
         while not self._registered:
-            if self._registration is None or self._registration.done():
-                self._registration = asyncio.create_task(self._register_now(), name="weir-register")
-            await asyncio.wait({self._registration})
-            if not self._registration.cancelled():
-                self._registration.result()
+            registration = self._registration
+            if registration is None or registration.done():
+                registration = self._registration = asyncio.create_task(self._register_now(), name="weir-register")
+            await asyncio.wait({registration})
+            # `self._registration` may be another one by now: whoever woke first found the session over again.
+            if not registration.cancelled():
+                registration.result()
 
     async def _register_now(self) -> None:
         session_id, wishes, is_consumer = self.session_id, dict(self._wishes), self._is_consumer
@@ -119,19 +120,23 @@ class Membership:
     async def _ask_to_register(self, session_id: str, wishes: dict[str, int]) -> tuple[float, list[int]]:
         while True:
             # Not the time of an outage: a session that begins with its deadline behind it is over at once.
-            await self.connection.opened()
+            await self.calls.opened()
             sent_at = boottime()
             try:
-                return sent_at, await self.connection.request(
-                    self._register,
-                    self.keys,
-                    session_id,
-                    int(self._fresh),
-                    wishes.get("maxsize", ""),
-                    wishes.get("max_attempts", ""),
-                    self.run_id,
-                    _KEEP_LANES_MS,
-                    int(self._is_consumer),
+                return sent_at, await self.calls.now(
+                    Call(
+                        self._register,
+                        self.keys,
+                        (
+                            session_id,
+                            int(self._fresh),
+                            wishes.get("maxsize", ""),
+                            wishes.get("max_attempts", ""),
+                            self.run_id,
+                            _KEEP_LANES_MS,
+                            int(self._is_consumer),
+                        ),
+                    )
                 )
             except Disconnected:
                 continue  # the next call waits for a connection
@@ -152,21 +157,22 @@ class Membership:
         """The session's time to live, once the queue knows the session."""
         return math.inf if self._fresh else self._ttl
 
-    def greeting(self, run_id: str) -> Request:
+    def greeting(self, run_id: str) -> Call:
         """Tell the queue which run of the server this is."""
-        return Request(load("announce"), self.keys, (run_id,))
+        return Call(load("announce"), self.keys, (run_id,))
 
-    def renewal(self, run_id: str, loop_idle: float) -> Request | None:  # noqa: ARG002
+    def renewal(self, run_id: str, loop_idle: float) -> Call | None:  # noqa: ARG002
         """Renew the session, unless the loop hangs."""
         hang_after = max(3 * self._ttl, 10.0)
         if loop_idle > hang_after:
             log.error("the event loop hangs: sessions are no longer renewed", queue=self.name, seconds=hang_after)
             return None
-        return Request(load("renew"), self.keys, (self.session_id,))
+        keys, session_id = self.keys, self.session_id
+        return None if self._fresh else Call(load("renew"), keys, (session_id,))
 
-    def renewed(self, request: Request, sent_at: float, answer: list[Any]) -> None:
+    def renewed(self, call: Call, sent_at: float, answer: list[Any]) -> None:
         """Take note of the answer to a renewal."""
-        (session_id,) = request.arguments
+        (session_id,) = call.arguments
         live, now, deadline, drain = answer
         if drain:
             with contextlib.suppress(RuntimeError):  # the loop has ended meanwhile
@@ -176,7 +182,7 @@ class Membership:
                 self._deadline = max(self._deadline, sent_at + (deadline - now) / 1000 - margin(self._ttl))
         else:
             with contextlib.suppress(RuntimeError):  # the loop has ended meanwhile
-                self._loop.call_soon_threadsafe(self.over, session_id)
+                self._loop.call_soon_threadsafe(self.over, str(session_id))
 
     # --- the end of a session -----------------------------------------------------------------------------------------
 
@@ -204,13 +210,11 @@ class Membership:
         more_keys: Sequence[bytes] = (),
         at_reply: Callable[[Any], object] | None = None,
     ) -> Any:
-        """Run a step that may be repeated, waiting out an outage; `more_keys`, `at_reply`: see Connection.call.
+        """Run a step that may be repeated, waiting out an outage; `more_keys`, `at_reply`: see Call.
 
         :raises ConcurrencyError: when the server refuses the step for good, or its memory is full.
         """
-        return await self.connection.insist(
-            script, keys or self.keys, *arguments, more_keys=more_keys, at_reply=at_reply
-        )
+        return await self.calls.insist(Call(script, keys or self.keys, arguments, more_keys, at_reply))
 
     async def call_once(
         self,
@@ -219,12 +223,12 @@ class Membership:
         *arguments: bytes | str | int,
         at_reply: Callable[[Any], object],
     ) -> Any:
-        """Run a step that may not be repeated as it is; `at_reply`: see Connection.call.
+        """Run a step that may not be repeated as it is; `at_reply`: see Call.
 
         :raises Disconnected: when nobody knows whether it ran.
         :raises ConcurrencyError: when the server refuses it for good.
         """
-        return await self.connection.call(script, keys, *arguments, at_reply=at_reply)
+        return await self.calls.once(Call(script, keys, arguments, at_reply=at_reply))
 
     def owns(self, key: bytes) -> bool:
         """Whether the queue keeps its own state under this key."""
@@ -247,7 +251,7 @@ class Membership:
 
     async def announce(self) -> None:
         """Tell the queue which run of the server this is; on a connection that is not open to others yet."""
-        await self.connection.request(load("announce"), self.keys, self.run_id)
+        await self.calls.now(Call(load("announce"), self.keys, (self.run_id,)))
 
     async def leave(self, withdrawn: bytes) -> None:
         """Give back what the session holds and end it."""

@@ -15,7 +15,7 @@ from shared.concurrency.errors import ConcurrencyError, QueueFull
 from shared.concurrency.queues.encoding.entry import has_id
 from shared.concurrency.queues.membership.membership import Membership
 from shared.concurrency.queues.puts.batch import MOST_BYTES, MOST_ENTRIES, PORTION, Batch, Entry
-from shared.concurrency.queues.puts.putters import Line, conflict, shut_down
+from shared.concurrency.queues.puts.putters import Putters, conflict, shut_down
 from shared.concurrency.session.scripts import load, when_memory_is_full
 from shared.concurrency.session.server_errors import OutOfMemory
 
@@ -48,7 +48,7 @@ class PutLane:
         self._number = 0
         self._waiting: deque[Entry] = deque()
         self._nowaits = 0
-        self._line = Line()
+        self._line = Putters()
         self._withdrawn: list[Entry] = []
         self._sent: list[Entry] = []
         self._heard = ""
@@ -110,7 +110,7 @@ class PutLane:
         if self._waiting or self._ask:
             self._kick()
 
-    def look(self) -> None:
+    def resync(self) -> None:
         """Ask how far our entries got: the queue was shut down, or we were cut off."""
         if self._line or self._sent:  # the answer that says "in line" may not have been looked at yet
             self._ask = True

@@ -1,4 +1,4 @@
-"""Line: this process's entries in the line of waiting puts on the server."""
+"""Putters: this process's entries in the line of waiting puts on the server."""
 
 from collections.abc import Iterator
 
@@ -6,7 +6,7 @@ from shared.concurrency.errors import IdConflict, QueueShutDown
 from shared.concurrency.queues.puts.batch import Entry
 
 
-class Line:
+class Putters:
     """Entries that wait for room, in the order of their numbers, which is the order in which they are let in."""
 
     def __init__(self) -> None:

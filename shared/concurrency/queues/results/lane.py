@@ -1,4 +1,4 @@
-"""Results: what this process has submitted to one queue and waits for; and the calls that go with it.
+"""ResultLane: what this process has submitted to one queue and waits for; and the calls that go with it.
 
 A script tells us each outcome as it comes about. The lane beside it, one call in flight, forgets on the server what was
 heard, gives up what nobody wants any more, and asks for what a broken connection may have swallowed.
@@ -44,7 +44,7 @@ class _Call:
     sent_at: float = field(default_factory=boottime)
 
 
-class Results:
+class ResultLane:
     """The results that one process waits for at one queue."""
 
     def __init__(self, member: Membership) -> None:
@@ -116,11 +116,11 @@ class Results:
 
     # --- what the session tells us ----------------------------------------------------------------------------------
 
-    def hear(self, what: bytes, more: bytes) -> None:
+    def receive(self, word: bytes, rest: bytes) -> None:
         """Take note of an outcome, which is empty when it is too large to be told, or of how far a handler is."""
-        key, said = more[:KEY], more[KEY:]
+        key, said = rest[:KEY], rest[KEY:]
         future = self._waiting.get(key)
-        if what == b"progress":
+        if word == b"progress":
             if future is not None:
                 future.hear_progress(said)
         elif said:
@@ -128,7 +128,7 @@ class Results:
         elif future is not None:
             self._ask([key])
 
-    def look(self) -> None:
+    def resync(self) -> None:
         """Ask for all that we wait for: what a script told us while we were cut off is lost."""
         self._gap = max(self._gap, boottime() - self._contact)
         self._ask([*self._waiting, *self._attached])

@@ -2,13 +2,12 @@
 
 import asyncio
 
-import structlog
-
 from shared.concurrency.errors import ConcurrencyError
 from shared.concurrency.queues.membership.membership import Membership
+from shared.concurrency.session.log import Log
 from shared.concurrency.session.scripts import load
 
-log = structlog.get_logger(__name__)
+log = Log("queues")
 
 
 class ProgressLane:

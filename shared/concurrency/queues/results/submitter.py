@@ -6,9 +6,10 @@ from typing import Any, Final, Protocol, TypeVar
 
 from shared.concurrency.errors import IdConflict
 from shared.concurrency.queues.encoding.results import ResultCodec
-from shared.concurrency.queues.participant import Lanes
 from shared.concurrency.queues.puts.batch import Entry
+from shared.concurrency.queues.puts.lane import PutLane
 from shared.concurrency.queues.results.future import ResultFuture
+from shared.concurrency.queues.results.lane import ResultLane
 
 R_co = TypeVar("R_co", covariant=True)
 
@@ -24,10 +25,10 @@ class HasResult(Protocol[R_co]):
 class Submitter:
     """The submitting half of a queue."""
 
-    def __init__(self, lanes: Lanes, codec: ResultCodec, kept_for: float) -> None:
+    def __init__(self, puts: PutLane, results: ResultLane, codec: ResultCodec, kept_for: float) -> None:
         """Prepare. `kept_for`: seconds for which the server keeps a result that was not heard."""
-        self._results: Final = lanes.results
-        self._lane: Final = lanes.puts
+        self._results: Final = results
+        self._puts: Final = puts
         self._codec = codec
         self._kept_for = kept_for
 
@@ -53,14 +54,14 @@ class Submitter:
         """Put it, and wait for its outcome from here on; False where it did not go in and nobody knows its id any more."""
         # Before it is put: the outcome may come before the answer to the put is looked at.
         self._results.expect(future)
-        batch = self._lane.submit([entry], may_wait=True)
+        batch = self._puts.submit([entry], may_wait=True)
         try:
             await batch.done
             future.admitted = batch.is_new is not False
             return id_ is None or bool(batch.is_new) or await self._meet(future, id_)
         except asyncio.CancelledError:
             try:
-                await self._lane.give_up(batch)
+                await self._puts.give_up(batch)
             finally:
                 # What is in the queue all the same, or may be, is given up.
                 future.admitted = batch.is_new is not False and (batch.admitted > 0 or batch.undecided > 0)

@@ -1,4 +1,4 @@
-"""Demand: who wants entries here, callers one by one in order, then those who take as many as they can start."""
+"""Getters: who wants entries here, callers one by one in order, then those who take as many as they can start."""
 
 import asyncio
 from collections import deque
@@ -41,7 +41,7 @@ class Getter:
         self.future: asyncio.Future[bytes] = asyncio.get_running_loop().create_future()
 
 
-class Demand:
+class Getters:
     """The getters, first come first served, and the takers."""
 
     def __init__(self) -> None:

@@ -9,20 +9,19 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Any, Final
 
-import structlog
-
 from shared.concurrency.errors import ConcurrencyError, QueueShutDown
 from shared.concurrency.queues.effects.effects import Effects
 from shared.concurrency.queues.effects.lane import EffectLane
 from shared.concurrency.queues.encoding.entry import FIELD
 from shared.concurrency.queues.membership.membership import Membership
 from shared.concurrency.queues.results.progress import ProgressLane
-from shared.concurrency.queues.takes.getters import Demand, Getter
+from shared.concurrency.queues.takes.getters import Getter, Getters
 from shared.concurrency.queues.takes.settlements import Settlements
+from shared.concurrency.session.log import Log
 from shared.concurrency.session.scripts import load
 from shared.concurrency.session.server_errors import Disconnected, Postponed
 
-log = structlog.get_logger(__name__)
+log = Log("queues")
 
 _MOST_BYTES: Final = 1 << 20
 _MOST_WANTED: Final = 1000
@@ -49,7 +48,7 @@ class TakeLane:
         self.settlements = Settlements()
         """What the next call settles; to be added to by those who do not wait for the answer."""
         self._sent = Settlements()
-        self.demand = Demand()
+        self.demand = Getters()
         self.effects: Final = EffectLane(
             member, workers=self.demand.workers, kick=self.kick, nack=self._nack, distrust=self._distrust
         )

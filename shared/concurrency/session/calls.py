@@ -1,0 +1,181 @@
+"""Calls: what one process asks of its server, sent in order and answered in order."""
+
+import asyncio
+from collections import deque
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, NamedTuple
+
+import hiredis
+from redis.exceptions import NoScriptError, ResponseError
+
+from shared.concurrency.errors import ServerRefused
+from shared.concurrency.session.clock import boottime
+from shared.concurrency.session.protocol import Wire
+from shared.concurrency.session.scripts import Script
+from shared.concurrency.session.server_errors import Disconnected, Postponed, translate, wrong_key
+
+
+class Call(NamedTuple):
+    """One run of a script, made once: where it is repeated, the same object is sent again."""
+
+    script: Script
+    keys: Mapping[str, bytes]
+    """What the script calls each key -> the key."""
+    arguments: tuple[bytes | str | int, ...] = ()
+    more_keys: Sequence[bytes] = ()
+    """Keys behind those of the script's header."""
+    at_reply: Callable[[Any], object] | None = None
+    """Gets the answer when it is read: before any push behind it, and a turn of the loop before the caller. What it raises,
+    the caller gets."""
+
+
+class _Awaited(NamedTuple):
+    reply: asyncio.Future[Any]
+    sent_at: float
+    at_reply: Callable[[Any], object] | None
+
+
+class Calls:
+    """The calls of one process on the connection there is; callers wait for futures, so no cancellation reaches it."""
+
+    def __init__(self) -> None:
+        """Begin without a connection."""
+        self.problem = "no connection yet"
+        """What stood in the way of the last attempt to connect."""
+        self.run_id = ""
+        """Which run of the server the connection leads to, by what it said of itself."""
+        self.is_on_cluster = False
+        """Whether the server is a node of a Cluster."""
+        self._wire: Wire | None = None
+        self._replies: deque[_Awaited] = deque()
+        self._usable = asyncio.Event()
+        self._refusal: ServerRefused | None = None
+        self._loop = asyncio.get_running_loop()
+
+    # --- what callers use -------------------------------------------------------------------------------------------
+
+    async def opened(self) -> None:
+        """Wait until the connection can be used.
+
+        :raises ServerRefused: when the server answers but cannot be used as it is.
+        """
+        await self._usable.wait()
+        if self._refusal is not None:
+            raise self._refusal
+
+    async def once(self, call: Call) -> Any:
+        """Run a script that may not be repeated as it is; while there is no connection, wait for one.
+
+        :raises Disconnected: when the connection broke before the answer came: nobody knows whether it ran.
+        :raises Postponed: when the server refused it for now, OutOfMemory when its memory is full.
+        :raises ServerRefused: when the server refuses it for good.
+        :raises ConcurrencyError: when a key of ours holds something that is not ours.
+        """
+        await self.opened()
+        return await self.now(call)
+
+    async def insist(self, call: Call) -> Any:
+        """Run a script that may be repeated; waits out an outage.
+
+        :raises ConcurrencyError: when the server refuses it for good, or its memory is full.
+        """
+        pause = 0.02
+        while True:
+            try:
+                return await self.once(call)
+            except Disconnected:
+                pause = 0.02
+            except Postponed:
+                await asyncio.sleep(pause)
+                pause = min(1.0, pause * 2)
+
+    async def now(self, call: Call) -> Any:
+        """As `once`, but on the connection there is.
+
+        :raises Disconnected: when there is none, too.
+        """
+        script = call.script
+        packed = script.pack(call.keys, call.arguments, call.more_keys)
+        try:
+            try:
+                return await self.command(b"EVALSHA", script.sha, *packed, at_reply=call.at_reply)
+            except NoScriptError:
+                return await self.command(b"EVAL", script.source, *packed, at_reply=call.at_reply)
+        except ResponseError as error:
+            if "WRONGTYPE" in str(error):
+                kinds = {word: await self._type_of(call.keys[word]) for word in script.keys}
+                raise wrong_key(script, call.keys, kinds) from error
+            raise translate(error, script) from error
+
+    async def command(self, *command: bytes | str | int, at_reply: Callable[[Any], object] | None = None) -> Any:
+        """Run a command on the connection there is, before others may use it too."""
+        wire = self._wire
+        if wire is None or not wire.is_open:
+            # Broken, and nobody has noticed yet: whoever calls again must wait for the next connection.
+            self._forget_wire()
+            raise Disconnected(self.problem)
+        # Before the reply is awaited: what cannot be packed must not shift all answers by one.
+        packed = pack(*command)
+        reply: asyncio.Future[Any] = self._loop.create_future()
+        self._replies.append(_Awaited(reply, boottime(), at_reply))
+        wire.send(packed)
+        answer = await reply
+        if isinstance(answer, Exception):
+            raise answer
+        return answer
+
+    async def _type_of(self, key: bytes) -> str:
+        found = await self.command("TYPE", key)
+        return found.decode() if isinstance(found, bytes) else str(found)
+
+    # --- what the connection does -----------------------------------------------------------------------------------
+
+    def attach(self, wire: Wire) -> None:
+        """Send on this wire from here on; `open_up` lets callers use it."""
+        self._wire = wire
+
+    def open_up(self) -> None:
+        """Let callers use the connection."""
+        self._refusal = None
+        self._usable.set()
+
+    def refuse(self, reason: str) -> None:
+        """Fail callers with the server's reason, until a connection can be used."""
+        self.problem = reason
+        if self._refusal is None:
+            self._refusal = ServerRefused(reason)
+            self._usable.set()
+
+    def answered(self, answer: Any) -> None:
+        """Hand an answer to the call that has waited longest."""
+        reply, _, at_reply = self._replies.popleft()
+        if at_reply is not None and not isinstance(answer, Exception):
+            try:
+                at_reply(answer)
+            except Exception as error:  # noqa: BLE001  # it is the caller's, not the reader's
+                answer = error
+        if not reply.done():
+            reply.set_result(answer)
+
+    def silent_for(self) -> float:
+        """For how many seconds the oldest unanswered call has waited."""
+        return boottime() - self._replies[0].sent_at if self._replies else 0.0
+
+    def drop(self) -> None:
+        """Fail what is not answered: the connection is gone."""
+        self._forget_wire()
+        while self._replies:
+            reply = self._replies.popleft().reply
+            if not reply.done():
+                reply.set_result(Disconnected(self.problem))
+
+    def _forget_wire(self) -> None:
+        self._wire = None
+        if self._refusal is None:
+            self._usable.clear()
+
+
+def pack(*command: bytes | str | int) -> bytes:
+    """A command as it goes over the wire."""
+    packed: bytes = hiredis.pack_command(command)  # type: ignore[arg-type]  # its stub knows tuples of one only
+    return packed

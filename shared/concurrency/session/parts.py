@@ -1,0 +1,130 @@
+"""Parts: what a process has at the server under each name, as its session sees it."""
+
+import asyncio
+from collections.abc import Awaitable, Callable, Iterator
+from contextlib import contextmanager
+from typing import ClassVar, Protocol, TypeVar, cast
+
+from shared.concurrency.errors import ConcurrencyError
+from shared.concurrency.session.heartbeat import Renewable
+from shared.concurrency.session.log import Log
+from shared.concurrency.session.server_errors import Disconnected
+
+log = Log("session")
+
+
+class Receiver(Protocol):
+    """Whoever scripts notify: by one word, about one name."""
+
+    def receive(self, word: bytes, rest: bytes) -> None:
+        """Take note of a notification; `rest` is what stands behind word and name."""
+
+    def resync(self) -> None:
+        """See how things are: notifications that were sent while the connection was away are lost."""
+
+
+class Part(Receiver, Protocol):
+    """What one process has under one name: its part in a queue, or in a lease."""
+
+    WORDS: ClassVar[tuple[bytes, ...]]
+    """The notifications that it receives."""
+
+    CLOSES: ClassVar[int]
+    """When it is closed: parts with a lower number first."""
+
+    @property
+    def renewable(self) -> Renewable:
+        """What the heartbeat renews of it."""
+
+    def tick(self) -> None:
+        """Compare deadlines with the clock; called several times in a time to live."""
+
+    async def connected(self, run_id: str) -> None:
+        """Say what must be said first on a new connection to this run of the server."""
+
+    async def close(self, patience: float) -> None:
+        """Give back what is held; gives up after `patience` seconds."""
+
+
+P = TypeVar("P", bound=Part)
+
+
+class Listener(asyncio.Event):
+    """An event that is set by a notification, and when notifications may have been lost."""
+
+    def receive(self, word: bytes, rest: bytes) -> None:  # noqa: ARG002  # whatever it says
+        """Set it."""
+        self.set()
+
+    def resync(self) -> None:
+        """Set it: nobody knows what was missed."""
+        self.set()
+
+
+class Parts:
+    """The parts of one process, and who receives which notification.
+
+    The table is keyed by word and name, so a queue and a lease may have the same name.
+    """
+
+    def __init__(self) -> None:
+        """Begin without any."""
+        self._parts: dict[tuple[object, str], Part] = {}
+        # Dictionaries as ordered sets: who receives first must not depend on addresses in memory.
+        self._receivers: dict[tuple[bytes, str], dict[Receiver, None]] = {}
+
+    def __iter__(self) -> Iterator[Part]:
+        """The parts there are now; more may come while the caller waits."""
+        return iter(list(self._parts.values()))
+
+    def get(self, kind: Callable[[], P], key: object, name: str) -> P:
+        """The part of a kind under a name; `kind` makes it at the first call."""
+        found = self._parts.get((key, name))
+        if found is None:
+            found = self._parts[key, name] = kind()
+            for word in found.WORDS:
+                self._receivers.setdefault((word, name), {})[found] = None
+        return cast("P", found)
+
+    @contextmanager
+    def listening(self, word: bytes, name: str) -> Iterator[Listener]:
+        """A listener for one word about one name, while the block runs."""
+        listener = Listener()
+        there = self._receivers.setdefault((word, name), {})
+        there[listener] = None
+        try:
+            yield listener
+        finally:
+            there.pop(listener, None)
+            if not there:
+                self._receivers.pop((word, name), None)
+
+    def dispatch(self, notification: bytes) -> None:
+        """Hand a notification, `word name rest`, to those who receive it."""
+        word, name, *rest = notification.split(b" ", 2)
+        for receiver in list(self._receivers.get((word, name.decode()), ())):
+            receiver.receive(word, rest[0] if rest else b"")
+
+    async def connected(self, run_id: str) -> None:
+        """Announce this process under every name on a new connection, then have everything looked at again.
+
+        :raises Disconnected: when that connection breaks too.
+        """
+        for (_, name), part in list(self._parts.items()):
+            try:
+                await part.connected(run_id)
+            except Disconnected:
+                raise
+            except ConcurrencyError as error:  # one spoilt name must not stop the others
+                log.warning("announcing the new connection failed", name=name, problem=str(error))
+            part.resync()
+        for receivers in list(self._receivers.values()):
+            for receiver in list(receivers):
+                if isinstance(receiver, Listener):
+                    receiver.resync()
+
+    async def close(self, patience: float) -> None:
+        """Close all parts: those with the lowest number first, each group together."""
+        for number in sorted({part.CLOSES for part in self}):
+            closing: list[Awaitable[None]] = [part.close(patience) for part in self if number == part.CLOSES]
+            await asyncio.gather(*closing)

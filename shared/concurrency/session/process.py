@@ -1,0 +1,156 @@
+"""Process: what one session is made of. The primitives reach it through `process_of`; users never get it."""
+
+import asyncio
+import base64
+import itertools
+import secrets
+from collections.abc import Callable, Coroutine
+from contextlib import AbstractContextManager
+from typing import Any, Final, TypeVar
+
+from shared.concurrency.errors import ConcurrencyError, ServerUnavailable
+from shared.concurrency.session.calls import Call, Calls
+from shared.concurrency.session.clock import boottime, margin
+from shared.concurrency.session.connection import Connection
+from shared.concurrency.session.heartbeat import Heartbeat
+from shared.concurrency.session.parts import Listener, Part, Parts
+
+T = TypeVar("T")
+P = TypeVar("P", bound=Part)
+
+
+class Process:
+    """One identity at one server: its calls, its heartbeat, and its parts under each name. It knows no part's class."""
+
+    def __init__(self, url: str, ttl: float) -> None:
+        """Prepare; `start` connects."""
+        self.owner: Final = base64.b32encode(secrets.token_bytes(8)).decode().lower()[:12]
+        """What this process is called on the server; it outlives its sessions there."""
+        self.ttl: Final = ttl
+        self.loop: Final = asyncio.get_running_loop()
+        """The event loop it belongs to."""
+        self.calls: Final = Calls()
+        self._parts = Parts()
+        self._numbers = itertools.count(1)
+        self._tasks: set[asyncio.Task[Any]] = set()
+        self._loop_seen = boottime()
+        self._closed = False
+        self._patience = max(1.0, ttl / 2)
+        self._connection = Connection(
+            url,
+            self.owner,
+            self.calls,
+            reply_timeout=self._patience,
+            on_message=self._parts.dispatch,
+            on_connected=self._parts.connected,
+            on_lost=self._renew_at_once,
+        )
+        self._heartbeat = Heartbeat(url, ttl, lambda: self._loop_seen, lambda: [part.renewable for part in self._parts])
+        self._ticker: asyncio.Task[None] | None = None
+
+    async def start(self, where: str, connect_timeout: float) -> None:
+        """Connect, and begin to renew.
+
+        :raises ServerUnavailable: when no server answered within `connect_timeout` seconds.
+        """
+        self._connection.start()
+        try:
+            async with asyncio.timeout(connect_timeout):
+                await self.calls.opened()
+        except TimeoutError:
+            raise ServerUnavailable(
+                f"no server answered at {where} within {connect_timeout:g} s "
+                f"({self.calls.problem}): is the address right, and does it run?"
+            ) from None
+        self._ticker = asyncio.create_task(self._tick(), name="weir-ticker")
+        self._heartbeat.start()
+
+    async def close(self) -> None:
+        """Give back what is held and disconnect. A cancelled caller still waits for it; how long it takes is bounded."""
+        closing = asyncio.create_task(self._end(), name="weir-close")
+        cancelled: asyncio.CancelledError | None = None
+        while not closing.done():
+            try:
+                await asyncio.shield(closing)
+            except asyncio.CancelledError as error:
+                cancelled = error
+        closing.result()
+        if cancelled is not None:
+            raise cancelled
+
+    async def _end(self) -> None:
+        self._closed = True
+        await self._parts.close(self._patience)
+        ending = list(self._tasks)
+        if self._ticker is not None:
+            ending.append(self._ticker)
+            await asyncio.to_thread(self._heartbeat.stop)
+        for task in ending:
+            task.cancel()
+        if ending:
+            await asyncio.wait(ending)
+        await self._connection.close()
+
+    async def _tick(self) -> None:
+        pause = min(0.25, margin(self.ttl) / 2)
+        while True:
+            self._loop_seen = boottime()
+            for part in self._parts:
+                part.tick()
+            await asyncio.sleep(pause)
+
+    # --- what the primitives use --------------------------------------------------------------------------------------
+
+    def part(self, kind: Callable[["Process", str], P], name: str) -> P:
+        """This process's part of a kind under a name, made at the first call.
+
+        :raises ConcurrencyError: when the session is closed.
+        """
+        self.check_open()
+        return self._parts.get(lambda: kind(self, name), kind, name)
+
+    def listening(self, word: bytes, name: str) -> AbstractContextManager[Listener]:
+        """An event that is set by that notification about that name, and when notifications may have been lost."""
+        return self._parts.listening(word, name)
+
+    def new_id(self, ttl: float) -> str:
+        """An id that nobody else has at the server, with a time to live in seconds."""
+        return f"{self.owner}.{next(self._numbers)}.{round(ttl * 1000)}"
+
+    def renew_within(self, seconds: float) -> None:
+        """Have the heartbeat renew in so many seconds at the latest."""
+        self._heartbeat.within(seconds)
+
+    def check_open(self) -> None:
+        """Raise ConcurrencyError when the session is closed."""
+        if self._closed:
+            raise ConcurrencyError("the session is closed: use its queues inside `async with Session.open(...)`")
+
+    async def call(self, call: Call) -> Any:
+        """Run a script that may be repeated, waiting out an outage.
+
+        :raises ConcurrencyError: when the session is closed, or the server refuses the script.
+        """
+        self.check_open()
+        return await self.calls.insist(call)
+
+    async def run(self, work: Coroutine[Any, Any, T]) -> T:
+        """Run a call to its end even if the caller is cancelled: a command on the wire is never cancelled.
+
+        :raises ConcurrencyError: when the session was closed before the server answered.
+        """
+        task = asyncio.create_task(work, name="weir-call")
+        self._tasks.add(task)
+        task.add_done_callback(self._finished)
+        await asyncio.wait({task})
+        if task.cancelled():
+            raise ConcurrencyError("the session was closed before the server answered")
+        return task.result()
+
+    def _renew_at_once(self) -> None:
+        self._heartbeat.ask()
+
+    def _finished(self, task: "asyncio.Task[Any]") -> None:
+        self._tasks.discard(task)
+        if not task.cancelled():
+            task.exception()
