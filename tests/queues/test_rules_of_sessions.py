@@ -8,7 +8,9 @@ import pytest
 import redis.asyncio
 
 from shared.concurrency import ConcurrencyError, Queue, QueueShutDown, Session, StaleDelivery
+from shared.concurrency.queues.participant import QueueParticipant
 from shared.concurrency.session.names import queue_keys
+from shared.concurrency.session.session import process_of
 from shared.local.embedded import EmbeddedServer
 from tests.instruments.waiting import until
 
@@ -27,7 +29,9 @@ async def client(url: str) -> AsyncIterator["redis.asyncio.Redis"]:
 
 async def end_session(client: "redis.asyncio.Redis", session: Session, name: str) -> None:
     """Have the deadline of a session pass on the server."""
-    await client.zadd(queue_keys(name)["sessions"], {session.lanes(name).member.session_id: 1})
+    await client.zadd(
+        queue_keys(name)["sessions"], {process_of(session).part(QueueParticipant, name).member.session_id: 1}
+    )
 
 
 async def test_rule_8_a_session_over_loses_its_deliveries_and_goes_on_as_a_new_one(
@@ -40,7 +44,7 @@ async def test_rule_8_a_session_over_loses_its_deliveries_and_goes_on_as_a_new_o
         body = asyncio.create_task(hold(queue))
         await queue.put(2)
         await until(queue.statistics, lambda statistics: statistics.leased == 2)
-        before = session.lanes(name).member.session_id
+        before = process_of(session).part(QueueParticipant, name).member.session_id
         await end_session(client, session, name)
         with pytest.raises(StaleDelivery):
             await body
@@ -51,13 +55,35 @@ async def test_rule_8_a_session_over_loses_its_deliveries_and_goes_on_as_a_new_o
             async with await queue.get() as item:
                 items.append(item)
         assert items == [1, 2]
-        assert session.lanes(name).member.session_id != before
+        assert process_of(session).part(QueueParticipant, name).member.session_id != before
         assert (await queue.statistics()).recovered_total == 2
 
 
 async def hold(queue: Queue[int]) -> None:
     async with await queue.get():
         await asyncio.Event().wait()
+
+
+async def test_rule_8_a_session_that_ends_while_two_wait_for_it_is_registered_again(
+    session: Session, name: str
+) -> None:
+    member = process_of(session).part(QueueParticipant, name).member
+    ended = False
+
+    def end_it(_: "asyncio.Task[None]") -> None:
+        nonlocal ended
+        ended = True
+        member.over(member.session_id)
+
+    waiting = [asyncio.create_task(member.ready()) for _ in range(2)]
+    await asyncio.sleep(0)
+    registration = member._registration
+    assert registration is not None
+    # Called a turn of the loop before those who wait go on: they find the session over again.
+    registration.add_done_callback(end_it)
+    await asyncio.gather(*waiting)
+    assert ended
+    assert member.registered
 
 
 async def test_rule_8_cancellation_from_outside_wins(url: str, name: str, client: "redis.asyncio.Redis") -> None:
@@ -137,7 +163,11 @@ async def test_rule_9_a_renewed_session_is_not_recovered(url: str, session: Sess
     await queue.put(1)
     async with Session.open(url) as other:
         delivery = await Queue(other, name, int).get()
-        await session.lanes(name).member.recover(other.lanes(name).member.session_id)
+        await (
+            process_of(session)
+            .part(QueueParticipant, name)
+            .member.recover(process_of(other).part(QueueParticipant, name).member.session_id)
+        )
         await delivery.ack()
     assert (await queue.statistics()).recovered_total == 0
 
@@ -170,7 +200,10 @@ async def test_rule_12_after_a_restart_no_session_is_declared_over_for_one_time_
             delivery = await queue.get()
             # As if the server had been away for longer than the time to live.
             async with redis.asyncio.Redis.from_url(server.url) as client:
-                await client.zadd(queue_keys(name)["sessions"], {holding.lanes(name).member.session_id: 1})
+                await client.zadd(
+                    queue_keys(name)["sessions"],
+                    {process_of(holding).part(QueueParticipant, name).member.session_id: 1},
+                )
             server.restart()
             with pytest.raises(TimeoutError):
                 async with asyncio.timeout(0.5):

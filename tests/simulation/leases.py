@@ -1,0 +1,135 @@
+"""The workload of leases: several processes hold, downgrade and give up under one name while they are killed and stopped.
+
+Whoever is inside, and whose `check()` passes, never conflicts with another; tokens grow; everybody comes to an end.
+"""
+
+import asyncio
+from collections.abc import Callable
+from contextlib import AbstractAsyncContextManager
+from typing import Any
+
+from shared.concurrency import Lease, LeaseLost, Lock, ReadersWritersLease, Semaphore, Session
+from shared.concurrency.locks.readers_writers import Policy
+from tests.simulation.run import Workload
+from tests.simulation.world import Process, World
+
+_URL = "redis://simulated/0"
+_ROUNDS = 12
+_PROCESSES = 4
+_PERMITS = 3
+_POLICIES: list[Policy] = ["fair", "readers", "writers"]
+_CALM_AFTER = 30.0
+
+
+class Leases(Workload):
+    """One name, as a readers-writers lease, a semaphore or a lock."""
+
+    name = "leases"
+
+    def __init__(self, world: World, ttl: float) -> None:
+        """Start the processes."""
+        super().__init__(world)
+        rng = world.rng
+        self._ttl = ttl
+        self._policy = rng.choice(_POLICIES)
+        self._kind = rng.choice(["rw", "rw", "semaphore", "lock"])
+        self._inside: dict[int, tuple[Process, str, Lease]] = {}
+        self._token = 0
+        self._entries = self._lost = 0
+        self._number = 0
+        for _ in range(_PROCESSES):
+            self._start()
+
+    def _start(self) -> None:
+        self.world.start(f"p{len(self.world.processes)}", self._live)
+
+    async def _live(self, process: Process) -> None:
+        async with Session.open(_URL, ttl=self._ttl, connect_timeout=1000) as session:
+            ask = self._asking(session)
+            await asyncio.gather(*(self._hold_often(process, ask) for _ in range(self.world.rng.choice([1, 3]))))
+
+    def _asking(self, session: Session) -> Callable[[str], AbstractAsyncContextManager[Any]]:
+        if self._kind == "rw":
+            lease = ReadersWritersLease(session, "c", policy=self._policy)
+            return lambda mode: lease.write() if mode == "w" else lease.read()
+        alone = Lock(session, "c") if self._kind == "lock" else Semaphore(session, "c", _PERMITS)
+        return lambda _: alone
+
+    async def _hold_often(self, process: Process, ask: Callable[[str], AbstractAsyncContextManager[Any]]) -> None:
+        rng = self.world.rng
+        for _ in range(_ROUNDS):
+            mode = ("w" if rng.random() < 0.3 else "r") if self._kind == "rw" else "x"
+            self._number += 1
+            try:
+                async with asyncio.timeout(rng.random() * 0.2 if rng.random() < 0.1 else None), ask(mode) as lease:
+                    await self._stay(self._number, process, mode, lease)
+            except TimeoutError:
+                pass
+            except LeaseLost:
+                self._lost += 1
+
+    async def _stay(self, number: int, process: Process, mode: str, lease: Any) -> None:
+        rng = self.world.rng
+        self._enter(number, process, mode, lease)
+        try:
+            await asyncio.sleep(rng.expovariate(1 / rng.choice([0.001, 0.01, 0.3])))
+            if mode == "w" and rng.random() < 0.1:
+                self._inside[number] = (process, "r", lease)
+                await lease.downgrade()
+                await asyncio.sleep(0.01)
+        finally:
+            self._inside.pop(number, None)
+
+    def _enter(self, number: int, process: Process, mode: str, lease: Lease) -> None:
+        self._entries += 1
+        others = [theirs for one, theirs, held in self._inside.values() if self._believes(one, held)]
+        self._inside[number] = (process, mode, lease)
+        if not self._believes(process, lease):
+            return
+        if self._kind == "rw" and ((mode == "w" and others) or (mode == "r" and "w" in others)):
+            self.failures.append(f"{mode} beside {sorted(set(others))} at {self.world.now:.3f} s")
+        if self._kind == "semaphore" and len(others) >= _PERMITS:
+            self.failures.append(f"{len(others) + 1} of {_PERMITS} permits")
+        if self._kind == "lock" and others:
+            self.failures.append("two in a lock")
+        if mode != "r" and self._kind != "semaphore":
+            if lease.token <= self._token:
+                self.failures.append(f"token {lease.token} behind {self._token}")
+            self._token = lease.token
+
+    def _believes(self, process: Process, lease: Lease) -> bool:
+        if process.is_dead or process.stopped_until > self.world.now:
+            return False
+        try:
+            lease.check()
+        except LeaseLost:
+            return False
+        return True
+
+    # --- what the run asks ------------------------------------------------------------------------------------------
+
+    def victims(self) -> list[Process]:
+        """All that are not done yet."""
+        return [one for one in self.world.processes if not (one.is_dead or one.is_finished)]
+
+    def replace(self, killed: Process) -> None:
+        """Another one, which begins anew; the killed one is inside no more."""
+        for number in [number for number, (process, *_) in self._inside.items() if process is killed]:
+            del self._inside[number]
+        self._start()
+
+    def is_calm(self) -> bool:
+        """After half a minute."""
+        return self.world.now > _CALM_AFTER
+
+    def is_done(self) -> bool:
+        """Everybody has left."""
+        return all(one.is_dead or one.is_finished for one in self.world.processes)
+
+    def look_at_the_end(self) -> None:
+        """All was looked at on the way."""
+
+    def details(self) -> str:
+        """Which kind, and how often somebody was inside."""
+        kind = f"rw {self._policy}" if self._kind == "rw" else self._kind
+        return f"{kind} entries {self._entries} lost {self._lost}"

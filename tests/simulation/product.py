@@ -1,0 +1,222 @@
+"""Puts the product's client code into a world: its clocks, its connections, its heartbeat, its randomness.
+
+All that the simulation reaches into stands here. It changes modules for good, so it runs in processes of its own.
+"""
+
+import asyncio
+import logging
+import math
+import secrets
+import time
+from collections.abc import Callable
+from typing import Any
+
+import hiredis
+import redis.asyncio
+
+from tests.simulation.network import Link
+from tests.simulation.world import World
+
+_CLOCK = "local now_us = tonumber(redis.call('GET', 'sim:now'))\nlocal now = math.floor(now_us / 1000)\n"
+_worlds: list[World] = []
+"""The last one is the one that runs. None is forgotten: what a killed process leaves must not run when it is collected."""
+
+
+def enter(world: World) -> None:
+    """Have the product's code live in this world from here on."""
+    _worlds.append(world)
+
+
+def _world() -> World:
+    return _worlds[-1]
+
+
+def install() -> None:
+    """Change the product's surroundings; before anything of it is imported."""
+    # Names that modules take at import: the clocks come first.
+    time.clock_gettime = time.monotonic = lambda *_: _world().now  # type: ignore[assignment]
+    secrets.token_bytes = _random_bytes
+    asyncio.to_thread = _at_once  # type: ignore[assignment]
+    logging.disable(logging.CRITICAL)
+
+    from shared.concurrency.session import connection, process, scripts  # noqa: PLC0415  # they take the clocks above
+
+    scripts._PARTS["clock"] = _Clock()  # type: ignore[assignment]
+    vars(connection)["Wire"] = _Wire
+    redis.asyncio.ConnectionPool.make_connection = lambda _: _Opened()  # type: ignore[method-assign]
+    vars(process)["Heartbeat"] = _Heartbeat
+
+
+def _random_bytes(nbytes: int | None = None) -> bytes:
+    return _world().rng.randbytes(nbytes or 32)
+
+
+async def _at_once(function: Callable[..., Any], *arguments: Any) -> Any:
+    return function(*arguments)
+
+
+class _Clock:
+    """The part `clock.lua`: the server's clock is a key."""
+
+    def read_text(self, encoding: str) -> str:  # noqa: ARG002
+        return _CLOCK
+
+
+class _Opened:
+    """In the place of redis-py's connection: opens a link."""
+
+    link: Link
+
+    async def connect(self) -> None:
+        world = _world()
+        await asyncio.sleep(world.delay())
+        if world.cuts and world.rng.random() < 0.05:
+            raise OSError("refused")
+        self.link = world.connect()
+
+    async def disconnect(self, nowait: bool = False) -> None:  # noqa: ARG002, FBT001, FBT002  # as redis-py calls it
+        if hasattr(self, "link"):
+            self.link.cut()
+
+
+class _Wire:
+    """As the product's Wire, on a link."""
+
+    def __init__(self, opened: _Opened, on_answer: Callable[[Any], None], on_push: Callable[[list[Any]], None]) -> None:
+        self.lost: asyncio.Future[Exception | None] = asyncio.get_running_loop().create_future()
+        self._link = opened.link
+        self._reader = hiredis.Reader(replyError=redis._parsers.BaseParser.parse_error)
+        self._on_answer, self._on_push = on_answer, on_push
+        self._link.receive, self._link.lost = self._received, self._lose
+
+    @property
+    def is_open(self) -> bool:
+        return not self.lost.done()
+
+    def send(self, packed: bytes) -> None:
+        self._link.send(packed)
+
+    def close(self) -> None:
+        self._lose(None)
+        self._link.cut()
+
+    def _received(self, data: bytes) -> None:
+        if self.lost.done():
+            return
+        self._reader.feed(data)
+        while (answer := self._reader.gets()) is not False:
+            if isinstance(answer, hiredis.PushNotification):
+                self._on_push(answer)
+            else:
+                self._on_answer(answer)
+
+    def _lose(self, error: Exception | None) -> None:
+        if not self.lost.done():
+            self.lost.set_result(error)
+
+
+class _Heartbeat:
+    """As the product's Heartbeat; its thread is the second loop of the process."""
+
+    def __init__(
+        self, _url: str, ttl: float, loop_seen: Callable[[], float], renewables: Callable[[], list[Any]]
+    ) -> None:
+        self._world = _world()
+        self._ttl, self._loop_seen, self._renewables = ttl, loop_seen, renewables
+        self._process = self._world.current
+        self._at = self._world.now + ttl / 3
+        self._is_stopped = False
+        self._asked = asyncio.Event()
+        self._link: Link | None = None
+        self._run_id = ""
+        self._answer: asyncio.Future[Any] | None = None
+        self._reader = hiredis.Reader()
+
+    def start(self) -> None:
+        self._task = self._process.thread.create_task(self._run())
+
+    def ask(self) -> None:
+        self.within(0.0)
+
+    def within(self, seconds: float) -> None:
+        at = self._world.now + seconds
+        if at < self._at:
+            self._at = at
+            self._process.thread.call_soon(self._asked.set)
+
+    def stop(self) -> None:
+        self._is_stopped = True
+        self._process.thread.call_soon(self._asked.set)
+
+    async def _run(self) -> None:
+        while not self._is_stopped:
+            try:
+                async with asyncio.timeout(max(0.0, self._at - self._world.now)):
+                    await self._asked.wait()
+                self._asked.clear()
+                continue
+            except TimeoutError:
+                pass
+            renewables = self._renewables()
+            self._at = self._world.now + min([self._ttl, *(each.shortest_ttl for each in renewables)]) / 3
+            try:
+                await self._beat(renewables)
+            except (OSError, TimeoutError):
+                if self._link is not None:
+                    self._link.cut()
+                    self._link = None
+                self.within(min(1.0, self._ttl / 20))
+
+    async def _beat(self, renewables: list[Any]) -> None:
+        loop_idle = self._world.now - self._loop_seen()
+        for renewable in renewables:
+            if renewable.shortest_ttl == math.inf:
+                continue
+            if self._link is None:
+                await self._connect(renewables)
+            call = renewable.renewal(self._run_id, loop_idle)
+            if call is None:
+                continue
+            sent_at = self._world.now
+            answer = await self._run_script(call)
+            if not isinstance(answer, Exception):
+                renewable.renewed(call, sent_at, answer)
+
+    async def _connect(self, renewables: list[Any]) -> None:
+        await asyncio.sleep(self._world.delay())
+        if self._world.cuts and self._world.rng.random() < 0.05:
+            raise OSError("refused")
+        self._reader = hiredis.Reader()
+        self._link = self._world.connect(thread=True)
+        self._link.receive, self._link.lost = self._received, self._lose
+        info: bytes = await self._command("INFO", "server")
+        self._run_id = next(line[7:].strip() for line in info.decode().splitlines() if line.startswith("run_id:"))
+        for renewable in renewables:
+            greeting = renewable.greeting(self._run_id)
+            if greeting is not None:
+                await self._run_script(greeting)
+
+    def _received(self, data: bytes) -> None:
+        self._reader.feed(data)
+        while (answer := self._reader.gets()) is not False:
+            if self._answer is not None and not self._answer.done():
+                self._answer.set_result(answer)
+
+    def _lose(self, _error: Exception) -> None:
+        if self._answer is not None and not self._answer.done():
+            self._answer.set_exception(OSError("cut"))
+
+    async def _command(self, *command: str | bytes | int) -> Any:
+        if self._link is None or self._link.is_cut:
+            raise OSError("cut")
+        self._answer = asyncio.get_running_loop().create_future()
+        self._link.send(hiredis.pack_command(command))  # type: ignore[arg-type]
+        async with asyncio.timeout(max(0.2, self._ttl / 4)):
+            return await self._answer
+
+    async def _run_script(self, call: Any) -> Any:
+        packed = call.script.pack(call.keys, call.arguments)
+        answer = await self._command(b"EVALSHA", call.script.sha, *packed)
+        if isinstance(answer, Exception) and "NOSCRIPT" in str(answer):
+            answer = await self._command(b"EVAL", call.script.source, *packed)
+        return answer

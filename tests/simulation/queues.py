@@ -1,0 +1,135 @@
+"""The workload of queues: puts, gets, acknowledgements with effects and nacks, from several processes under faults.
+
+Pending never exceeds maxsize. At the end nothing that was put is lost, nothing came from nowhere, every effect was written
+once, and the queue is at rest.
+"""
+
+import asyncio
+from collections import Counter
+
+from shared.concurrency import Queue, Session, StaleDelivery
+from shared.concurrency.session.names import queue_keys
+from tests.simulation.run import Workload
+from tests.simulation.world import Process, World
+
+_URL = "redis://simulated/0"
+_MESSAGES = 100
+_PRODUCERS = 2
+_CONSUMERS = 3
+_SUM = "{q}:sum"
+
+
+class Queues(Workload):
+    """Producers and consumers of one bounded queue; consumers are killed."""
+
+    name = "queues"
+
+    def __init__(self, world: World, ttl: float) -> None:
+        """Start the processes."""
+        super().__init__(world)
+        self._ttl = ttl
+        self._maxsize = world.rng.choice([1, 2, 5, 20])
+        self._keys = queue_keys("q")
+        self._numbers = iter(range(_MESSAGES))
+        self._put: set[int] = set()
+        self._in_doubt: set[int] = set()
+        self._got: Counter[int] = Counter()
+        self._top = 0
+        world.checks.append(self._look_at_the_bound)
+        self._producers = [world.start(f"producer{n}", self._produce) for n in range(_PRODUCERS)]
+        self._consumers = [world.start(f"consumer{n}", self._consume) for n in range(_CONSUMERS)]
+
+    def _look_at_the_bound(self) -> None:
+        pending = self.world.control.call("LLEN", self._keys["pending"])
+        self._top = max(self._top, pending)
+        if pending > self._maxsize:
+            self.failures.append(f"{pending} pending, and maxsize is {self._maxsize}")
+
+    # --- the processes ----------------------------------------------------------------------------------------------
+
+    async def _produce(self, _process: Process) -> None:
+        async with Session.open(_URL, ttl=self._ttl, connect_timeout=1000) as session:
+            queue = Queue(session, "q", int, maxsize=self._maxsize, max_attempts=999)
+            await asyncio.gather(*(self._put_some(queue) for _ in range(self.world.rng.choice([1, 4]))))
+
+    async def _put_some(self, queue: Queue[int]) -> None:
+        rng = self.world.rng
+        for number in self._numbers:
+            try:
+                async with asyncio.timeout(rng.random() * 0.05 if rng.random() < 0.15 else None):
+                    await queue.put(number)
+                self._put.add(number)
+            except TimeoutError:
+                self._in_doubt.add(number)
+
+    async def _consume(self, _process: Process) -> None:
+        async with Session.open(_URL, ttl=self._ttl, connect_timeout=1000) as session:
+            queue = Queue(session, "q", int, max_attempts=999)
+            await asyncio.gather(*(self._get_all(queue) for _ in range(self.world.rng.choice([1, 5]))))
+
+    async def _get_all(self, queue: Queue[int]) -> None:
+        rng = self.world.rng
+        while True:
+            try:
+                async with asyncio.timeout(rng.random() * 0.05 if rng.random() < 0.1 else None):
+                    delivery = await queue.get()
+            except TimeoutError:
+                continue
+            self._got[delivery.item] += 1
+            try:
+                if rng.random() < 0.3:
+                    await asyncio.sleep(rng.expovariate(20))
+                draw = rng.random()
+                if draw < 0.08:
+                    await delivery.nack(delay=rng.choice([0.0, 0.0, 0.05]))
+                else:
+                    if draw < 0.5:
+                        delivery.effects.hincrby(_SUM, str(delivery.item))
+                    await delivery.ack()
+            except StaleDelivery:
+                pass
+
+    # --- what the run asks ------------------------------------------------------------------------------------------
+
+    def victims(self) -> list[Process]:
+        """Consumers; a killed producer's puts would be in doubt."""
+        return [one for one in self._consumers if not one.is_dead]
+
+    def replace(self, killed: Process) -> None:
+        """Another consumer."""
+        self._consumers.remove(killed)
+        self._consumers.append(self.world.start(f"consumer{len(self.world.processes)}", self._consume))
+
+    def is_calm(self) -> bool:
+        """Everything was put."""
+        return len(self._put) + len(self._in_doubt) >= _MESSAGES
+
+    def is_done(self) -> bool:
+        """Everything was put and settled, and the producers have left."""
+        return self.is_calm() and all(one.is_finished for one in self._producers) and not self._left()
+
+    def _left(self) -> int:
+        call, keys = self.world.control.call, self._keys
+        lists = sum(call("LLEN", keys[word]) for word in ("pending", "returned", "suspects", "line"))
+        leased = sum(call("HLEN", key) for key in call("KEYS", "{q}:leased:*"))
+        return int(lists + call("ZCARD", keys["delayed"]) + leased)
+
+    def look_at_the_end(self) -> None:
+        """Nothing lost, nothing from nowhere, effects once."""
+        call = self.world.control.call
+        letters = call("HVALS", self._keys["dead"])
+        if any(b"crashed" not in letter for letter in letters):
+            self.failures.append(f"dead letters, and none was to be: {letters[:2]!r}")
+        lost = sorted(self._put - set(self._got))
+        if len(lost) > len(letters):  # five kills make a dead letter; it may have been leased without being seen
+            self.failures.append(f"lost {lost[:5]}")
+        if ghosts := sorted(set(self._got) - self._put - self._in_doubt):
+            self.failures.append(f"from nowhere {ghosts[:5]}")
+        counts = call("HGETALL", _SUM)
+        if twice := [number.decode() for number, count in zip(counts[::2], counts[1::2], strict=True) if count != b"1"]:
+            self.failures.append(f"effects not once {twice[:5]}")
+
+    def details(self) -> str:
+        """The bound, and what became of the puts."""
+        repeated = sum(count > 1 for count in self._got.values())
+        return f"maxsize {self._maxsize} top {self._top} put {len(self._put)} in doubt {len(self._in_doubt)} repeated {repeated}"
