@@ -22,8 +22,7 @@ from shared.concurrency.locks.leases.lease import Lease
 from shared.concurrency.locks.leases.statistics import Holder, LeaseStatistics, Waiter
 from shared.concurrency.locks.readers_writers import ReadersWritersLease
 from shared.concurrency.locks.semaphore import Lock, Semaphore
-from shared.concurrency.queues.dead_letter import DeadLetter
-from shared.concurrency.queues.dead_letters import DeadLetters, Replayed, Selection
+from shared.concurrency.queues.dead_letters import DeadLetter, DeadLetters, Replayed, Selection
 from shared.concurrency.queues.delivery import Delivery
 from shared.concurrency.queues.effects.effects import Effects
 from shared.concurrency.queues.queue import Queue

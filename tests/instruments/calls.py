@@ -216,9 +216,7 @@ async def answered(world: World) -> object:
 
 async def tell_progress(world: World) -> None:
     await world.held[0].progress(0.5, "half")
-    lane = world.queue._lanes.takes._progress
-    if lane._task is not None:
-        await asyncio.wait({lane._task})
+    await world.queue._lanes.takes._progress.flush()
 
 
 async def get(world: World) -> int:

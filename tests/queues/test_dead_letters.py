@@ -208,7 +208,7 @@ async def test_a_letter_that_died_again_meanwhile_is_not_the_one_that_was_chosen
     chosen = await queue.letters._page(Selection(), b"", b"", 500, whole=False)
     assert await queue.replay() == 1
     await (await queue.get()).nack()
-    assert await queue.letters._once("discard", chosen[2:]) == [0]
+    assert await queue.letters._move("discard", chosen[2:]) == [0]
     assert (await queue.statistics()).dead == 1
 
 

@@ -992,9 +992,8 @@ async def test_nobody_hears_of_a_delivery_that_is_not_ours_any_more(
         f"{{{queue.name}}}:leased:{process_of(far).part(QueueParticipant, queue.name).member.session_id}"
     )
     await delivery.progress(0.5)
-    task = lane._progress._task
-    assert task is not None
-    await task
+    assert lane._progress._calling
+    await lane._progress.flush()
     await queue.statistics()
     assert (heard, future.progress) == ([], None)
     future.cancel()

@@ -1,16 +1,75 @@
-"""The dead letters of one queue: read, put back and deleted a page at a time, for there may be a million of them."""
+"""Dead letters: messages that failed for good, kept with the reason and their original bytes.
+
+They are read, put back and deleted a page at a time, for there may be a million of them.
+"""
 
 import asyncio
-from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Iterable
+import json
+from collections import deque
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Iterable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, Final
 
-from shared.concurrency.queues.dead_letter import DeadLetter
+from shared.concurrency.errors import ConcurrencyError
+from shared.concurrency.queues.encoding.entry import read
+from shared.concurrency.queues.membership.lane import Lane
+from shared.concurrency.queues.membership.membership import Membership
+from shared.concurrency.session.calls import Call
+from shared.concurrency.session.futures import reject
+from shared.concurrency.session.scripts import load
 
-# What one step carries; the server looks at so many of them in a few milliseconds.
+# What one call carries; the server looks at so many letters in a few milliseconds.
 _PAGE: Final = 500
 
 Ask = Callable[..., Awaitable[Any]]
+
+
+@dataclass(frozen=True, slots=True)
+class DeadLetter:
+    """A message that spent its attempts, or cannot be read."""
+
+    key: str
+    """Unique among all messages; `replay` and `discard` take it."""
+    id: str
+    """The `id=` given to `put`, or else the key."""
+    type: str | None
+    """The name of the message's class, where it travelled with it."""
+    reason: str
+    """failed, crashed, shutdown, undecodable, invalid, unknown_type, too_large, or what `dead_letter()` was given."""
+    error: str
+    """What was wrong the last time; empty where nobody said."""
+    put_at: float
+    """When it was admitted; seconds since the epoch, by the server's clock."""
+    died_at: float
+    """When it was given up; as put_at."""
+    attempt: int
+    """How many times it was delivered."""
+    failures: int
+    """How many of these were nacked."""
+    body: bytes
+    """The original bytes."""
+    first_error: str | None = None
+    """What was wrong at the first failure, cut to 300 characters; None where nobody said. A replay keeps it."""
+    last_error: str | None = None
+    """The same of the last failure."""
+
+    @classmethod
+    def from_reply(cls, key: bytes, letter: bytes) -> "DeadLetter":
+        """Read a stored letter; what cannot be read is all body."""
+        head, _, entry = letter.partition(b"\n")
+        about = json.loads(head.decode(errors="replace"))
+        fate = (str(about["reason"]), str(about["error"]))
+        died_at = float(about["died_ms"]) / 1000
+        try:
+            stored = read(entry)
+        except (ValueError, IndexError):
+            return cls(key.decode(errors="replace"), "", None, *fate, 0.0, died_at, 0, 0, entry)
+        return cls(
+            stored.key, stored.id, stored.type_name, *fate,
+            stored.put_at, died_at, stored.attempt - 1, stored.failures, stored.body,
+            stored.first_error, stored.last_error,
+        )  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -50,19 +109,67 @@ class Replayed:
         return self.no_room + self.shut_down + self.unreadable
 
 
-class LettersLane:
-    """One step that moves letters at a time for each process and queue, with a number: repeated, it has one effect."""
+@dataclass(frozen=True, slots=True)
+class _Move:
+    """Letters that are put back or deleted with one call, and who waits for it."""
 
-    def __init__(self) -> None:
-        """Begin with nothing sent."""
-        self._number = 0
-        self._turn = asyncio.Lock()
+    script: str
+    places: Sequence[bytes | str]
+    moved: "asyncio.Future[list[int]]"
 
-    async def send(self, step: Callable[[int], Awaitable[list[int]]]) -> list[int]:
-        """Run a step under the next number, when those before it are answered."""
-        async with self._turn:
-            self._number += 1
-            return await step(self._number)
+
+class LettersLane(Lane[_Move]):
+    """The calls of one process that move the dead letters of one queue: one page each, in the order they were asked for."""
+
+    def __init__(self, member: Membership) -> None:
+        """Prepare; the lane works while there is something to move."""
+        super().__init__(member, "weir-letters")
+        self._moves: deque[_Move] = deque()
+
+    async def move(self, script: str, places: Sequence[bytes | str]) -> list[int]:
+        """Run a script that moves letters; returns its counts. Cancelled, what is sent already runs to its end.
+
+        :raises ConcurrencyError: when the session was closed before the server answered, or the server refuses it.
+        """
+        moved: asyncio.Future[list[int]] = self._loop.create_future()
+        self._moves.append(_Move(script, places, moved))
+        self.kick()
+        return await moved
+
+    def due(self) -> float | None:
+        """At once, while somebody waits."""
+        while self._moves and self._moves[0].moved.done():
+            self._moves.popleft()
+        return 0 if self._moves else None
+
+    def is_unsent(self) -> bool:
+        """Whether a page waits."""
+        return bool(self._moves)
+
+    def compose(self) -> _Move:
+        """The page that has waited longest."""
+        return self._moves.popleft()
+
+    async def send(self, call: _Move) -> None:
+        """Send it with a number: repeated, it has one effect."""
+        words = (self._member.session_id, self.number(), *call.places)
+        try:
+            await self._member.calls.insist(
+                Call(load(call.script), self._member.keys, words, at_reply=partial(_take_answer, call))
+            )
+        except ConcurrencyError as error:
+            reject(call.moved, error)
+
+    def fail(self, call: _Move | None, error: Exception) -> None:
+        """Fail all who wait."""
+        for move in (*([call] if call is not None else ()), *self._moves):
+            reject(move.moved, error)
+        self._moves.clear()
+
+
+def _take_answer(call: _Move, counts: list[int]) -> None:
+    if not call.moved.done():
+        call.moved.set_result(counts)
 
 
 class DeadLetters:
@@ -72,11 +179,11 @@ class DeadLetters:
     A call that is cancelled has done whole pages, of 500 letters at most.
     """
 
-    def __init__(self, ask: Ask, lane: LettersLane, session_id: Callable[[], str]) -> None:
-        """Prepare. `ask` runs a step, `session_id` tells under whose name."""
+    def __init__(self, ask: Ask, lane: LettersLane, check_open: Callable[[], None]) -> None:
+        """Made by `Queue.letters`."""
         self._ask = ask
         self._lane = lane
-        self._session_id = session_id
+        self._check_open = check_open
 
     async def find(self, selection: Selection, limit: int | None = None) -> AsyncGenerator[DeadLetter, None]:
         """Read letters, the oldest first, `limit` at most; a page at a time, each of about 1 MiB."""
@@ -103,7 +210,7 @@ class DeadLetters:
                 # What is younger than a letter that stayed stays too; it is counted all the same.
                 no_room, shut_down = no_room + bool(no_room) * len(places), shut_down + bool(shut_down) * len(places)
                 continue
-            went, gone, spoilt, shut = await self._once("replay", places)
+            went, gone, spoilt, shut = await self._move("replay", places)
             stayed = len(places) - went - gone - spoilt
             replayed, missing, unreadable = replayed + went, missing + gone, unreadable + spoilt
             no_room, shut_down = (no_room, stayed) if shut else (stayed, shut_down)
@@ -113,7 +220,7 @@ class DeadLetters:
         """Delete letters (by keys, or those selected); returns how many."""
         total = 0
         async for places in self._pages(which):
-            (discarded,) = await self._once("discard", places)
+            (discarded,) = await self._move("discard", places)
             total += discarded
         return total
 
@@ -134,5 +241,6 @@ class DeadLetters:
         page: list[Any] = await self._ask("letters", after, upto, count, int(whole), *selection.words())
         return page
 
-    async def _once(self, step: str, places: list[bytes | str]) -> list[int]:
-        return await self._lane.send(lambda number: self._ask(step, self._session_id(), number, *places))
+    async def _move(self, script: str, places: list[bytes | str]) -> list[int]:
+        self._check_open()
+        return await self._lane.move(script, places)

@@ -39,7 +39,7 @@ class QueueParticipant:
         """Keys of entries in the queue's line, and who put them there with an acknowledgement."""
         self._onward_owner = b"+" + base64.b32encode(secrets.token_bytes(7)).lower()[:11]
         self._onward_numbers = itertools.count(1)
-        self.letters = LettersLane()
+        self.letters = LettersLane(self.member)
         self.finished = asyncio.Event()
         """Set when the queue says that all its messages are done with."""
 
@@ -106,4 +106,5 @@ class QueueParticipant:
             await self.puts.stop()
             await self.takes.stop()
             await self.results.stop()
+            await self.letters.stop()
             await self.member.stop()

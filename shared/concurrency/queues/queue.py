@@ -7,8 +7,7 @@ from collections.abc import Callable, Iterable
 from typing import Any, Final, Generic, Self, TypeVar, overload
 
 from shared.concurrency.errors import QueueShutDown
-from shared.concurrency.queues.dead_letter import DeadLetter
-from shared.concurrency.queues.dead_letters import DeadLetters, Selection
+from shared.concurrency.queues.dead_letters import DeadLetter, DeadLetters, Selection
 from shared.concurrency.queues.delivery import Delivery, Forgettable
 from shared.concurrency.queues.effects.effects import Destination
 from shared.concurrency.queues.encoding.codec import Codec, Unreadable, digest
@@ -391,7 +390,7 @@ class Queue(Generic[T]):
     @property
     def letters(self) -> DeadLetters:
         """The dead letters, to be read, put back and deleted by id, class or reason, however many there are."""
-        return DeadLetters(self._ask, self._lanes.letters, lambda: self._lanes.member.session_id)
+        return DeadLetters(self._ask, self._lanes.letters, self._process.check_open)
 
     async def dead_letters(self, limit: int = 100) -> list[DeadLetter]:
         """Read the oldest dead letters."""

@@ -1,7 +1,7 @@
 """Lane: stop-and-wait with sequence numbers.
 
-One call is in flight, numbered; what comes meanwhile travels together in the next one. It is what Kafka's idempotent producer
-does with one request in flight (max.in.flight.requests.per.connection=1): a repeated number is answered with the stored
+One call is in flight, numbered; what comes meanwhile travels together in the next one. Kafka's idempotent producer does the
+same with one request in flight (max.in.flight.requests.per.connection=1): a repeated number is answered with the stored
 verdicts, so a lost reply and a retry have one effect.
 """
 
@@ -20,9 +20,7 @@ _LONGEST_PAUSE: Final = 1.0
 
 
 class Lane(ABC, Generic[C]):
-    """The calls of one kind of one process at one queue.
-
-    A room says what they carry by five hooks: `due`, `is_unsent`, `compose`, `send` and `fail`.
+    """The calls of one kind of one process at one queue; a room says what they carry by five hooks.
 
     A lane works while there is something to do: its task starts with the first `kick`. A defect that ends the task fails
     whoever waits, and the next kick starts it again.
@@ -37,17 +35,22 @@ class Lane(ABC, Generic[C]):
         self._number = 0
         self._task: asyncio.Task[None] | None = None
         self._call: C | None = None
+        """What is in flight. A room sets it None as it takes the answer: nobody waits for it any more."""
         self._calling = False
         self._resting: asyncio.Future[None] | None = None
         self._timer: asyncio.TimerHandle | None = None
         self._flushing: list[asyncio.Future[None]] = []
         self._memory_pause = 0.0
+        self._paused_until = 0.0
 
     # --- hooks ------------------------------------------------------------------------------------------------------
 
     @abstractmethod
     def due(self) -> float | None:
-        """When the next call is due: 0 now, seconds until then, None until a kick. Asked at each kick: it must be cheap."""
+        """When the next call is due: 0 now, seconds until then, None until a kick.
+
+        Asked while no call is in flight, at each kick too: it must be cheap.
+        """
 
     @abstractmethod
     def is_unsent(self) -> bool:
@@ -66,7 +69,7 @@ class Lane(ABC, Generic[C]):
 
     @abstractmethod
     def fail(self, call: C | None, error: Exception) -> None:
-        """Fail whoever waits for this call, and for what cannot be sent either; None: it was not composed yet."""
+        """Fail whoever waits for this call, and for what cannot be sent either; None: none is in flight."""
 
     # --- given ------------------------------------------------------------------------------------------------------
 
@@ -107,8 +110,7 @@ class Lane(ABC, Generic[C]):
         if self._task is not None:
             self._task.cancel()
             await asyncio.wait({self._task})
-        self.fail(self._call, ConcurrencyError("the session was closed before the server answered"))
-        self._tell_flushed()
+        self._fail(ConcurrencyError("the session was closed before the server answered"))
 
     def memory_is_full(self) -> float:
         """How many seconds to wait before the same is tried again: 0.05, doubled each time, 1 at most."""
@@ -118,6 +120,17 @@ class Lane(ABC, Generic[C]):
     def memory_has_room(self) -> None:
         """The server took a call: the next pause is a short one again."""
         self._memory_pause = 0.0
+
+    def pause(self, seconds: float) -> None:
+        """Begin a pause, which `due` is to respect."""
+        self._paused_until = self._loop.time() + seconds
+
+    def paused_for(self) -> float:
+        """For how many seconds more the lane pauses, 0 when it does not."""
+        if self._paused_until and (left := self._paused_until - self._loop.time()) > 0:
+            return left
+        self._paused_until = 0.0
+        return 0.0
 
     # --- its task ---------------------------------------------------------------------------------------------------
 
@@ -129,10 +142,10 @@ class Lane(ABC, Generic[C]):
             try:
                 if not self._member.registered:
                     await self._member.ready()
-                self._call = self.compose()
-                await self.send(self._call)
+                self._call = call = self.compose()
+                await self.send(call)
             except ConcurrencyError as error:
-                self.fail(self._call, error)
+                self._fail(error)
             # Kept when the task is cancelled or dies of a defect: `stop` and `_ended` fail it.
             self._call = None
             self._calling = False
@@ -150,7 +163,7 @@ class Lane(ABC, Generic[C]):
                 self._timer = None
 
     def _set_timer(self, seconds: float | None) -> None:
-        """Kick again in so many seconds. One that is set already for an earlier time stays: it sets the next one."""
+        """Look again in so many seconds. A timer that is set for an earlier time stays: that look sets the next one."""
         if seconds is None:
             return
         at = self._loop.time() + seconds
@@ -167,9 +180,12 @@ class Lane(ABC, Generic[C]):
     def _ended(self, task: asyncio.Task[None]) -> None:
         error = None if task.cancelled() else task.exception()
         if isinstance(error, Exception):
-            call, self._call, self._calling = self._call, None, False
-            self.fail(call, error)
-            self._tell_flushed()
+            self._fail(error)
+
+    def _fail(self, error: Exception) -> None:
+        call, self._call, self._calling = self._call, None, False
+        self.fail(call, error)
+        self._tell_flushed()
 
     def _tell_flushed(self) -> None:
         flushing, self._flushing = self._flushing, []

@@ -1,47 +1,48 @@
-"""The lane of progress: what handlers say of how far they are, the newest of each delivery, one call in flight."""
+"""The lane of progress: how far handlers are, the newest report of each delivery."""
 
-import asyncio
-
-from shared.concurrency.errors import ConcurrencyError
+from shared.concurrency.queues.membership.lane import Lane
 from shared.concurrency.queues.membership.membership import Membership
+from shared.concurrency.session.calls import Call
 from shared.concurrency.session.log import Log
 from shared.concurrency.session.scripts import load
 
 log = Log("queues")
 
 
-class ProgressLane:
-    """What the handlers of one process say to those who submitted messages to one queue. A hint: it may get lost."""
+class ProgressLane(Lane[Call]):
+    """What the handlers of one process report to those who submitted messages to one queue. A hint: it may get lost."""
 
     def __init__(self, member: Membership) -> None:
-        """Prepare; the lane works while there is something to say."""
-        self._member = member
+        """Prepare; the lane works while there is something to report."""
+        super().__init__(member, "weir-progress")
         self._script = load("progress")
-        self._said: dict[bytes, bytes] = {}
-        self._task: asyncio.Task[None] | None = None
+        self._reports: dict[bytes, bytes] = {}
 
-    def say(self, field: bytes, said: bytes) -> None:
-        """Say it with the next call, in the place of what this delivery said before and was not sent."""
-        self._said[field] = said
-        if self._task is None or self._task.done():
-            self._task = asyncio.get_running_loop().create_task(self._run(), name="weir-progress")
+    def report(self, receipt: bytes, progress: bytes) -> None:
+        """Report with the next call. Only the newest unsent report of a delivery is kept."""
+        self._reports[receipt] = progress
+        self.kick()
 
-    async def stop(self) -> None:
-        """End the lane."""
-        if self._task is not None:
-            self._task.cancel()
-            await asyncio.wait({self._task})
+    def due(self) -> float | None:
+        """At once, when there is a report."""
+        return 0 if self._reports else None
 
-    async def _run(self) -> None:
-        while self._said:
-            said, self._said = self._said, {}
-            words = [word for both in said.items() for word in both]
-            member = self._member
-            try:
-                await member.call_once(self._script, member.keys, member.session_id, *words, at_reply=_nothing)
-            except ConcurrencyError as error:
-                log.debug("progress was not told", queue=member.name, problem=str(error))
+    def is_unsent(self) -> bool:
+        """Whether a report waits."""
+        return bool(self._reports)
 
+    def compose(self) -> Call:
+        """All reports there are."""
+        reports, self._reports = self._reports, {}
+        words = [word for both in reports.items() for word in both]
+        return Call(self._script, self._member.keys, (self._member.session_id, *words))
 
-def _nothing(_: object) -> None:
-    """Nobody waits for the answer."""
+    async def send(self, call: Call) -> None:
+        """Send it once: a report that is lost is not worth a repetition."""
+        await self._member.calls.once(call)
+
+    def fail(self, call: Call | None, error: Exception) -> None:
+        """Nobody waits for a report."""
+        self._reports.clear()
+        if call is not None:
+            log.debug("progress was not reported", queue=self._member.name, problem=str(error))

@@ -114,7 +114,7 @@ class TakeLane:
 
     def say(self, field: bytes, said: bytes) -> None:
         """Tell whoever submitted the message how far it is."""
-        self._progress.say(field, said)
+        self._progress.report(field, said)
 
     def _nack(self, field: bytes, report: str) -> None:
         """Nobody waits for the answer to an acknowledgement that was refused."""
