@@ -97,7 +97,7 @@ class QueueParticipant:
                 self.takes.demand.end(ConcurrencyError("the session was closed while this get was waiting"))
                 await self.takes.effects.finish(patience / 2)
                 await self.takes.flush()
-                withdrawn = await self.puts.stop()
+                withdrawn = await self.puts.leave()
                 await self.results.flush()
                 await self.member.leave(withdrawn)
         except (TimeoutError, ConcurrencyError):

@@ -15,7 +15,7 @@ from shared.concurrency.queues.encoding.entry import FIELD, pack_headers, pack_m
 from shared.concurrency.queues.encoding.results import ResultCodec
 from shared.concurrency.queues.participant import QueueParticipant
 from shared.concurrency.queues.prefetch import Prefetch
-from shared.concurrency.queues.puts.batch import Batch, Entry, portions
+from shared.concurrency.queues.puts.batch import Batch, OutgoingEntry, portions
 from shared.concurrency.queues.queue_session import QueueSession
 from shared.concurrency.queues.results.future import ResultFuture
 from shared.concurrency.queues.results.submitter import HasResult, Submitter
@@ -119,7 +119,7 @@ class Queue(Generic[T]):
         try:
             await batch.done
         except asyncio.CancelledError:
-            await lane.give_up(batch)
+            await lane.withdraw_cancelled(batch)
             raise
 
     async def put_many(self, items: Iterable[T]) -> None:
@@ -189,7 +189,7 @@ class Queue(Generic[T]):
         self._process.check_open()
         return await self._submitter.submit(lambda: self._entry(item, id, is_asked=True), item, id, on_progress)
 
-    def _entry(self, item: T, id_: str | None, *, is_asked: bool = False) -> Entry:
+    def _entry(self, item: T, id_: str | None, *, is_asked: bool = False) -> OutgoingEntry:
         if id_ is not None and (not isinstance(id_, str) or not _ID.fullmatch(id_)):
             raise ValueError(f"an id is 1 to 128 printable ASCII characters without spaces, not {id_!r:.200}")
         if id_ is None and not is_asked:
@@ -204,7 +204,7 @@ class Queue(Generic[T]):
             self._asking[shape.name] = pack_middle(pack_headers(headers), has_id=False, is_asked=True)
         return self._lanes.puts.entry(self._asking[shape.name], body)
 
-    def _new_entry(self, item: T) -> Entry:
+    def _new_entry(self, item: T) -> OutgoingEntry:
         shape, body = self._codec.encode(item)
         return self._lanes.puts.entry(shape.middle, body)
 

@@ -1,34 +1,37 @@
-"""What a put lane carries: entries on their way, in the batches that callers wait for."""
+"""What a put lane carries: outgoing entries, in the batches that callers wait for."""
 
 import asyncio
 from collections.abc import Callable, Iterable, Iterator
 from typing import Final, TypeVar
 
 from shared.concurrency.queues.encoding.entry import KEY, has_id
+from shared.concurrency.session.futures import reject, resolve
 
 T = TypeVar("T")
 
 MOST_ENTRIES: Final = 500
-"""What one process has in line, and one call carries, at most (rule 2)."""
+"""What one process has among the putters, and one call carries, at most (rule 2)."""
 MOST_BYTES: Final = 1 << 20
 PORTION: Final = 250
-"""What put_many hands over at a time; two portions are under way, so that one is always in line."""
+"""What put_many hands over at a time; two portions are under way, so that one always waits at the server."""
 
 
 class Batch:
     """Entries that one caller waits for."""
 
-    __slots__ = ("admitted", "done", "entries", "given_up", "is_new", "may_wait", "undecided")
+    __slots__ = ("admitted", "done", "entries", "is_new", "may_wait", "undecided", "withdrawn")
 
-    def __init__(self, entries: list["Entry"], done: asyncio.Future[None], *, may_wait: bool) -> None:
+    def __init__(self, entries: list["OutgoingEntry"], done: asyncio.Future[None], *, may_wait: bool) -> None:
         """Gather the entries of one put, or a portion of put_many."""
         self.entries = entries
         self.may_wait = may_wait
         self.undecided = len(entries)
         self.admitted = 0
-        self.given_up = False
+        self.withdrawn = False
+        """Whether its caller was cancelled: what has not gone in is taken back."""
         self.is_new: bool | None = True
-        """Of one entry: whether it was put, or its id was known; None where nobody said, for it went in from the line."""
+        """Of one entry: whether it was put (True) or its id was known (False). None: it waited for room, and no answer
+        says which."""
         # A refusal is its exception.
         self.done = done
         for entry in entries:
@@ -38,54 +41,46 @@ class Batch:
         """Count one entry as decided."""
         self.undecided -= 1
         self.admitted += admitted
-        if self.undecided <= 0 and not self.done.done():
-            self.done.set_result(None)
+        if self.undecided <= 0:
+            resolve(self.done)
 
     def fail(self, error: Exception) -> None:
         """Count one entry as refused."""
         self.undecided -= 1
-        if not self.done.done():
-            self.done.set_exception(error)
-            # Whoever gave up does not look.
-            self.done.exception()
+        reject(self.done, error)
 
 
-class Entry:
-    """One entry on its way."""
+class OutgoingEntry:
+    """One entry that is not in the queue yet."""
 
-    __slots__ = ("batch", "sequence", "tail")
+    __slots__ = ("batch", "packed", "sequence")
     batch: Batch
 
-    def __init__(self, sequence: int, tail: bytes) -> None:
-        """Keep what is sent."""
+    def __init__(self, sequence: int, packed: bytes) -> None:
+        """`sequence`: its number among the puts of this process; `packed`: what is sent."""
         self.sequence = sequence
-        self.tail = tail
+        self.packed = packed
 
     @property
     def key(self) -> bytes:
         """The message's own key."""
-        return self.tail[:KEY]
+        return self.packed[:KEY]
 
     @property
     def has_id(self) -> bool:
         """Whether the caller named it."""
-        return has_id(self.tail)
-
-    @property
-    def size(self) -> int:
-        """How many bytes travel."""
-        return len(self.tail)
+        return has_id(self.packed)
 
 
-def portions(items: Iterable[T], make: Callable[[T], Entry]) -> Iterator[list[Entry]]:
+def portions(items: Iterable[T], make: Callable[[T], OutgoingEntry]) -> Iterator[list[OutgoingEntry]]:
     """Make entries, in portions of what one call carries; when one of them raises, those before it come first."""
-    portion: list[Entry] = []
+    portion: list[OutgoingEntry] = []
     size = 0
     try:
         for item in items:
             entry = make(item)
             portion.append(entry)
-            size += len(entry.tail)
+            size += len(entry.packed)
             if len(portion) >= PORTION or size >= MOST_BYTES // 2:
                 yield portion
                 portion, size = [], 0

@@ -1,72 +1,72 @@
-"""Putters: this process's entries in the line of waiting puts on the server."""
+"""Putters: this process's entries that wait for room at the server, as asyncio's `_putters`."""
 
 from collections.abc import Iterator
 
 from shared.concurrency.errors import IdConflict, QueueShutDown
-from shared.concurrency.queues.puts.batch import Entry
+from shared.concurrency.queues.puts.batch import OutgoingEntry
 
 
 class Putters:
-    """Entries that wait for room, in the order of their numbers, which is the order in which they are let in."""
+    """Entries that wait for room, in the order of their numbers, which is the order in which they are admitted."""
 
     def __init__(self) -> None:
-        """Begin with nobody in line."""
-        self._entries: dict[int, Entry] = {}
+        """Begin with none."""
+        self._entries: dict[int, OutgoingEntry] = {}
         self._upto = 0
         self.bytes = 0
 
     def __len__(self) -> int:
         return len(self._entries)
 
-    def __iter__(self) -> Iterator[Entry]:
+    def __iter__(self) -> Iterator[OutgoingEntry]:
         return iter(list(self._entries.values()))
 
-    def __contains__(self, entry: Entry) -> bool:
+    def __contains__(self, entry: OutgoingEntry) -> bool:
         return entry.sequence in self._entries
 
-    def add(self, entry: Entry) -> None:
-        """Note that an entry is in line."""
+    def add(self, entry: OutgoingEntry) -> None:
+        """Note that an entry waits at the server."""
         if entry not in self:
             self._entries[entry.sequence] = entry
-            self.bytes += entry.size
+            self.bytes += len(entry.packed)
 
-    def discard(self, entry: Entry) -> bool:
+    def discard(self, entry: OutgoingEntry) -> bool:
         """Take an entry off; whether it was there."""
         if entry not in self:
             return False
         del self._entries[entry.sequence]
-        self.bytes -= entry.size
+        self.bytes -= len(entry.packed)
         return True
 
-    def let_in(self, upto: int) -> bool:
-        """Entries up to this number have left the line; whether the server must be asked what became of one."""
+    def admit(self, upto: int) -> bool:
+        """Entries up to this number wait no more; whether the server must be asked what became of one."""
         self._upto = max(self._upto, upto)
         ask = False
         for entry in self:
             if entry.sequence > upto:
                 break
             if entry.has_id:
-                ask = True  # it may have met its id under another body
-            elif not entry.batch.given_up:  # else the answer to its withdrawal tells
+                ask = True  # its id may have become known with another body
+            elif not entry.batch.withdrawn:  # else the answer to its withdrawal tells
                 self.discard(entry)
                 entry.batch.decide(admitted=True)
         return ask
 
     def answered(self, last: int, refused: set[bytes]) -> bool:
-        """As `let_in`, by an answer, which knows the conflicts up to LAST; messages may have told of more already."""
+        """As `admit`, by an answer, which knows the conflicts up to `last`; notifications may be further already."""
         for entry in self:
             if entry.key in refused:
                 self.discard(entry)
                 entry.batch.fail(conflict())
             elif entry.sequence > last:
                 break
-            elif not entry.batch.given_up:
+            elif not entry.batch.withdrawn:
                 self.discard(entry)
                 entry.batch.decide(admitted=True)
-        return self.let_in(self._upto)
+        return self.admit(self._upto)
 
     def fail(self, error: Exception) -> None:
-        """Nobody in line gets in."""
+        """Nobody who waits gets in."""
         for entry in self:
             self.discard(entry)
             entry.batch.fail(error)

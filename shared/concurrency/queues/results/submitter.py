@@ -6,7 +6,7 @@ from typing import Any, Final, Protocol, TypeVar
 
 from shared.concurrency.errors import IdConflict
 from shared.concurrency.queues.encoding.results import ResultCodec
-from shared.concurrency.queues.puts.batch import Entry
+from shared.concurrency.queues.puts.batch import OutgoingEntry
 from shared.concurrency.queues.puts.lane import PutLane
 from shared.concurrency.queues.results.future import ResultFuture
 from shared.concurrency.queues.results.lane import ResultLane
@@ -34,7 +34,7 @@ class Submitter:
 
     async def submit(
         self,
-        make: Callable[[], Entry],
+        make: Callable[[], OutgoingEntry],
         item: object,
         id_: str | None,
         on_progress: Callable[[float, str], object] | None,
@@ -50,7 +50,7 @@ class Submitter:
             # The message that had the id was given up, or the id expired, before we could ask for it: it is new now.
             future.cancel()
 
-    async def _put(self, entry: Entry, future: ResultFuture[Any], id_: str | None) -> bool:
+    async def _put(self, entry: OutgoingEntry, future: ResultFuture[Any], id_: str | None) -> bool:
         """Put it, and wait for its outcome from here on; False where it did not go in and nobody knows its id any more."""
         # Before it is put: the outcome may come before the answer to the put is looked at.
         self._results.expect(future)
@@ -61,7 +61,7 @@ class Submitter:
             return id_ is None or bool(batch.is_new) or await self._meet(future, id_)
         except asyncio.CancelledError:
             try:
-                await self._puts.give_up(batch)
+                await self._puts.withdraw_cancelled(batch)
             finally:
                 # What is in the queue all the same, or may be, is given up.
                 future.admitted = batch.is_new is not False and (batch.admitted > 0 or batch.undecided > 0)

@@ -1,0 +1,72 @@
+"""What one call of puts carries, and what the server's verdict means for each entry of it."""
+
+from dataclasses import dataclass, field
+from typing import Any
+
+from shared.concurrency.errors import QueueFull
+from shared.concurrency.queues.puts.batch import OutgoingEntry
+from shared.concurrency.queues.puts.putters import Putters, conflict, shut_down
+
+
+@dataclass(slots=True)
+class Portion:
+    """What one call carries."""
+
+    session_id: str
+    entries: list[OutgoingEntry] = field(default_factory=list)
+    withdrawn: list[OutgoingEntry] = field(default_factory=list)
+    may_wait: bool = True
+    again: bool = False
+    """Whether the entries waited already, and lost their place with the session they waited under."""
+
+
+@dataclass(slots=True)
+class Aftermath:
+    """What the verdicts leave to do."""
+
+    lost_place: bool = False
+    """An entry waits under a session that is over: all have to be put again, in order."""
+    withdrawn: list[OutgoingEntry] = field(default_factory=list)
+    """Entries that wait, though their callers were cancelled meanwhile."""
+
+
+def admit_all(entries: list[OutgoingEntry]) -> None:
+    """Decide for all, none of which waited: the usual answer, so without a function for each."""
+    for entry in entries:
+        batch = entry.batch
+        batch.admitted += 1
+        batch.undecided -= 1
+        if batch.undecided <= 0 and not batch.done.done():
+            batch.done.set_result(None)
+
+
+def decide_each(portion: Portion, putters: Putters, verdicts: list[Any], last: int, *, shut: bool) -> Aftermath:
+    """Decide for each entry of a call; `verdicts` are letters and how often each applies, `last` is the number admitted last."""
+    aftermath = Aftermath()
+    letters = iter([letter for letter, n in zip(verdicts[::2], verdicts[1::2], strict=True) for _ in range(n)])
+    for entry, letter in zip(portion.withdrawn, letters, strict=False):
+        # Where the same call puts it again, that verdict counts.
+        if (entry.batch.withdrawn or not portion.again) and putters.discard(entry):
+            entry.batch.decide(admitted=letter == b"x" and entry.sequence <= last)
+    for entry, letter in zip(portion.entries, letters, strict=True):
+        if letter in (b"q", b"o"):
+            putters.add(entry)
+            entry.batch.is_new = None
+            aftermath.lost_place |= letter == b"o"
+            if entry.batch.withdrawn:
+                aftermath.withdrawn.append(entry)
+        else:
+            putters.discard(entry)
+            _decide(entry, letter, shut=shut)
+    return aftermath
+
+
+def _decide(entry: OutgoingEntry, letter: bytes, *, shut: bool) -> None:
+    if letter in (b"a", b"k"):
+        if letter == b"k":
+            entry.batch.is_new = False
+        entry.batch.decide(admitted=True)
+    elif letter == b"c":
+        entry.batch.fail(conflict())
+    else:
+        entry.batch.fail(shut_down() if shut else QueueFull("the queue is full: `put` would wait for room"))
