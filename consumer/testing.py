@@ -1,9 +1,10 @@
 """A delivery without a queue, to try a handler alone: it runs as ever, and what it collects is looked at."""
 
-from typing import Final, TypeVar
+from typing import Any, Final, TypeVar
 
 from consumer.executors.detached import NoLane
 from shared.concurrency import Delivery
+from shared.concurrency.queues.effects.effects import writes_of
 from shared.concurrency.queues.encoding.codec import Codec
 from shared.concurrency.queues.encoding.results import ResultCodec
 from shared.messages import Message
@@ -14,7 +15,7 @@ _LARGEST: Final = 1 << 26
 
 
 def delivery_of(message: M, *, attempt: int = 1) -> Delivery[M]:
-    """Hand out a message that is in no queue; `effects.collected` tells what the handler has asked for.
+    """Hand out a message that is in no queue; `effects_of` tells what the handler has asked for.
 
     It has been encoded and decoded as on its way.
 
@@ -27,3 +28,8 @@ def delivery_of(message: M, *, attempt: int = 1) -> Delivery[M]:
     counts = b"0%06d000" % (attempt - 1)
     entry = b"%016d%b%010d%b%b" % (1, b"trial-------", 1, counts + shape.middle[len(counts) :], body)
     return Delivery(NoLane(), entry, codec.open(entry), ResultCodec(None, _LARGEST))
+
+
+def effects_of(delivery: Delivery[Any]) -> list[tuple[Any, ...]]:
+    """What the handler of a delivery has asked for, in order: `("hincrby", "key", "field", 1)`, `("put", "queue", item)`."""
+    return writes_of(delivery.effects).asked

@@ -21,6 +21,7 @@ from consumer.outcomes import Reject, Retry
 from consumer.rules.errors import describe
 from consumer.rules.handler import call_plain
 from shared.concurrency import Delivery
+from shared.concurrency.queues.effects.effects import writes_of
 from shared.concurrency.queues.encoding.codec import Codec
 from shared.concurrency.queues.encoding.results import ResultCodec
 from shared.local.parent_death import end_with
@@ -89,7 +90,7 @@ def _handle(codec: "Codec[Message]", results: ResultCodec, name: str, entry: byt
         delivery = Delivery(NoLane(), entry, codec.open(entry), results)
         returned = call_plain(function, delivery)
         answer: dict[str, Any] = {"outcome": "returned"}
-        answer["effects"] = delivery.collected.to_json() if delivery.collected else []
+        answer["effects"] = writes_of(delivery.collected).to_json() if delivery.collected else []
         if delivery.answers is not None:
             answer["result"] = results.write(delivery.item, returned).decode()
     except Retry as retry:

@@ -11,6 +11,7 @@ from consumer.executors.threads import Threads
 from consumer.rules.handler import Handler, call_plain
 from consumer.rules.rules import LONGEST_LIMIT, Rules
 from shared.concurrency import Delivery
+from shared.concurrency.queues.effects.effects import add_json
 from shared.concurrency.queues.encoding.results import Written
 from shared.messages import Message
 from shared.pipeline import Pipeline
@@ -61,7 +62,7 @@ class Handling:
     async def _in_process(self, name: str, time_limit: float, delivery: Delivery[Any], _: Pipeline) -> object:
         answer = await self._processes.call(name, delivery.entry, time_limit)
         if answer["effects"]:
-            delivery.effects.add_json(answer["effects"])
+            add_json(delivery.effects, answer["effects"])
         return Written(answer["result"].encode()) if "result" in answer else None
 
     async def __aenter__(self) -> Self:

@@ -2,7 +2,7 @@
 
 import pytest
 
-from consumer.testing import delivery_of
+from consumer.testing import delivery_of, effects_of
 from shared.messages import CountWords
 
 MESSAGE = CountWords(run="r", file="f", part=0, text="a b a")
@@ -18,7 +18,7 @@ def test_what_is_collected_can_be_looked_at() -> None:
     delivery = delivery_of(MESSAGE)
     delivery.effects.hincrby("{jobs}:counts", "a", 2)
     delivery.effects.expire("{jobs}:counts", 60)
-    assert delivery.effects.collected == [("hincrby", "{jobs}:counts", "a", 2), ("expire", "{jobs}:counts", 60)]
+    assert effects_of(delivery) == [("hincrby", "{jobs}:counts", "a", 2), ("expire", "{jobs}:counts", 60)]
 
 
 async def test_it_is_settled_by_returning() -> None:

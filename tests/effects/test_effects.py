@@ -22,6 +22,7 @@ from shared.concurrency import (
     Session,
     StaleDelivery,
 )
+from shared.concurrency.queues.effects.effects import writes_of
 from shared.concurrency.queues.participant import QueueParticipant
 from shared.concurrency.session.session import process_of
 from shared.local.embedded import EmbeddedServer
@@ -82,7 +83,7 @@ async def test_every_kind_of_write_is_made_with_the_acknowledgement(session: Ses
     effects.rpush(f"{key}:list", 1, 2.5, "three")
     effects.sadd(f"{key}:members", "a", "b", "a")
     effects.expire(f"{key}:list", 60)
-    effects.set(f"{key}:gone", "x")
+    await client.set(f"{key}:gone", "x")
     effects.delete(f"{key}:gone")
     assert await state(client, f"{key}:hash") is None
     await delivery.ack()
@@ -183,12 +184,6 @@ WRONG: dict[str, tuple[Any, Any, str]] = {
         lambda client, key: client.set(key, 2**53 - 1), lambda effects, key: effects.incrby(key), "2\\*\\*53"),
     "past it in a hash": (
         lambda client, key: client.hset(key, "a", 1 - 2**53), lambda effects, key: effects.hincrby(key, "a", -1), "2\\*\\*53"),
-    "a number that this delivery has spoilt": (
-        lambda client, key: client.hset(key, "a", 1),
-        lambda effects, key: (effects.hset(key, "a", "x"), effects.hincrby(key, "a")), "no number"),
-    "a kind that this delivery has changed": (
-        lambda client, key: client.hset(key, "a", 1),
-        lambda effects, key: (effects.set(key, "x"), effects.hincrby(key, "a")), "holds a string"),
 }  # fmt: skip
 
 
@@ -213,19 +208,54 @@ async def test_when_one_can_not_be_made_none_is(session: Session, client: Redis,
     assert census.delayed == 1
 
 
-async def test_what_a_delivery_changes_first_is_what_its_later_writes_find(
-    session: Session, client: Redis, name: str
+SECOND: dict[str, Callable[[Effects, str], None]] = {
+    "another kind": lambda effects, key: effects.rpush(f"{key}:hash", 1),
+    "another kind on a field": lambda effects, key: effects.hset(f"{key}:hash", "a", "x"),
+    "a delete": lambda effects, key: effects.delete(f"{key}:hash"),
+    "a value and a number": lambda effects, key: effects.set(f"{key}:number", 1),
+    "amounts too large together": lambda effects, key: effects.hincrby(f"{key}:hash", "a", 2**53 - 1),
+    "a number too large together": lambda effects, key: effects.incrby(f"{key}:number", 2**53 - 1),
+}
+
+
+@pytest.mark.parametrize("case", SECOND)
+async def test_a_second_kind_of_write_on_a_key_is_refused_where_it_is_asked_for(
+    session: Session, client: Redis, name: str, case: str
 ) -> None:
-    key = f"{{{name}}}:mine"
-    await client.eval("redis.call('RPUSH', KEYS[1], 1)", 1, key)  # type: ignore[misc]
     delivery = await taken(Queue(session, name, int))
-    delivery.effects.delete(key)
-    delivery.effects.hincrby(key, "a", 2)
-    delivery.effects.set(f"{key}:number", 40)
-    delivery.effects.incrby(f"{key}:number", 2)
+    effects, key = delivery.effects, f"{{{name}}}:mine"
+    effects.hincrby(f"{key}:hash", "a", 2)
+    effects.incrby(f"{key}:number", 3)
+    with pytest.raises(ValueError, match=r"one delivery makes one kind of write|come to less than 2\*\*53"):
+        SECOND[case](effects, key)
+    effects.expire(f"{key}:hash", 60)
     await delivery.ack()
-    assert await state(client, key) == {b"a": b"2"}
-    assert await state(client, f"{key}:number") == b"42"
+    assert await state(client, f"{key}:hash") == {b"a": b"2"}
+    assert await state(client, f"{key}:number") == b"3"
+
+
+async def test_the_same_kind_asked_for_again_is_joined(session: Session, client: Redis, name: str) -> None:
+    delivery = await taken(Queue(session, name, int))
+    effects, key = delivery.effects, f"{{{name}}}:mine"
+    for number in range(3):
+        effects.hincrby(f"{key}:counts", "a", number)
+        effects.hset(f"{key}:texts", "a", number)
+        effects.hset(f"{key}:texts", number, "x")
+        effects.set(f"{key}:value", number)
+        effects.incrby(f"{key}:number", 2)
+        effects.rpush(f"{key}:list", number)
+        effects.sadd(f"{key}:members", number)
+        effects.delete(f"{key}:gone")
+        effects.expire(f"{key}:list", 60 * (number + 1))
+    assert len(list(writes_of(delivery.effects))) == 8
+    await delivery.ack()
+    assert await state(client, f"{key}:counts") == {b"a": b"3"}
+    assert await state(client, f"{key}:texts") == {b"a": b"2", b"0": b"x", b"1": b"x", b"2": b"x"}
+    assert await state(client, f"{key}:value") == b"2"
+    assert await state(client, f"{key}:number") == b"6"
+    assert await state(client, f"{key}:list") == [b"0", b"1", b"2"]
+    assert await state(client, f"{key}:members") == {b"0", b"1", b"2"}
+    assert 179_000 < await client.pttl(f"{key}:list") <= 180_000
 
 
 async def test_in_one_call_each_delivery_stands_for_itself(session: Session, client: Redis, name: str) -> None:
@@ -345,7 +375,7 @@ async def test_nothing_is_added_to_what_is_on_its_way(session: Session, client: 
     with pytest.raises(EffectRefused):
         await acking
     # It is ours again.
-    delivery.effects.set(key, "x")
+    delivery.effects.incrby(key)
     await delivery.dead_letter("a test")
 
 
@@ -372,7 +402,7 @@ async def test_with_a_full_memory_nothing_is_written_and_the_delivery_stays_ours
         first.effects.incrby(key)
         await client.config_set("maxmemory", 1)
         acking = asyncio.create_task(first.ack())
-        await until(lambda: asyncio.sleep(0, queue._lanes.takes.effects._pause), bool)
+        await until(lambda: asyncio.sleep(0, queue._lanes.takes.effects._memory_pause), bool)
         assert await client.get(key) is None
         await second.ack()  # what needs no memory goes on
         now = await queue.statistics()
@@ -395,7 +425,8 @@ async def test_a_session_that_ends_while_memory_is_full_gives_back_what_it_could
             await client.config_set("maxmemory", 1)
             acking = asyncio.create_task(delivery.ack())
             await until(
-                lambda: asyncio.sleep(0, process_of(ending).part(QueueParticipant, name).takes.effects._pause), bool
+                lambda: asyncio.sleep(0, process_of(ending).part(QueueParticipant, name).takes.effects._memory_pause),
+                bool,
             )
         with pytest.raises(ConcurrencyError, match="closed"):
             await acking
@@ -428,7 +459,7 @@ async def test_when_the_lost_reply_was_to_what_filled_the_memory_the_acknowledge
             acking = asyncio.create_task(second.ack())
             await hold.arrived.wait()
             await client.config_set("maxmemory", 1)
-        await until(lambda: asyncio.sleep(0, queue._lanes.takes.effects._pause), bool)
+        await until(lambda: asyncio.sleep(0, queue._lanes.takes.effects._memory_pause), bool)
         assert await client.get(key) == b"2"
         await client.config_set("maxmemory", 0)
         async with asyncio.timeout(5):
@@ -543,8 +574,8 @@ def test_what_can_not_be_sent_is_refused_where_it_is_asked_for(number: int) -> N
     effects = Effects()
     with pytest.raises(error):
         call(effects)
-    assert not effects.collected
-    assert not effects.writes
+    assert not writes_of(effects).asked
+    assert not list(writes_of(effects))
 
 
 async def test_the_queue_s_own_keys_are_refused(session: Session, name: str) -> None:

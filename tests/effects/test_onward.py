@@ -298,7 +298,7 @@ async def test_a_notice_that_is_lost_is_made_up_for(session: Session, other: Ses
     theirs = Queue(other, second.name, int)
     await passed_on(first, second, 1, 2, 3, 4)
     assert first._lanes.takes.effects.stuck
-    first_lane, second._lanes.onward = first._lanes, {}  # as if nobody had told us
+    first_lane, second._lanes.destination.waiting = first._lanes, {}  # as if nobody had told us
     await first.put(5)
     assert [await taken(theirs) for _ in range(4)] == [1, 2, 3, 4]
     assert await taken(first) == 5
@@ -308,7 +308,7 @@ async def test_a_notice_that_is_lost_is_made_up_for(session: Session, other: Ses
 async def test_a_look_that_fails_is_not_the_last(session: Session, client: Redis, name: str) -> None:
     first, second = stages(session, name)
     await passed_on(first, second, 1, 2, 3, 4)
-    second._lanes.onward = {}  # as if nobody had told us
+    second._lanes.destination.waiting = {}  # as if nobody had told us
     bodies = f"{{{second.name}}}:bodies"
     await client.rename(bodies, f"{bodies}:away")
     await client.set(bodies, "spoilt")

@@ -64,7 +64,7 @@ def count(delivery: Delivery[CountWords], key: str) -> None:
     effects = delivery.effects
     effects.hincrby(f"{key}:hash", "n", 2)
     effects.hset(f"{key}:hash", b"\xff", "text")
-    effects.set(f"{key}:gone", 1.5)
+    effects.set(f"{key}:text", 1.5)
     effects.delete(f"{key}:gone")
     effects.incrby(f"{key}:number", -3)
     effects.rpush(f"{key}:list", "a", b"\x00")

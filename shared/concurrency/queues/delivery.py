@@ -171,17 +171,14 @@ class Delivery(Generic[T]):
         :raises StaleDelivery, EffectRefused: as `ack`, when that is known before.
         """
         self.check()
-        effects = self.effects
-        future = self._lane.apply(self.field, effects, outcome)
+        future = self._lane.apply(self.field, self.effects, outcome)
         self.state = "settled"
-        effects.sealed = True
         future.add_done_callback(self._hold_when_refused)
         return future
 
     def _hold_when_refused(self, answer: asyncio.Future[None]) -> None:
         if not answer.cancelled() and isinstance(answer.exception(), EffectRefused):
             self.state = "held"
-            self.effects.sealed = False
 
     async def nack(self, *, delay: float = 0.0) -> None:
         """Report a failure: the message comes again after `delay` seconds, or is a dead letter after `max_attempts`.

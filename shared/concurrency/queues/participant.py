@@ -1,14 +1,11 @@
 """All that one process has at one queue: its membership and its lanes."""
 
 import asyncio
-import base64
-import itertools
-import secrets
 from typing import ClassVar
 
 from shared.concurrency.errors import ConcurrencyError
 from shared.concurrency.queues.dead_letters import LettersLane
-from shared.concurrency.queues.effects.effects import Awaiting
+from shared.concurrency.queues.effects.forwards import Destination
 from shared.concurrency.queues.membership.membership import Membership
 from shared.concurrency.queues.puts.lane import PutLane
 from shared.concurrency.queues.results.lane import RESULT_NEWS, ResultLane
@@ -35,17 +32,11 @@ class QueueParticipant:
         self.puts = PutLane(self.member)
         self.takes = TakeLane(self.member)
         self.results = ResultLane(self.member)
-        self.onward: dict[bytes, Awaiting] = {}
-        """Keys of entries in the queue's line, and who put them there with an acknowledgement."""
-        self._onward_owner = b"+" + base64.b32encode(secrets.token_bytes(7)).lower()[:11]
-        self._onward_numbers = itertools.count(1)
+        self.destination = Destination(self.member)
+        """What acknowledgements of other queues put into this one."""
         self.letters = LettersLane(self.member)
         self.finished = asyncio.Event()
         """Set when the queue says that all its messages are done with."""
-
-    def onward_tail(self, middle: bytes, body: bytes) -> bytes:
-        """An entry for a put that travels with an acknowledgement: nobody owns it, and its key says so by a plus."""
-        return b"%b%010d%b%b" % (self._onward_owner, next(self._onward_numbers), middle, body)
 
     def receive(self, word: bytes, rest: bytes) -> None:
         """Take note of a notification."""
@@ -59,9 +50,7 @@ class QueueParticipant:
         elif word in RESULT_NEWS:
             self.results.receive(word, rest)
         elif word == b"onward":
-            awaiting = self.onward.pop(rest, None)
-            if awaiting is not None:
-                awaiting.let_in(rest)
+            self.destination.admitted(rest)
         elif word == b"shutdown":
             self.puts.resync()
         elif word == b"finished":

@@ -9,7 +9,7 @@ from typing import Any, Final, Generic, Self, TypeVar, overload
 from shared.concurrency.errors import QueueShutDown
 from shared.concurrency.queues.dead_letters import DeadLetter, DeadLetters, Selection
 from shared.concurrency.queues.delivery import Delivery, Forgettable
-from shared.concurrency.queues.effects.effects import Destination
+from shared.concurrency.queues.effects.forwards import Destination
 from shared.concurrency.queues.encoding.codec import Codec, Unreadable, digest
 from shared.concurrency.queues.encoding.entry import FIELD, pack_headers, pack_middle
 from shared.concurrency.queues.encoding.results import ResultCodec
@@ -208,14 +208,14 @@ class Queue(Generic[T]):
         shape, body = self._codec.encode(item)
         return self._lanes.puts.entry(shape.middle, body)
 
-    def onward(self, item: T) -> tuple[Destination, bytes]:
+    def _forward(self, item: T) -> tuple[Destination, bytes]:
         """Encode an item for a put that travels with an acknowledgement (`Delivery.effects`).
 
         :raises ValueError, TypeError, MessageTooLarge: as `put`.
         """
         self._process.check_open()
         shape, body = self._codec.encode(item)
-        return self._lanes, self._lanes.onward_tail(shape.middle, body)
+        return self._lanes.destination, self._lanes.destination.entry(shape.middle, body)
 
     # --- getting ----------------------------------------------------------------------------------------------------
 

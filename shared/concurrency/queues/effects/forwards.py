@@ -1,0 +1,104 @@
+"""Forwards: puts that travel with an acknowledgement, and wait for room in another queue."""
+
+import asyncio
+import base64
+import itertools
+import secrets
+from collections.abc import Callable, Iterable
+from typing import Final, Protocol
+
+from shared.concurrency.errors import ConcurrencyError
+from shared.concurrency.queues.encoding.entry import KEY
+from shared.concurrency.queues.membership.membership import Membership
+from shared.concurrency.session.log import Log
+from shared.concurrency.session.scripts import load
+
+log = Log("queues")
+
+_LOOK_AGAIN: Final = 1.0
+_MOST: Final = 500
+"""Keys that one look asks for."""
+
+
+class Awaiting(Protocol):
+    """Whoever forwarded something into another queue, and waits until it is admitted there."""
+
+    def admitted(self, key: bytes) -> None:
+        """The entry with this key has been admitted."""
+
+
+class Destination:
+    """This process's part in a queue, as far as acknowledgements of other queues put into it."""
+
+    def __init__(self, member: Membership) -> None:
+        """Begin with nothing that waits."""
+        self.member: Final = member
+        self.waiting: dict[bytes, Awaiting] = {}
+        """Keys of entries that wait for room in this queue, and who forwarded them."""
+        # Nobody owns a forwarded entry: its key says so by a plus where others have their owner.
+        self._owner = b"+" + base64.b32encode(secrets.token_bytes(7)).lower()[:11]
+        self._numbers = itertools.count(1)
+
+    def entry(self, middle: bytes, body: bytes) -> bytes:
+        """An outgoing entry that nobody owns."""
+        return b"%b%010d%b%b" % (self._owner, next(self._numbers), middle, body)
+
+    def admitted(self, key: bytes) -> None:
+        """Notify whoever forwarded the entry with this key: it has been admitted."""
+        awaiting = self.waiting.pop(key, None)
+        if awaiting is not None:
+            awaiting.admitted(key)
+
+
+class Forwards:
+    """The entries that the acknowledgements of one queue forwarded, and that wait for room elsewhere."""
+
+    def __init__(self, changed: Callable[[], None]) -> None:
+        """Begin with none; `changed` is called when one has been admitted."""
+        self._changed = changed
+        self._waiting: dict[bytes, Destination] = {}
+        self._watch: asyncio.Task[None] | None = None
+
+    def __len__(self) -> int:
+        return len(self._waiting)
+
+    def add(self, forwarded: Iterable[tuple[bytes, Destination]]) -> None:
+        """Wait until these entries, by key, are admitted."""
+        for key, destination in forwarded:
+            self._waiting[key] = destination
+            destination.waiting[key] = self
+        if self._waiting and (self._watch is None or self._watch.done()):
+            self._watch = asyncio.get_running_loop().create_task(self._look_again(), name="weir-forwards")
+
+    def admitted(self, key: bytes) -> None:
+        """One of our forwarded puts was admitted."""
+        if self._waiting.pop(key, None) is not None:
+            self._changed()
+
+    async def stop(self) -> None:
+        """Wait for nothing any more."""
+        if self._watch is not None:
+            self._watch.cancel()
+            await asyncio.wait({self._watch})
+        for key, destination in self._waiting.items():
+            destination.waiting.pop(key, None)
+        self._waiting.clear()
+
+    async def _look_again(self) -> None:
+        """Ask once a second while anything waits: notifications that were sent while we were cut off are lost."""
+        while self._waiting:
+            await asyncio.sleep(_LOOK_AGAIN)
+            for destination in dict.fromkeys(self._waiting.values()):
+                keys = [key for key, where in self._waiting.items() if where is destination][:_MOST]
+                member = destination.member
+                try:
+                    waiting = await member.call(load("onward"), *keys)
+                except ConcurrencyError as error:
+                    # Nothing is taken meanwhile: whoever looks for the reason finds it.
+                    log.warning("cannot see whether room has appeared", queue=member.name, problem=str(error))
+                    continue
+                still = {waiting[at : at + KEY] for at in range(0, len(waiting), KEY)}
+                for key in keys:
+                    if key not in still:
+                        destination.waiting.pop(key, None)
+                        self.admitted(key)

@@ -1,0 +1,121 @@
+"""What a call of the effects' lane carries: acknowledgements, checked before they are sent and packed as the script reads them."""
+
+import asyncio
+from collections import deque
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Final
+
+from redis.crc import key_slot
+
+from shared.concurrency.errors import EffectRefused, StaleDelivery
+from shared.concurrency.queues.effects.writes import Writes, shown
+from shared.concurrency.queues.membership.membership import Membership
+from shared.concurrency.session.scripts import Script
+
+MOST: Final = 500
+"""Acknowledgements in one call; with as many unanswered nothing more is taken."""
+_MOST_WEIGHT: Final = 20_000
+_MOST_BYTES: Final = 4 << 20
+_GROUP: Final = 14
+"""The keys of a queue that the script needs of each queue that is put to: the first of its header."""
+
+
+@dataclass(slots=True, eq=False)
+class Acknowledgement:
+    """One delivery that is done with, and its effects."""
+
+    receipt: bytes
+    writes: Writes
+    outcome: bytes
+    """The result as it travels; empty where nobody asked for it."""
+    future: "asyncio.Future[None]"
+
+
+@dataclass(slots=True)
+class Portion:
+    """What one call carries."""
+
+    session_id: str
+    keys: Mapping[str, bytes]
+    acknowledgements: list[Acknowledgement]
+
+
+def check(writes: Writes, member: Membership) -> None:
+    """Refuse writes that cannot be made with an acknowledgement in this queue.
+
+    :raises EffectRefused: when one goes to another session's queue, to a key of a queue, or to another slot of a Cluster.
+    """
+    there = [destination.member for destination in writes.destinations()]
+    if any(other.calls is not member.calls for other in there):
+        raise EffectRefused("a queue that is put to with an acknowledgement belongs to the same session")
+    for key in writes.written_keys():
+        if any(each.owns(key) for each in (member, *there)):
+            raise EffectRefused(f"the key {shown(key)} is the queue's own: write to another one")
+    if member.calls.is_on_cluster:
+        slot = key_slot(member.keys["pending"])
+        foreign = [key for key in writes.written_keys() if key_slot(key) != slot]
+        foreign += [other.keys["pending"] for other in there if key_slot(other.keys["pending"]) != slot]
+        if foreign:
+            raise EffectRefused(
+                f"on a Cluster the key {shown(foreign[0])} lies in another slot than the queue: begin keys with "
+                f"{{{member.name.partition('/')[0]}}}, and give queues that chain one group="
+            )
+
+
+def take_out(waiting: deque[Acknowledgement], most: int) -> list[Acknowledgement]:
+    """Take out what one call carries, `most` acknowledgements at most."""
+    portion: list[Acknowledgement] = []
+    weight = size = 0
+    while waiting and len(portion) < most:
+        first = waiting[0]
+        weight, size = weight + first.writes.weight, size + first.writes.size + len(first.outcome)
+        if portion and (weight > _MOST_WEIGHT or size > _MOST_BYTES):
+            break
+        portion.append(waiting.popleft())
+    return portion
+
+
+def pack(script: Script, portion: Portion) -> tuple[list[bytes], list[bytes | str | int]]:
+    """The keys behind those of the script's header, and the words of the call."""
+    places: dict[bytes, int] = {portion.keys["pending"]: 1}
+    more_keys: list[bytes] = []
+    group = list(script.keys)[:_GROUP]
+    for member in (one.member for ack in portion.acknowledgements for one in ack.writes.destinations()):
+        if member.keys["pending"] not in places:
+            places[member.keys["pending"]] = len(script.keys) + len(more_keys) + 1
+            more_keys += [member.keys[word] for word in group]
+    words: list[bytes | str | int] = []
+    for acknowledgement in portion.acknowledgements:
+        writes = list(acknowledgement.writes)
+        outcome = acknowledgement.outcome
+        words += [acknowledgement.receipt, len(writes) + bool(outcome)]
+        for command, where, operands in writes:
+            key = where if isinstance(where, bytes) else where.member.keys["pending"]
+            if key not in places:
+                more_keys.append(key)
+                places[key] = len(script.keys) + len(more_keys)
+            words += [command, places[key], len(operands), *operands]
+        if outcome:
+            words += ["result", 1, 1, outcome]
+    return more_keys, words
+
+
+def reason(writes: Writes, number: int, why: str) -> str:
+    """What the server has against the write with this number, in words."""
+    command, key, _ = list(writes)[number - 1]
+    if not isinstance(key, bytes):
+        name = key.member.name
+        return (
+            f"the queue {name} is shut down" if why == "shutdown" else f"keys of the queue {name} hold what is not ours"
+        )
+    if why.startswith("type "):
+        return f"{command} cannot write to the key {shown(key)}, which holds a {why.removeprefix('type ')}"
+    if why == "forbidden":
+        return f"the server's ACL forbids {command} on the key {shown(key)}"
+    return f"{command} on {shown(key)} finds no number, or would reach 2**53"
+
+
+def stale() -> StaleDelivery:
+    """The refusal of a delivery that this session does not hold."""
+    return StaleDelivery("this delivery is not yours any more: it was settled before, or its session is over")
