@@ -459,9 +459,9 @@ async def test_what_others_say_in_our_channel_ends_no_connection(
     queue: Queue[int], there: Queue[int], client: Redis, outcome: bytes
 ) -> None:
     future, other = await queue.submit(1), await queue.submit(2)
-    to = f"weir:{future.key[:12].decode()}"
-    await client.publish(to, b"progress %b %b%b" % (queue.name.encode(), future.key, b"half done"))
-    await client.publish(to, b"result %b %b%b" % (queue.name.encode(), future.key, outcome))
+    to = f"weir:{future.id[:12]}"
+    await client.publish(to, b"progress %b %b%b" % (queue.name.encode(), future.id.encode(), b"half done"))
+    await client.publish(to, b"result %b %b%b" % (queue.name.encode(), future.id.encode(), outcome))
     async with asyncio.timeout(5):
         with pytest.raises(InvalidResult, match="what came is no outcome"):
             await future

@@ -23,64 +23,75 @@ class Progress(NamedTuple):
 class ResultFuture(asyncio.Future[R]):
     """The result of a message, as an asyncio.Future: await it, give it a callback, gather it.
 
-    It fails with RemoteError when the message was given up, with InvalidResult when the result is not of the declared type,
-    with ResultLost when it may have expired while this process was cut off, and with ConcurrencyError when the session is
-    closed. Cancelling it gives the message up, if nobody has taken it yet; nobody waits for that.
+    It fails with RemoteError when the message failed for good or was cancelled, with InvalidResult when the result is not of
+    the declared type, with ResultLost when it may have expired while this process was cut off, and with ConcurrencyError when
+    the session is closed. Cancelling it cancels the message, if nobody has taken it yet; nobody waits for that.
     """
 
-    progress: Progress | None
-    """The last that was heard of it; None before, and where the handler tells nothing."""
     id: str
     """The `id=` given to `submit`, or a generated one."""
+    progress: Progress | None
+    """The newest report of the handler; None before, and where the handler reports nothing."""
+
+    def __init__(self, id: str) -> None:  # noqa: A002  # as everywhere
+        """Made by `Queue.submit`."""
+        super().__init__(loop=asyncio.get_running_loop())
+        self.id = id
+        self.progress = None
+
+
+class Submission:
+    """One submitted message of this process, and the future of its result."""
+
+    __slots__ = ("_on_progress", "_read", "admitted", "answered", "future", "has_id", "kept_for", "key")
 
     def __init__(
         self,
         key: bytes,
-        read: Callable[[bytes], R],
+        read: Callable[[bytes], Any],
         *,
-        id: str | None,  # noqa: A002  # as everywhere
+        id_: str | None,
         kept_for: float,
         on_progress: Callable[[float, str], object] | None,
     ) -> None:
-        """Made by `Queue.submit`."""
-        super().__init__(loop=asyncio.get_running_loop())
+        """`key`: that of its entry; `kept_for`: seconds for which the server keeps a result that was not received."""
+        self.future: Final[ResultFuture[Any]] = ResultFuture(key.decode() if id_ is None else id_)
         self.key = key
-        self.id = key.decode() if id is None else id
-        self.has_id = id is not None
-        self.kept_for = kept_for
-        self.progress = None
+        self.has_id: Final = id_ is not None
+        self.kept_for: Final = kept_for
         self.admitted = False
-        """Whether the message has gone in."""
+        """Whether the message has gone in, and is ours to cancel."""
         self.answered = False
         """Whether the outcome has come, wanted or not."""
         self._read = read
         self._on_progress = on_progress
 
-    def hear(self, outcome: bytes) -> None:
+    def receive(self, outcome: bytes) -> None:
         """Take the outcome."""
         self.answered = True
-        if self.done():
+        if self.future.done():
             return
         try:
             if outcome[:1] == _RESULT:
-                self.set_result(self._read(outcome[1:]))
+                self.future.set_result(self._read(outcome[1:]))
             else:
-                self.set_exception(_remote_error(outcome[1:]))
+                self.future.set_exception(_remote_error(outcome[1:]))
         except InvalidResult as error:
-            self.set_exception(error)
+            self.future.set_exception(error)
 
-    def hear_progress(self, said: bytes) -> None:
+    def receive_progress(self, report: bytes) -> None:
         """Take note of how far the handler is."""
-        if self.done():
+        future = self.future
+        if future.done():
             return
-        fraction, _, text = said.decode(errors="replace").partition(" ")
+        fraction, _, text = report.decode(errors="replace").partition(" ")
         try:
-            self.progress = Progress(float(fraction), text)
+            future.progress = Progress(float(fraction), text)
         except ValueError:
             return  # a hint, and none of ours
         if self._on_progress is not None:
             # What it raises goes where asyncio has the errors of callbacks go.
-            self.get_loop().call_soon(self._on_progress, *self.progress)
+            future.get_loop().call_soon(self._on_progress, *future.progress)
 
 
 def _remote_error(about: bytes) -> RemoteError:

@@ -1,290 +1,174 @@
-"""ResultLane: what this process has submitted to one queue and waits for; and the calls that go with it.
+"""The lane of results. A script notifies a submitter of each outcome as it comes about.
 
-A script tells us each outcome as it comes about. The lane beside it, one call in flight, forgets on the server what was
-heard, gives up what nobody wants any more, and asks for what a broken connection may have swallowed.
+The calls beside that forget at the server what was received, cancel what nobody wants any more, and ask for what a broken
+connection may have swallowed.
 """
 
 import asyncio
-from collections.abc import Iterable
 from dataclasses import dataclass, field
 from functools import partial
 from itertools import islice
 from typing import Any, Final
 
-from shared.concurrency.errors import ConcurrencyError, ResultLost
 from shared.concurrency.queues.encoding.entry import KEY
+from shared.concurrency.queues.membership.lane import Lane
 from shared.concurrency.queues.membership.membership import Membership
-from shared.concurrency.queues.results.future import ResultFuture
+from shared.concurrency.queues.results.future import Submission
+from shared.concurrency.queues.results.waiting import Waiting
+from shared.concurrency.session.calls import Call
 from shared.concurrency.session.clock import boottime
+from shared.concurrency.session.futures import reject
 from shared.concurrency.session.scripts import load
 
 _LOOK_AGAIN: Final = 1.0
-_MOST_LOOKED_AT: Final = 300
-"""Keys that one look of insurance asks for."""
 _MOST: Final = 1000
 """Keys of each kind in one call."""
 _ENOUGH: Final = 250
-"""Outcomes heard that are worth a call of their own."""
+"""Outcomes received that are worth a call of their own."""
 
 RESULT_NEWS: Final = (b"result", b"progress")
-"""What a script tells a submitter."""
-
-Future = ResultFuture[Any]
+"""The notifications that a submitter receives."""
 
 
-@dataclass
-class _Call:
+@dataclass(slots=True)
+class Portion:
     """What one call carries; all of it may be repeated."""
 
-    heard: list[bytes]
+    received: list[bytes]
     unwanted: list[bytes]
-    wanted: list[bytes]
+    asked: list[bytes]
     ids: "list[tuple[str, asyncio.Future[bytes | None]]]"
     gap: float
     sent_at: float = field(default_factory=boottime)
 
 
-class ResultLane:
+class ResultLane(Lane[Portion]):
     """The results that one process waits for at one queue."""
 
     def __init__(self, member: Membership) -> None:
         """Prepare; the lane works while there is something to do."""
-        self._member = member
+        super().__init__(member, "weir-results")
         self._script = load("results")
-        self._waiting: dict[bytes, Future] = {}
-        self._attached: dict[bytes, list[Future]] = {}
-        """Futures of messages that another submission under the same id put: nobody tells us, so we look."""
-        self._heard: list[bytes] = []
-        self._unwanted: list[bytes] = []
-        self._asked: dict[bytes, None] = {}
+        self._waiting = Waiting(self.kick)
         self._ids: list[tuple[str, asyncio.Future[bytes | None]]] = []
         self._contact = boottime()
         self._gap = 0.0
+        """Seconds for which we may have missed notifications."""
         self._look_at = 0.0
-        self._calling = False
-        self._rests = True
-        """Whether the lane does not even look at the clock."""
-        self._closed = False
-        self._flushing: list[asyncio.Future[None]] = []
-        self._kicked = asyncio.Event()
-        self._task: asyncio.Task[None] | None = None
-        self._loop = asyncio.get_running_loop()
 
     # --- what submit uses -------------------------------------------------------------------------------------------
 
-    def expect(self, future: Future) -> None:
+    def expect(self, submission: Submission) -> None:
         """Wait for the outcome of a message that is about to be put."""
-        if not (self._waiting or self._attached):
+        if not self._waiting:
             self._contact = boottime()
-        self._waiting[future.key] = future
-        future.add_done_callback(self._ended)
-        if self._rests:
-            self._look_at = self._loop.time() + _LOOK_AGAIN
-            self._kick()
+            if not self._waiting.received:
+                self._look_at = self._loop.time() + _LOOK_AGAIN
+        self._waiting.expect(submission)
+        if self._timer is None:
+            self.kick()
 
     async def key_of(self, id_: str) -> bytes | None:
-        """Under which key the message with this id was submitted; empty when nobody asked for its result, None when unknown."""
+        """Look up the key under which the message with this id was submitted.
+
+        Empty when it was put without asking for its result, None when the id is unknown.
+        """
         answer: asyncio.Future[bytes | None] = self._loop.create_future()
         self._ids.append((id_, answer))
-        self._kick()
+        self.kick()
         return await answer
 
-    def attach(self, future: Future, key: bytes) -> None:
+    def attach(self, submission: Submission, key: bytes) -> None:
         """Wait for the outcome of another submission under the same id."""
-        self._waiting.pop(future.key, None)
-        future.key = key
-        future.admitted = False  # it is not ours to give up
-        self._attached.setdefault(key, []).append(future)
-        self._ask([key])
-
-    def _ended(self, future: Future) -> None:
-        if self._waiting.get(future.key) is future:
-            del self._waiting[future.key]
-        elif future in self._attached.get(future.key, ()):
-            self._attached[future.key].remove(future)
-            if not self._attached[future.key]:
-                del self._attached[future.key]
-        if future.cancelled() and future.admitted and not future.answered:
-            self._unwanted.append(future.key)
-            self._forget(future)
-            self._kick()
-
-    def _forget(self, future: Future) -> None:
-        # Under an id it stays as long as it is stated: somebody may submit that again.
-        if not future.has_id:
-            self._heard.append(future.key)
+        self._waiting.attach(submission, key)
 
     # --- what the session tells us ----------------------------------------------------------------------------------
 
     def receive(self, word: bytes, rest: bytes) -> None:
-        """Take note of an outcome, which is empty when it is too large to be told, or of how far a handler is."""
-        key, said = rest[:KEY], rest[KEY:]
-        future = self._waiting.get(key)
+        """Take an outcome, which is empty when it is too large for a notification, or note how far a handler is."""
+        key, outcome = rest[:KEY], rest[KEY:]
         if word == b"progress":
-            if future is not None:
-                future.hear_progress(said)
-        elif said:
-            self._hear(key, said)
-        elif future is not None:
-            self._ask([key])
+            self._waiting.receive_progress(key, outcome)
+        elif outcome:
+            self._waiting.receive(key, outcome)
+            if len(self._waiting.received) >= _ENOUGH:
+                self.kick()
+        else:
+            self._waiting.ask_for_own(key)
 
     def resync(self) -> None:
-        """Ask for all that we wait for: what a script told us while we were cut off is lost."""
+        """Ask for all that we wait for: notifications that were sent while we were cut off are lost."""
         self._gap = max(self._gap, boottime() - self._contact)
-        self._ask([*self._waiting, *self._attached])
-
-    def _hear(self, key: bytes, outcome: bytes) -> None:
-        own = self._waiting.get(key)
-        if own is not None:
-            if not own.answered:
-                self._forget(own)
-            own.hear(outcome)
-            if len(self._heard) >= _ENOUGH:
-                self._kick()
-        for future in self._attached.get(key, ()):
-            future.hear(outcome)
-
-    def _ask(self, keys: Iterable[bytes]) -> None:
-        self._asked.update(dict.fromkeys(keys))
-        if self._asked:
-            self._kick()
+        self._waiting.ask_for_all()
 
     # --- the lane ---------------------------------------------------------------------------------------------------
 
-    def _kick(self) -> None:
-        if self._closed:
-            return
-        if self._task is None or self._task.done():
-            self._task = self._loop.create_task(self._run(), name="weir-results")
-            self._task.add_done_callback(self._lane_ended)
-        else:
-            self._kicked.set()
+    def due(self) -> float | None:
+        """At once for what somebody wants; a second after the last call for the rest, and for a look of insurance."""
+        waiting = self._waiting
+        if waiting.unwanted or waiting.asked or self._ids or self._flushing or len(waiting.received) >= _ENOUGH:
+            return 0
+        if not (waiting or waiting.received):
+            return None
+        return max(0, self._look_at - self._loop.time())
 
-    def _lane_ended(self, task: asyncio.Task[None]) -> None:
-        """Nobody waits for a lane that a defect has ended."""
-        error = None if task.cancelled() else task.exception()
-        if isinstance(error, Exception):
-            self._rests = True
-            self._fail_all(error)
-            self._tell_flushed()
+    def is_unsent(self) -> bool:
+        """Whether the server does not know yet what was received, or is unwanted."""
+        return bool(self._waiting.received or self._waiting.unwanted)
 
-    async def flush(self) -> None:
-        """Wait until the server knows what was heard and what is given up."""
-        while self._heard or self._unwanted or self._calling:
-            answered = self._loop.create_future()
-            self._flushing.append(answered)
-            self._kick()
-            await answered
-
-    async def stop(self) -> None:
-        """End the lane; what waits fails."""
-        self._closed = True
-        if self._task is not None:
-            self._task.cancel()
-            await asyncio.wait({self._task})
-        self._fail_all(ConcurrencyError("the session was closed while this result was waited for"))
-
-    def _fail_all(self, error: Exception) -> None:
-        everybody = [*self._waiting.values(), *(one for several in self._attached.values() for one in several)]
-        for future in (*everybody, *(answer for _, answer in self._ids)):
-            if not future.done():
-                future.set_exception(error)
-                future.exception()  # whoever has gone does not look
-        self._waiting.clear()
-        self._attached.clear()
-        self._ids.clear()
-
-    def _urgent(self) -> bool:
-        return bool(self._unwanted or self._asked or self._ids or self._flushing or len(self._heard) >= _ENOUGH)
-
-    async def _run(self) -> None:
-        while True:
-            while not (self._urgent() or self._due()):
-                await self._rest()
-            call = self._compose()
-            self._calling = True
-            try:
-                if not self._member.registered:
-                    await self._member.ready()
-                await self._member.call(
-                    self._script,
-                    b"".join(call.heard),
-                    b"".join(call.unwanted),
-                    b"".join(call.wanted),
-                    *(id_ for id_, _ in call.ids),
-                    at_reply=partial(self._take_answer, call),
-                )
-            except ConcurrencyError as error:
-                self._ids[:0] = call.ids
-                self._fail_all(error)
-            finally:
-                self._calling = False
-            self._look_at = self._loop.time() + _LOOK_AGAIN
-            self._tell_flushed()
-
-    def _tell_flushed(self) -> None:
-        flushing, self._flushing = self._flushing, []
-        for answered in flushing:
-            if not answered.done():
-                answered.set_result(None)
-
-    async def _rest(self) -> None:
-        """Wait until somebody wants something; look again once a second while there is something to look for."""
-        self._kicked.clear()
-        self._rests = not self._has_something()
-        handle = None if self._rests else self._loop.call_at(self._look_at, self._kicked.set)
-        await self._kicked.wait()
-        self._rests = False
-        if handle is not None:
-            handle.cancel()
-
-    def _has_something(self) -> bool:
-        return bool(self._waiting or self._attached or self._heard)
-
-    def _due(self) -> bool:
-        """Whether it is time for a look of insurance."""
-        return self._has_something() and self._loop.time() >= self._look_at
-
-    def _compose(self) -> _Call:
-        if not self._asked and self._due():
-            # Those that were put first are looked at first, then the next ones.
-            for key in list(islice(self._waiting, _MOST_LOOKED_AT)):
-                self._waiting[key] = self._waiting.pop(key)
-                self._asked[key] = None
-            self._asked.update(dict.fromkeys(self._attached))
-        call = _Call(
-            self._heard[:_MOST], self._unwanted[:_MOST], list(islice(self._asked, _MOST)), self._ids[:_MOST], self._gap
+    def compose(self) -> Portion:
+        """A portion of each; at a look of insurance some of what is waited for is asked for."""
+        waiting = self._waiting
+        if not waiting.asked and self._loop.time() >= self._look_at:
+            waiting.ask_for_the_next()
+        portion = Portion(
+            waiting.received[:_MOST],
+            waiting.unwanted[:_MOST],
+            list(islice(waiting.asked, _MOST)),
+            self._ids[:_MOST],
+            self._gap,
         )
-        del self._heard[:_MOST], self._unwanted[:_MOST], self._ids[:_MOST]
-        for key in call.wanted:
-            del self._asked[key]
-        if not self._asked:
+        del waiting.received[:_MOST], waiting.unwanted[:_MOST], self._ids[:_MOST]
+        for key in portion.asked:
+            del waiting.asked[key]
+        if not waiting.asked:
             self._gap = 0.0
-        return call
+        return portion
 
-    def _take_answer(self, call: _Call, answer: list[Any]) -> None:
+    async def send(self, call: Portion) -> None:
+        """Send a portion."""
+        words: tuple[bytes | str, ...] = (
+            *(b"".join(keys) for keys in (call.received, call.unwanted, call.asked)),
+            *(id_ for id_, _ in call.ids),
+        )
+        await self._member.calls.insist(
+            Call(self._script, self._member.keys, words, at_reply=partial(self._take_answer, call))
+        )
+        self._look_at = self._loop.time() + _LOOK_AGAIN
+
+    def _take_answer(self, portion: Portion, answer: list[Any]) -> None:
         looked, found, keys = answer
-        if call.wanted:
-            self._contact = max(self._contact, call.sent_at)
+        self._call = None
+        if portion.asked:
+            self._contact = max(self._contact, portion.sent_at)
         for at in range(0, len(found), 2):
-            self._hear(found[at], found[at + 1])
-        self._asked.update(dict.fromkeys(call.wanted[looked:]))
-        if call.wanted[looked:]:
-            self._gap = max(self._gap, call.gap)
-        for key in call.wanted[:looked] if call.gap else ():
-            self._look_whether_lost(key, call.gap)
-        for (_, wanted), key in zip(call.ids, keys, strict=True):
+            self._waiting.receive(found[at], found[at + 1])
+        not_looked = portion.asked[looked:]
+        self._waiting.asked.update(dict.fromkeys(not_looked))
+        if not_looked:
+            self._gap = max(self._gap, portion.gap)
+        for key in portion.asked[:looked] if portion.gap else ():
+            self._waiting.lost(key, portion.gap)
+        for (_, wanted), key in zip(portion.ids, keys, strict=True):
             if not wanted.done():
                 wanted.set_result(None if key == 0 else key[:KEY])
 
-    def _look_whether_lost(self, key: bytes, gap: float) -> None:
-        """Fail where the result may have come and gone while we were cut off, for it is not there."""
-        own = self._waiting.get(key)
-        for future in [*([own] if own is not None and own.admitted else ()), *self._attached.get(key, ())]:
-            if gap > future.kept_for and not future.done():
-                future.set_exception(
-                    ResultLost(
-                        f"this process was cut off from the server for {gap:.0f} s, and a result is kept for "
-                        f"{future.kept_for:g} s: it may have come and gone. Submit the message again, or ask for a longer results_for"
-                    )
-                )
+    def fail(self, call: Portion | None, error: Exception) -> None:
+        """Fail everybody who waits."""
+        self._waiting.fail(error)
+        for _, answer in (*(call.ids if call is not None else ()), *self._ids):
+            reject(answer, error)
+        self._ids.clear()
+        if call is None:
+            self._waiting.forget_what_is_unsent()
+        self._look_at = self._loop.time() + _LOOK_AGAIN

@@ -8,14 +8,14 @@ from shared.concurrency.errors import IdConflict
 from shared.concurrency.queues.encoding.results import ResultCodec
 from shared.concurrency.queues.puts.batch import OutgoingEntry
 from shared.concurrency.queues.puts.lane import PutLane
-from shared.concurrency.queues.results.future import ResultFuture
+from shared.concurrency.queues.results.future import ResultFuture, Submission
 from shared.concurrency.queues.results.lane import ResultLane
 
 R_co = TypeVar("R_co", covariant=True)
 
 
 class HasResult(Protocol[R_co]):
-    """A message whose class says of what type its result is."""
+    """A message whose class declares the type of its result."""
 
     @classmethod
     def result_type(cls) -> type[R_co]:
@@ -26,7 +26,7 @@ class Submitter:
     """The submitting half of a queue."""
 
     def __init__(self, puts: PutLane, results: ResultLane, codec: ResultCodec, kept_for: float) -> None:
-        """Prepare. `kept_for`: seconds for which the server keeps a result that was not heard."""
+        """Prepare. `kept_for`: seconds for which the server keeps a result that was not received."""
         self._results: Final = results
         self._puts: Final = puts
         self._codec = codec
@@ -39,44 +39,44 @@ class Submitter:
         id_: str | None,
         on_progress: Callable[[float, str], object] | None,
     ) -> ResultFuture[Any]:
-        """Put an entry made for it; returns when it is in the queue. Cancelled, it gives the message up."""
+        """Put an entry made for it; returns when it is in the queue. Cancelled, it cancels the message."""
         while True:
             entry = make()
-            future: ResultFuture[Any] = ResultFuture(
-                entry.key, self._codec.reader(item), id=id_, kept_for=self._kept_for, on_progress=on_progress
+            submission = Submission(
+                entry.key, self._codec.reader(item), id_=id_, kept_for=self._kept_for, on_progress=on_progress
             )
-            if await self._put(entry, future, id_):
-                return future
-            # The message that had the id was given up, or the id expired, before we could ask for it: it is new now.
-            future.cancel()
+            if await self._put(entry, submission, id_):
+                return submission.future
+            # The message that had the id was cancelled, or the id expired, before we could ask for it: it is new now.
+            submission.future.cancel()
 
-    async def _put(self, entry: OutgoingEntry, future: ResultFuture[Any], id_: str | None) -> bool:
+    async def _put(self, entry: OutgoingEntry, submission: Submission, id_: str | None) -> bool:
         """Put it, and wait for its outcome from here on; False where it did not go in and nobody knows its id any more."""
         # Before it is put: the outcome may come before the answer to the put is looked at.
-        self._results.expect(future)
+        self._results.expect(submission)
         batch = self._puts.submit([entry], may_wait=True)
         try:
             await batch.done
-            future.admitted = batch.is_new is not False
-            return id_ is None or bool(batch.is_new) or await self._meet(future, id_)
+            submission.admitted = batch.is_new is not False
+            return id_ is None or bool(batch.is_new) or await self._meet(submission, id_)
         except asyncio.CancelledError:
             try:
                 await self._puts.withdraw_cancelled(batch)
             finally:
-                # What is in the queue all the same, or may be, is given up.
-                future.admitted = batch.is_new is not False and (batch.admitted > 0 or batch.undecided > 0)
-                future.cancel()
+                # What is in the queue all the same, or may be, is cancelled there.
+                submission.admitted = batch.is_new is not False and (batch.admitted > 0 or batch.undecided > 0)
+                submission.future.cancel()
             raise
         except BaseException:
-            future.admitted = False
-            future.cancel()
+            submission.admitted = False
+            submission.future.cancel()
             raise
 
-    async def _meet(self, future: ResultFuture[Any], id_: str) -> bool:
-        """Wait for what the message comes to that has the id; ours, unless it was known already."""
+    async def _meet(self, submission: Submission, id_: str) -> bool:
+        """Attach the future to whichever message holds this id (ours, unless the id was already known)."""
         key = await self._results.key_of(id_)
         if key == b"":
             raise IdConflict("the message with this id was put without asking for its result: use a new id")
-        if key is not None and key != future.key and not future.answered:
-            self._results.attach(future, key)
-        return key is not None or future.admitted
+        if key is not None and key != submission.key and not submission.answered:
+            self._results.attach(submission, key)
+        return key is not None or submission.admitted

@@ -1,0 +1,133 @@
+"""Waiting: the submissions of this process whose outcomes have not come yet, and what the server is to know of them."""
+
+from collections.abc import Callable, Iterable, Iterator
+from functools import partial
+from itertools import islice
+from typing import Any, Final
+
+from shared.concurrency.errors import ResultLost
+from shared.concurrency.queues.results.future import ResultFuture, Submission
+from shared.concurrency.session.futures import reject
+
+_MOST_LOOKED_AT: Final = 300
+"""Keys that one look of insurance asks for."""
+
+
+class Waiting:
+    """Submissions by the key of their message; the lane sends what they leave in `received`, `unwanted` and `asked`."""
+
+    def __init__(self, changed: Callable[[], object]) -> None:
+        """Begin with none; `changed` is called when there is something to send."""
+        self._changed = changed
+        self._own: dict[bytes, Submission] = {}
+        self._attached: dict[bytes, list[Submission]] = {}
+        """Those of messages that another submission under the same id put: nobody notifies us, so we look."""
+        self.received: list[bytes] = []
+        """Keys whose outcome has come: the server may forget it."""
+        self.unwanted: list[bytes] = []
+        """Keys of messages to cancel."""
+        self.asked: dict[bytes, None] = {}
+        """Keys whose outcome is asked for."""
+
+    def __bool__(self) -> bool:
+        return bool(self._own or self._attached)
+
+    def expect(self, submission: Submission) -> None:
+        """Wait for the outcome of a message that is about to be put."""
+        self._own[submission.key] = submission
+        submission.future.add_done_callback(partial(self._ended, submission))
+
+    def attach(self, submission: Submission, key: bytes) -> None:
+        """Wait for the outcome of another submission under the same id."""
+        self._own.pop(submission.key, None)
+        submission.key = key
+        submission.admitted = False  # it is not ours to cancel
+        self._attached.setdefault(key, []).append(submission)
+        self.ask([key])
+
+    def _ended(self, submission: Submission, future: ResultFuture[Any]) -> None:
+        key = submission.key
+        if self._own.get(key) is submission:
+            del self._own[key]
+        elif submission in self._attached.get(key, ()):
+            self._attached[key].remove(submission)
+            if not self._attached[key]:
+                del self._attached[key]
+        if future.cancelled() and submission.admitted and not submission.answered:
+            self.unwanted.append(key)
+            self._forget(submission)
+            self._changed()
+
+    def _forget(self, submission: Submission) -> None:
+        # Under an id it stays as long as the id is known: somebody may submit that again.
+        if not submission.has_id:
+            self.received.append(submission.key)
+
+    def receive(self, key: bytes, outcome: bytes) -> None:
+        """Take an outcome."""
+        own = self._own.get(key)
+        if own is not None:
+            if not own.answered:
+                self._forget(own)
+            own.receive(outcome)
+        for submission in self._attached.get(key, ()):
+            submission.receive(outcome)
+
+    def receive_progress(self, key: bytes, report: bytes) -> None:
+        """Take note of how far a handler is."""
+        own = self._own.get(key)
+        if own is not None:
+            own.receive_progress(report)
+
+    def ask(self, keys: Iterable[bytes]) -> None:
+        """Ask for the outcomes of these messages."""
+        self.asked.update(dict.fromkeys(keys))
+        if self.asked:
+            self._changed()
+
+    def ask_for_own(self, key: bytes) -> None:
+        """Ask for the outcome of a message if it is one that we put and wait for."""
+        if key in self._own:
+            self.ask([key])
+
+    def ask_for_all(self) -> None:
+        """Ask for all that is waited for."""
+        self.ask([*self._own, *self._attached])
+
+    def ask_for_the_next(self) -> None:
+        """Ask for some: those that were put first, at the next look the next ones."""
+        for key in list(islice(self._own, _MOST_LOOKED_AT)):
+            self._own[key] = self._own.pop(key)
+            self.asked[key] = None
+        self.asked.update(dict.fromkeys(self._attached))
+
+    def lost(self, key: bytes, gap: float) -> None:
+        """The outcome is not at the server after a gap of so many seconds: fail where it may have come and gone."""
+        own = self._own.get(key)
+        for submission in [*([own] if own is not None and own.admitted else ()), *self._attached.get(key, ())]:
+            if gap > submission.kept_for:
+                error = ResultLost(
+                    f"this process was cut off from the server for {gap:.0f} s, and a result is kept for "
+                    f"{submission.kept_for:g} s: it may have come and gone. Submit the message again, or ask for a longer "
+                    "results_for"
+                )
+                if not submission.future.done():
+                    submission.future.set_exception(error)
+
+    def fail(self, error: Exception) -> None:
+        """Fail all of them."""
+        for submission in self._all():
+            reject(submission.future, error)
+        self._own.clear()
+        self._attached.clear()
+
+    def _all(self) -> Iterator[Submission]:
+        yield from self._own.values()
+        for several in self._attached.values():
+            yield from several
+
+    def forget_what_is_unsent(self) -> None:
+        """Send nothing of what the server was to know."""
+        self.received.clear()
+        self.unwanted.clear()
+        self.asked.clear()
