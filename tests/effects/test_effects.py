@@ -247,7 +247,7 @@ async def test_the_same_kind_asked_for_again_is_joined(session: Session, client:
         effects.sadd(f"{key}:members", number)
         effects.delete(f"{key}:gone")
         effects.expire(f"{key}:list", 60 * (number + 1))
-    assert len(list(writes_of(delivery.effects))) == 8
+    assert writes_of(delivery.effects).count == 8
     await delivery.ack()
     assert await state(client, f"{key}:counts") == {b"a": b"3"}
     assert await state(client, f"{key}:texts") == {b"a": b"2", b"0": b"x", b"1": b"x", b"2": b"x"}

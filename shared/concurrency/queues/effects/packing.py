@@ -87,9 +87,8 @@ def pack(script: Script, portion: Portion) -> tuple[list[bytes], list[bytes | st
             more_keys += [member.keys[word] for word in group]
     words: list[bytes | str | int] = []
     for acknowledgement in portion.acknowledgements:
-        writes = list(acknowledgement.writes)
-        outcome = acknowledgement.outcome
-        words += [acknowledgement.receipt, len(writes) + bool(outcome)]
+        writes, outcome = acknowledgement.writes, acknowledgement.outcome
+        words += [acknowledgement.receipt, writes.count + bool(outcome)]
         for command, where, operands in writes:
             key = where if isinstance(where, bytes) else where.member.keys["pending"]
             if key not in places:

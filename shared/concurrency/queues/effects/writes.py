@@ -11,7 +11,8 @@ LARGEST: Final = 2**53 - 1
 _MOST_OPERANDS: Final = 100_000
 _MOST_BYTES: Final = 4 << 20
 _ON_FIELDS: Final = ("hincrby", "hset")
-_REPLACING: Final = ("set", "expire")
+_EXPIRE: Final = "expire"
+_REPLACING: Final = ("set", _EXPIRE)
 
 
 class Write(NamedTuple):
@@ -28,6 +29,8 @@ class Writes:
     A second kind of write on one key, or on one field of a hash, is refused: so the server can look at each write alone.
     """
 
+    __slots__ = ("_bytes", "_destinations", "_fields", "_kinds", "_operands", "_writes", "asked", "sealed")
+
     def __init__(self) -> None:
         """Begin with none."""
         self.asked: list[tuple[Any, ...]] = []
@@ -38,6 +41,7 @@ class Writes:
         self._kinds: dict[bytes, str] = {}
         self._fields: dict[tuple[bytes | Destination, bytes], tuple[str, int]] = {}
         """Key and field of a hash -> its command, and where its value stands among the operands."""
+        self._destinations: tuple[Destination, ...] = ()
         self._operands = 0
         self._bytes = 0
 
@@ -47,6 +51,11 @@ class Writes:
     def __iter__(self) -> Iterator[Write]:
         return iter(self._writes.values())
 
+    @property
+    def count(self) -> int:
+        """How many writes they are for the server."""
+        return len(self._writes)
+
     def add(self, command: str, key: bytes | Destination, operands: list[bytes], asked: tuple[Any, ...]) -> None:
         """Add a write; `asked` is how the handler asked for it.
 
@@ -55,50 +64,67 @@ class Writes:
         """
         if self.sealed:
             raise RuntimeError("this delivery is acknowledged already: collect its effects before")
-        count = self._operands + 1 + len(operands)
-        size = self._bytes + sum(map(len, operands))
+        count, size = self._operands + 1 + len(operands), self._bytes
+        for operand in operands:
+            size += len(operand)
         if count > _MOST_OPERANDS or size > _MOST_BYTES:
             raise ValueError(
                 f"the effects of one delivery are too many: {count} operands with {size} bytes; {_MOST_OPERANDS} and "
                 f"{_MOST_BYTES} is the limit. Make more messages of it"
             )
-        if isinstance(key, bytes) and command != "expire":
-            self._check_kind(command, key)
-        write = self._writes.get((command, key)) or Write(command, key, [])
-        self._join(write, operands)
-        self._writes[command, key] = write
+        place = (command, key)
+        write = self._writes.get(place)
+        if write is None:
+            self._begin(Write(command, key, operands), place)
+        elif command in _ON_FIELDS:
+            self._join_field(write, operands)
+        elif command in _REPLACING:
+            write.operands[:] = operands
+        elif command == "incrby":
+            write.operands[0] = _sum(write.operands[0], operands[0])
+        else:
+            write.operands.extend(operands)
         self._operands, self._bytes = count, size
         self.asked.append(asked)
 
-    def _check_kind(self, command: str, key: bytes) -> None:
-        kind = "hash" if command in _ON_FIELDS else command
-        if self._kinds.setdefault(key, kind) != kind:
-            raise ValueError(
-                f"one delivery makes one kind of write on a key, and `expire` beside it: {shown(key)} has "
-                f"{' or '.join(_ON_FIELDS) if self._kinds[key] == 'hash' else self._kinds[key]} already, so no {command}"
-            )
-
-    def _join(self, write: Write, operands: list[bytes]) -> None:
-        if write.command in _ON_FIELDS:
-            self._join_field(write, operands)
-        elif write.command in _REPLACING:
-            write.operands[:] = operands
-        elif write.command == "incrby":
-            write.operands[:] = [_sum(write.operands[0], operands[0]) if write.operands else operands[0]]
+    def _begin(self, write: Write, place: tuple[str, bytes | Destination]) -> None:
+        """Take the first write of a kind on a key, unless the key has another kind."""
+        command, key, operands = write
+        if not isinstance(key, bytes):
+            self._destinations = (*self._destinations, key)
         else:
-            write.operands.extend(operands)
+            kind = "hash" if command in _ON_FIELDS else command
+            known = self._kinds.get(key, _EXPIRE)
+            if kind == _EXPIRE:
+                self._kinds.setdefault(key, kind)
+            elif known in (_EXPIRE, kind):
+                self._kinds[key] = kind
+            else:
+                raise ValueError(
+                    f"one delivery makes one kind of write on a key, and `expire` beside it: {shown(key)} has "
+                    f"{' or '.join(_ON_FIELDS) if known == 'hash' else known} already, so no {command}"
+                )
+            if command in _ON_FIELDS:
+                self._check_field(write, operands[0], 1)
+        self._writes[place] = write
 
     def _join_field(self, write: Write, operands: list[bytes]) -> None:
         field, value = operands
-        command, at = self._fields.setdefault((write.key, field), (write.command, len(write.operands) + 1))
+        joined = write.operands
+        at = self._check_field(write, field, len(joined) + 1)
+        if at > len(joined):
+            joined.extend(operands)
+        else:
+            joined[at] = value if write.command == "hset" else _sum(joined[at], value)
+
+    def _check_field(self, write: Write, field: bytes, at: int) -> int:
+        """Where the value of a field stands, `at` where the field is new."""
+        command, found = self._fields.setdefault((write.key, field), (write.command, at))
         if command != write.command:
             raise ValueError(
                 f"one delivery makes one kind of write on a field of a hash: {shown(field)} has {command} already"
             )
-        if at > len(write.operands):
-            write.operands.extend(operands)
-        else:
-            write.operands[at] = value if command == "hset" else _sum(write.operands[at], value)
+        return found
 
     @property
     def weight(self) -> int:
@@ -112,11 +138,11 @@ class Writes:
 
     def destinations(self) -> Iterable[Destination]:
         """The queues that are put to."""
-        return [write.key for write in self if not isinstance(write.key, bytes)]
+        return self._destinations
 
     def written_keys(self) -> Iterable[bytes]:
         """The keys that are written to."""
-        return dict.fromkeys(write.key for write in self if isinstance(write.key, bytes))
+        return self._kinds
 
     def to_json(self) -> list[list[Any]]:
         """All that was asked for, as JSON can hold it: for a handler in another process."""
