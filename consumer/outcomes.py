@@ -1,6 +1,6 @@
 """What a handler raises to say what becomes of its message."""
 
-from shared.concurrency.queues.delivery import check_reason, milliseconds
+from shared.concurrency.checks import check_delay, check_reason
 
 
 class Retry(Exception):
@@ -16,7 +16,7 @@ class Retry(Exception):
         """
         super().__init__(reason)
         if after is not None:
-            milliseconds(after)
+            check_delay(after)
         self.after = after
         self.reason = reason
 

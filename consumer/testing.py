@@ -7,6 +7,7 @@ from shared.concurrency import Delivery
 from shared.concurrency.queues.effects.effects import writes_of
 from shared.concurrency.queues.encoding.codec import Codec
 from shared.concurrency.queues.encoding.results import ResultCodec
+from shared.concurrency.queues.handout import Handout
 from shared.messages import Message
 
 M = TypeVar("M", bound=Message)
@@ -27,7 +28,7 @@ def delivery_of(message: M, *, attempt: int = 1) -> Delivery[M]:
     shape, body = codec.encode(message)
     counts = b"0%06d000" % (attempt - 1)
     entry = b"%016d%b%010d%b%b" % (1, b"trial-------", 1, counts + shape.middle[len(counts) :], body)
-    return Delivery(NoLane(), entry, codec.open(entry), ResultCodec(None, _LARGEST))
+    return Delivery(Handout(NoLane(), entry, codec.open(entry), ResultCodec(None, _LARGEST)))
 
 
 def effects_of(delivery: Delivery[Any]) -> list[tuple[Any, ...]]:

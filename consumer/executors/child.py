@@ -24,6 +24,7 @@ from shared.concurrency import Delivery
 from shared.concurrency.queues.effects.effects import writes_of
 from shared.concurrency.queues.encoding.codec import Codec
 from shared.concurrency.queues.encoding.results import ResultCodec
+from shared.concurrency.queues.handout import Handout
 from shared.local.parent_death import end_with
 from shared.logs import configure_logs
 from shared.messages import Message
@@ -87,12 +88,12 @@ def _handle(codec: "Codec[Message]", results: ResultCodec, name: str, entry: byt
     """Call a handler; the answer says what came of it, with the result as JSON where somebody asks for it."""
     try:
         function: Callable[..., Any] = pkgutil.resolve_name(name)
-        delivery = Delivery(NoLane(), entry, codec.open(entry), results)
-        returned = call_plain(function, delivery)
+        handout = Handout(NoLane(), entry, codec.open(entry), results)
+        returned = call_plain(function, Delivery(handout))
         answer: dict[str, Any] = {"outcome": "returned"}
-        answer["effects"] = writes_of(delivery.collected).to_json() if delivery.collected else []
-        if delivery.answers is not None:
-            answer["result"] = results.write(delivery.item, returned).decode()
+        answer["effects"] = writes_of(handout.effects).to_json() if handout.effects else []
+        if handout.answers is not None:
+            answer["result"] = results.write(handout.item, returned).decode()
     except Retry as retry:
         return {"outcome": "retry", "after": retry.after, "reason": retry.reason, "error": _cause(retry)}
     except Reject as reject:

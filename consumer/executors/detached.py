@@ -14,8 +14,8 @@ class NoLane:
         """As `settle`."""
         return self.settle()
 
-    def say(self, field: bytes, said: bytes) -> None:
+    def report(self, receipt: bytes, progress: bytes) -> None:
         """Nobody is told: nobody submitted it from here."""
 
-    def give_back_from_any_thread(self, field: bytes) -> None:
+    def give_back_from_any_thread(self, receipt: bytes) -> None:
         """Nothing to do."""

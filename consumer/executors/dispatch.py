@@ -11,6 +11,7 @@ from consumer.executors.threads import Threads
 from consumer.rules.handler import Handler, call_plain
 from consumer.rules.rules import LONGEST_LIMIT, Rules
 from shared.concurrency import Delivery
+from shared.concurrency.queues.delivery import handout_of
 from shared.concurrency.queues.effects.effects import add_json
 from shared.concurrency.queues.encoding.results import Written
 from shared.messages import Message
@@ -60,7 +61,7 @@ class Handling:
         return returned[0]
 
     async def _in_process(self, name: str, time_limit: float, delivery: Delivery[Any], _: Pipeline) -> object:
-        answer = await self._processes.call(name, delivery.entry, time_limit)
+        answer = await self._processes.call(name, handout_of(delivery).entry, time_limit)
         if answer["effects"]:
             add_json(delivery.effects, answer["effects"])
         return Written(answer["result"].encode()) if "result" in answer else None

@@ -7,46 +7,53 @@ import structlog
 from consumer.outcomes import Reject, Retry
 from consumer.rules.errors import ProcessEnded, ProcessFailure, describe
 from consumer.rules.rules import Rules
-from shared.concurrency import Delivery, StaleDelivery
-from shared.concurrency.queues.delivery import milliseconds
-from shared.concurrency.queues.prefetch import Prefetch
+from shared.concurrency import StaleDelivery
+from shared.concurrency.checks import check_delay
+from shared.concurrency.queues.handout import Handout
+from shared.concurrency.queues.settling import Settler
 
 T = TypeVar("T")
 
 log = structlog.get_logger(__name__)
 
 
-def settle_failed(intake: Prefetch[T], delivery: Delivery[T], error: BaseException, rules: Rules) -> None:
+def settle_failed(settler: Settler, handout: Handout[T], error: BaseException, rules: Rules) -> None:
     """Settle by the rules of the message's class, unless the handler has settled it; and log what happened."""
-    if isinstance(error, StaleDelivery) and not delivery.held:
-        log.warning("a delivery was not ours any more", id=delivery.id, problem=str(error))
+    if isinstance(error, StaleDelivery) and handout.state != "held":
+        log.warning("stale delivery: settled or recovered elsewhere", id=handout.stored.id, problem=str(error))
         return
     if isinstance(error, Reject):
-        log.warning("the handler rejected the message", id=delivery.id, reason=error.reason)
-        if delivery.held:
-            intake.settle(delivery, "dead", error.reason, _cause(error), trace=delivery.trace_of(error))
+        log.warning("the handler rejected the message", id=handout.stored.id, reason=error.reason)
+        if handout.state == "held":
+            settler.settle_later(handout, "dead", error.reason, _cause(error), trace=handout.trace_of(error))
         return
-    delay = _delay(error, delivery, rules)
+    delay = _delay(error, handout, rules)
     if isinstance(error, Retry):
         report = _cause(error) or error.reason
-        log.info("to be tried again", id=delivery.id, attempt=delivery.attempt, reason=report, again_in=round(delay, 2))
+        log.info(
+            "to be tried again",
+            id=handout.stored.id,
+            attempt=handout.stored.attempt,
+            reason=report,
+            again_in=round(delay, 2),
+        )
     else:
         report = describe(error)
         log.warning(
             "the handler failed",
-            id=delivery.id, attempt=delivery.attempt, error=report, again_in=round(delay, 2), exc_info=_shown(error),
+            id=handout.stored.id, attempt=handout.stored.attempt, error=report, again_in=round(delay, 2), exc_info=_shown(error),
         )  # fmt: skip
-    if delivery.held:
+    if handout.state == "held":
         kind = "crash" if isinstance(error, ProcessEnded) else "nack"
-        intake.settle(
-            delivery, kind, milliseconds(delay), report, attempts=rules.attempts, trace=delivery.trace_of(error)
+        settler.settle_later(
+            handout, kind, check_delay(delay), report, attempts=rules.attempts, trace=handout.trace_of(error)
         )
 
 
-def _delay(error: BaseException, delivery: Delivery[T], rules: Rules) -> float:
+def _delay(error: BaseException, handout: Handout[T], rules: Rules) -> float:
     if isinstance(error, Retry) and error.after is not None:
         return error.after
-    return rules.backoff.delay(delivery.failures)
+    return rules.backoff.delay(handout.stored.failures)
 
 
 def _shown(error: BaseException) -> BaseException | None:

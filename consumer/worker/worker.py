@@ -13,7 +13,9 @@ from consumer.rules.errors import StillRunning
 from consumer.rules.rules import Rules
 from consumer.worker.failures import settle_failed
 from shared.concurrency import Delivery, Queue
+from shared.concurrency.queues.handout import Handout
 from shared.concurrency.queues.prefetch import Prefetch
+from shared.concurrency.queues.settling import Settler
 
 T = TypeVar("T")
 
@@ -26,10 +28,10 @@ _USUAL: Final = Rules()
 class _Slot(Generic[T]):
     """What one worker coroutine is busy with."""
 
-    delivery: Delivery[T] | None = None
+    handout: Handout[T] | None = None
     started_at: int = 0
     """How often the watch had looked by then."""
-    timed_out: Delivery[T] | None = None
+    timed_out: Handout[T] | None = None
     """Whose handler the watch has cancelled."""
 
 
@@ -67,7 +69,7 @@ class Worker(Generic[T]):
         self._time_limit = time_limit
         self._time_limits = {tp: each.time_limit for tp, each in self._rules.items() if each.time_limit is not None}
         self._draining = False
-        self._intake: Prefetch[T] | None = None
+        self._prefetch: Prefetch[T] | None = None
         self._ending: asyncio.Future[None] | None = None
         self._looks = 0
         self._working: set[asyncio.Task[None]] = set()
@@ -79,12 +81,12 @@ class Worker(Generic[T]):
 
         :raises ConcurrencyError: when the server refuses to serve this queue.
         """
-        intake = self._intake = self._queue.intake(self._concurrency)
+        prefetch = self._prefetch = self._queue.intake(self._concurrency)
         self._ending = asyncio.get_running_loop().create_future()
         slots: dict[asyncio.Task[None], _Slot[T]] = {}
         for number in range(self._concurrency):
             slot: _Slot[T] = _Slot()
-            slots[asyncio.create_task(self._work(intake, slot), name=f"worker-{number}")] = slot
+            slots[asyncio.create_task(self._work(prefetch, slot), name=f"worker-{number}")] = slot
         self._working = set(slots)
         watch = asyncio.create_task(self._watch(slots), name="worker-time-limit")
         if self._draining:
@@ -100,13 +102,13 @@ class Worker(Generic[T]):
             for task in slots:
                 task.cancel()
             await asyncio.wait({watch, *slots})
-            await intake.close()
+            await prefetch.close()
 
     def drain(self) -> None:
         """Take no more; `run` returns when what is being handled has ended. What has not started goes back."""
         self._draining = True
-        if self._intake is not None:
-            self._intake.drain()
+        if self._prefetch is not None:
+            self._prefetch.drain()
         self._end()
 
     async def stop(self, grace: float) -> None:
@@ -119,69 +121,70 @@ class Worker(Generic[T]):
             if late:
                 log.warning("giving back what did not finish within the grace time", count=len(late), seconds=grace)
 
-    async def _work(self, intake: Prefetch[T], slot: _Slot[T]) -> None:
+    async def _work(self, prefetch: Prefetch[T], slot: _Slot[T]) -> None:
         task = asyncio.current_task()
-        while (delivery := intake.ready(task) or await intake.next(task)) is not None:
-            slot.delivery, slot.started_at = delivery, self._looks
+        settler = prefetch.settler
+        while (handout := prefetch.ready(task) or await prefetch.next(task)) is not None:
+            slot.handout, slot.started_at = handout, self._looks
             try:
-                result = await self._handle(delivery)
+                result = await self._handle(Delivery(handout))
             except asyncio.CancelledError as error:
-                await self._cancelled(intake, slot, delivery, error)
+                await self._cancelled(settler, slot, handout, error)
             except (Exception, SystemExit) as error:  # noqa: BLE001  # a handler may raise anything, and ends nobody but itself
-                self._forgive(delivery)
-                settle_failed(intake, delivery, error, self._rules_of(delivery))
+                self._forgive(handout)
+                settle_failed(settler, handout, error, self._rules_of(handout))
             else:
                 # The usual way, so without a function of its own.
-                if delivery.state == "held":
-                    if delivery.collected or delivery.answers is not None:
-                        refused = partial(settle_failed, intake, delivery, rules=self._rules_of(delivery))
-                        intake.acknowledge_with_more(delivery, result, refused)
+                if handout.state == "held":
+                    if handout.effects or handout.answers is not None:
+                        refused = partial(settle_failed, settler, handout, rules=self._rules_of(handout))
+                        settler.acknowledge_with_more(handout, result, refused)
                     else:
-                        intake.acknowledge(delivery)
+                        settler.acknowledge(handout)
                     self.handled += 1
                 else:
-                    self._forgive(delivery)
+                    self._forgive(handout)
             finally:
-                slot.delivery = result = None
+                slot.handout = result = None
         self._end()
 
-    def _rules_of(self, delivery: Delivery[T]) -> Rules:
-        return self._rules.get(type(delivery.item), _USUAL)
+    def _rules_of(self, handout: Handout[T]) -> Rules:
+        return self._rules.get(type(handout.item), _USUAL)
 
-    def _limit_of(self, delivery: Delivery[T]) -> float:
-        return self._time_limits.get(type(delivery.item), self._time_limit)
+    def _limit_of(self, handout: Handout[T]) -> float:
+        return self._time_limits.get(type(handout.item), self._time_limit)
 
     async def _cancelled(
-        self, intake: Prefetch[T], slot: _Slot[T], delivery: Delivery[T], error: asyncio.CancelledError
+        self, settler: Settler, slot: _Slot[T], handout: Handout[T], error: asyncio.CancelledError
     ) -> None:
         """Settle after a CancelledError, and raise it again where it is this worker that is to end."""
         task = asyncio.current_task()
-        timed_out, slot.timed_out, slot.delivery = slot.timed_out is delivery, None, None
+        timed_out, slot.timed_out, slot.handout = slot.timed_out is handout, None, None
         cancellations = task.cancelling() if task is not None else 0
-        for _ in range(timed_out + delivery.lost):
+        for _ in range(timed_out + (handout.state == "lost")):
             cancellations = task.uncancel() if task is not None else 0
         if cancellations:
-            if delivery.held:
-                intake.settle(delivery, "return")
+            if handout.state == "held":
+                settler.settle_later(handout, "return")
             raise error
-        if delivery.lost:
-            log.warning("the session passed its deadline: another consumer handles the message", id=delivery.id)
+        if handout.state == "lost":
+            log.warning("the session passed its deadline: another consumer handles the message", id=handout.stored.id)
         elif timed_out:
-            late = TimeoutError(f"the handler took longer than {self._limit_of(delivery):g} s")
-            settle_failed(intake, delivery, late, self._rules_of(delivery))
+            late = TimeoutError(f"the handler took longer than {self._limit_of(handout):g} s")
+            settle_failed(settler, handout, late, self._rules_of(handout))
         else:
             # Nobody cancelled this task: it comes from something that the handler waited for.
-            settle_failed(intake, delivery, error, self._rules_of(delivery))
+            settle_failed(settler, handout, error, self._rules_of(handout))
         if isinstance(error, StillRunning):
-            await self._until_free(intake, delivery, error)
+            await self._until_free(settler, handout, error)
 
-    async def _until_free(self, intake: Prefetch[T], delivery: Delivery[T], running: StillRunning) -> None:
+    async def _until_free(self, settler: Settler, handout: Handout[T], running: StillRunning) -> None:
         """Let this worker take nothing while a thread that it started still runs: threads must not pile up."""
         if self._ending is None or self._ending.done():
             return
-        log.warning("the handler's thread can not be stopped: its worker waits for it", id=delivery.id)
+        log.warning("the handler's thread can not be stopped: its worker waits for it", id=handout.stored.id)
         # No take of ours carries what became of the delivery.
-        sending = asyncio.create_task(intake.flush(), name="worker-flush")
+        sending = asyncio.create_task(settler.flush(), name="worker-flush")
         either: set[asyncio.Future[Any]] = {self._ending, running.ended}
         try:
             await asyncio.wait(either, return_when=asyncio.FIRST_COMPLETED)
@@ -189,10 +192,10 @@ class Worker(Generic[T]):
             sending.cancel()
 
     @staticmethod
-    def _forgive(delivery: Delivery[T]) -> None:
+    def _forgive(handout: Handout[T]) -> None:
         """Take back the cancellation that came with the loss of a session, where the handler ended otherwise."""
         task = asyncio.current_task()
-        if delivery.lost and task is not None:
+        if handout.state == "lost" and task is not None:
             task.uncancel()
 
     def _end(self) -> None:
@@ -207,13 +210,13 @@ class Worker(Generic[T]):
             await asyncio.sleep(pause)
             self._looks += 1
             for task, slot in slots.items():
-                if slot.timed_out is not None and slot.timed_out is not slot.delivery:
+                if slot.timed_out is not None and slot.timed_out is not slot.handout:
                     # Its handler swallowed the cancellation.
                     slot.timed_out = None
                     task.uncancel()
-                if slot.delivery is None or slot.timed_out is not None:
+                if slot.handout is None or slot.timed_out is not None:
                     continue
                 # One look more, for it began somewhere between two: nobody is cancelled early.
-                if self._looks - slot.started_at > math.ceil(self._limit_of(slot.delivery) / pause):
-                    slot.timed_out = slot.delivery
+                if self._looks - slot.started_at > math.ceil(self._limit_of(slot.handout) / pause):
+                    slot.timed_out = slot.handout
                     task.cancel()

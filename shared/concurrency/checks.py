@@ -1,6 +1,32 @@
 """What an argument may be: one wording for each kind of refusal."""
 
 import math
+from typing import Final
+
+_LONGEST_DELAY: Final = 10 * 365 * 86400.0
+_LONGEST_REASON: Final = 1000
+
+
+def check_delay(delay: object) -> int:
+    """A delay in seconds, up to ten years, as the server takes it: in milliseconds, rounded up.
+
+    :raises ValueError: when it is negative, no number, or too long.
+    """
+    if isinstance(delay, bool) or not isinstance(delay, (int, float)) or not math.isfinite(delay):
+        raise ValueError(f"a delay is a number of seconds, not {delay!r}")
+    if not 0 <= delay <= _LONGEST_DELAY:
+        raise ValueError(f"a delay is between 0 and {_LONGEST_DELAY:.0f} seconds (ten years), not {delay!r}")
+    return math.ceil(delay * 1000)
+
+
+def check_reason(reason: object) -> str:
+    """The reason of a dead letter.
+
+    :raises ValueError: when it is no text, empty, or of more than 1,000 characters.
+    """
+    if not isinstance(reason, str) or not 0 < len(reason) <= _LONGEST_REASON:
+        raise ValueError("a reason is a text of 1 to 1,000 characters")
+    return reason
 
 
 def check_seconds(word: str, value: object, least: float, most: float) -> float:

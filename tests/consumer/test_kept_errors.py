@@ -16,6 +16,7 @@ from shared.concurrency.queues.participant import QueueParticipant
 from shared.concurrency.session.names import leased_key
 from shared.concurrency.session.scripts import load
 from shared.concurrency.session.session import process_of
+from tests.instruments.inside import forget, receipt_of
 
 STAMP_AND_KEY = b"0" * 16 + b"k" * 22
 
@@ -133,10 +134,9 @@ async def test_the_step_takes_no_headers_that_are_too_long(
     lane._settle_number += 1
     await member.call(
         load("settle_and_take"), member.session_id, lane._number, lane._settle_number, 1, b"", b"", 0, b"", b"", 0, 0, 0,
-        delivery.field, "nack", 0, "", "", headers,
+        receipt_of(delivery), "nack", 0, "", "", headers,
     )  # fmt: skip
-    delivery.state = "settled"
-    member.held.pop(delivery.field)
+    forget(delivery, member)
     async with Redis.from_url(url) as client:
         assert await client.hlen(leased_key(name, member.session_id).decode()) == 0
     delivery = await queue.get()

@@ -22,11 +22,12 @@ from shared.concurrency import (
     Session,
     StaleDelivery,
 )
+from shared.concurrency.queues.delivery import handout_of
 from shared.concurrency.queues.effects.effects import writes_of
-from shared.concurrency.queues.participant import QueueParticipant
 from shared.concurrency.session.session import process_of
 from shared.local.embedded import EmbeddedServer
 from tests.instruments.census import take_census
+from tests.instruments.inside import effects_of, forget, is_held, participant_of
 from tests.instruments.proxy import Proxy
 from tests.instruments.traffic import Fate
 from tests.instruments.waiting import until
@@ -201,7 +202,7 @@ async def test_when_one_can_not_be_made_none_is(session: Session, client: Redis,
         await delivery.ack()
     assert await state(client, key) == before
     assert await state(client, other) is None
-    assert delivery.held
+    assert is_held(delivery)
     await delivery.nack(delay=1)
     census = await take_census(client, name)
     census.check()
@@ -402,7 +403,7 @@ async def test_with_a_full_memory_nothing_is_written_and_the_delivery_stays_ours
         first.effects.incrby(key)
         await client.config_set("maxmemory", 1)
         acking = asyncio.create_task(first.ack())
-        await until(lambda: asyncio.sleep(0, queue._lanes.takes.effects._memory_pause), bool)
+        await until(lambda: asyncio.sleep(0, effects_of(queue)._memory_pause), bool)
         assert await client.get(key) is None
         await second.ack()  # what needs no memory goes on
         now = await queue.statistics()
@@ -425,7 +426,7 @@ async def test_a_session_that_ends_while_memory_is_full_gives_back_what_it_could
             await client.config_set("maxmemory", 1)
             acking = asyncio.create_task(delivery.ack())
             await until(
-                lambda: asyncio.sleep(0, process_of(ending).part(QueueParticipant, name).takes.effects._memory_pause),
+                lambda: asyncio.sleep(0, participant_of(ending, name).settler.effects._memory_pause),
                 bool,
             )
         with pytest.raises(ConcurrencyError, match="closed"):
@@ -435,7 +436,7 @@ async def test_a_session_that_ends_while_memory_is_full_gives_back_what_it_could
         await client.config_set("maxmemory", 0)
         async with (again := await queue.get()):
             # Neither a failure nor a crash.
-            assert (again.attempt, again.failures, again.entry[38:39]) == (2, 0, b"0")
+            assert (again.attempt, again.failures, handout_of(again).entry[38:39]) == (2, 0, b"0")
             again.effects.incrby(key)
         assert await client.get(key) == b"1"
 
@@ -459,7 +460,7 @@ async def test_when_the_lost_reply_was_to_what_filled_the_memory_the_acknowledge
             acking = asyncio.create_task(second.ack())
             await hold.arrived.wait()
             await client.config_set("maxmemory", 1)
-        await until(lambda: asyncio.sleep(0, queue._lanes.takes.effects._memory_pause), bool)
+        await until(lambda: asyncio.sleep(0, effects_of(queue)._memory_pause), bool)
         assert await client.get(key) == b"2"
         await client.config_set("maxmemory", 0)
         async with asyncio.timeout(5):
@@ -480,7 +481,7 @@ async def test_with_a_full_memory_a_worker_takes_no_more_than_it_can_have_unansw
 
         worker = Worker(queue, handle, concurrency=3)
         working = asyncio.create_task(worker.run())
-        await until(lambda: asyncio.sleep(0, queue._lanes.takes.effects.stuck), bool)
+        await until(lambda: asyncio.sleep(0, effects_of(queue).stuck), bool)
         left = (await queue.statistics()).pending
         assert left > 1000
         assert (await queue.statistics()).acked_total == 0
@@ -535,9 +536,8 @@ async def test_what_a_failed_step_may_still_hold_goes_back_though_a_take_is_on_i
     await asyncio.sleep(0)
     assert lane._calling
     # It is on the wire, and says nothing of this.
-    delivery.state = "settled"
-    lane._member.held.pop(delivery.field)
-    lane._distrust()
+    forget(delivery, lane._member)
+    lane.resync_needed()
     with contextlib.suppress(QueueEmpty):
         await (await taking).nack()
     await until(lambda: take_census(client, name), lambda census: census.leased == 0)
@@ -586,7 +586,7 @@ async def test_the_queue_s_own_keys_are_refused(session: Session, name: str) -> 
         delivery.effects.put(other, 1)
         with pytest.raises(EffectRefused, match="own"):
             await delivery.ack()
-        assert delivery.held
+        assert is_held(delivery)
         await delivery.dead_letter("a test")
 
 

@@ -18,6 +18,7 @@ from shared.concurrency.session.session import process_of
 from shared.local.embedded import server_binary
 from shared.local.parent_death import tied
 from tests.instruments.census import take_census
+from tests.instruments.inside import effects_of, is_held
 from tests.instruments.proxy import Proxy
 from tests.instruments.waiting import until
 
@@ -194,7 +195,7 @@ async def test_it_wakes_who_waits_there(session: Session, other: Session, name: 
 
 
 async def _idle(session: Session, name: str) -> bool:
-    return process_of(session).part(QueueParticipant, name).takes._idle
+    return process_of(session).part(QueueParticipant, name).takes._idle.is_registered
 
 
 async def test_a_paused_queue_takes_it_and_hands_out_nothing(session: Session, other: Session, name: str) -> None:
@@ -238,7 +239,7 @@ async def test_a_queue_that_is_shut_down_refuses_it_and_the_delivery_is_still_ou
     delivery.effects.put(second, 1)
     with pytest.raises(EffectRefused, match="shut down"):
         await delivery.ack()
-    assert delivery.held
+    assert is_held(delivery)
     await second.reopen()
     await delivery.ack()
     assert await second.qsize() == 1
@@ -297,12 +298,12 @@ async def test_a_notice_that_is_lost_is_made_up_for(session: Session, other: Ses
     first, second = stages(session, name)
     theirs = Queue(other, second.name, int)
     await passed_on(first, second, 1, 2, 3, 4)
-    assert first._lanes.takes.effects.stuck
-    first_lane, second._lanes.destination.waiting = first._lanes, {}  # as if nobody had told us
+    assert effects_of(first).stuck
+    second._lanes.destination.waiting = {}  # as if nobody had told us
     await first.put(5)
     assert [await taken(theirs) for _ in range(4)] == [1, 2, 3, 4]
     assert await taken(first) == 5
-    assert not first_lane.takes.effects.stuck
+    assert not effects_of(first).stuck
 
 
 async def test_a_look_that_fails_is_not_the_last(session: Session, client: Redis, name: str) -> None:
@@ -347,7 +348,7 @@ async def test_a_refusal_is_sent_though_nothing_is_taken(session: Session, clien
     worker = Worker(first, handle, concurrency=2)
     working = asyncio.create_task(worker.run())
     await until(first.statistics, lambda now: (now.acked_total, now.leased) == (1, 1))
-    assert first._lanes.takes.effects.stuck
+    assert effects_of(first).stuck
     last.set()
     await until(first.statistics, lambda now: now.nacked_total == 1)
     await worker.stop(5)
@@ -447,7 +448,7 @@ async def test_on_a_cluster_a_key_in_another_slot_is_refused_before_anything_is_
         delivery.effects.incrby("elsewhere")
         with pytest.raises(EffectRefused, match=r"another slot.*begin keys with \{jobs\}"):
             await delivery.ack()
-        assert delivery.held
+        assert is_held(delivery)
         assert await client.get("{jobs}:n") is None
         await delivery.nack()
         delivery = await jobs.get()

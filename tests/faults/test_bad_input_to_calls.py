@@ -7,6 +7,7 @@ from typing import Any, Final
 import pytest
 
 from shared.concurrency import ConcurrencyError, IdConflict, MessageTooLarge, Queue, Session
+from tests.instruments.inside import is_held
 
 
 @pytest.fixture
@@ -110,7 +111,7 @@ async def test_a_delay_that_is_none_is_refused_and_the_delivery_stays(session: S
     delivery = await queue.get()
     with pytest.raises(ValueError, match="delay"):
         await delivery.nack(delay=delay)
-    assert delivery.held
+    assert is_held(delivery)
     await delivery.ack()
 
 

@@ -21,6 +21,7 @@ from shared.concurrency import Delivery, Queue, Session
 from tests.instruments import calls
 from tests.instruments.calls import PAUSED, World, items_left
 from tests.instruments.census import take_census
+from tests.instruments.inside import is_held, is_lost
 from tests.instruments.proxy import Proxy
 from tests.instruments.traffic import Fate
 
@@ -94,7 +95,7 @@ async def answered_and_effects_once(world: World, answer: Any) -> None:
 
 async def progress_or_none(world: World, _: Any) -> None:
     # A hint, which may be lost; nothing else is.
-    assert [delivery.held for delivery in world.held] == [True]
+    assert [is_held(delivery) for delivery in world.held] == [True]
     assert await items_left(world) == [2, 3]
 
 
@@ -189,7 +190,7 @@ async def test_opening_and_closing_a_session_survive_a_break_at_each_command(
                 queue = Queue(session, name, int)
                 held = await queue.get()
                 assert held.item == nth
-            assert held.lost
+            assert is_lost(held)
             # Given back, by the session itself: nobody has to wait for its deadline.
             async with asyncio.timeout(5), await other.get() as item:
                 assert item == nth

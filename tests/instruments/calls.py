@@ -10,6 +10,7 @@ from redis.asyncio import Redis
 
 from shared.concurrency import Delivery, Queue, QueueEmpty, QueueFull, QueueShutDown, Session
 from tests.instruments.census import Census, take_census
+from tests.instruments.inside import is_held, progress_of, session_of
 from tests.instruments.waiting import until
 
 
@@ -40,7 +41,7 @@ async def opened(url: str, broken_url: str, client: Redis, name: str) -> AsyncIt
         if there.tasks:
             await asyncio.wait(there.tasks)
         for delivery in there.held:
-            if delivery.held:
+            if is_held(delivery):
                 await delivery.ack()
 
 
@@ -216,7 +217,7 @@ async def answered(world: World) -> object:
 
 async def tell_progress(world: World) -> None:
     await world.held[0].progress(0.5, "half")
-    await world.queue._lanes.takes._progress.flush()
+    await progress_of(session_of(world.queue), world.queue.name).flush()
 
 
 async def get(world: World) -> int:
@@ -264,7 +265,7 @@ async def body_with_effects(world: World) -> None:
 
 
 def _collect(world: World, delivery: Delivery[int]) -> None:
-    if delivery.collected:
+    if delivery.effects:
         return
     key = f"{{{world.queue.name}}}:effects"
     for word in ("a", "b"):

@@ -10,6 +10,7 @@ from typing import Final, NoReturn
 
 from consumer.outcomes import Reject, Retry
 from shared.concurrency import Delivery
+from shared.concurrency.queues.delivery import handout_of
 from shared.messages import CountWords
 from shared.pipeline import Pipeline
 
@@ -84,7 +85,7 @@ _VERBS: Final[dict[str, Callable[[Delivery[CountWords], str], object]]] = {
     "fail": lambda _, text: fail(text),
     "retry": lambda _, after: retry(after),
     "reject": lambda _, reason: reject(reason),
-    "settle": lambda delivery, _: delivery.settled("ack"),
+    "settle": lambda delivery, _: handout_of(delivery).settled("ack"),
     "count": count,
     "tell": lambda delivery, _: fail(f"{delivery.id} {delivery.attempt} {delivery.failures} {delivery.first_error}"),
 }

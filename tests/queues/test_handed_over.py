@@ -10,9 +10,9 @@ from redis.asyncio import Redis
 
 from consumer.worker.worker import Worker
 from shared.concurrency import ConcurrencyError, Delivery, Queue, Session
-from shared.concurrency.queues.membership.membership import Membership
 from shared.concurrency.queues.participant import QueueParticipant
 from shared.concurrency.queues.takes.lane import TakeLane
+from shared.concurrency.session.calls import Call, Calls
 from shared.concurrency.session.session import process_of
 from tests.instruments import programs
 from tests.instruments.census import take_census
@@ -281,19 +281,19 @@ async def test_what_is_handed_on_a_new_connection_is_not_taken_away(
     monkeypatch: pytest.MonkeyPatch, proxy: Proxy, client: Redis, name: str, queue: Queue[int]
 ) -> None:
     composed, go = asyncio.Event(), asyncio.Event()
-    call_once = Membership.call_once
+    once = Calls.once
 
-    async def slow(member: Membership, *arguments: object, **more: object) -> object:
-        if member is worker.member:
+    async def slow(calls: Calls, call: Call) -> object:
+        if calls is worker.member.calls:
             composed.set()
             await go.wait()
-        return await call_once(member, *arguments, **more)  # type: ignore[arg-type]
+        return await once(calls, call)
 
     async with working(proxy.url, client, name) as worker:
         # Its next look is carried out, but the answer is lost; what it says then does not know of the message.
         lost = proxy.drop_nth(1, Fate.DROP_AFTER, lambda command: command.name == "settle_and_take")
         await lost.wait()
-        monkeypatch.setattr(Membership, "call_once", slow)
+        monkeypatch.setattr(Calls, "once", slow)
         await composed.wait()
         channel = f"weir:{worker.member.owner}"
         await until(lambda: client.pubsub_numsub(channel), lambda heard: dict(heard)[channel.encode()] == 1)

@@ -152,13 +152,13 @@ async def test_the_server_fetches_the_next_messages_while_these_are_handled(
     # A worker that never waits once worked off all it had before the lane had a turn to send.
     await queue.put_many(range(20_000))
     in_hand: list[int] = []
-    send = TakeLane._send
+    send = TakeLane._exchange
 
     async def seen(lane: TakeLane, *arguments: Any, **more: Any) -> None:
-        in_hand.append(sum(taker._in_hand() for taker in lane.demand.takers if isinstance(taker, Prefetch)))
+        in_hand.append(sum(taker.pace.in_hand() for taker in lane.getters.takers if isinstance(taker, Prefetch)))
         await send(lane, *arguments, **more)
 
-    monkeypatch.setattr(TakeLane, "_send", seen)
+    monkeypatch.setattr(TakeLane, "_exchange", seen)
     await drained(queue, 20_000, concurrency=100)
     idle = sum(not left for left in in_hand)
     # The first calls come before the rate is known, the last when there is nothing more.

@@ -77,7 +77,7 @@ async def test_rule_8_a_session_that_ends_while_two_wait_for_it_is_registered_ag
 
     waiting = [asyncio.create_task(member.ready()) for _ in range(2)]
     await asyncio.sleep(0)
-    registration = member._registration
+    registration = member._registration._task
     assert registration is not None
     # Called a turn of the loop before those who wait go on: they find the session over again.
     registration.add_done_callback(end_it)

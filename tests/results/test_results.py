@@ -43,6 +43,7 @@ from shared.pipeline import Pipeline, open_pipeline
 from shared.settings import Settings
 from tests.instruments.census import take_census
 from tests.instruments.handlers import obey, order
+from tests.instruments.inside import is_held, progress_of
 from tests.instruments.proxy import Proxy
 from tests.instruments.traffic import Fate
 from tests.instruments.waiting import until
@@ -364,7 +365,7 @@ async def test_the_type_of_a_queue_counts_on_both_sides(session: Session, far: S
     delivery = await texts.get()
     with pytest.raises(InvalidResult, match="this int is no result of int"):
         await delivery.ack(result=5)
-    assert delivery.held
+    assert is_held(delivery)
     await delivery.ack(result="5")
     with pytest.raises(InvalidResult, match="what came is no result of int"):
         await future
@@ -987,13 +988,13 @@ async def test_nobody_hears_of_a_delivery_that_is_not_ours_any_more(
     heard: list[float] = []
     future = await queue.submit(1, on_progress=lambda fraction, _: heard.append(fraction))
     delivery = await there.get()
-    lane = process_of(far).part(QueueParticipant, queue.name).takes
+    lane = progress_of(far, queue.name)
     await client.delete(
         f"{{{queue.name}}}:leased:{process_of(far).part(QueueParticipant, queue.name).member.session_id}"
     )
     await delivery.progress(0.5)
-    assert lane._progress._calling
-    await lane._progress.flush()
+    assert lane._calling
+    await lane.flush()
     await queue.statistics()
     assert (heard, future.progress) == ([], None)
     future.cancel()

@@ -9,6 +9,7 @@ from shared.concurrency.queues.effects.forwards import Destination
 from shared.concurrency.queues.membership.membership import Membership
 from shared.concurrency.queues.puts.lane import PutLane
 from shared.concurrency.queues.results.lane import RESULT_NEWS, ResultLane
+from shared.concurrency.queues.settling import Settler
 from shared.concurrency.queues.takes.lane import TakeLane
 from shared.concurrency.session.heartbeat import Renewable
 from shared.concurrency.session.process import Process
@@ -31,6 +32,7 @@ class QueueParticipant:
         self.member.run_id = process.calls.run_id
         self.puts = PutLane(self.member)
         self.takes = TakeLane(self.member)
+        self.settler = Settler(self.member, self.takes)
         self.results = ResultLane(self.member)
         self.destination = Destination(self.member)
         """What acknowledgements of other queues put into this one."""
@@ -83,8 +85,8 @@ class QueueParticipant:
         """Settle what is finished, give back what is held, leave the line; gives up after `patience` seconds."""
         try:
             async with asyncio.timeout(patience):
-                self.takes.demand.end(ConcurrencyError("the session was closed while this get was waiting"))
-                await self.takes.effects.finish(patience / 2)
+                self.takes.getters.end(ConcurrencyError("the session was closed while this get was waiting"))
+                await self.settler.effects.finish(patience / 2)
                 await self.takes.flush()
                 withdrawn = await self.puts.leave()
                 await self.results.flush()
@@ -93,6 +95,7 @@ class QueueParticipant:
             pass  # out of reach: the queue takes it back at the session's deadline
         finally:
             await self.puts.stop()
+            await self.settler.stop()
             await self.takes.stop()
             await self.results.stop()
             await self.letters.stop()

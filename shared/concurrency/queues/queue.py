@@ -13,6 +13,7 @@ from shared.concurrency.queues.effects.forwards import Destination
 from shared.concurrency.queues.encoding.codec import Codec, Unreadable, digest
 from shared.concurrency.queues.encoding.entry import FIELD, pack_headers, pack_middle
 from shared.concurrency.queues.encoding.results import ResultCodec
+from shared.concurrency.queues.handout import Handout
 from shared.concurrency.queues.participant import QueueParticipant
 from shared.concurrency.queues.prefetch import Prefetch
 from shared.concurrency.queues.puts.batch import Batch, OutgoingEntry, portions
@@ -244,11 +245,11 @@ class Queue(Generic[T]):
             try:
                 item = self._codec.open(entry)
             except Unreadable as error:
-                lane.bury(entry[:FIELD], error.reason, error.report)
+                lane.settle_unheard(entry[:FIELD], "dead", error.reason, error.report)
                 continue
-            delivery = Forgettable(lane, entry, item, self._results)
-            member.hold(delivery.field, delivery)
-            return delivery
+            handout = Handout(self._lanes.settler, entry, item, self._results)
+            member.hold(handout)
+            return Forgettable(handout)
 
     def __aiter__(self) -> Self:
         """Take messages until the queue is shut down and finished; each is yours to settle."""
@@ -266,7 +267,7 @@ class Queue(Generic[T]):
         :raises ConcurrencyError: when the session is closed.
         """
         self._process.check_open()
-        return Prefetch(self._lanes.takes, self._lanes.member, self._codec, self._results, workers)
+        return Prefetch(self._lanes.member, self._lanes.settler, self._codec, self._results, workers)
 
     # --- the queue as a whole ---------------------------------------------------------------------------------------
 

@@ -23,6 +23,7 @@ from typing import Final
 FIELD: Final = 45
 FIXED: Final = 52
 KEY: Final = 22
+_STAMP: Final = 16
 COUNTS: Final = 10
 _LONGEST_HEADERS: Final = 999
 _LONGEST_ERROR: Final = 300
@@ -67,6 +68,11 @@ def _cut(text: str, room: int) -> str:
     return text
 
 
+def key_of(receipt: bytes) -> bytes:
+    """The message's own key, of a receipt or of a whole entry."""
+    return receipt[_STAMP : _STAMP + KEY]
+
+
 def has_id(tail: bytes) -> bool:
     """Whether the headers of a tail hold the caller's id."""
     return tail[KEY + COUNTS] in (_ID_FLAG, _BOTH_FLAG)
@@ -87,7 +93,7 @@ class Stored:
     @property
     def key(self) -> str:
         """The message's own key, unique."""
-        return self._entry[16:38].decode("ascii")
+        return key_of(self._entry).decode("ascii")
 
     @property
     def id(self) -> str:

@@ -6,22 +6,15 @@ from collections.abc import Callable
 from typing import Protocol
 
 from shared.concurrency.errors import QueueEmpty
+from shared.concurrency.queues.takes.pace import Pace
+from shared.concurrency.session.futures import reject
 
 
 class Taker(Protocol):
     """Somebody who takes entries as they come."""
 
-    workers: int
-    """How many deliveries it handles at once."""
-
-    def wants(self) -> int:
-        """How many entries it takes now."""
-
-    def hungry(self) -> bool:
-        """Whether it is worth a call of its own."""
-
-    def rests(self) -> bool:
-        """Whether it handles nothing, so that nothing keeps it from starting on an entry at once."""
+    pace: Pace
+    """How many it wants."""
 
     def accept(self, entries: list[bytes]) -> None:
         """Take these."""
@@ -42,7 +35,7 @@ class Getter:
 
 
 class Getters:
-    """The getters, first come first served, and the takers."""
+    """The getters, first come first served (asyncio.Queue's `_getters`), and the takers."""
 
     def __init__(self) -> None:
         """Begin with nobody."""
@@ -56,26 +49,26 @@ class Getters:
         """Let a caller wait."""
         self._getters.append(getter)
 
-    def getters(self) -> list[Getter]:
-        """Those who wait still, in order."""
+    def waiting(self) -> list[Getter]:
+        """The callers who wait still, in order."""
         while self._getters and self._getters[0].future.done():
             self._getters.popleft()
         return [getter for getter in self._getters if not getter.future.done()]
 
-    def hungry(self) -> bool:
+    def is_hungry(self) -> bool:
         """Whether a taker is worth a call."""
-        return any(taker.hungry() for taker in self.takers)
+        return any(taker.pace.is_hungry() for taker in self.takers)
 
     def workers(self) -> int:
         """How many deliveries are handled at once, at least 1: who takes by hand is not counted."""
-        return max(1, sum(taker.workers for taker in self.takers))
+        return max(1, sum(taker.pace.workers for taker in self.takers))
 
-    def rests(self) -> bool:
+    def are_idle(self) -> bool:
         """Whether there are takers, and none of them handles anything."""
-        return bool(self.takers) and all(taker.rests() for taker in self.takers)
+        return bool(self.takers) and all(taker.pace.is_idle() for taker in self.takers)
 
     def hand_out(self, entries: list[bytes], give_back: Callable[[bytes], None]) -> None:
-        """Give everybody his share; what nobody wants any more goes back."""
+        """Hand entries to waiting getters in order, then to takers; return the rest."""
         at = 0
         while at < len(entries) and self._getters:
             getter = self._getters.popleft()
@@ -83,7 +76,7 @@ class Getters:
                 getter.future.set_result(entries[at])
                 at += 1
         for taker in self.takers:
-            share = min(taker.wants(), len(entries) - at) if taker is not self.takers[-1] else len(entries) - at
+            share = min(taker.pace.wants(), len(entries) - at) if taker is not self.takers[-1] else len(entries) - at
             taker.accept(entries[at : at + share])
             at += share
         for entry in entries[at:]:
@@ -92,15 +85,13 @@ class Getters:
     def refuse(self, asked: list[Getter]) -> None:
         """End those of them who would not wait."""
         for getter in asked:
-            if not getter.may_wait and not getter.future.done():
-                getter.future.set_exception(QueueEmpty("nothing can be delivered now: `get` would wait"))
+            if not getter.may_wait:
+                reject(getter.future, QueueEmpty("nothing can be delivered now: `get` would wait"))
 
     def end(self, error: Exception) -> None:
         """Nobody gets anything any more."""
         for getter in self._getters:
-            if not getter.future.done():
-                getter.future.set_exception(error)
-                getter.future.exception()  # whoever was cancelled does not look
+            reject(getter.future, error)
         self._getters.clear()
         for taker in list(self.takers):
             taker.end(error)

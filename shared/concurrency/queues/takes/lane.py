@@ -5,18 +5,18 @@ never is: after a lost reply the next call says so, and what was handed out to n
 """
 
 import asyncio
-from dataclasses import dataclass
 from functools import partial
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 from shared.concurrency.errors import ConcurrencyError, QueueShutDown
-from shared.concurrency.queues.effects.effects import Effects
-from shared.concurrency.queues.effects.lane import EffectLane
-from shared.concurrency.queues.encoding.entry import FIELD
+from shared.concurrency.queues.encoding.entry import FIELD, key_of
+from shared.concurrency.queues.membership.lane import Lane
 from shared.concurrency.queues.membership.membership import Membership
-from shared.concurrency.queues.results.progress import ProgressLane
 from shared.concurrency.queues.takes.getters import Getter, Getters
+from shared.concurrency.queues.takes.handoff import Handoff
+from shared.concurrency.queues.takes.idle import Idle
 from shared.concurrency.queues.takes.settlements import Settlements
+from shared.concurrency.session.calls import Call
 from shared.concurrency.session.log import Log
 from shared.concurrency.session.scripts import load
 from shared.concurrency.session.server_errors import Disconnected, Postponed
@@ -25,52 +25,38 @@ log = Log("queues")
 
 _MOST_BYTES: Final = 1 << 20
 _MOST_WANTED: Final = 1000
-_REFUSED_AGAIN_MS: Final = 1000
+_AFTER_A_REFUSAL: Final = 0.05
 
 
-@dataclass
-class _Call:
+class Portion(NamedTuple):
+    """What one call settles. Its number stays when the call is repeated; what it takes is asked for anew each time."""
+
     session_id: str
     keys: dict[str, bytes]
     settle_number: int
     settlements: Settlements
 
 
-class TakeLane:
+class TakeLane(Lane[Portion]):
     """The settling and taking of one process at one queue."""
 
     def __init__(self, member: Membership) -> None:
         """Prepare; the lane works while there is something to do."""
-        self._member = member
+        super().__init__(member, "weir-takes")
         self._script = load("settle_and_take")
-        self._number = 0
         self._settle_number = 0
         self.settlements = Settlements()
         """What the next call settles; to be added to by those who do not wait for the answer."""
-        self._sent = Settlements()
-        self.demand = Getters()
-        self.effects: Final = EffectLane(
-            member, workers=self.demand.workers, kick=self.kick, nack=self._nack, distrust=self._distrust
-        )
-        """Where acknowledgements with effects go, by calls of their own."""
-        self._progress = ProgressLane(member)
-        self._urgent = False
-        self._woken = False
-        self._handed = b""
-        self._idle = False
-        self._look_again_at = 0.0
-        self._resting: asyncio.Future[None] | None = None
-        self._timer: asyncio.TimerHandle | None = None
-        self._flushing: list[asyncio.Future[None]] = []
-        self._task: asyncio.Task[None] | None = None
-        self._loop = asyncio.get_running_loop()
-        self._closed = False
-        self._calling = False
-        self._answered = False
-        self._lost_reply = False
-        self._distrusted = False
+        self.getters: Final = Getters()
+        self.backpressured = False
+        """Whether nothing is to be taken: too much that was forwarded waits for room, or for an answer."""
+        self._idle = Idle()
+        self._handoff = Handoff(member)
+        self._is_urgent = False
+        self._is_answered = False
+        self._doubts = self._resolved = 0
+        """How often nobody knew what a call had done, and which of that a later call has resolved (rule 7)."""
         self._overdue = ""
-        self._left_behind = ""
         member.on_over.append(self._session_over)
 
     # --- what callers use -------------------------------------------------------------------------------------------
@@ -78,13 +64,13 @@ class TakeLane:
     async def take(self, *, may_wait: bool) -> bytes:
         """Wait for one entry. Cancelled: nothing is lost, what arrives goes back.
 
-        :raises QueueEmpty: when there is none and we may not wait.
+        :raises QueueEmpty: when there is none and the caller may not wait.
         :raises QueueShutDown: when the queue is shut down and finished.
         """
         getter = Getter(may_wait=may_wait)
-        self.demand.add(getter)
+        self.getters.add(getter)
         if not may_wait:
-            self._urgent = True
+            self._is_urgent = True
         self.kick()
         try:
             return await getter.future
@@ -94,300 +80,204 @@ class TakeLane:
             raise
 
     def settle(
-        self, field: bytes, kind: str, value: int | str | bytes = 0, report: str = "",
+        self, receipt: bytes, kind: str, value: int | str | bytes = 0, report: str = "",
         *, headers: bytes = b"", trace: str = "",
     ) -> asyncio.Future[None]:  # fmt: skip
         """Settle with the next call, which goes at once; the future fails with StaleDelivery when it was not ours."""
         future: asyncio.Future[None] = self._loop.create_future()
-        self.settlements.waiting[field] = future
-        self.settlements.add(field, kind, value, report, headers=headers, trace=trace)
-        self._urgent = True
-        self.kick()
+        self.settlements.waiting[receipt] = future
+        self.settle_unheard(receipt, kind, value, report, headers=headers, trace=trace)
         return future
 
-    def apply(self, field: bytes, effects: Effects, outcome: bytes) -> asyncio.Future[None]:
-        """Acknowledge with effects, and with the outcome where it is asked for; the future fails with StaleDelivery, or with EffectRefused: then it is still ours.
-
-        :raises EffectRefused: when an effect can not be sent.
-        """
-        return self.effects.submit(field, effects, outcome)
-
-    def say(self, field: bytes, said: bytes) -> None:
-        """Tell whoever submitted the message how far it is."""
-        self._progress.report(field, said)
-
-    def _nack(self, field: bytes, report: str) -> None:
-        """Nobody waits for the answer to an acknowledgement that was refused."""
-        if field in self._member.held:
-            self.settlements.add(field, "nack", _REFUSED_AGAIN_MS, report)
-            self._urgent = True
-            self.kick()
-
-    def _distrust(self) -> None:
-        """Have the next call give back all that we do not hold."""
-        # Not `_lost_reply`: the answer to a call on its way, which says nothing of this, would take it back.
-        self._distrusted = self._urgent = True
-        self.kick()
-
-    def bury(self, field: bytes, reason: str, report: str) -> None:
-        """Make a dead letter of what cannot be read; nobody waits for the answer."""
-        self.settlements.add(field, "dead", reason, report)
-        self._urgent = True
+    def settle_unheard(
+        self, receipt: bytes, kind: str, value: int | str | bytes = 0, report: str = "",
+        *, headers: bytes = b"", trace: str = "",
+    ) -> None:  # fmt: skip
+        """As `settle`; nobody waits for the answer, and a refusal is logged."""
+        self.settlements.add(receipt, kind, value, report, headers=headers, trace=trace)
+        self._is_urgent = True
         self.kick()
 
     def give_back(self, entry: bytes) -> None:
-        """Return an entry that nobody has started."""
-        field = entry[:FIELD]
-        if field in self._member.held:
-            self.settlements.add(field, "return")
-            self._urgent = True
-            self.kick()
+        """Return an entry, or the receipt of one, that nobody has started."""
+        receipt = entry[:FIELD]
+        if receipt in self._member.held:
+            self.settle_unheard(receipt, "return")
 
-    def give_back_from_any_thread(self, field: bytes) -> None:
+    def give_back_from_any_thread(self, receipt: bytes) -> None:
         """Give back what its owner forgot; garbage is collected in any thread."""
         if not self._loop.is_closed() and not self._closed:
-            self._loop.call_soon_threadsafe(self.give_back, field)
+            self._loop.call_soon_threadsafe(self.give_back, receipt)
 
-    def kick(self) -> bool:
-        """See whether a call is due, and have it sent when the loop turns; tells whether one is."""
-        if self._task is None or self._task.done():
-            if self._closed:
-                return False
-            self._task = self._loop.create_task(self._run(), name="weir-takes")
-            self._task.add_done_callback(self._ended)
-            return True
-        if self._resting is None or self._resting.done():
-            return self._answered and self._due()
-        if self._due():
-            self._resting.set_result(None)
-            return True
-        self._set_timer()
-        return False
+    def resync_needed(self) -> None:
+        """Have the next call give back all that this process does not hold."""
+        self._doubts += 1
+        self._is_urgent = True
+        self.kick()
 
-    async def flush(self) -> None:
-        """Wait until everything settled so far is answered."""
-        await self.effects.flush()
-        while self.settlements or self._calling:
-            answered = self._loop.create_future()
-            self._flushing.append(answered)
-            self._urgent = bool(self.settlements)
-            self.kick()
-            await answered
+    def set_backpressure(self, *, is_on: bool) -> None:
+        """Take nothing while it is on."""
+        self.backpressured = is_on
+        self.kick()
 
     # --- what the session tells us ----------------------------------------------------------------------------------
 
     def woken(self) -> None:
-        """A put woke this session: it is idle no more, and passes the wake-up on when it wants nothing."""
-        self._idle = False
-        self._woken = True
+        """Take note that a put woke this session."""
+        self._idle.wake()
         self.kick()
 
     def handed(self, session_id: str, entry: bytes) -> None:
-        """A put handed this session its message, and woke it; the next call says that it has arrived."""
-        self._member.look_at_clock()  # we may have been stopped since it was sent
-        if session_id != self._member.session_id:
-            self._left_behind = session_id
-            self.kick()
-            return
-        self._idle = False
-        self._handed = entry[:FIELD]
-        self._member.held[self._handed] = None
-        self.demand.hand_out([entry], self.give_back)
+        """Take note that a put handed this session its message, and woke it."""
+        if self._handoff.accept(session_id, entry):
+            self._idle.is_registered = False
+            self.getters.hand_out([entry], self.give_back)
         self.kick()
 
     def _session_over(self) -> None:
         lost, self.settlements = self.settlements, Settlements()
-        self._log_refused(lost.answer(b"all"))
-        self._handed = b""
-        self._idle = False
-        self._woken = False
+        refused = lost.answer(b"all")
+        self._handoff.forget()
+        self._idle.forget()
         self._tell_flushed()
         self.kick()
-
-    async def stop(self) -> None:
-        """End the lane; what is not answered yet fails."""
-        self._closed = True
-        error = ConcurrencyError("the session was closed before the server answered")
-        self.demand.end(error)
-        await self.effects.stop()
-        await self._progress.stop()
-        if self._task is not None:
-            self._task.cancel()
-            await asyncio.wait({self._task})
-        self.settlements.fail(error)
-        self._sent.fail(error)
-        self._tell_flushed()
+        self._log_refused(refused)
 
     # --- the lane ---------------------------------------------------------------------------------------------------
 
-    def _ended(self, task: asyncio.Task[None]) -> None:
-        error = None if task.cancelled() else task.exception()
-        if isinstance(error, Exception):
-            self._fail_all(error)
-            self._sent.fail(error)
+    def kick(self) -> bool:
+        """As every lane; between an answer and the lane's next turn it tells whether another call follows."""
+        if self._calling:
+            return self._is_answered and self.due() == 0
+        return super().kick()
 
-    def _due(self) -> bool:
-        if self._urgent or self._woken or self._left_behind:
-            return True
-        if self.effects.stuck:
+    def due(self) -> float | None:
+        """At once where somebody waits for a call, or a wake-up has to be answered; when idle, at the next look."""
+        if self._is_urgent or self._idle.is_woken or self._handoff.left_behind or (self._flushing and self.settlements):
+            return 0
+        if self.backpressured:
             # Nothing is taken; a registration as idle is called off.
-            return self._idle or bool(self.settlements)
-        hungry = self.demand.hungry()
-        if self.settlements and (hungry or not self.demand.takers):
-            return True
-        if self._idle and self._loop.time() < self._look_again_at:
-            return False
-        return hungry or bool(self.demand.getters())
+            return 0 if self._idle.is_registered or self.settlements else None
+        is_hungry = self.getters.is_hungry()
+        if self.settlements and (is_hungry or not self.getters.takers):
+            return 0
+        if seconds := self._idle.rests_for(self._loop.time()):
+            return seconds if self.getters else None
+        return 0 if is_hungry or self.getters.waiting() else None
 
-    async def _run(self) -> None:
-        while True:
-            while not self._due():
-                await self._rest()
-            self._calling = True
-            try:
-                if not self._member.registered:
-                    await self._member.ready()
-                await self._exchange(self._compose())
-                if self._overdue:
-                    await self._member.recover(self._overdue)
-                    self._overdue = ""
-                    self._woken = True  # there may be something now
-                if self._left_behind:
-                    left_behind, self._left_behind = self._left_behind, ""
-                    await self._member.leave_behind(left_behind)
-            except ConcurrencyError as error:
-                self._fail_all(error)
-            finally:
-                self._calling = self._answered = False
-                self._tell_flushed()
+    def is_unsent(self) -> bool:
+        """Whether something is to be settled."""
+        return bool(self.settlements)
 
-    async def _rest(self) -> None:
-        """Wait until a call is due; look again when the last reply told us to."""
-        self._resting = self._loop.create_future()
-        self._set_timer()
-        try:
-            await self._resting
-        finally:
-            self._resting = None
-            if self._timer is not None:
-                self._timer.cancel()
-                self._timer = None
-
-    def _set_timer(self) -> None:
-        if self._timer is None and self._idle and self.demand:
-            self._timer = self._loop.call_at(self._look_again_at, self._look_again)
-
-    def _look_again(self) -> None:
-        self._timer = None
-        self.kick()
-
-    def _tell_flushed(self) -> None:
-        flushing, self._flushing = self._flushing, []
-        for answered in flushing:
-            if not answered.done():
-                answered.set_result(None)
-
-    def _compose(self) -> _Call:
-        self._woken = False
-        settlements = self._sent = self.settlements.portion()
-        self._urgent = bool(self.settlements)
+    def compose(self) -> Portion:
+        """What is to be settled, as much as one call carries."""
+        self._idle.is_woken = self._is_answered = False
+        settlements = self.settlements.portion()
+        self._is_urgent = bool(self.settlements)
         if settlements:
             self._settle_number += 1
-        return _Call(self._member.session_id, self._member.keys, self._settle_number, settlements)
+        return Portion(self._member.session_id, self._member.keys, self._settle_number, settlements)
 
-    async def _exchange(self, call: _Call) -> None:
+    async def send(self, call: Portion) -> None:
+        """Settle and take; then recover what the answer found overdue."""
         while True:
-            resync, self._distrusted = self._lost_reply or self._distrusted, False
             try:
-                await self._send(call, resync=resync)
+                await self._exchange(call)
             except Disconnected:
-                self._lost_reply = True
+                self._doubts += 1
             except Postponed:
-                self._distrusted = resync
-                await asyncio.sleep(0.05)
-            except ConcurrencyError as error:
-                # A step that failed half-way may have leased us something, or not have settled: all that goes back.
-                self._lost_reply = True
-                for field in call.settlements.fields():
-                    self._member.held.pop(field, None)
-                call.settlements.fail(error)
+                await asyncio.sleep(_AFTER_A_REFUSAL)
+            except ConcurrencyError:
+                # A script that failed half-way may have leased us something, or not have settled: all that goes back.
+                self._doubts += 1
+                for receipt in call.settlements.receipts():
+                    self._member.held.pop(receipt, None)
                 raise
             else:
-                return
+                break
+        if self._overdue:
+            await self._member.recover(self._overdue)
+            self._overdue = ""
+            self._idle.is_woken = True  # there may be something now
+        await self._handoff.leave_behind()
 
-    async def _send(self, call: _Call, *, resync: bool) -> None:
-        self._number += 1
-        current = call.session_id == self._member.session_id
-        asked = self.demand.getters()
-        waiting = sum(getter.may_wait for getter in asked)
-        takers = sum(taker.wants() for taker in self.demand.takers)
-        want = min(_MOST_WANTED, len(asked) + takers) if current and not self.effects.stuck else 0
-        may_idle = 0 if not want else 2 if self.demand.rests() else int(waiting > 0 or takers > 0)
-        others = [word for other in call.settlements.others for word in other]
-        held = self._member.held if current else {}
-        await self._member.call_once(
-            self._script,
-            call.keys,
-            call.session_id,
-            self._number,
-            call.settle_number,
-            len(held),
-            b"".join(call.settlements.acks),
-            b"".join(call.settlements.returns),
-            0 if not resync else 1 if current else 2,
-            b"".join(held) if resync else b"",
-            self._handed if current else b"",
-            want,
-            may_idle,
-            int(self._idle or resync),
-            *others,
-            at_reply=partial(self._take_answer, call, want, asked),
+    def fail(self, call: Portion | None, error: Exception) -> None:
+        """Nobody waits for what will not come."""
+        self._is_urgent = False
+        failed, self.settlements = self.settlements, Settlements()
+        if call is not None:
+            call.settlements.fail(error)
+        failed.fail(error)
+        self.getters.end(error)
+
+    async def _exchange(self, portion: Portion) -> None:
+        is_current = portion.session_id == self._member.session_id
+        asked = self.getters.waiting()
+        takers = sum(taker.pace.wants() for taker in self.getters.takers)
+        want = min(_MOST_WANTED, len(asked) + takers) if is_current and not self.backpressured else 0
+        may_wait = takers > 0 or any(getter.may_wait for getter in asked)
+        may_idle = 0 if not want else 2 if self.getters.are_idle() else int(may_wait)
+        doubts, held = self._doubts, self._member.held if is_current else {}
+        is_resync = doubts != self._resolved
+        settlements = portion.settlements
+        others = [word for other in settlements.others for word in other]
+        await self._member.calls.once(
+            Call(
+                self._script,
+                portion.keys,
+                (
+                    portion.session_id,
+                    self.number(),
+                    portion.settle_number,
+                    len(held),
+                    b"".join(settlements.acks),
+                    b"".join(settlements.returns),
+                    0 if not is_resync else 1 if is_current else 2,
+                    b"".join(held) if is_resync else b"",
+                    self._handoff.receipt if is_current else b"",
+                    want,
+                    may_idle,
+                    int(self._idle.is_registered or is_resync),
+                    *others,
+                ),
+                at_reply=partial(self._take_answer, portion, doubts, want, asked),
+            )
         )
 
-    def _take_answer(self, call: _Call, want: int, asked: list[Getter], answer: list[Any]) -> None:
+    def _take_answer(self, portion: Portion, doubts: int, want: int, asked: list[Getter], answer: list[Any]) -> None:
         if answer[0] == b"late":
             raise ConcurrencyError("the server saw a later call of this process: is the owner id used twice?")
-        self._answered = True
-        # What woke us until now was older than the step that has just run; what comes from here on is news.
-        self._woken = False
-        state, _, refused, entries, look_again, overdue, ended = answer
-        self._lost_reply = False
-        current = call.session_id == self._member.session_id
-        if current:
-            held = self._member.held
-            for field in call.settlements.fields():
-                held.pop(field, None)
-        self._log_refused(call.settlements.answer(refused))
+        self._is_answered = True
+        # What woke us until now was older than the script that has just run; what comes from here on is news.
+        self._idle.is_woken = False
+        state, _, refused, entries, look_again, overdue, is_finished = answer
+        self._resolved = doubts
+        is_current = portion.session_id == self._member.session_id
+        if is_current:
+            for receipt in portion.settlements.receipts():
+                self._member.held.pop(receipt, None)
+        stale = portion.settlements.answer(refused)
         if state == b"over":
-            self._member.over(call.session_id)
-            return
-        if not current:
-            return  # handed to a session that is over: recovered, as all it held
-        self._handed, known = b"", self._handed
-        waits = any(getter.may_wait for getter in asked) or bool(self.demand.takers)
-        self._idle = waits and want > len(entries) and sum(map(len, entries)) < _MOST_BYTES
-        self._look_again_at = self._loop.time() + look_again / 1000
-        if known:
-            # It was handed to us while this call was on its way.
-            entries = [entry for entry in entries if not entry.startswith(known)]
+            self._member.over(portion.session_id)
+        elif is_current:  # else it was handed to a session that is over: recovered, as all it held
+            self._take(want, asked, entries, look_again)
+            if is_finished:
+                self.getters.end(QueueShutDown("the queue is shut down, and all its messages are done with"))
+            self.getters.refuse(asked)
+            self._overdue = overdue.decode()
+        if stale:
+            self._log_refused(stale)
+
+    def _take(self, want: int, asked: list[Getter], entries: list[bytes], look_again: int) -> None:
+        waits = bool(self.getters.takers) or any(getter.may_wait for getter in asked)
+        is_idle = waits and want > len(entries) and sum(map(len, entries)) < _MOST_BYTES
+        self._idle.register(is_registered=is_idle, look_again_at=self._loop.time() + look_again / 1000)
+        entries = self._handoff.confirmed(entries)
         self._member.held.update(dict.fromkeys([entry[:FIELD] for entry in entries]))
-        self.demand.hand_out(entries, self.give_back)
-        if ended:
-            self.demand.end(QueueShutDown("the queue is shut down, and all its messages are done with"))
-        self.demand.refuse(asked)
-        self._overdue = overdue.decode()
+        self.getters.hand_out(entries, self.give_back)
 
-    def _log_refused(self, fields: list[bytes]) -> None:
-        for field in fields:
+    def _log_refused(self, receipts: list[bytes]) -> None:
+        for receipt in receipts:
             log.warning(
-                "a delivery was not ours any more when it was settled",
-                queue=self._member.name,
-                key=field[16:38].decode(),
+                "stale delivery: settled or recovered elsewhere", queue=self._member.name, id=key_of(receipt).decode()
             )
-
-    def _fail_all(self, error: Exception) -> None:
-        """The server refuses the step for good: nobody waits for what will not come."""
-        self._urgent = False
-        failed, self.settlements = self.settlements, Settlements()
-        failed.fail(error)
-        self.demand.end(error)

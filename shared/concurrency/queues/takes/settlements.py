@@ -7,6 +7,7 @@ from typing import Final, TypeVar
 
 from shared.concurrency.errors import StaleDelivery
 from shared.concurrency.queues.encoding.entry import FIELD
+from shared.concurrency.session.futures import reject, resolve
 
 T = TypeVar("T")
 
@@ -30,7 +31,7 @@ class Settlements:
         self.waiting: dict[bytes, asyncio.Future[None]] = {}
 
     def add(
-        self, field: bytes, kind: str, value: int | str | bytes = 0, report: str = "",
+        self, receipt: bytes, kind: str, value: int | str | bytes = 0, report: str = "",
         *, attempts: int | None = None, headers: bytes = b"", trace: str = "",
     ) -> None:  # fmt: skip
         """Note one settlement: ack, result (value: outcome), return, nack or crash (value: delay in ms), or dead (value: reason).
@@ -39,21 +40,21 @@ class Settlements:
         new ones, empty when they stay as they are; `trace`: the traceback, for whoever asked for the result.
         """
         if kind == "ack":
-            self.acks.append(field)
+            self.acks.append(receipt)
         elif kind == "return":
-            self.returns.append(field)
+            self.returns.append(receipt)
         else:
             # A lone surrogate in an exception's text can not travel as it is.
             most = "" if attempts is None else attempts
             report = _sendable(report[:LONGEST_TEXT])
-            self.others.append((field, kind, _sendable(value), report, most, headers, _sendable(trace)))
+            self.others.append((receipt, kind, _sendable(value), report, most, headers, _sendable(trace)))
 
     def __len__(self) -> int:
         return len(self.acks) + len(self.returns) + len(self.others)
 
-    def fields(self) -> Iterable[bytes]:
+    def receipts(self) -> Iterable[bytes]:
         """All that is settled here."""
-        return chain(self.acks, self.returns, (field for field, *_ in self.others))
+        return chain(self.acks, self.returns, (receipt for receipt, *_ in self.others))
 
     def portion(self) -> "Settlements":
         """Take out what one call carries."""
@@ -71,9 +72,9 @@ class Settlements:
         while most > 1 and self._bytes(most) > _MOST_BYTES:
             most //= 2
         portion.others, self.others = self.others[:most], self.others[most:]
-        for field in portion.fields():
-            if field in self.waiting:
-                portion.waiting[field] = self.waiting.pop(field)
+        for receipt in portion.receipts():
+            if receipt in self.waiting:
+                portion.waiting[receipt] = self.waiting.pop(receipt)
         return portion
 
     def _bytes(self, count: int) -> int:
@@ -83,31 +84,26 @@ class Settlements:
         )
 
     def answer(self, refused: bytes) -> list[bytes]:
-        """Tell those who wait; `refused` holds the fields that were not ours, or is "all".
+        """Tell those who wait; `refused` holds the receipts that were not ours, or is "all".
 
-        Returns the refused fields that nobody waits for.
+        Returns the refused receipts that nobody waits for.
         """
         stale = (
-            set(self.fields())
+            set(self.receipts())
             if refused == b"all"
             else {refused[at : at + FIELD] for at in range(0, len(refused), FIELD)}
         )
-        for field, future in self.waiting.items():
-            if future.done():
-                continue
-            if field in stale:
-                future.set_exception(_stale())
-                future.exception()  # whoever was cancelled does not look
+        for receipt, future in self.waiting.items():
+            if receipt in stale:
+                reject(future, _stale())
             else:
-                future.set_result(None)
-        return [field for field in stale if field not in self.waiting]
+                resolve(future)
+        return [receipt for receipt in stale if receipt not in self.waiting]
 
     def fail(self, error: Exception) -> None:
         """Tell everybody who waits that the step failed."""
         for future in self.waiting.values():
-            if not future.done():
-                future.set_exception(error)
-                future.exception()
+            reject(future, error)
 
 
 def _sendable(text: T) -> T | str:

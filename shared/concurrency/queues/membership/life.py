@@ -1,0 +1,42 @@
+"""Life: one session of a process at one queue, from its registration to its deadline."""
+
+import math
+from dataclasses import dataclass
+from typing import Final
+
+from shared.concurrency.session.clock import boottime, margin
+from shared.concurrency.session.names import leased_key
+
+
+@dataclass(slots=True, eq=False)
+class Life:
+    """A session. One that passed its deadline is over for ever (rule 8); the process goes on under another."""
+
+    session_id: Final[str]
+    keys: Final[dict[str, bytes]]
+    """The queue's keys, and that of what this session holds."""
+    ttl: Final[float]
+    is_fresh: bool = True
+    """Whether the queue does not know it yet: there is nothing to renew, and nothing to be over."""
+    deadline: float = math.inf
+    """Until when it may be relied on, by the local boot-time clock."""
+
+    @classmethod
+    def begin(cls, name: str, session_id: str, keys: dict[str, bytes], ttl: float) -> "Life":
+        """A session that is not registered yet."""
+        return cls(session_id, {**keys, "leased": leased_key(name, session_id)}, ttl)
+
+    def registered(self, sent_at: float, left: float) -> None:
+        """The queue knows it, for `left` seconds counted from before the call was sent."""
+        if self.is_fresh:
+            self.deadline = sent_at + left - margin(self.ttl)
+        self.is_fresh = False
+
+    def renewed(self, sent_at: float, left: float) -> None:
+        """Put its deadline off; a renewal that was overtaken by another changes nothing."""
+        if not self.is_fresh:
+            self.deadline = max(self.deadline, sent_at + left - margin(self.ttl))
+
+    def is_over(self) -> bool:
+        """Whether its deadline has passed."""
+        return boottime() > self.deadline

@@ -1,0 +1,118 @@
+"""Registration: has the queue know a session, and what this process wishes of the queue."""
+
+import asyncio
+from typing import Final, Protocol
+
+from shared.concurrency.queues.membership.life import Life
+from shared.concurrency.session.calls import Call, Calls
+from shared.concurrency.session.clock import boottime
+from shared.concurrency.session.log import Log
+from shared.concurrency.session.scripts import load
+from shared.concurrency.session.server_errors import Disconnected, Postponed
+
+log = Log("queues")
+
+# A lane's record is needed for as long as a request may be repeated; a day outlives every outage that a caller waits out.
+_KEEP_LANES_MS: Final = 24 * 3600 * 1000
+_AFTER_A_REFUSAL: Final = 0.1
+
+
+class Registrant(Protocol):
+    """Whose sessions are registered."""
+
+    name: str
+    run_id: str
+
+    @property
+    def life(self) -> Life:
+        """The session that there is now."""
+
+
+class Registration:
+    """Registers a session before its first call, and again when a wish is new or the session is another one."""
+
+    def __init__(self, registrant: Registrant, calls: Calls) -> None:
+        """Prepare; `ready` registers."""
+        self.is_done = False
+        """Whether the queue knows the session that there is now, and all wishes."""
+        self._registrant = registrant
+        self._calls = calls
+        self._script = load("register")
+        self._wishes: dict[str, int] = {}
+        self._is_consumer = False
+        self._task: asyncio.Task[None] | None = None
+
+    def wish(self, maxsize: int | None, max_attempts: int | None) -> None:
+        """Have these settings stored at the next registration, unless others are stored already."""
+        wishes = {"maxsize": maxsize, "max_attempts": max_attempts}
+        new = {word: value for word, value in wishes.items() if value is not None and word not in self._wishes}
+        if new:
+            self._wishes |= new
+            self.is_done = False
+
+    def can_drain(self) -> None:
+        """Have this process known as a consumer service, which can be told to drain, from its next call on."""
+        if not self._is_consumer:
+            self._is_consumer = True
+            self.is_done = False
+
+    async def ready(self) -> None:
+        """Wait until the session is registered.
+
+        :raises ConcurrencyError: when the server refuses it.
+        """
+        while not self.is_done:
+            task = self._task
+            if task is None or task.done():
+                task = self._task = asyncio.create_task(self._register(), name="weir-register")
+            await asyncio.wait({task})
+            # `self._task` may be another one by now: whoever woke first found the session over again.
+            if not task.cancelled():
+                task.result()
+
+    async def settled(self) -> None:
+        """Wait until none is under way: its session may be there when its answer is not."""
+        if self._task is not None:
+            await asyncio.wait({self._task})
+
+    async def stop(self) -> None:
+        """End what is under way."""
+        if self._task is not None:
+            self._task.cancel()
+            await asyncio.wait({self._task})
+
+    async def _register(self) -> None:
+        life, wishes, is_consumer = self._registrant.life, dict(self._wishes), self._is_consumer
+        sent_at, (now, deadline, maxsize, max_attempts) = await self._ask(life, wishes, is_consumer=is_consumer)
+        if life is not self._registrant.life:
+            return
+        life.registered(sent_at, (deadline - now) / 1000)
+        self.is_done = (wishes, is_consumer) == (self._wishes, self._is_consumer)
+        for word, stored in (("maxsize", maxsize), ("max_attempts", max_attempts)):
+            if word in wishes and wishes[word] != stored:
+                self._wishes[word] = stored
+                log.warning(
+                    "the queue keeps the value it has: only resize() changes maxsize",
+                    queue=self._registrant.name, setting=word, stored=stored, ignored=wishes[word],
+                )  # fmt: skip
+
+    async def _ask(self, life: Life, wishes: dict[str, int], *, is_consumer: bool) -> tuple[float, list[int]]:
+        while True:
+            # Not the time of an outage: a session that begins with its deadline behind it is over at once.
+            await self._calls.opened()
+            arguments = (
+                life.session_id,
+                int(life.is_fresh),
+                wishes.get("maxsize", ""),
+                wishes.get("max_attempts", ""),
+                self._registrant.run_id,
+                _KEEP_LANES_MS,
+                int(is_consumer),
+            )
+            sent_at = boottime()
+            try:
+                return sent_at, await self._calls.now(Call(self._script, life.keys, arguments))
+            except Disconnected:
+                continue  # the next call waits for a connection
+            except Postponed:
+                await asyncio.sleep(_AFTER_A_REFUSAL)

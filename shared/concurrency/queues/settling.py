@@ -1,0 +1,131 @@
+"""The door to settling: plain settlements go with the next take, acknowledgements with effects by a lane of their own."""
+
+import asyncio
+from collections.abc import Callable
+from typing import Any, Final, TypeVar
+
+from shared.concurrency.errors import EffectRefused, InvalidResult, MessageTooLarge
+from shared.concurrency.queues.effects.effects import Effects
+from shared.concurrency.queues.effects.lane import EffectLane
+from shared.concurrency.queues.handout import Handout
+from shared.concurrency.queues.membership.membership import Membership
+from shared.concurrency.queues.results.progress import ProgressLane
+from shared.concurrency.queues.takes.lane import TakeLane
+from shared.concurrency.session.log import Log
+
+T = TypeVar("T")
+
+log = Log("queues")
+
+_REFUSED_AGAIN_MS: Final = 1000
+
+
+class Settler:
+    """Settles the deliveries of one process at one queue."""
+
+    def __init__(self, member: Membership, takes: TakeLane) -> None:
+        """Prepare the lane of effects and that of progress beside the lane of takes."""
+        self._member = member
+        self.takes: Final = takes
+        self.effects: Final = EffectLane(
+            member,
+            workers=takes.getters.workers,
+            kick=self._backpressure_changed,
+            nack=self._nack,
+            distrust=takes.resync_needed,
+        )
+        self._progress = ProgressLane(member)
+        self.give_back_from_any_thread = takes.give_back_from_any_thread
+
+    # --- what deliveries use ----------------------------------------------------------------------------------------
+
+    def settle(
+        self, receipt: bytes, kind: str, value: int | str | bytes = 0, report: str = "",
+        *, headers: bytes = b"", trace: str = "",
+    ) -> asyncio.Future[None]:  # fmt: skip
+        """Settle with the next call, which goes at once; the future fails with StaleDelivery when it was not ours."""
+        return self.takes.settle(receipt, kind, value, report, headers=headers, trace=trace)
+
+    def apply(self, receipt: bytes, effects: Effects, outcome: bytes) -> asyncio.Future[None]:
+        """Acknowledge and write the effects in one step; `outcome` is empty where nobody asked for the result.
+
+        :raises EffectRefused: when an effect cannot be sent.
+        """
+        return self.effects.submit(receipt, effects, outcome)
+
+    def report(self, receipt: bytes, progress: bytes) -> None:
+        """Tell whoever submitted the message how far it is."""
+        self._progress.report(receipt, progress)
+
+    # --- what the consumer service uses, which never waits for an answer ---------------------------------------------
+
+    def acknowledge(self, handout: Handout[Any]) -> None:
+        """Acknowledge with the next take: the usual end of a handout that is still held."""
+        handout.state = "settled"
+        self.takes.settlements.acks.append(handout.receipt)
+        # Nobody asks for the message any more: freed at once, it never gets in the way of the garbage collector.
+        self._member.held[handout.receipt] = None
+
+    def acknowledge_with_more(self, handout: Handout[T], result: object, refused: Callable[[Exception], None]) -> None:
+        """Acknowledge with the effects, and with the result where it is asked for.
+
+        `refused` is called when either cannot be sent or written; the handout is still held then. A stale one is logged.
+        """
+        try:
+            outcome = b"" if handout.answers is None else handout.answers.outcome(handout.item, result)
+        except (InvalidResult, MessageTooLarge) as error:
+            refused(error)
+            return
+        if handout.effects:
+            self._apply(handout, outcome, refused)
+            return
+        handout.state = "settled"
+        self.takes.settlements.add(handout.receipt, "result", outcome)
+        self._member.held[handout.receipt] = None
+
+    def _apply(self, handout: Handout[T], outcome: bytes, refused: Callable[[Exception], None]) -> None:
+        def look(answer: asyncio.Future[None]) -> None:
+            error = None if answer.cancelled() else answer.exception()
+            if isinstance(error, EffectRefused):
+                refused(error)
+                self.takes.kick()  # no worker may be about to
+            elif error is not None:
+                log.warning(
+                    "stale delivery: settled or recovered elsewhere",
+                    queue=self._member.name, id=handout.stored.id, problem=str(error),
+                )  # fmt: skip
+
+        try:
+            handout.applied(outcome).add_done_callback(look)
+        except EffectRefused as error:
+            refused(error)
+
+    def settle_later(
+        self, handout: Handout[Any], kind: str, value: int | str = 0, report: str = "",
+        *, attempts: int | None = None, trace: str = "",
+    ) -> None:  # fmt: skip
+        """Settle with the next take; a refusal is logged. For the words see Settlements.add."""
+        headers = handout.headers_after(report)
+        self.takes.settlements.add(
+            handout.settled_elsewhere(), kind, value, report, attempts=attempts, headers=headers, trace=trace
+        )
+
+    # --- the two lanes beside that of takes --------------------------------------------------------------------------
+
+    async def flush(self) -> None:
+        """Wait until everything settled so far is answered."""
+        await self.effects.flush()
+        await self.takes.flush()
+
+    async def stop(self) -> None:
+        """End both lanes; what is not answered yet fails."""
+        await self.effects.stop()
+        await self._progress.stop()
+
+    def _backpressure_changed(self) -> None:
+        self.takes.set_backpressure(is_on=self.effects.stuck)
+
+    def _nack(self, receipt: bytes, report: str) -> None:
+        """Nobody waits for the answer to an acknowledgement that was refused."""
+        if receipt in self._member.held:
+            self.takes.settle_unheard(receipt, "nack", _REFUSED_AGAIN_MS, report)

@@ -1,0 +1,61 @@
+"""Pace: how much a prefetch wants, from its rate and from who is free."""
+
+from collections.abc import Sized
+from time import monotonic
+from typing import Final
+
+_MOST_AHEAD: Final = 400
+_AHEAD_SECONDS: Final = 0.005
+_MEASURED_SECONDS: Final = 0.020
+OPENED_AT_ONCE: Final = 16
+"""Entries that are read at a time."""
+
+
+class Pace:
+    """Knows how many entries are wanted: one for each free worker, and what is handled in 5 ms.
+
+    The rate is that of the last 20 ms or more. It looks at what the prefetch keeps, so that nothing has to be told to it.
+    """
+
+    def __init__(self, workers: int, free: Sized, buffer: Sized, taken: Sized) -> None:
+        """`free`: the workers that wait; `buffer` and `taken`: what is in hand and has not started."""
+        self.workers: Final = workers
+        """How many deliveries are handled at once."""
+        self.started = 0
+        """Deliveries that a worker has begun with, so far."""
+        self.rising = 0
+        """Workers that are woken and have not run yet: each takes one of those in hand."""
+        self.is_ended = False
+        """Whether nothing is wanted any more."""
+        self.low = 0
+        """With so few in hand it is worth a call: half of what is worked ahead."""
+        self._free = free
+        self._buffer = buffer
+        self._taken = taken
+        self._ahead = 0
+        self._measured = 0
+        self._measured_at = monotonic()
+
+    def in_hand(self) -> int:
+        """Entries that have not started."""
+        return len(self._buffer) + len(self._taken)
+
+    def wants(self) -> int:
+        """How many entries may come now."""
+        if self.is_ended:
+            return 0
+        now = monotonic()
+        elapsed = now - self._measured_at
+        if elapsed >= _MEASURED_SECONDS:
+            self._ahead = min(_MOST_AHEAD, int((self.started - self._measured) / elapsed * _AHEAD_SECONDS))
+            self.low = self._ahead // 2
+            self._measured, self._measured_at = self.started, now
+        return max(0, len(self._free) + self.rising + self._ahead - self.in_hand())
+
+    def is_hungry(self) -> bool:
+        """Whether it is worth a call."""
+        return len(self._buffer) + len(self._taken) <= self.low + OPENED_AT_ONCE and self.wants() > 0
+
+    def is_idle(self) -> bool:
+        """Whether no worker is handling anything, or about to: a handler may keep the loop from turning."""
+        return len(self._free) == self.workers
