@@ -10,6 +10,7 @@ from consumer.registry import check_handlers, handlers
 from consumer.rules.errors import HandlerError
 from consumer.worker.blocked_loop import BlockedLoop
 from consumer.worker.worker import Worker
+from shared.concurrency.queues.queue import told_to_drain
 from shared.demo.run_record import Production
 from shared.messages import Message
 from shared.pipeline import Pipeline, open_pipeline
@@ -50,7 +51,7 @@ async def _work_until(stopping: asyncio.Event, worker: Worker[Message], pipeline
     """Work until `stopping`, or until told to drain; then finish within the grace time."""
     running = asyncio.create_task(worker.run())
     stopped = asyncio.create_task(stopping.wait())
-    told = asyncio.create_task(pipeline.queue.told_to_drain())
+    told = asyncio.create_task(told_to_drain(pipeline.queue))
     telling = asyncio.create_task(_tell(worker))
     await asyncio.wait({running, stopped, told}, return_when=asyncio.FIRST_COMPLETED)
     grace = pipeline.settings.grace

@@ -15,6 +15,7 @@ from consumer.worker.failures import settle_failed
 from shared.concurrency import Delivery, Queue
 from shared.concurrency.queues.handout import Handout
 from shared.concurrency.queues.prefetch import Prefetch
+from shared.concurrency.queues.queue import prefetch
 from shared.concurrency.queues.settling import Settler
 
 T = TypeVar("T")
@@ -81,12 +82,12 @@ class Worker(Generic[T]):
 
         :raises ConcurrencyError: when the server refuses to serve this queue.
         """
-        prefetch = self._prefetch = self._queue.intake(self._concurrency)
+        taking = self._prefetch = prefetch(self._queue, self._concurrency)
         self._ending = asyncio.get_running_loop().create_future()
         slots: dict[asyncio.Task[None], _Slot[T]] = {}
         for number in range(self._concurrency):
             slot: _Slot[T] = _Slot()
-            slots[asyncio.create_task(self._work(prefetch, slot), name=f"worker-{number}")] = slot
+            slots[asyncio.create_task(self._work(taking, slot), name=f"worker-{number}")] = slot
         self._working = set(slots)
         watch = asyncio.create_task(self._watch(slots), name="worker-time-limit")
         if self._draining:
@@ -102,7 +103,7 @@ class Worker(Generic[T]):
             for task in slots:
                 task.cancel()
             await asyncio.wait({watch, *slots})
-            await prefetch.close()
+            await taking.close()
 
     def drain(self) -> None:
         """Take no more; `run` returns when what is being handled has ended. What has not started goes back."""
@@ -121,10 +122,10 @@ class Worker(Generic[T]):
             if late:
                 log.warning("giving back what did not finish within the grace time", count=len(late), seconds=grace)
 
-    async def _work(self, prefetch: Prefetch[T], slot: _Slot[T]) -> None:
+    async def _work(self, taking: Prefetch[T], slot: _Slot[T]) -> None:
         task = asyncio.current_task()
-        settler = prefetch.settler
-        while (handout := prefetch.ready(task) or await prefetch.next(task)) is not None:
+        settler = taking.settler
+        while (handout := taking.ready(task) or await taking.next(task)) is not None:
             slot.handout, slot.started_at = handout, self._looks
             try:
                 result = await self._handle(Delivery(handout))

@@ -26,9 +26,8 @@ from shared.concurrency.queues.dead_letters import DeadLetter, DeadLetters, Repl
 from shared.concurrency.queues.delivery import Delivery
 from shared.concurrency.queues.effects.effects import Effects
 from shared.concurrency.queues.queue import Queue
-from shared.concurrency.queues.queue_session import QueueSession
 from shared.concurrency.queues.results.future import Progress, ResultFuture
-from shared.concurrency.queues.statistics import QueueStatistics
+from shared.concurrency.queues.statistics import QueueSession, QueueStatistics
 from shared.concurrency.session.session import Session
 
 __all__ = [

@@ -37,5 +37,15 @@ def check_seconds(word: str, value: object, least: float, most: float) -> float:
     if isinstance(value, bool) or not isinstance(value, (int, float)) or not math.isfinite(value):
         raise ValueError(f"{word} is a number of seconds, not {value!r}")
     if not least <= value <= most:
-        raise ValueError(f"{word} is between {least:g} and {most:g} seconds, not {value!r}")
+        raise ValueError(f"{word} is between {least:.15g} and {most:.15g} seconds, not {value!r}")
     return float(value)
+
+
+def check_count(word: str, value: object, least: int, most: int) -> int:
+    """A whole number between two bounds, both included.
+
+    :raises ValueError: when it is something else; the message names the argument, the bounds and the value.
+    """
+    if isinstance(value, bool) or not isinstance(value, int) or not least <= value <= most:
+        raise ValueError(f"{word} is a whole number from {least} to {most}, not {value!r}")
+    return value

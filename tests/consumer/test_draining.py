@@ -12,6 +12,7 @@ import pytest
 import redis
 
 from shared.concurrency import Queue, QueueSession, Session
+from shared.concurrency.queues.queue import participant_of, told_to_drain
 from shared.concurrency.session.session import process_of
 from tests.instruments import programs
 from tests.instruments.processes import running
@@ -46,7 +47,7 @@ async def test_sessions_are_told_with_what_they_hold(url: str, name: str, queue:
     async with running(programs.hold, url, name, TTL, 2) as holder:
         await holder.said("got", 2)
         ours, theirs = sorted(await queue.sessions(), key=lambda session: session.held)
-        assert (ours.owner, ours.held) == (queue._process.owner, 0)
+        assert (ours.owner, ours.held) == (participant_of(queue).process.owner, 0)
         assert theirs.held == 2
         assert 0 < theirs.seconds_left <= TTL
         assert (theirs.is_consumer, theirs.is_draining) == (False, False)
@@ -74,7 +75,7 @@ async def test_one_among_three_drains_and_the_others_go_on(url: str, name: str, 
         assert consumers(await queue.sessions()) == {owners[0]: False, owners[2]: False}
         assert await queue.drain(owners[1]) == []
         assert await queue.drain("nobody") == []
-        assert await queue.drain(queue._process.owner) == []
+        assert await queue.drain(participant_of(queue).process.owner) == []
         await queue.put_many(range(50))
         async with asyncio.timeout(10):
             await queue.join()
@@ -96,7 +97,7 @@ def said(process: Any, word: str) -> Callable[[], Any]:
 async def test_a_consumer_hears_of_it_at_once(url: str, name: str, queue: Queue[int]) -> None:
     async with Session.open(url, ttl=600) as session:
         theirs = Queue(session, name, int)
-        told = asyncio.create_task(theirs.told_to_drain())
+        told = asyncio.create_task(told_to_drain(theirs))
         await asyncio.sleep(0)
         await theirs.statistics()
         assert await queue.drain(process_of(session).owner) == [process_of(session).owner]
@@ -110,7 +111,7 @@ async def test_a_consumer_that_was_cut_off_when_it_was_told_hears_of_it(
 ) -> None:
     async with Session.open(proxy.url, ttl=TTL) as session:
         theirs = Queue(session, name, int)
-        told = asyncio.create_task(theirs.told_to_drain())
+        told = asyncio.create_task(told_to_drain(theirs))
         await asyncio.sleep(0)
         await theirs.statistics()
         with proxy.refusing():
@@ -127,15 +128,15 @@ async def test_a_consumer_whose_session_passed_its_deadline_is_told_under_the_ne
 ) -> None:
     async with Session.open(proxy.url, ttl=TTL) as session:
         theirs = Queue(session, name, int)
-        told = asyncio.create_task(theirs.told_to_drain())
+        told = asyncio.create_task(told_to_drain(theirs))
         await asyncio.sleep(0)
         await theirs.statistics()
-        before = theirs._lanes.member.session_id
+        before = participant_of(theirs).member.session_id
         with proxy.refusing():
             assert await queue.drain() == [process_of(session).owner]
 
             async def session_id() -> str:
-                return theirs._lanes.member.session_id
+                return participant_of(theirs).member.session_id
 
             await until(session_id, lambda now: now != before)
         await theirs.statistics()
@@ -168,7 +169,7 @@ async def test_a_killed_consumer_is_forgotten(url: str, name: str, queue: Queue[
     getting = asyncio.create_task(queue.get())  # whoever takes recovers
     await until(
         queue.sessions,
-        lambda sessions: [each.owner for each in sessions] == [queue._process.owner],
+        lambda sessions: [each.owner for each in sessions] == [participant_of(queue).process.owner],
         10 * TTL,
     )
     assert await queue.drain() == []

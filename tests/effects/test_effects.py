@@ -24,6 +24,7 @@ from shared.concurrency import (
 )
 from shared.concurrency.queues.delivery import handout_of
 from shared.concurrency.queues.effects.effects import writes_of
+from shared.concurrency.queues.queue import participant_of as participant_of_queue
 from shared.concurrency.session.session import process_of
 from shared.local.embedded import EmbeddedServer
 from tests.instruments.census import take_census
@@ -346,7 +347,7 @@ async def test_what_the_acl_forbids_is_a_failure_of_that_message_alone(
 async def test_a_delivery_that_is_not_ours_any_more_writes_nothing(session: Session, client: Redis, name: str) -> None:
     queue, key = Queue(session, name, int), f"{{{name}}}:mine"
     delivery = await taken(queue)
-    member = queue._lanes.member
+    member = participant_of_queue(queue).member
     await client.delete(f"{{{name}}}:leased:{member.session_id}")
     delivery.effects.incrby(key)
     with pytest.raises(StaleDelivery):
@@ -357,7 +358,7 @@ async def test_a_delivery_that_is_not_ours_any_more_writes_nothing(session: Sess
 async def test_a_session_that_is_over_writes_nothing(session: Session, client: Redis, name: str) -> None:
     queue, key = Queue(session, name, int), f"{{{name}}}:mine"
     delivery = await taken(queue)
-    await client.zrem(f"{{{name}}}:sessions", queue._lanes.member.session_id)
+    await client.zrem(f"{{{name}}}:sessions", participant_of_queue(queue).member.session_id)
     delivery.effects.incrby(key)
     with pytest.raises(StaleDelivery):
         await delivery.ack()
@@ -529,7 +530,7 @@ async def test_what_a_failed_step_may_still_hold_goes_back_though_a_take_is_on_i
 ) -> None:
     queue = Queue(session, name, int)
     delivery = await taken(queue)
-    lane = queue._lanes.takes
+    lane = participant_of_queue(queue).takes
     await until(lambda: asyncio.sleep(0, lane._calling), lambda calling: not calling)
     taking = asyncio.create_task(queue.get_nowait())
     await asyncio.sleep(0)

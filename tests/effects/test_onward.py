@@ -14,6 +14,7 @@ from redis.exceptions import ConnectionError  # noqa: A004
 from consumer.worker.worker import Worker
 from shared.concurrency import ConcurrencyError, Delivery, EffectRefused, Queue, QueueShutDown, QueueStatistics, Session
 from shared.concurrency.queues.participant import QueueParticipant
+from shared.concurrency.queues.queue import participant_of as participant_of_queue
 from shared.concurrency.session.session import process_of
 from shared.local.embedded import server_binary
 from shared.local.parent_death import tied
@@ -69,7 +70,7 @@ async def test_it_goes_in_with_the_acknowledgement(session: Session, client: Red
     assert await second.qsize() == 2
     assert [await taken(second) for _ in range(2)] == [10, 11]
     for queue in (first, second):
-        (await take_census(client, queue._lanes.member.name)).check()
+        (await take_census(client, participant_of_queue(queue).member.name)).check()
 
 
 async def test_a_full_queue_has_it_wait_in_line_and_the_bound_holds(session: Session, client: Redis, name: str) -> None:
@@ -299,7 +300,7 @@ async def test_a_notice_that_is_lost_is_made_up_for(session: Session, other: Ses
     theirs = Queue(other, second.name, int)
     await passed_on(first, second, 1, 2, 3, 4)
     assert effects_of(first).stuck
-    second._lanes.destination.waiting = {}  # as if nobody had told us
+    participant_of_queue(second).destination.waiting = {}  # as if nobody had told us
     await first.put(5)
     assert [await taken(theirs) for _ in range(4)] == [1, 2, 3, 4]
     assert await taken(first) == 5
@@ -309,11 +310,11 @@ async def test_a_notice_that_is_lost_is_made_up_for(session: Session, other: Ses
 async def test_a_look_that_fails_is_not_the_last(session: Session, client: Redis, name: str) -> None:
     first, second = stages(session, name)
     await passed_on(first, second, 1, 2, 3, 4)
-    second._lanes.destination.waiting = {}  # as if nobody had told us
+    participant_of_queue(second).destination.waiting = {}  # as if nobody had told us
     bodies = f"{{{second.name}}}:bodies"
     await client.rename(bodies, f"{bodies}:away")
     await client.set(bodies, "spoilt")
-    asked = second._lanes.member.call
+    asked = participant_of_queue(second).member.call
     failed = asyncio.Event()
 
     async def ask(*arguments: Any, **more: Any) -> Any:
@@ -323,7 +324,7 @@ async def test_a_look_that_fails_is_not_the_last(session: Session, client: Redis
             failed.set()
             raise
 
-    second._lanes.member.call = ask  # type: ignore[method-assign]
+    participant_of_queue(second).member.call = ask  # type: ignore[method-assign]
     await failed.wait()
     await client.rename(f"{bodies}:away", bodies)
     await first.put(5)

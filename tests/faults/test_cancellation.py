@@ -16,6 +16,7 @@ from redis.asyncio import Redis
 from consumer.outcomes import Reject, Retry
 from consumer.worker.worker import Worker
 from shared.concurrency import Delivery, Queue, Session
+from shared.concurrency.queues.queue import participant_of, told_to_drain
 from tests.instruments import calls
 from tests.instruments.calls import PAUSED, World, items_left
 from tests.instruments.cancellation import MODES, Mode, Outcome, at_every_point, cancelled_at
@@ -157,7 +158,7 @@ CASES: Final[dict[str, Case]] = {
     "resume": Case(calls.paused, lambda world: world.queue.resume(), ((PAUSED, *PENDING), PENDING)),
     "sessions": Case(calls.three_pending, lambda world: world.queue.sessions(), (PENDING,)),
     "drain": Case(calls.one_consumer, lambda world: world.queue.drain(), ((),)),
-    "told_to_drain": Case(calls.nothing, lambda world: world.queue.told_to_drain(), ((),), drain_meanwhile),
+    "told_to_drain": Case(calls.nothing, lambda world: told_to_drain(world.queue), ((),), drain_meanwhile),
     "shutdown": Case(calls.three_pending, lambda world: world.queue.shutdown(), (PENDING,)),
     "shutdown at once": Case(calls.three_pending, lambda world: world.queue.shutdown(immediate=True), (PENDING, ())),
     "reopen": Case(calls.shut, lambda world: world.queue.reopen(), (PENDING,)),
@@ -213,7 +214,7 @@ async def settled(world: World) -> None:
     for delivery in world.held:
         if is_held(delivery):
             await delivery.ack()
-    await world.queue._lanes.results.flush()
+    await participant_of(world.queue).results.flush()
     census = await until(world.census, lambda census: census.leased == 0 and census.line == 0)
     census.check()
 

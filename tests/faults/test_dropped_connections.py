@@ -18,6 +18,7 @@ from consumer.rules.backoff import Backoff
 from consumer.rules.rules import Rules
 from consumer.worker.worker import Worker
 from shared.concurrency import Delivery, Queue, Session
+from shared.concurrency.queues.queue import participant_of
 from tests.instruments import calls
 from tests.instruments.calls import PAUSED, World, items_left
 from tests.instruments.census import take_census
@@ -66,7 +67,7 @@ async def two_sessions(world: World, sessions: Any) -> None:
 
 
 async def one_told(world: World, owners: Any) -> None:
-    assert owners == [world.other._process.owner]
+    assert owners == [participant_of(world.other).process.owner]
     async with asyncio.timeout(5):
         await asyncio.wait(world.tasks)
     assert all(task.done() for task in world.tasks)
@@ -109,7 +110,7 @@ CASES: Final[dict[str, Case]] = {
     "put_many": Case(calls.nothing, calls.put_many, left(put_total=20, acked_total=20)),
     "submit": Case(calls.nothing, calls.submit, answers(70)),
     "submit with id": Case(calls.nothing, calls.submit_with_id, answers([70, 70])),
-    "submit given up": Case(calls.nothing, calls.submit_given_up, left(put_total=1, given_up_total=1, acked_total=0)),
+    "submit given up": Case(calls.nothing, calls.submit_given_up, left(put_total=1, cancelled_total=1, acked_total=0)),
     "ack with result": Case(calls.one_asked, calls.ack_with_result, answers("done", 2, 3)),
     "ack, result, effects": Case(calls.one_asked, calls.ack_with_result_and_effects, answered_and_effects_once),
     "progress": Case(calls.one_asked, calls.tell_progress, progress_or_none),

@@ -8,6 +8,7 @@ import pytest
 from redis.asyncio import Redis
 
 from shared.concurrency import Queue, QueueShutDown, Session
+from shared.concurrency.queues.queue import participant_of
 from tests.instruments.proxy import Proxy
 from tests.instruments.waiting import until
 
@@ -124,7 +125,7 @@ async def test_a_put_whose_session_ends_before_its_late_reply_is_put_again(
 ) -> None:
     await other.resize(1)
     await other.put(1)
-    member = late._lanes.member
+    member = participant_of(late).member
     async with proxy.holding("put") as hold, Redis.from_url(url, protocol=3) as client:
         put = asyncio.create_task(late.put(2))
         await hold.arrived.wait()  # is in line, and does not know it

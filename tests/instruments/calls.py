@@ -9,6 +9,7 @@ from typing import Any, Final
 from redis.asyncio import Redis
 
 from shared.concurrency import Delivery, Queue, QueueEmpty, QueueFull, QueueShutDown, Session
+from shared.concurrency.queues.queue import participant_of, told_to_drain
 from tests.instruments.census import Census, take_census
 from tests.instruments.inside import is_held, progress_of, session_of
 from tests.instruments.waiting import until
@@ -94,7 +95,7 @@ async def paused(world: World) -> None:
 
 async def one_consumer(world: World) -> None:
     """The other session is a consumer service's."""
-    world.tasks.append(asyncio.create_task(world.other.told_to_drain()))
+    world.tasks.append(asyncio.create_task(told_to_drain(world.other)))
     await asyncio.sleep(0)
     await world.other.statistics()  # known as such from now on
     assert [session.is_consumer for session in await world.other.sessions()].count(True) == 1
@@ -187,7 +188,7 @@ async def submit_given_up(world: World) -> int:
     future.cancel()
     await asyncio.sleep(0)
     async with asyncio.timeout(10):
-        await world.queue._lanes.results.flush()
+        await participant_of(world.queue).results.flush()
     return len(await items_left(world))
 
 
@@ -249,7 +250,7 @@ async def ack(world: World) -> None:
 
 def onward(world: World) -> Queue[int]:
     """Where effects are put to: there is room for one."""
-    return Queue(Session(world.queue._process), f"{world.queue.name}-2", int, maxsize=1)
+    return Queue(Session(participant_of(world.queue).process), f"{world.queue.name}-2", int, maxsize=1)
 
 
 async def ack_with_effects(world: World) -> None:
@@ -279,7 +280,7 @@ async def effects_made(world: World) -> int:
     # On a Cluster the two queues would share a group; here they do not have to.
     asked: Any = world.client.hgetall(f"{{{world.queue.name}}}:effects")
     fields = await asked
-    there = Queue(Session(world.other._process), f"{world.queue.name}-2", int)
+    there = Queue(Session(participant_of(world.other).process), f"{world.queue.name}-2", int)
     items = []
     with contextlib.suppress(QueueEmpty):
         while True:

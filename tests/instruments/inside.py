@@ -8,6 +8,7 @@ from shared.concurrency.queues.delivery import handout_of
 from shared.concurrency.queues.effects.lane import EffectLane
 from shared.concurrency.queues.membership.membership import Membership
 from shared.concurrency.queues.participant import QueueParticipant
+from shared.concurrency.queues.queue import participant_of as participant_of_queue
 from shared.concurrency.queues.results.progress import ProgressLane
 from shared.concurrency.queues.takes.lane import TakeLane
 from shared.concurrency.session.session import process_of
@@ -20,7 +21,7 @@ def owner_of(session: Session) -> str:
 
 def session_of(queue: Queue[Any]) -> Session:
     """A session as the queue's, for another primitive."""
-    return Session(queue._process)
+    return Session(participant_of_queue(queue).process)
 
 
 def participant_of(session: Session, name: str) -> QueueParticipant:
@@ -50,7 +51,7 @@ def takes_of(session: Session, name: str) -> TakeLane:
 
 def effects_of(queue: Queue[Any]) -> EffectLane:
     """The lane of acknowledgements with effects."""
-    return queue._lanes.settler.effects
+    return participant_of_queue(queue).settler.effects
 
 
 def progress_of(session: Session, name: str) -> ProgressLane:

@@ -11,6 +11,7 @@ from consumer.rules.handler import Handler
 from consumer.rules.rules import Rules
 from consumer.worker.worker import Worker
 from shared.concurrency import Delivery, Queue, Session, StaleDelivery
+from shared.concurrency.queues.queue import participant_of, told_to_drain
 from shared.messages import CountWords
 from shared.pipeline import open_pipeline
 from shared.settings import Settings
@@ -141,10 +142,10 @@ async def serve(url: str, name: str, ttl: float) -> None:
             report("got", delivery.item)
 
         worker = Worker(queue, handle, concurrency=2)
-        told = asyncio.create_task(queue.told_to_drain())
+        told = asyncio.create_task(told_to_drain(queue))
         working = asyncio.create_task(worker.run())
         await queue.statistics()
-        report("ready", queue._process.owner)
+        report("ready", participant_of(queue).process.owner)
         await told
         worker.drain()
         await working

@@ -10,6 +10,7 @@ from pydantic import BaseModel
 from redis.asyncio import Redis
 
 from shared.concurrency import Queue, Selection, Session
+from shared.concurrency.queues.queue import participant_of
 from shared.concurrency.session.scripts import load
 from tests.instruments import programs
 from tests.instruments.census import take_census
@@ -193,7 +194,7 @@ async def test_a_request_that_runs_late_changes_nothing(queue: Queue[int]) -> No
     assert await queue.discard([first]) == 1
     assert await queue.discard([second]) == 1
     # The first one again, as if it had come over a connection that was given up.
-    member = queue._lanes.member
+    member = participant_of(queue).member
     assert await member.call(load("discard"), member.session_id, 1, third) == [0]
     assert await member.call(load("replay"), member.session_id, 1, third) == [0]
     assert await bodies(queue, Selection()) == [2]

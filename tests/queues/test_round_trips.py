@@ -10,6 +10,7 @@ import pytest
 from consumer.worker.worker import Worker
 from shared.concurrency import Delivery, Queue, Session
 from shared.concurrency.queues.prefetch import Prefetch
+from shared.concurrency.queues.queue import participant_of
 from shared.concurrency.queues.takes.lane import TakeLane
 from tests.instruments.proxy import Proxy
 from tests.instruments.waiting import until
@@ -214,7 +215,7 @@ async def test_a_message_that_is_submitted_costs_one_call_more_at_most_and_the_c
         # Alone, one after the other: the put, and now and then a call that forgets what has been heard.
         for number in range(50):
             assert await (await queue.submit(number)) == -number
-        await queue._lanes.results.flush()
+        await participant_of(queue).results.flush()
         assert proxy.count("put") == 50
         assert set(sent(proxy)) <= {"put", "results"}
         assert proxy.count("results") <= 50

@@ -629,7 +629,7 @@ async def test_what_nobody_hears_expires(url: str, far: Session, name: str, clie
 
 @pytest.mark.parametrize("seconds", [0, 9.9, -1, math.nan, math.inf, True, 367 * 86400])
 async def test_for_how_long_is_checked(session: Session, name: str, seconds: float) -> None:
-    with pytest.raises(ValueError, match="results_for is between 10 seconds and a year"):
+    with pytest.raises(ValueError, match=r"results_for is (between 10 and 31622400|a number of) seconds"):
         Queue(session, name, int, results_for=seconds)
 
 
@@ -729,7 +729,7 @@ async def test_a_future_that_is_cancelled_gives_its_message_up(
     async with asyncio.timeout(1):
         await queue.join()
     statistics = await queue.statistics()
-    assert (statistics.put_total, statistics.acked_total, statistics.given_up_total) == (5, 2, 3)
+    assert (statistics.put_total, statistics.acked_total, statistics.cancelled_total) == (5, 2, 3)
     assert (statistics.pending, statistics.leased) == (0, 0)
     (await take_census(client, queue.name)).check()
 
@@ -743,7 +743,7 @@ async def test_more_than_a_step_drops_are_passed_over(queue: Queue[int], there: 
         assert item == -1
     async with asyncio.timeout(5):
         await queue.join()
-    assert (await queue.statistics()).given_up_total == 2500
+    assert (await queue.statistics()).cancelled_total == 2500
 
 
 async def test_a_message_that_waits_for_its_next_attempt_is_given_up_too(
@@ -759,7 +759,7 @@ async def test_a_message_that_waits_for_its_next_attempt_is_given_up_too(
     taking = asyncio.create_task(there.get())
     async with asyncio.timeout(5):
         await queue.join()
-    assert (await queue.statistics()).given_up_total == 2
+    assert (await queue.statistics()).cancelled_total == 2
     await queue.put(9)
     async with await taking as item:
         assert item == 9
@@ -775,7 +775,7 @@ async def test_what_has_been_taken_is_handled_and_its_result_dropped(
     await delivery.ack(result=1)
     await given_up(client, queue.name, 0)
     assert await kept(client, queue.name) == 0
-    assert (await queue.statistics()).given_up_total == 0
+    assert (await queue.statistics()).cancelled_total == 0
 
 
 async def test_a_mark_is_forgotten_after_a_day(queue: Queue[int], there: Queue[int], client: Redis) -> None:
@@ -897,7 +897,7 @@ async def test_who_submits_again_what_was_given_up_wants_it_again(
         async with asyncio.timeout(5):
             await (await there.get()).ack(result="two")
             assert [await again, await third] == ["one", "two"]
-    assert (await queue.statistics()).given_up_total == 0
+    assert (await queue.statistics()).cancelled_total == 0
     (await take_census(client, queue.name)).check()
 
 

@@ -1,7 +1,8 @@
 """All that one process has at one queue: its membership and its lanes."""
 
 import asyncio
-from typing import ClassVar
+from collections.abc import Mapping
+from typing import Any, ClassVar, Final
 
 from shared.concurrency.errors import ConcurrencyError
 from shared.concurrency.queues.dead_letters import LettersLane
@@ -13,6 +14,7 @@ from shared.concurrency.queues.settling import Settler
 from shared.concurrency.queues.takes.lane import TakeLane
 from shared.concurrency.session.heartbeat import Renewable
 from shared.concurrency.session.process import Process
+from shared.concurrency.session.scripts import load
 
 
 class QueueParticipant:
@@ -28,6 +30,7 @@ class QueueParticipant:
 
     def __init__(self, process: Process, name: str) -> None:
         """Prepare; the first call registers."""
+        self.process: Final = process
         self.member = Membership(process.calls, process.owner, process.ttl, name)
         self.member.run_id = process.calls.run_id
         self.puts = PutLane(self.member)
@@ -59,6 +62,20 @@ class QueueParticipant:
             self.finished.set()
         elif word == b"drain":
             self.member.draining.set()
+
+    async def ask(self, script: str, *arguments: bytes | str | int, keys: Mapping[str, bytes] | None = None) -> Any:
+        """Run a script that may be repeated; `keys`: others than the queue's own. A cancelled caller leaves it running.
+
+        :raises ConcurrencyError: when the session is closed, or the server refuses the script.
+        """
+        self.process.check_open()
+
+        async def asked() -> Any:
+            if not self.member.registered:
+                await self.member.ready()
+            return await self.member.call(load(script), *arguments, keys=keys)
+
+        return await self.process.run(asked())
 
     @property
     def renewable(self) -> Renewable:

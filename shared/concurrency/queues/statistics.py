@@ -1,4 +1,4 @@
-"""What a queue looks like at one moment."""
+"""What a queue, and a process at it, look like at one moment."""
 
 from dataclasses import dataclass
 
@@ -16,10 +16,10 @@ class QueueStatistics:
     dead: int
     """Dead letters kept now."""
     puts_waiting: int
-    """In line for room."""
+    """Puts that wait for room."""
     onward_waiting: int
-    """Those of them that were put with an acknowledgement: accepted, and owned by nobody. Where the queues of a cycle are
-    all full and have some of them, everything in that cycle stands still until one is resized or drained."""
+    """Those of them that were forwarded with an acknowledgement: accepted, and owned by nobody. Where the queues of a cycle
+    are all full and have some of them, everything in that cycle stands still until one is resized or drained."""
     oldest_pending_seconds: float
     """Age of the oldest pending message; 0.0 when there is none."""
     put_total: int
@@ -29,7 +29,7 @@ class QueueStatistics:
     dead_total: int
     """Dead letters ever, those replayed or discarded since included."""
     recovered_total: int
-    """Hand-outs taken back from dead sessions."""
+    """Deliveries taken back from dead sessions."""
     maxsize: int
     """The stored bound, 0 for none."""
     max_attempts: int
@@ -38,16 +38,32 @@ class QueueStatistics:
     oldest_dead_seconds: float
     """Age of the oldest dead letter that is kept, by the server's clock; 0.0 when there is none."""
     is_paused: bool
-    given_up_total: int
+    cancelled_total: int
     """Submitted messages whose submitter cancelled them before anybody took them."""
 
     @classmethod
     def from_reply(cls, reply: list[int]) -> "QueueStatistics":
         """Read what the server counted."""
         pending, leased, delayed, dead, puts_waiting, onward, oldest, *rest = reply
-        put, acked, nacked, dead_total, recovered, maxsize, max_attempts, shut, oldest_dead, paused, given_up = rest
+        put, acked, nacked, dead_total, recovered, maxsize, max_attempts, shut, oldest_dead, paused, cancelled = rest
         return cls(
             pending, leased, delayed, dead, puts_waiting, onward, oldest / 1e6,
             put, acked, nacked, dead_total, recovered, maxsize, max_attempts, bool(shut), oldest_dead / 1e3, bool(paused),
-            given_up,
+            cancelled,
         )  # fmt: skip
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class QueueSession:
+    """A session at one moment."""
+
+    owner: str
+    """Which process: its `Session.owner`."""
+    held: int
+    """Deliveries in its hands."""
+    seconds_left: float
+    """Until it is over if it is not renewed; 0.0 when it is over and what it holds is not recovered yet."""
+    is_consumer: bool
+    """Whether it is a consumer service, which `drain` reaches."""
+    is_draining: bool
+    """Whether it was told to drain."""

@@ -1,0 +1,50 @@
+"""Consumers: the processes at a queue, and how those that consume are told to drain."""
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from typing import Any
+
+from shared.concurrency.queues.membership.membership import Membership
+from shared.concurrency.queues.statistics import QueueSession
+from shared.concurrency.session.names import leased_key
+
+Ask = Callable[..., Awaitable[Any]]
+
+
+class Consumers:
+    """The sessions at one queue."""
+
+    def __init__(self, ask: Ask, member: Membership) -> None:
+        """`ask` runs a script of the queue; `member`: this process."""
+        self._ask = ask
+        self._member = member
+
+    async def sessions(self) -> list[QueueSession]:
+        """The sessions of all processes, by owner."""
+        found = await self._ask("list_sessions")
+        ids = [session_id.decode() for session_id in found[::4]]
+        held = await asyncio.gather(*map(self._count_held, ids))
+        return sorted(
+            (
+                QueueSession(
+                    owner=session_id[:12],
+                    held=count,
+                    seconds_left=max(0, milliseconds) / 1000,
+                    is_consumer=bool(is_consumer),
+                    is_draining=bool(is_draining),
+                )
+                for session_id, count, milliseconds, is_consumer, is_draining in zip(
+                    ids, held, found[1::4], found[2::4], found[3::4], strict=True
+                )
+            ),
+            key=lambda session: session.owner,
+        )
+
+    async def _count_held(self, session_id: str) -> int:
+        keys = {**self._member.keys, "leased": leased_key(self._member.name, session_id)}
+        count: int = await self._ask("count_held", session_id, keys=keys)
+        return count
+
+    async def drain(self, owner: str | None) -> list[str]:
+        """Tell one consumer service to drain, or all; returns the owners told."""
+        return [session_id[:12].decode() for session_id in await self._ask("drain", owner or "")]

@@ -1,0 +1,124 @@
+"""What operators do with a queue as a whole: look at it, stop it, change its bound, put dead letters back."""
+
+import asyncio
+from collections.abc import Iterable
+from typing import Final
+
+from shared.concurrency.checks import check_count
+from shared.concurrency.errors import QueueShutDown
+from shared.concurrency.queues.consumers import Consumers
+from shared.concurrency.queues.dead_letters import DeadLetter, DeadLetters, Selection
+from shared.concurrency.queues.participant import QueueParticipant
+from shared.concurrency.queues.statistics import QueueSession, QueueStatistics
+
+LARGEST_BOUND: Final = 10_000_000
+
+
+class QueueControl:
+    """The half of Queue that needs no messages."""
+
+    def __init__(self, participant: QueueParticipant) -> None:
+        """`participant`: what this process has at the queue."""
+        self._participant = participant
+        self._consumers = Consumers(participant.ask, participant.member)
+
+    async def qsize(self) -> int:
+        """How many messages are pending: never delivered yet."""
+        return (await self.statistics()).pending
+
+    async def statistics(self) -> QueueStatistics:
+        """Count the queue, in one round trip."""
+        return QueueStatistics.from_reply(await self._participant.ask("statistics"))
+
+    async def join(self) -> None:
+        """Wait until every message put so far, and while we wait, is acknowledged or a dead letter.
+
+        While the queue is paused nothing is handed out, so this waits for `resume` too.
+        """
+        finished = self._participant.finished
+        while True:
+            finished.clear()
+            if await self._participant.ask("join", self._participant.member.session_id) <= 0:
+                return
+            # The script that finishes the last message tells us; once a second is insurance.
+            try:
+                async with asyncio.timeout(1.0):
+                    await finished.wait()
+            except TimeoutError:
+                continue
+
+    async def shutdown(self, immediate: bool = False) -> None:  # noqa: FBT001, FBT002  # asyncio's signature
+        """Shut the queue down for all processes: puts raise QueueShutDown, waiting ones too; gets once all is done.
+
+        `immediate`: what waits for delivery becomes dead letters (reason `shutdown`); nothing accepted is dropped.
+        `reopen` ends it. A queue that is paused stays so: without `immediate` it is not done until `resume`.
+        """
+        while await self._participant.ask("shutdown", int(immediate)) > 0:
+            pass
+
+    async def reopen(self) -> None:
+        """End a shutdown; does nothing when there is none."""
+        await self._participant.ask("reopen")
+
+    async def pause(self) -> None:
+        """Hand out nothing, in any process, until `resume`; does nothing when the queue is paused already.
+
+        Puts go in while there is room, and wait then. What is in consumers' hands is settled as ever, and recovered
+        from the dead. `get` waits, `get_nowait` raises QueueEmpty.
+        """
+        await self._participant.ask("pause")
+
+    async def resume(self) -> None:
+        """End a pause, and wake all who wait in `get`; does nothing when there is none."""
+        await self._participant.ask("resume")
+
+    async def resize(self, maxsize: int) -> None:
+        """Change the stored bound; 0 for none. After a shrink nothing enters until there is room.
+
+        :raises ValueError: when it is out of range.
+        """
+        check_count("maxsize", maxsize, 0, LARGEST_BOUND)
+        await self._participant.ask("resize", maxsize)
+
+    # --- the processes at it ----------------------------------------------------------------------------------------
+
+    async def sessions(self) -> list[QueueSession]:
+        """The sessions of all processes at this queue, ours included; by owner. Not read in one step."""
+        return await self._consumers.sessions()
+
+    async def drain(self, owner: str | None = None) -> list[str]:
+        """Tell consumer services to drain: the one with this owner, as `sessions` names it, or all; returns the owners told.
+
+        Each takes no more, finishes what it handles and ends, as at SIGTERM; this does not wait for it. One that is cut off
+        learns of it at its next renewal, a third of its time to live later. Other sessions (producers, whoever only
+        calls `get`) are not told.
+        """
+        return await self._consumers.drain(owner)
+
+    # --- dead letters -----------------------------------------------------------------------------------------------
+
+    @property
+    def letters(self) -> DeadLetters:
+        """The dead letters, to be read, put back and deleted by id, class or reason, however many there are."""
+        return DeadLetters(self._participant.ask, self._participant.letters, self._participant.process.check_open)
+
+    async def dead_letters(self, limit: int = 100) -> list[DeadLetter]:
+        """Read the oldest dead letters."""
+        check_count("limit", limit, 1, LARGEST_BOUND)
+        return [letter async for letter in self.letters.find(Selection(), limit)]
+
+    async def replay(self, keys: Iterable[str] | None = None) -> int:
+        """Put dead letters (default: all) back into the queue, their counts reset, as far as there is room.
+
+        Returns how many went in; the others stay dead letters. `letters.replay` tells why.
+
+        :raises QueueShutDown: when the queue is shut down.
+        """
+        outcome = await self.letters.replay(Selection() if keys is None else keys)
+        if outcome.shut_down:
+            raise QueueShutDown("the queue is shut down: reopen() it first")
+        return outcome.replayed
+
+    async def discard(self, keys: Iterable[str] | None = None) -> int:
+        """Delete dead letters (default: all); returns how many."""
+        return await self.letters.discard(Selection() if keys is None else keys)
