@@ -64,7 +64,8 @@ def letters(url: str, name: str) -> None:
         async with Session.open(url) as session:
             queue = Queue(session, name, Message, maxsize=2, max_attempts=1)
             await queue.put(message(1), id="a")
-            await handout_of(await queue.get()).settled("nack", 0, "KeyError: \x1b[2J\u202ehidden")
+            delivery = await queue.get()
+            await handout_of(delivery).settled("nack", 0, "KeyError: \x1b[2J\u202ehidden")
             await queue.put(message(2, "\x1b]0;title\x07"), id="b")
             await (await queue.get()).dead_letter("un\twanted\x9b31m")
 

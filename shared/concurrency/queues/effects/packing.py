@@ -89,12 +89,12 @@ def pack(script: Script, portion: Portion) -> tuple[list[bytes], list[bytes | st
     for acknowledgement in portion.acknowledgements:
         writes, outcome = acknowledgement.writes, acknowledgement.outcome
         words += [acknowledgement.receipt, writes.count + bool(outcome)]
-        for command, where, operands in writes:
-            key = where if isinstance(where, bytes) else where.member.keys["pending"]
+        for write in writes:
+            key = write.key if isinstance(write.key, bytes) else write.key.member.keys["pending"]
             if key not in places:
                 more_keys.append(key)
                 places[key] = len(script.keys) + len(more_keys)
-            words += [command, places[key], len(operands), *operands]
+            words += [write.command, places[key], len(write.operands), *write.operands]
         if outcome:
             words += ["result", 1, 1, outcome]
     return more_keys, words
@@ -102,7 +102,8 @@ def pack(script: Script, portion: Portion) -> tuple[list[bytes], list[bytes | st
 
 def reason(writes: Writes, number: int, why: str) -> str:
     """What the server has against the write with this number, in words."""
-    command, key, _ = list(writes)[number - 1]
+    write = list(writes)[number - 1]
+    command, key = write.command, write.key
     if not isinstance(key, bytes):
         name = key.member.name
         return (

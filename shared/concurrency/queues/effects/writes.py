@@ -2,7 +2,7 @@
 
 import base64
 from collections.abc import Iterable, Iterator
-from typing import Any, Final, NamedTuple
+from typing import Any, Final
 
 from shared.concurrency.queues.effects.forwards import Destination
 
@@ -10,17 +10,52 @@ LARGEST: Final = 2**53 - 1
 """What a number may reach either way: the end of what a double holds exactly."""
 _MOST_OPERANDS: Final = 100_000
 _MOST_BYTES: Final = 4 << 20
-_ON_FIELDS: Final = ("hincrby", "hset")
 _EXPIRE: Final = "expire"
-_REPLACING: Final = ("set", _EXPIRE)
+_OTHER: Final = {"hincrby": "hset", "hset": "hincrby"}
+"""The writes on fields of a hash, each with the other one."""
 
 
-class Write(NamedTuple):
+class Write:
     """One write as the server makes it; `key` is bytes, or the queue that is put to."""
 
-    command: str
-    key: bytes | Destination
-    operands: list[bytes]
+    __slots__ = ("_places", "command", "key", "operands")
+
+    def __init__(self, command: str, key: bytes | Destination, operands: list[bytes]) -> None:
+        """`operands`: as the command takes them; they become this write's own."""
+        self.command: Final = command
+        self.key: Final = key
+        self.operands: Final = operands
+        self._places: dict[bytes, int] | None = None
+        """Field of a hash -> where its value stands; made when a second one comes."""
+
+    def place_of(self, field: bytes) -> int | None:
+        """Where the value of a field of a hash stands among the operands."""
+        if self._places is None:
+            self._places = {self.operands[at]: at + 1 for at in range(0, len(self.operands), 2)}
+        return self._places.get(field)
+
+    def join(self, operands: list[bytes]) -> None:
+        """Add what is asked for once more.
+
+        :raises ValueError: when the amounts come to too much; nothing is added.
+        """
+        mine, command = self.operands, self.command
+        if command in _OTHER:
+            self._join_field(*operands)
+        elif command == "incrby":
+            mine[0] = _sum(mine[0], operands[0])
+        elif command in ("set", _EXPIRE):
+            mine[:] = operands
+        else:
+            mine.extend(operands)
+
+    def _join_field(self, field: bytes, value: bytes) -> None:
+        at = self.place_of(field)
+        if at is not None:
+            self.operands[at] = value if self.command == "hset" else _sum(self.operands[at], value)
+        elif self._places is not None:
+            self._places[field] = len(self.operands) + 1
+            self.operands.extend((field, value))
 
 
 class Writes:
@@ -29,7 +64,7 @@ class Writes:
     A second kind of write on one key, or on one field of a hash, is refused: so the server can look at each write alone.
     """
 
-    __slots__ = ("_bytes", "_destinations", "_fields", "_kinds", "_operands", "_writes", "asked", "sealed")
+    __slots__ = ("_bytes", "_destinations", "_operands", "_writes", "asked", "sealed")
 
     def __init__(self) -> None:
         """Begin with none."""
@@ -37,10 +72,8 @@ class Writes:
         """What was asked for, in order: ("hincrby", "key", "field", 1), ("put", "queue", item)."""
         self.sealed = False
         """Whether they are on their way: nothing can be added any more."""
-        self._writes: dict[tuple[str, bytes | Destination], Write] = {}
-        self._kinds: dict[bytes, str] = {}
-        self._fields: dict[tuple[bytes | Destination, bytes], tuple[str, int]] = {}
-        """Key and field of a hash -> its command, and where its value stands among the operands."""
+        # By key; a second write on a key, `expire` or the other one on a hash, by command and key.
+        self._writes: dict[bytes | Destination | tuple[str, bytes | Destination], Write] = {}
         self._destinations: tuple[Destination, ...] = ()
         self._operands = 0
         self._bytes = 0
@@ -72,59 +105,39 @@ class Writes:
                 f"the effects of one delivery are too many: {count} operands with {size} bytes; {_MOST_OPERANDS} and "
                 f"{_MOST_BYTES} is the limit. Make more messages of it"
             )
-        place = (command, key)
+        place = (command, key) if command == _EXPIRE else key
+        first = self._writes.get(place)
+        if first is not None and first.command != command:
+            place = (command, key)
+            self._check_second(first, command, operands)
+        elif first is not None and command in _OTHER:
+            self._check_field(self._writes.get((_OTHER[command], key)), operands[0])
         write = self._writes.get(place)
-        if write is None:
-            self._begin(Write(command, key, operands), place)
-        elif command in _ON_FIELDS:
-            self._join_field(write, operands)
-        elif command in _REPLACING:
-            write.operands[:] = operands
-        elif command == "incrby":
-            write.operands[0] = _sum(write.operands[0], operands[0])
+        if write is not None:
+            write.join(operands)
         else:
-            write.operands.extend(operands)
+            self._writes[place] = Write(command, key, operands)
+            if not isinstance(key, bytes):
+                self._destinations = (*self._destinations, key)
         self._operands, self._bytes = count, size
         self.asked.append(asked)
 
-    def _begin(self, write: Write, place: tuple[str, bytes | Destination]) -> None:
-        """Take the first write of a kind on a key, unless the key has another kind."""
-        command, key, operands = write
-        if not isinstance(key, bytes):
-            self._destinations = (*self._destinations, key)
-        else:
-            kind = "hash" if command in _ON_FIELDS else command
-            known = self._kinds.get(key, _EXPIRE)
-            if kind == _EXPIRE:
-                self._kinds.setdefault(key, kind)
-            elif known in (_EXPIRE, kind):
-                self._kinds[key] = kind
-            else:
-                raise ValueError(
-                    f"one delivery makes one kind of write on a key, and `expire` beside it: {shown(key)} has "
-                    f"{' or '.join(_ON_FIELDS) if known == 'hash' else known} already, so no {command}"
-                )
-            if command in _ON_FIELDS:
-                self._check_field(write, operands[0], 1)
-        self._writes[place] = write
-
-    def _join_field(self, write: Write, operands: list[bytes]) -> None:
-        field, value = operands
-        joined = write.operands
-        at = self._check_field(write, field, len(joined) + 1)
-        if at > len(joined):
-            joined.extend(operands)
-        else:
-            joined[at] = value if write.command == "hset" else _sum(joined[at], value)
-
-    def _check_field(self, write: Write, field: bytes, at: int) -> int:
-        """Where the value of a field stands, `at` where the field is new."""
-        command, found = self._fields.setdefault((write.key, field), (write.command, at))
-        if command != write.command:
+    def _check_second(self, first: Write, command: str, operands: list[bytes]) -> None:
+        """One hash takes both kinds of writes on fields; nothing else goes together."""
+        if _OTHER.get(command) != first.command:
             raise ValueError(
-                f"one delivery makes one kind of write on a field of a hash: {shown(field)} has {command} already"
+                f"one delivery makes one kind of write on a key, and `expire` beside it: {_key_of(first)} has "
+                f"{first.command} already, so no {command}"
             )
-        return found
+        self._check_field(first, operands[0])
+
+    @staticmethod
+    def _check_field(other: Write | None, field: bytes) -> None:
+        if other is not None and other.place_of(field) is not None:
+            raise ValueError(
+                f"one delivery makes one kind of write on a field of a hash: {shown(field)} of {_key_of(other)} has "
+                f"{other.command} already"
+            )
 
     @property
     def weight(self) -> int:
@@ -142,7 +155,7 @@ class Writes:
 
     def written_keys(self) -> Iterable[bytes]:
         """The keys that are written to."""
-        return self._kinds
+        return dict.fromkeys(write.key for write in self if isinstance(write.key, bytes))
 
     def to_json(self) -> list[list[Any]]:
         """All that was asked for, as JSON can hold it: for a handler in another process."""
@@ -162,3 +175,7 @@ def _sum(one: bytes, other: bytes) -> bytes:
 def shown(key: bytes) -> str:
     """A key as an error message shows it."""
     return repr(key.decode(errors="backslashreplace")[:200])
+
+
+def _key_of(write: Write) -> str:
+    return shown(write.key) if isinstance(write.key, bytes) else write.key.member.name
