@@ -28,7 +28,7 @@ def delivery_of(message: M, *, attempt: int = 1) -> Delivery[M]:
     shape, body = codec.encode(message)
     counts = b"0%06d000" % (attempt - 1)
     entry = b"%016d%b%010d%b%b" % (1, b"trial-------", 1, counts + shape.middle[len(counts) :], body)
-    return Delivery(Handout(NoLane(), entry, codec.open(entry), ResultCodec(None, _LARGEST)))
+    return Handout(NoLane(), entry, codec.open(entry), ResultCodec(None, _LARGEST))
 
 
 def effects_of(delivery: Delivery[Any]) -> list[tuple[Any, ...]]:

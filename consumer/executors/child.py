@@ -20,7 +20,6 @@ from consumer.executors.detached import NoLane
 from consumer.outcomes import Reject, Retry
 from consumer.rules.errors import describe
 from consumer.rules.handler import call_plain
-from shared.concurrency import Delivery
 from shared.concurrency.queues.effects.effects import writes_of
 from shared.concurrency.queues.encoding.codec import Codec
 from shared.concurrency.queues.encoding.results import ResultCodec
@@ -89,9 +88,9 @@ def _handle(codec: "Codec[Message]", results: ResultCodec, name: str, entry: byt
     try:
         function: Callable[..., Any] = pkgutil.resolve_name(name)
         handout = Handout(NoLane(), entry, codec.open(entry), results)
-        returned = call_plain(function, Delivery(handout))
+        returned = call_plain(function, handout)
         answer: dict[str, Any] = {"outcome": "returned"}
-        answer["effects"] = writes_of(handout.effects).to_json() if handout.effects else []
+        answer["effects"] = writes_of(handout.collected).to_json() if handout.collected else []
         if handout.answers is not None:
             answer["result"] = results.write(handout.item, returned).decode()
     except Retry as retry:

@@ -30,8 +30,10 @@ class _Slot(Generic[T]):
     """What one worker coroutine is busy with."""
 
     handout: Handout[T] | None = None
-    started_at: int = 0
-    """How often the watch had looked by then."""
+    seen: Handout[T] | None = None
+    """What the watch saw at its last look."""
+    looks: int = 0
+    """How often it has seen that."""
     timed_out: Handout[T] | None = None
     """Whose handler the watch has cancelled."""
 
@@ -72,7 +74,6 @@ class Worker(Generic[T]):
         self._draining = False
         self._prefetch: Prefetch[T] | None = None
         self._ending: asyncio.Future[None] | None = None
-        self._looks = 0
         self._working: set[asyncio.Task[None]] = set()
         self.handled = 0
         """Deliveries handled to a clean end so far."""
@@ -126,9 +127,9 @@ class Worker(Generic[T]):
         task = asyncio.current_task()
         settler = taking.settler
         while (handout := taking.ready(task) or await taking.next(task)) is not None:
-            slot.handout, slot.started_at = handout, self._looks
+            slot.handout = handout
             try:
-                result = await self._handle(Delivery(handout))
+                result = await self._handle(handout)
             except asyncio.CancelledError as error:
                 await self._cancelled(settler, slot, handout, error)
             except (Exception, SystemExit) as error:  # noqa: BLE001  # a handler may raise anything, and ends nobody but itself
@@ -137,7 +138,7 @@ class Worker(Generic[T]):
             else:
                 # The usual way, so without a function of its own.
                 if handout.state == "held":
-                    if handout.effects or handout.answers is not None:
+                    if handout.collected or handout.answers is not None:
                         refused = partial(settle_failed, settler, handout, rules=self._rules_of(handout))
                         settler.acknowledge_with_more(handout, result, refused)
                     else:
@@ -209,15 +210,16 @@ class Worker(Generic[T]):
         pause = max(0.01, min([1.0, self._time_limit / 10, *(limit / 10 for limit in self._time_limits.values())]))
         while True:
             await asyncio.sleep(pause)
-            self._looks += 1
             for task, slot in slots.items():
                 if slot.timed_out is not None and slot.timed_out is not slot.handout:
                     # Its handler swallowed the cancellation.
                     slot.timed_out = None
                     task.uncancel()
-                if slot.handout is None or slot.timed_out is not None:
+                handout = slot.handout
+                slot.seen, slot.looks = handout, slot.looks + 1 if handout is slot.seen else 1
+                if handout is None or slot.timed_out is not None:
                     continue
                 # One look more, for it began somewhere between two: nobody is cancelled early.
-                if self._looks - slot.started_at > math.ceil(self._limit_of(slot.handout) / pause):
-                    slot.timed_out = slot.handout
+                if slot.looks > math.ceil(self._limit_of(handout) / pause):
+                    slot.timed_out = handout
                     task.cancel()

@@ -16,7 +16,7 @@ import pytest
 import redis
 
 from shared.concurrency import Queue, Session
-from shared.concurrency.queues.delivery import handout_of
+from shared.concurrency.queues.handout import handout_of
 from shared.messages import CountWords, Message
 from tests.instruments.command_line import command
 

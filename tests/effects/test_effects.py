@@ -22,8 +22,8 @@ from shared.concurrency import (
     Session,
     StaleDelivery,
 )
-from shared.concurrency.queues.delivery import handout_of
 from shared.concurrency.queues.effects.effects import writes_of
+from shared.concurrency.queues.handout import handout_of
 from shared.concurrency.queues.queue import participant_of as participant_of_queue
 from shared.concurrency.session.session import process_of
 from shared.local.embedded import EmbeddedServer

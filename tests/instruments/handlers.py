@@ -10,7 +10,7 @@ from typing import Final, NoReturn
 
 from consumer.outcomes import Reject, Retry
 from shared.concurrency import Delivery
-from shared.concurrency.queues.delivery import handout_of
+from shared.concurrency.queues.handout import handout_of
 from shared.messages import CountWords
 from shared.pipeline import Pipeline
 

@@ -4,8 +4,8 @@ from typing import Any
 
 from shared.concurrency import Delivery, Queue, Session
 from shared.concurrency.locks.leases.participant import LeaseParticipant
-from shared.concurrency.queues.delivery import handout_of
 from shared.concurrency.queues.effects.lane import EffectLane
+from shared.concurrency.queues.handout import handout_of
 from shared.concurrency.queues.membership.membership import Membership
 from shared.concurrency.queues.participant import QueueParticipant
 from shared.concurrency.queues.queue import participant_of as participant_of_queue

@@ -1,17 +1,23 @@
-"""Handout: one handing-out of a message as the rooms see it; users get a Delivery, which stands on it."""
+"""Handout: a delivery as the rooms hold it. Users see it as a Delivery."""
 
 import asyncio
 import traceback
-from typing import Final, Generic, Protocol, TypeVar
+import warnings
+from types import TracebackType
+from typing import Final, Protocol, TypeVar
 
-from shared.concurrency.errors import EffectRefused, StaleDelivery
+from shared.concurrency.checks import check_delay, check_reason
+from shared.concurrency.errors import EffectRefused, InvalidResult, MessageTooLarge, StaleDelivery
+from shared.concurrency.queues.delivery import Delivery
 from shared.concurrency.queues.effects.effects import Effects
 from shared.concurrency.queues.encoding.entry import ASKED, FIELD, FLAG, Stored, pack_headers_with_error, read
 from shared.concurrency.queues.encoding.results import ResultCodec
+from shared.concurrency.queues.takes.settlements import LONGEST_TEXT
 
 T = TypeVar("T")
 
 _LONGEST_TRACE: Final = 8192
+_GIVING_BACK: Final = 0.5
 
 
 class Settling(Protocol):
@@ -38,35 +44,117 @@ class Settling(Protocol):
         """Give back what its owner forgot."""
 
 
-class Handout(Generic[T]):
-    """A message in the hands of this process, until it is settled or its session ends."""
+class Handout(Delivery[T]):
+    """A message in the hands of this process, until it is settled or its session ends.
+
+    There is one for each message, so it sets no field that is seldom asked for: `body`, and what `lose` remembers.
+    """
 
     __slots__ = (
-        "__weakref__", "_cancelling", "_settling", "answers", "body", "effects", "entry", "item", "receipt", "state",
+        "__weakref__", "_cancelling", "_settling", "answers", "body", "collected", "entry", "item", "receipt", "state",
     )  # fmt: skip
+
+    body: "asyncio.Task[object] | None"
+    """The task that is cancelled when the session is over; unset while nobody has begun."""
+    _cancelling: int
 
     def __init__(self, settling: Settling, entry: bytes, item: T, results: ResultCodec) -> None:
         """Made by `Queue.get` and by the consumer service."""
         self._settling = settling
-        self.entry: Final = entry
+        self.entry = entry
         """The message as it is stored: what another process makes the same delivery of."""
-        self.item: Final = item
+        self.item = item
         self.state = "held"
         """held, settled or lost."""
-        self.body: asyncio.Task[object] | None = None
-        """The task that is cancelled when the session is over."""
-        self.effects: Effects | None = None
+        self.collected: Effects | None = None
         """The effects, where there are any."""
         self.answers = results if entry[FLAG] >= ASKED else None
         """What writes the result; None where nobody asked for it."""
-        self.receipt: Final = entry[:FIELD]
+        self.receipt = entry[:FIELD]
         """What names this handout on the server."""
-        self._cancelling: int | None = None
 
     @property
     def stored(self) -> Stored:
         """What the entry says of the message."""
         return read(self.entry)
+
+    @property
+    def _stored(self) -> Stored:
+        return read(self.entry)
+
+    @property
+    def effects(self) -> Effects:
+        """As Delivery.effects."""
+        if self.collected is None:
+            self.collected = Effects()
+        return self.collected
+
+    # --- what a handler does ----------------------------------------------------------------------------------------
+
+    async def ack(self, result: object = None) -> None:
+        """As Delivery.ack."""
+        await self.acknowledged(result)
+
+    async def nack(self, *, delay: float = 0.0) -> None:
+        """As Delivery.nack."""
+        await self.settled("nack", check_delay(delay))
+
+    async def dead_letter(self, reason: str) -> None:
+        """As Delivery.dead_letter."""
+        await self.settled("dead", check_reason(reason))
+
+    async def progress(self, fraction: float, text: str = "") -> None:
+        """As Delivery.progress."""
+        if isinstance(fraction, bool) or not isinstance(fraction, (int, float)) or not 0 <= fraction <= 1:
+            raise ValueError(f"a fraction is a number from 0 to 1, not {fraction!r:.100}")
+        if not isinstance(text, str):
+            raise ValueError(f"what is said of the progress is a text, not {text!r:.100}")  # noqa: TRY004
+        self.check()
+        if self.answers is not None:
+            self._settling.report(
+                self.receipt, f"{fraction:g} {text[:LONGEST_TEXT]}".encode("utf-8", "backslashreplace")
+            )
+            await asyncio.sleep(0)
+
+    async def __aenter__(self) -> T:
+        self.check()
+        if getattr(self, "body", None) is not None:
+            raise RuntimeError(f"delivery {self.id} is handled already: `async with` takes it once")
+        self.body = asyncio.current_task()
+        return self.item
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        body, self.body = self.body, None
+        if self.state == "lost":
+            self.leave_lost(body, error)
+        elif self.state == "held":
+            if error is None:
+                await self._acknowledge()
+            elif isinstance(error, Exception):
+                await self._nack_for(error)
+            else:
+                # Cancelled, or the process ends: no failure of the message.
+                await asyncio.wait({self.settled("return")}, timeout=_GIVING_BACK)
+
+    async def _acknowledge(self) -> None:
+        try:
+            await self.acknowledged()
+        except (EffectRefused, InvalidResult, MessageTooLarge) as refused:
+            await self._nack_for(refused)
+            raise
+
+    async def _nack_for(self, error: Exception) -> None:
+        try:
+            await self.settled("nack", 0, f"{type(error).__name__}: {error}", self.trace_of(error))
+        except StaleDelivery as stale:
+            error.add_note(f"and it could not be nacked: {stale}")
+
+    def __repr__(self) -> str:
+        return f"<Delivery {self.id} attempt={self.attempt} {self.state}>"
+
+    # --- what rooms do ----------------------------------------------------------------------------------------------
 
     def check(self) -> None:
         """Raise StaleDelivery unless it is ours to settle."""
@@ -86,7 +174,7 @@ class Handout(Generic[T]):
         """
         self.check()
         outcome = b"" if self.answers is None else self.answers.outcome(self.item, result)
-        if self.effects:
+        if self.collected:
             return self.applied(outcome)
         return self.settled("result", outcome) if outcome else self.settled("ack")
 
@@ -96,7 +184,7 @@ class Handout(Generic[T]):
         :raises StaleDelivery, EffectRefused: when that is known before.
         """
         self.check()
-        future = self._settling.apply(self.receipt, self.effects or Effects(), outcome)
+        future = self._settling.apply(self.receipt, self.collected or Effects(), outcome)
         self.state = "settled"
         future.add_done_callback(self._hold_when_refused)
         return future
@@ -122,14 +210,6 @@ class Handout(Generic[T]):
         self.state = "settled"
         return self.receipt
 
-    def report(self, progress: bytes) -> None:
-        """Tell whoever submitted the message how far it is."""
-        self._settling.report(self.receipt, progress)
-
-    def give_back_from_any_thread(self) -> None:
-        """Give it back: its owner forgot it."""
-        self._settling.give_back_from_any_thread(self.receipt)
-
     def headers_after(self, report: str) -> bytes:
         """The headers of the message once this handout has failed so; empty when they stay as they are."""
         return pack_headers_with_error(self.stored, report) if report else b""
@@ -143,16 +223,44 @@ class Handout(Generic[T]):
         if self.state != "held":
             return
         self.state = "lost"
-        if self.body is not None:
-            self._cancelling = self.body.cancelling()
-            self.body.cancel(f"delivery {self.stored.id} was lost with its session")
+        body = getattr(self, "body", None)
+        if body is not None:
+            self._cancelling = body.cancelling()
+            body.cancel(f"delivery {self.stored.id} was lost with its session")
 
     def leave_lost(self, body: "asyncio.Task[object] | None", error: BaseException | None) -> None:
         """Leave the body of a handout that was lost; a cancellation from outside wins.
 
         :raises StaleDelivery: in place of our own cancellation.
         """
-        cancelled_by_us = self._cancelling is not None
-        only_by_us = cancelled_by_us and body is not None and body.uncancel() <= (self._cancelling or 0)
+        before: int | None = getattr(self, "_cancelling", None)
+        only_by_us = before is not None and body is not None and body.uncancel() <= before
         if error is None or (isinstance(error, asyncio.CancelledError) and only_by_us):
             raise self.loss() from error
+
+
+class Forgettable(Handout[T]):
+    """A delivery in the hands of a caller, who may forget it; the consumer service spares its messages the finalizer."""
+
+    __slots__ = ()
+
+    def __del__(self) -> None:
+        if getattr(self, "state", "settled") == "held":
+            # First, for a warning may be an error.
+            self._settling.give_back_from_any_thread(self.receipt)
+            warnings.warn(
+                f"delivery {self.id} was never settled: given back. Use `async with`, ack() or nack()",
+                ResourceWarning,
+                stacklevel=2,
+                source=self,
+            )
+
+
+def handout_of(delivery: Delivery[T]) -> Handout[T]:
+    """A delivery as the rooms hold it.
+
+    :raises TypeError: when it is none of ours.
+    """
+    if not isinstance(delivery, Handout):
+        raise TypeError(f"expected a Delivery, as `queue.get()` or a handler gets it, not {delivery!r}")
+    return delivery

@@ -8,13 +8,13 @@ from typing import Any, Final, Generic, Self, TypeVar, overload
 from shared.concurrency.checks import check_count, check_seconds
 from shared.concurrency.errors import QueueShutDown
 from shared.concurrency.queues.control import LARGEST_BOUND, QueueControl
-from shared.concurrency.queues.delivery import Delivery, Forgettable
+from shared.concurrency.queues.delivery import Delivery
 from shared.concurrency.queues.effects.forwards import Destination
 from shared.concurrency.queues.encoding.codec import Codec, Unreadable
 from shared.concurrency.queues.encoding.entry import FIELD
 from shared.concurrency.queues.encoding.outgoing import KEPT_FOR, Outgoing
 from shared.concurrency.queues.encoding.results import ResultCodec
-from shared.concurrency.queues.handout import Handout
+from shared.concurrency.queues.handout import Forgettable
 from shared.concurrency.queues.participant import QueueParticipant
 from shared.concurrency.queues.prefetch import Prefetch
 from shared.concurrency.queues.puts.batch import OutgoingEntry
@@ -203,9 +203,9 @@ class Queue(QueueControl, Generic[T]):
             except Unreadable as error:
                 lane.settle_unheard(entry[:FIELD], "dead", error.reason, error.report)
                 continue
-            handout = Handout(self._participant.settler, entry, item, self._results)
-            member.hold(handout)
-            return Forgettable(handout)
+            delivery = Forgettable(self._participant.settler, entry, item, self._results)
+            member.hold(delivery)
+            return delivery
 
     def __aiter__(self) -> Self:
         """Take messages until the queue is shut down and finished; each is yours to settle."""

@@ -62,9 +62,10 @@ class Settler:
     def acknowledge(self, handout: Handout[Any]) -> None:
         """Acknowledge with the next take: the usual end of a handout that is still held."""
         handout.state = "settled"
-        self.takes.settlements.acks.append(handout.receipt)
+        receipt = handout.receipt
+        self.takes.settlements.acks.append(receipt)
         # Nobody asks for the message any more: freed at once, it never gets in the way of the garbage collector.
-        self._member.held[handout.receipt] = None
+        self._member.held[receipt] = None
 
     def acknowledge_with_more(self, handout: Handout[T], result: object, refused: Callable[[Exception], None]) -> None:
         """Acknowledge with the effects, and with the result where it is asked for.
@@ -76,7 +77,7 @@ class Settler:
         except (InvalidResult, MessageTooLarge) as error:
             refused(error)
             return
-        if handout.effects:
+        if handout.collected:
             self._apply(handout, outcome, refused)
             return
         handout.state = "settled"
