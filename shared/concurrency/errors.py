@@ -55,7 +55,7 @@ class StaleDelivery(LeaseLost):
 
 
 class EffectRefused(ConcurrencyError, ValueError):
-    """An effect can not be written as it is; nothing was, and the delivery is still yours to settle."""
+    """An effect cannot be written as it is; nothing was, and the delivery is still yours to settle."""
 
 
 class IdConflict(ConcurrencyError, ValueError):
@@ -67,16 +67,16 @@ class MessageTooLarge(ConcurrencyError, ValueError):
 
 
 class RemoteError(ConcurrencyError):
-    """A message that was submitted has no result: it was given up, and is a dead letter."""
+    """A submitted message failed for good: it is a dead letter. Or another submitter of the same id cancelled it."""
 
     def __init__(self, reason: str, error: str = "", traceback: str = "") -> None:
-        """Keep what was told of it; the traceback is a note too."""
+        """Keep what is known of it; the traceback is a note too."""
         super().__init__(reason, error, traceback)
         self.reason = reason
-        """As on the dead letter: failed, crashed, shutdown, undecodable, invalid, unknown_type, too_large, or what `dead_letter()` or
-        Reject was given; `given up` when another submitter of the same id cancelled it."""
+        """As on the dead letter: failed, crashed, shutdown, undecodable, invalid, unknown_type, too_large, or what
+        `dead_letter()` or Reject was given; `given up` when another submitter of the same id cancelled it."""
         self.error = error
-        """Type and text of the exception, `ValueError: no such user`; empty where nobody said."""
+        """Type and text of the exception, `ValueError: no such user`; empty where it is unknown."""
         self.traceback = traceback
         """Its traceback, cut to the last 8,192 characters; empty where there was none."""
         if traceback:
@@ -99,4 +99,4 @@ class ServerUnavailable(ConcurrencyError, ConnectionError):
 
 
 class ServerRefused(ConcurrencyError):
-    """The server answered, but can not be used as it is: the message says what to change."""
+    """The server answered, but cannot be used as it is: the message says what to change."""

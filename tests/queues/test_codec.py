@@ -126,5 +126,5 @@ def test_a_field_that_was_spoilt_later_is_refused_whatever_is_done_with_warnings
     done = subprocess.run(
         [sys.executable, "-W", warning, "-c", SPOILT], capture_output=True, text=True, check=True, timeout=40
     )
-    assert done.stdout.startswith("refused: this Point can not be written as JSON")
+    assert done.stdout.startswith("refused: this Point cannot be written as JSON")
     assert done.stderr == ""

@@ -87,11 +87,11 @@ class QueueControl:
         return await self._consumers.sessions()
 
     async def drain(self, owner: str | None = None) -> list[str]:
-        """Tell consumer services to drain: the one with this owner, as `sessions` names it, or all; returns the owners told.
+        """Tell consumer services to drain: the one with this owner, or all; returns the owners told.
 
-        Each takes no more, finishes what it handles and ends, as at SIGTERM; this does not wait for it. One that is cut off
-        learns of it at its next renewal, a third of its time to live later. Other sessions (producers, whoever only
-        calls `get`) are not told.
+        `owner`: as `sessions` names it. Each takes no more, finishes what it handles and ends, as at SIGTERM; this does
+        not wait for it. One that is cut off learns of it at its next renewal, a third of its time to live later. Other
+        sessions (producers, whoever only calls `get`) are not told.
         """
         return await self._consumers.drain(owner)
 

@@ -38,11 +38,11 @@ class DeadLetter:
     reason: str
     """failed, crashed, shutdown, undecodable, invalid, unknown_type, too_large, or what `dead_letter()` was given."""
     error: str
-    """What was wrong the last time; empty where nobody said."""
+    """What was wrong the last time; empty where it is unknown."""
     put_at: float
     """When it was admitted; seconds since the epoch, by the server's clock."""
     died_at: float
-    """When it was given up; as put_at."""
+    """When it became a dead letter; as put_at."""
     attempt: int
     """How many times it was delivered."""
     failures: int
@@ -50,7 +50,7 @@ class DeadLetter:
     body: bytes
     """The original bytes."""
     first_error: str | None = None
-    """What was wrong at the first failure, cut to 300 characters; None where nobody said. A replay keeps it."""
+    """What was wrong at the first failure, cut to 300 characters; None where it is unknown. A replay keeps it."""
     last_error: str | None = None
     """The same of the last failure."""
 
@@ -81,10 +81,10 @@ class Selection:
     type: str | None = None
     """The name of its class."""
     reason: str | None = None
-    """Why it was given up."""
+    """Why it is a dead letter."""
 
     def words(self) -> tuple[str, str, str]:
-        """As the server takes it."""
+        """As the script takes it."""
         return self.id or "", self.type or "", self.reason or ""
 
 
@@ -95,7 +95,7 @@ class Replayed:
     replayed: int = 0
     """Put back."""
     no_room: int = 0
-    """Stayed dead letters: the queue is full, or puts wait in line."""
+    """Stayed dead letters: the queue is full, or puts wait for room."""
     shut_down: int = 0
     """Stayed dead letters: the queue is shut down."""
     unreadable: int = 0
@@ -119,7 +119,7 @@ class _Move:
 
 
 class LettersLane(Lane[_Move]):
-    """The calls of one process that move the dead letters of one queue: one page each, in the order they were asked for."""
+    """The calls of one process that move dead letters of one queue: a page each, in the order they were asked for."""
 
     def __init__(self, member: Membership) -> None:
         """Prepare; the lane works while there is something to move."""

@@ -59,8 +59,8 @@ class Queue(QueueControl, Generic[T]):
         many messages may be pending, 0 for no bound; stored with the queue by whoever sets it first, changed by
         `resize` only; None takes what is stored (no bound until then). `max_attempts`: failures until a message is a
         dead letter; stored likewise, 5 until then. `max_message_bytes`: of the encoded message. `known_for`: seconds
-        for which `put(id=)` remembers an id. `group`: queues of one group share a hash slot, so that on a Cluster too an
-        acknowledgement in one can put into another; the group belongs to the name: "a" in a group is another queue
+        for which `put(id=)` remembers an id. `group`: queues of one group share a hash slot, so that on a Cluster too
+        an acknowledgement in one can put into another; the group belongs to the name: "a" in a group is another queue
         than "a". `result`: the type of what handlers return, where the message classes do not say it; None for any JSON
         value. `results_for`: seconds for which a result that was not received is kept for this process, 10 at least.
 
@@ -156,8 +156,8 @@ class Queue(QueueControl, Generic[T]):
         all the same, and nobody receives the result. `on_progress` is called with what the handler reports by
         `Delivery.progress`.
 
-        `id`: a known id with the same body is no new message; the future is that of the message that was submitted first,
-        whose result is kept as long as the id is known; it comes within a second.
+        `id`: a known id with the same body is no new message; the future is that of the message that was submitted
+        first, whose result is kept as long as the id is known; it comes within a second.
 
         :raises IdConflict: as `put`; and when the message with this id was put without asking for its result.
         """

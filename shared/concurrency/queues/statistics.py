@@ -18,8 +18,8 @@ class QueueStatistics:
     puts_waiting: int
     """Puts that wait for room."""
     onward_waiting: int
-    """Those of them that were forwarded with an acknowledgement: accepted, and owned by nobody. Where the queues of a cycle
-    are all full and have some of them, everything in that cycle stands still until one is resized or drained."""
+    """Those of them that were forwarded with an acknowledgement: accepted, and owned by nobody. Where the queues of a
+    cycle are all full and have some of them, that cycle stands still until one is resized or drained."""
     oldest_pending_seconds: float
     """Age of the oldest pending message; 0.0 when there is none."""
     put_total: int
@@ -48,8 +48,8 @@ class QueueStatistics:
         put, acked, nacked, dead_total, recovered, maxsize, max_attempts, shut, oldest_dead, paused, cancelled = rest
         return cls(
             pending, leased, delayed, dead, puts_waiting, onward, oldest / 1e6,
-            put, acked, nacked, dead_total, recovered, maxsize, max_attempts, bool(shut), oldest_dead / 1e3, bool(paused),
-            cancelled,
+            put, acked, nacked, dead_total, recovered, maxsize, max_attempts, bool(shut), oldest_dead / 1e3,
+            bool(paused), cancelled,
         )  # fmt: skip
 
 

@@ -31,13 +31,14 @@ class Effects:
     """Writes that are made in the same step as the acknowledgement, if and only if the delivery is still its own.
 
     So each happens exactly once for each message, whatever is killed. They are collected without asking the server,
-    and forgotten when the handler fails. The server looks at all of them before it makes the first: when one cannot be made
-    (a key holds another type, a number would reach 2**53, the end of what a double holds exactly), `ack` raises EffectRefused and
-    nothing is written. When the server's memory is full nothing is written either, and the acknowledgement waits.
+    and forgotten when the handler fails. The server looks at all of them before it makes the first: when one cannot be
+    made (a key holds another type, a number would reach 2**53, the end of what a double holds exactly), `ack` raises
+    EffectRefused and nothing is written. When the server's memory is full nothing is written either, and the
+    acknowledgement waits.
 
-    One delivery makes one kind of write on a key: a second kind is a ValueError. `expire` goes beside any other, and one
-    hash takes `hincrby` and `hset` on different fields. The same kind may be asked for again: amounts add up, the last value
-    of `hset`, `set` and `expire` counts.
+    One delivery makes one kind of write on a key: a second kind is a ValueError. `expire` goes beside any other, and
+    one hash takes `hincrby` and `hset` on different fields. The same kind may be asked for again: amounts add up, the
+    last value of `hset`, `set` and `expire` counts.
 
     Keys share the hash slot of the queue on a Cluster: `{jobs}:counts` for the queue `jobs`.
     """
@@ -94,8 +95,8 @@ class Effects:
         """Put an item into a queue on the same server.
 
         It goes in with the acknowledgement. When the queue is full it waits there, in its turn, though this process
-        dies; and while more of them wait than this process handles messages at once, it takes no more. Queues that share a
-        `group=` share a hash slot.
+        dies; and while more of them wait than this process handles messages at once, it takes no more. Queues that
+        share a `group=` share a hash slot.
 
         :raises ValueError, TypeError, MessageTooLarge: as `Queue.put`.
         """

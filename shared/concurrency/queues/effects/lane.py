@@ -62,7 +62,7 @@ class EffectLane(Lane[Portion]):
         self._alone = 0
         """So many of those that wait go one by one."""
         self.stuck = False
-        """Whether nothing is to be taken: too many of our entries wait for room elsewhere, or too much is unanswered."""
+        """Whether nothing is to be taken: too much waits for room elsewhere, or for an answer."""
         member.on_over.append(self._session_over)
 
     # --- what deliveries use ----------------------------------------------------------------------------------------
@@ -89,7 +89,8 @@ class EffectLane(Lane[Portion]):
     async def finish(self, patience: float) -> None:
         """Wait until all is answered, then end the lane; after `patience` seconds it ends as it is.
 
-        While the server's memory is full no answer comes: what was not written is given back with all that the session holds.
+        While the server's memory is full no answer comes: what was not written is given back with all that the session
+        holds.
         """
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(patience):
@@ -134,7 +135,7 @@ class EffectLane(Lane[Portion]):
         return Portion(self._member.session_id, self._member.keys, take_out(self._waiting, most))
 
     async def send(self, call: Portion) -> None:
-        """Send a portion, and the same again while memory is full: its reply may be lost, and it what filled the memory."""
+        """Send a portion; the same again while memory is full, for it may be what filled it, and its reply lost."""
         try:
             await self._register_destinations(call)
             if call.acknowledgements:
@@ -194,7 +195,7 @@ class EffectLane(Lane[Portion]):
             self._member.held.pop(one.receipt, None)
             reject(one.future, error)
         self._resync_needed()
-        # What goes back comes again at once, and uncounted, for it was no fault of the message: not in a busy loop.
+        # What goes back comes again at once, and uncounted, for it was no fault of the message.
         self.pause(_AFTER_A_FAILURE)
 
     def fail(self, call: Portion | None, error: Exception) -> None:

@@ -1,4 +1,4 @@
-"""What a call of the effects' lane carries: acknowledgements, checked before they are sent and packed as the script reads them."""
+"""Acknowledgements with effects: checked before they are sent, and packed as the script reads them."""
 
 import asyncio
 from collections import deque
@@ -44,7 +44,8 @@ class Portion:
 def check(writes: Writes, member: Membership) -> None:
     """Refuse writes that cannot be made with an acknowledgement in this queue.
 
-    :raises EffectRefused: when one goes to another session's queue, to a key of a queue, or to another slot of a Cluster.
+    :raises EffectRefused: when one goes to another session's queue, to a key of a queue, or to another slot of a
+        Cluster.
     """
     there = [destination.member for destination in writes.destinations()]
     if any(other.calls is not member.calls for other in there):

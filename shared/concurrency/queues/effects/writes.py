@@ -61,7 +61,8 @@ class Write:
 class Writes:
     """The writes of one delivery: one of a kind for each key, for what is asked for again is joined to it.
 
-    A second kind of write on one key, or on one field of a hash, is refused: so the server can look at each write alone.
+    A second kind of write on one key, or on one field of a hash, is refused: so the server can look at each write
+    alone.
     """
 
     __slots__ = ("_bytes", "_destinations", "_operands", "_writes", "asked", "sealed")
@@ -93,7 +94,8 @@ class Writes:
         """Add a write; `asked` is how the handler asked for it.
 
         :raises RuntimeError: when they are on their way already.
-        :raises ValueError: when they are too many, of a second kind on one key, or their sum is too large; nothing is added.
+        :raises ValueError: when they are too many, of a second kind on one key, or their sum is too large; nothing is
+            added.
         """
         if self.sealed:
             raise RuntimeError("this delivery is acknowledged already: collect its effects before")

@@ -22,7 +22,7 @@ _STRICT: Final = ConfigDict(strict=True, allow_inf_nan=False)
 
 
 class Unreadable(Exception):
-    """A stored message that can not become an object; `reason` goes on its dead letter."""
+    """A stored message that cannot become an object; `reason` goes on its dead letter."""
 
     def __init__(self, reason: str, report: str) -> None:
         """Keep the reason (too_large, undecodable, invalid, unknown_type) and what was wrong."""
@@ -70,7 +70,7 @@ class Shape:
         except ValidationError as error:
             raise ValueError(short(error)) from error
         except (PydanticSerializationError, UserWarning) as error:
-            raise ValueError(f"it can not be written as JSON: {error}") from error
+            raise ValueError(f"it cannot be written as JSON: {error}") from error
         return body
 
 
@@ -84,7 +84,7 @@ class Codec(Generic[T]):
     def __init__(self, tp: type[T], max_message_bytes: int) -> None:
         """Prepare the declared type.
 
-        :raises pydantic.PydanticSchemaGenerationError: when pydantic can not validate it.
+        :raises pydantic.PydanticSchemaGenerationError: when pydantic cannot validate it.
         """
         self._max_bytes = max_message_bytes
         self._type = tp
@@ -120,7 +120,7 @@ class Codec(Generic[T]):
         try:
             body = shape.write(item)
         except (PydanticSerializationError, UserWarning) as error:
-            raise ValueError(f"this {type(item).__name__} can not be written as JSON: {error}") from error
+            raise ValueError(f"this {type(item).__name__} cannot be written as JSON: {error}") from error
         if len(body) > self._max_bytes:
             raise MessageTooLarge(
                 f"the message has {len(body)} bytes, the queue takes {self._max_bytes}: send a reference to the data instead"

@@ -2,17 +2,17 @@
 
     STAMP     16  when it was admitted, in microseconds of the server; orders all messages of a queue
     KEY       22  owner (12) and number (10) of the process that put it; unique
-    CRASHES    1  hand-outs that ended with their session
-    DELIVERIES 6  hand-outs that are over
+    CRASHES    1  deliveries that ended with their session
+    DELIVERIES 6  deliveries that are over
     FAILURES   3  nacks
     FLAG       1  "i": the headers hold the caller's id; "r": whoever put it asks for the result; "s": both; else "."
     LENGTH     3  bytes of the headers
     headers       JSON object, empty for none: type, id, digest, known_ms, results_ms, first_error, last_error
     body          what pydantic wrote
 
-The header is ASCII. The first 45 bytes change with every hand-out: they name a delivery in `leased` (its *field*), so
-that a step never parses an entry, and an answer to an older hand-out finds nothing. A *tail* is an entry before it is
-admitted, without its stamp.
+The header is ASCII. The first 45 bytes change with every delivery: they are its *receipt*, the name of its field in
+`leased`. So a script never parses an entry, and an answer to an older delivery finds nothing. An *outgoing entry* is
+one that is not admitted yet, without its stamp.
 """
 
 import json
@@ -48,7 +48,7 @@ def pack_middle(headers: bytes, *, has_id: bool, is_asked: bool = False) -> byte
 
 
 def pack_headers_with_error(stored: "Stored", error: str) -> bytes:
-    """The headers of an entry after a hand-out that failed with this error: the first and the last error are kept.
+    """The headers of an entry after a delivery that failed with this error: the first and the last error are kept.
 
     Each is cut to 300 characters, or to what the headers have room for; empty where they have none.
     """
@@ -73,9 +73,9 @@ def key_of(receipt: bytes) -> bytes:
     return receipt[_STAMP : _STAMP + KEY]
 
 
-def has_id(tail: bytes) -> bool:
-    """Whether the headers of a tail hold the caller's id."""
-    return tail[KEY + COUNTS] in (_ID_FLAG, _BOTH_FLAG)
+def has_id(outgoing: bytes) -> bool:
+    """Whether the headers of an outgoing entry hold the caller's id."""
+    return outgoing[KEY + COUNTS] in (_ID_FLAG, _BOTH_FLAG)
 
 
 class Stored:
@@ -112,22 +112,22 @@ class Stored:
 
     @property
     def attempt(self) -> int:
-        """Which hand-out this is, from 1."""
+        """Which delivery this is, from 1."""
         return int(self._entry[39:FIELD]) + 1
 
     @property
     def failures(self) -> int:
-        """How many hand-outs were nacked."""
+        """How many deliveries were nacked."""
         return int(self._entry[45:48])
 
     @property
     def first_error(self) -> str | None:
-        """What was said of the first failure; None when nothing was."""
+        """What was wrong at the first failure; None when it is unknown."""
         return self._text("first_error")
 
     @property
     def last_error(self) -> str | None:
-        """What was said of the last failure; None when nothing was."""
+        """What was wrong at the last failure; None when it is unknown."""
         return self._text("last_error")
 
     def _text(self, word: str) -> str | None:

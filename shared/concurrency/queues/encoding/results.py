@@ -12,20 +12,20 @@ _RESULT: Final = b"="
 
 
 class Written(bytes):
-    """A result that is written already (in the process that its handler ran in)."""
+    """A result that is encoded already (in the process that its handler ran in)."""
 
 
 class ResultCodec:
     """Writes and reads the results of one queue.
 
-    Of what type a result is stands with the queue, or on the class of the message: it offers `result_type()` then. Where nothing
-    is declared, any JSON value is one.
+    The type of a result is declared with the queue, or by the class of the message, which offers `result_type()` then.
+    Where nothing is declared, any JSON value is a result.
     """
 
     def __init__(self, declared: Any, max_bytes: int) -> None:
-        """Prepare. `declared`: the type of all results, None where the classes of the messages tell.
+        """Prepare. `declared`: the type of all results, None where the classes of the messages declare it.
 
-        :raises pydantic.PydanticSchemaGenerationError: when pydantic can not validate it.
+        :raises pydantic.PydanticSchemaGenerationError: when pydantic cannot validate it.
         """
         self._max_bytes = max_bytes
         self._shapes: dict[type, Shape] = {}
@@ -66,7 +66,7 @@ class ResultCodec:
         return _RESULT + self.write(item, result)
 
     def reader(self, item: object) -> Callable[[bytes], Any]:
-        """What reads a result of a message; it raises InvalidResult."""
+        """The function that reads a result of this message; it raises InvalidResult."""
         shape = self._shape(item)
 
         def read(body: bytes) -> Any:

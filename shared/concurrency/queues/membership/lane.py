@@ -1,8 +1,8 @@
 """Lane: stop-and-wait with sequence numbers.
 
-One call is in flight, numbered; what comes meanwhile travels together in the next one. Kafka's idempotent producer does the
-same with one request in flight (max.in.flight.requests.per.connection=1): a repeated number is answered with the stored
-verdicts, so a lost reply and a retry have one effect.
+One call is in flight, numbered; what comes meanwhile travels together in the next one. Kafka's idempotent producer does
+the same with one request in flight (max.in.flight.requests.per.connection=1): a repeated number is answered with the
+stored verdicts, so a lost reply and a retry have one effect.
 """
 
 import asyncio
@@ -22,8 +22,8 @@ _LONGEST_PAUSE: Final = 1.0
 class Lane(ABC, Generic[C]):
     """The calls of one kind of one process at one queue; a room says what they carry by five hooks.
 
-    A lane works while there is something to do: its task starts with the first `kick`. A defect that ends the task fails
-    whoever waits, and the next kick starts it again.
+    A lane works while there is something to do: its task starts with the first `kick`. A defect that ends the task
+    fails whoever waits, and the next kick starts it again.
     """
 
     def __init__(self, member: Membership, name: str) -> None:

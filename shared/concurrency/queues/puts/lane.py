@@ -113,7 +113,7 @@ class PutLane(Lane[Portion]):
     # --- the lane ---------------------------------------------------------------------------------------------------
 
     def due(self) -> float | None:
-        """When there is something to send: now; once a second a look at what waits; a full memory lets withdrawals pass."""
+        """At once for what may be sent, once a second for a look. A full memory lets withdrawals pass."""
         if self._withdrawn:
             return 0
         if not (self._waiting or self._putters):
@@ -132,7 +132,7 @@ class PutLane(Lane[Portion]):
         return bool(self._waiting or self._withdrawn)
 
     def _sendable(self) -> bool:
-        """Whether entries may be sent: a bounded number of a process waits at the server (rule 2), refilled in portions."""
+        """Whether entries may be sent: so many of a process wait at the server (rule 2), refilled in portions."""
         if not self._waiting:
             return False
         places = MOST_ENTRIES - len(self._putters)
@@ -236,7 +236,7 @@ class PutLane(Lane[Portion]):
         self.pause(self.memory_is_full())
 
     def _refuse(self, portion: Portion, error: ConcurrencyError) -> None:
-        """The server refuses a portion for good: what it carried fails, and what waits behind it only if it carried nothing."""
+        """The server refuses a portion for good: what it carried fails. Without entries, what waits behind it fails."""
         self._call = None
         self._withdrawn.clear()
         unsent = [] if portion.entries or self._putters else list(self._waiting)

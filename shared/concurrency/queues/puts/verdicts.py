@@ -41,7 +41,10 @@ def admit_all(entries: list[OutgoingEntry]) -> None:
 
 
 def decide_each(portion: Portion, putters: Putters, verdicts: list[Any], last: int, *, shut: bool) -> Aftermath:
-    """Decide for each entry of a call; `verdicts` are letters and how often each applies, `last` is the number admitted last."""
+    """Decide for each entry of a call.
+
+    `verdicts`: letters, and to how many entries each applies; `last`: the number of the entry admitted last.
+    """
     aftermath = Aftermath()
     letters = iter([letter for letter, n in zip(verdicts[::2], verdicts[1::2], strict=True) for _ in range(n)])
     for entry, letter in zip(portion.withdrawn, letters, strict=False):

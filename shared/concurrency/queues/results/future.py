@@ -23,9 +23,10 @@ class Progress(NamedTuple):
 class ResultFuture(asyncio.Future[R]):
     """The result of a message, as an asyncio.Future: await it, give it a callback, gather it.
 
-    It fails with RemoteError when the message failed for good or was cancelled, with InvalidResult when the result is not of
-    the declared type, with ResultLost when it may have expired while this process was cut off, and with ConcurrencyError when
-    the session is closed. Cancelling it cancels the message, if nobody has taken it yet; nobody waits for that.
+    It fails with RemoteError when the message failed for good or was cancelled, with InvalidResult when the result is
+    not of the declared type, with ResultLost when it may have expired while this process was cut off, and with
+    ConcurrencyError when the session is closed. Cancelling it cancels the message, if nobody has taken it yet; nobody
+    waits for that.
     """
 
     id: str

@@ -1,7 +1,7 @@
 """The lane of results. A script notifies a submitter of each outcome as it comes about.
 
-The calls beside that forget at the server what was received, cancel what nobody wants any more, and ask for what a broken
-connection may have swallowed.
+The calls beside that forget at the server what was received, cancel what nobody wants any more, and ask for what a
+broken connection may have swallowed.
 """
 
 import asyncio

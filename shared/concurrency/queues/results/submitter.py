@@ -51,7 +51,7 @@ class Submitter:
             submission.future.cancel()
 
     async def _put(self, entry: OutgoingEntry, submission: Submission, id_: str | None) -> bool:
-        """Put it, and wait for its outcome from here on; False where it did not go in and nobody knows its id any more."""
+        """Put it, and wait for its outcome; False where it did not go in and its id is not known any more."""
         # Before it is put: the outcome may come before the answer to the put is looked at.
         self._results.expect(submission)
         batch = self._puts.submit([entry], may_wait=True)
