@@ -4,6 +4,7 @@ import base64
 import math
 from typing import Any, Final, Protocol, TypeVar
 
+from shared.concurrency.checks import check_seconds
 from shared.concurrency.queues.effects.forwards import Destination
 from shared.concurrency.queues.effects.writes import LARGEST, Writes
 
@@ -85,9 +86,8 @@ class Effects:
         self._collect("delete", key)
 
     def expire(self, key: str, seconds: float) -> None:
-        """Have a key go after so many seconds."""
-        if isinstance(seconds, bool) or not isinstance(seconds, (int, float)) or not 0 < seconds <= _LONGEST:
-            raise ValueError(f"a key is kept for more than 0 seconds and ten years at most, not {seconds!r:.100}")
+        """Have a key go after so many seconds, ten years at most."""
+        check_seconds("the time that a key is kept", seconds, 0.001, _LONGEST)
         milliseconds = b"%d" % math.ceil(seconds * 1000)
         self._writes.add("expire", _key(key), [milliseconds], ("expire", key, seconds))
 

@@ -12,19 +12,18 @@ from typing import Any, Final
 
 from shared.concurrency.errors import ConcurrencyError, EffectRefused
 from shared.concurrency.queues.effects.effects import Effects, writes_of
-from shared.concurrency.queues.effects.forwards import Destination, Forwards
+from shared.concurrency.queues.effects.forwards import Forwards
 from shared.concurrency.queues.effects.packing import (
     MOST,
     Acknowledgement,
     Portion,
     check,
+    forwarded,
     pack,
     reason,
     stale,
     take_out,
 )
-from shared.concurrency.queues.effects.writes import Writes
-from shared.concurrency.queues.encoding.entry import KEY
 from shared.concurrency.queues.membership.lane import Lane
 from shared.concurrency.queues.membership.membership import Membership
 from shared.concurrency.session.calls import Call
@@ -239,17 +238,7 @@ class EffectLane(Lane[Portion]):
             return
         resolve(one.future)
         if rest:
-            self._forwards.add(self._forwarded(one.writes, {rest[at : at + KEY] for at in range(0, len(rest), KEY)}))
-
-    def _forwarded(self, writes: Writes, keys: set[bytes]) -> list[tuple[bytes, Destination]]:
-        """The entries that wait, and where. Those for our own queue do not count: taking is what frees it."""
-        return [
-            (entry[:KEY], write.key)
-            for write in writes
-            if not isinstance(write.key, bytes) and write.key.member is not self._member
-            for entry in write.operands
-            if entry[:KEY] in keys
-        ]
+            self._forwards.add(forwarded(one.writes, self._member, rest))
 
     def _refuse(self, one: Acknowledgement, why: str) -> None:
         error = EffectRefused(f"{why}. Nothing was written, and the delivery is not acknowledged")

@@ -9,7 +9,9 @@ from typing import Final
 from redis.crc import key_slot
 
 from shared.concurrency.errors import EffectRefused, StaleDelivery
+from shared.concurrency.queues.effects.forwards import Destination
 from shared.concurrency.queues.effects.writes import Writes, shown
+from shared.concurrency.queues.encoding.entry import KEY
 from shared.concurrency.queues.membership.membership import Membership
 from shared.concurrency.session.scripts import Script
 
@@ -99,6 +101,21 @@ def pack(script: Script, portion: Portion) -> tuple[list[bytes], list[bytes | st
         if outcome:
             words += ["result", 1, 1, outcome]
     return more_keys, words
+
+
+def forwarded(writes: Writes, member: Membership, waiting: bytes) -> list[tuple[bytes, Destination]]:
+    """The entries that wait, by the joined keys in the server's answer, and where they wait.
+
+    Those for our own queue do not count: taking is what frees it.
+    """
+    keys = {waiting[at : at + KEY] for at in range(0, len(waiting), KEY)}
+    return [
+        (entry[:KEY], write.key)
+        for write in writes
+        if not isinstance(write.key, bytes) and write.key.member is not member
+        for entry in write.operands
+        if entry[:KEY] in keys
+    ]
 
 
 def reason(writes: Writes, number: int, why: str) -> str:

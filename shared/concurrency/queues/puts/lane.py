@@ -7,7 +7,6 @@ from functools import partial
 from typing import Any, Final
 
 from shared.concurrency.errors import ConcurrencyError, QueueFull
-from shared.concurrency.queues.encoding.entry import has_id
 from shared.concurrency.queues.membership.lane import Lane
 from shared.concurrency.queues.membership.membership import Membership
 from shared.concurrency.queues.puts.batch import MOST_BYTES, MOST_ENTRIES, PORTION, Batch, OutgoingEntry
@@ -177,22 +176,11 @@ class PutLane(Lane[Portion]):
 
     async def send(self, call: Portion) -> None:
         """Send a portion. What the server refuses for good fails; what its memory has no room for waits."""
-        packed = [entry.packed for entry in call.entries]
-        words: tuple[bytes | str | int, ...] = (
-            call.session_id,
-            self.number(),
-            int(call.may_wait),
-            int(any(map(has_id, packed))),
-            int(call.again),
-            self._conflicts,
-            b"".join(entry.key for entry in call.withdrawn),
-            *packed,
-        )
         script = self._put if call.entries else self._withdraw
+        words = call.words(self.number(), self._conflicts)
+        once = Call(script, self._member.keys, words, at_reply=partial(self._take_answer, call))
         try:
-            await self._member.calls.insist(
-                Call(script, self._member.keys, words, at_reply=partial(self._take_answer, call))
-            )
+            await self._member.calls.insist(once)
         except OutOfMemory:
             self._put_off(call)
         except ConcurrencyError as error:

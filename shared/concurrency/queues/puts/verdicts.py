@@ -4,6 +4,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from shared.concurrency.errors import QueueFull
+from shared.concurrency.queues.encoding.entry import has_id
 from shared.concurrency.queues.puts.batch import OutgoingEntry
 from shared.concurrency.queues.puts.putters import Putters, conflict, shut_down
 
@@ -18,6 +19,20 @@ class Portion:
     may_wait: bool = True
     again: bool = False
     """Whether the entries waited already, and lost their place with the session they waited under."""
+
+    def words(self, number: int, conflicts: str) -> tuple[bytes | str | int, ...]:
+        """As the script takes it, under this number; `conflicts`: those we know of, for the server to forget."""
+        packed = [entry.packed for entry in self.entries]
+        return (
+            self.session_id,
+            number,
+            int(self.may_wait),
+            int(any(map(has_id, packed))),
+            int(self.again),
+            conflicts,
+            b"".join(entry.key for entry in self.withdrawn),
+            *packed,
+        )
 
 
 @dataclass(slots=True)
