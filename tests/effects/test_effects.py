@@ -482,7 +482,7 @@ async def test_with_a_full_memory_a_worker_takes_no_more_than_it_can_have_unansw
 
         worker = Worker(queue, handle, concurrency=3)
         working = asyncio.create_task(worker.run())
-        await until(lambda: asyncio.sleep(0, effects_of(queue).stuck), bool)
+        await until(lambda: asyncio.sleep(0, effects_of(queue).is_backpressured), bool)
         left = (await queue.statistics()).pending
         assert left > 1000
         assert (await queue.statistics()).acked_total == 0

@@ -299,12 +299,12 @@ async def test_a_notice_that_is_lost_is_made_up_for(session: Session, other: Ses
     first, second = stages(session, name)
     theirs = Queue(other, second.name, int)
     await passed_on(first, second, 1, 2, 3, 4)
-    assert effects_of(first).stuck
+    assert effects_of(first).is_backpressured
     participant_of_queue(second).destination.waiting = {}  # as if nobody had told us
     await first.put(5)
     assert [await taken(theirs) for _ in range(4)] == [1, 2, 3, 4]
     assert await taken(first) == 5
-    assert not effects_of(first).stuck
+    assert not effects_of(first).is_backpressured
 
 
 async def test_a_look_that_fails_is_not_the_last(session: Session, client: Redis, name: str) -> None:
@@ -349,7 +349,7 @@ async def test_a_refusal_is_sent_though_nothing_is_taken(session: Session, clien
     worker = Worker(first, handle, concurrency=2)
     working = asyncio.create_task(worker.run())
     await until(first.statistics, lambda now: (now.acked_total, now.leased) == (1, 1))
-    assert effects_of(first).stuck
+    assert effects_of(first).is_backpressured
     last.set()
     await until(first.statistics, lambda now: now.nacked_total == 1)
     await worker.stop(5)

@@ -45,7 +45,8 @@ def few(name: str) -> Any:
 
 @pytest.mark.timeout(120)
 def test_every_figure_of_a_round_is_measured(contest: Contest) -> None:
-    chosen = [few(name) for name in ("drain", "put_many", "latency", "io")]
+    # Enough waves of the 100 slots that the last one, which nobody waits for, does not count.
+    chosen = [*(few(name) for name in ("drain", "put_many", "latency")), replace(few("io"), count=3000)]
     result = benchmark.measure(contest, chosen, us(), 1)
     drain, *puts, latency, io = (workload["values"] for workload in result["workloads"])
     for measured in (drain["ours"], drain["bare list"]):

@@ -1,4 +1,4 @@
-"""Consumers: the processes at a queue, and how those that consume are told to drain."""
+"""Consumers: the processes at a queue, and how those that consume are drained."""
 
 import asyncio
 from collections.abc import Awaitable, Callable

@@ -1,4 +1,4 @@
-"""Delivery: one handing-out of a message, as whoever handles it sees it."""
+"""Delivery: a message in somebody's hands, as a handler sees it."""
 
 from abc import ABC, abstractmethod
 from types import TracebackType
@@ -11,7 +11,7 @@ T = TypeVar("T")
 
 
 class Delivery(ABC, Generic[T]):
-    """One handing-out of a message: yours until you settle it or your session ends.
+    """A message in your hands: yours until you settle it or your session ends.
 
     `async with delivery as item:` acknowledges on a clean exit, nacks on an exception and gives back on cancellation
     (neither a failure nor a crash); each waits for the server's answer. When the session passes its deadline inside the
@@ -64,8 +64,8 @@ class Delivery(ABC, Generic[T]):
     async def ack(self, result: object = None) -> None:
         """Finish: the message is done with, and its effects are written. Waits for the server's answer.
 
-        A cancelled caller leaves the acknowledgement on its way. An outage is waited out, and with effects a full memory too.
-        `result` goes to whoever submitted the message; where nobody did, it is not looked at.
+        A cancelled caller leaves the acknowledgement on its way. An outage is waited out, and with effects a full
+        memory too. `result` goes to whoever submitted the message; where nobody did, it is ignored.
 
         :raises StaleDelivery: when it is not yours any more, or was settled before; nothing is changed.
         :raises InvalidResult, MessageTooLarge: when the result cannot be sent; the delivery is still yours to settle.
@@ -92,8 +92,8 @@ class Delivery(ABC, Generic[T]):
     async def progress(self, fraction: float, text: str = "") -> None:
         """Tell whoever submitted the message how far it is; does nothing where nobody did.
 
-        `fraction`: what is done, from 0 to 1. Sent on the next turn of the loop. Only the newest unsent report of a delivery
-        is kept. A hint: it is lost with a connection. A handler in a process of its own reports nothing.
+        `fraction`: what is done, from 0 to 1. Sent on the next turn of the loop. Only the newest unsent report of a
+        delivery is kept. A hint: it is lost with a connection. A handler in a process of its own reports nothing.
 
         :raises ValueError: when the fraction is out of range, or the text is none.
         :raises StaleDelivery: when it is not yours any more, as far as is known here.

@@ -10,7 +10,7 @@ from shared.concurrency.checks import check_delay, check_reason
 from shared.concurrency.errors import EffectRefused, InvalidResult, MessageTooLarge, StaleDelivery
 from shared.concurrency.queues.delivery import Delivery
 from shared.concurrency.queues.effects.effects import Effects
-from shared.concurrency.queues.encoding.entry import ASKED, FIELD, FLAG, Stored, pack_headers_with_error, read
+from shared.concurrency.queues.encoding.entry import ASKED, FLAG, RECEIPT, Stored, pack_headers_with_error, read
 from shared.concurrency.queues.encoding.results import ResultCodec
 from shared.concurrency.queues.takes.settlements import LONGEST_TEXT
 
@@ -70,7 +70,7 @@ class Handout(Delivery[T]):
         """The effects, where there are any."""
         self.answers = results if entry[FLAG] >= ASKED else None
         """What writes the result; None where nobody asked for it."""
-        self.receipt = entry[:FIELD]
+        self.receipt = entry[:RECEIPT]
         """What names this handout on the server."""
 
     @property
@@ -240,7 +240,7 @@ class Handout(Delivery[T]):
 
 
 class Forgettable(Handout[T]):
-    """A delivery in the hands of a caller, who may forget it; the consumer service spares its messages the finalizer."""
+    """A delivery that a caller may forget; the consumer service spares its messages the finalizer."""
 
     __slots__ = ()
 

@@ -18,7 +18,7 @@ from shared.concurrency.session.scripts import load
 
 
 class QueueParticipant:
-    """The membership of a session at one queue, with a lane for puts, one for takes, one for dead letters and one for results."""
+    """The membership of a session at one queue, and a lane for each way of a message."""
 
     WORDS: ClassVar[tuple[bytes, ...]] = (
         b"handed", b"wake", b"admitted", *RESULT_NEWS, b"onward", b"shutdown", b"finished", b"drain",
@@ -41,7 +41,7 @@ class QueueParticipant:
         """What acknowledgements of other queues put into this one."""
         self.letters = LettersLane(self.member)
         self.finished = asyncio.Event()
-        """Set when the queue says that all its messages are done with."""
+        """Set when all messages of the queue are finished."""
 
     def receive(self, word: bytes, rest: bytes) -> None:
         """Take note of a notification."""

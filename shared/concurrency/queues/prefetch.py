@@ -7,7 +7,7 @@ from typing import Any, Final, Generic, TypeVar
 
 from shared.concurrency.errors import QueueShutDown
 from shared.concurrency.queues.encoding.codec import Codec, Unreadable
-from shared.concurrency.queues.encoding.entry import FIELD
+from shared.concurrency.queues.encoding.entry import RECEIPT
 from shared.concurrency.queues.encoding.results import ResultCodec
 from shared.concurrency.queues.handout import Handout
 from shared.concurrency.queues.membership.membership import Membership
@@ -97,13 +97,13 @@ class Prefetch(Generic[T]):
                 handout = Handout(settler, entry, codec.open(entry), results)
             except Unreadable as error:
                 self.pace.started += 1
-                self._takes.settle_unheard(entry[:FIELD], "dead", error.reason, error.report)
+                self._takes.settle_unheard(entry[:RECEIPT], "dead", error.reason, error.report)
                 continue
             held[handout.receipt] = handout
             buffer.append(handout)
 
     async def _let_the_lane_send(self) -> None:
-        """Turn the loop, once for the lane to write and once for the loop to send: what is left is worked on meanwhile."""
+        """Turn the loop, once for the lane to write and once for the loop to send; workers go on meanwhile."""
         self._is_sending = True
         await asyncio.sleep(0)
         await asyncio.sleep(0)

@@ -11,7 +11,7 @@ from shared.concurrency.queues.control import LARGEST_BOUND, QueueControl
 from shared.concurrency.queues.delivery import Delivery
 from shared.concurrency.queues.effects.forwards import Destination
 from shared.concurrency.queues.encoding.codec import Codec, Unreadable
-from shared.concurrency.queues.encoding.entry import FIELD
+from shared.concurrency.queues.encoding.entry import RECEIPT
 from shared.concurrency.queues.encoding.outgoing import KEPT_FOR, Outgoing
 from shared.concurrency.queues.encoding.results import ResultCodec
 from shared.concurrency.queues.handout import Forgettable
@@ -201,7 +201,7 @@ class Queue(QueueControl, Generic[T]):
             try:
                 item = self._codec.open(entry)
             except Unreadable as error:
-                lane.settle_unheard(entry[:FIELD], "dead", error.reason, error.report)
+                lane.settle_unheard(entry[:RECEIPT], "dead", error.reason, error.report)
                 continue
             delivery = Forgettable(self._participant.settler, entry, item, self._results)
             member.hold(delivery)

@@ -1,4 +1,4 @@
-"""The door to settling: plain settlements go with the next take, acknowledgements with effects by a lane of their own."""
+"""Settler: plain settlements go with the next take, acknowledgements with effects through a lane of their own."""
 
 import asyncio
 from collections.abc import Callable
@@ -32,7 +32,7 @@ class Settler:
             workers=takes.getters.workers,
             kick=self._backpressure_changed,
             nack=self._nack,
-            distrust=takes.resync_needed,
+            resync_needed=takes.resync_needed,
         )
         self._progress = ProgressLane(member)
         self.give_back_from_any_thread = takes.give_back_from_any_thread
@@ -70,7 +70,8 @@ class Settler:
     def acknowledge_with_more(self, handout: Handout[T], result: object, refused: Callable[[Exception], None]) -> None:
         """Acknowledge with the effects, and with the result where it is asked for.
 
-        `refused` is called when either cannot be sent or written; the handout is still held then. A stale one is logged.
+        `refused` is called when either cannot be sent or written; the handout is still held then. A stale one is
+        logged.
         """
         try:
             outcome = b"" if handout.answers is None else handout.answers.outcome(handout.item, result)
@@ -124,7 +125,7 @@ class Settler:
         await self._progress.stop()
 
     def _backpressure_changed(self) -> None:
-        self.takes.set_backpressure(is_on=self.effects.stuck)
+        self.takes.set_backpressure(is_on=self.effects.is_backpressured)
 
     def _nack(self, receipt: bytes, report: str) -> None:
         """Nobody waits for the answer to an acknowledgement that was refused."""

@@ -44,23 +44,24 @@ class EffectLane(Lane[Portion]):
         workers: Callable[[], int],
         kick: Callable[[], object],
         nack: Callable[[bytes, str], None],
-        distrust: Callable[[], None],
+        resync_needed: Callable[[], None],
     ) -> None:
         """Prepare. `workers`: how many deliveries this process handles at once; `kick`: more may be taken, or less.
 
-        `nack`: what nobody waits for could not be acknowledged; `distrust`: nobody knows what a failed call has done.
+        `nack`: what nobody waits for could not be acknowledged; `resync_needed`: nobody knows what a failed call
+        has done.
         """
         super().__init__(member, "weir-effects")
         self._workers = workers
         self._kick_takes = kick
         self._nack = nack
-        self._resync_needed = distrust
+        self._resync_needed = resync_needed
         self._script = load("settle_with_effects")
         self._waiting: deque[Acknowledgement] = deque()
-        self._forwards = Forwards(self._look_whether_stuck)
+        self._forwards = Forwards(self._measure_backpressure)
         self._alone = 0
         """So many of those that wait go one by one."""
-        self.stuck = False
+        self.is_backpressured = False
         """Whether nothing is to be taken: too much waits for room elsewhere, or for an answer."""
         member.on_over.append(self._session_over)
 
@@ -81,7 +82,7 @@ class EffectLane(Lane[Portion]):
         writes.sealed = True
         acknowledgement = Acknowledgement(receipt, writes, outcome, self._loop.create_future())
         self._waiting.append(acknowledgement)
-        self._look_whether_stuck()
+        self._measure_backpressure()
         self.kick()
         return acknowledgement.future
 
@@ -101,13 +102,13 @@ class EffectLane(Lane[Portion]):
         await super().stop()
         await self._forwards.stop()
 
-    def _look_whether_stuck(self) -> None:
+    def _measure_backpressure(self) -> None:
         sent = len(self._call.acknowledgements) if self._call is not None else 0
         unanswered = len(self._waiting) + sent
         waiting = len(self._forwards) + (unanswered if self._memory_pause else 0)
-        stuck = unanswered >= MOST or (waiting > 0 and waiting > self._workers())
-        if stuck != self.stuck:
-            self.stuck = stuck
+        is_backpressured = unanswered >= MOST or (waiting > 0 and waiting > self._workers())
+        if is_backpressured != self.is_backpressured:
+            self.is_backpressured = is_backpressured
             self._kick_takes()
 
     def _session_over(self) -> None:
@@ -115,7 +116,7 @@ class EffectLane(Lane[Portion]):
             reject(one.future, stale())
         self._waiting.clear()
         self._tell_flushed()
-        self._look_whether_stuck()
+        self._measure_backpressure()
 
     # --- the lane ---------------------------------------------------------------------------------------------------
 
@@ -145,7 +146,7 @@ class EffectLane(Lane[Portion]):
         except ConcurrencyError as error:
             self._call = None
             self._fail_portion(call, error)
-        self._look_whether_stuck()
+        self._measure_backpressure()
 
     async def _send(self, portion: Portion) -> None:
         if not self._member.registered:
@@ -164,7 +165,7 @@ class EffectLane(Lane[Portion]):
                 await self._member.calls.insist(call)
             except OutOfMemory:
                 pause = self.memory_is_full()
-                self._look_whether_stuck()
+                self._measure_backpressure()
                 await asyncio.sleep(pause)
             else:
                 return
@@ -205,7 +206,7 @@ class EffectLane(Lane[Portion]):
             self._fail_portion(Portion("", {}, unanswered), error)
         for one in unanswered:
             reject(one.future, error)
-        self._look_whether_stuck()
+        self._measure_backpressure()
 
     # --- its answers ------------------------------------------------------------------------------------------------
 
@@ -223,7 +224,7 @@ class EffectLane(Lane[Portion]):
             current = portion.session_id == self._member.session_id
             for one, verdict in zip(portion.acknowledgements, verdicts, strict=True):
                 self._decide(one, verdict, current=current)
-        self._look_whether_stuck()
+        self._measure_backpressure()
 
     def _decide(self, one: Acknowledgement, verdict: bytes, *, current: bool) -> None:
         kind, _, rest = verdict.partition(b" ")

@@ -14,8 +14,8 @@ from shared.concurrency.queues.encoding.entry import COUNTS, FLAG, is_entry_with
 
 T = TypeVar("T")
 
-# Raises where pydantic warns of a value that is not of its field's type, in this module alone: `to_json(warnings="error")`
-# says the same and costs more than the writing itself.
+# Raises where pydantic warns of a value that is not of its field's type, in this module alone:
+# `to_json(warnings="error")` does the same and costs more than the writing itself.
 warnings.filterwarnings("error", "Pydantic serializer warnings", UserWarning, rf"{re.escape(__name__)}$")
 
 _STRICT: Final = ConfigDict(strict=True, allow_inf_nan=False)

@@ -20,7 +20,7 @@ import re
 from collections.abc import Callable
 from typing import Final
 
-FIELD: Final = 45
+RECEIPT: Final = 45
 FIXED: Final = 52
 KEY: Final = 22
 _STAMP: Final = 16
@@ -79,14 +79,14 @@ def has_id(outgoing: bytes) -> bool:
 
 
 class Stored:
-    """An entry read back. Most of it is looked at only when asked for: a message passes here on its hot path."""
+    """An entry read back. Most of it is read only when it is needed: a message passes here on its hot path."""
 
-    __slots__ = ("_entry", "body", "field", "headers")
+    __slots__ = ("_entry", "body", "headers", "receipt")
 
     def __init__(self, entry: bytes, headers: dict[str, str | int], body: bytes) -> None:
         """Made by `read`."""
         self._entry = entry
-        self.field = entry[:FIELD]
+        self.receipt = entry[:RECEIPT]
         self.headers = headers
         self.body = body
 
@@ -113,7 +113,7 @@ class Stored:
     @property
     def attempt(self) -> int:
         """Which delivery this is, from 1."""
-        return int(self._entry[39:FIELD]) + 1
+        return int(self._entry[39:RECEIPT]) + 1
 
     @property
     def failures(self) -> int:

@@ -20,7 +20,7 @@ _SHORTEST_HANG: Final = 10.0
 
 
 class Holding(Protocol):
-    """What a session holds in a queue, and is told when it is lost."""
+    """What a session holds in a queue, and must know when it is lost."""
 
     @property
     def receipt(self) -> bytes:
@@ -48,7 +48,7 @@ class Membership:
         self.on_over: list[Callable[[], None]] = []
         """Called when a session is over, after what it held was lost."""
         self.draining: Final = asyncio.Event()
-        """Set when this process, a consumer service, was told to drain."""
+        """Set when this process, a consumer service, is asked to drain."""
         self._ttl = ttl
         self._lives = 0
         self._loop = asyncio.get_running_loop()
@@ -85,7 +85,7 @@ class Membership:
         return self._registration.is_done
 
     def hold(self, holding: Holding) -> None:
-        """Have it told when the session is over, unless it is forgotten before; at once if it is over already."""
+        """Keep it until it is settled; it is lost at once if the session is over already."""
         if holding.receipt in self.held:
             self.held[holding.receipt] = ref(holding)
         else:

@@ -12,7 +12,7 @@ from shared.concurrency.session.server_errors import Disconnected, Postponed
 
 log = Log("queues")
 
-# A lane's record is needed for as long as a request may be repeated; a day outlives every outage that a caller waits out.
+# A lane's record is needed while a request may be repeated; a day outlives every outage that a caller waits out.
 _KEEP_LANES_MS: Final = 24 * 3600 * 1000
 _AFTER_A_REFUSAL: Final = 0.1
 

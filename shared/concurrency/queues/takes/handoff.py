@@ -1,11 +1,11 @@
 """Handoff: a put given straight to an idle worker, with the wake-up (j.u.c. SynchronousQueue's name for it)."""
 
-from shared.concurrency.queues.encoding.entry import FIELD
+from shared.concurrency.queues.encoding.entry import RECEIPT
 from shared.concurrency.queues.membership.membership import Membership
 
 
 class Handoff:
-    """What was handed to this session and the queue does not know to have arrived; the next call says so."""
+    """A delivery that was handed to this session; the next call confirms to the queue that it arrived."""
 
     def __init__(self, member: Membership) -> None:
         """Begin with nothing."""
@@ -25,7 +25,7 @@ class Handoff:
         if session_id != self._member.session_id:
             self.left_behind = session_id
             return False
-        self._receipt = entry[:FIELD]
+        self._receipt = entry[:RECEIPT]
         self._member.held[self._receipt] = None
         return True
 

@@ -9,7 +9,7 @@ from functools import partial
 from typing import Any, Final, NamedTuple
 
 from shared.concurrency.errors import ConcurrencyError, QueueShutDown
-from shared.concurrency.queues.encoding.entry import FIELD, key_of
+from shared.concurrency.queues.encoding.entry import RECEIPT, key_of
 from shared.concurrency.queues.membership.lane import Lane
 from shared.concurrency.queues.membership.membership import Membership
 from shared.concurrency.queues.takes.getters import Getter, Getters
@@ -48,7 +48,7 @@ class TakeLane(Lane[Portion]):
         self.settlements = Settlements()
         """What the next call settles; to be added to by those who do not wait for the answer."""
         self.getters: Final = Getters()
-        self.backpressured = False
+        self.is_backpressured = False
         """Whether nothing is to be taken: too much that was forwarded waits for room, or for an answer."""
         self._idle = Idle()
         self._handoff = Handoff(member)
@@ -100,7 +100,7 @@ class TakeLane(Lane[Portion]):
 
     def give_back(self, entry: bytes) -> None:
         """Return an entry, or the receipt of one, that nobody has started."""
-        receipt = entry[:FIELD]
+        receipt = entry[:RECEIPT]
         if receipt in self._member.held:
             self.settle_unheard(receipt, "return")
 
@@ -117,7 +117,7 @@ class TakeLane(Lane[Portion]):
 
     def set_backpressure(self, *, is_on: bool) -> None:
         """Take nothing while it is on."""
-        self.backpressured = is_on
+        self.is_backpressured = is_on
         self.kick()
 
     # --- what the session tells us ----------------------------------------------------------------------------------
@@ -155,7 +155,7 @@ class TakeLane(Lane[Portion]):
         """At once where somebody waits for a call, or a wake-up has to be answered; when idle, at the next look."""
         if self._is_urgent or self._idle.is_woken or self._handoff.left_behind or (self._flushing and self.settlements):
             return 0
-        if self.backpressured:
+        if self.is_backpressured:
             # Nothing is taken; a registration as idle is called off.
             return 0 if self._idle.is_registered or self.settlements else None
         is_hungry = self.getters.is_hungry()
@@ -214,7 +214,7 @@ class TakeLane(Lane[Portion]):
         is_current = portion.session_id == self._member.session_id
         asked = self.getters.waiting()
         takers = sum(taker.pace.wants() for taker in self.getters.takers)
-        want = min(_MOST_WANTED, len(asked) + takers) if is_current and not self.backpressured else 0
+        want = min(_MOST_WANTED, len(asked) + takers) if is_current and not self.is_backpressured else 0
         may_wait = takers > 0 or any(getter.may_wait for getter in asked)
         may_idle = 0 if not want else 2 if self.getters.are_idle() else int(may_wait)
         doubts, held = self._doubts, self._member.held if is_current else {}
@@ -273,7 +273,7 @@ class TakeLane(Lane[Portion]):
         is_idle = waits and want > len(entries) and sum(map(len, entries)) < _MOST_BYTES
         self._idle.register(is_registered=is_idle, look_again_at=self._loop.time() + look_again / 1000)
         entries = self._handoff.confirmed(entries)
-        self._member.held.update(dict.fromkeys([entry[:FIELD] for entry in entries]))
+        self._member.held.update(dict.fromkeys([entry[:RECEIPT] for entry in entries]))
         self.getters.hand_out(entries, self.give_back)
 
     def _log_refused(self, receipts: list[bytes]) -> None:

@@ -14,11 +14,11 @@ OPENED_AT_ONCE: Final = 16
 class Pace:
     """Knows how many entries are wanted: one for each free worker, and what is handled in 5 ms.
 
-    The rate is that of the last 20 ms or more. It looks at what the prefetch keeps, so that nothing has to be told to it.
+    The rate is that of the last 20 ms or more. It reads what the prefetch keeps, so nobody has to notify it.
     """
 
     def __init__(self, workers: int, free: Sized, buffer: Sized, taken: Sized) -> None:
-        """`free`: the workers that wait; `buffer` and `taken`: what is in hand and has not started."""
+        """`free`: the workers that wait; `buffer`, `taken`: what is in hand and has not started."""
         self.workers: Final = workers
         """How many deliveries are handled at once."""
         self.started = 0

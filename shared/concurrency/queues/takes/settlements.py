@@ -1,4 +1,4 @@
-"""Settlements: what is to be said about deliveries with the next call, and what the server answered."""
+"""Settlements: what the next call settles, and what the server answered."""
 
 import asyncio
 from collections.abc import Iterable
@@ -6,7 +6,7 @@ from itertools import chain
 from typing import Final, TypeVar
 
 from shared.concurrency.errors import StaleDelivery
-from shared.concurrency.queues.encoding.entry import FIELD
+from shared.concurrency.queues.encoding.entry import RECEIPT
 from shared.concurrency.session.futures import reject, resolve
 
 T = TypeVar("T")
@@ -24,7 +24,7 @@ class Settlements:
     __slots__ = ("acks", "others", "returns", "waiting")
 
     def __init__(self) -> None:
-        """Start with nothing to say."""
+        """Start empty."""
         self.acks: list[bytes] = []
         self.returns: list[bytes] = []
         self.others: list[tuple[bytes, str, int | str | bytes, str, int | str, bytes, str]] = []
@@ -34,7 +34,7 @@ class Settlements:
         self, receipt: bytes, kind: str, value: int | str | bytes = 0, report: str = "",
         *, attempts: int | None = None, headers: bytes = b"", trace: str = "",
     ) -> None:  # fmt: skip
-        """Note one settlement: ack, result (value: outcome), return, nack or crash (value: delay in ms), or dead (value: reason).
+        """Add one: ack, result (value: outcome), return, nack or crash (value: delay in ms), or dead (value: reason).
 
         `attempts`: failures until it is a dead letter, None for what is stored with the queue; `headers`: the message's
         new ones, empty when they stay as they are; `trace`: the traceback, for whoever asked for the result.
@@ -44,7 +44,7 @@ class Settlements:
         elif kind == "return":
             self.returns.append(receipt)
         else:
-            # A lone surrogate in an exception's text can not travel as it is.
+            # A lone surrogate in an exception's text cannot be sent as it is.
             most = "" if attempts is None else attempts
             report = _sendable(report[:LONGEST_TEXT])
             self.others.append((receipt, kind, _sendable(value), report, most, headers, _sendable(trace)))
@@ -84,14 +84,14 @@ class Settlements:
         )
 
     def answer(self, refused: bytes) -> list[bytes]:
-        """Tell those who wait; `refused` holds the receipts that were not ours, or is "all".
+        """Complete those who wait; `refused` holds the receipts that were not ours, or is "all".
 
         Returns the refused receipts that nobody waits for.
         """
         stale = (
             set(self.receipts())
             if refused == b"all"
-            else {refused[at : at + FIELD] for at in range(0, len(refused), FIELD)}
+            else {refused[at : at + RECEIPT] for at in range(0, len(refused), RECEIPT)}
         )
         for receipt, future in self.waiting.items():
             if receipt in stale:
@@ -101,7 +101,7 @@ class Settlements:
         return [receipt for receipt in stale if receipt not in self.waiting]
 
     def fail(self, error: Exception) -> None:
-        """Tell everybody who waits that the step failed."""
+        """Fail everybody who waits: the call failed."""
         for future in self.waiting.values():
             reject(future, error)
 
