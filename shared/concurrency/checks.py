@@ -7,6 +7,17 @@ _LONGEST_DELAY: Final = 10 * 365 * 86400.0
 _LONGEST_REASON: Final = 1000
 
 
+def check_count(word: str, value: object, least: int, most: int | None) -> int:
+    """A whole number between two bounds, both included; without a `most` there is no upper one.
+
+    :raises ValueError: when it is something else; the message names the argument, the bounds and the value.
+    """
+    if isinstance(value, bool) or not isinstance(value, int) or value < least or (most is not None and value > most):
+        bounds = f"from {least} to {most}" if most is not None else f"of {least} or more"
+        raise ValueError(f"{word} is a whole number {bounds}, not {value!r}")
+    return value
+
+
 def check_delay(delay: object) -> int:
     """A delay in seconds, up to ten years, as the server takes it: in milliseconds, rounded up.
 
@@ -39,13 +50,3 @@ def check_seconds(word: str, value: object, least: float, most: float) -> float:
     if not least <= value <= most:
         raise ValueError(f"{word} is between {least:.15g} and {most:.15g} seconds, not {value!r}")
     return float(value)
-
-
-def check_count(word: str, value: object, least: int, most: int) -> int:
-    """A whole number between two bounds, both included.
-
-    :raises ValueError: when it is something else; the message names the argument, the bounds and the value.
-    """
-    if isinstance(value, bool) or not isinstance(value, int) or not least <= value <= most:
-        raise ValueError(f"{word} is a whole number from {least} to {most}, not {value!r}")
-    return value

@@ -2,7 +2,9 @@
 
 from typing import Any
 
-from shared.concurrency import Delivery, Queue, Session
+from shared.concurrency import Delivery, Lease, Queue, Session
+from shared.concurrency.locks.leases.hold import Hold
+from shared.concurrency.locks.leases.lease import tenure_of
 from shared.concurrency.locks.leases.participant import LeaseParticipant
 from shared.concurrency.queues.effects.lane import EffectLane
 from shared.concurrency.queues.handout import handout_of
@@ -32,6 +34,16 @@ def participant_of(session: Session, name: str) -> QueueParticipant:
 def lease_participant_of(session: Session, name: str) -> LeaseParticipant:
     """A session's part in the lease of that name."""
     return process_of(session).part(LeaseParticipant, name)
+
+
+def hold_of(lease: Lease) -> Hold:
+    """The hold that a lease relies on."""
+    return tenure_of(lease).hold
+
+
+def has_ended(lease: Lease) -> bool:
+    """Whether it was given back, or its body has ended."""
+    return tenure_of(lease).ended
 
 
 def member_of(session: Session, name: str) -> Membership:

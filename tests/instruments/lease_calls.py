@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any, Final
 
 from shared.concurrency import Condition, Event, Lease, LeaseLost, Lock, ReadersWritersLease, Semaphore, Session
+from tests.instruments.inside import has_ended
 from tests.instruments.waiting import until
 
 
@@ -41,7 +42,7 @@ async def placed(session: Session, other: Session, name: str) -> AsyncIterator[P
         if place.tasks:
             await asyncio.wait(place.tasks)
         for lease in place.held:
-            if not lease.ended:
+            if not has_ended(lease):
                 with contextlib.suppress(LeaseLost):
                     await lease.release()
 

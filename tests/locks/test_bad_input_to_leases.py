@@ -17,9 +17,8 @@ from shared.concurrency import (
     Semaphore,
     Session,
 )
-from shared.concurrency.locks.leases.participant import LeaseParticipant
 from shared.concurrency.session.names import CONDITION_KEYS, EVENT_KEYS, LEASE_KEYS
-from shared.concurrency.session.session import process_of
+from tests.instruments.inside import lease_participant_of
 
 MAKERS: Final[dict[str, Callable[..., Any]]] = {
     "lock": Lock,
@@ -68,7 +67,7 @@ async def test_a_longest_time_out_of_range_is_refused(session: Session, name: st
 
 @pytest.mark.parametrize("limit", [0, -1, 10_000_001, True, 1.0, "3", None])
 async def test_what_is_no_number_of_permits_is_refused(session: Session, name: str, limit: Any) -> None:
-    with pytest.raises(ValueError, match="limit is a number of permits"):
+    with pytest.raises(ValueError, match="limit is a whole number"):
         Semaphore(session, name, limit)
 
 
@@ -82,7 +81,7 @@ async def test_what_is_no_policy_is_refused(session: Session, name: str, policy:
 async def test_what_is_no_number_of_waiters_is_refused(session: Session, name: str, n: Any) -> None:
     condition = Condition(session, name)
     async with condition:
-        with pytest.raises(ValueError, match="n is a number of waiters"):
+        with pytest.raises(ValueError, match="n is a whole number"):
             await condition.notify(n)
 
 
@@ -113,7 +112,7 @@ async def test_a_key_of_another_type_is_named(client: Redis, session: Session, n
     key = f"{{{name}}}:{LEASE_KEYS[word]}"
     await client.set(key, "somebody else's")
     async with Session.open(url_of(client)) as other:
-        first = process_of(other).part(LeaseParticipant, name)
+        first = lease_participant_of(other, name)
         assert first.name == name
         with pytest.raises(ConcurrencyError, match=key.replace("{", r"\{").replace("}", r"\}")):
             async with ReadersWritersLease(session, name).read(), ReadersWritersLease(other, name).write():

@@ -8,7 +8,7 @@ from contextlib import asynccontextmanager
 import pytest
 
 from shared.concurrency import ReadersWritersLease, Session
-from shared.concurrency.locks.readers_writers import Policy
+from shared.concurrency.locks.leases.read_write_holds import Policy
 from tests.instruments import lessees
 from tests.instruments.processes import running
 from tests.instruments.waiting import until

@@ -8,6 +8,7 @@ import redis.asyncio
 
 from shared.concurrency import Condition, Event, Lock, ReadersWritersLease, Semaphore, Session
 from shared.concurrency.session.session import process_of
+from tests.instruments.inside import has_ended
 
 
 @pytest.fixture
@@ -45,7 +46,7 @@ async def test_a_semaphore_has_so_many_permits(ours: Session, theirs: Session, n
     assert await there.locked()
     await there.release()
     await (await waiting).release()
-    assert [lease.ended for lease in leases] == [True, False, False]
+    assert [has_ended(lease) for lease in leases] == [True, False, False]
 
 
 async def test_many_read_and_one_writes(ours: Session, theirs: Session, name: str) -> None:

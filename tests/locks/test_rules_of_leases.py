@@ -24,15 +24,15 @@ from shared.concurrency import (
     Session,
 )
 from shared.concurrency.locks.leases.acquirable import Acquirable
-from shared.concurrency.locks.leases.hold import Hold
-from shared.concurrency.locks.leases.participant import LeaseParticipant
-from shared.concurrency.locks.readers_writers import Policy
+from shared.concurrency.locks.leases.hold import Hold, Loss
+from shared.concurrency.locks.leases.read_write_holds import Policy
 from shared.concurrency.session.calls import Call
 from shared.concurrency.session.names import lease_keys
 from shared.concurrency.session.scripts import load
 from shared.concurrency.session.session import process_of
 from shared.local.embedded import EmbeddedServer
 from tests.instruments import lessees
+from tests.instruments.inside import hold_of, lease_participant_of
 from tests.instruments.processes import running
 from tests.instruments.proxy import Proxy
 from tests.instruments.traffic import Fate
@@ -278,7 +278,7 @@ async def test_rule_3_a_wake_up_that_comes_too_late_is_not_relied_on(proxy: Prox
 async def forget(client: Redis, session: Session, name: str) -> None:
     """Have the server forget a lease, and the session notice at its next renewal, which is asked for."""
     await client.delete(*lease_keys(name).values())
-    process_of(session).part(LeaseParticipant, name)._process.renew_within(0.0)
+    lease_participant_of(session, name)._process.renew_within(0.0)
 
 
 async def test_rule_4_a_lost_lease_cancels_the_body_and_raises(client: Redis, session: Session, name: str) -> None:
@@ -378,12 +378,12 @@ async def test_rule_5_a_busy_loop_keeps_its_lease(session: Session, other: Sessi
 
 async def test_rule_5_a_hung_loop_is_not_renewed_for_ever(session: Session, name: str) -> None:
     async with Lock(session, name, ttl=5.0) as lease:
-        assert lease.hold.may_be_renewed(14.0)
-        assert not lease.hold.may_be_renewed(16.0)
-        assert process_of(session).part(LeaseParticipant, name).renewal("", 16.0) is None
+        assert hold_of(lease).may_be_renewed(14.0)
+        assert not hold_of(lease).may_be_renewed(16.0)
+        assert lease_participant_of(session, name).renewal("", 16.0) is None
     async with Lock(session, name, ttl=0.3) as lease:
-        assert lease.hold.may_be_renewed(9.0)
-        assert not lease.hold.may_be_renewed(11.0)
+        assert hold_of(lease).may_be_renewed(9.0)
+        assert not hold_of(lease).may_be_renewed(11.0)
 
 
 async def test_rule_5_a_short_lease_is_renewed_in_a_long_session(session: Session, other: Session, name: str) -> None:
@@ -426,10 +426,10 @@ async def test_rule_5_a_broken_connection_has_all_renewed_at_once(proxy: Proxy, 
 
 async def test_rule_5_a_renewal_that_crosses_a_release_harms_nobody(session: Session, name: str) -> None:
     async with Lock(session, name) as lease:
-        request = process_of(session).part(LeaseParticipant, name).renewal("", 0.0)
+        request = lease_participant_of(session, name).renewal("", 0.0)
     assert request is not None
     async with Lock(session, name) as later:
-        process_of(session).part(LeaseParticipant, name).renewed(request, 0.0, [b"1", 0, b"0"])
+        lease_participant_of(session, name).renewed(request, 0.0, [b"1", 0, b"0"])
         await asyncio.sleep(0)
         later.check()
         assert later.token > lease.token
@@ -813,9 +813,9 @@ async def test_rule_14_ending_a_session_gives_back_what_it_holds(url: str, sessi
 
 def test_a_hold_that_is_not_renewed_is_told_once() -> None:
     loop = asyncio.new_event_loop()
-    forgotten: list[Hold] = []
-    hold = Hold("an id", "p", 1.0, loop, forgotten.append)
-    hold.lose()
-    hold.lose()
-    assert forgotten == [hold]
+    forgotten: list[tuple[Hold, Loss]] = []
+    hold = Hold("an id", "p", 1.0, loop, lambda *loss: forgotten.append(loss))
+    hold.lose("deadline")
+    hold.lose("deadline")
+    assert forgotten == [(hold, "deadline")]
     loop.close()

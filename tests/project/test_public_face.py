@@ -1,27 +1,39 @@
-"""What users see of an object is what they need: rooms reach each other through objects that users never get."""
-
-import asyncio
+"""What users see of an object is what users need (DESIGN section 4): the names, exactly."""
 
 import pytest
 
-from shared.concurrency import DeadLetters, Effects, Queue, ResultFuture, Session
+from shared.concurrency import Condition, Event, Lease, Lock, ReadersWritersLease, Semaphore, Session
+from shared.concurrency.locks.leases.lease import WriteLease
+from shared.concurrency.locks.readers_writers import Reading, Writing
 
-FACES: dict[type, str] = {
-    Session: "open",
-    Queue: "put put_nowait put_many submit get get_nowait qsize statistics join shutdown reopen pause resume resize sessions "
-    "drain letters dead_letters replay discard",
-    Effects: "hincrby hset set incrby rpush sadd delete expire put",
-    DeadLetters: "find replay discard",
-    ResultFuture: " ".join(name for name in dir(asyncio.Future) if not name.startswith("_")),
-}
+LEASE = {"check", "mode", "name", "release", "seconds_left", "token"}
+ASKED = {"acquire", "locked", "release"}
 
 
-@pytest.mark.parametrize("shown", FACES, ids=lambda shown: shown.__name__)
-def test_users_see_what_they_need_and_nothing_else(shown: type) -> None:
-    assert {name for name in dir(shown) if not name.startswith("_")} == set(FACES[shown].split())
+@pytest.mark.parametrize(
+    "kind,names",
+    [
+        (Session, {"open"}),
+        (Lease, LEASE),
+        (WriteLease, LEASE | {"downgrade"}),
+        (ReadersWritersLease, {"read", "statistics", "write"}),
+        (Reading, ASKED),
+        (Writing, ASKED),
+        (Semaphore, ASKED | {"statistics"}),
+        (Lock, ASKED | {"statistics"}),
+        (Condition, ASKED | {"notify", "notify_all", "statistics", "wait", "wait_for"}),
+        (Event, {"clear", "is_set", "set", "wait"}),
+    ],
+)
+def test_a_class_shows_what_users_need_and_no_more(kind: type, names: set[str]) -> None:
+    assert {name for name in dir(kind) if not name.startswith("_")} == names
 
 
-async def test_a_queue_has_two_names_to_read(url: str, name: str) -> None:
+async def test_objects_show_no_more_than_their_classes(url: str, name: str) -> None:
     async with Session.open(url) as session:
-        queue = Queue(session, name, int, group="jobs")
-        assert {word for word in vars(queue) if not word.startswith("_")} == {"name", "full_name"}
+        catalog, lock, event = ReadersWritersLease(session, name), Lock(session, f"{name}-2"), Event(session, name)
+        async with catalog.write() as lease, lock:
+            for one in (session, catalog, catalog.read(), lease, lock, event):
+                assert {word for word in dir(one) if not word.startswith("_")} == {
+                    word for word in dir(type(one)) if not word.startswith("_")
+                }

@@ -9,7 +9,7 @@ from contextlib import AbstractAsyncContextManager
 from typing import Any
 
 from shared.concurrency import Lease, LeaseLost, Lock, ReadersWritersLease, Semaphore, Session
-from shared.concurrency.locks.readers_writers import Policy
+from shared.concurrency.locks.leases.read_write_holds import Policy
 from tests.simulation.run import Workload
 from tests.simulation.world import Process, World
 

@@ -5,8 +5,9 @@ import inspect
 from collections.abc import Awaitable, Callable
 from typing import Final, TypeVar, cast
 
+from shared.concurrency.checks import check_count
 from shared.concurrency.errors import ConcurrencyError, LeaseLost
-from shared.concurrency.locks.leases.lease import Lease
+from shared.concurrency.locks.leases.tenure import Tenure
 from shared.concurrency.locks.semaphore import Lock
 from shared.concurrency.session.calls import Call
 from shared.concurrency.session.names import condition_keys
@@ -21,9 +22,10 @@ _LOOK_AGAIN: Final = 1.0
 class Condition(Lock):
     """A lock to wait under for what others bring about, in all processes; as asyncio.Condition.
 
-    It is the Lock of its name, too: `Lock(session, name)` keeps it out. What differs: `notify` and `notify_all` are coroutines; the
-    predicate of `wait_for` may be a coroutine function, for what it looks at is mostly on a server; a notification can be
-    lost with the process that got it, so `wait_for` looks at its predicate again once a time to live at least. Prefer it to `wait`.
+    It is the Lock of its name, too: `Lock(session, name)` excludes it. What differs: `notify` and `notify_all` are
+    coroutines; the predicate of `wait_for` may be a coroutine function, because what it looks at is mostly on a server; a
+    notification can be lost with the process that received it, so `wait_for` looks at its predicate again at least once
+    in a time to live. Prefer it to `wait`.
     """
 
     def __init__(self, session: Session, name: str, *, ttl: float | None = None) -> None:
@@ -32,24 +34,24 @@ class Condition(Lock):
         :raises ValueError: when an argument is out of range.
         """
         super().__init__(session, name, ttl=ttl)
-        self._keys = {**condition_keys(name), **self._lessee.keys}
+        self._keys = {**condition_keys(name), **self._participant.keys}
 
     async def wait(self) -> bool:
-        """Give up the lock, wait for a notification, take the lock again; True.
+        """Give back the lock, wait for a notification, take the lock again; True.
 
-        The same Lease holds the lock then, with a new token. Cancelled, it takes the lock again before it raises CancelledError, and
-        passes on a notification that came meanwhile.
+        The same Lease holds the lock then, with a new token. Cancelled, it takes the lock again before it raises
+        CancelledError, and passes on a notification that came meanwhile.
 
         :raises RuntimeError: when this task does not hold the lock.
-        :raises LeaseLost: when the lock was lost, or can not be taken again.
+        :raises LeaseLost: when the lock was lost, or cannot be taken again.
         """
         await self._wait(None)
         return True
 
     async def wait_for(self, predicate: Callable[[], T | Awaitable[T]]) -> T:
-        """Wait until the predicate is true, and return its value. It is asked while the lock is held.
+        """Wait until the predicate is true, and return its value. It is called while the lock is held.
 
-        :raises RuntimeError, LeaseLost: as `wait`.
+        :raises RuntimeError, LeaseLost: as `wait`; and what the predicate raises, with the lock still held.
         """
         self._held()
         while True:
@@ -60,53 +62,53 @@ class Condition(Lock):
             await self._wait(self._ttl)
 
     async def notify(self, n: int = 1) -> None:
-        """Wake `n` of those who wait, in order of arrival; they go on when this task gives up the lock.
+        """Wake `n` of those who wait, in order of arrival; they go on when this task gives back the lock.
 
+        :raises ValueError: when `n` is negative or no whole number.
         :raises RuntimeError: when this task does not hold the lock.
         :raises LeaseLost: when it has lost it; nobody is woken then.
         """
-        if isinstance(n, bool) or not isinstance(n, int) or n < 0:
-            raise ValueError(f"n is a number of waiters, not {n!r}")
-        lease = self._held()
+        check_count("n", n, 0, None)
+        held = self._held()
         if n:
-            await self._notify(lease, n)
+            await self._notify(held, n)
 
     async def notify_all(self) -> None:
-        """Wake all who wait.
+        """Wake everyone who waits.
 
         :raises RuntimeError, LeaseLost: as `notify`.
         """
         await self._notify(self._held(), 0)
 
-    async def _notify(self, lease: Lease, count: int) -> None:
-        if await self._process.call(Call(load("condition_notify"), self._keys, (lease.hold.id, count))) < 0:
-            raise lease.loss()
+    async def _notify(self, held: Tenure, count: int) -> None:
+        if await self._process.call(Call(load("condition_notify"), self._keys, (held.hold.id, count))) < 0:
+            raise held.loss()
 
-    def _held(self) -> Lease:
+    def _held(self) -> Tenure:
         task = self._task()
-        leases = [
+        held = [
             *(body for body in self._bodies if body.task is task),
             *(bare for bare in self._bare if not bare.ended),
         ]
-        if not leases:
+        if not held:
             raise RuntimeError("the condition's lock is not held: wait and notify inside `async with`")
-        leases[0].check()
-        return leases[0]
+        held[0].check()
+        return held[0]
 
     async def _wait(self, longest: float | None) -> None:
-        lease = self._held()
+        held = self._held()
         waiter = self._process.new_id(self._ttl)
-        # While the lock is held: who notifies from here on finds us.
+        # While the lock is held: whoever notifies from here on finds this waiter.
         await self._process.call(Call(load("condition_wait"), self._keys, (waiter,)))
         cancelled: asyncio.CancelledError | None = None
         try:
-            if not await lease.suspend():
+            if not await held.suspend():
                 await self._process.call(Call(load("condition_leave"), self._keys, (waiter,)))
-                raise lease.loss()
+                raise held.loss()
             await self._until_notified(waiter, longest)
         except asyncio.CancelledError as error:
             cancelled = error
-        ending = asyncio.create_task(self._end_wait(lease, waiter), name="weir-condition")
+        ending = asyncio.create_task(self._end_wait(held, waiter), name="weir-condition")
         while not ending.done():
             try:
                 await asyncio.shield(ending)
@@ -117,33 +119,33 @@ class Condition(Lock):
         notified = ending.result()
         if cancelled is not None:
             if notified:
-                await self._notify(lease, 1)
+                await self._notify(held, 1)
             raise cancelled
 
     async def _until_notified(self, waiter: str, longest: float | None) -> None:
         try:
             async with asyncio.timeout(longest):
                 while True:
-                    with self._process.listening(b"notified", self._lessee.name) as told:
+                    with self._process.listening(b"notified", self._participant.name) as notified:
                         if await self._process.call(Call(load("condition_wait"), self._keys, (waiter,))):
                             return
                         try:
                             async with asyncio.timeout(min(_LOOK_AGAIN, self._ttl / 3)):
-                                await told.wait()
+                                await notified.wait()
                         except TimeoutError:
                             pass
         except TimeoutError:
             pass  # the predicate is looked at again
 
-    async def _end_wait(self, lease: Lease, waiter: str) -> bool:
-        """Take the lock again; whether a notification had come."""
+    async def _end_wait(self, held: Tenure, waiter: str) -> bool:
+        """Take the lock again; True when a notification had come."""
         notified = await self._process.call(Call(load("condition_leave"), self._keys, (waiter,)))
         try:
-            hold = await self._lessee.acquire("p", "limit 1", self._ttl, None)
+            hold = await self._participant.asking.acquire("p", "limit 1", self._ttl, None)
         except (ConcurrencyError, ValueError) as error:
-            lease.ended = True
+            held.ended = True
             raise LeaseLost(
-                f"the lock of the condition {self._lessee.name} could not be taken again: {error}"
+                f"the lock of the condition {self._participant.name} could not be taken again: {error}"
             ) from error
-        lease.resume(hold)
+        held.resume(hold)
         return bool(notified)

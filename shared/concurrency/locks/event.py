@@ -14,15 +14,15 @@ _LOOK_AGAIN: Final = 1.0
 class Event:
     """A flag in all processes; as asyncio.Event.
 
-    What differs: all four are coroutines; the flag stays on the server until somebody clears it, whoever ends meanwhile. A
-    wait returns when the flag was set, even if it is cleared again before the waiter runs. A `set` or `clear` whose
-    connection broke is repeated, so it can take effect later than one of another process that came behind it.
+    What differs: all four are coroutines; the flag stays on the server until somebody clears it, whichever process ends
+    meanwhile. A wait returns when the flag was set, even if it is cleared again before the waiter runs. A `set` or `clear`
+    whose connection broke is repeated, so it can take effect after a later one of another process.
     """
 
     def __init__(self, session: Session, name: str) -> None:
         """Prepare.
 
-        :raises ValueError: when the name is none.
+        :raises ValueError: when it is no name.
         """
         self._process = process_of(session)
         self._name = check_name(name)
@@ -41,25 +41,34 @@ class Event:
         return found
 
     async def set(self) -> None:
-        """Set it, and wake all who wait, in all processes. Waits for the server's answer; an outage is waited out."""
+        """Set it, and wake everyone who waits, in all processes. Waits for the server's answer; an outage is waited out.
+
+        :raises ConcurrencyError: when the session is closed, or the server refuses.
+        """
         await self._process.call(Call(load("event_set"), self._keys, (1,)))
 
     async def clear(self) -> None:
-        """Clear it: who waits from now on waits until it is set again. Waits for the server's answer."""
+        """Clear it: whoever waits from now on waits until it is set again. Waits for the server's answer.
+
+        :raises ConcurrencyError: as `set`.
+        """
         await self._process.call(Call(load("event_set"), self._keys, (0,)))
 
     async def wait(self) -> bool:
-        """Wait until it is set; True. Returns at once when it is set already. Cancelled: nothing is left behind."""
+        """Wait until it is set; True. Returns at once when it is set already. Cancelled: nothing is left behind.
+
+        :raises ConcurrencyError: as `set`.
+        """
         first = ""
         while True:
-            with self._process.listening(b"event", self._name) as told:
+            with self._process.listening(b"event", self._name) as notified:
                 found, generation = await self._look(first, watch=True)
                 if found:
                     return True
                 first = first or generation
                 try:
                     async with asyncio.timeout(_LOOK_AGAIN):
-                        await told.wait()
+                        await notified.wait()
                 except TimeoutError:
                     pass
 

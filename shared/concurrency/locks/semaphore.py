@@ -3,10 +3,12 @@
 import asyncio
 from typing import Final
 
+from shared.concurrency.checks import check_count
 from shared.concurrency.locks.leases.acquirable import Acquirable
 from shared.concurrency.locks.leases.lease import Lease
 from shared.concurrency.locks.leases.participant import LeaseParticipant
 from shared.concurrency.locks.leases.statistics import LeaseStatistics
+from shared.concurrency.locks.leases.tenure import Tenure
 from shared.concurrency.session.names import check_name
 from shared.concurrency.session.session import Session, check_times, process_of
 
@@ -32,21 +34,19 @@ class Semaphore(Acquirable[Lease]):
         """
         self._process = process_of(session)
         super().__init__(self._process.loop)
-        if isinstance(limit, bool) or not isinstance(limit, int) or not 1 <= limit <= _MOST:
-            raise ValueError(f"limit is a number of permits from 1 to {_MOST:,}, not {limit!r}")
-        self._lessee = self._process.part(LeaseParticipant, check_name(name))
-        self._limit = limit
+        self._participant = self._process.part(LeaseParticipant, check_name(name))
+        self._limit = check_count("limit", limit, 1, _MOST)
         self._ttl, self._max_hold = check_times(session, ttl, max_hold)
 
     async def _grant(self, task: "asyncio.Task[object]") -> Lease:
         self._process.check_open()
-        lessee = self._lessee
-        if len(lessee.relied_on_by(task)) >= self._limit:
+        participant = self._participant
+        if len(participant.relied_on_by(task)) >= self._limit:
             raise RuntimeError(
-                f"this task holds all {self._limit} of {lessee.name} already, and would wait for itself for ever"
+                f"this task holds all {self._limit} of {participant.name} already, and would wait for itself for ever"
             )
-        hold = await lessee.acquire("p", f"limit {self._limit}", self._ttl, self._max_hold)
-        return Lease(lessee, hold, lessee.release)
+        hold = await participant.asking.acquire("p", f"limit {self._limit}", self._ttl, self._max_hold)
+        return Lease(Tenure(participant, hold, participant.releasing.release))
 
     async def locked(self) -> bool:
         """Whether `acquire` would have to wait. One round trip; it may be otherwise when you have read it."""
@@ -54,9 +54,11 @@ class Semaphore(Acquirable[Lease]):
         return len(now.holders) >= self._limit or bool(now.waiters)
 
     async def statistics(self) -> LeaseStatistics:
-        """Who holds it and who waits for it, in order."""
-        self._process.check_open()
-        return await self._lessee.statistics()
+        """Who holds it and who waits for it, in order. One round trip; an outage is waited out.
+
+        :raises ConcurrencyError: when the session is closed, or the server refuses.
+        """
+        return await self._participant.statistics()
 
 
 class Lock(Semaphore):

@@ -4,7 +4,8 @@ import asyncio
 from types import TracebackType
 from typing import Generic, TypeVar, cast
 
-from shared.concurrency.locks.leases.lease import Lease
+from shared.concurrency.locks.leases.lease import Lease, tenure_of
+from shared.concurrency.locks.leases.tenure import Tenure
 
 L = TypeVar("L", bound=Lease)
 
@@ -15,8 +16,8 @@ class Acquirable(Generic[L]):
     def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
         """Begin with nothing."""
         self._loop = loop
-        self._bodies: list[L] = []
-        self._bare: list[L] = []
+        self._bodies: list[Tenure] = []
+        self._bare: list[Tenure] = []
 
     async def _grant(self, task: "asyncio.Task[object]") -> L:
         """Wait for a lease, asked for by this task."""
@@ -40,37 +41,38 @@ class Acquirable(Generic[L]):
         """
         lease = await self._grant(self._task())
         self._bare = [bare for bare in self._bare if not bare.ended]
-        self._bare.append(lease)
+        self._bare.append(tenure_of(lease))
         return lease
 
     async def release(self) -> None:
-        """Give back the oldest lease of this object that was acquired by hand.
+        """Give back the oldest lease of this object that was acquired by hand. Waits for the server's answer.
 
         :raises RuntimeError: when there is none.
         :raises LeaseLost: when it was lost.
         """
         while self._bare:
-            lease = self._bare.pop(0)
-            if not lease.ended:
-                await lease.release()
+            tenure = self._bare.pop(0)
+            if not tenure.ended:
+                await tenure.release()
                 return
         raise RuntimeError("release() of a lease that was not acquired: there is none of this object to give back")
 
     async def __aenter__(self) -> L:
         task = self._task()
         lease = await self._grant(task)
-        lease.begin(task)
-        self._bodies.append(lease)
+        tenure = tenure_of(lease)
+        tenure.begin(task)
+        self._bodies.append(tenure)
         return lease
 
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
         bodies = self._bodies
-        lease = bodies[-1]
+        tenure = bodies[-1]
         if len(bodies) > 1:
             # Several tasks are inside; a hold may be left from another task, too.
             task = self._task()
-            lease = next((one for one in reversed(bodies) if one.task is task), lease)
-        bodies.remove(lease)
-        await lease.leave(error)
+            tenure = next((one for one in reversed(bodies) if one.task is task), tenure)
+        bodies.remove(tenure)
+        await tenure.leave(error)

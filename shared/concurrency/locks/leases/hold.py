@@ -1,20 +1,23 @@
-"""Hold: one right at the server, from the asking to its end. The readers of a session share one."""
+"""Hold: one lock request, granted or not, from its first question to its end. The readers of a session share one."""
 
 import asyncio
 from collections.abc import Callable
-from typing import Final, Literal, NamedTuple, Protocol
+from typing import Final, Literal, Protocol
 
 from shared.concurrency.session.clock import boottime
 
 Mode = Literal["r", "w", "p"]
 """Reads, writes, has a permit."""
 
+Loss = Literal["deadline", "server forgot it", "session closed"]
+"""Why a hold is lost."""
+
 _LONGEST_LOOK: Final = 0.25
 _SHORTEST_HANG: Final = 10.0
 
 
 class Body(Protocol):
-    """Somebody who relies on a hold, and is told when it is lost."""
+    """Somebody who relies on a hold, and is notified when it is lost."""
 
     task: "asyncio.Task[object] | None"
     """The task whose body relies on it; None for one that was acquired by hand."""
@@ -24,25 +27,15 @@ class Body(Protocol):
         """What it allows: read, write or permit."""
 
     def lose(self) -> None:
-        """Take note that the hold is lost."""
-
-
-class Granted(NamedTuple):
-    """A grant as a wake-up tells it."""
-
-    token: int
-    deadline: int
-    """By the server's clock, in ms."""
-    closed: bool
-    received_at: float
+        """Receive the notification that the hold is lost."""
 
 
 class Hold:
     """One hold: its id at the server, its token, and until when it may be relied on here."""
 
     __slots__ = (
-        "_forget",
         "_loop",
+        "_on_lost",
         "_renew_until",
         "_timer",
         "bodies",
@@ -52,7 +45,6 @@ class Hold:
         "mode",
         "places",
         "token",
-        "told",
         "ttl",
     )
 
@@ -62,9 +54,9 @@ class Hold:
         mode: Mode,
         ttl: float,
         loop: asyncio.AbstractEventLoop,
-        forget: "Callable[[Hold], None]",
+        on_lost: "Callable[[Hold, Loss], None]",
     ) -> None:
-        """Begin to ask. `forget` is called when it is lost."""
+        """Prepare a request. `on_lost` is called when it is lost, behind those who rely on it."""
         self.id: Final = id
         self.mode: Mode = mode
         self.ttl: Final = ttl
@@ -72,14 +64,12 @@ class Hold:
         self.deadline = 0.0
         """By the local clock, and before the server's deadline by a margin."""
         self.lost = False
-        self.told: asyncio.Future[Granted | None] | None = None
-        """Where the asker waits: for a grant, or for None to ask again."""
-        # A dictionary as an ordered set: who is told first must not depend on addresses in memory.
+        # A dictionary as an ordered set: who is notified first must not depend on addresses in memory.
         self.bodies: dict[Body, None] = {}
         self.places = 0
-        """Local readers in it, those included who are about to enter."""
+        """How many local readers are in it, those included who are about to enter."""
         self._loop = loop
-        self._forget = forget
+        self._on_lost = on_lost
         self._renew_until = 0.0
         self._timer: asyncio.TimerHandle | None = None
 
@@ -102,15 +92,15 @@ class Hold:
         """Rely on it until then; any thread."""
         self.deadline = max(self.deadline, deadline)
 
-    def lose(self) -> None:
-        """Give it up for lost, and tell those who rely on it."""
+    def lose(self, why: Loss) -> None:
+        """Count it as lost, and notify those who rely on it."""
         if self.lost:
             return
         self.lost = True
         self.end()
-        self._forget(self)
         for body in list(self.bodies):
             body.lose()
+        self._on_lost(self, why)
 
     def end(self) -> None:
         """Rely on it no more."""
@@ -122,11 +112,6 @@ class Hold:
     def _watch(self) -> None:
         """Lose it at its deadline. Looks now and then, for the loop's clock stands still while the machine sleeps."""
         if self.left <= 0:
-            self.lose()
+            self.lose("deadline")
         else:
             self._timer = self._loop.call_later(min(self.left, _LONGEST_LOOK), self._watch)
-
-    def tell(self, granted: Granted | None) -> None:
-        """Wake the asker."""
-        if self.told is not None and not self.told.done():
-            self.told.set_result(granted)

@@ -1,23 +1,7 @@
 """Lease: what every holder holds - a token, a deadline, and the way to give it back."""
 
-import asyncio
-from collections.abc import Awaitable, Callable
-from typing import Final, Protocol
-
-from shared.concurrency.errors import LeaseLost
-from shared.concurrency.locks.leases.hold import Hold
-from shared.concurrency.session.clock import boottime
-
-_MODES: Final = {"r": "read", "w": "write", "p": "permit"}
-
-
-class Source(Protocol):
-    """What leases come from: all that one session has under one name."""
-
-    name: str
-
-    async def downgrade(self, hold: Hold) -> bool:
-        """Turn a write hold into a read hold; False when it is lost."""
+from shared.concurrency.locks.leases.reentry import read_on
+from shared.concurrency.locks.leases.tenure import Tenure
 
 
 class Lease:
@@ -31,121 +15,64 @@ class Lease:
     refuses a smaller token than it has seen.
     """
 
-    __slots__ = ("__weakref__", "_cancelled", "_cancelling", "_give_up", "ended", "hold", "outer", "source", "task")
+    __slots__ = ("__weakref__", "_tenure")
 
-    def __init__(self, source: Source, hold: Hold, give_up: Callable[[Hold], Awaitable[bool]]) -> None:
-        """Made by what is leased; `give_up` releases the hold, and says whether it was still there."""
-        self.source: Final = source
-        self.hold = hold
-        self.task: asyncio.Task[object] | None = None
-        """The task whose body relies on it; None for one that was acquired by hand."""
-        self._give_up = give_up
-        self._cancelled = False
-        self._cancelling = 0
-        self.ended = False
-        """Whether it was given back, or its body has ended."""
-        self.outer: Lease | None = None
-        """What the task read under before."""
-        hold.bodies[self] = None
+    def __init__(self, tenure: Tenure) -> None:
+        """Made by what is leased."""
+        self._tenure = tenure
 
     @property
     def name(self) -> str:
         """What is leased."""
-        return self.source.name
+        return self._tenure.source.name
 
     @property
     def token(self) -> int:
         """The fencing token: larger than that of every earlier grant under this name, for readers too."""
-        return self.hold.token
+        return self._tenure.hold.token
 
     @property
     def mode(self) -> str:
         """What it allows: read, write or permit."""
-        return _MODES[self.hold.mode]
+        return self._tenure.mode
 
     @property
     def seconds_left(self) -> float:
         """For how long it may be relied on if it is not renewed; 0.0 when it is lost or released."""
-        return 0.0 if self.ended else max(0.0, self.hold.left)
+        return 0.0 if self._tenure.ended else max(0.0, self._tenure.hold.left)
 
     def check(self) -> None:
         """Raise LeaseLost unless it is held at this moment, by the local clock; asks nobody."""
-        if self.ended:
-            raise LeaseLost(f"the lease {self.name} was released before")
-        if self.hold.left <= 0:
-            raise self.loss()
+        self._tenure.check()
 
     async def release(self) -> None:
-        """Give it back. Cancelled: that goes on in the background.
+        """Give it back, and wait for the server's answer. Cancelled: the release goes on in the background.
 
         :raises LeaseLost: when it was lost, or released before; nothing is changed then.
         """
-        self.check()
-        if not await self._end():
-            raise self.loss()
+        await self._tenure.release()
 
-    def loss(self) -> LeaseLost:
-        """What to raise when it is lost."""
-        return LeaseLost(
-            f"the lease {self.name} (token {self.token}) is lost: its deadline passed, or the server forgot it. "
-            "Stop what it guarded"
-        )
 
-    async def _end(self) -> bool:
-        self.ended = True
-        self.hold.bodies.pop(self, None)
-        return await self._give_up(self.hold)
+class WriteLease(Lease):
+    """What a writer holds."""
 
-    async def suspend(self) -> bool:
-        """Give the hold back for a while; False when it had been lost."""
-        self.hold.bodies.pop(self, None)
-        return await self._give_up(self.hold)
+    __slots__ = ()
 
-    def resume(self, hold: Hold) -> None:
-        """Go on with another hold."""
-        self.hold = hold
-        hold.bodies[self] = None
+    async def downgrade(self) -> None:
+        """Go on as a reader, in one step: no other writer comes between; waiting readers come in. The token stays.
 
-    # --- the body of an `async with` ----------------------------------------------------------------------------------
+        Waits for the server's answer. Does nothing when it was downgraded before.
 
-    def begin(self, task: "asyncio.Task[object]") -> None:
-        """Have this task's body cancelled when the lease is lost."""
-        self.task = task
-        self._cancelling = task.cancelling()
-
-    def lose(self) -> None:
-        """Called when the hold is lost: the body ends."""
-        if self.task is not None and not self._cancelled:
-            self._cancelled = True
-            self.task.cancel(f"the lease {self.name} is lost")
-
-    def leave_at_once(self) -> bool:
-        """End the body where that needs no question, for others are in the same hold; False: `leave` has to."""
-        hold = self.hold
-        if hold.places < 2 or self.ended or self._cancelled or hold.lost or hold.deadline <= boottime():
-            return False
-        hold.places -= 1
-        self.ended = True
-        self.task = None
-        hold.bodies.pop(self, None)
-        return True
-
-    async def leave(self, error: BaseException | None) -> None:
-        """End the body, which raised this.
-
-        :raises LeaseLost: when the lease was lost before, even if the body ended by itself.
+        :raises LeaseLost: when it is lost.
         """
-        task, self.task = self.task, None
-        lost = self.hold.left <= 0
-        cancelled = isinstance(error, asyncio.CancelledError)
-        if self._cancelled and task is not None:
-            cancelled = task.uncancel() > self._cancelling
-        if self.ended:
-            return  # released by hand in the body
-        if lost:
-            self.ended = True
-            self.hold.bodies.pop(self, None)
-        elif not await self._end():
-            lost = True
-        if lost and not cancelled:
-            raise self.loss() from error
+        tenure = self._tenure
+        tenure.check()
+        if tenure.hold.mode == "w":
+            if not await tenure.source.downgrade(tenure.hold):
+                raise tenure.loss()
+            read_on(tenure)
+
+
+def tenure_of(lease: Lease) -> Tenure:
+    """What a lease is made of, for the rooms of locks."""
+    return lease._tenure  # noqa: SLF001  # the only door to it

@@ -1,41 +1,25 @@
-"""SharedHold: the read hold that the readers of one session share."""
+"""LocalReaders: the read hold that the readers of one session share."""
 
 import asyncio
-from typing import Final, Protocol
+from typing import Final
 
-from shared.concurrency.locks.leases.hold import Hold, Mode
+from shared.concurrency.locks.leases.asking import Asking
+from shared.concurrency.locks.leases.hold import Hold
+from shared.concurrency.locks.leases.releasing import Releasing
 from shared.concurrency.session.clock import boottime
-
-
-class Asking(Protocol):
-    """Where holds come from."""
-
-    open_until: float
-    """Until when new readers may join without asking."""
-
-    async def acquire(self, mode: Mode, kind: str, ttl: float, max_hold: float | None) -> Hold:
-        """Wait for a hold."""
-
-    async def ask_again(self, hold: Hold, kind: str) -> None:
-        """Have the server say whether a writer waits."""
-
-    async def release(self, hold: Hold) -> bool:
-        """End a hold; False when it had been lost."""
-
-    def release_soon(self, hold: Hold) -> None:
-        """End a hold in the background."""
 
 
 class LocalReaders:
     """One hold after the other for the readers of a session; the second of them costs no round trip.
 
-    Newcomers may join for a second after the last answer that said that no writer waits; then the next one asks. A hold is
+    Newcomers may join for 1 s after the last answer that said that no writer waits; then the next one asks. A hold is
     never joined once its release is sent.
     """
 
-    def __init__(self, asking: Asking, kind: str, ttl: float) -> None:
+    def __init__(self, asking: Asking, releasing: Releasing, kind: str, ttl: float) -> None:
         """Begin with none."""
         self._asking: Final = asking
+        self._releasing: Final = releasing
         self._kind = kind
         self._ttl = ttl
         self._current: Hold | None = None
@@ -102,15 +86,15 @@ class LocalReaders:
         return open_
 
     async def leave(self, hold: Hold) -> bool:
-        """Give up a place; the last one releases the hold. False when that had been lost."""
+        """Leave a place; the last one releases the hold. False when that had been lost."""
         if not self._is_last(hold):
             return True
-        return await self._asking.release(hold)
+        return await self._releasing.release(hold)
 
     def leave_soon(self, hold: Hold) -> None:
-        """Give up a place, in the background."""
+        """Leave a place, in the background."""
         if self._is_last(hold) and not hold.lost:
-            self._asking.release_soon(hold)
+            self._releasing.release_soon(hold)
 
     def _is_last(self, hold: Hold) -> bool:
         hold.places -= 1

@@ -1,0 +1,155 @@
+"""Asking: how a session asks for the holds of one name, and waits for them."""
+
+import asyncio
+from collections.abc import Callable
+from typing import Any, Final, NamedTuple
+
+from shared.concurrency.locks.leases.hold import Hold, Loss, Mode
+from shared.concurrency.locks.leases.releasing import Releasing
+from shared.concurrency.session.calls import Call, Calls
+from shared.concurrency.session.clock import boottime, margin
+from shared.concurrency.session.process import Process
+from shared.concurrency.session.scripts import load
+from shared.concurrency.session.server_errors import Disconnected, Postponed
+
+_NEWS_LASTS: Final = 1.0
+_PAUSE: Final = 0.05
+
+
+class Granted(NamedTuple):
+    """A grant, as its notification says it."""
+
+    token: int
+    deadline: int
+    """By the server's clock, in ms."""
+    closed: bool
+    received_at: float
+
+
+class Asking:
+    """Asks for holds, under an id of its own for each: asking again does no harm."""
+
+    def __init__(
+        self,
+        process: Process,
+        name: str,
+        keys: dict[str, bytes],
+        releasing: Releasing,
+        *,
+        on_granted: Callable[[Hold], None],
+        on_lost: Callable[[Hold, Loss], None],
+    ) -> None:
+        """Prepare; the first question talks to the server. `on_lost` is given to each hold."""
+        self.open_until = 0.0
+        """Until when new readers may join a read hold without asking: no writer waited at the last answer."""
+        self._process: Final = process
+        self._calls: Final[Calls] = process.calls
+        self._name = name
+        self._keys = keys
+        self._releasing = releasing
+        self._on_granted = on_granted
+        self._on_lost = on_lost
+        self._script = load("acquire")
+        self._waiters: dict[str, asyncio.Future[Granted | None]] = {}
+        """The id of each request that waits -> its grant, or None to ask again."""
+
+    async def acquire(self, mode: Mode, kind: str, ttl: float, max_hold: float | None) -> Hold:
+        """Wait for a hold. Cancelled: it is withdrawn, in the background; what was granted meanwhile is released.
+
+        :raises ValueError: when the lease is in use as another kind.
+        :raises ConcurrencyError: when the server refuses it.
+        """
+        while True:
+            hold = Hold(self._process.new_id(ttl), mode, ttl, self._process.loop, self._on_lost)
+            try:
+                if await self._obtain(hold, kind, max_hold):
+                    return hold
+            except ValueError:
+                raise  # nothing was changed
+            except BaseException:
+                self._releasing.release_soon(hold)
+                raise
+            finally:
+                self._waiters.pop(hold.id, None)
+            # Granted so long ago that it may have expired, for this process was stopped meanwhile.
+            self._releasing.release_soon(hold)
+
+    async def ask_again(self, hold: Hold, kind: str) -> None:
+        """Query whether a writer waits; a hold that is not there any more is lost."""
+        asked_at, answer = await self._ask(hold, kind)
+        if answer[0] == b"granted" and int(answer[2]) == hold.token:
+            self.note(closed=bool(answer[4]), asked_at=asked_at)
+        else:
+            hold.lose("server forgot it")
+            self._releasing.release_soon(hold)
+
+    def note(self, *, closed: bool, asked_at: float) -> None:
+        """Note whether a writer waited when that question was answered."""
+        self.open_until = 0.0 if closed else asked_at + _NEWS_LASTS
+
+    def granted(self, notification: bytes) -> None:
+        """Receive a grant: the hold's id, token, deadline, and 1 when a writer waits."""
+        hold_id, token, deadline, closed = notification.split(b" ")
+        waiter = self._waiters.get(hold_id.decode())
+        if waiter is not None:
+            _wake(waiter, Granted(int(token), int(deadline), closed == b"1", boottime()))
+
+    def resync(self) -> None:
+        """Ask again for all that is waited for: grants that were sent while the connection was away are lost."""
+        for waiter in list(self._waiters.values()):
+            _wake(waiter, None)
+
+    async def _obtain(self, hold: Hold, kind: str, max_hold: float | None) -> bool:
+        """Ask until it is granted; False when that was so long ago that it cannot be relied on."""
+        while True:
+            # Before the question is sent: a grant can overtake its answer.
+            waiter = self._waiters[hold.id] = self._process.loop.create_future()
+            asked_at, answer = await self._ask(hold, kind)
+            received_at = boottime()
+            if answer[0] == b"waits":
+                _, now, look_again = answer
+                timer = self._process.loop.call_later(look_again / 1000, _wake, waiter, None)
+                try:
+                    granted = await waiter
+                finally:
+                    timer.cancel()
+                if granted is None:
+                    continue
+                token, deadline, closed, received_at = granted
+            elif answer[0] == b"granted":
+                _, now, token, deadline, closed = answer
+            else:
+                return False
+            self.note(closed=bool(int(closed)), asked_at=asked_at)
+            # Only an answer to a question that is known to be answered dates the server's clock.
+            left = (int(deadline) - int(now)) / 1000
+            until = min(asked_at + left, received_at + hold.ttl) - margin(hold.ttl)
+            if boottime() >= until:
+                return False
+            hold.take(int(token), until, max_hold)
+            self._on_granted(hold)
+            return True
+
+    async def _ask(self, hold: Hold, kind: str) -> tuple[float, list[Any]]:
+        while True:
+            await self._calls.opened()
+            asked_at = boottime()
+            arguments = (hold.id, hold.mode, kind, self._calls.run_id)
+            try:
+                answer = await self._calls.now(Call(self._script, self._keys, arguments))
+            except Disconnected:
+                continue  # the next question waits for a connection
+            except Postponed:
+                await asyncio.sleep(_PAUSE)
+                continue
+            if answer[0] == b"other":
+                raise ValueError(
+                    f"the lease {self._name} is in use as {answer[1].decode()}, and here as {kind}: use one kind under a name, "
+                    "or wait until nobody holds it or waits for it"
+                )
+            return asked_at, answer
+
+
+def _wake(waiter: "asyncio.Future[Granted | None]", granted: Granted | None) -> None:
+    if not waiter.done():
+        waiter.set_result(granted)

@@ -1,0 +1,79 @@
+"""ReadWriteHolds: where one ReadersWritersLease gets its holds."""
+
+import asyncio
+from typing import Final, Literal
+
+from shared.concurrency.locks.leases.hold import Hold
+from shared.concurrency.locks.leases.lease import Lease, WriteLease
+from shared.concurrency.locks.leases.local_readers import LocalReaders
+from shared.concurrency.locks.leases.participant import LeaseParticipant
+from shared.concurrency.locks.leases.reentry import own_hold
+from shared.concurrency.locks.leases.statistics import LeaseStatistics
+from shared.concurrency.locks.leases.tenure import Tenure
+from shared.concurrency.session.process import Process
+
+Policy = Literal["fair", "readers", "writers"]
+
+
+class ReadWriteHolds:
+    """Asks for read holds and write holds under one policy, and refuses what would wait for its own task."""
+
+    def __init__(
+        self, process: Process, participant: LeaseParticipant, policy: Policy, ttl: float, max_hold: float | None
+    ) -> None:
+        """Prepare. Readers with a `max_hold` of their own share no hold."""
+        self.loop: Final = process.loop
+        self.policy: Final = policy
+        self._process = process
+        self._participant = participant
+        self._ttl = ttl
+        self._max_hold = max_hold
+        self._readers: LocalReaders = participant.local_readers(policy, ttl)
+
+    async def read(self, task: "asyncio.Task[object]") -> Lease:
+        """Wait for a read hold, or for a place in one.
+
+        :raises RuntimeError: when this task writes under the name.
+        """
+        hold = self._readers.join() if self._max_hold is None else None
+        if hold is None:
+            hold = await self._read_hold(task)
+        return Lease(Tenure(self._participant, hold, self._readers.leave))
+
+    async def write(self, task: "asyncio.Task[object]") -> WriteLease:
+        """Wait for a write hold.
+
+        :raises RuntimeError: when this task reads or writes under the name.
+        """
+        self._process.check_open()
+        participant = self._participant
+        for body in participant.relied_on_by(task):
+            raise RuntimeError(
+                f"this task {body.mode}s under {participant.name} already, and would wait for itself: leave that "
+                "`async with` first (there is no upgrade)"
+            )
+        hold = await participant.asking.acquire("w", self.policy, self._ttl, self._max_hold)
+        hold.places = 1
+        return WriteLease(Tenure(participant, hold, self._readers.leave))
+
+    async def statistics(self) -> LeaseStatistics:
+        """Query who holds and who waits."""
+        return await self._participant.statistics()
+
+    async def _read_hold(self, task: "asyncio.Task[object]") -> Hold:
+        self._process.check_open()
+        participant = self._participant
+        if any(body.mode == "write" for body in participant.relied_on_by(task)):
+            raise RuntimeError(
+                f"this task writes under {participant.name}, and would wait for itself: read in there as it is"
+            )
+        hold = own_hold(participant)
+        if hold is not None:
+            # Though it is closed to others: the task would wait for itself.
+            hold.places += 1
+            return hold
+        if self._max_hold is None:
+            return await self._readers.enter()
+        hold = await participant.asking.acquire("r", self.policy, self._ttl, self._max_hold)
+        hold.places = 1
+        return hold

@@ -1,0 +1,114 @@
+"""Tenure: one holder's part in a hold, as the rooms of locks see it. Users see it as a Lease."""
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from typing import Final, Protocol
+
+from shared.concurrency.errors import LeaseLost
+from shared.concurrency.locks.leases.hold import Hold
+
+_MODES: Final = {"r": "read", "w": "write", "p": "permit"}
+
+
+class Source(Protocol):
+    """What holds come from: all that one session has under one name."""
+
+    name: str
+
+    async def downgrade(self, hold: Hold) -> bool:
+        """Turn a write hold into a read hold; False when it is lost."""
+
+
+class Tenure:
+    """One holder's part in a hold: who relies on it, and how it ends."""
+
+    __slots__ = ("_cancelled", "_cancelling", "_release", "ended", "hold", "outer", "source", "task")
+
+    def __init__(self, source: Source, hold: Hold, release: Callable[[Hold], Awaitable[bool]]) -> None:
+        """Begin; `release` gives the hold back, and says whether it was still there."""
+        self.source: Final = source
+        self.hold = hold
+        self.task: asyncio.Task[object] | None = None
+        """The task whose body relies on it; None for one that was acquired by hand."""
+        self.ended = False
+        """Whether it was given back, or its body has ended."""
+        self.outer: Tenure | None = None
+        """What the task read under before."""
+        self._release = release
+        self._cancelled = False
+        self._cancelling = 0
+        hold.bodies[self] = None
+
+    @property
+    def mode(self) -> str:
+        """What it allows: read, write or permit."""
+        return _MODES[self.hold.mode]
+
+    def check(self) -> None:
+        """Raise LeaseLost unless it is held at this moment, by the local clock."""
+        if self.ended:
+            raise LeaseLost(f"the lease {self.source.name} was released before")
+        if self.hold.left <= 0:
+            raise self.loss()
+
+    def loss(self) -> LeaseLost:
+        """What to raise when it is lost."""
+        return LeaseLost(
+            f"the lease {self.source.name} (token {self.hold.token}) is lost: its deadline passed, or the server "
+            "forgot it. Stop what it guarded"
+        )
+
+    async def release(self) -> None:
+        """Give it back.
+
+        :raises LeaseLost: when it was lost, or released before; nothing is changed then.
+        """
+        self.check()
+        if not await self._end():
+            raise self.loss()
+
+    async def suspend(self) -> bool:
+        """Give the hold back for a while; False when it had been lost."""
+        self.hold.bodies.pop(self, None)
+        return await self._release(self.hold)
+
+    def resume(self, hold: Hold) -> None:
+        """Go on with another hold."""
+        self.hold = hold
+        hold.bodies[self] = None
+
+    def begin(self, task: "asyncio.Task[object]") -> None:
+        """Have this task's body cancelled when the hold is lost."""
+        self.task = task
+        self._cancelling = task.cancelling()
+
+    def lose(self) -> None:
+        """Cancel the body: the hold is lost."""
+        if self.task is not None and not self._cancelled:
+            self._cancelled = True
+            self.task.cancel(f"the lease {self.source.name} is lost")
+
+    async def leave(self, error: BaseException | None) -> None:
+        """End the body, which raised this error or none.
+
+        :raises LeaseLost: when the hold was lost before, even if the body ended by itself.
+        """
+        task, self.task = self.task, None
+        lost = self.hold.left <= 0
+        cancelled = isinstance(error, asyncio.CancelledError)
+        if self._cancelled and task is not None:
+            cancelled = task.uncancel() > self._cancelling
+        if self.ended:
+            return  # released by hand in the body
+        if lost:
+            self.ended = True
+            self.hold.bodies.pop(self, None)
+        elif not await self._end():
+            lost = True
+        if lost and not cancelled:
+            raise self.loss() from error
+
+    async def _end(self) -> bool:
+        self.ended = True
+        self.hold.bodies.pop(self, None)
+        return await self._release(self.hold)
