@@ -811,6 +811,20 @@ async def test_rule_14_ending_a_session_gives_back_what_it_holds(url: str, sessi
         await Lock(ending, name).acquire()
 
 
+async def test_who_waits_when_the_session_is_closed_is_withdrawn(url: str, session: Session, name: str) -> None:
+    async with ReadersWritersLease(session, name).write():
+        async with Session.open(url) as ending:
+            catalog = ReadersWritersLease(ending, name)
+            waiting = [asyncio.create_task(each.acquire()) for each in (catalog.read(), catalog.write())]
+            event = asyncio.create_task(Event(ending, name).wait())
+            await until(catalog.statistics, lambda now: len(now.waiters) == 2)
+        for ended in (*waiting, event):
+            async with asyncio.timeout(5):
+                with pytest.raises(ConcurrencyError, match=r"the session (is|was) closed"):
+                    await ended
+        assert not (await ReadersWritersLease(session, name).statistics()).waiters
+
+
 def test_a_hold_that_is_not_renewed_is_told_once() -> None:
     loop = asyncio.new_event_loop()
     forgotten: list[tuple[Hold, Loss]] = []

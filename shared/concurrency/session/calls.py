@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 import hiredis
 from redis.exceptions import NoScriptError, ResponseError
 
-from shared.concurrency.errors import ServerRefused
+from shared.concurrency.errors import ConcurrencyError, ServerRefused
 from shared.concurrency.session.clock import boottime
 from shared.concurrency.session.protocol import Wire
 from shared.concurrency.session.scripts import Script
@@ -36,20 +36,20 @@ class _Awaited(NamedTuple):
 
 
 class Calls:
-    """The calls of one process on the connection there is; callers wait for futures, so no cancellation reaches it."""
+    """The calls of one process on its connection; callers wait for futures, so no cancellation reaches the connection."""
 
     def __init__(self) -> None:
         """Begin without a connection."""
         self.problem = "no connection yet"
-        """What stood in the way of the last attempt to connect."""
+        """Why the last attempt to connect failed."""
         self.run_id = ""
-        """Which run of the server the connection leads to, by what it said of itself."""
+        """The run_id of the server at the other end, from its INFO."""
         self.is_on_cluster = False
         """Whether the server is a node of a Cluster."""
         self._wire: Wire | None = None
         self._replies: deque[_Awaited] = deque()
         self._usable = asyncio.Event()
-        self._refusal: ServerRefused | None = None
+        self._refusal: ConcurrencyError | None = None
         self._loop = asyncio.get_running_loop()
 
     # --- what callers use -------------------------------------------------------------------------------------------
@@ -58,6 +58,7 @@ class Calls:
         """Wait until the connection can be used.
 
         :raises ServerRefused: when the server answers but cannot be used as it is.
+        :raises ConcurrencyError: when the session is closed.
         """
         await self._usable.wait()
         if self._refusal is not None:
@@ -90,9 +91,9 @@ class Calls:
                 pause = min(1.0, pause * 2)
 
     async def now(self, call: Call) -> Any:
-        """As `once`, but on the connection there is.
+        """As `once`, but does not wait for a connection.
 
-        :raises Disconnected: when there is none, too.
+        :raises Disconnected: also when there is none.
         """
         script = call.script
         packed = script.pack(call.keys, call.arguments, call.more_keys)
@@ -108,10 +109,13 @@ class Calls:
             raise translate(error, script) from error
 
     async def command(self, *command: bytes | str | int, at_reply: Callable[[Any], object] | None = None) -> Any:
-        """Run a command on the connection there is, before others may use it too."""
+        """Run a command on the present connection, also before callers may use it.
+
+        :raises Disconnected: when there is none, or it broke before the answer came.
+        """
         wire = self._wire
         if wire is None or not wire.is_open:
-            # Broken, and nobody has noticed yet: whoever calls again must wait for the next connection.
+            # It broke, and the watch has not noticed yet: whoever calls again waits for the next connection.
             self._forget_wire()
             raise Disconnected(self.problem)
         # Before the reply is awaited: what cannot be packed must not shift all answers by one.
@@ -146,13 +150,18 @@ class Calls:
             self._refusal = ServerRefused(reason)
             self._usable.set()
 
+    def close(self) -> None:
+        """Fail callers from here on: no connection will come."""
+        self._refusal = ConcurrencyError("the session was closed before the server answered")
+        self._usable.set()
+
     def answered(self, answer: Any) -> None:
         """Hand an answer to the call that has waited longest."""
         reply, _, at_reply = self._replies.popleft()
         if at_reply is not None and not isinstance(answer, Exception):
             try:
                 at_reply(answer)
-            except Exception as error:  # noqa: BLE001  # it is the caller's, not the reader's
+            except Exception as error:  # noqa: BLE001  # the caller gets it; the reader goes on
                 answer = error
         if not reply.done():
             reply.set_result(answer)
@@ -162,7 +171,7 @@ class Calls:
         return boottime() - self._replies[0].sent_at if self._replies else 0.0
 
     def drop(self) -> None:
-        """Fail what is not answered: the connection is gone."""
+        """Fail what is not answered: the connection was dropped."""
         self._forget_wire()
         while self._replies:
             reply = self._replies.popleft().reply

@@ -16,17 +16,21 @@ from redis.exceptions import AuthenticationError, NoPermissionError, RedisError
 
 from shared.concurrency.errors import ConcurrencyError, ServerRefused
 from shared.concurrency.session.calls import Calls, pack
+from shared.concurrency.session.log import Log
 from shared.concurrency.session.names import channel
 from shared.concurrency.session.protocol import Wire
 from shared.concurrency.session.server_errors import Disconnected, check_server, fields
 
-# What redis-py passes on as a broken connection.
+log = Log("session")
+
+# What a server answers that wants a password, or another one.
 _NO_ENTRY: Final = re.compile(r"NOAUTH|WRONGPASS|HELLO must be called|invalid username-password")
+# What redis-py raises when a connection is lost.
 _LOST: Final = (RedisError, OSError, TimeoutError, EOFError)
 
 
 class Connection:
-    """One RESP3 connection for calls and pushes, so that their order is plain."""
+    """One RESP3 connection for calls and pushes, so that both come in the order in which the server sent them."""
 
     def __init__(
         self,
@@ -41,7 +45,7 @@ class Connection:
     ) -> None:
         """Prepare; `start` connects.
 
-        `on_connected` gets the server's run_id and may use `Calls.now`, before anybody else's call goes out.
+        `on_connected` gets the server's run_id; it may use `Calls.now`, and other callers wait until it returns.
         A call that is not answered within `reply_timeout` seconds means that the connection is dead.
 
         :raises ValueError: when redis-py cannot read the address.
@@ -94,9 +98,12 @@ class Connection:
                 self._calls.problem = f"{type(error).__name__}: {error}" if str(error) else type(error).__name__
                 if _NO_ENTRY.search(str(error)):
                     self._calls.refuse(f"the server does not let us in: {error}. Is there a password in the address?")
+            except Exception as error:  # a defect: callers wait for a connection that nobody else opens
+                self._calls.problem = repr(error)
+                log.exception("the connection failed unexpectedly; it is opened again", problem=repr(error))
             finally:
                 self._drop(wire)
-                with contextlib.suppress(*_LOST):
+                with contextlib.suppress(Exception):
                     await opened.disconnect(nowait=True)
             await asyncio.sleep(pause)
             pause = min(1.0, pause * 2)
@@ -120,10 +127,10 @@ class Connection:
         check_server(server, fields(await self._calls.command("INFO", "memory")))
         if not wire.is_open:
             raise Disconnected(self._calls.problem)
-        # Its answer is a push, not a reply.
+        # It is answered by a push, not by a reply.
         wire.send(pack(b"SUBSCRIBE", self._channel))
         self._calls.run_id = server.get("run_id", "")
-        # Redis and Valkey call it differently.
+        # Redis says redis_mode, Valkey server_mode.
         self._calls.is_on_cluster = "cluster" in (server.get("redis_mode"), server.get("server_mode"))
         await self._on_connected(self._calls.run_id)
 

@@ -25,20 +25,23 @@ log = Log("session")
 
 
 class Renewable(Protocol):
-    """What a heartbeat renews; it is asked and told in the heartbeat's thread."""
+    """What a heartbeat renews; all of it is called in the heartbeat's thread."""
 
     @property
     def shortest_ttl(self) -> float:
         """The shortest time to live, in seconds, of what is to be renewed; infinite when there is nothing."""
 
     def greeting(self, run_id: str) -> Call | None:
-        """What tells the server, on a new connection, which run of it this is; before anything is renewed."""
+        """The call that announces the server's run, first on a new connection; None for none."""
 
     def renewal(self, run_id: str, loop_idle: float) -> Call | None:
-        """What renews all there is; None when there is nothing. `loop_idle`: for how many seconds the loop has not run."""
+        """The call that renews all there is; None when there is nothing.
+
+        `loop_idle`: for how many seconds the event loop has not run.
+        """
 
     def renewed(self, call: Call, sent_at: float, answer: list[Any]) -> None:
-        """Take note of the answer to a renewal that was sent at that time of the local clock."""
+        """Receive the answer to a renewal; `sent_at`: when that was sent, by the local clock."""
 
 
 class Heartbeat:
@@ -47,7 +50,7 @@ class Heartbeat:
     def __init__(
         self, url: str, ttl: float, loop_seen: Callable[[], float], renewables: Callable[[], list[Renewable]]
     ) -> None:
-        """Prepare. `ttl`: the session's; `loop_seen` tells when the event loop ran last; `renewables` what there is to renew."""
+        """Prepare. `ttl`: the session's, in seconds; `loop_seen`: when the event loop ran last, by the local clock."""
         self._ttl = ttl
         self._loop_seen = loop_seen
         self._renewables = renewables
@@ -65,10 +68,6 @@ class Heartbeat:
         """Begin to beat."""
         self._thread.start()
 
-    def ask(self) -> None:
-        """Renew at once."""
-        self.within(0.0)
-
     def within(self, seconds: float) -> None:
         """Renew in so many seconds at the latest."""
         at = boottime() + seconds
@@ -78,63 +77,87 @@ class Heartbeat:
                 self._asked.set()
 
     def stop(self) -> None:
-        """End the thread; waits for it, a quarter of a time to live at most."""
+        """End the thread, if it runs; waits for the command that is on its way."""
         self._stopped = True
         self._asked.set()
-        self._thread.join()
+        if self._thread.is_alive():
+            self._thread.join()
 
     def _run(self) -> None:
         while not self._stopped:
             if self._asked.wait(max(0.0, self._at - boottime())):
                 self._asked.clear()
                 continue  # sooner than planned, or for ever
-            with self._planning:  # what is held from here on asks for an earlier time by itself
-                renewables = self._renewables()
-                self._at = boottime() + min([self._ttl, *(each.shortest_ttl for each in renewables)]) / 3
             try:
-                self._beat(renewables)
+                self._beat(self._plan())
             except (RedisError, OSError) as error:
                 self._disconnect()
-                log.debug("renewal failed, will try again", problem=str(error))
                 self.within(min(1.0, self._ttl / 20))
+                log.debug("renewal failed, will try again", problem=str(error))
+            except Exception as error:  # a defect: all that the process holds would be lost with the thread
+                self._disconnect()
+                self.within(min(1.0, self._ttl / 20))
+                log.exception("renewal failed unexpectedly, will try again", problem=repr(error))
         self._disconnect()
+
+    def _plan(self) -> list[Renewable]:
+        """What to renew now; plans the next beat."""
+        with self._planning:  # what is held from here on asks for an earlier time by itself
+            self._at = boottime() + self._ttl / 3
+            renewables = self._renewables()
+            self._at = boottime() + min([self._ttl, *(each.shortest_ttl for each in renewables)]) / 3
+        return renewables
 
     def _beat(self, renewables: list[Renewable]) -> None:
         loop_idle = boottime() - self._loop_seen()
+        failures: list[Exception] = []
         for renewable in renewables:
-            if renewable.shortest_ttl == math.inf:
-                continue
-            if self._wire is None:
-                self._connect(renewables)
-            call = renewable.renewal(self._run_id, loop_idle)
-            if call is None:
-                continue
-            sent_at = boottime()
+            if self._stopped:
+                return
             try:
-                answer = self._run_script(call)
-            except ResponseError as error:  # one spoilt name must not end what is held under the others
-                log.warning("a lease could not be renewed", keys=sorted(call.keys), problem=str(error))
-                continue
+                self._renew(renewable, renewables, loop_idle)
+            except (RedisError, OSError):
+                raise  # the connection
+            except Exception as error:  # noqa: BLE001  # raised below: what others hold comes first
+                failures.append(error)
+        if failures:
+            raise failures[0]
+
+    def _renew(self, renewable: Renewable, renewables: list[Renewable], loop_idle: float) -> None:
+        if renewable.shortest_ttl == math.inf:
+            return
+        if self._wire is None:
+            self._connect(renewables)
+        call = renewable.renewal(self._run_id, loop_idle)
+        if call is None:
+            return
+        sent_at = boottime()
+        try:
+            answer = self._run_script(call)
+        except ResponseError as error:  # one spoilt name must not end what is held under the others
+            log.warning("a lease could not be renewed", keys=sorted(call.keys), problem=str(error))
+        else:
             renewable.renewed(call, sent_at, answer)
 
     def _connect(self, renewables: list[Renewable]) -> None:
         wire = self._pool.make_connection()
         wire.connect()  # type: ignore[no-untyped-call]
         self._wire = wire
-        # A server that was started again must be told so before it judges any deadline.
+        # A server that was started again must know it before it judges any deadline.
         info = self._command("INFO", "server")
         text = info.decode() if isinstance(info, bytes) else str(info)
         self._run_id = next((line[7:].strip() for line in text.splitlines() if line.startswith("run_id:")), "")
         for renewable in renewables:
             greeting = renewable.greeting(self._run_id)
             if greeting is not None:
-                with contextlib.suppress(ResponseError):  # the renewal tells
+                with contextlib.suppress(ResponseError):  # the renewal is refused too, and says why
                     self._run_script(greeting)
 
     def _disconnect(self) -> None:
-        if self._wire is not None:
-            self._wire.disconnect()  # type: ignore[no-untyped-call]
-            self._wire = None
+        wire, self._wire = self._wire, None
+        if wire is not None:
+            with contextlib.suppress(Exception):  # it is dropped in any case
+                wire.disconnect()  # type: ignore[no-untyped-call]
 
     def _run_script(self, call: Call) -> Any:
         script = call.script

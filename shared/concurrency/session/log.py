@@ -46,9 +46,13 @@ class Log:
         """Say what somebody must do something about."""
         self._write(logging.ERROR, text, fields)
 
-    def _write(self, level: int, text: str, fields: dict[str, object]) -> None:
+    def exception(self, text: str, **fields: object) -> None:
+        """Report a defect of our own, with the traceback of the exception that is handled now."""
+        self._write(logging.ERROR, text, fields, has_traceback=True)
+
+    def _write(self, level: int, text: str, fields: dict[str, object], *, has_traceback: bool = False) -> None:
         try:
             if self._logger.isEnabledFor(level):
-                self._logger.log(level, LogLine(text, fields), stacklevel=3)
+                self._logger.log(level, LogLine(text, fields), exc_info=has_traceback, stacklevel=3)
         except Exception:  # noqa: BLE001, S110  # a handler that raises has nowhere to report to: the log is what failed
             pass

@@ -5,7 +5,6 @@ from collections.abc import Awaitable, Callable, Iterator
 from contextlib import contextmanager
 from typing import ClassVar, Protocol, TypeVar, cast
 
-from shared.concurrency.errors import ConcurrencyError
 from shared.concurrency.session.heartbeat import Renewable
 from shared.concurrency.session.log import Log
 from shared.concurrency.session.server_errors import Disconnected
@@ -17,10 +16,10 @@ class Receiver(Protocol):
     """Whoever scripts notify: by one word, about one name."""
 
     def receive(self, word: bytes, rest: bytes) -> None:
-        """Take note of a notification; `rest` is what stands behind word and name."""
+        """Receive a notification; `rest` is what stands behind word and name."""
 
     def resync(self) -> None:
-        """See how things are: notifications that were sent while the connection was away are lost."""
+        """Query the server: notifications that were sent while the connection was away are lost."""
 
 
 class Part(Receiver, Protocol):
@@ -57,7 +56,7 @@ class Listener(asyncio.Event):
         self.set()
 
     def resync(self) -> None:
-        """Set it: nobody knows what was missed."""
+        """Set it: a notification may have been missed."""
         self.set()
 
 
@@ -100,13 +99,20 @@ class Parts:
                 self._receivers.pop((word, name), None)
 
     def dispatch(self, notification: bytes) -> None:
-        """Hand a notification, `word name rest`, to those who receive it."""
-        word, name, *rest = notification.split(b" ", 2)
-        for receiver in list(self._receivers.get((word, name.decode()), ())):
-            receiver.receive(word, rest[0] if rest else b"")
+        """Hand a notification, `word name rest`, to those who receive it; never raises.
+
+        Anybody may publish to our channel, so it need not be one of ours.
+        """
+        word, _, behind = notification.partition(b" ")
+        name, _, rest = behind.partition(b" ")
+        for receiver in list(self._receivers.get((word, name.decode(errors="replace")), ())):
+            try:
+                receiver.receive(word, rest)
+            except Exception as error:  # the connection's reader must not pay for it
+                log.exception("a notification could not be received", word=word, name=name, problem=repr(error))
 
     async def connected(self, run_id: str) -> None:
-        """Announce this process under every name on a new connection, then have everything looked at again.
+        """Announce this process under every name on a new connection, then have everything queried again.
 
         :raises Disconnected: when that connection breaks too.
         """
@@ -115,16 +121,24 @@ class Parts:
                 await part.connected(run_id)
             except Disconnected:
                 raise
-            except ConcurrencyError as error:  # one spoilt name must not stop the others
-                log.warning("announcing the new connection failed", name=name, problem=str(error))
-            part.resync()
-        for receivers in list(self._receivers.values()):
+            except Exception as error:  # noqa: BLE001  # one spoilt name must not stop the others
+                log.warning("announcing the new connection failed", name=name, problem=str(error) or repr(error))
+            self._resync(name, part)
+        for (_, name), receivers in list(self._receivers.items()):
             for receiver in list(receivers):
                 if isinstance(receiver, Listener):
-                    receiver.resync()
+                    self._resync(name, receiver)
 
     async def close(self, patience: float) -> None:
-        """Close all parts: those with the lowest number first, each group together."""
+        """Close all parts: those with the lowest number first, each group together. One that fails stops no other."""
         for number in sorted({part.CLOSES for part in self}):
             closing: list[Awaitable[None]] = [part.close(patience) for part in self if number == part.CLOSES]
-            await asyncio.gather(*closing)
+            for failure in await asyncio.gather(*closing, return_exceptions=True):
+                if isinstance(failure, Exception):
+                    log.error("a part of the session could not be closed", problem=repr(failure))
+
+    def _resync(self, name: str, receiver: Receiver) -> None:
+        try:
+            receiver.resync()
+        except Exception as error:  # as above
+            log.exception("a resync failed", name=name, problem=repr(error))

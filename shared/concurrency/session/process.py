@@ -10,10 +10,10 @@ from typing import Any, Final, TypeVar
 
 from shared.concurrency.errors import ConcurrencyError, ServerUnavailable
 from shared.concurrency.session.calls import Call, Calls
-from shared.concurrency.session.clock import boottime, margin
 from shared.concurrency.session.connection import Connection
 from shared.concurrency.session.heartbeat import Heartbeat
 from shared.concurrency.session.parts import Listener, Part, Parts
+from shared.concurrency.session.ticker import Ticker
 
 T = TypeVar("T")
 P = TypeVar("P", bound=Part)
@@ -33,7 +33,6 @@ class Process:
         self._parts = Parts()
         self._numbers = itertools.count(1)
         self._tasks: set[asyncio.Task[Any]] = set()
-        self._loop_seen = boottime()
         self._closed = False
         self._patience = max(1.0, ttl / 2)
         self._connection = Connection(
@@ -43,10 +42,10 @@ class Process:
             reply_timeout=self._patience,
             on_message=self._parts.dispatch,
             on_connected=self._parts.connected,
-            on_lost=self._renew_at_once,
+            on_lost=lambda: self.renew_within(0.0),
         )
-        self._heartbeat = Heartbeat(url, ttl, lambda: self._loop_seen, lambda: [part.renewable for part in self._parts])
-        self._ticker: asyncio.Task[None] | None = None
+        self._ticker = Ticker(self._parts, ttl)
+        self._heartbeat = Heartbeat(url, ttl, self._ticker.seen, lambda: [part.renewable for part in self._parts])
 
     async def start(self, where: str, connect_timeout: float) -> None:
         """Connect, and begin to renew.
@@ -62,11 +61,11 @@ class Process:
                 f"no server answered at {where} within {connect_timeout:g} s "
                 f"({self.calls.problem}): is the address right, and does it run?"
             ) from None
-        self._ticker = asyncio.create_task(self._tick(), name="weir-ticker")
+        self._ticker.start()
         self._heartbeat.start()
 
     async def close(self) -> None:
-        """Give back what is held and disconnect. A cancelled caller still waits for it; how long it takes is bounded."""
+        """Give back what is held and disconnect. A cancelled caller waits for that too; how long it takes is bounded."""
         closing = asyncio.create_task(self._end(), name="weir-close")
         cancelled: asyncio.CancelledError | None = None
         while not closing.done():
@@ -81,23 +80,14 @@ class Process:
     async def _end(self) -> None:
         self._closed = True
         await self._parts.close(self._patience)
-        ending = list(self._tasks)
-        if self._ticker is not None:
-            ending.append(self._ticker)
-            await asyncio.to_thread(self._heartbeat.stop)
-        for task in ending:
+        await self._ticker.stop()
+        await asyncio.to_thread(self._heartbeat.stop)
+        for task in self._tasks:
             task.cancel()
-        if ending:
-            await asyncio.wait(ending)
+        if self._tasks:
+            await asyncio.wait(self._tasks)
         await self._connection.close()
-
-    async def _tick(self) -> None:
-        pause = min(0.25, margin(self.ttl) / 2)
-        while True:
-            self._loop_seen = boottime()
-            for part in self._parts:
-                part.tick()
-            await asyncio.sleep(pause)
+        self.calls.close()
 
     # --- what the primitives use --------------------------------------------------------------------------------------
 
@@ -122,7 +112,10 @@ class Process:
         self._heartbeat.within(seconds)
 
     def check_open(self) -> None:
-        """Raise ConcurrencyError when the session is closed."""
+        """Look whether the session is still open.
+
+        :raises ConcurrencyError: when it is closed.
+        """
         if self._closed:
             raise ConcurrencyError("the session is closed: use its queues inside `async with Session.open(...)`")
 
@@ -146,9 +139,6 @@ class Process:
         if task.cancelled():
             raise ConcurrencyError("the session was closed before the server answered")
         return task.result()
-
-    def _renew_at_once(self) -> None:
-        self._heartbeat.ask()
 
     def _finished(self, task: "asyncio.Task[Any]") -> None:
         self._tasks.discard(task)

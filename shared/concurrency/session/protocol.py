@@ -24,7 +24,7 @@ class Wire(asyncio.Protocol):
     ) -> None:
         """Take over what `opened` has connected, where no answer is under way.
 
-        `on_answer` gets an answer, an error as an exception; `on_push` what the server sends by itself. They must not raise.
+        `on_answer` gets an answer, an error as an exception; `on_push` what the server sends by itself. Neither may raise.
         """
         reader, writer = opened._reader, opened._writer  # noqa: SLF001  # redis-py hands out neither
         parse_error = opened._parser.parse_error  # noqa: SLF001
@@ -49,7 +49,7 @@ class Wire(asyncio.Protocol):
         self._transport.write(packed)
 
     def close(self) -> None:
-        """Hear no more, and let go of the connection without waiting for what is not sent yet."""
+        """Drop the connection at once: nothing more is read, and what is not sent yet is lost."""
         self._transport.abort()
         self._lose(None)
 

@@ -1,4 +1,4 @@
-"""What a server says instead of an answer, as errors that tell the lanes what to do."""
+"""What a server answers instead of a result, as errors: each says whether the script ran, and what to do next."""
 
 from collections.abc import Mapping
 from typing import Final
@@ -26,17 +26,17 @@ class OutOfMemory(ConcurrencyError):
 
 
 class Postponed(ConcurrencyError):
-    """The server can not serve now; the call was not carried out."""
+    """The server cannot serve now; the call was not carried out."""
 
 
 def translate(error: ResponseError, script: Script) -> ConcurrencyError:
-    """What an error answer means for the step that got it."""
+    """The error that callers of this script get."""
     text = str(error)
     if isinstance(error, OutOfMemoryError) or text.startswith("OOM"):
         return OutOfMemory(text)
     if text.startswith(_LATER) or type(error).__name__ in _LATER_TYPES:
         return Postponed(text)
-    if "ACL failure" in text:  # half-way
+    if "ACL failure" in text:  # it may have run half-way
         return ServerRefused(f"the server's ACL forbids the step {script.name}: {text}")
     if isinstance(error, NoPermissionError) or text.startswith("NOPERM"):
         return Forbidden(f"the server's ACL forbids the step {script.name}: {text}")
@@ -44,7 +44,7 @@ def translate(error: ResponseError, script: Script) -> ConcurrencyError:
 
 
 def wrong_key(script: Script, keys: Mapping[str, bytes], kinds: Mapping[str, str]) -> ConcurrencyError:
-    """Name the key that holds something else than the step expects; `kinds`: what each holds now."""
+    """The error that names the key which holds another type than the script expects; `kinds`: what each holds now."""
     for word, expected in script.keys.items():
         if kinds[word] not in ("none", expected.lower()):
             return ConcurrencyError(

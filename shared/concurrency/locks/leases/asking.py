@@ -95,13 +95,14 @@ class Asking:
             _wake(waiter, Granted(int(token), int(deadline), closed == b"1", boottime()))
 
     def resync(self) -> None:
-        """Ask again for all that is waited for: grants that were sent while the connection was away are lost."""
+        """Ask again for all that is waited for: a grant may have been missed, or the session be closed."""
         for waiter in list(self._waiters.values()):
             _wake(waiter, None)
 
     async def _obtain(self, hold: Hold, kind: str, max_hold: float | None) -> bool:
         """Ask until it is granted; False when that was so long ago that it cannot be relied on."""
         while True:
+            self._process.check_open()
             # Before the question is sent: a grant can overtake its answer.
             waiter = self._waiters[hold.id] = self._process.loop.create_future()
             asked_at, answer = await self._ask(hold, kind)
@@ -120,6 +121,7 @@ class Asking:
                 _, now, token, deadline, closed = answer
             else:
                 return False
+            self._process.check_open()
             self.note(closed=bool(int(closed)), asked_at=asked_at)
             # Only an answer to a question that is known to be answered dates the server's clock.
             left = (int(deadline) - int(now)) / 1000

@@ -104,10 +104,12 @@ class LeaseParticipant:
         """Do nothing: a question says which run of the server it takes it for."""
 
     async def close(self, patience: float) -> None:
-        """Release all that is held; gives up after `patience` seconds."""
+        """Release what is held and withdraw what is asked for; gives up after `patience` seconds."""
+        self.asking.resync()
         for hold in list(self.holds.values()):
             self.releasing.release_soon(hold)
             hold.lose("session closed")
+        await asyncio.sleep(0)  # those who asked withdraw their requests
         await self.releasing.close(patience)
 
     # --- what the heartbeat calls, in its thread --------------------------------------------------------------------
