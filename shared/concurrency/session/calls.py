@@ -3,16 +3,23 @@
 import asyncio
 from collections import deque
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any, NamedTuple
+from typing import Any, Final, NamedTuple
 
 import hiredis
 from redis.exceptions import NoScriptError, ResponseError
 
 from shared.concurrency.errors import ConcurrencyError, ServerRefused
 from shared.concurrency.session.clock import boottime
+from shared.concurrency.session.log import Log
+from shared.concurrency.session.outage import Outage
 from shared.concurrency.session.protocol import Wire
 from shared.concurrency.session.scripts import Script
-from shared.concurrency.session.server_errors import Disconnected, Postponed, translate, wrong_key
+from shared.concurrency.session.server_errors import Disconnected, OutOfMemory, Postponed, Unasked, translate, wrong_key
+
+log = Log("session")
+
+_ELSEWHERE: Final = ("READONLY", "MASTERDOWN", "LOADING")
+_LEAVE_AFTER: Final = 2.0
 
 
 class Call(NamedTuple):
@@ -46,6 +53,8 @@ class Calls:
         """The run_id of the server at the other end, from its INFO."""
         self.is_on_cluster = False
         """Whether the server is a node of a Cluster."""
+        self._refused: dict[str, Outage] = {}
+        """Scripts that the server refuses for now."""
         self._wire: Wire | None = None
         self._replies: deque[_Awaited] = deque()
         self._usable = asyncio.Event()
@@ -99,14 +108,40 @@ class Calls:
         packed = script.pack(call.keys, call.arguments, call.more_keys)
         try:
             try:
-                return await self.command(b"EVALSHA", script.sha, *packed, at_reply=call.at_reply)
+                answer = await self.command(b"EVALSHA", script.sha, *packed, at_reply=call.at_reply)
             except NoScriptError:
-                return await self.command(b"EVAL", script.source, *packed, at_reply=call.at_reply)
+                answer = await self.command(b"EVAL", script.source, *packed, at_reply=call.at_reply)
         except ResponseError as error:
             if "WRONGTYPE" in str(error):
                 kinds = {word: await self._type_of(call.keys[word]) for word in script.keys}
                 raise wrong_key(script, call.keys, kinds) from error
-            raise translate(error, script) from error
+            refusal = translate(error, script)
+            self._note_refusal(script.name, refusal)
+            raise refusal from error
+
+        if self._refused:
+            self._note_success(script.name)
+        return answer
+
+    def _note_refusal(self, name: str, refusal: ConcurrencyError) -> None:
+        """The server refuses for now: that stands in the log while it lasts, and a replica is left after 2 s."""
+        if not isinstance(refusal, Postponed | OutOfMemory):
+            return
+        outage = self._refused.get(name)
+        if outage is None:
+            outage = self._refused[name] = Outage(
+                log, "the server refuses for now", "the server accepts again", script=name
+            )
+        outage.goes_on(str(refusal))
+        if outage.seconds > _LEAVE_AFTER and str(refusal).startswith(_ELSEWHERE) and self._wire is not None:
+            # What was the primary may be a replica now, and the address may lead elsewhere.
+            self.problem = str(refusal)
+            self._wire.close()
+
+    def _note_success(self, name: str) -> None:
+        outage = self._refused.pop(name, None)
+        if outage is not None:
+            outage.is_over()
 
     async def command(self, *command: bytes | str | int, at_reply: Callable[[Any], object] | None = None) -> Any:
         """Run a command on the present connection, also before callers may use it.
@@ -156,7 +191,12 @@ class Calls:
         self._usable.set()
 
     def answered(self, answer: Any) -> None:
-        """Hand an answer to the call that has waited longest."""
+        """Hand an answer to the call that has waited longest.
+
+        :raises Unasked: when there is none.
+        """
+        if not self._replies:
+            raise Unasked(f"the server answered what nobody had asked: {answer!r:.200}")
         reply, _, at_reply = self._replies.popleft()
         if at_reply is not None and not isinstance(answer, Exception):
             try:

@@ -12,12 +12,13 @@ from typing import Any, Final
 import redis.asyncio
 from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
-from redis.exceptions import AuthenticationError, NoPermissionError, RedisError
+from redis.exceptions import AuthenticationError, NoPermissionError, RedisError, ResponseError
 
 from shared.concurrency.errors import ConcurrencyError, ServerRefused
-from shared.concurrency.session.calls import Calls, pack
+from shared.concurrency.session.calls import Calls
 from shared.concurrency.session.log import Log
 from shared.concurrency.session.names import channel
+from shared.concurrency.session.outage import Outage
 from shared.concurrency.session.protocol import Wire
 from shared.concurrency.session.server_errors import Disconnected, check_server, fields
 
@@ -55,12 +56,17 @@ class Connection:
         if not url.startswith("unix:"):
             options["socket_keepalive"] = True
         self._pool = redis.asyncio.ConnectionPool.from_url(url, client_name=f"weir-{owner}", **options)
+        try:
+            self._pool.make_connection()  # type: ignore[no-untyped-call]
+        except TypeError as error:
+            raise ValueError(f"the address has an option that redis-py does not know: {error}") from error
         self._calls = calls
         self._reply_timeout = reply_timeout
         self._on_message = on_message
         self._on_connected = on_connected
         self._on_lost = on_lost
         self._greeted = False
+        self._outage = Outage(log, "no connection to the server", "connected to the server again", owner=owner)
         self._runner: asyncio.Task[None] | None = None
 
     def start(self) -> None:
@@ -87,6 +93,7 @@ class Connection:
                 pause = 0.02
                 self._greeted = True
                 self._calls.open_up()
+                self._outage.is_over()
                 await self._watch(wire)
             except (AuthenticationError, NoPermissionError) as error:
                 self._calls.refuse(
@@ -95,16 +102,17 @@ class Connection:
             except ServerRefused as error:
                 self._calls.refuse(str(error))
             except (*_LOST, ConcurrencyError) as error:
-                self._calls.problem = f"{type(error).__name__}: {error}" if str(error) else type(error).__name__
+                self._calls.problem = _described(error)
                 if _NO_ENTRY.search(str(error)):
                     self._calls.refuse(f"the server does not let us in: {error}. Is there a password in the address?")
-            except Exception as error:  # a defect: callers wait for a connection that nobody else opens
-                self._calls.problem = repr(error)
-                log.exception("the connection failed unexpectedly; it is opened again", problem=repr(error))
+            except Exception as error:  # every call of this process waits for this task
+                self._calls.problem = _described(error)
+                log.exception("a defect ended the connection; it is opened again", problem=_described(error))
             finally:
                 self._drop(wire)
                 with contextlib.suppress(Exception):
                     await opened.disconnect(nowait=True)
+            self._outage.goes_on(self._calls.problem)
             await asyncio.sleep(pause)
             pause = min(1.0, pause * 2)
 
@@ -127,8 +135,14 @@ class Connection:
         check_server(server, fields(await self._calls.command("INFO", "memory")))
         if not wire.is_open:
             raise Disconnected(self._calls.problem)
-        # It is answered by a push, not by a reply.
-        wire.send(pack(b"SUBSCRIBE", self._channel))
+        try:
+            # It has a place among the answers: success comes as a push, a refusal as an answer.
+            await self._calls.command(b"SUBSCRIBE", self._channel)
+        except ResponseError as error:
+            raise ServerRefused(
+                f"the server does not let us subscribe to {self._channel.decode()}: {error}. Allow the channels of this "
+                "project: ACL SETUSER <user> &weir:*"
+            ) from error
         self._calls.run_id = server.get("run_id", "")
         # Redis says redis_mode, Valkey server_mode.
         self._calls.is_on_cluster = "cluster" in (server.get("redis_mode"), server.get("server_mode"))
@@ -137,6 +151,8 @@ class Connection:
     def _pushed(self, push: list[Any]) -> None:
         if push[0] == b"message":
             self._on_message(push[2])
+        elif push[0] == b"subscribe":
+            self._calls.answered(push)
 
     async def _watch(self, wire: Wire) -> None:
         while not wire.lost.done():
@@ -152,3 +168,7 @@ class Connection:
         self._calls.drop()
         if was_greeted:
             self._on_lost()
+
+
+def _described(error: BaseException) -> str:
+    return f"{type(error).__name__}: {error}" if str(error) else type(error).__name__

@@ -8,18 +8,19 @@ not run either.)
 import contextlib
 import math
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any, Protocol
 
 import redis
 from redis.backoff import NoBackoff
 from redis.connection import ConnectionInterface
-from redis.exceptions import NoScriptError, RedisError, ResponseError
+from redis.exceptions import NoScriptError, ResponseError
 from redis.retry import Retry
 
 from shared.concurrency.session.calls import Call
 from shared.concurrency.session.clock import boottime
 from shared.concurrency.session.log import Log
+from shared.concurrency.session.outage import Outage
 
 log = Log("session")
 
@@ -62,6 +63,7 @@ class Heartbeat:
         self._planning = threading.Lock()
         self._at = boottime() + ttl / 3
         self._stopped = False
+        self._outage = Outage(log, "renewing fails: what is held runs out", "renewing works again")
         self._thread = threading.Thread(target=self._run, name="weir-heartbeat", daemon=True)
 
     def start(self) -> None:
@@ -90,14 +92,11 @@ class Heartbeat:
                 continue  # sooner than planned, or for ever
             try:
                 self._beat(self._plan())
-            except (RedisError, OSError) as error:
+                self._outage.is_over()
+            except Exception as error:  # noqa: BLE001  # a thread that ends lets every session and lease run out
                 self._disconnect()
                 self.within(min(1.0, self._ttl / 20))
-                log.debug("renewal failed, will try again", problem=str(error))
-            except Exception as error:  # a defect: all that the process holds would be lost with the thread
-                self._disconnect()
-                self.within(min(1.0, self._ttl / 20))
-                log.exception("renewal failed unexpectedly, will try again", problem=repr(error))
+                self._outage.goes_on(f"{type(error).__name__}: {error}")
         self._disconnect()
 
     def _plan(self) -> list[Renewable]:
@@ -135,7 +134,7 @@ class Heartbeat:
         try:
             answer = self._run_script(call)
         except ResponseError as error:  # one spoilt name must not end what is held under the others
-            log.warning("a lease could not be renewed", keys=sorted(call.keys), problem=str(error))
+            log.warning("a session or a lease could not be renewed", keys=_shown(call.keys), problem=str(error))
         else:
             renewable.renewed(call, sent_at, answer)
 
@@ -173,3 +172,8 @@ class Heartbeat:
             raise ConnectionError("no connection")
         wire.send_command(*command, check_health=False)  # type: ignore[no-untyped-call]
         return wire.read_response()  # type: ignore[no-untyped-call]
+
+
+def _shown(keys: Mapping[str, bytes]) -> str:
+    """What a call is about: the key of which all others take their names."""
+    return min((key.decode(errors="replace") for key in keys.values()), key=len, default="")

@@ -24,7 +24,8 @@ class Wire(asyncio.Protocol):
     ) -> None:
         """Take over what `opened` has connected, where no answer is under way.
 
-        `on_answer` gets an answer, an error as an exception; `on_push` what the server sends by itself. Neither may raise.
+        `on_answer` gets an answer, an error as an exception; `on_push` what the server sends by itself. What they raise
+        ends the connection.
         """
         reader, writer = opened._reader, opened._writer  # noqa: SLF001  # redis-py hands out neither
         parse_error = opened._parser.parse_error  # noqa: SLF001
@@ -70,6 +71,8 @@ class Wire(asyncio.Protocol):
                     self._on_answer(answer)
         except hiredis.ProtocolError as error:
             self._end(RedisConnectionError(f"the server does not speak RESP3: {error}"))
+        except Exception as error:  # noqa: BLE001  # what a receiver raises must not leave the others waiting for ever
+            self._end(error)
 
     def connection_lost(self, exc: Exception | None) -> None:
         """Note the end."""

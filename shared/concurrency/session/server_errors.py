@@ -3,14 +3,18 @@
 from collections.abc import Mapping
 from typing import Final
 
-from redis.exceptions import NoPermissionError, OutOfMemoryError, ResponseError
+from redis.exceptions import NoPermissionError, ResponseError
 
 from shared.concurrency.errors import ConcurrencyError, ServerRefused
 from shared.concurrency.session.scripts import Script
 
 # Answers that say: not executed, try again later. LOADING arrives as a lost connection.
 _LATER: Final = ("BUSY", "READONLY", "MASTERDOWN", "CLUSTERDOWN", "TRYAGAIN", "MISCONF", "NOREPLICAS", "UNBLOCKED")
-_LATER_TYPES: Final = ("ReadOnlyError", "MasterDownError", "ClusterDownError")
+# redis-py takes the code off the text of what it has a class for.
+_CODES: Final = {
+    "ReadOnlyError": "READONLY", "MasterDownError": "MASTERDOWN", "ClusterDownError": "CLUSTERDOWN",
+    "OutOfMemoryError": "OOM",
+}  # fmt: skip
 
 
 class Disconnected(ConcurrencyError):
@@ -19,6 +23,10 @@ class Disconnected(ConcurrencyError):
 
 class Forbidden(ServerRefused):
     """The server's ACL forbids the call, or one of its keys; it was not carried out."""
+
+
+class Unasked(ConcurrencyError):
+    """The server answered what nobody had asked: from here on no answer can be trusted."""
 
 
 class OutOfMemory(ConcurrencyError):
@@ -31,10 +39,12 @@ class Postponed(ConcurrencyError):
 
 def translate(error: ResponseError, script: Script) -> ConcurrencyError:
     """The error that callers of this script get."""
-    text = str(error)
-    if isinstance(error, OutOfMemoryError) or text.startswith("OOM"):
+    text, code = str(error), _CODES.get(type(error).__name__, "")
+    if not text.startswith(code):
+        text = f"{code} {text}"
+    if text.startswith("OOM"):
         return OutOfMemory(text)
-    if text.startswith(_LATER) or type(error).__name__ in _LATER_TYPES:
+    if text.startswith(_LATER):
         return Postponed(text)
     if "ACL failure" in text:  # it may have run half-way
         return ServerRefused(f"the server's ACL forbids the step {script.name}: {text}")
@@ -56,7 +66,7 @@ def wrong_key(script: Script, keys: Mapping[str, bytes], kinds: Mapping[str, str
 
 def fields(info: bytes | str) -> dict[str, str]:
     """The fields of an INFO answer."""
-    text = info.decode() if isinstance(info, bytes) else info
+    text = info.decode(errors="replace") if isinstance(info, bytes) else info
     return dict(line.split(":", 1) for line in text.splitlines() if ":" in line)
 
 
@@ -65,8 +75,11 @@ def check_server(server: Mapping[str, str], memory: Mapping[str, str]) -> None:
 
     :raises ServerRefused: when it is too old, or would evict messages.
     """
-    version = server.get("redis_version", "0")
-    if int(version.split(".")[0] or 0) < 7:
+    version = server.get("redis_version", "")
+    major = version.partition(".")[0]
+    if not major.isdecimal():
+        raise ServerRefused(f"the server tells no version that can be read ({version!r:.100}): is it Redis or Valkey?")
+    if int(major) < 7:
         raise ServerRefused(f"the server is Redis {version}: 7.0 or later is needed (or any Valkey)")
     policy = memory.get("maxmemory_policy", "noeviction")
     if policy != "noeviction":
