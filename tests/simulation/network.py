@@ -22,6 +22,9 @@ class Air(Protocol):
     def delay(self) -> float:
         """How long a packet travels, in virtual seconds; drawn from the seed."""
 
+    def at(self, when: float, what: Callable[[], None]) -> None:
+        """Have something happen at a virtual time; what is asked for the same time happens in that order."""
+
     def later(self, seconds: float, what: Callable[[], None]) -> None:
         """Have something happen in so many virtual seconds."""
 
@@ -90,7 +93,7 @@ class Link:
         if self.is_cut:
             return
         self._arrives_at = max(self._arrives_at, self._air.now + self._air.delay())
-        self._air.later(self._arrives_at - self._air.now, lambda: self._arrive(data))
+        self._air.at(self._arrives_at, lambda: self._arrive(data))
         seconds = self._air.breaks()
         if seconds is not None:
             self._air.later(seconds, self.cut)
@@ -157,7 +160,7 @@ class Link:
         if self.is_cut or not data:
             return
         self._returns_at = max(self._returns_at, self._air.now + self._air.delay())
-        self._air.later(self._returns_at - self._air.now, lambda: self._deliver(data))
+        self._air.at(self._returns_at, lambda: self._deliver(data))
 
     def _deliver(self, data: bytes) -> None:
         if not self.is_cut:

@@ -60,11 +60,14 @@ Hold.left = property(lambda self: 1.0)
 
 
 @pytest.mark.parametrize(
-    "workload,spoil,found",
-    [("queues", _NO_BOUND, r"\d pending, and maxsize is \d"), ("leases", _NO_LOSS, r" beside |permits|two in a lock")],
+    "workload,first,spoil,found",
+    [
+        ("queues", 1, _NO_BOUND, r"\d pending, and maxsize is \d"),
+        ("leases", 20, _NO_LOSS, r" beside |permits|two in a lock"),
+    ],
 )
-def test_what_is_broken_is_found(workload: str, spoil: str, found: str) -> None:
-    code = f"from tests.simulation.__main__ import run_seeds; run_seeds([{workload!r}], 1, 5, lambda: exec({spoil!r}, {{}}))"
+def test_what_is_broken_is_found(workload: str, first: int, spoil: str, found: str) -> None:
+    code = f"from tests.simulation.__main__ import run_seeds; run_seeds([{workload!r}], {first}, 3, lambda: exec({spoil!r}, {{}}))"
     done = python("-c", code)
     assert done.returncode == 1, done.stdout + done.stderr
     assert re.search(found, done.stdout), done.stdout

@@ -98,8 +98,12 @@ class World:
 
     def later(self, seconds: float, what: Callable[[], None]) -> None:
         """Have something happen in so many virtual seconds."""
+        self.at(self.now + seconds, what)
+
+    def at(self, when: float, what: Callable[[], None]) -> None:
+        """Have something happen at a virtual time; what is asked for the same time happens in that order."""
         self._sequence += 1
-        heapq.heappush(self._heap, (self.now + seconds, self._sequence, what))
+        heapq.heappush(self._heap, (when, self._sequence, what))
 
     def breaks(self) -> float | None:
         """Whether the connection breaks at this packet."""
