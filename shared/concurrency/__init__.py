@@ -15,6 +15,7 @@ from shared.concurrency.errors import (
     ServerRefused,
     ServerUnavailable,
     StaleDelivery,
+    WrongLoop,
 )
 from shared.concurrency.locks.condition import Condition
 from shared.concurrency.locks.event import Event
@@ -66,4 +67,5 @@ __all__ = [
     "Session",
     "StaleDelivery",
     "Waiter",
+    "WrongLoop",
 ]

@@ -13,7 +13,8 @@ ConcurrencyError
 |- InvalidResult        also ValueError
 |- ResultLost
 |- ServerUnavailable    also ConnectionError
-`- ServerRefused
+|- ServerRefused
+`- WrongLoop            also RuntimeError
 """
 
 import asyncio
@@ -100,3 +101,10 @@ class ServerUnavailable(ConcurrencyError, ConnectionError):
 
 class ServerRefused(ConcurrencyError):
     """The server answered, but cannot be used as it is: the message says what to change."""
+
+
+class WrongLoop(ConcurrencyError, RuntimeError):
+    """A session was used outside the event loop that opened it: another loop, a thread, or a forked child.
+
+    Nothing was sent. Open a session there, or send the work to the loop: `asyncio.run_coroutine_threadsafe`.
+    """

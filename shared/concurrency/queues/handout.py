@@ -37,6 +37,9 @@ class Settling(Protocol):
         :raises EffectRefused: when an effect cannot be sent.
         """
 
+    def check_here(self) -> None:
+        """Raise WrongLoop outside the event loop of the session."""
+
     def report(self, receipt: bytes, progress: bytes) -> None:
         """Tell whoever submitted the message how far it is, sooner or later."""
 
@@ -157,7 +160,8 @@ class Handout(Delivery[T]):
     # --- what rooms do ----------------------------------------------------------------------------------------------
 
     def check(self) -> None:
-        """Raise StaleDelivery unless it is ours to settle."""
+        """Raise StaleDelivery unless it is ours to settle, and WrongLoop outside the loop of its session."""
+        self._settling.check_here()
         if self.state == "settled":
             raise StaleDelivery(f"delivery {self.stored.id} was settled before")
         if self.state == "lost":

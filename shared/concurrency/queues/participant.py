@@ -35,7 +35,7 @@ class QueueParticipant:
         self.member.run_id = process.calls.run_id
         self.puts = PutLane(self.member)
         self.takes = TakeLane(self.member)
-        self.settler = Settler(self.member, self.takes)
+        self.settler = Settler(self.member, self.takes, process.check_here)
         self.results = ResultLane(self.member)
         self.destination = Destination(self.member)
         """What acknowledgements of other queues put into this one."""

@@ -23,7 +23,7 @@ _REFUSED_AGAIN_MS: Final = 1000
 class Settler:
     """Settles the deliveries of one process at one queue."""
 
-    def __init__(self, member: Membership, takes: TakeLane) -> None:
+    def __init__(self, member: Membership, takes: TakeLane, check_here: Callable[[], None]) -> None:
         """Prepare the lane of effects and that of progress beside the lane of takes."""
         self._member = member
         self.takes: Final = takes
@@ -36,6 +36,7 @@ class Settler:
         )
         self._progress = ProgressLane(member)
         self.give_back_from_any_thread = takes.give_back_from_any_thread
+        self.check_here = check_here
 
     # --- what deliveries use ----------------------------------------------------------------------------------------
 

@@ -3,12 +3,13 @@
 import asyncio
 import base64
 import itertools
+import os
 import secrets
 from collections.abc import Callable, Coroutine
 from contextlib import AbstractContextManager
 from typing import Any, Final, TypeVar
 
-from shared.concurrency.errors import ConcurrencyError, ServerUnavailable
+from shared.concurrency.errors import ConcurrencyError, ServerUnavailable, WrongLoop
 from shared.concurrency.session.calls import Call, Calls
 from shared.concurrency.session.connection import Connection
 from shared.concurrency.session.heartbeat import Heartbeat
@@ -30,6 +31,7 @@ class Process:
         self.loop: Final = asyncio.get_running_loop()
         """The event loop it belongs to."""
         self.calls: Final = Calls()
+        self._pid = os.getpid()
         self._parts = Parts()
         self._numbers = itertools.count(1)
         self._tasks: set[asyncio.Task[Any]] = set()
@@ -111,11 +113,28 @@ class Process:
         """Have the heartbeat renew in so many seconds at the latest."""
         self._heartbeat.within(seconds)
 
-    def check_open(self) -> None:
-        """Look whether the session is still open.
+    def check_here(self) -> None:
+        """Look whether this is the event loop that opened the session.
 
-        :raises ConcurrencyError: when it is closed.
+        :raises WrongLoop: when it is another loop, a thread, or a forked child.
         """
+        try:
+            if asyncio.get_running_loop() is self.loop:
+                return
+        except RuntimeError:
+            pass
+        where = "a forked child" if os.getpid() != self._pid else "another event loop or thread"
+        raise WrongLoop(
+            f"this session belongs to the event loop that opened it, and this is {where}: open a session here, or from "
+            "another thread use asyncio.run_coroutine_threadsafe(coroutine, loop)"
+        )
+
+    def check_open(self) -> None:
+        """Look whether the session is still open, and used where it belongs.
+
+        :raises ConcurrencyError: when it is closed, WrongLoop outside its event loop.
+        """
+        self.check_here()
         if self._closed:
             raise ConcurrencyError("the session is closed: use its queues inside `async with Session.open(...)`")
 
