@@ -144,7 +144,7 @@ LOSSES: Final[dict[str, tuple[Loss, str]]] = {
         "the session passed its deadline",
     ),
     "a lease past its deadline": (lease_past_its_deadline, "lease lost"),
-    "a refused renewal": (lease_past_its_deadline, "a lease could not be renewed"),
+    "a refused renewal": (lease_past_its_deadline, "a session or a lease could not be renewed"),
     "a lease that the server forgot": (lease_that_the_server_forgot, "lease lost"),
     "a recovery": (recovery, "recovered the deliveries"),
     "a stale delivery": (stale_delivery, "stale delivery"),
