@@ -9,6 +9,7 @@ import redis.asyncio
 from redis.exceptions import RedisError
 
 from shared.concurrency import Queue, QueueStatistics, Session
+from shared.concurrency.session.address import connect_options
 from shared.concurrency.session.calls import Call
 from shared.concurrency.session.names import queue_keys
 from shared.concurrency.session.scripts import load
@@ -80,6 +81,6 @@ async def open_server() -> AsyncIterator[Server]:
     url = resolve_redis_url(settings)
     async with (
         Session.open(url, ttl=settings.session_ttl) as session,
-        redis.asyncio.Redis.from_url(url, socket_timeout=10.0) as client,
+        redis.asyncio.Redis.from_url(url, socket_timeout=10.0, **connect_options(url)) as client,
     ):
         yield Server(settings, session, client)

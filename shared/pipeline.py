@@ -9,6 +9,7 @@ import redis.asyncio
 
 from shared.clock.deferred import Deferred
 from shared.concurrency import Queue, ReadersWritersLease, Session
+from shared.concurrency.session.address import connect_options
 from shared.concurrency.session.session import process_of
 from shared.demo.lease_waits import Waits
 from shared.demo.stop_words import StopWords
@@ -83,7 +84,7 @@ async def open_pipeline(settings: Settings) -> AsyncIterator[Pipeline]:
     """
     url = resolve_redis_url(settings)
     # Without a timeout of its own: with one, redis-py can swallow the cancellation of a handler.
-    data = redis.asyncio.Redis.from_url(url, socket_timeout=None)
+    data = redis.asyncio.Redis.from_url(url, socket_timeout=None, **connect_options(url))
     deferred = Deferred(resolve_clock_url(settings), settings.queue, settings.max_message_bytes)
     async with (
         Session.open(url, ttl=settings.session_ttl) as session,

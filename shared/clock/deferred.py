@@ -31,6 +31,7 @@ from redis.exceptions import TimeoutError as LateAnswer
 from shared.clock.jobs import clock_queue, decode, encode
 from shared.concurrency import ConcurrencyError, IdConflict, ServerRefused
 from shared.concurrency.queues.encoding.codec import Codec
+from shared.concurrency.session.address import connect_options
 from shared.messages import Message
 
 T = TypeVar("T")
@@ -83,7 +84,7 @@ class Deferred:
     def __init__(self, url: str, queue: str, max_message_bytes: int) -> None:
         """`url`: the clock's server. `queue`: the pipeline's queue."""
         # Without a timeout of its own: with one, redis-py can swallow a cancellation.
-        self._client = redis.asyncio.Redis.from_url(url, socket_timeout=None)
+        self._client = redis.asyncio.Redis.from_url(url, socket_timeout=None, **connect_options(url))
         self._codec: Codec[Message] = Codec(Message, max_message_bytes)
         self._queue = queue
 

@@ -6,6 +6,8 @@ from typing import Any
 from arq.connections import RedisSettings
 from redis.asyncio.connection import SSLConnection, parse_url
 
+from shared.concurrency.session.address import connect_options
+
 
 def clock_queue(queue: str) -> str:
     """The name of arq's queue for a pipeline's clock."""
@@ -14,7 +16,7 @@ def clock_queue(queue: str) -> str:
 
 def redis_settings(url: str) -> RedisSettings:
     """An address as arq wants it told. Its own reading leaves %-signs in passwords and paths, and options aside."""
-    told: dict[str, Any] = dict(parse_url(url))
+    told: dict[str, Any] = connect_options(url) | dict(parse_url(url))
     encrypted = told.pop("connection_class", None) is SSLConnection
     if "path" in told:
         told["unix_socket_path"] = told.pop("path")

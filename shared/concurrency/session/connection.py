@@ -15,6 +15,7 @@ from redis.backoff import NoBackoff
 from redis.exceptions import AuthenticationError, NoPermissionError, RedisError, ResponseError
 
 from shared.concurrency.errors import ConcurrencyError, ServerRefused
+from shared.concurrency.session.address import connect_options
 from shared.concurrency.session.calls import Calls
 from shared.concurrency.session.log import Log
 from shared.concurrency.session.names import channel
@@ -52,7 +53,11 @@ class Connection:
         :raises ValueError: when redis-py cannot read the address.
         """
         self._channel = channel(owner)
-        options: dict[str, Any] = {"protocol": 3, "socket_timeout": None, "retry": Retry(NoBackoff(), 0)}
+        options: dict[str, Any] = connect_options(url) | {
+            "protocol": 3,
+            "socket_timeout": None,
+            "retry": Retry(NoBackoff(), 0),
+        }
         if not url.startswith("unix:"):
             options["socket_keepalive"] = True
         self._pool = redis.asyncio.ConnectionPool.from_url(url, client_name=f"weir-{owner}", **options)

@@ -17,6 +17,7 @@ from redis.connection import ConnectionInterface
 from redis.exceptions import NoScriptError, RedisError, ResponseError
 from redis.retry import Retry
 
+from shared.concurrency.session.address import connect_options
 from shared.concurrency.session.calls import Call
 from shared.concurrency.session.clock import boottime
 from shared.concurrency.session.log import Log
@@ -55,7 +56,10 @@ class Heartbeat:
         self._ttl = ttl
         self._loop_seen = loop_seen
         self._renewables = renewables
-        options: dict[str, Any] = {"socket_timeout": max(0.2, ttl / 4), "retry": Retry(NoBackoff(), 0)}
+        options: dict[str, Any] = connect_options(url) | {
+            "socket_timeout": max(0.2, ttl / 4),
+            "retry": Retry(NoBackoff(), 0),
+        }
         self._pool = redis.ConnectionPool.from_url(url, **options)
         self._wire: ConnectionInterface | None = None
         self._run_id = ""
