@@ -44,36 +44,34 @@ async def encrypted(url: str, folder: Path, host: str) -> AsyncIterator[str]:
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.load_cert_chain(authority, key)
     tasks: set[asyncio.Task[None]] = set()
+    clients: set[asyncio.StreamWriter] = set()
 
     def accept(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        # A task of our own: asyncio's reports its cancellation as an exception.
+        clients.add(writer)
+        # A task of our own, which ends with its connection: asyncio's would be cancelled with the loop.
         tasks.add(asyncio.create_task(serve(reader, writer)))
 
     async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        upstream = await asyncio.open_unix_connection(unquote(urlsplit(url).path))
-        pipes = [asyncio.create_task(pipe(reader, upstream[1])), asyncio.create_task(pipe(upstream[0], writer))]
-        try:
-            await asyncio.wait(pipes, return_when=asyncio.FIRST_COMPLETED)
-        finally:
-            for each in pipes:
-                each.cancel()
-            await asyncio.wait(pipes)
-            for end in (upstream[1], writer):
-                end.transport.abort()
-                with contextlib.suppress(OSError):
-                    await end.wait_closed()
+        upstream_reader, upstream = await asyncio.open_unix_connection(unquote(urlsplit(url).path))
+        back = asyncio.create_task(pipe(upstream_reader, writer))
+        await pipe(reader, upstream)
+        upstream.close()
+        await upstream.wait_closed()
+        await back
+        writer.transport.abort()
 
     async def pipe(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        while data := await reader.read(65536):
-            writer.write(data)
+        with contextlib.suppress(OSError):
+            while data := await reader.read(65536):
+                writer.write(data)
 
     server = await asyncio.start_server(accept, "127.0.0.1", 0, ssl=context)
     try:
         yield f"rediss://localhost:{server.sockets[0].getsockname()[1]}/0?ssl_ca_certs={authority}"
     finally:
         server.close()
-        for task in tasks:
-            task.cancel()
+        for client in clients:
+            client.transport.abort()
         if tasks:
             await asyncio.wait(tasks)
         await server.wait_closed()
