@@ -12,8 +12,7 @@ import pytest
 import redis
 
 from shared.concurrency import Queue, QueueSession, Session
-from shared.concurrency.session.session import process_of
-from tests.instruments import programs
+from tests.instruments import inside, programs
 from tests.instruments.processes import running
 from tests.instruments.proxy import Proxy
 from tests.instruments.waiting import until
@@ -46,7 +45,7 @@ async def test_sessions_are_told_with_what_they_hold(url: str, name: str, queue:
     async with running(programs.hold, url, name, TTL, 2) as holder:
         await holder.said("got", 2)
         ours, theirs = sorted(await queue.sessions(), key=lambda session: session.held)
-        assert (ours.owner, ours.held) == (queue._process.owner, 0)
+        assert (ours.owner, ours.held) == (inside.owner_at(queue), 0)
         assert theirs.held == 2
         assert 0 < theirs.seconds_left <= TTL
         assert (theirs.is_consumer, theirs.is_draining) == (False, False)
@@ -74,7 +73,7 @@ async def test_one_among_three_drains_and_the_others_go_on(url: str, name: str, 
         assert consumers(await queue.sessions()) == {owners[0]: False, owners[2]: False}
         assert await queue.drain(owners[1]) == []
         assert await queue.drain("nobody") == []
-        assert await queue.drain(queue._process.owner) == []
+        assert await queue.drain(inside.owner_at(queue)) == []
         await queue.put_many(range(50))
         async with asyncio.timeout(10):
             await queue.join()
@@ -99,7 +98,7 @@ async def test_a_consumer_hears_of_it_at_once(url: str, name: str, queue: Queue[
         told = asyncio.create_task(theirs.told_to_drain())
         await asyncio.sleep(0)
         await theirs.statistics()
-        assert await queue.drain(process_of(session).owner) == [process_of(session).owner]
+        assert await queue.drain(inside.owner_of(session)) == [inside.owner_of(session)]
         # Its next renewal is minutes away.
         async with asyncio.timeout(2):
             await told
@@ -114,12 +113,12 @@ async def test_a_consumer_that_was_cut_off_when_it_was_told_hears_of_it(
         await asyncio.sleep(0)
         await theirs.statistics()
         with proxy.refusing():
-            assert await queue.drain() == [process_of(session).owner]
+            assert await queue.drain() == [inside.owner_of(session)]
             await asyncio.sleep(0)
             assert not told.done()
         async with asyncio.timeout(5):
             await told
-        assert consumers(await queue.sessions()) == {process_of(session).owner: True}
+        assert consumers(await queue.sessions()) == {inside.owner_of(session): True}
 
 
 async def test_a_consumer_whose_session_passed_its_deadline_is_told_under_the_next(
@@ -130,12 +129,12 @@ async def test_a_consumer_whose_session_passed_its_deadline_is_told_under_the_ne
         told = asyncio.create_task(theirs.told_to_drain())
         await asyncio.sleep(0)
         await theirs.statistics()
-        before = theirs._lanes.member.session_id
+        before = inside.session_id_at(theirs)
         with proxy.refusing():
-            assert await queue.drain() == [process_of(session).owner]
+            assert await queue.drain() == [inside.owner_of(session)]
 
             async def session_id() -> str:
-                return theirs._lanes.member.session_id
+                return inside.session_id_at(theirs)
 
             await until(session_id, lambda now: now != before)
         await theirs.statistics()
@@ -168,7 +167,7 @@ async def test_a_killed_consumer_is_forgotten(url: str, name: str, queue: Queue[
     getting = asyncio.create_task(queue.get())  # whoever takes recovers
     await until(
         queue.sessions,
-        lambda sessions: [each.owner for each in sessions] == [queue._process.owner],
+        lambda sessions: [each.owner for each in sessions] == [inside.owner_at(queue)],
         10 * TTL,
     )
     assert await queue.drain() == []

@@ -13,9 +13,7 @@ from consumer.rules.backoff import Backoff
 from consumer.rules.rules import Rules
 from consumer.worker.worker import Worker
 from shared.concurrency import Delivery, Queue, Session
-from shared.concurrency.queues.participant import QueueParticipant
-from shared.concurrency.session.names import queue_keys
-from shared.concurrency.session.session import process_of
+from tests.instruments import inside
 from tests.instruments.waiting import until
 
 Handle = Callable[[Delivery[int]], Awaitable[None]]
@@ -182,9 +180,7 @@ async def test_a_lost_session_cancels_the_handler_and_the_worker_goes_on(url: st
         await queue.put(1)
         async with working(queue, handle):
             await until(queue.statistics, lambda seen: seen.leased == 1)
-            await client.zadd(
-                queue_keys(name)["sessions"], {process_of(session).part(QueueParticipant, name).member.session_id: 1}
-            )
+            await inside.end_session(client, session, name)
             await queue.join()
     assert ends == ["cancelled", "done"]
 

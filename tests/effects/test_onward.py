@@ -13,10 +13,9 @@ from redis.exceptions import ConnectionError  # noqa: A004
 
 from consumer.worker.worker import Worker
 from shared.concurrency import ConcurrencyError, Delivery, EffectRefused, Queue, QueueShutDown, QueueStatistics, Session
-from shared.concurrency.queues.participant import QueueParticipant
-from shared.concurrency.session.session import process_of
 from shared.local.embedded import server_binary
 from shared.local.parent_death import tied
+from tests.instruments import inside
 from tests.instruments.census import take_census
 from tests.instruments.proxy import Proxy
 from tests.instruments.waiting import until
@@ -68,7 +67,7 @@ async def test_it_goes_in_with_the_acknowledgement(session: Session, client: Red
     assert await second.qsize() == 2
     assert [await taken(second) for _ in range(2)] == [10, 11]
     for queue in (first, second):
-        (await take_census(client, queue._lanes.member.name)).check()
+        (await take_census(client, queue.name)).check()
 
 
 async def test_a_full_queue_has_it_wait_in_line_and_the_bound_holds(session: Session, client: Redis, name: str) -> None:
@@ -194,7 +193,7 @@ async def test_it_wakes_who_waits_there(session: Session, other: Session, name: 
 
 
 async def _idle(session: Session, name: str) -> bool:
-    return process_of(session).part(QueueParticipant, name).takes._idle
+    return inside.is_idle(session, name)
 
 
 async def test_a_paused_queue_takes_it_and_hands_out_nothing(session: Session, other: Session, name: str) -> None:
@@ -297,22 +296,22 @@ async def test_a_notice_that_is_lost_is_made_up_for(session: Session, other: Ses
     first, second = stages(session, name)
     theirs = Queue(other, second.name, int)
     await passed_on(first, second, 1, 2, 3, 4)
-    assert first._lanes.takes.effects.stuck
-    first_lane, second._lanes.onward = first._lanes, {}  # as if nobody had told us
+    assert inside.is_stuck(first)
+    inside.forget_onward(second)  # as if nobody had told us
     await first.put(5)
     assert [await taken(theirs) for _ in range(4)] == [1, 2, 3, 4]
     assert await taken(first) == 5
-    assert not first_lane.takes.effects.stuck
+    assert not inside.is_stuck(first)
 
 
 async def test_a_look_that_fails_is_not_the_last(session: Session, client: Redis, name: str) -> None:
     first, second = stages(session, name)
     await passed_on(first, second, 1, 2, 3, 4)
-    second._lanes.onward = {}  # as if nobody had told us
+    inside.forget_onward(second)  # as if nobody had told us
     bodies = f"{{{second.name}}}:bodies"
     await client.rename(bodies, f"{bodies}:away")
     await client.set(bodies, "spoilt")
-    asked = second._lanes.member.call
+    asked = inside.member_at(second).call
     failed = asyncio.Event()
 
     async def ask(*arguments: Any, **more: Any) -> Any:
@@ -322,7 +321,7 @@ async def test_a_look_that_fails_is_not_the_last(session: Session, client: Redis
             failed.set()
             raise
 
-    second._lanes.member.call = ask  # type: ignore[method-assign]
+    inside.replace_call(second, ask)
     await failed.wait()
     await client.rename(f"{bodies}:away", bodies)
     await first.put(5)
@@ -347,7 +346,7 @@ async def test_a_refusal_is_sent_though_nothing_is_taken(session: Session, clien
     worker = Worker(first, handle, concurrency=2)
     working = asyncio.create_task(worker.run())
     await until(first.statistics, lambda now: (now.acked_total, now.leased) == (1, 1))
-    assert first._lanes.takes.effects.stuck
+    assert inside.is_stuck(first)
     last.set()
     await until(first.statistics, lambda now: now.nacked_total == 1)
     await worker.stop(5)

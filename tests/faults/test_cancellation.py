@@ -16,7 +16,7 @@ from redis.asyncio import Redis
 from consumer.outcomes import Reject, Retry
 from consumer.worker.worker import Worker
 from shared.concurrency import Delivery, Queue, Session
-from tests.instruments import calls
+from tests.instruments import calls, inside
 from tests.instruments.calls import PAUSED, World, items_left
 from tests.instruments.cancellation import MODES, Mode, Outcome, at_every_point, cancelled_at
 from tests.instruments.census import take_census
@@ -212,7 +212,7 @@ async def settled(world: World) -> None:
     for delivery in world.held:
         if delivery.held:
             await delivery.ack()
-    await world.queue._lanes.results.flush()
+    await inside.results_flushed(world.queue)
     census = await until(world.census, lambda census: census.leased == 0 and census.line == 0)
     census.check()
 

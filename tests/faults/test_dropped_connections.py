@@ -18,7 +18,7 @@ from consumer.rules.backoff import Backoff
 from consumer.rules.rules import Rules
 from consumer.worker.worker import Worker
 from shared.concurrency import Delivery, Queue, Session
-from tests.instruments import calls
+from tests.instruments import calls, inside
 from tests.instruments.calls import PAUSED, World, items_left
 from tests.instruments.census import take_census
 from tests.instruments.proxy import Proxy
@@ -65,7 +65,7 @@ async def two_sessions(world: World, sessions: Any) -> None:
 
 
 async def one_told(world: World, owners: Any) -> None:
-    assert owners == [world.other._process.owner]
+    assert owners == [inside.owner_at(world.other)]
     async with asyncio.timeout(5):
         await asyncio.wait(world.tasks)
     assert all(task.done() for task in world.tasks)

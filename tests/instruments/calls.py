@@ -9,6 +9,7 @@ from typing import Any, Final
 from redis.asyncio import Redis
 
 from shared.concurrency import Delivery, Queue, QueueEmpty, QueueFull, QueueShutDown, Session
+from tests.instruments import inside
 from tests.instruments.census import Census, take_census
 from tests.instruments.waiting import until
 
@@ -186,7 +187,7 @@ async def submit_given_up(world: World) -> int:
     future.cancel()
     await asyncio.sleep(0)
     async with asyncio.timeout(10):
-        await world.queue._lanes.results.flush()
+        await inside.results_flushed(world.queue)
     return len(await items_left(world))
 
 
@@ -216,9 +217,7 @@ async def answered(world: World) -> object:
 
 async def tell_progress(world: World) -> None:
     await world.held[0].progress(0.5, "half")
-    lane = world.queue._lanes.takes._progress
-    if lane._task is not None:
-        await asyncio.wait({lane._task})
+    await inside.progress_sent(world.queue)
 
 
 async def get(world: World) -> int:
@@ -250,7 +249,7 @@ async def ack(world: World) -> None:
 
 def onward(world: World) -> Queue[int]:
     """Where effects are put to: there is room for one."""
-    return Queue(Session(world.queue._process), f"{world.queue.name}-2", int, maxsize=1)
+    return Queue(inside.session_of(world.queue), f"{world.queue.name}-2", int, maxsize=1)
 
 
 async def ack_with_effects(world: World) -> None:
@@ -280,7 +279,7 @@ async def effects_made(world: World) -> int:
     # On a Cluster the two queues would share a group; here they do not have to.
     asked: Any = world.client.hgetall(f"{{{world.queue.name}}}:effects")
     fields = await asked
-    there = Queue(Session(world.other._process), f"{world.queue.name}-2", int)
+    there = Queue(inside.session_of(world.other), f"{world.queue.name}-2", int)
     items = []
     with contextlib.suppress(QueueEmpty):
         while True:

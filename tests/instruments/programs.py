@@ -14,6 +14,7 @@ from shared.concurrency import Delivery, Queue, Session, StaleDelivery
 from shared.messages import CountWords
 from shared.pipeline import open_pipeline
 from shared.settings import Settings
+from tests.instruments import inside
 from tests.instruments.handlers import obey
 from tests.instruments.processes import report
 
@@ -144,7 +145,7 @@ async def serve(url: str, name: str, ttl: float) -> None:
         told = asyncio.create_task(queue.told_to_drain())
         working = asyncio.create_task(worker.run())
         await queue.statistics()
-        report("ready", queue._process.owner)
+        report("ready", inside.owner_at(queue))
         await told
         worker.drain()
         await working

@@ -17,9 +17,8 @@ from shared.concurrency import (
     Semaphore,
     Session,
 )
-from shared.concurrency.locks.leases.participant import LeaseParticipant
 from shared.concurrency.session.names import CONDITION_KEYS, EVENT_KEYS, LEASE_KEYS
-from shared.concurrency.session.session import process_of
+from tests.instruments import inside
 
 MAKERS: Final[dict[str, Callable[..., Any]]] = {
     "lock": Lock,
@@ -113,8 +112,7 @@ async def test_a_key_of_another_type_is_named(client: Redis, session: Session, n
     key = f"{{{name}}}:{LEASE_KEYS[word]}"
     await client.set(key, "somebody else's")
     async with Session.open(url_of(client)) as other:
-        first = process_of(other).part(LeaseParticipant, name)
-        assert first.name == name
+        assert inside.lessee_of(other, name).name == name
         with pytest.raises(ConcurrencyError, match=key.replace("{", r"\{").replace("}", r"\}")):
             async with ReadersWritersLease(session, name).read(), ReadersWritersLease(other, name).write():
                 raise AssertionError("granted")

@@ -7,7 +7,7 @@ import pytest
 import redis.asyncio
 
 from shared.concurrency import Condition, Event, Lock, ReadersWritersLease, Semaphore, Session
-from shared.concurrency.session.session import process_of
+from tests.instruments import inside
 
 
 @pytest.fixture
@@ -27,8 +27,8 @@ async def test_a_lock_is_held_by_one_at_a_time(ours: Session, theirs: Session, n
         waiting = asyncio.create_task(Lock(theirs, name).acquire())
         while not (now := await Lock(ours, name).statistics()).waiters:
             pass
-        assert [holder.owner for holder in now.holders] == [process_of(ours).owner]
-        assert [waiter.owner for waiter in now.waiters] == [process_of(theirs).owner]
+        assert [holder.owner for holder in now.holders] == [inside.owner_of(ours)]
+        assert [waiter.owner for waiter in now.waiters] == [inside.owner_of(theirs)]
         assert not waiting.done()
     second = await waiting
     assert second.token > first.token

@@ -25,14 +25,10 @@ from shared.concurrency import (
 )
 from shared.concurrency.locks.leases.acquirable import Acquirable
 from shared.concurrency.locks.leases.hold import Hold
-from shared.concurrency.locks.leases.participant import LeaseParticipant
 from shared.concurrency.locks.readers_writers import Policy
-from shared.concurrency.session.calls import Call
 from shared.concurrency.session.names import lease_keys
-from shared.concurrency.session.scripts import load
-from shared.concurrency.session.session import process_of
 from shared.local.embedded import EmbeddedServer
-from tests.instruments import lessees
+from tests.instruments import inside, lessees
 from tests.instruments.processes import running
 from tests.instruments.proxy import Proxy
 from tests.instruments.traffic import Fate
@@ -278,7 +274,7 @@ async def test_rule_3_a_wake_up_that_comes_too_late_is_not_relied_on(proxy: Prox
 async def forget(client: Redis, session: Session, name: str) -> None:
     """Have the server forget a lease, and the session notice at its next renewal, which is asked for."""
     await client.delete(*lease_keys(name).values())
-    process_of(session).part(LeaseParticipant, name)._process.renew_within(0.0)
+    inside.renew_now(session)
 
 
 async def test_rule_4_a_lost_lease_cancels_the_body_and_raises(client: Redis, session: Session, name: str) -> None:
@@ -380,7 +376,7 @@ async def test_rule_5_a_hung_loop_is_not_renewed_for_ever(session: Session, name
     async with Lock(session, name, ttl=5.0) as lease:
         assert lease.hold.may_be_renewed(14.0)
         assert not lease.hold.may_be_renewed(16.0)
-        assert process_of(session).part(LeaseParticipant, name).renewal("", 16.0) is None
+        assert inside.lessee_of(session, name).renewal("", 16.0) is None
     async with Lock(session, name, ttl=0.3) as lease:
         assert lease.hold.may_be_renewed(9.0)
         assert not lease.hold.may_be_renewed(11.0)
@@ -426,10 +422,10 @@ async def test_rule_5_a_broken_connection_has_all_renewed_at_once(proxy: Proxy, 
 
 async def test_rule_5_a_renewal_that_crosses_a_release_harms_nobody(session: Session, name: str) -> None:
     async with Lock(session, name) as lease:
-        request = process_of(session).part(LeaseParticipant, name).renewal("", 0.0)
+        request = inside.lessee_of(session, name).renewal("", 0.0)
     assert request is not None
     async with Lock(session, name) as later:
-        process_of(session).part(LeaseParticipant, name).renewed(request, 0.0, [b"1", 0, b"0"])
+        inside.lessee_of(session, name).renewed(request, 0.0, [b"1", 0, b"0"])
         await asyncio.sleep(0)
         later.check()
         assert later.token > lease.token
@@ -460,11 +456,9 @@ async def test_rule_6_a_repeated_release_ends_one_hold(proxy: Proxy, other: Sess
 
 
 async def test_rule_6_an_acquire_that_runs_behind_its_release_is_refused(session: Session, name: str) -> None:
-    keys, late = lease_keys(name), process_of(session).new_id(10.0)
-    assert await process_of(session).call(Call(load("release"), keys, (late, 1))) == b"unknown"
-    assert await process_of(session).call(Call(load("acquire"), keys, (late, "p", "limit 1", "a run"))) == [
-        b"withdrawn"
-    ]
+    keys, late = lease_keys(name), inside.new_id_of(session)
+    assert await inside.ask(session, "release", keys, late, 1) == b"unknown"
+    assert await inside.ask(session, "acquire", keys, late, "p", "limit 1", "a run") == [b"withdrawn"]
     assert (await Lock(session, name).statistics()).holders == ()
     async with Lock(session, name):
         pass
@@ -763,10 +757,7 @@ async def test_rule_13_a_cancelled_wait_holds_the_lock_again_and_passes_the_noti
 
 
 def url_of(session: Session) -> str:
-    return (
-        process_of(session)._heartbeat._pool.connection_kwargs["path"]
-        and f"unix://{process_of(session)._heartbeat._pool.connection_kwargs['path']}"
-    )
+    return f"unix://{inside.heartbeat_path(session)}"
 
 
 async def test_rule_13_notify_of_a_lost_lock_wakes_nobody(client: Redis, session: Session, name: str) -> None:

@@ -10,8 +10,7 @@ from pydantic import BaseModel
 from redis.asyncio import Redis
 
 from shared.concurrency import Queue, Selection, Session
-from shared.concurrency.session.scripts import load
-from tests.instruments import programs
+from tests.instruments import inside, programs
 from tests.instruments.census import take_census
 from tests.instruments.processes import running
 from tests.instruments.proxy import Proxy
@@ -193,9 +192,9 @@ async def test_a_request_that_runs_late_changes_nothing(queue: Queue[int]) -> No
     assert await queue.discard([first]) == 1
     assert await queue.discard([second]) == 1
     # The first one again, as if it had come over a connection that was given up.
-    member = queue._lanes.member
-    assert await member.call(load("discard"), member.session_id, 1, third) == [0]
-    assert await member.call(load("replay"), member.session_id, 1, third) == [0]
+    ours = inside.session_id_at(queue)
+    assert await inside.ask_at(queue, "discard", ours, 1, third) == [0]
+    assert await inside.ask_at(queue, "replay", ours, 1, third) == [0]
     assert await bodies(queue, Selection()) == [2]
 
 

@@ -11,10 +11,8 @@ from redis.asyncio import Redis
 from consumer.worker.worker import Worker
 from shared.concurrency import ConcurrencyError, Delivery, Queue, Session
 from shared.concurrency.queues.membership.membership import Membership
-from shared.concurrency.queues.participant import QueueParticipant
 from shared.concurrency.queues.takes.lane import TakeLane
-from shared.concurrency.session.session import process_of
-from tests.instruments import programs
+from tests.instruments import inside, programs
 from tests.instruments.census import take_census
 from tests.instruments.processes import running
 from tests.instruments.proxy import Proxy
@@ -49,7 +47,7 @@ class Working:
         self.handled: asyncio.Queue[tuple[int, int]] = asyncio.Queue()
         self.ending = asyncio.Event()
         """Handlers of negative numbers wait for it."""
-        self.member = process_of(session).part(QueueParticipant, name).member
+        self.member = inside.member_of(session, name)
         self._client = client
         self._key = f"{{{name}}}:handed"
 

@@ -9,7 +9,7 @@ from redis.asyncio import Redis
 
 from consumer.worker.worker import Worker
 from shared.concurrency import Delivery, Queue, QueueEmpty, QueueShutDown, Session
-from tests.instruments import programs
+from tests.instruments import inside, programs
 from tests.instruments.census import take_census
 from tests.instruments.processes import running
 from tests.instruments.proxy import Proxy
@@ -89,10 +89,9 @@ async def test_resume_wakes_all_who_wait(queue: Queue[int], theirs: Queue[int]) 
 
 def idle(queue: Queue[int]) -> Callable[[], Awaitable[int]]:
     """How many sessions wait to be woken."""
-    connection = queue._process.calls
 
     async def count() -> int:
-        found: int = await connection.command("ZCARD", f"{{{queue.name}}}:idle")
+        found: int = await inside.command_at(queue, "ZCARD", f"{{{queue.name}}}:idle")
         return found
 
     return count

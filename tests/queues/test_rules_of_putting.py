@@ -18,11 +18,9 @@ from shared.concurrency import (
     QueueStatistics,
     Session,
 )
-from shared.concurrency.queues.participant import QueueParticipant
 from shared.concurrency.session.names import queue_keys
-from shared.concurrency.session.scripts import load
-from shared.concurrency.session.session import process_of
 from shared.local.embedded import EmbeddedServer
+from tests.instruments import inside
 from tests.instruments.waiting import until
 
 
@@ -180,8 +178,7 @@ async def test_rule_2_an_owner_that_was_only_stopped_puts_its_entries_again(
         puts = [asyncio.create_task(queue.put(number)) for number in (1, 2, 3)]
         await in_line(queue, 3)
         # As after SIGSTOP: the server has dropped them with the session.
-        member = process_of(stopped).part(QueueParticipant, name).member
-        await member.call(load("leave"), member.session_id, b"")
+        await inside.give_up_membership(queue)
         other = Queue(session, name, int)
         assert [await take(other) for _ in range(4)] == [0, 1, 2, 3]
         await asyncio.gather(*puts)
@@ -225,13 +222,13 @@ async def test_rule_3_a_timeout_around_put_is_a_timeout_error(session: Session, 
 async def test_rule_4_a_repeated_put_is_answered_and_has_one_effect(session: Session, name: str) -> None:
     queue = Queue(session, name, int, maxsize=2)
     await queue.put(0)
-    member, put = process_of(session).part(QueueParticipant, name).member, load("put")
-    entries = [b"%b%010d0000000000.000%d" % (member.owner.encode(), 90 + at, at) for at in (1, 2, 3)]
-    arguments: tuple[bytes | str | int, ...] = (member.session_id, 1000, 1, 0, 0, "", b"", *entries)
-    first = await member.call(put, *arguments)
-    again = await member.call(put, *arguments)
+    ours, owner = inside.session_id_at(queue), inside.owner_at(queue)
+    entries = [b"%b%010d0000000000.000%d" % (owner.encode(), 90 + at, at) for at in (1, 2, 3)]
+    arguments: tuple[bytes | str | int, ...] = (ours, 1000, 1, 0, 0, "", b"", *entries)
+    first = await inside.ask_at(queue, "put", *arguments)
+    again = await inside.ask_at(queue, "put", *arguments)
     assert first[2] == again[2] == [b"a", 1, b"q", 2]
-    late = await member.call(put, member.session_id, 999, 1, 0, 0, "", b"", entries[0])
+    late = await inside.ask_at(queue, "put", ours, 999, 1, 0, 0, "", b"", entries[0])
     assert late == [b"late"]
     statistics = await queue.statistics()
     assert (statistics.pending, statistics.puts_waiting) == (2, 2)

@@ -8,10 +8,9 @@ import pytest
 import redis.asyncio
 
 from shared.concurrency import ConcurrencyError, Queue, QueueShutDown, Session, StaleDelivery
-from shared.concurrency.queues.participant import QueueParticipant
 from shared.concurrency.session.names import queue_keys
-from shared.concurrency.session.session import process_of
 from shared.local.embedded import EmbeddedServer
+from tests.instruments import inside
 from tests.instruments.waiting import until
 
 
@@ -27,13 +26,6 @@ async def client(url: str) -> AsyncIterator["redis.asyncio.Redis"]:
         yield client
 
 
-async def end_session(client: "redis.asyncio.Redis", session: Session, name: str) -> None:
-    """Have the deadline of a session pass on the server."""
-    await client.zadd(
-        queue_keys(name)["sessions"], {process_of(session).part(QueueParticipant, name).member.session_id: 1}
-    )
-
-
 async def test_rule_8_a_session_over_loses_its_deliveries_and_goes_on_as_a_new_one(
     url: str, name: str, client: "redis.asyncio.Redis"
 ) -> None:
@@ -44,8 +36,8 @@ async def test_rule_8_a_session_over_loses_its_deliveries_and_goes_on_as_a_new_o
         body = asyncio.create_task(hold(queue))
         await queue.put(2)
         await until(queue.statistics, lambda statistics: statistics.leased == 2)
-        before = process_of(session).part(QueueParticipant, name).member.session_id
-        await end_session(client, session, name)
+        before = inside.session_id_of(session, name)
+        await inside.end_session(client, session, name)
         with pytest.raises(StaleDelivery):
             await body
         with pytest.raises(StaleDelivery):
@@ -55,7 +47,7 @@ async def test_rule_8_a_session_over_loses_its_deliveries_and_goes_on_as_a_new_o
             async with await queue.get() as item:
                 items.append(item)
         assert items == [1, 2]
-        assert process_of(session).part(QueueParticipant, name).member.session_id != before
+        assert inside.session_id_of(session, name) != before
         assert (await queue.statistics()).recovered_total == 2
 
 
@@ -67,7 +59,7 @@ async def hold(queue: Queue[int]) -> None:
 async def test_rule_8_a_session_that_ends_while_two_wait_for_it_is_registered_again(
     session: Session, name: str
 ) -> None:
-    member = process_of(session).part(QueueParticipant, name).member
+    member = inside.member_of(session, name)
     ended = False
 
     def end_it(_: "asyncio.Task[None]") -> None:
@@ -77,8 +69,7 @@ async def test_rule_8_a_session_that_ends_while_two_wait_for_it_is_registered_ag
 
     waiting = [asyncio.create_task(member.ready()) for _ in range(2)]
     await asyncio.sleep(0)
-    registration = member._registration
-    assert registration is not None
+    registration = inside.registration_of(session, name)
     # Called a turn of the loop before those who wait go on: they find the session over again.
     registration.add_done_callback(end_it)
     await asyncio.gather(*waiting)
@@ -90,11 +81,11 @@ async def test_rule_8_cancellation_from_outside_wins(url: str, name: str, client
     async with Session.open(url, ttl=0.5) as session:
         queue = Queue(session, name, int)
         await queue.put(1)
-        inside = asyncio.Event()
+        entered = asyncio.Event()
 
         async def body() -> None:
             async with await queue.get():
-                inside.set()
+                entered.set()
                 try:
                     await asyncio.Event().wait()
                 except asyncio.CancelledError:
@@ -102,8 +93,8 @@ async def test_rule_8_cancellation_from_outside_wins(url: str, name: str, client
                     raise
 
         task = asyncio.create_task(body())
-        await inside.wait()
-        await end_session(client, session, name)
+        await entered.wait()
+        await inside.end_session(client, session, name)
         with pytest.raises(asyncio.CancelledError):
             await task
 
@@ -117,7 +108,7 @@ async def test_rule_8_ending_a_session_gives_back_and_ending_one_that_is_over_ra
         async with Session.open(url) as ending:
             delivery = await Queue(ending, name, int).get()
             if over:
-                await end_session(client, ending, name)
+                await inside.end_session(client, ending, name)
         async with await queue.get() as item:
             assert item == 1
         with pytest.raises(StaleDelivery):
@@ -148,7 +139,7 @@ async def test_rule_9_recovery_is_in_old_order_and_by_whoever_takes(
     await queue.put_many(range(450))
     async with Session.open(url) as dead:
         deliveries = [await Queue(dead, name, int).get() for _ in range(450)]
-        await end_session(client, dead, name)
+        await inside.end_session(client, dead, name)
         items = []
         for _ in range(450):
             async with await queue.get() as item:
@@ -163,11 +154,7 @@ async def test_rule_9_a_renewed_session_is_not_recovered(url: str, session: Sess
     await queue.put(1)
     async with Session.open(url) as other:
         delivery = await Queue(other, name, int).get()
-        await (
-            process_of(session)
-            .part(QueueParticipant, name)
-            .member.recover(process_of(other).part(QueueParticipant, name).member.session_id)
-        )
+        await inside.recover(session, name, inside.session_id_of(other, name))
         await delivery.ack()
     assert (await queue.statistics()).recovered_total == 0
 
@@ -200,10 +187,7 @@ async def test_rule_12_after_a_restart_no_session_is_declared_over_for_one_time_
             delivery = await queue.get()
             # As if the server had been away for longer than the time to live.
             async with redis.asyncio.Redis.from_url(server.url) as client:
-                await client.zadd(
-                    queue_keys(name)["sessions"],
-                    {process_of(holding).part(QueueParticipant, name).member.session_id: 1},
-                )
+                await inside.end_session(client, holding, name)
             server.restart()
             with pytest.raises(TimeoutError):
                 async with asyncio.timeout(0.5):

@@ -10,10 +10,8 @@ import redis.asyncio
 
 from consumer.worker.worker import Worker
 from shared.concurrency import Delivery, Queue, QueueEmpty, Session, StaleDelivery
-from shared.concurrency.queues.participant import QueueParticipant
 from shared.concurrency.session.names import leased_key
-from shared.concurrency.session.scripts import load
-from shared.concurrency.session.session import process_of
+from tests.instruments import inside
 from tests.instruments.waiting import until
 
 
@@ -50,9 +48,7 @@ async def test_rule_6_settling_what_the_session_does_not_hold_is_refused(
 ) -> None:
     await queue.put(1)
     delivery = await queue.get()
-    await client.delete(
-        leased_key(queue.name, process_of(session).part(QueueParticipant, queue.name).member.session_id)
-    )
+    await client.delete(leased_key(queue.name, inside.session_id_of(session, queue.name)))
     with pytest.raises(StaleDelivery):
         await delivery.ack()
     assert (await queue.statistics()).acked_total == 0
@@ -79,18 +75,13 @@ async def test_rule_6_async_for_never_acks(queue: Queue[int]) -> None:
     assert (await queue.statistics()).acked_total == 1
 
 
-async def test_rule_7_after_a_lost_reply_nothing_is_orphaned(session: Session, queue: Queue[int]) -> None:
+async def test_rule_7_after_a_lost_reply_nothing_is_orphaned(queue: Queue[int]) -> None:
     await queue.put_many([1, 2, 3])
-    member = process_of(session).part(QueueParticipant, queue.name).member
     held = await queue.get()
     # A take whose reply nobody saw: its number is used up, its entry leased to us.
-    lane = process_of(session).part(QueueParticipant, queue.name).takes
-    reply = await member.call(
-        load("settle_and_take"), member.session_id, lane._number + 1, 0, 1, b"", b"", 0, b"", b"", 1, 0, 0
-    )
+    reply = await inside.take_unheard(queue)
     assert len(reply[3]) == 1
-    lane._number += 1
-    await lane._send(lane._compose(), resync=True)
+    await inside.take_again(queue)
     statistics = await queue.statistics()
     assert (statistics.pending, statistics.leased, statistics.delayed) == (1, 1, 1)
     await held.ack()
@@ -174,9 +165,7 @@ async def test_rule_10_a_message_that_kills_its_process_does_not_drag_others_alo
                 deliveries = await take_all(Queue(session, name, int))
                 if any(delivery.item == 0 for delivery in deliveries):
                     held_at_crash.append(len(deliveries))
-                    await overdue(
-                        client, observer, name, process_of(session).part(QueueParticipant, name).member.session_id
-                    )
+                    await overdue(client, observer, name, inside.session_id_of(session, name))
                 else:
                     for delivery in deliveries:
                         await delivery.ack()
@@ -198,7 +187,7 @@ async def take_all(queue: Queue[int]) -> list[Delivery[int]]:
 async def overdue(client: "redis.asyncio.Redis", observer: Session, name: str, session_id: str) -> None:
     """Have the queue recover what a session holds, as it does when the session's process is dead."""
     await client.zadd(f"{{{name}}}:sessions", {session_id: 1})
-    await process_of(observer).part(QueueParticipant, name).member.recover(session_id)
+    await inside.recover(observer, name, session_id)
 
 
 async def test_rule_11_a_put_wakes_one_idle_session(url: str, name: str, client: "redis.asyncio.Redis") -> None:
