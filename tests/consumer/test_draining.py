@@ -5,7 +5,6 @@ import contextlib
 import signal
 import subprocess
 from collections.abc import AsyncIterator, Callable
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -28,12 +27,6 @@ pytestmark = pytest.mark.timeout(120)
 async def queue(url: str, name: str) -> AsyncIterator[Queue[int]]:
     async with Session.open(url, ttl=TTL) as session:
         yield Queue(session, name, int)
-
-
-@pytest.fixture
-async def proxy(url: str, tmp_path: Path) -> AsyncIterator[Proxy]:
-    async with Proxy(url, tmp_path) as proxy:
-        yield proxy
 
 
 def consumers(sessions: list[QueueSession]) -> dict[str, bool]:

@@ -26,12 +26,6 @@ Plain = Callable[[Delivery[int]], None]
 
 
 @pytest.fixture
-async def queue(url: str, name: str) -> AsyncIterator[Queue[int]]:
-    async with Session.open(url) as session:
-        yield Queue(session, name, int, max_attempts=2)
-
-
-@pytest.fixture
 def go_on() -> Iterator[threading.Event]:
     """What a hung thread waits for; set at the end."""
     event = threading.Event()

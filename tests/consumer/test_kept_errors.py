@@ -1,7 +1,6 @@
 """The first and the last error stay with their message: through attempts, processes, death and replay."""
 
 import json
-from collections.abc import AsyncIterator
 
 import pytest
 from hypothesis import given
@@ -22,12 +21,6 @@ class Pair(BaseModel):
     """A class that travels with its name."""
 
     x: int
-
-
-@pytest.fixture
-async def session(url: str) -> AsyncIterator[Session]:
-    async with Session.open(url) as session:
-        yield session
 
 
 async def fail(delivery: Delivery[int], text: str) -> None:

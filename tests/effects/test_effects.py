@@ -31,18 +31,6 @@ from tests.instruments.waiting import until
 
 
 @pytest.fixture
-async def client(url: str) -> AsyncIterator[Redis]:
-    async with Redis.from_url(url) as client:
-        yield client
-
-
-@pytest.fixture
-async def session(url: str) -> AsyncIterator[Session]:
-    async with Session.open(url) as session:
-        yield session
-
-
-@pytest.fixture
 async def client_of(server: EmbeddedServer) -> AsyncIterator[Redis]:
     async with Redis.from_url(server.url) as client:
         yield client

@@ -22,18 +22,6 @@ from tests.instruments.waiting import until
 
 
 @pytest.fixture
-async def client(url: str) -> AsyncIterator[Redis]:
-    async with Redis.from_url(url) as client:
-        yield client
-
-
-@pytest.fixture
-async def session(url: str) -> AsyncIterator[Session]:
-    async with Session.open(url) as session:
-        yield session
-
-
-@pytest.fixture
 async def other(url: str) -> AsyncIterator[Session]:
     async with Session.open(url) as session:
         yield session

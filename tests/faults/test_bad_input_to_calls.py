@@ -1,18 +1,11 @@
 """Arguments that are wrong, hostile or strange are refused before the network, with what is right in the message."""
 
 import math
-from collections.abc import AsyncIterator
 from typing import Any, Final
 
 import pytest
 
 from shared.concurrency import ConcurrencyError, IdConflict, MessageTooLarge, Queue, Session
-
-
-@pytest.fixture
-async def session(url: str) -> AsyncIterator[Session]:
-    async with Session.open(url) as session:
-        yield session
 
 
 @pytest.mark.parametrize(

@@ -6,7 +6,7 @@ Each call is cancelled at its 1st, 2nd, 3rd... point, in three modes (see the in
 import asyncio
 import contextlib
 import threading
-from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine
+from collections.abc import Awaitable, Callable, Coroutine
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -164,12 +164,6 @@ CASES: Final[dict[str, Case]] = {
     "replay": Case(calls.one_dead, lambda world: world.queue.replay(), ((2, 3), (2, 3, 1))),
     "discard": Case(calls.one_dead, lambda world: world.queue.discard(), ((2, 3),)),
 }
-
-
-@pytest.fixture
-async def client(url: str) -> AsyncIterator[Redis]:
-    async with Redis.from_url(url, protocol=3) as client:
-        yield client
 
 
 @pytest.mark.parametrize("what", CASES)

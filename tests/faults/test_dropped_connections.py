@@ -5,9 +5,8 @@ Every call runs once untouched, to count its commands; then once for each of the
 
 import asyncio
 import itertools
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any, Final
 
 import pytest
@@ -137,18 +136,6 @@ CASES: Final[dict[str, Case]] = {
     "replay": Case(calls.one_dead, lambda world: world.queue.replay(), left(2, 3, 1, dead=0, dead_total=1)),
     "discard": Case(calls.one_dead, lambda world: world.queue.discard(), left(2, 3, dead=0, dead_total=1)),
 }
-
-
-@pytest.fixture
-async def client(url: str) -> AsyncIterator[Redis]:
-    async with Redis.from_url(url, protocol=3) as client:
-        yield client
-
-
-@pytest.fixture
-async def proxy(url: str, tmp_path: Path) -> AsyncIterator[Proxy]:
-    async with Proxy(url, tmp_path) as proxy:
-        yield proxy
 
 
 @pytest.mark.parametrize("what", CASES)

@@ -2,7 +2,6 @@
 
 import asyncio
 from collections.abc import AsyncIterator
-from pathlib import Path
 
 import pytest
 from redis.asyncio import Redis
@@ -11,12 +10,6 @@ from shared.concurrency import Queue, QueueShutDown, Session
 from tests.instruments import inside
 from tests.instruments.proxy import Proxy
 from tests.instruments.waiting import until
-
-
-@pytest.fixture
-async def proxy(url: str, tmp_path: Path) -> AsyncIterator[Proxy]:
-    async with Proxy(url, tmp_path) as proxy:
-        yield proxy
 
 
 @pytest.fixture

@@ -1,7 +1,7 @@
 """Bad input to the leases (anchors/faults.md section 6): a typed error that says what to do, and nothing is changed."""
 
 import math
-from collections.abc import AsyncIterator, Callable
+from collections.abc import Callable
 from typing import Any, Final
 
 import pytest
@@ -28,18 +28,6 @@ MAKERS: Final[dict[str, Callable[..., Any]]] = {
     "condition": Condition,
 }
 TIMED: Final = ("lock", "semaphore", "readers-writers", "condition")
-
-
-@pytest.fixture
-async def session(url: str) -> AsyncIterator[Session]:
-    async with Session.open(url) as session:
-        yield session
-
-
-@pytest.fixture
-async def client(url: str) -> AsyncIterator[Redis]:
-    async with Redis.from_url(url, protocol=3) as client:
-        yield client
 
 
 @pytest.mark.parametrize("maker", MAKERS)

@@ -3,9 +3,8 @@
 import asyncio
 import contextlib
 import time
-from collections.abc import AsyncIterator, Callable, Coroutine, Iterator
+from collections.abc import AsyncIterator, Callable, Coroutine
 from contextvars import Context
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -38,33 +37,9 @@ pytestmark = pytest.mark.timeout(60)
 
 
 @pytest.fixture
-async def session(url: str) -> AsyncIterator[Session]:
-    async with Session.open(url) as session:
-        yield session
-
-
-@pytest.fixture
 async def other(url: str) -> AsyncIterator[Session]:
     async with Session.open(url) as session:
         yield session
-
-
-@pytest.fixture
-async def client(url: str) -> AsyncIterator[Redis]:
-    async with Redis.from_url(url, protocol=3) as client:
-        yield client
-
-
-@pytest.fixture
-async def proxy(url: str, tmp_path: Path) -> AsyncIterator[Proxy]:
-    async with Proxy(url, tmp_path) as proxy:
-        yield proxy
-
-
-@pytest.fixture
-def durable(tmp_path: Path) -> Iterator[EmbeddedServer]:
-    with EmbeddedServer(tmp_path / "server", append_only=True) as server:
-        yield server
 
 
 async def waiters(lease: Semaphore | ReadersWritersLease, count: int) -> LeaseStatistics:

@@ -1,8 +1,7 @@
 """Dead letters, many of them: found, put back and deleted a page at a time, each in one place at any moment."""
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable
-from pathlib import Path
+from collections.abc import AsyncIterator
 from typing import Final
 
 import pytest
@@ -15,6 +14,7 @@ from tests.instruments.census import take_census
 from tests.instruments.processes import running
 from tests.instruments.proxy import Proxy
 from tests.instruments.traffic import Fate
+from tests.instruments.waiting import resolved
 
 MANY: Final = 1200
 """More than two pages."""
@@ -24,18 +24,6 @@ MANY: Final = 1200
 async def queue(url: str, name: str) -> AsyncIterator[Queue[int]]:
     async with Session.open(url) as session:
         yield Queue(session, name, int, max_attempts=1)
-
-
-@pytest.fixture
-async def client(url: str) -> AsyncIterator[Redis]:
-    async with Redis.from_url(url, protocol=3) as client:
-        yield client
-
-
-@pytest.fixture
-async def proxy(url: str, tmp_path: Path) -> AsyncIterator[Proxy]:
-    async with Proxy(url, tmp_path) as proxy:
-        yield proxy
 
 
 async def let_die(queue: Queue[int], count: int = MANY) -> None:
@@ -55,11 +43,6 @@ async def take_all(queue: Queue[int]) -> list[int]:
         async with await queue.get() as item:
             items.append(item)
     return items
-
-
-async def resolved(answer: Awaitable[int] | int) -> int:
-    """redis-py types one client for both worlds."""
-    return answer if isinstance(answer, int) else await answer
 
 
 async def bury_garbage(client: Redis, name: str, count: int) -> None:

@@ -3,7 +3,6 @@
 import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from pathlib import Path
 
 import pytest
 from redis.asyncio import Redis
@@ -21,23 +20,11 @@ from tests.instruments.waiting import until
 
 
 @pytest.fixture
-async def client(url: str) -> AsyncIterator[Redis]:
-    async with Redis.from_url(url, protocol=3) as client:
-        yield client
-
-
-@pytest.fixture
 async def queue(url: str, name: str) -> AsyncIterator[Queue[int]]:
     async with Session.open(url) as session:
         queue = Queue(session, name, int)
         await queue.statistics()  # its connection and registration are not what is looked at
         yield queue
-
-
-@pytest.fixture
-async def proxy(url: str, tmp_path: Path) -> AsyncIterator[Proxy]:
-    async with Proxy(url, tmp_path) as proxy:
-        yield proxy
 
 
 class Working:

@@ -2,7 +2,6 @@
 
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
-from pathlib import Path
 
 import pytest
 from redis.asyncio import Redis
@@ -34,12 +33,6 @@ async def theirs(url: str, name: str) -> AsyncIterator[Queue[int]]:
     """The queue in another session."""
     async with Session.open(url, ttl=TTL) as session:
         yield Queue(session, name, int)
-
-
-@pytest.fixture
-async def proxy(url: str, tmp_path: Path) -> AsyncIterator[Proxy]:
-    async with Proxy(url, tmp_path) as proxy:
-        yield proxy
 
 
 async def test_nothing_is_handed_out_puts_go_in_and_what_is_held_is_settled(

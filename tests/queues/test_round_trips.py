@@ -2,7 +2,6 @@
 
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -13,12 +12,6 @@ from shared.concurrency.queues.takes.lane import TakeLane
 from tests.instruments import inside
 from tests.instruments.proxy import Proxy
 from tests.instruments.waiting import until
-
-
-@pytest.fixture
-async def proxy(url: str, tmp_path: Path) -> AsyncIterator[Proxy]:
-    async with Proxy(url, tmp_path) as proxy:
-        yield proxy
 
 
 @pytest.fixture

@@ -1,11 +1,10 @@
 """The rules of DESIGN 5.1 that speak of sessions, outages and ends: 8, 9, 12 and 13."""
 
 import asyncio
-from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
-import redis.asyncio
+from redis.asyncio import Redis
 
 from shared.concurrency import ConcurrencyError, Queue, QueueShutDown, Session, StaleDelivery
 from shared.concurrency.session.names import queue_keys
@@ -14,20 +13,8 @@ from tests.instruments import inside
 from tests.instruments.waiting import until
 
 
-@pytest.fixture
-async def session(url: str) -> AsyncIterator[Session]:
-    async with Session.open(url) as session:
-        yield session
-
-
-@pytest.fixture
-async def client(url: str) -> AsyncIterator["redis.asyncio.Redis"]:
-    async with redis.asyncio.Redis.from_url(url, protocol=3) as client:
-        yield client
-
-
 async def test_rule_8_a_session_over_loses_its_deliveries_and_goes_on_as_a_new_one(
-    url: str, name: str, client: "redis.asyncio.Redis"
+    url: str, name: str, client: Redis
 ) -> None:
     async with Session.open(url, ttl=0.5) as session:
         queue = Queue(session, name, int)
@@ -77,7 +64,7 @@ async def test_rule_8_a_session_that_ends_while_two_wait_for_it_is_registered_ag
     assert member.registered
 
 
-async def test_rule_8_cancellation_from_outside_wins(url: str, name: str, client: "redis.asyncio.Redis") -> None:
+async def test_rule_8_cancellation_from_outside_wins(url: str, name: str, client: Redis) -> None:
     async with Session.open(url, ttl=0.5) as session:
         queue = Queue(session, name, int)
         await queue.put(1)
@@ -100,7 +87,7 @@ async def test_rule_8_cancellation_from_outside_wins(url: str, name: str, client
 
 
 async def test_rule_8_ending_a_session_gives_back_and_ending_one_that_is_over_raises_nothing(
-    url: str, session: Session, name: str, client: "redis.asyncio.Redis"
+    url: str, session: Session, name: str, client: Redis
 ) -> None:
     queue = Queue(session, name, int)
     for over in (False, True):
@@ -133,7 +120,7 @@ def block_for(seconds: float) -> None:
 
 
 async def test_rule_9_recovery_is_in_old_order_and_by_whoever_takes(
-    url: str, session: Session, name: str, client: "redis.asyncio.Redis"
+    url: str, session: Session, name: str, client: Redis
 ) -> None:
     queue = Queue(session, name, int)
     await queue.put_many(range(450))
@@ -186,7 +173,7 @@ async def test_rule_12_after_a_restart_no_session_is_declared_over_for_one_time_
             await queue.put(1)
             delivery = await queue.get()
             # As if the server had been away for longer than the time to live.
-            async with redis.asyncio.Redis.from_url(server.url) as client:
+            async with Redis.from_url(server.url) as client:
                 await inside.end_session(client, holding, name)
             server.restart()
             with pytest.raises(TimeoutError):
@@ -196,9 +183,7 @@ async def test_rule_12_after_a_restart_no_session_is_declared_over_for_one_time_
             assert (await theirs.statistics()).acked_total == 1
 
 
-async def test_rule_12_lost_scripts_are_loaded_again(
-    session: Session, name: str, client: "redis.asyncio.Redis"
-) -> None:
+async def test_rule_12_lost_scripts_are_loaded_again(session: Session, name: str, client: Redis) -> None:
     queue = Queue(session, name, int)
     for item in range(3):
         await client.script_flush()
@@ -210,7 +195,7 @@ async def test_rule_12_lost_scripts_are_loaded_again(
 
 
 async def test_rule_12_blocked_calls_survive_killed_connections(
-    url: str, session: Session, name: str, client: "redis.asyncio.Redis"
+    url: str, session: Session, name: str, client: Redis
 ) -> None:
     async with Session.open(url) as other:
         queue, theirs = Queue(session, name, int, maxsize=1), Queue(other, name, int)
@@ -231,9 +216,7 @@ async def test_rule_12_blocked_calls_survive_killed_connections(
         await putter
 
 
-async def test_rule_12_a_deadline_too_far_away_is_cut(
-    url: str, session: Session, name: str, client: "redis.asyncio.Redis"
-) -> None:
+async def test_rule_12_a_deadline_too_far_away_is_cut(url: str, session: Session, name: str, client: Redis) -> None:
     queue = Queue(session, name, int)
     await queue.put(1)
     sessions = queue_keys(name)["sessions"]
@@ -325,7 +308,7 @@ async def test_rule_13_join_waits_for_all(session: Session, name: str) -> None:
 
 
 async def test_a_key_of_another_type_is_named_before_anything_is_changed(
-    session: Session, name: str, client: "redis.asyncio.Redis"
+    session: Session, name: str, client: Redis
 ) -> None:
     await client.set(f"{{{name}}}:dead", "somebody else's")
     queue = Queue(session, name, int)
@@ -339,9 +322,7 @@ async def test_a_key_of_another_type_is_named_before_anything_is_changed(
         assert item == 1
 
 
-async def test_a_step_that_fails_half_way_loses_nothing(
-    session: Session, name: str, client: "redis.asyncio.Redis"
-) -> None:
+async def test_a_step_that_fails_half_way_loses_nothing(session: Session, name: str, client: Redis) -> None:
     queue = Queue(session, name, int)
     await queue.put_many([1, 2])
     delivery = await queue.get()

@@ -2,34 +2,16 @@
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator
 from typing import Any
 
 import pytest
-import redis.asyncio
+from redis.asyncio import Redis
 
 from consumer.worker.worker import Worker
 from shared.concurrency import Delivery, Queue, QueueEmpty, Session, StaleDelivery
 from shared.concurrency.session.names import leased_key
 from tests.instruments import inside
 from tests.instruments.waiting import until
-
-
-@pytest.fixture
-async def session(url: str) -> AsyncIterator[Session]:
-    async with Session.open(url) as session:
-        yield session
-
-
-@pytest.fixture
-async def queue(session: Session, name: str) -> Queue[int]:
-    return Queue(session, name, int)
-
-
-@pytest.fixture
-async def client(url: str) -> AsyncIterator["redis.asyncio.Redis"]:
-    async with redis.asyncio.Redis.from_url(url, protocol=3) as client:
-        yield client
 
 
 async def test_rule_6_a_second_settlement_is_stale_and_changes_nothing(queue: Queue[int]) -> None:
@@ -44,7 +26,7 @@ async def test_rule_6_a_second_settlement_is_stale_and_changes_nothing(queue: Qu
 
 
 async def test_rule_6_settling_what_the_session_does_not_hold_is_refused(
-    session: Session, queue: Queue[int], client: "redis.asyncio.Redis"
+    session: Session, queue: Queue[int], client: Redis
 ) -> None:
     await queue.put(1)
     delivery = await queue.get()
@@ -154,7 +136,7 @@ async def test_rule_10_given_back_on_cancellation_is_no_failure(queue: Queue[int
 
 
 async def test_rule_10_a_message_that_kills_its_process_does_not_drag_others_along(
-    url: str, name: str, client: "redis.asyncio.Redis"
+    url: str, name: str, client: Redis
 ) -> None:
     async with Session.open(url) as observer:
         watched = Queue(observer, name, int)
@@ -184,13 +166,13 @@ async def take_all(queue: Queue[int]) -> list[Delivery[int]]:
     return deliveries
 
 
-async def overdue(client: "redis.asyncio.Redis", observer: Session, name: str, session_id: str) -> None:
+async def overdue(client: Redis, observer: Session, name: str, session_id: str) -> None:
     """Have the queue recover what a session holds, as it does when the session's process is dead."""
     await client.zadd(f"{{{name}}}:sessions", {session_id: 1})
     await inside.recover(observer, name, session_id)
 
 
-async def test_rule_11_a_put_wakes_one_idle_session(url: str, name: str, client: "redis.asyncio.Redis") -> None:
+async def test_rule_11_a_put_wakes_one_idle_session(url: str, name: str, client: Redis) -> None:
     async with Session.open(url) as first, Session.open(url) as second, Session.open(url) as putting:
         queues = [Queue(session, name, int) for session in (first, second)]
         getters = []
@@ -207,9 +189,7 @@ async def test_rule_11_a_put_wakes_one_idle_session(url: str, name: str, client:
             await delivery.ack()
 
 
-async def test_rule_11_a_woken_session_without_demand_passes_it_on(
-    url: str, name: str, client: "redis.asyncio.Redis"
-) -> None:
+async def test_rule_11_a_woken_session_without_demand_passes_it_on(url: str, name: str, client: Redis) -> None:
     async with Session.open(url) as first, Session.open(url) as second:
         cancelled = asyncio.create_task(Queue(first, name, int).get())
         await until(lambda: client.zcard(f"{{{name}}}:idle"), lambda idle: idle == 1)

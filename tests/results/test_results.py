@@ -6,7 +6,6 @@ import json
 import math
 import os
 from collections.abc import AsyncIterator, Callable, Iterator
-from pathlib import Path
 from typing import Any, NoReturn, assert_type
 
 import pytest
@@ -17,7 +16,6 @@ from consumer.executors.dispatch import Handling
 from consumer.outcomes import Reject, Retry
 from consumer.rules.handler import Handler, Place
 from consumer.rules.rules import Rules
-from consumer.worker.worker import Worker
 from shared.concurrency import (
     ConcurrencyError,
     Delivery,
@@ -45,20 +43,9 @@ from tests.instruments.handlers import obey, order
 from tests.instruments.proxy import Proxy
 from tests.instruments.traffic import Fate
 from tests.instruments.waiting import until
+from tests.instruments.workers import working
 
 pytestmark = pytest.mark.timeout(60)
-
-
-@pytest.fixture
-async def client(url: str) -> AsyncIterator[Redis]:
-    async with Redis.from_url(url, protocol=3) as client:
-        yield client
-
-
-@pytest.fixture
-async def session(url: str) -> AsyncIterator[Session]:
-    async with Session.open(url) as session:
-        yield session
 
 
 @pytest.fixture
@@ -69,33 +56,9 @@ async def far(url: str) -> AsyncIterator[Session]:
 
 
 @pytest.fixture
-async def queue(session: Session, name: str) -> Queue[int]:
-    """Where the submitter stands."""
-    return Queue(session, name, int)
-
-
-@pytest.fixture
 async def there(far: Session, name: str) -> Queue[int]:
     """Where the consumer stands."""
     return Queue(far, name, int)
-
-
-@pytest.fixture
-async def proxy(url: str, tmp_path: Path) -> AsyncIterator[Proxy]:
-    async with Proxy(url, tmp_path) as proxy:
-        yield proxy
-
-
-@contextlib.asynccontextmanager
-async def working(queue: Queue[Any], handle: Any, **options: Any) -> AsyncIterator[Worker[Any]]:
-    """The consumer service's worker, until the end of the block."""
-    worker = Worker(queue, handle, **options)
-    running = asyncio.create_task(worker.run())
-    try:
-        yield worker
-    finally:
-        worker.drain()
-        await running
 
 
 async def double(delivery: Delivery[int]) -> int:
