@@ -10,9 +10,12 @@ from pathlib import Path
 
 import pytest
 import redis
+from redis.asyncio import Redis
 
+from shared.concurrency import Queue, Session
 from shared.local.embedded import EmbeddedServer
 from tests.instruments.command_line import ready
+from tests.instruments.proxy import Proxy
 
 ROOT = Path(__file__).resolve().parent.parent
 
@@ -35,6 +38,47 @@ def name(url: str) -> Iterator[str]:
     with redis.Redis.from_url(url) as client:
         if left := list(client.scan_iter(match=f"*{name}*", count=1000)):
             client.delete(*left)
+
+
+@pytest.fixture
+async def client(url: str) -> AsyncIterator[Redis]:
+    """A client past our own code, to look at the server with."""
+    async with Redis.from_url(url, protocol=3) as client:
+        yield client
+
+
+@pytest.fixture
+async def session(url: str) -> AsyncIterator[Session]:
+    """A session at the server that the tests share."""
+    async with Session.open(url) as session:
+        yield session
+
+
+@pytest.fixture
+async def other(url: str) -> AsyncIterator[Session]:
+    """A second session, as of another process."""
+    async with Session.open(url) as other:
+        yield other
+
+
+@pytest.fixture
+async def proxy(url: str, tmp_path: Path) -> AsyncIterator[Proxy]:
+    """A proxy in front of the server, which breaks connections as it is told."""
+    async with Proxy(url, tmp_path) as proxy:
+        yield proxy
+
+
+@pytest.fixture
+async def queue(session: Session, name: str) -> Queue[int]:
+    """A queue of numbers without a bound, in the session."""
+    return Queue(session, name, int)
+
+
+@pytest.fixture
+def durable(tmp_path: Path) -> Iterator[EmbeddedServer]:
+    """A server of the test's own that keeps what it was told, also when it is killed."""
+    with EmbeddedServer(tmp_path / "durable", append_only=True) as server:
+        yield server
 
 
 @pytest.fixture

@@ -18,17 +18,11 @@ import redis
 from shared.concurrency import Queue, Session
 from shared.concurrency.queues.handout import handout_of
 from shared.messages import CountWords, Message
-from tests.instruments.command_line import command
+from tests.instruments.command_line import command, environment
 
-ROOT = Path(__file__).resolve().parent.parent.parent
 CONTROL = re.compile(r"[\x00-\x09\x0b-\x1f\x7f-\x9f\u202e]")
 
 pytestmark = pytest.mark.usefixtures("command_line")
-
-
-def environment(**settings: str) -> dict[str, str]:
-    kept = {name: value for name, value in os.environ.items() if not name.startswith(("PIPELINE_", "REDIS_"))}
-    return {**kept, "PYTHONPATH": str(ROOT), **settings}
 
 
 def pipeline(*arguments: str, **settings: str) -> "subprocess.CompletedProcess[str]":

@@ -2,7 +2,6 @@
 
 import contextlib
 import json
-import os
 import signal
 import subprocess
 import sys
@@ -16,14 +15,9 @@ import pytest
 import redis
 
 from cli.demo.report import Report
+from tests.instruments.command_line import environment
 
-ROOT = Path(__file__).resolve().parent.parent.parent
 COMMAND = [sys.executable, "-m", "cli", "demo"]
-
-
-def environment(**settings: str) -> dict[str, str]:
-    kept = {name: value for name, value in os.environ.items() if not name.startswith(("PIPELINE_", "REDIS_"))}
-    return {**kept, "PYTHONPATH": str(ROOT), **settings}
 
 
 def demo(*arguments: str, **settings: str) -> "subprocess.CompletedProcess[str]":

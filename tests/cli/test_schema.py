@@ -9,7 +9,8 @@ from typing import Any, Final
 
 import pytest
 
-from tests.cli.test_dead_command import environment, pipeline
+from tests.cli.test_dead_command import pipeline
+from tests.instruments.command_line import environment
 
 ROOT = Path(__file__).resolve().parent.parent.parent
 COMMITTED = ROOT / "docs" / "schema"

@@ -5,16 +5,14 @@ import contextlib
 import signal
 import subprocess
 from collections.abc import AsyncIterator, Callable
-from pathlib import Path
 from typing import Any
 
 import pytest
 import redis
 
 from shared.concurrency import Queue, QueueSession, Session
-from shared.concurrency.queues.queue import participant_of, told_to_drain
-from shared.concurrency.session.session import process_of
-from tests.instruments import programs
+from shared.concurrency.queues.queue import told_to_drain
+from tests.instruments import inside, programs
 from tests.instruments.processes import running
 from tests.instruments.proxy import Proxy
 from tests.instruments.waiting import until
@@ -32,12 +30,6 @@ async def queue(url: str, name: str) -> AsyncIterator[Queue[int]]:
         yield Queue(session, name, int)
 
 
-@pytest.fixture
-async def proxy(url: str, tmp_path: Path) -> AsyncIterator[Proxy]:
-    async with Proxy(url, tmp_path) as proxy:
-        yield proxy
-
-
 def consumers(sessions: list[QueueSession]) -> dict[str, bool]:
     return {session.owner: session.is_draining for session in sessions if session.is_consumer}
 
@@ -47,7 +39,7 @@ async def test_sessions_are_told_with_what_they_hold(url: str, name: str, queue:
     async with running(programs.hold, url, name, TTL, 2) as holder:
         await holder.said("got", 2)
         ours, theirs = sorted(await queue.sessions(), key=lambda session: session.held)
-        assert (ours.owner, ours.held) == (participant_of(queue).process.owner, 0)
+        assert (ours.owner, ours.held) == (inside.owner_at(queue), 0)
         assert theirs.held == 2
         assert 0 < theirs.seconds_left <= TTL
         assert (theirs.is_consumer, theirs.is_draining) == (False, False)
@@ -75,7 +67,7 @@ async def test_one_among_three_drains_and_the_others_go_on(url: str, name: str, 
         assert consumers(await queue.sessions()) == {owners[0]: False, owners[2]: False}
         assert await queue.drain(owners[1]) == []
         assert await queue.drain("nobody") == []
-        assert await queue.drain(participant_of(queue).process.owner) == []
+        assert await queue.drain(inside.owner_at(queue)) == []
         await queue.put_many(range(50))
         async with asyncio.timeout(10):
             await queue.join()
@@ -100,7 +92,7 @@ async def test_a_consumer_hears_of_it_at_once(url: str, name: str, queue: Queue[
         told = asyncio.create_task(told_to_drain(theirs))
         await asyncio.sleep(0)
         await theirs.statistics()
-        assert await queue.drain(process_of(session).owner) == [process_of(session).owner]
+        assert await queue.drain(inside.owner_of(session)) == [inside.owner_of(session)]
         # Its next renewal is minutes away.
         async with asyncio.timeout(2):
             await told
@@ -115,12 +107,12 @@ async def test_a_consumer_that_was_cut_off_when_it_was_told_hears_of_it(
         await asyncio.sleep(0)
         await theirs.statistics()
         with proxy.refusing():
-            assert await queue.drain() == [process_of(session).owner]
+            assert await queue.drain() == [inside.owner_of(session)]
             await asyncio.sleep(0)
             assert not told.done()
         async with asyncio.timeout(5):
             await told
-        assert consumers(await queue.sessions()) == {process_of(session).owner: True}
+        assert consumers(await queue.sessions()) == {inside.owner_of(session): True}
 
 
 async def test_a_consumer_whose_session_passed_its_deadline_is_told_under_the_next(
@@ -131,12 +123,12 @@ async def test_a_consumer_whose_session_passed_its_deadline_is_told_under_the_ne
         told = asyncio.create_task(told_to_drain(theirs))
         await asyncio.sleep(0)
         await theirs.statistics()
-        before = participant_of(theirs).member.session_id
+        before = inside.session_id_at(theirs)
         with proxy.refusing():
-            assert await queue.drain() == [process_of(session).owner]
+            assert await queue.drain() == [inside.owner_of(session)]
 
             async def session_id() -> str:
-                return participant_of(theirs).member.session_id
+                return inside.session_id_at(theirs)
 
             await until(session_id, lambda now: now != before)
         await theirs.statistics()
@@ -169,7 +161,7 @@ async def test_a_killed_consumer_is_forgotten(url: str, name: str, queue: Queue[
     getting = asyncio.create_task(queue.get())  # whoever takes recovers
     await until(
         queue.sessions,
-        lambda sessions: [each.owner for each in sessions] == [participant_of(queue).process.owner],
+        lambda sessions: [each.owner for each in sessions] == [inside.owner_at(queue)],
         10 * TTL,
     )
     assert await queue.drain() == []

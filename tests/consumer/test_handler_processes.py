@@ -24,14 +24,11 @@ from consumer.rules.rules import Rules
 from consumer.worker.worker import Worker
 from shared.concurrency import Queue, Session
 from shared.concurrency.queues.encoding.entry import pack_headers, pack_middle
-from shared.concurrency.queues.participant import QueueParticipant
-from shared.concurrency.session.names import queue_keys
-from shared.concurrency.session.session import process_of
 from shared.messages import CountWords, Message
 from shared.pipeline import Pipeline, open_pipeline
 from shared.service import loop_factory
 from shared.settings import Settings
-from tests.instruments import handlers, programs
+from tests.instruments import handlers, inside, programs
 from tests.instruments.cancellation import Mode, Outcome, at_every_point, cancelled_at
 from tests.instruments.handlers import notes, obey, order
 from tests.instruments.processes import running
@@ -359,8 +356,7 @@ async def test_a_lost_session_ends_the_process(url: str, name: str, note: Path, 
     async with working(url, name) as (pipeline, _), redis.asyncio.Redis.from_url(url) as client:
         await pipeline.queue.put(order(f"wait {go_on}", note))
         ((pid, _),) = await begun(note)
-        session_id = process_of(pipeline.session).part(QueueParticipant, name).member.session_id
-        await client.zadd(queue_keys(name)["sessions"], {session_id: 1})
+        await inside.end_session(client, pipeline.session, name)
         await gone(pid)
         go_on.touch()
         async with asyncio.timeout(30):

@@ -13,9 +13,10 @@ import pytest
 from shared.concurrency import Queue, Session
 from shared.local.parent_death import tied
 from shared.messages import Message
+from tests.instruments.command_line import environment
 from tests.instruments.handlers import order
 from tests.instruments.waiting import until
-from tests.project.test_services import environment, wait_for
+from tests.project.test_services import wait_for
 
 pytestmark = pytest.mark.timeout(120)
 

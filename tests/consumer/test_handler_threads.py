@@ -18,19 +18,11 @@ from consumer.rules.handler import call_plain
 from consumer.rules.rules import Rules
 from consumer.worker.worker import Worker
 from shared.concurrency import Delivery, Queue, Session
-from shared.concurrency.queues.participant import QueueParticipant
-from shared.concurrency.session.names import queue_keys
-from shared.concurrency.session.session import process_of
+from tests.instruments import inside
 from tests.instruments.cancellation import MODES, Mode, Outcome, at_every_point, cancelled_at
 from tests.instruments.waiting import until
 
 Plain = Callable[[Delivery[int]], None]
-
-
-@pytest.fixture
-async def queue(url: str, name: str) -> AsyncIterator[Queue[int]]:
-    async with Session.open(url) as session:
-        yield Queue(session, name, int, max_attempts=2)
 
 
 @pytest.fixture
@@ -182,9 +174,7 @@ async def test_a_lost_session_ends_the_wait_for_a_thread(url: str, name: str, go
         await queue.put(1)
         async with working(queue, handle, concurrency=2), asyncio.timeout(10):
             await until(queue.statistics, lambda seen: seen.leased == 1)
-            await client.zadd(
-                queue_keys(name)["sessions"], {process_of(session).part(QueueParticipant, name).member.session_id: 1}
-            )
+            await inside.end_session(client, session, name)
             await queue.join()
     assert attempts == [1, 2]
 

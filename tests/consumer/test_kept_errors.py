@@ -1,7 +1,6 @@
 """The first and the last error stay with their message: through attempts, processes, death and replay."""
 
 import json
-from collections.abc import AsyncIterator
 
 import pytest
 from hypothesis import given
@@ -12,11 +11,8 @@ from redis.asyncio import Redis
 from shared.concurrency import Delivery, IdConflict, Queue, Session
 from shared.concurrency.queues.encoding import entry as entries
 from shared.concurrency.queues.encoding.entry import pack_headers, pack_headers_with_error, pack_middle, read
-from shared.concurrency.queues.participant import QueueParticipant
 from shared.concurrency.session.names import leased_key
-from shared.concurrency.session.scripts import load
-from shared.concurrency.session.session import process_of
-from tests.instruments.inside import forget, receipt_of
+from tests.instruments import inside
 
 STAMP_AND_KEY = b"0" * 16 + b"k" * 22
 
@@ -25,12 +21,6 @@ class Pair(BaseModel):
     """A class that travels with its name."""
 
     x: int
-
-
-@pytest.fixture
-async def session(url: str) -> AsyncIterator[Session]:
-    async with Session.open(url) as session:
-        yield session
 
 
 async def fail(delivery: Delivery[int], text: str) -> None:
@@ -126,19 +116,9 @@ async def test_the_step_takes_no_headers_that_are_too_long(
     queue = Queue(session, name, int)
     await queue.put(7, id="seven")
     delivery = await queue.get()
-    member, lane = (
-        process_of(session).part(QueueParticipant, name).member,
-        process_of(session).part(QueueParticipant, name).takes,
-    )
-    lane._number += 1
-    lane._settle_number += 1
-    await member.call(
-        load("settle_and_take"), member.session_id, lane._number, lane._settle_number, 1, b"", b"", 0, b"", b"", 0, 0, 0,
-        receipt_of(delivery), "nack", 0, "", "", headers,
-    )  # fmt: skip
-    forget(delivery, member)
+    await inside.nack_by_hand(queue, delivery, headers)
     async with Redis.from_url(url) as client:
-        assert await client.hlen(leased_key(name, member.session_id).decode()) == 0
+        assert await client.hlen(leased_key(name, inside.session_id_at(queue)).decode()) == 0
     delivery = await queue.get()
     assert (delivery.id, delivery.item, delivery.failures) == ("seven", 7, 1)
     await delivery.ack()

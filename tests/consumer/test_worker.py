@@ -1,9 +1,8 @@
 """The worker: what becomes of a message whose handler returns, fails, settles, hangs or is stopped."""
 
 import asyncio
-import contextlib
 import sys
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import Awaitable, Callable
 
 import pytest
 import redis.asyncio
@@ -13,38 +12,11 @@ from consumer.rules.backoff import Backoff
 from consumer.rules.rules import Rules
 from consumer.worker.worker import Worker
 from shared.concurrency import Delivery, Queue, Session
-from shared.concurrency.queues.participant import QueueParticipant
-from shared.concurrency.session.names import queue_keys
-from shared.concurrency.session.session import process_of
+from tests.instruments import inside
 from tests.instruments.waiting import until
+from tests.instruments.workers import working
 
 Handle = Callable[[Delivery[int]], Awaitable[None]]
-
-
-@pytest.fixture
-async def queue(url: str, name: str) -> AsyncIterator[Queue[int]]:
-    async with Session.open(url) as session:
-        yield Queue(session, name, int, max_attempts=2)
-
-
-@contextlib.asynccontextmanager
-async def working(
-    queue: Queue[int],
-    handle: Handle,
-    *,
-    concurrency: int = 10,
-    time_limit: float = 300.0,
-    rules: Rules | None = None,
-) -> AsyncIterator[Worker[int]]:
-    worker = Worker(
-        queue, handle, concurrency=concurrency, time_limit=time_limit, rules=None if rules is None else {int: rules}
-    )
-    running = asyncio.create_task(worker.run())
-    try:
-        yield worker
-    finally:
-        await worker.stop(grace=5)
-        await running
 
 
 async def test_a_clean_return_acknowledges(queue: Queue[int]) -> None:
@@ -182,9 +154,7 @@ async def test_a_lost_session_cancels_the_handler_and_the_worker_goes_on(url: st
         await queue.put(1)
         async with working(queue, handle):
             await until(queue.statistics, lambda seen: seen.leased == 1)
-            await client.zadd(
-                queue_keys(name)["sessions"], {process_of(session).part(QueueParticipant, name).member.session_id: 1}
-            )
+            await inside.end_session(client, session, name)
             await queue.join()
     assert ends == ["cancelled", "done"]
 
@@ -233,7 +203,7 @@ async def test_retry_comes_again_after_exactly_its_delay(
 
         await queue.put(1)
         # No backoff would keep it that long by chance.
-        async with working(queue, handle, rules=Rules(backoff=Backoff(first=0))):
+        async with working(queue, handle, rules={int: Rules(backoff=Backoff(first=0))}):
             await queue.join()
     first, second = times
     assert second - first >= 0.3
@@ -282,7 +252,7 @@ async def test_a_class_may_have_attempts_of_its_own(queue: Queue[int], attempts:
         raise LookupError
 
     await queue.put(1)
-    async with working(queue, handle, rules=Rules(attempts=attempts, backoff=Backoff(first=0))):
+    async with working(queue, handle, rules={int: Rules(attempts=attempts, backoff=Backoff(first=0))}):
         await queue.join()
     assert seen == list(range(1, attempts + 1))
     (letter,) = await queue.dead_letters()
@@ -294,7 +264,7 @@ async def test_a_class_may_have_a_time_limit_of_its_own(queue: Queue[int]) -> No
         await asyncio.Event().wait()
 
     await queue.put(1)
-    async with working(queue, handle, rules=Rules(attempts=1, time_limit=0.1)), asyncio.timeout(5):
+    async with working(queue, handle, rules={int: Rules(attempts=1, time_limit=0.1)}), asyncio.timeout(5):
         await queue.join()
     (letter,) = await queue.dead_letters()
     assert letter.error == "TimeoutError: the handler took longer than 0.1 s"
@@ -310,7 +280,10 @@ async def test_a_handler_that_swallows_its_time_limit_does_no_harm_to_the_next(q
                 raise
 
     await queue.put_many(range(6))
-    async with working(queue, handle, concurrency=1, rules=Rules(attempts=1, time_limit=0.1)), asyncio.timeout(10):
+    async with (
+        working(queue, handle, concurrency=1, rules={int: Rules(attempts=1, time_limit=0.1)}),
+        asyncio.timeout(10),
+    ):
         await queue.join()
     statistics = await queue.statistics()
     assert (statistics.acked_total, statistics.dead) == (3, 3)
@@ -323,7 +296,7 @@ async def test_a_cancelled_error_of_the_handler_s_own_is_a_failure(queue: Queue[
             raise asyncio.CancelledError("of something that it waited for")
 
     await queue.put_many(range(3))
-    async with working(queue, handle, concurrency=1, rules=Rules(backoff=Backoff(first=0))), asyncio.timeout(5):
+    async with working(queue, handle, concurrency=1, rules={int: Rules(backoff=Backoff(first=0))}), asyncio.timeout(5):
         await queue.join()
     statistics = await queue.statistics()
     assert (statistics.acked_total, statistics.nacked_total) == (3, 3)
@@ -335,7 +308,7 @@ async def test_a_handler_that_exits_ends_nobody_but_itself(queue: Queue[int]) ->
             sys.exit(3)
 
     await queue.put_many([1, 2])
-    async with working(queue, handle, rules=Rules(attempts=1)), asyncio.timeout(5):
+    async with working(queue, handle, rules={int: Rules(attempts=1)}), asyncio.timeout(5):
         await queue.join()
     (letter,) = await queue.dead_letters()
     assert (letter.body, letter.error) == (b"1", "SystemExit: 3")

@@ -24,26 +24,13 @@ from shared.concurrency import (
 )
 from shared.concurrency.queues.effects.effects import writes_of
 from shared.concurrency.queues.handout import handout_of
-from shared.concurrency.queues.queue import participant_of as participant_of_queue
-from shared.concurrency.session.session import process_of
 from shared.local.embedded import EmbeddedServer
+from tests.instruments import inside
 from tests.instruments.census import take_census
-from tests.instruments.inside import effects_of, forget, is_held, participant_of
+from tests.instruments.inside import is_held
 from tests.instruments.proxy import Proxy
 from tests.instruments.traffic import Fate
 from tests.instruments.waiting import until
-
-
-@pytest.fixture
-async def client(url: str) -> AsyncIterator[Redis]:
-    async with Redis.from_url(url) as client:
-        yield client
-
-
-@pytest.fixture
-async def session(url: str) -> AsyncIterator[Session]:
-    async with Session.open(url) as session:
-        yield session
 
 
 @pytest.fixture
@@ -347,8 +334,7 @@ async def test_what_the_acl_forbids_is_a_failure_of_that_message_alone(
 async def test_a_delivery_that_is_not_ours_any_more_writes_nothing(session: Session, client: Redis, name: str) -> None:
     queue, key = Queue(session, name, int), f"{{{name}}}:mine"
     delivery = await taken(queue)
-    member = participant_of_queue(queue).member
-    await client.delete(f"{{{name}}}:leased:{member.session_id}")
+    await client.delete(f"{{{name}}}:leased:{inside.session_id_at(queue)}")
     delivery.effects.incrby(key)
     with pytest.raises(StaleDelivery):
         await delivery.ack()
@@ -358,7 +344,7 @@ async def test_a_delivery_that_is_not_ours_any_more_writes_nothing(session: Sess
 async def test_a_session_that_is_over_writes_nothing(session: Session, client: Redis, name: str) -> None:
     queue, key = Queue(session, name, int), f"{{{name}}}:mine"
     delivery = await taken(queue)
-    await client.zrem(f"{{{name}}}:sessions", participant_of_queue(queue).member.session_id)
+    await client.zrem(f"{{{name}}}:sessions", inside.session_id_at(queue))
     delivery.effects.incrby(key)
     with pytest.raises(StaleDelivery):
         await delivery.ack()
@@ -404,7 +390,7 @@ async def test_with_a_full_memory_nothing_is_written_and_the_delivery_stays_ours
         first.effects.incrby(key)
         await client.config_set("maxmemory", 1)
         acking = asyncio.create_task(first.ack())
-        await until(lambda: asyncio.sleep(0, effects_of(queue)._memory_pause), bool)
+        await until(lambda: asyncio.sleep(0, inside.waits_for_memory(inside.effect_lane_at(queue))), bool)
         assert await client.get(key) is None
         await second.ack()  # what needs no memory goes on
         now = await queue.statistics()
@@ -426,10 +412,7 @@ async def test_a_session_that_ends_while_memory_is_full_gives_back_what_it_could
             delivery.effects.incrby(key)
             await client.config_set("maxmemory", 1)
             acking = asyncio.create_task(delivery.ack())
-            await until(
-                lambda: asyncio.sleep(0, participant_of(ending, name).settler.effects._memory_pause),
-                bool,
-            )
+            await until(lambda: asyncio.sleep(0, inside.waits_for_memory(inside.effect_lane_of(ending, name))), bool)
         with pytest.raises(ConcurrencyError, match="closed"):
             await acking
         now = await queue.statistics()
@@ -461,7 +444,7 @@ async def test_when_the_lost_reply_was_to_what_filled_the_memory_the_acknowledge
             acking = asyncio.create_task(second.ack())
             await hold.arrived.wait()
             await client.config_set("maxmemory", 1)
-        await until(lambda: asyncio.sleep(0, effects_of(queue)._memory_pause), bool)
+        await until(lambda: asyncio.sleep(0, inside.waits_for_memory(inside.effect_lane_at(queue))), bool)
         assert await client.get(key) == b"2"
         await client.config_set("maxmemory", 0)
         async with asyncio.timeout(5):
@@ -482,7 +465,7 @@ async def test_with_a_full_memory_a_worker_takes_no_more_than_it_can_have_unansw
 
         worker = Worker(queue, handle, concurrency=3)
         working = asyncio.create_task(worker.run())
-        await until(lambda: asyncio.sleep(0, effects_of(queue).is_backpressured), bool)
+        await until(lambda: asyncio.sleep(0, inside.is_backpressured(queue)), bool)
         left = (await queue.statistics()).pending
         assert left > 1000
         assert (await queue.statistics()).acked_total == 0
@@ -504,7 +487,7 @@ async def test_what_a_broken_step_gives_back_is_not_handled_again_and_again(
         "redis.call('HSET', KEYS[1], ARGV[1], '9999999999999 spoilt')",
         1,
         f"{{{name}}}:lanes",
-        f"{process_of(session).owner}:effects",
+        f"{inside.owner_of(session)}:effects",
     )
     handled: list[float] = []
 
@@ -518,7 +501,7 @@ async def test_what_a_broken_step_gives_back_is_not_handled_again_and_again(
     # The second waits in the lane while the first is paid for.
     await until(lambda: asyncio.sleep(0, len(handled)), lambda count: count > 2, 30)
     assert handled[2] - handled[0] > 0.9
-    await client.hdel(f"{{{name}}}:lanes", f"{process_of(session).owner}:effects")  # type: ignore[misc]
+    await client.hdel(f"{{{name}}}:lanes", f"{inside.owner_of(session)}:effects")  # type: ignore[misc]
     await queue.join()
     assert await client.get(f"{{{name}}}:n") == b"1"
     await worker.stop(5)
@@ -530,19 +513,18 @@ async def test_what_a_failed_step_may_still_hold_goes_back_though_a_take_is_on_i
 ) -> None:
     queue = Queue(session, name, int)
     delivery = await taken(queue)
-    lane = participant_of_queue(queue).takes
-    await until(lambda: asyncio.sleep(0, lane._calling), lambda calling: not calling)
+    await until(lambda: asyncio.sleep(0, inside.is_calling(queue)), lambda calling: not calling)
     taking = asyncio.create_task(queue.get_nowait())
     await asyncio.sleep(0)
     await asyncio.sleep(0)
-    assert lane._calling
+    assert inside.is_calling(queue)
     # It is on the wire, and says nothing of this.
-    forget(delivery, lane._member)
-    lane.resync_needed()
+    inside.forget(queue, delivery)
+    inside.resync_needed(queue)
     with contextlib.suppress(QueueEmpty):
         await (await taking).nack()
     await until(lambda: take_census(client, name), lambda census: census.leased == 0)
-    assert await state(client, f"{{{name}}}:leased:{lane._member.session_id}") is None
+    assert await state(client, f"{{{name}}}:leased:{inside.session_id_at(queue)}") is None
 
 
 # --- bad input --------------------------------------------------------------------------------------------------------

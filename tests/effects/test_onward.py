@@ -13,27 +13,13 @@ from redis.exceptions import ConnectionError  # noqa: A004
 
 from consumer.worker.worker import Worker
 from shared.concurrency import ConcurrencyError, Delivery, EffectRefused, Queue, QueueShutDown, QueueStatistics, Session
-from shared.concurrency.queues.participant import QueueParticipant
-from shared.concurrency.queues.queue import participant_of as participant_of_queue
-from shared.concurrency.session.session import process_of
 from shared.local.embedded import server_binary
 from shared.local.parent_death import tied
+from tests.instruments import inside
 from tests.instruments.census import take_census
-from tests.instruments.inside import effects_of, is_held
+from tests.instruments.inside import is_held
 from tests.instruments.proxy import Proxy
 from tests.instruments.waiting import until
-
-
-@pytest.fixture
-async def client(url: str) -> AsyncIterator[Redis]:
-    async with Redis.from_url(url) as client:
-        yield client
-
-
-@pytest.fixture
-async def session(url: str) -> AsyncIterator[Session]:
-    async with Session.open(url) as session:
-        yield session
 
 
 @pytest.fixture
@@ -70,7 +56,7 @@ async def test_it_goes_in_with_the_acknowledgement(session: Session, client: Red
     assert await second.qsize() == 2
     assert [await taken(second) for _ in range(2)] == [10, 11]
     for queue in (first, second):
-        (await take_census(client, participant_of_queue(queue).member.name)).check()
+        (await take_census(client, queue.name)).check()
 
 
 async def test_a_full_queue_has_it_wait_in_line_and_the_bound_holds(session: Session, client: Redis, name: str) -> None:
@@ -196,7 +182,7 @@ async def test_it_wakes_who_waits_there(session: Session, other: Session, name: 
 
 
 async def _idle(session: Session, name: str) -> bool:
-    return process_of(session).part(QueueParticipant, name).takes._idle.is_registered
+    return inside.is_idle(session, name)
 
 
 async def test_a_paused_queue_takes_it_and_hands_out_nothing(session: Session, other: Session, name: str) -> None:
@@ -299,22 +285,22 @@ async def test_a_notice_that_is_lost_is_made_up_for(session: Session, other: Ses
     first, second = stages(session, name)
     theirs = Queue(other, second.name, int)
     await passed_on(first, second, 1, 2, 3, 4)
-    assert effects_of(first).is_backpressured
-    participant_of_queue(second).destination.waiting = {}  # as if nobody had told us
+    assert inside.is_backpressured(first)
+    inside.forget_forwards(second)  # as if nobody had told us
     await first.put(5)
     assert [await taken(theirs) for _ in range(4)] == [1, 2, 3, 4]
     assert await taken(first) == 5
-    assert not effects_of(first).is_backpressured
+    assert not inside.is_backpressured(first)
 
 
 async def test_a_look_that_fails_is_not_the_last(session: Session, client: Redis, name: str) -> None:
     first, second = stages(session, name)
     await passed_on(first, second, 1, 2, 3, 4)
-    participant_of_queue(second).destination.waiting = {}  # as if nobody had told us
+    inside.forget_forwards(second)  # as if nobody had told us
     bodies = f"{{{second.name}}}:bodies"
     await client.rename(bodies, f"{bodies}:away")
     await client.set(bodies, "spoilt")
-    asked = participant_of_queue(second).member.call
+    asked = inside.member_at(second).call
     failed = asyncio.Event()
 
     async def ask(*arguments: Any, **more: Any) -> Any:
@@ -324,7 +310,7 @@ async def test_a_look_that_fails_is_not_the_last(session: Session, client: Redis
             failed.set()
             raise
 
-    participant_of_queue(second).member.call = ask  # type: ignore[method-assign]
+    inside.replace_call(second, ask)
     await failed.wait()
     await client.rename(f"{bodies}:away", bodies)
     await first.put(5)
@@ -349,7 +335,7 @@ async def test_a_refusal_is_sent_though_nothing_is_taken(session: Session, clien
     worker = Worker(first, handle, concurrency=2)
     working = asyncio.create_task(worker.run())
     await until(first.statistics, lambda now: (now.acked_total, now.leased) == (1, 1))
-    assert effects_of(first).is_backpressured
+    assert inside.is_backpressured(first)
     last.set()
     await until(first.statistics, lambda now: now.nacked_total == 1)
     await worker.stop(5)

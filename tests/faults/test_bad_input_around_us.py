@@ -2,7 +2,6 @@
 
 import asyncio
 import re
-from collections.abc import AsyncIterator
 
 import pytest
 from redis.asyncio import Redis
@@ -10,18 +9,6 @@ from redis.asyncio import Redis
 from shared.concurrency import ConcurrencyError, Queue, QueueEmpty, ServerRefused, Session, StaleDelivery
 from shared.concurrency.session.names import QUEUE_KEYS
 from shared.local.embedded import EmbeddedServer
-
-
-@pytest.fixture
-async def session(url: str) -> AsyncIterator[Session]:
-    async with Session.open(url) as session:
-        yield session
-
-
-@pytest.fixture
-async def client(url: str) -> AsyncIterator[Redis]:
-    async with Redis.from_url(url, protocol=3) as client:
-        yield client
 
 
 async def use_all(queue: Queue[int]) -> None:

@@ -2,7 +2,7 @@
 
 import asyncio
 import pickle
-from collections.abc import AsyncIterator, Awaitable, Mapping
+from collections.abc import Mapping
 from typing import Final
 
 import pytest
@@ -13,6 +13,7 @@ from consumer.worker.worker import Worker
 from shared.concurrency import Delivery, Queue, Session
 from shared.concurrency.queues.encoding.entry import pack_headers, pack_middle
 from tests.instruments.census import take_census
+from tests.instruments.waiting import resolved
 
 
 class Order(BaseModel):
@@ -35,25 +36,8 @@ class Deleted(Order):
 
 
 @pytest.fixture
-async def session(url: str) -> AsyncIterator[Session]:
-    async with Session.open(url) as session:
-        yield session
-
-
-@pytest.fixture
-async def client(url: str) -> AsyncIterator[Redis]:
-    async with Redis.from_url(url, protocol=3) as client:
-        yield client
-
-
-@pytest.fixture
 async def orders(session: Session, name: str) -> Queue[Order]:
     return Queue(session, name, Order, max_message_bytes=1000)
-
-
-async def resolved(answer: Awaitable[int] | int) -> int:
-    """redis-py types one client for both worlds."""
-    return answer if isinstance(answer, int) else await answer
 
 
 async def inject(client: Redis, name: str, body: bytes, type_name: str | None = "Order") -> None:

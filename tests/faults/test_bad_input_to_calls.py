@@ -1,19 +1,12 @@
 """Arguments that are wrong, hostile or strange are refused before the network, with what is right in the message."""
 
 import math
-from collections.abc import AsyncIterator
 from typing import Any, Final
 
 import pytest
 
 from shared.concurrency import ConcurrencyError, IdConflict, MessageTooLarge, Queue, Session
 from tests.instruments.inside import is_held
-
-
-@pytest.fixture
-async def session(url: str) -> AsyncIterator[Session]:
-    async with Session.open(url) as session:
-        yield session
 
 
 @pytest.mark.parametrize(

@@ -6,7 +6,7 @@ Each call is cancelled at its 1st, 2nd, 3rd... point, in three modes (see the in
 import asyncio
 import contextlib
 import threading
-from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine
+from collections.abc import Awaitable, Callable, Coroutine
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -16,8 +16,8 @@ from redis.asyncio import Redis
 from consumer.outcomes import Reject, Retry
 from consumer.worker.worker import Worker
 from shared.concurrency import Delivery, Queue, Session
-from shared.concurrency.queues.queue import participant_of, told_to_drain
-from tests.instruments import calls
+from shared.concurrency.queues.queue import told_to_drain
+from tests.instruments import calls, inside
 from tests.instruments.calls import PAUSED, World, items_left
 from tests.instruments.cancellation import MODES, Mode, Outcome, at_every_point, cancelled_at
 from tests.instruments.census import take_census
@@ -168,12 +168,6 @@ CASES: Final[dict[str, Case]] = {
 }
 
 
-@pytest.fixture
-async def client(url: str) -> AsyncIterator[Redis]:
-    async with Redis.from_url(url, protocol=3) as client:
-        yield client
-
-
 @pytest.mark.parametrize("what", CASES)
 async def test_a_call_may_be_cancelled_wherever_it_waits(url: str, client: Redis, name: str, what: str) -> None:
     case = CASES[what]
@@ -214,7 +208,7 @@ async def settled(world: World) -> None:
     for delivery in world.held:
         if is_held(delivery):
             await delivery.ack()
-    await participant_of(world.queue).results.flush()
+    await inside.results_flushed(world.queue)
     census = await until(world.census, lambda census: census.leased == 0 and census.line == 0)
     census.check()
 

@@ -5,9 +5,8 @@ Every call runs once untouched, to count its commands; then once for each of the
 
 import asyncio
 import itertools
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any, Final
 
 import pytest
@@ -18,8 +17,7 @@ from consumer.rules.backoff import Backoff
 from consumer.rules.rules import Rules
 from consumer.worker.worker import Worker
 from shared.concurrency import Delivery, Queue, Session
-from shared.concurrency.queues.queue import participant_of
-from tests.instruments import calls
+from tests.instruments import calls, inside
 from tests.instruments.calls import PAUSED, World, items_left
 from tests.instruments.census import take_census
 from tests.instruments.inside import is_held, is_lost
@@ -67,7 +65,7 @@ async def two_sessions(world: World, sessions: Any) -> None:
 
 
 async def one_told(world: World, owners: Any) -> None:
-    assert owners == [participant_of(world.other).process.owner]
+    assert owners == [inside.owner_at(world.other)]
     async with asyncio.timeout(5):
         await asyncio.wait(world.tasks)
     assert all(task.done() for task in world.tasks)
@@ -139,18 +137,6 @@ CASES: Final[dict[str, Case]] = {
     "replay": Case(calls.one_dead, lambda world: world.queue.replay(), left(2, 3, 1, dead=0, dead_total=1)),
     "discard": Case(calls.one_dead, lambda world: world.queue.discard(), left(2, 3, dead=0, dead_total=1)),
 }
-
-
-@pytest.fixture
-async def client(url: str) -> AsyncIterator[Redis]:
-    async with Redis.from_url(url, protocol=3) as client:
-        yield client
-
-
-@pytest.fixture
-async def proxy(url: str, tmp_path: Path) -> AsyncIterator[Proxy]:
-    async with Proxy(url, tmp_path) as proxy:
-        yield proxy
 
 
 @pytest.mark.parametrize("what", CASES)

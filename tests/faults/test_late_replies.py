@@ -2,21 +2,14 @@
 
 import asyncio
 from collections.abc import AsyncIterator
-from pathlib import Path
 
 import pytest
 from redis.asyncio import Redis
 
 from shared.concurrency import Queue, QueueShutDown, Session
-from shared.concurrency.queues.queue import participant_of
+from tests.instruments import inside
 from tests.instruments.proxy import Proxy
 from tests.instruments.waiting import until
-
-
-@pytest.fixture
-async def proxy(url: str, tmp_path: Path) -> AsyncIterator[Proxy]:
-    async with Proxy(url, tmp_path) as proxy:
-        yield proxy
 
 
 @pytest.fixture
@@ -125,16 +118,15 @@ async def test_a_put_whose_session_ends_before_its_late_reply_is_put_again(
 ) -> None:
     await other.resize(1)
     await other.put(1)
-    member = participant_of(late).member
     async with proxy.holding("put") as hold, Redis.from_url(url, protocol=3) as client:
         put = asyncio.create_task(late.put(2))
         await hold.arrived.wait()  # is in line, and does not know it
         # As after SIGSTOP: the server lets the session end, and our clock says so before the reply is read.
-        await client.zadd(f"{{{late.name}}}:sessions", {member.session_id: 1}, xx=True)
+        await client.zadd(f"{{{late.name}}}:sessions", {inside.session_id_at(late): 1}, xx=True)
         async with await other.get() as item:
             assert item == 1
         assert (await other.statistics()).puts_waiting == 0
-        member.over(member.session_id)
+        inside.member_at(late).over(inside.session_id_at(late))
     async with asyncio.timeout(5), await other.get() as item:
         assert item == 2
     await put

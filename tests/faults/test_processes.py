@@ -13,6 +13,7 @@ from redis.asyncio import Redis
 from shared.concurrency import Queue, Session
 from tests.instruments import programs
 from tests.instruments.census import take_census
+from tests.instruments.emptying import take
 from tests.instruments.processes import Process, running
 from tests.instruments.waiting import until
 
@@ -27,26 +28,11 @@ async def queue(url: str, name: str) -> AsyncIterator[Queue[int]]:
         yield Queue(session, name, int)
 
 
-@pytest.fixture
-async def client(url: str) -> AsyncIterator[Redis]:
-    async with Redis.from_url(url, protocol=3) as client:
-        yield client
-
-
 async def live_sessions(client: Redis, name: str) -> int:
     """How many sessions of the queue have not passed their deadline."""
     seconds, microseconds = await client.time()
     live: int = await client.zcount(f"{{{name}}}:sessions", seconds * 1000 + microseconds // 1000, "+inf")
     return live
-
-
-async def take(queue: Queue[int], count: int, seconds: float = 20.0) -> list[int]:
-    items: list[int] = []
-    async with asyncio.timeout(seconds):
-        while len(items) < count:
-            async with await queue.get() as item:
-                items.append(item)
-    return items
 
 
 async def test_a_put_waits_across_processes_and_the_order_is_kept(url: str, name: str, queue: Queue[int]) -> None:

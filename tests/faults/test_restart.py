@@ -1,7 +1,6 @@
 """The server goes away, comes back, forgets its scripts, kills connections, runs out of memory: calls wait and go on."""
 
 import asyncio
-from collections.abc import AsyncIterator, Iterator
 from functools import partial
 from pathlib import Path
 
@@ -12,43 +11,16 @@ from consumer.worker.worker import Worker
 from shared.concurrency import Delivery, Queue, QueueFull, QueueStatistics, ServerUnavailable, Session
 from shared.local.embedded import EmbeddedServer
 from tests.instruments.census import take_census
+from tests.instruments.emptying import take
 from tests.instruments.waiting import until
 
 pytestmark = pytest.mark.timeout(60)
-
-
-@pytest.fixture
-def durable(tmp_path: Path) -> Iterator[EmbeddedServer]:
-    """A server that keeps what it was told, also when it is killed."""
-    with EmbeddedServer(tmp_path / "server", append_only=True) as server:
-        yield server
-
-
-@pytest.fixture
-async def client(url: str) -> AsyncIterator[Redis]:
-    async with Redis.from_url(url, protocol=3) as client:
-        yield client
-
-
-@pytest.fixture
-async def session(url: str) -> AsyncIterator[Session]:
-    async with Session.open(url) as session:
-        yield session
 
 
 async def kill_and_start(server: EmbeddedServer) -> None:
     await asyncio.to_thread(server.kill)
     # Started from this thread: the kernel ends a child with the thread that started it.
     server.start()
-
-
-async def drain(queue: Queue[int], count: int) -> list[int]:
-    items: list[int] = []
-    async with asyncio.timeout(20):
-        while len(items) < count:
-            async with await queue.get() as item:
-                items.append(item)
-    return items
 
 
 async def test_puts_and_gets_go_on_while_the_server_is_killed_and_restarted(durable: EmbeddedServer) -> None:
@@ -103,7 +75,7 @@ async def test_what_waits_at_the_moment_of_the_kill_goes_on(durable: EmbeddedSer
         await until(empty.statistics, lambda statistics: statistics.puts_waiting == 0)
         await kill_and_start(durable)
         await held.ack()
-        assert await drain(queue, 2) == [1, 2]
+        assert await take(queue, 2) == [1, 2]
         await empty.put(3)
         async with asyncio.timeout(10):
             await asyncio.gather(put, join)
@@ -124,9 +96,9 @@ async def test_a_call_during_an_outage_waits_and_can_be_bounded(server: Embedded
         # It came back empty: what was in its memory only is gone, and it is used as it is.
         async with asyncio.timeout(10):
             await queue.put(3)
-        items = await drain(queue, 1)
+        items = await take(queue, 1)
         while items[-1] != 3:
-            items += await drain(queue, 1)
+            items += await take(queue, 1)
         # A put cancelled while the server was out of reach may go in later.
         assert items in ([3], [2, 3])
 
@@ -143,12 +115,12 @@ async def test_scripts_that_the_server_forgot_are_sent_again(session: Session, n
     put = asyncio.create_task(queue.put(2))
     await until(queue.statistics, lambda statistics: statistics.puts_waiting == 1)
     await client.script_flush()
-    assert await drain(queue, 1) == [1]
+    assert await take(queue, 1) == [1]
     await client.script_flush()
     await put
     await client.script_flush()
     assert (await queue.statistics()).pending == 1
-    assert await drain(queue, 1) == [2]
+    assert await take(queue, 1) == [2]
 
 
 @pytest.mark.parametrize("kind", ["normal", "pubsub"])
@@ -185,7 +157,7 @@ def has_acked(count: int, statistics: QueueStatistics) -> bool:
 async def test_a_server_that_kills_every_connection_is_survived(server: EmbeddedServer) -> None:
     async with Session.open(server.url) as session, Redis.from_url(server.url, protocol=3) as client:
         queue = Queue(session, "kills", int, maxsize=10)
-        taken = asyncio.create_task(drain(queue, 300))
+        taken = asyncio.create_task(take(queue, 300))
         put = asyncio.create_task(queue.put_many(range(300)))
         kinds = ["normal", "pubsub"] * 6
         for nth, kind in enumerate(kinds, 1):
@@ -214,11 +186,11 @@ async def test_a_put_waits_while_memory_is_full_and_draining_goes_on(server: Emb
         await asyncio.sleep(0)
         cancelled.cancel()
         await asyncio.wait({cancelled})
-        assert await drain(queue, 3) == [3, 4, 5]
+        assert await take(queue, 3) == [3, 4, 5]
         await queue.join()
         assert not any(put.done() for put in puts)
         await client.config_set("maxmemory", 0)
-        assert await drain(queue, 2) == [6, 7]
+        assert await take(queue, 2) == [6, 7]
         await asyncio.gather(*puts)
         assert await queue.qsize() == 0
 

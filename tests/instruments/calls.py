@@ -9,9 +9,10 @@ from typing import Any, Final
 from redis.asyncio import Redis
 
 from shared.concurrency import Delivery, Queue, QueueEmpty, QueueFull, QueueShutDown, Session
-from shared.concurrency.queues.queue import participant_of, told_to_drain
+from shared.concurrency.queues.queue import told_to_drain
+from tests.instruments import inside
 from tests.instruments.census import Census, take_census
-from tests.instruments.inside import is_held, progress_of, session_of
+from tests.instruments.inside import is_held
 from tests.instruments.waiting import until
 
 
@@ -188,7 +189,7 @@ async def submit_given_up(world: World) -> int:
     future.cancel()
     await asyncio.sleep(0)
     async with asyncio.timeout(10):
-        await participant_of(world.queue).results.flush()
+        await inside.results_flushed(world.queue)
     return len(await items_left(world))
 
 
@@ -218,7 +219,7 @@ async def answered(world: World) -> object:
 
 async def tell_progress(world: World) -> None:
     await world.held[0].progress(0.5, "half")
-    await progress_of(session_of(world.queue), world.queue.name).flush()
+    await inside.progress_sent(world.queue)
 
 
 async def get(world: World) -> int:
@@ -250,7 +251,7 @@ async def ack(world: World) -> None:
 
 def onward(world: World) -> Queue[int]:
     """Where effects are put to: there is room for one."""
-    return Queue(Session(participant_of(world.queue).process), f"{world.queue.name}-2", int, maxsize=1)
+    return Queue(inside.session_of(world.queue), f"{world.queue.name}-2", int, maxsize=1)
 
 
 async def ack_with_effects(world: World) -> None:
@@ -280,7 +281,7 @@ async def effects_made(world: World) -> int:
     # On a Cluster the two queues would share a group; here they do not have to.
     asked: Any = world.client.hgetall(f"{{{world.queue.name}}}:effects")
     fields = await asked
-    there = Queue(Session(participant_of(world.other).process), f"{world.queue.name}-2", int)
+    there = Queue(inside.session_of(world.other), f"{world.queue.name}-2", int)
     items = []
     with contextlib.suppress(QueueEmpty):
         while True:

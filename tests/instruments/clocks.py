@@ -10,8 +10,8 @@ from pathlib import Path
 from typing import Final
 
 from shared.local.parent_death import tied
+from tests.instruments.command_line import ROOT, environment
 from tests.instruments.traffic import Command, Fate
-from tests.project.test_services import ROOT, environment
 
 COMMANDS: Final = ("WATCH", "EXISTS", "ZSCORE", "EXEC", "PERSIST", "put")
 """All that a clock sends for one message, but for what changes nothing before its EXEC."""

@@ -18,7 +18,14 @@ from typing import Final
 
 from shared.local.parent_death import tied
 
-_ROOT: Final = Path(__file__).resolve().parent.parent.parent
+ROOT: Final = Path(__file__).resolve().parent.parent.parent
+
+
+def environment(**settings: str) -> dict[str, str]:
+    """Our environment for a process of the project: without what would change it, and with these settings."""
+    kept = {name: value for name, value in os.environ.items() if not name.startswith(("PIPELINE_", "REDIS_"))}
+    return {**kept, "PYTHONPATH": str(ROOT), **settings}
+
 
 _FORKS: Final = """
 import json, os, runpy, sys
@@ -53,10 +60,10 @@ for line in sys.stdin:
 @cache
 def ready() -> "subprocess.Popen[str]":
     """The process that forks, one for each process of tests; it ends with it."""
-    variables = {**os.environ, "PYTHONPATH": str(_ROOT)}
+    variables = {**os.environ, "PYTHONPATH": str(ROOT)}
     process = subprocess.Popen(
         [sys.executable, "-W", "error", "-c", _FORKS],
-        cwd=_ROOT, env=variables, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, preexec_fn=tied(),  # noqa: PLW1509
+        cwd=ROOT, env=variables, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, preexec_fn=tied(),  # noqa: PLW1509
     )  # fmt: skip
     atexit.register(_end, process)
     return process

@@ -10,9 +10,9 @@ from contextlib import asynccontextmanager
 import redis.asyncio
 
 from shared.concurrency import Lease, LeaseLost, ReadersWritersLease, Session
-from shared.concurrency.session.session import process_of
 from shared.demo.lease_waits import Waits
 from shared.demo.stop_words import StopWords
+from tests.instruments import inside
 from tests.instruments.processes import report
 
 
@@ -20,7 +20,7 @@ from tests.instruments.processes import report
 async def opened(url: str, name: str, kind: type[StopWords] = StopWords) -> AsyncIterator[tuple[StopWords, Waits]]:
     """The stop words, in a session of this process that is over a second after it was last heard of."""
     async with Session.open(url, ttl=1) as session, redis.asyncio.Redis.from_url(url) as client:
-        waits = Waits(client, name, "run", process_of(session).owner)
+        waits = Waits(client, name, "run", inside.owner_of(session))
         yield kind(client, ReadersWritersLease(session, name), name, waits), waits
 
 

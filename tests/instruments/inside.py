@@ -1,6 +1,13 @@
-"""What tests reach into: a redesign of the engine touches this file, and no test."""
+"""What tests reach into of the engine's own objects: the one file to change when these are built another way.
 
+Most functions come twice: by session and name (`member_of`), and by queue (`member_at`).
+"""
+
+import asyncio
+from collections.abc import Awaitable, Callable
 from typing import Any
+
+from redis.asyncio import Redis
 
 from shared.concurrency import Delivery, Lease, Queue, Session
 from shared.concurrency.locks.leases.hold import Hold
@@ -10,10 +17,17 @@ from shared.concurrency.queues.effects.lane import EffectLane
 from shared.concurrency.queues.handout import handout_of
 from shared.concurrency.queues.membership.membership import Membership
 from shared.concurrency.queues.participant import QueueParticipant
-from shared.concurrency.queues.queue import participant_of as participant_of_queue
+from shared.concurrency.queues.prefetch import Prefetch
+from shared.concurrency.queues.queue import participant_of as _participant_at
+from shared.concurrency.queues.results.lane import ResultLane
 from shared.concurrency.queues.results.progress import ProgressLane
 from shared.concurrency.queues.takes.lane import TakeLane
+from shared.concurrency.session.calls import Call
+from shared.concurrency.session.process import Process
+from shared.concurrency.session.scripts import load
 from shared.concurrency.session.session import process_of
+
+# --- the process ------------------------------------------------------------------------------------------------------
 
 
 def owner_of(session: Session) -> str:
@@ -21,14 +35,272 @@ def owner_of(session: Session) -> str:
     return process_of(session).owner
 
 
+def owner_at(queue: Queue[Any]) -> str:
+    """What the process of a queue's session is called on the server."""
+    return _process_at(queue).owner
+
+
 def session_of(queue: Queue[Any]) -> Session:
-    """A session as the queue's, for another primitive."""
-    return Session(participant_of_queue(queue).process)
+    """The session that a queue was built from."""
+    return Session(_process_at(queue))
+
+
+def new_id_of(session: Session, ttl: float = 10.0) -> str:
+    """An id for a hold, as the session would give it one."""
+    return process_of(session).new_id(ttl)
+
+
+def heartbeat_path(session: Session) -> str:
+    """The socket that the heartbeat of a session renews through."""
+    path: str = process_of(session)._heartbeat._pool.connection_kwargs["path"]
+    return path
+
+
+def renew_now(session: Session) -> None:
+    """Have the heartbeat renew at once all that the session holds."""
+    process_of(session).renew_within(0.0)
+
+
+async def ask(session: Session, script: str, keys: dict[str, bytes], *arguments: bytes | str | int) -> Any:
+    """Ask the server for one script by hand, over the session's connection."""
+    return await process_of(session).call(Call(load(script), keys, arguments))
+
+
+async def command_at(queue: Queue[Any], *words: str) -> Any:
+    """One plain command over the connection of a queue's session."""
+    return await _process_at(queue).calls.command(*words)
+
+
+def _process_at(queue: Queue[Any]) -> Process:
+    return _participant_at(queue).process
+
+
+# --- the session at one queue -----------------------------------------------------------------------------------------
+
+
+def member_of(session: Session, name: str) -> Membership:
+    """The membership of a session at the queue of that name."""
+    return participant_of(session, name).member
+
+
+def member_at(queue: Queue[Any]) -> Membership:
+    """The membership of a queue's session there."""
+    return _participant_at(queue).member
+
+
+def session_id_of(session: Session, name: str) -> str:
+    """What a session is called at the queue of that name, until it is over."""
+    return member_of(session, name).session_id
+
+
+def session_id_at(queue: Queue[Any]) -> str:
+    """What a queue's session is called there, until it is over."""
+    return member_at(queue).session_id
+
+
+async def end_session(client: Redis, session: Session, name: str) -> None:
+    """Put the deadline of a session at a queue in the past: at the server, which the session does not know yet."""
+    await client.zadd(f"{{{name}}}:sessions", {session_id_of(session, name): 1})
+
+
+async def recover(observer: Session, name: str, session_id: str) -> None:
+    """Have another session give the queue back what an overdue one held."""
+    await member_of(observer, name).recover(session_id)
+
+
+def pass_deadline(session: Session, name: str) -> None:
+    """Have a session at a queue find out that it is over: what it holds is lost, and it goes on as a new one."""
+    member = member_of(session, name)
+    member.over(member.session_id)
+
+
+async def crash(client: Redis, observer: Session, name: str, dying: Session) -> None:
+    """End a session at a queue as if its process had died: its deadline passes, and another one recovers what it held."""
+    dead = session_id_of(dying, name)
+    await end_session(client, dying, name)
+    await recover(observer, name, dead)
+    pass_deadline(dying, name)
+
+
+async def ask_at(queue: Queue[Any], script: str, *arguments: bytes | str | int, **more: Any) -> Any:
+    """Ask the server for one script about a queue by hand, as a client would that is not ours."""
+    return await member_at(queue).call(load(script), *arguments, **more)
+
+
+async def give_up_membership(queue: Queue[Any]) -> None:
+    """Have the server forget a queue's session, as when it was recovered while its process was stopped."""
+    await ask_at(queue, "leave", session_id_at(queue), b"")
+
+
+def registration_of(session: Session, name: str) -> "asyncio.Task[None]":
+    """The registration that is under way; AssertionError when there is none."""
+    registration = member_of(session, name)._registration._task
+    if registration is None:
+        raise AssertionError("nothing registers")
+    return registration
+
+
+def held_at(queue: Queue[Any]) -> dict[bytes, Any]:
+    """All that the process believes that it holds of a queue."""
+    return member_at(queue).held
 
 
 def participant_of(session: Session, name: str) -> QueueParticipant:
     """A session's part in the queue of that name."""
     return process_of(session).part(QueueParticipant, name)
+
+
+# --- takes ------------------------------------------------------------------------------------------------------------
+
+
+def take_lane_at(queue: Queue[Any]) -> TakeLane:
+    """The lane that takes and settles."""
+    return _participant_at(queue).takes
+
+
+def is_idle(session: Session, name: str) -> bool:
+    """Whether the server knows that the session waits to be woken."""
+    return participant_of(session, name).takes._idle.is_registered
+
+
+async def take_unheard(queue: Queue[Any]) -> list[Any]:
+    """Take one message in a call whose answer nobody reads: its number is used up, its entry leased to us."""
+    lane, member = take_lane_at(queue), member_at(queue)
+    number = lane._number + 1
+    answer: list[Any] = await member.call(
+        load("settle_and_take"), member.session_id, number, 0, 1, b"", b"", 0, b"", b"", 1, 0, 0
+    )
+    lane._number = number
+    return answer
+
+
+async def take_again(queue: Queue[Any]) -> None:
+    """Send the next take as one that does not know what became of those before."""
+    lane = take_lane_at(queue)
+    lane._doubts += 1
+    await lane.send(lane.compose())
+
+
+async def nack_by_hand(queue: Queue[Any], delivery: Delivery[Any], headers: bytes) -> None:
+    """Nack a delivery past its own checks, with these headers."""
+    lane, member = take_lane_at(queue), member_at(queue)
+    lane._number += 1
+    lane._settle_number += 1
+    await member.call(
+        load("settle_and_take"), member.session_id, lane._number, lane._settle_number, 1, b"", b"", 0, b"", b"", 0, 0, 0,
+        receipt_of(delivery), "nack", 0, "", "", headers,
+    )  # fmt: skip
+    forget(queue, delivery)
+
+
+def forget(queue: Queue[Any], delivery: Delivery[Any]) -> None:
+    """Have the process know no more of a delivery that it holds."""
+    handout_of(delivery).state = "settled"
+    member_at(queue).held.pop(receipt_of(delivery))
+
+
+def receipt_of(delivery: Delivery[Any]) -> bytes:
+    """What names a delivery on the server."""
+    return handout_of(delivery).receipt
+
+
+def is_held(delivery: Delivery[Any]) -> bool:
+    """Whether a delivery is still to be settled."""
+    return handout_of(delivery).state == "held"
+
+
+def is_lost(delivery: Delivery[Any]) -> bool:
+    """Whether the session of a delivery is over."""
+    return handout_of(delivery).state == "lost"
+
+
+def is_calling(queue: Queue[Any]) -> bool:
+    """Whether a take is on the wire."""
+    return take_lane_at(queue)._calling
+
+
+def resync_needed(queue: Queue[Any]) -> None:
+    """Have the next take give back what the process does not know that it holds."""
+    take_lane_at(queue).resync_needed()
+
+
+def progress_of(session: Session, name: str) -> ProgressLane:
+    """The lane that reports progress."""
+    return participant_of(session, name).settler._progress
+
+
+async def progress_sent(queue: Queue[Any]) -> None:
+    """Wait until the progress that was reported is at the server; nothing to wait for is all right."""
+    await _participant_at(queue).settler._progress.flush()
+
+
+def in_hand(lane: TakeLane) -> int:
+    """How many messages are with the workers of a lane and not handled yet."""
+    return sum(taker.pace.in_hand() for taker in lane.getters.takers if isinstance(taker, Prefetch))
+
+
+# --- effects ----------------------------------------------------------------------------------------------------------
+
+
+def effect_lane_of(session: Session, name: str) -> EffectLane:
+    """The lane that applies effects, by session and name."""
+    return participant_of(session, name).settler.effects
+
+
+def effect_lane_at(queue: Queue[Any]) -> EffectLane:
+    """The lane that applies effects."""
+    return _participant_at(queue).settler.effects
+
+
+def waits_for_memory(lane: EffectLane) -> bool:
+    """Whether the server refused effects because its memory is full."""
+    return bool(lane._memory_pause)
+
+
+def is_backpressured(queue: Queue[Any]) -> bool:
+    """Whether no more is taken because too much waits where effects are put to."""
+    return effect_lane_at(queue).is_backpressured
+
+
+def forget_forwards(queue: Queue[Any]) -> None:
+    """Have a queue forget who put what waits in its line with an acknowledgement: as if nobody had notified us."""
+    _participant_at(queue).destination.waiting = {}
+
+
+def replace_call(queue: Queue[Any], replacement: Callable[..., Awaitable[Any]]) -> None:
+    """Have all calls about a queue made through this one."""
+    member_at(queue).call = replacement  # type: ignore[assignment, method-assign]
+
+
+# --- results ----------------------------------------------------------------------------------------------------------
+
+
+def result_lane_of(session: Session, name: str) -> ResultLane:
+    """The lane that asks for results, by session and name."""
+    return participant_of(session, name).results
+
+
+def result_lane_at(queue: Queue[Any]) -> ResultLane:
+    """The lane that asks for results."""
+    return _participant_at(queue).results
+
+
+async def results_flushed(queue: Queue[Any]) -> None:
+    """Wait until the server knows which results nobody waits for any more."""
+    await result_lane_at(queue).flush()
+
+
+def no_contact_for(session: Session, name: str, seconds: float) -> None:
+    """Have the lane of results believe that it heard of the server so long ago."""
+    participant_of(session, name).results._contact -= seconds
+
+
+def results_awaited(queue: Queue[Any]) -> int:
+    """How many results are waited for."""
+    return len(result_lane_at(queue)._waiting._own)
+
+
+# --- leases -----------------------------------------------------------------------------------------------------------
 
 
 def lease_participant_of(session: Session, name: str) -> LeaseParticipant:
@@ -42,51 +314,5 @@ def hold_of(lease: Lease) -> Hold:
 
 
 def has_ended(lease: Lease) -> bool:
-    """Whether it was given back, or its body has ended."""
+    """Whether a lease was given back, or its body has ended."""
     return tenure_of(lease).ended
-
-
-def member_of(session: Session, name: str) -> Membership:
-    """A session's membership of the queue of that name."""
-    return participant_of(session, name).member
-
-
-def session_id_of(session: Session, name: str) -> str:
-    """How the queue of that name calls the session now."""
-    return member_of(session, name).session_id
-
-
-def takes_of(session: Session, name: str) -> TakeLane:
-    """A session's lane of takes at the queue of that name."""
-    return participant_of(session, name).takes
-
-
-def effects_of(queue: Queue[Any]) -> EffectLane:
-    """The lane of acknowledgements with effects."""
-    return participant_of_queue(queue).settler.effects
-
-
-def progress_of(session: Session, name: str) -> ProgressLane:
-    """A session's lane of progress at the queue of that name."""
-    return participant_of(session, name).settler._progress
-
-
-def is_held(delivery: Delivery[Any]) -> bool:
-    """Whether it is still to be settled."""
-    return handout_of(delivery).state == "held"
-
-
-def is_lost(delivery: Delivery[Any]) -> bool:
-    """Whether its session is over."""
-    return handout_of(delivery).state == "lost"
-
-
-def receipt_of(delivery: Delivery[Any]) -> bytes:
-    """What names it on the server."""
-    return handout_of(delivery).receipt
-
-
-def forget(delivery: Delivery[Any], member: Membership) -> None:
-    """Have this process believe that it settled the delivery."""
-    handout_of(delivery).state = "settled"
-    member.held.pop(receipt_of(delivery))

@@ -7,7 +7,7 @@ import random
 from pathlib import Path
 
 from shared.concurrency import Lease, LeaseLost, Lock, ReadersWritersLease, Session
-from shared.concurrency.session.session import process_of
+from tests.instruments import inside
 from tests.instruments.processes import report
 from tests.instruments.referee import Referee, now
 
@@ -38,7 +38,7 @@ async def contend(url: str, name: str, path: str, tasks: int, seed: int) -> None
     """
     async with Session.open(url, ttl=0.5) as session:
         contender = _Contender(ReadersWritersLease(session, name), Referee(Path(path), os.getpid()))
-        report("owner", process_of(session).owner)
+        report("owner", inside.owner_of(session))
         await asyncio.gather(contender.tell(), *(contender.go_on(f"{seed} {number}") for number in range(tasks)))
 
 

@@ -128,7 +128,7 @@ async def stale_delivery(url: str, name: str) -> None:
         delivery = await queue.get()
         await client.delete(member_of(session, name).keys["leased"])
         receipt = receipt_of(delivery)
-        forget(delivery, member_of(session, name))
+        forget(queue, delivery)
         takes = participant_of(session, name).takes
         takes.settlements.add(receipt, "nack", 0, "too late")
         takes.kick()

@@ -11,10 +11,11 @@ from consumer.rules.handler import Handler
 from consumer.rules.rules import Rules
 from consumer.worker.worker import Worker
 from shared.concurrency import Delivery, Queue, Session, StaleDelivery
-from shared.concurrency.queues.queue import participant_of, told_to_drain
+from shared.concurrency.queues.queue import told_to_drain
 from shared.messages import CountWords
 from shared.pipeline import open_pipeline
 from shared.settings import Settings
+from tests.instruments import inside
 from tests.instruments.handlers import obey
 from tests.instruments.processes import report
 
@@ -145,7 +146,7 @@ async def serve(url: str, name: str, ttl: float) -> None:
         told = asyncio.create_task(told_to_drain(queue))
         working = asyncio.create_task(worker.run())
         await queue.statistics()
-        report("ready", participant_of(queue).process.owner)
+        report("ready", inside.owner_at(queue))
         await told
         worker.drain()
         await working

@@ -18,3 +18,8 @@ async def until(look: Callable[[], Awaitable[T]], satisfied: Callable[[T], bool]
         if time.monotonic() > deadline:
             raise AssertionError(f"still {seen!r} after {seconds:g} s")
         await asyncio.sleep(0.002)
+
+
+async def resolved(answer: Awaitable[T] | T) -> T:
+    """An answer of redis-py, which types one client for both worlds."""
+    return await answer if isinstance(answer, Awaitable) else answer

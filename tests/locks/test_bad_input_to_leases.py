@@ -1,7 +1,7 @@
 """Bad input to the leases (anchors/faults.md section 6): a typed error that says what to do, and nothing is changed."""
 
 import math
-from collections.abc import AsyncIterator, Callable
+from collections.abc import Callable
 from typing import Any, Final
 
 import pytest
@@ -18,7 +18,7 @@ from shared.concurrency import (
     Session,
 )
 from shared.concurrency.session.names import CONDITION_KEYS, EVENT_KEYS, LEASE_KEYS
-from tests.instruments.inside import lease_participant_of
+from tests.instruments import inside
 
 MAKERS: Final[dict[str, Callable[..., Any]]] = {
     "lock": Lock,
@@ -28,18 +28,6 @@ MAKERS: Final[dict[str, Callable[..., Any]]] = {
     "condition": Condition,
 }
 TIMED: Final = ("lock", "semaphore", "readers-writers", "condition")
-
-
-@pytest.fixture
-async def session(url: str) -> AsyncIterator[Session]:
-    async with Session.open(url) as session:
-        yield session
-
-
-@pytest.fixture
-async def client(url: str) -> AsyncIterator[Redis]:
-    async with Redis.from_url(url, protocol=3) as client:
-        yield client
 
 
 @pytest.mark.parametrize("maker", MAKERS)
@@ -112,8 +100,7 @@ async def test_a_key_of_another_type_is_named(client: Redis, session: Session, n
     key = f"{{{name}}}:{LEASE_KEYS[word]}"
     await client.set(key, "somebody else's")
     async with Session.open(url_of(client)) as other:
-        first = lease_participant_of(other, name)
-        assert first.name == name
+        assert inside.lease_participant_of(other, name).name == name
         with pytest.raises(ConcurrencyError, match=key.replace("{", r"\{").replace("}", r"\}")):
             async with ReadersWritersLease(session, name).read(), ReadersWritersLease(other, name).write():
                 raise AssertionError("granted")

@@ -13,12 +13,6 @@ pytestmark = pytest.mark.timeout(120)
 
 
 @pytest.fixture
-async def session(url: str) -> AsyncIterator[Session]:
-    async with Session.open(url) as session:
-        yield session
-
-
-@pytest.fixture
 async def other(url: str) -> AsyncIterator[Session]:
     async with Session.open(url) as session:
         yield session

@@ -5,7 +5,6 @@ Every call runs once untouched, to count its commands; then once for each of the
 
 import asyncio
 from collections.abc import AsyncIterator
-from pathlib import Path
 from typing import Final
 
 import pytest
@@ -18,12 +17,6 @@ from tests.instruments.traffic import Fate
 FATES: Final = (Fate.DROP_BEFORE, Fate.DROP_AFTER, Fate.DROP_WITHIN)
 
 pytestmark = pytest.mark.timeout(120)
-
-
-@pytest.fixture
-async def proxy(url: str, tmp_path: Path) -> AsyncIterator[Proxy]:
-    async with Proxy(url, tmp_path) as proxy:
-        yield proxy
 
 
 @pytest.fixture

@@ -7,8 +7,7 @@ import pytest
 import redis.asyncio
 
 from shared.concurrency import Condition, Event, Lock, ReadersWritersLease, Semaphore, Session
-from shared.concurrency.session.session import process_of
-from tests.instruments.inside import has_ended
+from tests.instruments import inside
 
 
 @pytest.fixture
@@ -28,8 +27,8 @@ async def test_a_lock_is_held_by_one_at_a_time(ours: Session, theirs: Session, n
         waiting = asyncio.create_task(Lock(theirs, name).acquire())
         while not (now := await Lock(ours, name).statistics()).waiters:
             pass
-        assert [holder.owner for holder in now.holders] == [process_of(ours).owner]
-        assert [waiter.owner for waiter in now.waiters] == [process_of(theirs).owner]
+        assert [holder.owner for holder in now.holders] == [inside.owner_of(ours)]
+        assert [waiter.owner for waiter in now.waiters] == [inside.owner_of(theirs)]
         assert not waiting.done()
     second = await waiting
     assert second.token > first.token
@@ -46,7 +45,7 @@ async def test_a_semaphore_has_so_many_permits(ours: Session, theirs: Session, n
     assert await there.locked()
     await there.release()
     await (await waiting).release()
-    assert [has_ended(lease) for lease in leases] == [True, False, False]
+    assert [inside.has_ended(lease) for lease in leases] == [True, False, False]
 
 
 async def test_many_read_and_one_writes(ours: Session, theirs: Session, name: str) -> None:

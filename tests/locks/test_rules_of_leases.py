@@ -3,9 +3,8 @@
 import asyncio
 import contextlib
 import time
-from collections.abc import AsyncIterator, Callable, Coroutine, Iterator
+from collections.abc import AsyncIterator, Callable, Coroutine
 from contextvars import Context
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -26,13 +25,9 @@ from shared.concurrency import (
 from shared.concurrency.locks.leases.acquirable import Acquirable
 from shared.concurrency.locks.leases.hold import Hold, Loss
 from shared.concurrency.locks.leases.read_write_holds import Policy
-from shared.concurrency.session.calls import Call
 from shared.concurrency.session.names import lease_keys
-from shared.concurrency.session.scripts import load
-from shared.concurrency.session.session import process_of
 from shared.local.embedded import EmbeddedServer
-from tests.instruments import lessees
-from tests.instruments.inside import hold_of, lease_participant_of
+from tests.instruments import inside, lessees
 from tests.instruments.processes import running
 from tests.instruments.proxy import Proxy
 from tests.instruments.traffic import Fate
@@ -42,33 +37,9 @@ pytestmark = pytest.mark.timeout(60)
 
 
 @pytest.fixture
-async def session(url: str) -> AsyncIterator[Session]:
-    async with Session.open(url) as session:
-        yield session
-
-
-@pytest.fixture
 async def other(url: str) -> AsyncIterator[Session]:
     async with Session.open(url) as session:
         yield session
-
-
-@pytest.fixture
-async def client(url: str) -> AsyncIterator[Redis]:
-    async with Redis.from_url(url, protocol=3) as client:
-        yield client
-
-
-@pytest.fixture
-async def proxy(url: str, tmp_path: Path) -> AsyncIterator[Proxy]:
-    async with Proxy(url, tmp_path) as proxy:
-        yield proxy
-
-
-@pytest.fixture
-def durable(tmp_path: Path) -> Iterator[EmbeddedServer]:
-    with EmbeddedServer(tmp_path / "server", append_only=True) as server:
-        yield server
 
 
 async def waiters(lease: Semaphore | ReadersWritersLease, count: int) -> LeaseStatistics:
@@ -278,7 +249,7 @@ async def test_rule_3_a_wake_up_that_comes_too_late_is_not_relied_on(proxy: Prox
 async def forget(client: Redis, session: Session, name: str) -> None:
     """Have the server forget a lease, and the session notice at its next renewal, which is asked for."""
     await client.delete(*lease_keys(name).values())
-    lease_participant_of(session, name)._process.renew_within(0.0)
+    inside.renew_now(session)
 
 
 async def test_rule_4_a_lost_lease_cancels_the_body_and_raises(client: Redis, session: Session, name: str) -> None:
@@ -378,12 +349,12 @@ async def test_rule_5_a_busy_loop_keeps_its_lease(session: Session, other: Sessi
 
 async def test_rule_5_a_hung_loop_is_not_renewed_for_ever(session: Session, name: str) -> None:
     async with Lock(session, name, ttl=5.0) as lease:
-        assert hold_of(lease).may_be_renewed(14.0)
-        assert not hold_of(lease).may_be_renewed(16.0)
-        assert lease_participant_of(session, name).renewal("", 16.0) is None
+        assert inside.hold_of(lease).may_be_renewed(14.0)
+        assert not inside.hold_of(lease).may_be_renewed(16.0)
+        assert inside.lease_participant_of(session, name).renewal("", 16.0) is None
     async with Lock(session, name, ttl=0.3) as lease:
-        assert hold_of(lease).may_be_renewed(9.0)
-        assert not hold_of(lease).may_be_renewed(11.0)
+        assert inside.hold_of(lease).may_be_renewed(9.0)
+        assert not inside.hold_of(lease).may_be_renewed(11.0)
 
 
 async def test_rule_5_a_short_lease_is_renewed_in_a_long_session(session: Session, other: Session, name: str) -> None:
@@ -426,10 +397,10 @@ async def test_rule_5_a_broken_connection_has_all_renewed_at_once(proxy: Proxy, 
 
 async def test_rule_5_a_renewal_that_crosses_a_release_harms_nobody(session: Session, name: str) -> None:
     async with Lock(session, name) as lease:
-        request = lease_participant_of(session, name).renewal("", 0.0)
+        request = inside.lease_participant_of(session, name).renewal("", 0.0)
     assert request is not None
     async with Lock(session, name) as later:
-        lease_participant_of(session, name).renewed(request, 0.0, [b"1", 0, b"0"])
+        inside.lease_participant_of(session, name).renewed(request, 0.0, [b"1", 0, b"0"])
         await asyncio.sleep(0)
         later.check()
         assert later.token > lease.token
@@ -460,11 +431,9 @@ async def test_rule_6_a_repeated_release_ends_one_hold(proxy: Proxy, other: Sess
 
 
 async def test_rule_6_an_acquire_that_runs_behind_its_release_is_refused(session: Session, name: str) -> None:
-    keys, late = lease_keys(name), process_of(session).new_id(10.0)
-    assert await process_of(session).call(Call(load("release"), keys, (late, 1))) == b"unknown"
-    assert await process_of(session).call(Call(load("acquire"), keys, (late, "p", "limit 1", "a run"))) == [
-        b"withdrawn"
-    ]
+    keys, late = lease_keys(name), inside.new_id_of(session)
+    assert await inside.ask(session, "release", keys, late, 1) == b"unknown"
+    assert await inside.ask(session, "acquire", keys, late, "p", "limit 1", "a run") == [b"withdrawn"]
     assert (await Lock(session, name).statistics()).holders == ()
     async with Lock(session, name):
         pass
@@ -763,10 +732,7 @@ async def test_rule_13_a_cancelled_wait_holds_the_lock_again_and_passes_the_noti
 
 
 def url_of(session: Session) -> str:
-    return (
-        process_of(session)._heartbeat._pool.connection_kwargs["path"]
-        and f"unix://{process_of(session)._heartbeat._pool.connection_kwargs['path']}"
-    )
+    return f"unix://{inside.heartbeat_path(session)}"
 
 
 async def test_rule_13_notify_of_a_lost_lock_wakes_nobody(client: Redis, session: Session, name: str) -> None:

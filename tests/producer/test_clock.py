@@ -22,7 +22,8 @@ from shared.local.parent_death import tied
 from shared.messages import CountWords
 from shared.pipeline import open_pipeline
 from shared.settings import Settings
-from tests.project.test_services import ROOT, environment, running, wait_for
+from tests.instruments.command_line import ROOT, environment
+from tests.project.test_services import running, wait_for
 
 pytestmark = pytest.mark.timeout(90)
 

@@ -44,12 +44,6 @@ async def queue(url: str, name: str) -> AsyncIterator[Queue[SendReport]]:
         yield Queue(session, name, SendReport)
 
 
-@pytest.fixture
-async def client(url: str) -> AsyncIterator[Redis]:
-    async with Redis.from_url(url) as client:
-        yield client
-
-
 async def due(queue: Queue[SendReport], last: int = 0, times: int = 1) -> list[int]:
     """Take reminders until there is one for a second after `last`, and so many; the seconds that they are for."""
     seconds: list[int] = []

@@ -56,12 +56,6 @@ async def pipeline(url: str, name: str) -> AsyncIterator[Pipeline]:
         yield pipeline
 
 
-@pytest.fixture
-async def client(url: str) -> AsyncIterator[Redis]:
-    async with Redis.from_url(url) as client:
-        yield client
-
-
 async def take(pipeline: Pipeline) -> int:
     """Take one and acknowledge; which part it is."""
     async with asyncio.timeout(30), await pipeline.queue.get() as item:

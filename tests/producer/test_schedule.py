@@ -51,12 +51,6 @@ async def pipeline(url: str, name: str) -> AsyncIterator[Pipeline]:
 
 
 @pytest.fixture
-async def client(url: str) -> AsyncIterator[Redis]:
-    async with Redis.from_url(url) as client:
-        yield client
-
-
-@pytest.fixture
 async def arq(url: str, name: str) -> AsyncIterator[ArqRedis]:
     pool = await create_pool(
         redis_settings(url), job_serializer=encode, job_deserializer=decode, default_queue_name=clock_queue(name)

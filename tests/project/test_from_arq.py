@@ -9,8 +9,8 @@ from pathlib import Path
 from shared.clock.jobs import redis_settings
 from shared.local.embedded import EmbeddedServer
 from shared.local.parent_death import tied
+from tests.instruments.command_line import ROOT, environment
 from tests.project.test_readme import blocks
-from tests.project.test_services import ROOT, environment
 
 PAGE = (ROOT / "docs" / "from-arq.md").read_text(encoding="utf-8")
 THEIRS, MESSAGE_CLASS, HANDLER, PUT, CRON, LINE = blocks(PAGE)

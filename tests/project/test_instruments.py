@@ -3,7 +3,6 @@
 import asyncio
 import sys
 from collections.abc import AsyncIterator
-from pathlib import Path
 
 import pytest
 from redis.asyncio import Redis
@@ -17,12 +16,6 @@ from tests.instruments.proxy import Proxy
 from tests.instruments.resp import read_command, read_reply
 from tests.instruments.traffic import Command, Fate
 from tests.instruments.waiting import until
-
-
-@pytest.fixture
-async def proxy(url: str, tmp_path: Path) -> AsyncIterator[Proxy]:
-    async with Proxy(url, tmp_path) as proxy:
-        yield proxy
 
 
 @pytest.fixture

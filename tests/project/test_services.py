@@ -1,7 +1,6 @@
 """The services as OS processes: what they do, how they end, and what they say about a wrong set-up."""
 
 import contextlib
-import os
 import signal
 import subprocess
 import sys
@@ -13,17 +12,9 @@ import pytest
 import redis
 
 from shared.local.parent_death import tied
-from tests.instruments.command_line import command
+from tests.instruments.command_line import ROOT, command, environment
 
 pytestmark = pytest.mark.usefixtures("command_line")
-
-ROOT = Path(__file__).resolve().parent.parent.parent
-
-
-def environment(**settings: str) -> dict[str, str]:
-    """The environment of a service: ours, without what would change it."""
-    kept = {name: value for name, value in os.environ.items() if not name.startswith(("PIPELINE_", "REDIS_"))}
-    return {**kept, "PYTHONPATH": str(ROOT), **settings}
 
 
 @contextlib.contextmanager

@@ -1,8 +1,7 @@
 """Dead letters, many of them: found, put back and deleted a page at a time, each in one place at any moment."""
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable
-from pathlib import Path
+from collections.abc import AsyncIterator
 from typing import Final
 
 import pytest
@@ -10,13 +9,12 @@ from pydantic import BaseModel
 from redis.asyncio import Redis
 
 from shared.concurrency import Queue, Selection, Session
-from shared.concurrency.queues.queue import participant_of
-from shared.concurrency.session.scripts import load
-from tests.instruments import programs
+from tests.instruments import inside, programs
 from tests.instruments.census import take_census
 from tests.instruments.processes import running
 from tests.instruments.proxy import Proxy
 from tests.instruments.traffic import Fate
+from tests.instruments.waiting import resolved
 
 MANY: Final = 1200
 """More than two pages."""
@@ -26,18 +24,6 @@ MANY: Final = 1200
 async def queue(url: str, name: str) -> AsyncIterator[Queue[int]]:
     async with Session.open(url) as session:
         yield Queue(session, name, int, max_attempts=1)
-
-
-@pytest.fixture
-async def client(url: str) -> AsyncIterator[Redis]:
-    async with Redis.from_url(url, protocol=3) as client:
-        yield client
-
-
-@pytest.fixture
-async def proxy(url: str, tmp_path: Path) -> AsyncIterator[Proxy]:
-    async with Proxy(url, tmp_path) as proxy:
-        yield proxy
 
 
 async def let_die(queue: Queue[int], count: int = MANY) -> None:
@@ -57,11 +43,6 @@ async def take_all(queue: Queue[int]) -> list[int]:
         async with await queue.get() as item:
             items.append(item)
     return items
-
-
-async def resolved(answer: Awaitable[int] | int) -> int:
-    """redis-py types one client for both worlds."""
-    return answer if isinstance(answer, int) else await answer
 
 
 async def bury_garbage(client: Redis, name: str, count: int) -> None:
@@ -194,9 +175,9 @@ async def test_a_request_that_runs_late_changes_nothing(queue: Queue[int]) -> No
     assert await queue.discard([first]) == 1
     assert await queue.discard([second]) == 1
     # The first one again, as if it had come over a connection that was given up.
-    member = participant_of(queue).member
-    assert await member.call(load("discard"), member.session_id, 1, third) == [0]
-    assert await member.call(load("replay"), member.session_id, 1, third) == [0]
+    ours = inside.session_id_at(queue)
+    assert await inside.ask_at(queue, "discard", ours, 1, third) == [0]
+    assert await inside.ask_at(queue, "replay", ours, 1, third) == [0]
     assert await bodies(queue, Selection()) == [2]
 
 

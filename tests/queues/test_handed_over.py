@@ -3,29 +3,20 @@
 import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from pathlib import Path
 
 import pytest
 from redis.asyncio import Redis
 
 from consumer.worker.worker import Worker
 from shared.concurrency import ConcurrencyError, Delivery, Queue, Session
-from shared.concurrency.queues.participant import QueueParticipant
 from shared.concurrency.queues.takes.lane import TakeLane
 from shared.concurrency.session.calls import Call, Calls
-from shared.concurrency.session.session import process_of
-from tests.instruments import programs
+from tests.instruments import inside, programs
 from tests.instruments.census import take_census
 from tests.instruments.processes import running
 from tests.instruments.proxy import Proxy
 from tests.instruments.traffic import Fate
 from tests.instruments.waiting import until
-
-
-@pytest.fixture
-async def client(url: str) -> AsyncIterator[Redis]:
-    async with Redis.from_url(url, protocol=3) as client:
-        yield client
 
 
 @pytest.fixture
@@ -36,12 +27,6 @@ async def queue(url: str, name: str) -> AsyncIterator[Queue[int]]:
         yield queue
 
 
-@pytest.fixture
-async def proxy(url: str, tmp_path: Path) -> AsyncIterator[Proxy]:
-    async with Proxy(url, tmp_path) as proxy:
-        yield proxy
-
-
 class Working:
     """A worker of another session, and what it has handled: (item, attempt)."""
 
@@ -49,7 +34,7 @@ class Working:
         self.handled: asyncio.Queue[tuple[int, int]] = asyncio.Queue()
         self.ending = asyncio.Event()
         """Handlers of negative numbers wait for it."""
-        self.member = process_of(session).part(QueueParticipant, name).member
+        self.member = inside.member_of(session, name)
         self._client = client
         self._key = f"{{{name}}}:handed"
 

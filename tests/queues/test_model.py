@@ -10,8 +10,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import precondition, rule, run_state_machine_as_test
 
 from shared.concurrency import ConcurrencyError, Queue, QueueShutDown, StaleDelivery
-from shared.concurrency.queues.participant import QueueParticipant
-from shared.concurrency.session.session import process_of
+from tests.instruments import inside
 from tests.instruments.comparison import PROCESSES
 from tests.instruments.putting import Putting
 from tests.instruments.taking import Taking
@@ -32,11 +31,10 @@ class QueueMachine(Putting, Taking):
     async def _crash(self, word: str) -> None:
         """The session passes its deadline, another process recovers it, and this one hears of it."""
         process, other = self.processes[word], self.processes["b" if word == "a" else "a"]
-        member = process_of(process.session).part(QueueParticipant, self.name).member
-        dead = member.session_id
+        dead = inside.session_id_of(process.session, self.name)
         await self.client.zadd(f"{{{self.name}}}:sessions", {dead: 1}, xx=True)
-        await process_of(other.session).part(QueueParticipant, self.name).member.recover(dead)
-        member.over(dead)
+        await inside.recover(other.session, self.name, dead)
+        inside.pass_deadline(process.session, self.name)
         self.model.crash(word)
         gone, process.held = process.held, []
         for _, delivery in gone:

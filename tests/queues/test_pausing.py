@@ -2,15 +2,13 @@
 
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
-from pathlib import Path
 
 import pytest
 from redis.asyncio import Redis
 
 from consumer.worker.worker import Worker
 from shared.concurrency import Delivery, Queue, QueueEmpty, QueueShutDown, Session
-from shared.concurrency.queues.queue import participant_of
-from tests.instruments import programs
+from tests.instruments import inside, programs
 from tests.instruments.census import take_census
 from tests.instruments.processes import running
 from tests.instruments.proxy import Proxy
@@ -35,12 +33,6 @@ async def theirs(url: str, name: str) -> AsyncIterator[Queue[int]]:
     """The queue in another session."""
     async with Session.open(url, ttl=TTL) as session:
         yield Queue(session, name, int)
-
-
-@pytest.fixture
-async def proxy(url: str, tmp_path: Path) -> AsyncIterator[Proxy]:
-    async with Proxy(url, tmp_path) as proxy:
-        yield proxy
 
 
 async def test_nothing_is_handed_out_puts_go_in_and_what_is_held_is_settled(
@@ -90,10 +82,9 @@ async def test_resume_wakes_all_who_wait(queue: Queue[int], theirs: Queue[int]) 
 
 def idle(queue: Queue[int]) -> Callable[[], Awaitable[int]]:
     """How many sessions wait to be woken."""
-    connection = participant_of(queue).process.calls
 
     async def count() -> int:
-        found: int = await connection.command("ZCARD", f"{{{queue.name}}}:idle")
+        found: int = await inside.command_at(queue, "ZCARD", f"{{{queue.name}}}:idle")
         return found
 
     return count

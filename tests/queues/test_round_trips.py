@@ -2,24 +2,16 @@
 
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
-from pathlib import Path
 from typing import Any
 
 import pytest
 
 from consumer.worker.worker import Worker
 from shared.concurrency import Delivery, Queue, Session
-from shared.concurrency.queues.prefetch import Prefetch
-from shared.concurrency.queues.queue import participant_of
 from shared.concurrency.queues.takes.lane import TakeLane
+from tests.instruments import inside
 from tests.instruments.proxy import Proxy
 from tests.instruments.waiting import until
-
-
-@pytest.fixture
-async def proxy(url: str, tmp_path: Path) -> AsyncIterator[Proxy]:
-    async with Proxy(url, tmp_path) as proxy:
-        yield proxy
 
 
 @pytest.fixture
@@ -156,7 +148,7 @@ async def test_the_server_fetches_the_next_messages_while_these_are_handled(
     send = TakeLane._exchange
 
     async def seen(lane: TakeLane, *arguments: Any, **more: Any) -> None:
-        in_hand.append(sum(taker.pace.in_hand() for taker in lane.getters.takers if isinstance(taker, Prefetch)))
+        in_hand.append(inside.in_hand(lane))
         await send(lane, *arguments, **more)
 
     monkeypatch.setattr(TakeLane, "_exchange", seen)
@@ -215,7 +207,7 @@ async def test_a_message_that_is_submitted_costs_one_call_more_at_most_and_the_c
         # Alone, one after the other: the put, and now and then a call that forgets what has been heard.
         for number in range(50):
             assert await (await queue.submit(number)) == -number
-        await participant_of(queue).results.flush()
+        await inside.results_flushed(queue)
         assert proxy.count("put") == 50
         assert set(sent(proxy)) <= {"put", "results"}
         assert proxy.count("results") <= 50

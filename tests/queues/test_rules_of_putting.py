@@ -1,14 +1,13 @@
 """The rules of DESIGN 5.1 that speak of putting: 1 to 5, 14 and 15."""
 
 import asyncio
-import contextlib
 import math
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import Iterator
 from typing import Annotated, Any
 
 import pytest
-import redis.asyncio
 from pydantic import BaseModel, PlainSerializer
+from redis.asyncio import Redis
 
 from shared.concurrency import (
     IdConflict,
@@ -18,38 +17,16 @@ from shared.concurrency import (
     QueueStatistics,
     Session,
 )
-from shared.concurrency.queues.participant import QueueParticipant
 from shared.concurrency.session.names import queue_keys
-from shared.concurrency.session.scripts import load
-from shared.concurrency.session.session import process_of
 from shared.local.embedded import EmbeddedServer
+from tests.instruments import inside
+from tests.instruments.emptying import drain, take
 from tests.instruments.waiting import until
-
-
-@pytest.fixture
-async def session(url: str) -> AsyncIterator[Session]:
-    async with Session.open(url) as session:
-        yield session
-
-
-@pytest.fixture
-async def client(url: str) -> AsyncIterator["redis.asyncio.Redis"]:
-    async with redis.asyncio.Redis.from_url(url, protocol=3) as client:
-        yield client
 
 
 async def in_line(queue: Queue[Any], count: int) -> QueueStatistics:
     """Wait until so many puts are in line."""
     return await until(queue.statistics, lambda statistics: statistics.puts_waiting == count)
-
-
-async def drain(queue: Queue[Any]) -> list[Any]:
-    items = []
-    with contextlib.suppress(asyncio.QueueEmpty):
-        while True:
-            async with await queue.get_nowait() as item:
-                items.append(item)
-    return items
 
 
 async def test_rule_1_pending_and_delayed_count_against_the_bound(session: Session, name: str) -> None:
@@ -118,7 +95,7 @@ async def test_rule_2_first_come_first_served_across_processes(session: Session,
             queue = mine if number % 2 else theirs
             puts.append(asyncio.create_task(queue.put(number)))
             await in_line(mine, number)
-        assert [await take(mine) for _ in range(9)] == list(range(9))
+        assert await take(mine, 9) == list(range(9))
         await asyncio.gather(*puts)
 
 
@@ -139,7 +116,7 @@ async def test_rule_2_a_process_has_a_bounded_number_in_line_and_the_order_is_ke
     await queue.put(0)
     puts = [asyncio.create_task(queue.put(number)) for number in range(1, 1501)]
     await in_line(queue, 500)
-    assert [await take(queue) for _ in range(1501)] == list(range(1501))
+    assert await take(queue, 1501) == list(range(1501))
     await asyncio.gather(*puts)
 
 
@@ -155,9 +132,7 @@ async def test_rule_2_one_call_hands_out_more_than_maxsize(session: Session, nam
     await put
 
 
-async def test_rule_2_the_entries_of_a_dead_process_are_dropped(
-    session: Session, name: str, client: "redis.asyncio.Redis"
-) -> None:
+async def test_rule_2_the_entries_of_a_dead_process_are_dropped(session: Session, name: str, client: Redis) -> None:
     queue = Queue(session, name, int, maxsize=1)
     await queue.put(1)
     keys = queue_keys(name)
@@ -180,10 +155,9 @@ async def test_rule_2_an_owner_that_was_only_stopped_puts_its_entries_again(
         puts = [asyncio.create_task(queue.put(number)) for number in (1, 2, 3)]
         await in_line(queue, 3)
         # As after SIGSTOP: the server has dropped them with the session.
-        member = process_of(stopped).part(QueueParticipant, name).member
-        await member.call(load("leave"), member.session_id, b"")
+        await inside.give_up_membership(queue)
         other = Queue(session, name, int)
-        assert [await take(other) for _ in range(4)] == [0, 1, 2, 3]
+        assert await take(other, 4) == [0, 1, 2, 3]
         await asyncio.gather(*puts)
 
 
@@ -225,13 +199,13 @@ async def test_rule_3_a_timeout_around_put_is_a_timeout_error(session: Session, 
 async def test_rule_4_a_repeated_put_is_answered_and_has_one_effect(session: Session, name: str) -> None:
     queue = Queue(session, name, int, maxsize=2)
     await queue.put(0)
-    member, put = process_of(session).part(QueueParticipant, name).member, load("put")
-    entries = [b"%b%010d0000000000.000%d" % (member.owner.encode(), 90 + at, at) for at in (1, 2, 3)]
-    arguments: tuple[bytes | str | int, ...] = (member.session_id, 1000, 1, 0, 0, "", b"", *entries)
-    first = await member.call(put, *arguments)
-    again = await member.call(put, *arguments)
+    ours, owner = inside.session_id_at(queue), inside.owner_at(queue)
+    entries = [b"%b%010d0000000000.000%d" % (owner.encode(), 90 + at, at) for at in (1, 2, 3)]
+    arguments: tuple[bytes | str | int, ...] = (ours, 1000, 1, 0, 0, "", b"", *entries)
+    first = await inside.ask_at(queue, "put", *arguments)
+    again = await inside.ask_at(queue, "put", *arguments)
     assert first[2] == again[2] == [b"a", 1, b"q", 2]
-    late = await member.call(put, member.session_id, 999, 1, 0, 0, "", b"", entries[0])
+    late = await inside.ask_at(queue, "put", ours, 999, 1, 0, 0, "", b"", entries[0])
     assert late == [b"late"]
     statistics = await queue.statistics()
     assert (statistics.pending, statistics.puts_waiting) == (2, 2)
@@ -267,7 +241,7 @@ async def test_rule_5_two_in_line_under_one_id_are_one_message_or_a_conflict(ses
     await queue.put(0)
     puts = [asyncio.create_task(queue.put(item, id="one")) for item in (1, 1, 2)]
     await in_line(queue, 3)
-    assert [await take(queue), await take(queue)] == [0, 1]
+    assert await take(queue, 2) == [0, 1]
     async with asyncio.timeout(10):
         results = await asyncio.gather(*puts, return_exceptions=True)
     assert results[:2] == [None, None]
@@ -287,7 +261,7 @@ async def test_rule_5_an_id_is_forgotten_after_its_time(session: Session, name: 
 
 
 async def test_rule_14_a_put_refused_for_memory_waits_and_draining_goes_on(server: EmbeddedServer, name: str) -> None:
-    async with Session.open(server.url) as session, redis.asyncio.Redis.from_url(server.url) as client:
+    async with Session.open(server.url) as session, Redis.from_url(server.url) as client:
         queue = Queue(session, name, int)
         await queue.put(1)
         await client.config_set("maxmemory", 1)
@@ -327,11 +301,6 @@ async def test_rule_15_what_would_not_come_back_is_refused_before_the_network(se
     assert await readings.qsize() == 1
 
 
-async def take(queue: Queue[int]) -> int:
-    async with await queue.get() as item:
-        return item
-
-
 async def test_put_many_puts_what_came_before_a_refused_item_and_says_how_many(session: Session, name: str) -> None:
     queue = Queue(session, name, int)
 
@@ -347,7 +316,7 @@ async def test_put_many_puts_what_came_before_a_refused_item_and_says_how_many(s
 
 
 async def test_rule_14_a_put_in_line_is_withdrawn_though_memory_is_full(server: EmbeddedServer, name: str) -> None:
-    async with Session.open(server.url) as session, redis.asyncio.Redis.from_url(server.url) as client:
+    async with Session.open(server.url) as session, Redis.from_url(server.url) as client:
         queue = Queue(session, name, int, maxsize=1)
         await queue.put(1)
         in_line_already, unsent = asyncio.create_task(queue.put(2)), None

@@ -1,41 +1,20 @@
 """The rules of DESIGN 5.1 that speak of sessions, outages and ends: 8, 9, 12 and 13."""
 
 import asyncio
-from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
-import redis.asyncio
+from redis.asyncio import Redis
 
 from shared.concurrency import ConcurrencyError, Queue, QueueShutDown, Session, StaleDelivery
-from shared.concurrency.queues.participant import QueueParticipant
 from shared.concurrency.session.names import queue_keys
-from shared.concurrency.session.session import process_of
 from shared.local.embedded import EmbeddedServer
+from tests.instruments import inside
 from tests.instruments.waiting import until
 
 
-@pytest.fixture
-async def session(url: str) -> AsyncIterator[Session]:
-    async with Session.open(url) as session:
-        yield session
-
-
-@pytest.fixture
-async def client(url: str) -> AsyncIterator["redis.asyncio.Redis"]:
-    async with redis.asyncio.Redis.from_url(url, protocol=3) as client:
-        yield client
-
-
-async def end_session(client: "redis.asyncio.Redis", session: Session, name: str) -> None:
-    """Have the deadline of a session pass on the server."""
-    await client.zadd(
-        queue_keys(name)["sessions"], {process_of(session).part(QueueParticipant, name).member.session_id: 1}
-    )
-
-
 async def test_rule_8_a_session_over_loses_its_deliveries_and_goes_on_as_a_new_one(
-    url: str, name: str, client: "redis.asyncio.Redis"
+    url: str, name: str, client: Redis
 ) -> None:
     async with Session.open(url, ttl=0.5) as session:
         queue = Queue(session, name, int)
@@ -44,8 +23,8 @@ async def test_rule_8_a_session_over_loses_its_deliveries_and_goes_on_as_a_new_o
         body = asyncio.create_task(hold(queue))
         await queue.put(2)
         await until(queue.statistics, lambda statistics: statistics.leased == 2)
-        before = process_of(session).part(QueueParticipant, name).member.session_id
-        await end_session(client, session, name)
+        before = inside.session_id_of(session, name)
+        await inside.end_session(client, session, name)
         with pytest.raises(StaleDelivery):
             await body
         with pytest.raises(StaleDelivery):
@@ -55,7 +34,7 @@ async def test_rule_8_a_session_over_loses_its_deliveries_and_goes_on_as_a_new_o
             async with await queue.get() as item:
                 items.append(item)
         assert items == [1, 2]
-        assert process_of(session).part(QueueParticipant, name).member.session_id != before
+        assert inside.session_id_of(session, name) != before
         assert (await queue.statistics()).recovered_total == 2
 
 
@@ -67,7 +46,7 @@ async def hold(queue: Queue[int]) -> None:
 async def test_rule_8_a_session_that_ends_while_two_wait_for_it_is_registered_again(
     session: Session, name: str
 ) -> None:
-    member = process_of(session).part(QueueParticipant, name).member
+    member = inside.member_of(session, name)
     ended = False
 
     def end_it(_: "asyncio.Task[None]") -> None:
@@ -77,8 +56,7 @@ async def test_rule_8_a_session_that_ends_while_two_wait_for_it_is_registered_ag
 
     waiting = [asyncio.create_task(member.ready()) for _ in range(2)]
     await asyncio.sleep(0)
-    registration = member._registration._task
-    assert registration is not None
+    registration = inside.registration_of(session, name)
     # Called a turn of the loop before those who wait go on: they find the session over again.
     registration.add_done_callback(end_it)
     await asyncio.gather(*waiting)
@@ -86,15 +64,15 @@ async def test_rule_8_a_session_that_ends_while_two_wait_for_it_is_registered_ag
     assert member.registered
 
 
-async def test_rule_8_cancellation_from_outside_wins(url: str, name: str, client: "redis.asyncio.Redis") -> None:
+async def test_rule_8_cancellation_from_outside_wins(url: str, name: str, client: Redis) -> None:
     async with Session.open(url, ttl=0.5) as session:
         queue = Queue(session, name, int)
         await queue.put(1)
-        inside = asyncio.Event()
+        entered = asyncio.Event()
 
         async def body() -> None:
             async with await queue.get():
-                inside.set()
+                entered.set()
                 try:
                     await asyncio.Event().wait()
                 except asyncio.CancelledError:
@@ -102,14 +80,14 @@ async def test_rule_8_cancellation_from_outside_wins(url: str, name: str, client
                     raise
 
         task = asyncio.create_task(body())
-        await inside.wait()
-        await end_session(client, session, name)
+        await entered.wait()
+        await inside.end_session(client, session, name)
         with pytest.raises(asyncio.CancelledError):
             await task
 
 
 async def test_rule_8_ending_a_session_gives_back_and_ending_one_that_is_over_raises_nothing(
-    url: str, session: Session, name: str, client: "redis.asyncio.Redis"
+    url: str, session: Session, name: str, client: Redis
 ) -> None:
     queue = Queue(session, name, int)
     for over in (False, True):
@@ -117,7 +95,7 @@ async def test_rule_8_ending_a_session_gives_back_and_ending_one_that_is_over_ra
         async with Session.open(url) as ending:
             delivery = await Queue(ending, name, int).get()
             if over:
-                await end_session(client, ending, name)
+                await inside.end_session(client, ending, name)
         async with await queue.get() as item:
             assert item == 1
         with pytest.raises(StaleDelivery):
@@ -142,13 +120,13 @@ def block_for(seconds: float) -> None:
 
 
 async def test_rule_9_recovery_is_in_old_order_and_by_whoever_takes(
-    url: str, session: Session, name: str, client: "redis.asyncio.Redis"
+    url: str, session: Session, name: str, client: Redis
 ) -> None:
     queue = Queue(session, name, int)
     await queue.put_many(range(450))
     async with Session.open(url) as dead:
         deliveries = [await Queue(dead, name, int).get() for _ in range(450)]
-        await end_session(client, dead, name)
+        await inside.end_session(client, dead, name)
         items = []
         for _ in range(450):
             async with await queue.get() as item:
@@ -163,11 +141,7 @@ async def test_rule_9_a_renewed_session_is_not_recovered(url: str, session: Sess
     await queue.put(1)
     async with Session.open(url) as other:
         delivery = await Queue(other, name, int).get()
-        await (
-            process_of(session)
-            .part(QueueParticipant, name)
-            .member.recover(process_of(other).part(QueueParticipant, name).member.session_id)
-        )
+        await inside.recover(session, name, inside.session_id_of(other, name))
         await delivery.ack()
     assert (await queue.statistics()).recovered_total == 0
 
@@ -199,11 +173,8 @@ async def test_rule_12_after_a_restart_no_session_is_declared_over_for_one_time_
             await queue.put(1)
             delivery = await queue.get()
             # As if the server had been away for longer than the time to live.
-            async with redis.asyncio.Redis.from_url(server.url) as client:
-                await client.zadd(
-                    queue_keys(name)["sessions"],
-                    {process_of(holding).part(QueueParticipant, name).member.session_id: 1},
-                )
+            async with Redis.from_url(server.url) as client:
+                await inside.end_session(client, holding, name)
             server.restart()
             with pytest.raises(TimeoutError):
                 async with asyncio.timeout(0.5):
@@ -212,9 +183,7 @@ async def test_rule_12_after_a_restart_no_session_is_declared_over_for_one_time_
             assert (await theirs.statistics()).acked_total == 1
 
 
-async def test_rule_12_lost_scripts_are_loaded_again(
-    session: Session, name: str, client: "redis.asyncio.Redis"
-) -> None:
+async def test_rule_12_lost_scripts_are_loaded_again(session: Session, name: str, client: Redis) -> None:
     queue = Queue(session, name, int)
     for item in range(3):
         await client.script_flush()
@@ -226,7 +195,7 @@ async def test_rule_12_lost_scripts_are_loaded_again(
 
 
 async def test_rule_12_blocked_calls_survive_killed_connections(
-    url: str, session: Session, name: str, client: "redis.asyncio.Redis"
+    url: str, session: Session, name: str, client: Redis
 ) -> None:
     async with Session.open(url) as other:
         queue, theirs = Queue(session, name, int, maxsize=1), Queue(other, name, int)
@@ -247,9 +216,7 @@ async def test_rule_12_blocked_calls_survive_killed_connections(
         await putter
 
 
-async def test_rule_12_a_deadline_too_far_away_is_cut(
-    url: str, session: Session, name: str, client: "redis.asyncio.Redis"
-) -> None:
+async def test_rule_12_a_deadline_too_far_away_is_cut(url: str, session: Session, name: str, client: Redis) -> None:
     queue = Queue(session, name, int)
     await queue.put(1)
     sessions = queue_keys(name)["sessions"]
@@ -341,7 +308,7 @@ async def test_rule_13_join_waits_for_all(session: Session, name: str) -> None:
 
 
 async def test_a_key_of_another_type_is_named_before_anything_is_changed(
-    session: Session, name: str, client: "redis.asyncio.Redis"
+    session: Session, name: str, client: Redis
 ) -> None:
     await client.set(f"{{{name}}}:dead", "somebody else's")
     queue = Queue(session, name, int)
@@ -355,9 +322,7 @@ async def test_a_key_of_another_type_is_named_before_anything_is_changed(
         assert item == 1
 
 
-async def test_a_step_that_fails_half_way_loses_nothing(
-    session: Session, name: str, client: "redis.asyncio.Redis"
-) -> None:
+async def test_a_step_that_fails_half_way_loses_nothing(session: Session, name: str, client: Redis) -> None:
     queue = Queue(session, name, int)
     await queue.put_many([1, 2])
     delivery = await queue.get()

@@ -2,36 +2,16 @@
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator
 from typing import Any
 
 import pytest
-import redis.asyncio
+from redis.asyncio import Redis
 
 from consumer.worker.worker import Worker
 from shared.concurrency import Delivery, Queue, QueueEmpty, Session, StaleDelivery
-from shared.concurrency.queues.participant import QueueParticipant
 from shared.concurrency.session.names import leased_key
-from shared.concurrency.session.scripts import load
-from shared.concurrency.session.session import process_of
+from tests.instruments import inside
 from tests.instruments.waiting import until
-
-
-@pytest.fixture
-async def session(url: str) -> AsyncIterator[Session]:
-    async with Session.open(url) as session:
-        yield session
-
-
-@pytest.fixture
-async def queue(session: Session, name: str) -> Queue[int]:
-    return Queue(session, name, int)
-
-
-@pytest.fixture
-async def client(url: str) -> AsyncIterator["redis.asyncio.Redis"]:
-    async with redis.asyncio.Redis.from_url(url, protocol=3) as client:
-        yield client
 
 
 async def test_rule_6_a_second_settlement_is_stale_and_changes_nothing(queue: Queue[int]) -> None:
@@ -46,13 +26,11 @@ async def test_rule_6_a_second_settlement_is_stale_and_changes_nothing(queue: Qu
 
 
 async def test_rule_6_settling_what_the_session_does_not_hold_is_refused(
-    session: Session, queue: Queue[int], client: "redis.asyncio.Redis"
+    session: Session, queue: Queue[int], client: Redis
 ) -> None:
     await queue.put(1)
     delivery = await queue.get()
-    await client.delete(
-        leased_key(queue.name, process_of(session).part(QueueParticipant, queue.name).member.session_id)
-    )
+    await client.delete(leased_key(queue.name, inside.session_id_of(session, queue.name)))
     with pytest.raises(StaleDelivery):
         await delivery.ack()
     assert (await queue.statistics()).acked_total == 0
@@ -79,19 +57,13 @@ async def test_rule_6_async_for_never_acks(queue: Queue[int]) -> None:
     assert (await queue.statistics()).acked_total == 1
 
 
-async def test_rule_7_after_a_lost_reply_nothing_is_orphaned(session: Session, queue: Queue[int]) -> None:
+async def test_rule_7_after_a_lost_reply_nothing_is_orphaned(queue: Queue[int]) -> None:
     await queue.put_many([1, 2, 3])
-    member = process_of(session).part(QueueParticipant, queue.name).member
     held = await queue.get()
     # A take whose reply nobody saw: its number is used up, its entry leased to us.
-    lane = process_of(session).part(QueueParticipant, queue.name).takes
-    reply = await member.call(
-        load("settle_and_take"), member.session_id, lane._number + 1, 0, 1, b"", b"", 0, b"", b"", 1, 0, 0
-    )
+    reply = await inside.take_unheard(queue)
     assert len(reply[3]) == 1
-    lane._number += 1
-    lane._doubts += 1
-    await lane.send(lane.compose())
+    await inside.take_again(queue)
     statistics = await queue.statistics()
     assert (statistics.pending, statistics.leased, statistics.delayed) == (1, 1, 1)
     await held.ack()
@@ -164,7 +136,7 @@ async def test_rule_10_given_back_on_cancellation_is_no_failure(queue: Queue[int
 
 
 async def test_rule_10_a_message_that_kills_its_process_does_not_drag_others_along(
-    url: str, name: str, client: "redis.asyncio.Redis"
+    url: str, name: str, client: Redis
 ) -> None:
     async with Session.open(url) as observer:
         watched = Queue(observer, name, int)
@@ -175,9 +147,7 @@ async def test_rule_10_a_message_that_kills_its_process_does_not_drag_others_alo
                 deliveries = await take_all(Queue(session, name, int))
                 if any(delivery.item == 0 for delivery in deliveries):
                     held_at_crash.append(len(deliveries))
-                    await overdue(
-                        client, observer, name, process_of(session).part(QueueParticipant, name).member.session_id
-                    )
+                    await overdue(client, observer, name, inside.session_id_of(session, name))
                 else:
                     for delivery in deliveries:
                         await delivery.ack()
@@ -196,13 +166,13 @@ async def take_all(queue: Queue[int]) -> list[Delivery[int]]:
     return deliveries
 
 
-async def overdue(client: "redis.asyncio.Redis", observer: Session, name: str, session_id: str) -> None:
+async def overdue(client: Redis, observer: Session, name: str, session_id: str) -> None:
     """Have the queue recover what a session holds, as it does when the session's process is dead."""
     await client.zadd(f"{{{name}}}:sessions", {session_id: 1})
-    await process_of(observer).part(QueueParticipant, name).member.recover(session_id)
+    await inside.recover(observer, name, session_id)
 
 
-async def test_rule_11_a_put_wakes_one_idle_session(url: str, name: str, client: "redis.asyncio.Redis") -> None:
+async def test_rule_11_a_put_wakes_one_idle_session(url: str, name: str, client: Redis) -> None:
     async with Session.open(url) as first, Session.open(url) as second, Session.open(url) as putting:
         queues = [Queue(session, name, int) for session in (first, second)]
         getters = []
@@ -219,9 +189,7 @@ async def test_rule_11_a_put_wakes_one_idle_session(url: str, name: str, client:
             await delivery.ack()
 
 
-async def test_rule_11_a_woken_session_without_demand_passes_it_on(
-    url: str, name: str, client: "redis.asyncio.Redis"
-) -> None:
+async def test_rule_11_a_woken_session_without_demand_passes_it_on(url: str, name: str, client: Redis) -> None:
     async with Session.open(url) as first, Session.open(url) as second:
         cancelled = asyncio.create_task(Queue(first, name, int).get())
         await until(lambda: client.zcard(f"{{{name}}}:idle"), lambda idle: idle == 1)

@@ -6,7 +6,6 @@ import json
 import math
 import os
 from collections.abc import AsyncIterator, Callable, Iterator
-from pathlib import Path
 from typing import Any, NoReturn, assert_type
 
 import pytest
@@ -17,7 +16,6 @@ from consumer.executors.dispatch import Handling
 from consumer.outcomes import Reject, Retry
 from consumer.rules.handler import Handler, Place
 from consumer.rules.rules import Rules
-from consumer.worker.worker import Worker
 from shared.concurrency import (
     ConcurrencyError,
     Delivery,
@@ -35,32 +33,20 @@ from shared.concurrency import (
     StaleDelivery,
 )
 from shared.concurrency.queues.encoding.entry import FLAG
-from shared.concurrency.queues.participant import QueueParticipant
 from shared.concurrency.session.names import queue_keys
-from shared.concurrency.session.session import process_of
 from shared.messages import CountWords, Message
 from shared.pipeline import Pipeline, open_pipeline
 from shared.settings import Settings
+from tests.instruments import inside
 from tests.instruments.census import take_census
 from tests.instruments.handlers import obey, order
-from tests.instruments.inside import is_held, progress_of
+from tests.instruments.inside import is_held
 from tests.instruments.proxy import Proxy
 from tests.instruments.traffic import Fate
 from tests.instruments.waiting import until
+from tests.instruments.workers import working
 
 pytestmark = pytest.mark.timeout(60)
-
-
-@pytest.fixture
-async def client(url: str) -> AsyncIterator[Redis]:
-    async with Redis.from_url(url, protocol=3) as client:
-        yield client
-
-
-@pytest.fixture
-async def session(url: str) -> AsyncIterator[Session]:
-    async with Session.open(url) as session:
-        yield session
 
 
 @pytest.fixture
@@ -71,33 +57,9 @@ async def far(url: str) -> AsyncIterator[Session]:
 
 
 @pytest.fixture
-async def queue(session: Session, name: str) -> Queue[int]:
-    """Where the submitter stands."""
-    return Queue(session, name, int)
-
-
-@pytest.fixture
 async def there(far: Session, name: str) -> Queue[int]:
     """Where the consumer stands."""
     return Queue(far, name, int)
-
-
-@pytest.fixture
-async def proxy(url: str, tmp_path: Path) -> AsyncIterator[Proxy]:
-    async with Proxy(url, tmp_path) as proxy:
-        yield proxy
-
-
-@contextlib.asynccontextmanager
-async def working(queue: Queue[Any], handle: Any, **options: Any) -> AsyncIterator[Worker[Any]]:
-    """The consumer service's worker, until the end of the block."""
-    worker = Worker(queue, handle, **options)
-    running = asyncio.create_task(worker.run())
-    try:
-        yield worker
-    finally:
-        worker.drain()
-        await running
 
 
 async def double(delivery: Delivery[int]) -> int:
@@ -284,9 +246,7 @@ async def test_the_fifth_crash_answers(session: Session, url: str, name: str, cl
     for _ in range(5):
         async with Session.open(url) as doomed:
             held = await Queue(doomed, name, int).get()
-            await client.zadd(
-                queue_keys(name)["sessions"], {process_of(doomed).part(QueueParticipant, name).member.session_id: 1}
-            )
+            await inside.end_session(client, doomed, name)
             # Whoever takes recovers.
             with contextlib.suppress(QueueEmpty):
                 await queue.get_nowait()
@@ -661,17 +621,16 @@ async def test_a_result_told_while_we_were_cut_off_is_asked_for(proxy: Proxy, th
 
 
 async def test_a_wake_up_that_nobody_read_is_made_up_for_within_a_second(
-    session: Session, queue: Queue[int], there: Queue[int], monkeypatch: pytest.MonkeyPatch
+    queue: Queue[int], there: Queue[int], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     # Also when the lane has had nothing to do meanwhile.
     future = await queue.submit(0)
     await (await there.get()).ack()
     await future
-    await process_of(session).part(QueueParticipant, queue.name).results.flush()
+    await inside.results_flushed(queue)
     await queue.statistics()
     future = await queue.submit(1)
-    lanes = process_of(session).part(QueueParticipant, queue.name)
-    monkeypatch.setattr(lanes.results, "receive", lambda *_: None)
+    monkeypatch.setattr(inside.result_lane_at(queue), "receive", lambda *_: None)
     await (await there.get()).ack(result=2)
     async with asyncio.timeout(3):
         assert await future == 2
@@ -689,9 +648,7 @@ async def test_a_result_that_may_have_expired_meanwhile_is_said_to_be_lost(
             await (await there.get()).ack(result=2)
             keys = queue_keys(name)
             await client.delete(keys["results"], keys["results_due"])
-            process_of(session).part(
-                QueueParticipant, name
-            ).results._contact -= 10  # so long ago that we heard of the server
+            inside.no_contact_for(session, name, 10)
         with pytest.raises(ResultLost, match="a result is kept for 10 s"):
             await future
         await (await there.get()).ack(result=3)
@@ -902,10 +859,10 @@ async def test_who_submits_again_what_was_given_up_wants_it_again(
 
 
 async def test_an_id_that_is_forgotten_before_we_ask_for_it_is_new(
-    session: Session, queue: Queue[int], there: Queue[int], client: Redis, monkeypatch: pytest.MonkeyPatch
+    queue: Queue[int], there: Queue[int], client: Redis, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     first = await queue.submit(1, id="one")
-    results = process_of(session).part(QueueParticipant, queue.name).results
+    results = inside.result_lane_at(queue)
     ask = results.key_of
 
     async def ask_late(id_: str) -> bytes | None:
@@ -921,7 +878,7 @@ async def test_an_id_that_is_forgotten_before_we_ask_for_it_is_new(
         await (await there.get()).ack(result="second")
         assert await second == "second"
     await asyncio.sleep(0)
-    assert not results._waiting
+    assert inside.results_awaited(queue) == 0
     assert (await queue.statistics()).put_total == 2
     (await take_census(client, queue.name)).check()
 
@@ -988,13 +945,9 @@ async def test_nobody_hears_of_a_delivery_that_is_not_ours_any_more(
     heard: list[float] = []
     future = await queue.submit(1, on_progress=lambda fraction, _: heard.append(fraction))
     delivery = await there.get()
-    lane = progress_of(far, queue.name)
-    await client.delete(
-        f"{{{queue.name}}}:leased:{process_of(far).part(QueueParticipant, queue.name).member.session_id}"
-    )
+    await client.delete(f"{{{queue.name}}}:leased:{inside.session_id_of(far, queue.name)}")
     await delivery.progress(0.5)
-    assert lane._calling
-    await lane.flush()
+    await inside.progress_sent(there)
     await queue.statistics()
     assert (heard, future.progress) == ([], None)
     future.cancel()
@@ -1056,9 +1009,7 @@ async def test_a_message_that_is_handled_twice_answers_once(
     future = await queue.submit(1)
     async with Session.open(url) as slow:
         late = await Queue(slow, name, int).get()
-        await client.zadd(
-            queue_keys(name)["sessions"], {process_of(slow).part(QueueParticipant, name).member.session_id: 1}
-        )
+        await inside.end_session(client, slow, name)
         async with asyncio.timeout(5):
             await (await there.get()).ack(result="second")
         with pytest.raises(StaleDelivery):
@@ -1083,7 +1034,7 @@ async def test_a_break_at_any_step_answers_all_the_same(
             met = proxy.drop_nth(1, fate, lambda command: command.of_session and command.name == step)
             futures = await asyncio.gather(*(queue.submit(number) for number in range(300)))
             assert await asyncio.gather(*futures) == [-number for number in range(300)]
-            await process_of(session).part(QueueParticipant, name).results.flush()
+            await inside.result_lane_of(session, name).flush()
             assert met.is_set()
         statistics = await queue.statistics()
         assert (statistics.put_total, statistics.acked_total) == (301, 301)
