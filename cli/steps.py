@@ -4,10 +4,13 @@ import json
 from pathlib import Path
 from typing import Any
 
+from shared.concurrency.locks.leases.keys import CONDITION_KEYS, EVENT_KEYS, LEASE_KEYS
+from shared.concurrency.queues.membership.keys import LEASED, QUEUE_KEYS
 from shared.concurrency.session import scripts
-from shared.concurrency.session.names import CONDITION_KEYS, EVENT_KEYS, LEASE_KEYS, QUEUE_KEYS
+from shared.concurrency.session.names import KeyDescription
 
-_LEASE_STEPS = frozenset({"acquire", "release", "renew_holds", "downgrade", "lease_statistics"})
+_OF_LOCKS = {**LEASE_KEYS, **EVENT_KEYS, **CONDITION_KEYS}
+_OF_QUEUES = {**QUEUE_KEYS, "leased": LEASED._replace(suffix="leased:SESSION")}
 
 
 class StepsError(Exception):
@@ -28,19 +31,19 @@ def write(directory: Path) -> list[Path]:
     return sorted([directory / "steps.json", *(directory / f"{step.name}.lua" for step in steps)])
 
 
+def described(step: scripts.Script) -> dict[str, KeyDescription]:
+    """The keys of a step in order, by what it calls them. A lease has a `line` as a queue does."""
+    known = _OF_LOCKS if step.name in scripts.names("locks") else _OF_QUEUES
+    return {word: known[word] for word in step.keys}
+
+
 def _contract(step: scripts.Script) -> dict[str, Any]:
     return {
         "sha1": step.sha.decode(),
-        "keys": [{"word": word, "type": kind, "suffix": _suffix(step, word)} for word, kind in step.keys.items()],
+        "keys": [
+            {"word": word, "type": key.kind, "suffix": key.suffix, "holds": key.holds}
+            for word, key in described(step).items()
+        ],
         "arguments": list(step.arguments),
         "any_number_of": step.rest,
     }
-
-
-def _suffix(step: scripts.Script, word: str) -> str:
-    """What stands behind the prefix; a lease has a line as a queue does."""
-    if word == "leased":
-        return "leased:SESSION"
-    known = {**EVENT_KEYS, **CONDITION_KEYS, **QUEUE_KEYS}
-    of_lease = step.name in _LEASE_STEPS or step.name.startswith("condition_")
-    return {**known, **LEASE_KEYS}[word] if of_lease else known[word]

@@ -9,9 +9,9 @@ import redis.asyncio
 from redis.exceptions import RedisError
 
 from shared.concurrency import Queue, QueueStatistics, Session
+from shared.concurrency.queues.membership.keys import queue_keys
 from shared.concurrency.session.address import connect_options
 from shared.concurrency.session.calls import Call
-from shared.concurrency.session.names import queue_keys
 from shared.concurrency.session.scripts import load
 from shared.concurrency.session.session import process_of
 from shared.logs import configure_logs

@@ -8,9 +8,9 @@ import itertools
 import secrets
 from typing import Any
 
+from shared.concurrency.locks.leases.keys import lease_keys
 from shared.concurrency.session.calls import Call, Calls
 from shared.concurrency.session.connection import Connection
-from shared.concurrency.session.names import lease_keys
 from shared.concurrency.session.scripts import load
 
 _TTL_MS = 10_000

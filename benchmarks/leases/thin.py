@@ -4,7 +4,7 @@ import itertools
 import secrets
 
 from benchmarks import bare
-from shared.concurrency.session.names import lease_keys
+from shared.concurrency.locks.leases.keys import lease_keys
 from shared.concurrency.session.scripts import load
 
 _TTL_MS = 10_000

@@ -8,7 +8,7 @@ from typing import Any
 import redis.asyncio
 
 from cli.demo.processes import Process, Processes
-from shared.concurrency.session.names import leased_key, queue_keys
+from shared.concurrency.queues.membership.keys import leased_key, queue_keys
 from shared.demo.run_record import Production
 
 _PAUSE = (0.7, 1.3)

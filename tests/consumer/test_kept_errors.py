@@ -11,7 +11,7 @@ from redis.asyncio import Redis
 from shared.concurrency import Delivery, IdConflict, Queue, Session
 from shared.concurrency.queues.encoding import entry as entries
 from shared.concurrency.queues.encoding.entry import pack_headers, pack_headers_with_error, pack_middle, read
-from shared.concurrency.session.names import leased_key
+from shared.concurrency.queues.membership.keys import leased_key
 from tests.instruments import inside
 
 STAMP_AND_KEY = b"0" * 16 + b"k" * 22

@@ -7,7 +7,7 @@ import pytest
 from redis.asyncio import Redis
 
 from shared.concurrency import ConcurrencyError, Queue, QueueEmpty, ServerRefused, Session, StaleDelivery
-from shared.concurrency.session.names import QUEUE_KEYS
+from shared.concurrency.queues.membership.keys import QUEUE_KEYS
 from shared.local.embedded import EmbeddedServer
 
 
@@ -26,7 +26,7 @@ async def test_a_key_of_another_type_is_named_and_nothing_is_written(
     session: Session, name: str, client: Redis, word: str
 ) -> None:
     queue = Queue(session, name, int, maxsize=2)
-    key = f"{{{name}}}:{QUEUE_KEYS[word]}"
+    key = f"{{{name}}}:{QUEUE_KEYS[word].suffix}"
     await client.set(key, "somebody else's")
     with pytest.raises(ConcurrencyError, match=re.escape(key)):
         await use_all(queue)

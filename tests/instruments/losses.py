@@ -17,7 +17,8 @@ import pytest
 from redis.asyncio import Redis
 
 from shared.concurrency import Lease, LeaseLost, Lock, Queue, Session, StaleDelivery
-from shared.concurrency.session.names import lease_keys, queue_keys
+from shared.concurrency.locks.leases.keys import lease_keys
+from shared.concurrency.queues.membership.keys import queue_keys
 from tests.instruments.inside import forget, member_of, participant_of, receipt_of, session_id_of
 from tests.instruments.waiting import until
 

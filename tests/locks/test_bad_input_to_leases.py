@@ -17,7 +17,7 @@ from shared.concurrency import (
     Semaphore,
     Session,
 )
-from shared.concurrency.session.names import CONDITION_KEYS, EVENT_KEYS, LEASE_KEYS
+from shared.concurrency.locks.leases.keys import CONDITION_KEYS, EVENT_KEYS, LEASE_KEYS
 from tests.instruments import inside
 
 MAKERS: Final[dict[str, Callable[..., Any]]] = {
@@ -97,7 +97,7 @@ async def test_a_reader_that_asks_to_write_is_told_at_once(session: Session, nam
 
 @pytest.mark.parametrize("word", [word for word in LEASE_KEYS if word != "withdrawn"])
 async def test_a_key_of_another_type_is_named(client: Redis, session: Session, name: str, word: str) -> None:
-    key = f"{{{name}}}:{LEASE_KEYS[word]}"
+    key = f"{{{name}}}:{LEASE_KEYS[word].suffix}"
     await client.set(key, "somebody else's")
     async with Session.open(url_of(client)) as other:
         assert inside.lease_participant_of(other, name).name == name
@@ -111,14 +111,14 @@ def url_of(client: Redis) -> str:
     return f"unix://{client.connection_pool.connection_kwargs['path']}"
 
 
-@pytest.mark.parametrize("key", [*EVENT_KEYS.values()])
+@pytest.mark.parametrize("key", [key.suffix for key in EVENT_KEYS.values()])
 async def test_an_event_s_key_of_another_type_is_named(client: Redis, session: Session, name: str, key: str) -> None:
     await client.set(f"{{{name}}}:{key}", "somebody else's")
     with pytest.raises(ConcurrencyError, match=f"{key} holds a string"):
         await Event(session, name).set()
 
 
-@pytest.mark.parametrize("key", [CONDITION_KEYS["waiters"], CONDITION_KEYS["notified"]])
+@pytest.mark.parametrize("key", [CONDITION_KEYS[word].suffix for word in ("waiters", "notified")])
 async def test_a_condition_s_key_of_another_type_is_named(client: Redis, session: Session, name: str, key: str) -> None:
     await client.set(f"{{{name}}}:{key}", "somebody else's")
     condition = Condition(session, name)

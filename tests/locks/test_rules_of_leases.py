@@ -24,8 +24,8 @@ from shared.concurrency import (
 )
 from shared.concurrency.locks.leases.acquirable import Acquirable
 from shared.concurrency.locks.leases.hold import Hold, Loss
+from shared.concurrency.locks.leases.keys import lease_keys
 from shared.concurrency.locks.leases.read_write_holds import Policy
-from shared.concurrency.session.names import lease_keys
 from shared.local.embedded import EmbeddedServer
 from tests.instruments import inside, lessees
 from tests.instruments.processes import running

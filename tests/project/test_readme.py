@@ -9,7 +9,8 @@ from pathlib import Path
 
 import redis
 
-from shared.concurrency.session.names import CONDITION_KEYS, EVENT_KEYS, LEASE_KEYS, QUEUE_KEYS
+from shared.concurrency.locks.leases.keys import CONDITION_KEYS, EVENT_KEYS, LEASE_KEYS
+from shared.concurrency.queues.membership.keys import LEASED, QUEUE_KEYS
 from shared.local.embedded import EmbeddedServer
 from shared.local.parent_death import tied
 from shared.settings import Settings
@@ -179,9 +180,9 @@ def test_the_server_user_that_is_proposed_may_do_all_the_services_do(server: Emb
     assert "NOPERM" not in "".join(said)
 
 
-def test_every_key_of_a_queue_is_told() -> None:
+def test_every_key_is_described_as_the_code_describes_it() -> None:
     protocol = TEXTS[ROOT / "docs" / "protocol.md"]
-    rows = re.findall(r"^\| (`.*?) \| (?:LIST|HASH|ZSET)", protocol, flags=re.MULTILINE)
-    told = re.findall(r"`([\w:]+)`", "".join(rows))
-    known = [key for keys in (QUEUE_KEYS, LEASE_KEYS, EVENT_KEYS, CONDITION_KEYS) for key in keys.values()]
-    assert sorted(told) == sorted([*known, "leased:SESSION"])
+    rows = re.findall(r"^\| `(\S+)` \| `(\w+)` \| (\w+) \| (.*) \|$", protocol, flags=re.MULTILINE)
+    leased = LEASED._replace(suffix="leased:SESSION")
+    tables = ({**QUEUE_KEYS, "leased": leased}, LEASE_KEYS, EVENT_KEYS, CONDITION_KEYS)
+    assert rows == [(key.suffix, word, key.kind, key.holds) for keys in tables for word, key in keys.items()]

@@ -17,7 +17,7 @@ from shared.concurrency import (
     QueueStatistics,
     Session,
 )
-from shared.concurrency.session.names import queue_keys
+from shared.concurrency.queues.membership.keys import queue_keys
 from shared.local.embedded import EmbeddedServer
 from tests.instruments import inside
 from tests.instruments.emptying import drain, take

@@ -7,7 +7,7 @@ import pytest
 from redis.asyncio import Redis
 
 from shared.concurrency import ConcurrencyError, Queue, QueueShutDown, Session, StaleDelivery
-from shared.concurrency.session.names import queue_keys
+from shared.concurrency.queues.membership.keys import queue_keys
 from shared.local.embedded import EmbeddedServer
 from tests.instruments import inside
 from tests.instruments.waiting import until

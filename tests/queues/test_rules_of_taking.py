@@ -9,7 +9,7 @@ from redis.asyncio import Redis
 
 from consumer.worker.worker import Worker
 from shared.concurrency import Delivery, Queue, QueueEmpty, Session, StaleDelivery
-from shared.concurrency.session.names import leased_key
+from shared.concurrency.queues.membership.keys import leased_key
 from tests.instruments import inside
 from tests.instruments.waiting import until
 

@@ -33,7 +33,7 @@ from shared.concurrency import (
     StaleDelivery,
 )
 from shared.concurrency.queues.encoding.entry import FLAG
-from shared.concurrency.session.names import queue_keys
+from shared.concurrency.queues.membership.keys import queue_keys
 from shared.messages import CountWords, Message
 from shared.pipeline import Pipeline, open_pipeline
 from shared.settings import Settings

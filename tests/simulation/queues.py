@@ -8,7 +8,7 @@ import asyncio
 from collections import Counter
 
 from shared.concurrency import Queue, Session, StaleDelivery
-from shared.concurrency.session.names import queue_keys
+from shared.concurrency.queues.membership.keys import queue_keys
 from tests.simulation.run import Workload
 from tests.simulation.world import Process, World
 

@@ -7,10 +7,10 @@ from typing import Final, TypeVar, cast
 
 from shared.concurrency.checks import check_count
 from shared.concurrency.errors import ConcurrencyError, LeaseLost
+from shared.concurrency.locks.leases.keys import condition_keys
 from shared.concurrency.locks.leases.tenure import Tenure
 from shared.concurrency.locks.semaphore import Lock
 from shared.concurrency.session.calls import Call
-from shared.concurrency.session.names import condition_keys
 from shared.concurrency.session.scripts import load
 from shared.concurrency.session.session import Session
 

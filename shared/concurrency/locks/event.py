@@ -3,8 +3,9 @@
 import asyncio
 from typing import Final
 
+from shared.concurrency.locks.leases.keys import event_keys
 from shared.concurrency.session.calls import Call
-from shared.concurrency.session.names import check_name, event_keys
+from shared.concurrency.session.names import check_name
 from shared.concurrency.session.scripts import load
 from shared.concurrency.session.session import Session, process_of
 

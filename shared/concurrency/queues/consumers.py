@@ -4,9 +4,9 @@ import asyncio
 from collections.abc import Awaitable, Callable
 from typing import Any
 
+from shared.concurrency.queues.membership.keys import leased_key
 from shared.concurrency.queues.membership.membership import Membership
 from shared.concurrency.queues.statistics import QueueSession
-from shared.concurrency.session.names import leased_key
 
 Ask = Callable[..., Awaitable[Any]]
 

@@ -1,51 +1,39 @@
-"""The names of keys: every key of a queue stands under `{name}:`, so that Redis Cluster keeps them in one slot."""
+"""Names: what a queue or a lease may be called, and what its keys begin with.
+
+Every key of the queue or lease NAME begins with `{NAME}:`, so that Redis Cluster keeps them in one slot.
+"""
 
 import re
+from collections.abc import Mapping
+from typing import Literal, NamedTuple
 
 _NAME = re.compile(r"[A-Za-z0-9_.-]{1,64}", re.ASCII)
 
-QUEUE_KEYS = {
-    "pending": "pending",
-    "returned": "returned",
-    "suspects": "suspects",
-    "delayed": "delayed",
-    "handed": "handed",
-    "line": "line",
-    "bodies": "bodies",
-    "dead": "dead",
-    "dead_index": "dead:index",
-    "sessions": "sessions",
-    "idle": "idle",
-    "joiners": "joiners",
-    "lanes": "lanes",
-    "ids": "ids",
-    "ids_due": "ids:due",
-    "settings": "settings",
-    "totals": "totals",
-    "results": "results",
-    "results_due": "results:due",
-    "given_up": "given_up",
-}
-"""What a script calls a key -> how the key is called under `{name}:`. `leased` is told by its session."""
+Kind = Literal["LIST", "HASH", "ZSET"]
 
 
-LEASE_KEYS = {
-    "record": "lease",
-    "holders": "lease:holders",
-    "waiting": "lease:waiting",
-    "line": "lease:line",
-    "readers": "lease:readers",
-    "withdrawn": "lease:withdrawn",
-}
-"""The same for a lease. (A queue and a lease may have the same name.)"""
+class KeyDescription(NamedTuple):
+    """What there is to know of one key; a script's header gives only the word that it is called by."""
+
+    suffix: str
+    """How it is called behind the prefix."""
+    kind: Kind
+    """Its type at the server."""
+    holds: str
 
 
-EVENT_KEYS = {"event": "event", "watchers": "event:watchers"}
-CONDITION_KEYS = {
-    "waiters": "condition:waiters",
-    "alive": "condition:alive",
-    "notified": "condition:notified",
-}
+class Key(bytes):
+    """One key of one queue or lease, which knows the type that it must have."""
+
+    kind: Kind
+
+    @classmethod
+    def under(cls, name: str, description: KeyDescription, more: str = "") -> "Key":
+        """The key of that description under a name; `more` stands behind its suffix."""
+        tag, slash, rest = name.partition("/")
+        key = cls(f"{{{tag}}}{slash}{rest}:{description.suffix}{more}".encode())
+        key.kind = description.kind
+        return key
 
 
 def check_name(name: str) -> str:
@@ -66,40 +54,11 @@ def full_name(name: str, group: str | None) -> str:
     return check_name(name) if group is None else f"{check_name(group)}/{check_name(name)}"
 
 
-def queue_keys(name: str) -> dict[str, bytes]:
-    """The keys of a queue, by what the scripts call them."""
-    return _under(name, QUEUE_KEYS)
-
-
-def lease_keys(name: str) -> dict[str, bytes]:
-    """The keys of a lease, by what the scripts call them."""
-    return _under(name, LEASE_KEYS)
-
-
-def event_keys(name: str) -> dict[str, bytes]:
-    """The keys of an event, by what the scripts call them."""
-    return _under(name, EVENT_KEYS)
-
-
-def condition_keys(name: str) -> dict[str, bytes]:
-    """The keys of a condition beside those of its lock, by what the scripts call them."""
-    return _under(name, CONDITION_KEYS)
-
-
-def _prefix(name: str) -> str:
-    tag, slash, rest = name.partition("/")
-    return f"{{{tag}}}{slash}{rest}:"
-
-
-def _under(name: str, keys: dict[str, str]) -> dict[str, bytes]:
-    return {word: f"{_prefix(name)}{suffix}".encode() for word, suffix in keys.items()}
-
-
-def leased_key(name: str, session: str) -> bytes:
-    """The key of the deliveries that one session holds."""
-    return f"{_prefix(name)}leased:{session}".encode()
+def keys_under(name: str, descriptions: Mapping[str, KeyDescription]) -> dict[str, bytes]:
+    """The keys of those descriptions under a name, by what the scripts call them."""
+    return {word: Key.under(name, description) for word, description in descriptions.items()}
 
 
 def channel(owner: str) -> bytes:
-    """The channel of the wake-ups of one process."""
+    """The channel of the notifications to one process."""
     return f"weir:{owner}".encode()

@@ -1,8 +1,8 @@
-"""The scripts: one file in `lua/` per atomic step, its header the contract.
+"""The scripts: one file in `lua/` per atomic change, its header the contract.
 
-A header names the KEYS with their types, the ARGV with their units and what the script RETURNS. The names are bound
-from the header (`local pending = KEYS[1]`), so that a header can not say what the script does not do. PARTS are
-pieces that several steps share; they are put between the bindings and the step.
+A header names the KEYS in order, the ARGV with their units and what the script RETURNS. (What a key holds is described
+once, in the keys of queues and leases.) The names are bound from the header (`local pending = KEYS[1]`), so that a header
+cannot say what the script does not do. PARTS are pieces, most of them shared; they stand between the bindings and the script.
 """
 
 import hashlib
@@ -14,18 +14,18 @@ from importlib.resources import files
 from importlib.resources.abc import Traversable
 from typing import Final
 
-_LINE = re.compile(r"^--   (\w+) +(\S.*)$")
+_ARGUMENT = re.compile(r"^--   (\w+) +(\S.*)$")
 
 
 @dataclass(frozen=True)
 class Script:
-    """One atomic step: its source as the server runs it, and its contract."""
+    """One atomic change: its source as the server runs it, and its contract."""
 
     name: str
     source: bytes
     sha: bytes
-    keys: Mapping[str, str]
-    """What the script calls each key -> the key's Redis type, in order."""
+    keys: tuple[str, ...]
+    """What the script calls each key, in order."""
     arguments: tuple[str, ...]
     rest: str | None
     """The name of the arguments that may be any number, at the end."""
@@ -42,7 +42,7 @@ class Script:
 
 
 def when_memory_is_full(script: Script) -> Script:
-    """The same step, for calls of it that only drain: the server runs it though its memory is full."""
+    """The same script, for calls of it that only drain: the server runs it though its memory is full."""
     shebang, _, body = script.source.partition(b"\n")
     source = shebang + b" flags=allow-oom\n" + body
     return replace(script, source=source, sha=_sha(source))
@@ -80,18 +80,20 @@ def _sections(text: str) -> dict[str, list[str]]:
         if word in ("KEYS", "ARGV", "RETURNS", "PARTS"):
             current = word
             sections[current] = [line[3 + len(word) :].strip()]
-        elif current in ("KEYS", "ARGV") and (match := _LINE.match(line)):
+        elif current in ("KEYS", "PARTS") and line.startswith("--   "):
+            sections[current].append(line[3:])
+        elif current == "ARGV" and (match := _ARGUMENT.match(line)):
             sections[current].append(f"{match[1]} {match[2]}")
     return sections
 
 
 @cache
 def load(name: str) -> Script:
-    """Read a step from its file, with its bindings and parts."""
+    """Read a script from its file, with its bindings and parts."""
     text = _STEPS[name].read_text(encoding="utf-8")
     shebang, _, body = text.partition("\n")
     sections = _sections(text)
-    keys = {line.split()[0]: line.split()[1] for line in sections.get("KEYS", [""])[1:]}
+    keys = tuple(" ".join(sections.get("KEYS", [])).split())
     arguments = [(line.split()[0], line.split()[1] == "...") for line in sections.get("ARGV", [""])[1:]]
     plain = tuple(word for word, rest in arguments if not rest)
     rest = next((word for word, rest in arguments if rest), None)
@@ -115,6 +117,6 @@ def load(name: str) -> Script:
     )
 
 
-def names() -> list[str]:
-    """The names of all steps."""
-    return sorted(_STEPS)
+def names(folder: str = "") -> list[str]:
+    """The names of all scripts, or of those in one folder of `lua/`."""
+    return sorted(_found(_LUA / folder) if folder else _STEPS)

@@ -6,6 +6,7 @@ from typing import Final
 from redis.exceptions import NoPermissionError, ResponseError
 
 from shared.concurrency.errors import ConcurrencyError, ServerRefused
+from shared.concurrency.session.names import Key
 from shared.concurrency.session.scripts import Script
 
 # Answers that say: not executed, try again later. LOADING arrives as a lost connection.
@@ -55,10 +56,11 @@ def translate(error: ResponseError, script: Script) -> ConcurrencyError:
 
 def wrong_key(script: Script, keys: Mapping[str, bytes], kinds: Mapping[str, str]) -> ConcurrencyError:
     """The error that names the key which holds another type than the script expects; `kinds`: what each holds now."""
-    for word, expected in script.keys.items():
-        if kinds[word] not in ("none", expected.lower()):
+    for word in script.keys:
+        key, kind = keys[word], kinds[word]
+        if isinstance(key, Key) and kind not in ("none", key.kind.lower()):
             return ConcurrencyError(
-                f"the key {keys[word].decode()} holds a {kinds[word]}, not a {expected.lower()} of ours: somebody else uses this "
+                f"the key {key.decode()} holds a {kind}, not a {key.kind.lower()} of ours: somebody else uses this "
                 "name. Rename or delete that key, or choose another name"
             )
     return ConcurrencyError(f"a key of the step {script.name} held another type than expected")

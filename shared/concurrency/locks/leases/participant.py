@@ -9,6 +9,7 @@ from typing import Any, ClassVar
 
 from shared.concurrency.locks.leases.asking import Asking
 from shared.concurrency.locks.leases.hold import Body, Hold, Loss
+from shared.concurrency.locks.leases.keys import lease_keys
 from shared.concurrency.locks.leases.local_readers import LocalReaders
 from shared.concurrency.locks.leases.releasing import Releasing
 from shared.concurrency.locks.leases.statistics import LeaseStatistics, read_statistics
@@ -16,7 +17,6 @@ from shared.concurrency.session.calls import Call
 from shared.concurrency.session.clock import boottime, margin
 from shared.concurrency.session.heartbeat import Renewable
 from shared.concurrency.session.log import Log
-from shared.concurrency.session.names import lease_keys
 from shared.concurrency.session.process import Process
 from shared.concurrency.session.scripts import load
 

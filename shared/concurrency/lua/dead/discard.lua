@@ -1,9 +1,6 @@
 #!lua flags=allow-oom
 -- Deletes dead letters.
--- KEYS
---   dead        HASH  key -> dead letter
---   dead_index  ZSET  key -> time of death in ms
---   lanes       HASH  what was last answered to each process
+-- KEYS dead dead_index lanes
 -- ARGV
 --   session  the caller's session
 --   number   this call's number in its lane; a repetition carries the same

@@ -1,8 +1,6 @@
 #!lua flags=allow-oom
 -- Reads a page of dead letters in the order of their deaths: looks at 500 of them or 1 MiB at most, picks out those asked for.
--- KEYS
---   dead        HASH  key -> dead letter
---   dead_index  ZSET  key -> time of death in ms
+-- KEYS dead dead_index
 -- ARGV
 --   after      the place behind which to go on, empty for the beginning
 --   upto       the last place to look at, empty for the one that is last now

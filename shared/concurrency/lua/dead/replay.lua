@@ -1,21 +1,6 @@
 #!lua flags=allow-oom
 -- Puts dead letters back into pending as room allows, behind the line, past the known ids, with their counts reset.
--- KEYS
---   pending     LIST  entries never delivered
---   returned    LIST  entries given back
---   suspects    LIST  entries of two crashes or more
---   delayed     ZSET  entries waiting for their next attempt
---   line        LIST  keys of waiting puts
---   bodies      HASH  key -> session and entry of a waiting put
---   dead        HASH  key -> dead letter
---   dead_index  ZSET  key -> time of death in ms
---   sessions    ZSET  session -> deadline in ms
---   idle        ZSET  sessions that wait for work
---   lanes       HASH  what was last answered to each process
---   ids         HASH  known ids
---   ids_due     ZSET  known ids by expiry in ms
---   settings    HASH  maxsize, shutdown
---   totals      HASH  replayed, stamp
+-- KEYS pending returned suspects delayed line bodies dead dead_index sessions idle lanes ids ids_due settings totals
 -- ARGV
 --   session  the caller's session
 --   number   this call's number in its lane; a repetition carries the same

@@ -1,12 +1,6 @@
 #!lua flags=allow-oom
 -- Grants a hold, or has it wait. Asked again under the same id it says how things are, and keeps the waiter's place.
--- KEYS
---   record     HASH  token, kind, phase, longest_ttl, run_id, quiet_until, tickets; hold -> its mode and token
---   holders    ZSET  hold -> deadline in ms
---   waiting    ZSET  waiter -> deadline in ms; it has to ask again before
---   line       ZSET  waiting writers, or those who wait for a permit, by ticket
---   readers    ZSET  waiting readers, by ticket
---   withdrawn  ZSET  holds given up by those who do not know whether they asked -> when, in ms
+-- KEYS record holders waiting line readers withdrawn
 -- ARGV
 --   id      the hold's id
 --   mode    r to read, w to write, p for a permit

@@ -1,9 +1,6 @@
 #!lua flags=allow-oom
 -- Ends a wait for a notification.
--- KEYS
---   waiters   ZSET  who waits, by arrival
---   alive     ZSET  who waits -> until when he is believed to, in ms
---   notified  ZSET  who has been notified and has not said that he knows -> when, in ms
+-- KEYS waiters alive notified
 -- ARGV
 --   id  the waiter
 -- RETURNS 1 if he had been notified

@@ -1,10 +1,6 @@
 #!lua flags=allow-oom
 -- Notifies the first of those who wait, and hear it.
--- KEYS
---   waiters   ZSET  who waits, by arrival
---   alive     ZSET  who waits -> until when he is believed to, in ms
---   notified  ZSET  who has been notified and has not said that he knows -> when, in ms
---   holders   ZSET  holds of the lock -> deadline in ms
+-- KEYS waiters alive notified holders
 -- ARGV
 --   hold   the caller's hold of the lock
 --   count  how many to notify; 0 for all

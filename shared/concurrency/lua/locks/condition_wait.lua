@@ -1,9 +1,6 @@
 #!lua flags=allow-oom
 -- Has somebody wait for a notification, or tells him that it has come. Asked again, it keeps his place.
--- KEYS
---   waiters   ZSET  who waits, by arrival
---   alive     ZSET  who waits -> until when he is believed to, in ms; he asks again before
---   notified  ZSET  who has been notified and has not said that he knows -> when, in ms
+-- KEYS waiters alive notified
 -- ARGV
 --   id  the waiter
 -- RETURNS 1 if notified

@@ -1,11 +1,6 @@
 #!lua flags=allow-oom
 -- Turns a write hold into a read hold, under the same token, and lets in the readers that wait.
--- KEYS
---   record   HASH  token, kind, phase, longest_ttl, run_id, quiet_until, tickets; hold -> its mode and token
---   holders  ZSET  hold -> deadline in ms
---   waiting  ZSET  waiter -> deadline in ms
---   line     ZSET  waiting writers by ticket
---   readers  ZSET  waiting readers by ticket
+-- KEYS record holders waiting line readers
 -- ARGV
 --   id  the hold's id
 -- RETURNS 'downgraded', now in ms, deadline in ms, 1 if a writer keeps new readers out; or 'unknown' when it is lost

@@ -1,8 +1,6 @@
 #!lua flags=allow-oom
 -- Tells whether an event is set, or was since the caller looked; if not, has the caller told when it is.
--- KEYS
---   event     HASH  set (1 or 0), generation: how often it was set
---   watchers  ZSET  processes that wait -> until when, in ms
+-- KEYS event watchers
 -- ARGV
 --   owner  the process that asks
 --   seen   the generation that it saw first, or ''

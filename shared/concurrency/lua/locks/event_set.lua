@@ -1,8 +1,6 @@
 #!lua flags=allow-oom
 -- Sets an event and tells those who wait, or clears it. Set it is kept, cleared it rests for a week.
--- KEYS
---   event     HASH  set (1 or 0), generation: how often it was set
---   watchers  ZSET  processes that wait -> until when, in ms
+-- KEYS event watchers
 -- ARGV
 --   value  1 to set, 0 to clear
 -- RETURNS nothing

@@ -1,11 +1,6 @@
 #!lua flags=allow-oom,no-writes
 -- Tells who holds a lease and who waits for it.
--- KEYS
---   record   HASH  token, kind, phase, longest_ttl, run_id, quiet_until, tickets; hold -> its mode and token
---   holders  ZSET  hold -> deadline in ms
---   waiting  ZSET  waiter -> deadline in ms
---   line     ZSET  waiting writers, or those who wait for a permit, by ticket
---   readers  ZSET  waiting readers, by ticket
+-- KEYS record holders waiting line readers
 -- ARGV
 -- RETURNS now in ms, the kind in use or '', holders as (id, deadline in ms, mode and token), waiting readers and then the others as
 --   (id, ticket)

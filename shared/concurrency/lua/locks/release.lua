@@ -1,12 +1,6 @@
 #!lua flags=allow-oom
 -- Ends a hold, or a wait, and grants what has become free. What is not there is no error: an end may be repeated.
--- KEYS
---   record     HASH  token, kind, phase, longest_ttl, run_id, quiet_until, tickets; hold -> its mode and token
---   holders    ZSET  hold -> deadline in ms
---   waiting    ZSET  waiter -> deadline in ms
---   line       ZSET  waiting writers, or those who wait for a permit, by ticket
---   readers    ZSET  waiting readers, by ticket
---   withdrawn  ZSET  holds given up by those who do not know whether they asked -> when, in ms
+-- KEYS record holders waiting line readers withdrawn
 -- ARGV
 --   id        the hold's id
 --   in_doubt  1 when the asking may still be on its way, on a connection that was given up: refuse it when it comes

@@ -1,11 +1,6 @@
 #!lua flags=allow-oom
 -- Renews holds that have not expired; never resurrects one that has.
--- KEYS
---   record   HASH  token, kind, phase, longest_ttl, run_id, quiet_until, tickets; hold -> its mode and token
---   holders  ZSET  hold -> deadline in ms
---   waiting  ZSET  waiter -> deadline in ms
---   line     ZSET  waiting writers, or those who wait for a permit, by ticket
---   readers  ZSET  waiting readers, by ticket
+-- KEYS record holders waiting line readers
 -- ARGV
 --   run_id  the server's run_id as the caller saw it
 --   ids     ... the holds

@@ -1,7 +1,6 @@
 #!lua flags=allow-oom
 -- Tells which of the entries that a process put with acknowledgements still wait in the line.
--- KEYS
---   bodies  HASH  key -> session and entry of a waiting put
+-- KEYS bodies
 -- ARGV
 --   keys  ... keys of entries, 500 at most
 -- RETURNS those that wait, joined

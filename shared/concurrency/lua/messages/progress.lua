@@ -1,8 +1,6 @@
 #!lua flags=allow-oom
 -- Tells those who submitted messages how far these are, where the session still holds them.
--- KEYS
---   leased  HASH  field -> entry, what this session holds
---   handed  HASH  session -> the entry that a put handed to it; empty while it waits for one
+-- KEYS leased handed
 -- ARGV
 --   session  the caller's session
 --   words    ... field (45 bytes), then the fraction that is done, a space and a text; two to a delivery

@@ -1,11 +1,7 @@
 #!lua flags=allow-oom
 -- Looks for outcomes that a submitter may not have heard, forgets those that he has, marks messages that he gave up, and tells
 -- under which keys messages with these ids were submitted: somebody wants them again. All of it may be repeated.
--- KEYS
---   results     HASH  key -> outcome of a message that was submitted
---   results_due ZSET  the same keys by when they expire in ms
---   given_up    ZSET  key of a message whose result nobody wants any more -> when in ms
---   ids         HASH  known ids -> expiry in ms, digest, and the message's key where its result is asked for
+-- KEYS results results_due given_up ids
 -- ARGV
 --   heard     keys (22 bytes each) of outcomes that have arrived
 --   unwanted  keys of messages that the submitter gave up

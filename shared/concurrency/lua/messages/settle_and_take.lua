@@ -1,28 +1,8 @@
 #!lua flags=allow-oom
 -- Settles finished deliveries, then hands out the next messages (none while paused), in one step; lets waiting puts in as
 -- room appears.
--- KEYS
---   pending     LIST  entries never delivered, in order
---   returned    LIST  entries given back or recovered; served first
---   suspects    LIST  entries of two crashes or more; a session holds one at a time
---   delayed     ZSET  entries waiting for their next attempt, by due time in ms
---   leased      HASH  field -> entry, what this session holds
---   handed      HASH  session -> the entry that a put handed to it; empty while it waits for one
---   line        LIST  keys of waiting puts
---   bodies      HASH  key -> session and entry of a waiting put
---   dead        HASH  key -> dead letter
---   dead_index  ZSET  key -> time of death in ms
---   sessions    ZSET  session -> deadline in ms
---   idle        ZSET  sessions that wait for work, first come first
---   joiners     ZSET  sessions that wait for the end
---   lanes       HASH  what was last answered to each process
---   ids         HASH  known ids
---   ids_due     ZSET  known ids by expiry in ms
---   settings    HASH  maxsize, max_attempts, shutdown, joining, paused
---   totals      HASH  put, acked, nacked, dead, recovered, replayed, given_up, stamp
---   results     HASH  key -> outcome of a message that was submitted
---   results_due ZSET  the same keys by when they expire in ms
---   given_up    ZSET  key of a message whose result nobody wants any more -> when in ms
+-- KEYS pending returned suspects delayed leased handed line bodies dead dead_index sessions idle joiners lanes ids
+--   ids_due settings totals results results_due given_up
 -- ARGV
 --   session        the caller's session
 --   number         this call's number in its lane; every call has a new one, for a take is never repeated

@@ -1,27 +1,9 @@
 #!lua
 -- Acknowledges deliveries together with the writes that their handlers collected: each with all of them, or not at all.
 -- Refused when memory is full (no allow-oom): nothing is written then, and all stay leased.
--- KEYS
---   pending   LIST  entries never delivered
---   returned  LIST  entries given back
---   suspects  LIST  entries given back by crashes
---   delayed   ZSET  entries waiting for their next attempt
---   line      LIST  keys of waiting puts in order of arrival
---   bodies    HASH  key -> session and entry of a waiting put
---   handed    HASH  session -> the entry that a put handed to it; empty while it waits for one
---   sessions  ZSET  session -> deadline in ms
---   idle      ZSET  sessions that wait for work
---   lanes     HASH  what was last answered to each process
---   ids       HASH  known ids
---   ids_due   ZSET  known ids by expiry in ms
---   settings  HASH  maxsize, shutdown, joining, paused
---   totals    HASH  put, acked, stamp
---   leased    HASH  field -> entry, what this session holds
---   joiners   ZSET  sessions that wait for the end
---   results   HASH  key -> outcome of a message that was submitted
---   results_due ZSET  the same keys by when they expire in ms
---   given_up  ZSET  key of a message whose result nobody wants any more -> when in ms
--- Behind them the first 14 again for each other queue that is put to, and the keys that are written to.
+-- Behind the KEYS stand the first 14 of them again for each other queue that is put to, and the keys that are written to.
+-- KEYS pending returned suspects delayed line bodies handed sessions idle lanes ids ids_due settings totals leased
+--   joiners results results_due given_up
 -- ARGV
 --   session  the caller's session
 --   number   this call's number in its lane; a repetition carries the same

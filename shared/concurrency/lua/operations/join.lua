@@ -1,9 +1,6 @@
 #!lua flags=allow-oom
 -- Counts what is not finished, and registers the session to be told when nothing is left.
--- KEYS
---   joiners   ZSET  sessions that wait for the end
---   settings  HASH  joining: set while somebody waits
---   totals    HASH  counters
+-- KEYS joiners settings totals
 -- ARGV
 --   session  the session that waits
 -- RETURNS messages not finished

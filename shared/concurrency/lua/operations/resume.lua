@@ -1,8 +1,6 @@
 #!lua flags=allow-oom
 -- Ends a pause, and wakes all who wait for work: what has gathered may be more than a few sessions take.
--- KEYS
---   idle      ZSET  sessions that wait for work
---   settings  HASH  paused
+-- KEYS idle settings
 -- RETURNS 1 if the queue had been paused
 -- PARTS identity tell
 local was_paused = redis.call('HDEL', settings, 'paused')

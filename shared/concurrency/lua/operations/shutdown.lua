@@ -1,24 +1,7 @@
 #!lua flags=allow-oom
 -- Shuts a queue down: no put enters, those that wait leave the line. At once: what waits for delivery becomes dead letters.
--- KEYS
---   pending     LIST  entries never delivered
---   returned    LIST  entries given back
---   suspects    LIST  entries of two crashes or more
---   delayed     ZSET  entries waiting for their next attempt
---   line        LIST  keys of waiting puts
---   bodies      HASH  key -> session and entry of a waiting put
---   dead        HASH  key -> dead letter
---   dead_index  ZSET  key -> time of death in ms
---   sessions    ZSET  session -> deadline in ms
---   idle        ZSET  sessions that wait for work
---   ids         HASH  known ids
---   ids_due     ZSET  known ids by expiry in ms
---   results     HASH  key -> outcome of a message that was submitted
---   results_due ZSET  the same keys by when they expire in ms
---   given_up    ZSET  key of a message whose result nobody wants any more -> when in ms
---   joiners     ZSET  sessions that wait for the end
---   settings    HASH  shutdown, joining
---   totals      HASH  dead, stamp
+-- KEYS pending returned suspects delayed line bodies dead dead_index sessions idle ids ids_due results results_due
+--   given_up joiners settings totals
 -- ARGV
 --   immediate  1: nothing more is handed out
 -- RETURNS messages still to be made dead letters: call again while there are some

@@ -1,15 +1,6 @@
 #!lua flags=allow-oom
 -- Counts a queue, changing nothing.
--- KEYS
---   pending     LIST  entries never delivered
---   returned    LIST  entries given back
---   suspects    LIST  entries of two crashes or more
---   delayed     ZSET  entries waiting for their next attempt
---   line        LIST  keys of waiting puts
---   dead        HASH  dead letters
---   dead_index  ZSET  key -> time of death in ms
---   settings    HASH  maxsize, max_attempts, shutdown, paused
---   totals      HASH  counters
+-- KEYS pending returned suspects delayed line dead dead_index settings totals
 -- RETURNS pending, leased, delayed, dead, puts waiting, those of them that came with an acknowledgement, age of the oldest
 --   pending in us, put, acked, nacked, dead in all, recovered, maxsize, max_attempts, 1 if shut down, age of the oldest dead letter in ms, 1 if paused, given up
 -- PARTS clock room unfinished

@@ -1,8 +1,6 @@
 #!lua flags=allow-oom
 -- Tells the queue which run of the server a connection has reached; must come before any other step on it.
--- KEYS
---   sessions  ZSET  session -> deadline in ms
---   settings  HASH  run_id among them
+-- KEYS sessions settings
 -- ARGV
 --   run_id  the server's run_id as the caller saw it
 -- RETURNS now in ms

@@ -1,8 +1,6 @@
 #!lua flags=allow-oom
 -- Counts what one session holds.
--- KEYS
---   leased  HASH  field -> entry, what the session holds
---   handed  HASH  session -> the entry that a put handed to it; empty while it waits for one
+-- KEYS leased handed
 -- ARGV
 --   session  the session
 -- RETURNS deliveries

@@ -1,8 +1,6 @@
 #!lua flags=allow-oom
 -- Tells consumer services to drain; each hears of it at once, or at its next renewal.
--- KEYS
---   sessions  ZSET  session -> deadline in ms
---   lanes     HASH  OWNER:consumer: which session is a consumer service's, and whether it was told to drain
+-- KEYS sessions lanes
 -- ARGV
 --   owner  the process to tell; empty for all
 -- RETURNS the sessions told, those told before included

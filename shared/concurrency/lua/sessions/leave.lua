@@ -1,22 +1,7 @@
 #!lua flags=allow-oom
 -- Ends a session: gives back what it holds, takes its waiting puts out of the line. Ending one that is over is no error.
--- KEYS
---   returned    LIST  where its deliveries go
---   suspects    LIST  where those of two crashes or more go
---   leased      HASH  field -> entry, what it holds
---   handed      HASH  session -> the entry that a put handed to it; empty while it waits for one
---   line        LIST  keys of waiting puts
---   bodies      HASH  key -> session and entry of a waiting put
---   dead        HASH  key -> dead letter
---   dead_index  ZSET  key -> time of death in ms
---   sessions    ZSET  session -> deadline in ms
---   ids         HASH  known ids
---   ids_due     ZSET  known ids by expiry in ms
---   results     HASH  key -> outcome of a message that was submitted
---   results_due ZSET  the same keys by when they expire in ms
---   given_up    ZSET  key of a message whose result nobody wants any more -> when in ms
---   idle        ZSET  sessions that wait for work
---   totals      HASH  dead
+-- KEYS returned suspects leased handed line bodies dead dead_index sessions ids ids_due results results_due given_up
+--   idle totals
 -- ARGV
 --   session    the session's id
 --   withdrawn  keys (22 bytes each) to take out of the line

@@ -1,8 +1,6 @@
 #!lua flags=allow-oom
 -- Lists the sessions of a queue, those that are over and not recovered yet included.
--- KEYS
---   sessions  ZSET  session -> deadline in ms
---   lanes     HASH  OWNER:consumer: which session is a consumer service's, and whether it was told to drain
+-- KEYS sessions lanes
 -- RETURNS for each session four: its id, its deadline less now in ms, 1 if it is a consumer service's, 1 if that was told to drain
 -- PARTS clock identity consumers
 local found = redis.call('ZRANGE', sessions, 0, -1, 'WITHSCORES')

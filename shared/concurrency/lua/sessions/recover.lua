@@ -1,22 +1,7 @@
 #!lua flags=allow-oom
 -- Takes back what a dead session held: at most 200 deliveries a call, in their old order.
--- KEYS
---   returned    LIST  where they go
---   suspects    LIST  where those of two crashes or more go
---   leased      HASH  field -> entry, what the dead session held
---   handed      HASH  session -> the entry that a put handed to it; empty while it waits for one
---   dead        HASH  key -> dead letter, for the fifth crash
---   dead_index  ZSET  key -> time of death in ms
---   sessions    ZSET  session -> deadline in ms
---   idle        ZSET  sessions that wait for work
---   joiners     ZSET  sessions that wait for the end
---   ids         HASH  known ids
---   ids_due     ZSET  known ids by expiry in ms
---   results     HASH  key -> outcome of a message that was submitted
---   results_due ZSET  the same keys by when they expire in ms
---   given_up    ZSET  key of a message whose result nobody wants any more -> when in ms
---   settings    HASH  shutdown, joining
---   totals      HASH  dead, recovered
+-- KEYS returned suspects leased handed dead dead_index sessions idle joiners ids ids_due results results_due given_up
+--   settings totals
 -- ARGV
 --   session  the session to recover
 -- RETURNS deliveries taken back, deliveries still to take back

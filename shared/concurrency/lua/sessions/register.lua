@@ -1,27 +1,7 @@
 #!lua flags=allow-oom
 -- Registers a session with a queue, and the queue's settings where none are stored yet.
--- KEYS
---   sessions    ZSET  session -> deadline in ms
---   settings    HASH  maxsize, max_attempts, run_id, shutdown, joining
---   lanes       HASH  what was last answered to each process; old records are pruned here
---   pending     LIST  the types of this key and those below are checked here, so that no step fails half-way
---   returned    LIST
---   suspects    LIST
---   delayed     ZSET
---   leased      HASH
---   handed      HASH
---   line        LIST
---   bodies      HASH
---   dead        HASH
---   dead_index  ZSET
---   idle        ZSET
---   joiners     ZSET
---   ids         HASH
---   ids_due     ZSET
---   totals      HASH
---   results     HASH
---   results_due ZSET
---   given_up    ZSET
+-- KEYS sessions settings lanes pending returned suspects delayed leased handed line bodies dead dead_index idle
+--   joiners ids ids_due totals results results_due given_up
 -- ARGV
 --   session       the session's id
 --   fresh         1 for a session nobody has seen yet; 0 to store settings only

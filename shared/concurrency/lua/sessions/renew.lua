@@ -1,8 +1,6 @@
 #!lua flags=allow-oom
 -- Renews a session that is live; never resurrects one that is over.
--- KEYS
---   sessions  ZSET  session -> deadline in ms
---   lanes     HASH  OWNER:consumer: kept as long as it is renewed
+-- KEYS sessions lanes
 -- ARGV
 --   session  the session's id
 -- RETURNS 1 renewed or 0 over, now in ms, deadline in ms, 1 if the process was told to drain

@@ -83,7 +83,7 @@ def pack(script: Script, portion: Portion) -> tuple[list[bytes], list[bytes | st
     """The keys behind those of the script's header, and the words of the call."""
     places: dict[bytes, int] = {portion.keys["pending"]: 1}
     more_keys: list[bytes] = []
-    group = list(script.keys)[:_GROUP]
+    group = script.keys[:_GROUP]
     for member in (one.member for ack in portion.acknowledgements for one in ack.writes.destinations()):
         if member.keys["pending"] not in places:
             places[member.keys["pending"]] = len(script.keys) + len(more_keys) + 1

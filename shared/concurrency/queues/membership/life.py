@@ -4,8 +4,8 @@ import math
 from dataclasses import dataclass
 from typing import Final
 
+from shared.concurrency.queues.membership.keys import leased_key
 from shared.concurrency.session.clock import boottime, margin
-from shared.concurrency.session.names import leased_key
 
 
 @dataclass(slots=True, eq=False)

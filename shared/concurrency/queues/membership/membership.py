@@ -7,11 +7,11 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Final, Protocol
 from weakref import ref
 
+from shared.concurrency.queues.membership.keys import leased_key, queue_keys
 from shared.concurrency.queues.membership.life import Life
 from shared.concurrency.queues.membership.registration import Registration
 from shared.concurrency.session.calls import Call, Calls
 from shared.concurrency.session.log import Log
-from shared.concurrency.session.names import leased_key, queue_keys
 from shared.concurrency.session.scripts import Script, load
 
 log = Log("queues")

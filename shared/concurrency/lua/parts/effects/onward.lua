@@ -1,7 +1,11 @@
 -- Puts that travel with an acknowledgement. What finds no room joins the line without an owner: it is admitted in its
 -- turn though the process that put it dies, for the message it was made of is done with. It counts as put from here on.
 local function is_sound()
-  local kinds = {list = {pending, returned, suspects, line}, zset = {delayed, sessions, idle, ids_due}, hash = {bodies, handed, lanes, ids, settings, totals}}
+  local kinds = {
+    list = {pending, returned, suspects, line},
+    zset = {delayed, sessions, idle, ids_due},
+    hash = {bodies, handed, lanes, ids, settings, totals},
+  }
   for kind, keys in pairs(kinds) do
     for _, key in ipairs(keys) do
       local found = redis.call('TYPE', key).ok

@@ -1,0 +1,51 @@
+"""The keys of a lease, an event and a condition, each described once: its type, and what it holds."""
+
+from typing import Final
+
+from shared.concurrency.session.names import KeyDescription, keys_under
+
+LEASE_KEYS: Final = {
+    "record": KeyDescription(
+        "lease", "HASH", "token, kind, phase, longest_ttl, run_id, quiet_until, tickets; hold -> its mode and token"
+    ),
+    "holders": KeyDescription("lease:holders", "ZSET", "hold -> deadline in ms"),
+    "waiting": KeyDescription("lease:waiting", "ZSET", "waiter -> deadline in ms; it asks again before"),
+    "line": KeyDescription("lease:line", "ZSET", "waiting writers, or those who wait for a permit, by ticket"),
+    "readers": KeyDescription("lease:readers", "ZSET", "waiting readers, by ticket"),
+    "withdrawn": KeyDescription(
+        "lease:withdrawn", "ZSET", "hold that was withdrawn while its request may have been on its way -> when, in ms"
+    ),
+}
+"""What a script calls a key -> the key. A queue and a lease may have the same name."""
+
+EVENT_KEYS: Final = {
+    "event": KeyDescription("event", "HASH", "set (1 or 0), and generation: how often it was set"),
+    "watchers": KeyDescription("event:watchers", "ZSET", "process that waits -> until when, in ms"),
+}
+"""The same for an event."""
+
+CONDITION_KEYS: Final = {
+    "waiters": KeyDescription("condition:waiters", "ZSET", "waiters, by arrival"),
+    "alive": KeyDescription(
+        "condition:alive", "ZSET", "waiter -> until when it counts as alive, in ms; it asks again before"
+    ),
+    "notified": KeyDescription(
+        "condition:notified", "ZSET", "waiter that was notified and has not confirmed -> when, in ms"
+    ),
+}
+"""The same for a condition, beside the keys of its lock."""
+
+
+def lease_keys(name: str) -> dict[str, bytes]:
+    """The keys of a lease, by what the scripts call them."""
+    return keys_under(name, LEASE_KEYS)
+
+
+def event_keys(name: str) -> dict[str, bytes]:
+    """The keys of an event, by what the scripts call them."""
+    return keys_under(name, EVENT_KEYS)
+
+
+def condition_keys(name: str) -> dict[str, bytes]:
+    """The keys of a condition beside those of its lock, by what the scripts call them."""
+    return keys_under(name, CONDITION_KEYS)

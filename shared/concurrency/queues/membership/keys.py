@@ -1,0 +1,64 @@
+"""The keys of a queue, each described once: its type, and what it holds."""
+
+from typing import Final
+
+from shared.concurrency.session.names import Key, KeyDescription, keys_under
+
+QUEUE_KEYS: Final = {
+    "pending": KeyDescription("pending", "LIST", "entries never delivered, in order"),
+    "returned": KeyDescription("returned", "LIST", "entries given back or recovered; served first"),
+    "suspects": KeyDescription("suspects", "LIST", "entries of two crashes or more; a session holds one at a time"),
+    "delayed": KeyDescription("delayed", "ZSET", "entries that wait for their next attempt, by due time in ms"),
+    "handed": KeyDescription(
+        "handed", "HASH", "session -> the entry that a put handed to it; empty while it waits for a handoff"
+    ),
+    "line": KeyDescription("line", "LIST", "keys of waiting puts, in order of arrival"),
+    "bodies": KeyDescription(
+        "bodies", "HASH", "key of a waiting put -> `SESSION ENTRY`, or `+OWNER ENTRY` for one that nobody owns"
+    ),
+    "dead": KeyDescription("dead", "HASH", "key -> dead letter: JSON of reason, error and time, a newline, the entry"),
+    "dead_index": KeyDescription("dead:index", "ZSET", "key of a dead letter -> time of death in ms"),
+    "sessions": KeyDescription("sessions", "ZSET", "session -> deadline in ms; 0 while it is recovered"),
+    "idle": KeyDescription("idle", "ZSET", "sessions that wait for work -> since when, in us"),
+    "joiners": KeyDescription("joiners", "ZSET", "sessions that wait for the end -> since when, in ms"),
+    "lanes": KeyDescription(
+        "lanes",
+        "HASH",
+        "`OWNER:LANE` -> last number and verdicts; `OWNER:consumer` -> session, and whether it was told to drain",
+    ),
+    "ids": KeyDescription(
+        "ids", "HASH", "known id -> expiry in ms, digest, and the message's key where its result is asked for"
+    ),
+    "ids_due": KeyDescription("ids:due", "ZSET", "known id -> expiry in ms"),
+    "settings": KeyDescription(
+        "settings", "HASH", "maxsize, max_attempts, shutdown, paused, joining, and the server's run_id"
+    ),
+    "totals": KeyDescription(
+        "totals",
+        "HASH",
+        "counters: put, acked, nacked, dead, recovered, replayed, given_up, unreadable; the last stamp",
+    ),
+    "results": KeyDescription(
+        "results", "HASH", "key -> outcome of a submitted message, until it is received or expires"
+    ),
+    "results_due": KeyDescription("results:due", "ZSET", "key of an outcome -> expiry in ms"),
+    "given_up": KeyDescription(
+        "given_up", "ZSET", "key of a message whose future was cancelled -> when, in ms; forgotten after a day"
+    ),
+}
+"""What a script calls a key -> the key."""
+
+LEASED: Final = KeyDescription(
+    "leased:", "HASH", "receipt -> entry: what one session holds; its id stands behind the colon"
+)
+"""What a script calls `leased`: the one key of a session of its own."""
+
+
+def queue_keys(name: str) -> dict[str, bytes]:
+    """The keys of a queue, by what the scripts call them."""
+    return keys_under(name, QUEUE_KEYS)
+
+
+def leased_key(name: str, session: str) -> bytes:
+    """The key of the deliveries that one session holds."""
+    return Key.under(name, LEASED, session)
