@@ -138,12 +138,12 @@ async def test_rule_2_the_entries_of_a_dead_process_are_dropped(session: Session
     keys = queue_keys(name)
     # Exactly what a process leaves behind that was killed while it waited: an entry of a session that is over.
     await client.execute_command("HSET", keys["bodies"], b"d" * 12 + b"%010d" % 1, b"%b.1.500 dead" % (b"d" * 12))  # type: ignore[no-untyped-call]
-    await client.execute_command("RPUSH", keys["line"], b"d" * 12 + b"%010d" % 1)  # type: ignore[no-untyped-call]
+    await client.execute_command("RPUSH", keys["putters"], b"d" * 12 + b"%010d" % 1)  # type: ignore[no-untyped-call]
     waiting = asyncio.create_task(queue.put(2))
     await in_line(queue, 2)
     assert await drain(queue) == [1, 2]
     await waiting
-    assert await client.exists(keys["line"], keys["bodies"]) == 0
+    assert await client.exists(keys["putters"], keys["bodies"]) == 0
 
 
 async def test_rule_2_an_owner_that_was_only_stopped_puts_its_entries_again(

@@ -110,7 +110,7 @@ class Queues(Workload):
 
     def _left(self) -> int:
         call, keys = self.world.control.call, self._keys
-        lists = sum(call("LLEN", keys[word]) for word in ("pending", "returned", "suspects", "line"))
+        lists = sum(call("LLEN", keys[word]) for word in ("pending", "returned", "suspects", "putters"))
         leased = sum(call("HLEN", key) for key in call("KEYS", "{q}:leased:*"))
         return int(lists + call("ZCARD", keys["delayed"]) + leased)
 

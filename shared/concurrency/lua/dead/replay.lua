@@ -1,19 +1,19 @@
 #!lua flags=allow-oom
 -- Puts dead letters back into pending as room allows, behind the line, past the known ids, with their counts reset.
--- KEYS pending returned suspects delayed line bodies dead dead_index sessions idle lanes ids ids_due settings totals
+-- KEYS pending returned suspects delayed putters bodies dead dead_index sessions idle lanes ids ids_due settings totals
 -- ARGV
 --   session  the caller's session
 --   number   this call's number in its lane; a repetition carries the same
 --   places   ... places or keys of the dead letters, 500 at most
 -- RETURNS letters put back, those that are no dead letters (any more), letters that can not be read (they stay), 1 if shut down:
 --   nothing is put back then. The others stay for want of room; the oldest go first
--- PARTS clock identity sessions room tell wake ids stamp admit places one_effect
+-- PARTS clock identity sessions room notify wake ids stamp admit places one_effect
 local before = answered()
 if before then return before end
 if redis.call('HGET', settings, 'shutdown') then return answer_once({0, 0, 0, 1}) end
 local maxsize = tonumber(redis.call('HGET', settings, 'maxsize') or 0)
-if redis.call('LLEN', line) > 0 then admit(room(maxsize)) end
-local free = redis.call('LLEN', line) > 0 and 0 or room(maxsize)
+if redis.call('LLEN', putters) > 0 then admit(room(maxsize)) end
+local free = redis.call('LLEN', putters) > 0 and 0 or room(maxsize)
 local replayed, missing, unreadable = 0, 0, 0
 for _, place in ipairs(places) do
   local key, letter = letter_at(place)

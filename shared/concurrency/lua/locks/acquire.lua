@@ -8,7 +8,7 @@
 --   run_id  the server's run_id as the caller saw it
 -- RETURNS 'granted', now in ms, token, deadline in ms, 1 if a writer keeps new readers out; 'waits', now, look again in ms;
 --   'withdrawn'; or 'other', the kind that is in use
--- PARTS clock identity tell lease
+-- PARTS clock identity notify lease
 if redis.call('EXISTS', holders, waiting, withdrawn) == 0 and stored[6] == run_id and quiet_until <= now then
   -- Nobody holds, nobody waits: most often so.
   kind, longest_ttl = wanted, 0
@@ -37,7 +37,7 @@ longest_ttl = math.max(longest_ttl, ttl)
 redis.call('HSET', record, 'kind', kind, 'longest_ttl', number(longest_ttl))
 if not redis.call('ZSCORE', waiting, id) then
   if mode == 'w' and kind ~= 'readers' and redis.call('ZCARD', line) == 0 then
-    for _, reader in ipairs(redis.call('ZRANGE', holders, 0, -1)) do tell(reader, 'closed') end
+    for _, reader in ipairs(redis.call('ZRANGE', holders, 0, -1)) do notify(reader, 'closed') end
   end
   redis.call('ZADD', mode == 'r' and readers or line, redis.call('HINCRBY', record, 'tickets', 1), id)
 end

@@ -5,7 +5,7 @@
 --   hold   the caller's hold of the lock
 --   count  how many to notify; 0 for all
 -- RETURNS how many were; -1 when the caller has lost the lock
--- PARTS clock identity tell
+-- PARTS clock identity notify
 local deadline = redis.call('ZSCORE', holders, hold)
 if not deadline or tonumber(deadline) < now then return -1 end
 local limit, told = tonumber(count), 0
@@ -16,7 +16,7 @@ end
 redis.call('ZREMRANGEBYSCORE', notified, '-inf', string.format('%.0f', now - 600000))
 for _, id in ipairs(redis.call('ZRANGE', waiters, 0, -1)) do
   if limit > 0 and told >= limit then break end
-  if tell(id, 'notified') > 0 then
+  if notify(id, 'notified') > 0 then
     told = told + 1
     redis.call('ZADD', notified, string.format('%.0f', now), id)
     redis.call('ZREM', alive, id)

@@ -4,7 +4,7 @@
 -- ARGV
 --   id  the hold's id
 -- RETURNS 'downgraded', now in ms, deadline in ms, 1 if a writer keeps new readers out; or 'unknown' when it is lost
--- PARTS clock identity tell lease
+-- PARTS clock identity notify lease
 prune()
 local mode, token = mode_and_token(id)
 if not mode then return {'unknown'} end

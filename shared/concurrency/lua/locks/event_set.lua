@@ -4,7 +4,7 @@
 -- ARGV
 --   value  1 to set, 0 to clear
 -- RETURNS nothing
--- PARTS identity tell
+-- PARTS identity notify
 if redis.call('HGET', event, 'set') == value then return nil end
 local all = redis.call('ZRANGE', watchers, 0, -1)
 redis.call('HSET', event, 'set', value)
@@ -13,7 +13,7 @@ if value == '0' then
 else
   redis.call('PERSIST', event)
   redis.call('HINCRBY', event, 'generation', 1)
-  for _, owner in ipairs(all) do tell(owner, 'event') end
+  for _, owner in ipairs(all) do notify(owner, 'event') end
   redis.call('DEL', watchers)
 end
 return nil

@@ -5,7 +5,7 @@
 --   id        the hold's id
 --   in_doubt  1 when the asking may still be on its way, on a connection that was given up: refuse it when it comes
 -- RETURNS 'released', 'left' (it was waiting) or 'unknown'
--- PARTS clock identity tell lease
+-- PARTS clock identity notify lease
 local deadline = redis.call('ZSCORE', holders, id)
 local outcome = 'unknown'
 if deadline and tonumber(deadline) >= now then

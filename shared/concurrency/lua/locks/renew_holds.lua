@@ -5,7 +5,7 @@
 --   run_id  the server's run_id as the caller saw it
 --   ids     ... the holds
 -- RETURNS now in ms, 1 if a writer keeps new readers out, then for each hold its deadline in ms, or 0 when it is lost
--- PARTS clock identity tell lease
+-- PARTS clock identity notify lease
 notice_restart(run_id)
 prune()
 local answer = {number(now), closed_to_readers() and 1 or 0}

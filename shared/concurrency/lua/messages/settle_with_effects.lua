@@ -2,7 +2,7 @@
 -- Acknowledges deliveries together with the writes that their handlers collected: each with all of them, or not at all.
 -- Refused when memory is full (no allow-oom): nothing is written then, and all stay leased.
 -- Behind the KEYS stand the first 14 of them again for each other queue that is put to, and the keys that are written to.
--- KEYS pending returned suspects delayed line bodies handed sessions idle lanes ids ids_due settings totals leased
+-- KEYS pending returned suspects delayed putters bodies handed sessions idle lanes ids ids_due settings totals leased
 --   joiners results results_due given_up
 -- ARGV
 --   session  the caller's session
@@ -11,7 +11,7 @@
 --            KEYS (of a queue: of its first key), number of operands, the operands; 'result' with the outcome is one of them
 -- RETURNS 'late'; or 'ok' or 'over' (the session; nothing was written), and for each delivery: 'ok' and the keys of puts in
 --   line, 'stale', or 'refused', the number of the write that can not be made, and why
--- PARTS clock identity sessions room unfinished tell wake hand ids stamp admit answer finish focus writes onward
+-- PARTS clock identity sessions room unfinished notify wake handoff ids stamp admit entry answer finish select_queue writes forward
 local lane = owner_of(session) .. ':effects'
 local before = redis.call('HGET', lanes, lane)
 local function split(told)
@@ -56,10 +56,10 @@ end
 
 local sound = {}
 local function look_at_put(place)
-  focus(place)
+  select_queue(place)
   if sound[place] == nil then sound[place] = is_sound() end
   local shut = sound[place] and redis.call('HGET', settings, 'shutdown')
-  focus(1)
+  select_queue(1)
   return not sound[place] and 'unsound' or shut and 'shutdown' or nil
 end
 local function look(writes)
@@ -78,11 +78,11 @@ local function apply(field, writes)
   local keys_in_line = ''
   for _, write in ipairs(writes) do
     if write.command == 'put' then
-      focus(write.place)
+      select_queue(write.place)
       local entered, keys = put_onward(session, words, write.first, write.last)
       fresh[write.place] = (fresh[write.place] or 0) + entered
       keys_in_line = keys_in_line .. keys
-      focus(1)
+      select_queue(1)
     elseif write.command == 'result' then
       local entry = redis.call('HGET', leased, field)
       answer(string.sub(entry, 17, 38), entry, words[write.first])
@@ -108,10 +108,10 @@ end
 redis.call('HSET', lanes, lane, string.format('%.0f', now) .. ' ' .. number .. ' ' .. table.concat(verdicts, ','))
 if acked > 0 then redis.call('HINCRBY', totals, 'acked', acked) end
 for place, entered in pairs(fresh) do
-  focus(place)
+  select_queue(place)
   if entered > 0 then wake_one() end
 end
-focus(1)
+select_queue(1)
 local stored = redis.call('HMGET', settings, 'shutdown', 'joining')
-tell_if_finished(stored[1], stored[2])
+notify_if_finished(stored[1], stored[2])
 return {'ok', verdicts}

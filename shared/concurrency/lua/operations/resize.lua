@@ -1,10 +1,10 @@
 #!lua flags=allow-oom
 -- Changes the bound; lets waiting puts in where there is room now.
--- KEYS pending returned suspects delayed line bodies sessions idle lanes ids ids_due settings totals
+-- KEYS pending returned suspects delayed putters bodies sessions idle lanes ids ids_due settings totals
 -- ARGV
 --   maxsize  the new bound in messages, 0 for none
 -- RETURNS waiting puts let in
--- PARTS clock identity sessions room tell wake ids stamp admit
+-- PARTS clock identity sessions room notify wake ids stamp admit
 redis.call('HSET', settings, 'maxsize', maxsize)
 local count = admit(room(tonumber(maxsize)))
 if count > 0 then wake_one() end

@@ -2,8 +2,8 @@
 -- Ends a pause, and wakes all who wait for work: what has gathered may be more than a few sessions take.
 -- KEYS idle settings
 -- RETURNS 1 if the queue had been paused
--- PARTS identity tell
+-- PARTS identity notify
 local was_paused = redis.call('HDEL', settings, 'paused')
-for _, id in ipairs(redis.call('ZRANGE', idle, 0, -1)) do tell(id, 'wake') end
+for _, id in ipairs(redis.call('ZRANGE', idle, 0, -1)) do notify(id, 'wake') end
 redis.call('DEL', idle)
 return was_paused

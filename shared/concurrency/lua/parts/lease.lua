@@ -76,7 +76,7 @@ local function admit(id, mode, caller)
   local token = number(math.max(last_token + 1, now_us))
   if id ~= caller then
     local deadline, closed = number(now + time_to_live(id)), closed_to_readers() and '1' or '0'
-    if tell(id, 'granted', id .. ' ' .. token .. ' ' .. deadline .. ' ' .. closed) == 0 then return false end
+    if notify(id, 'granted', id .. ' ' .. token .. ' ' .. deadline .. ' ' .. closed) == 0 then return false end
   end
   forget_waiter(id)
   hold(id, mode)

@@ -1,15 +1,15 @@
 #!lua flags=allow-oom
 -- Ends a session: gives back what it holds, takes its waiting puts out of the line. Ending one that is over is no error.
--- KEYS returned suspects leased handed line bodies dead dead_index sessions ids ids_due results results_due given_up
+-- KEYS returned suspects leased handed putters bodies dead dead_index sessions ids ids_due results results_due given_up
 --   idle totals
 -- ARGV
 --   session    the session's id
 --   withdrawn  keys (22 bytes each) to take out of the line
 -- RETURNS deliveries given back, deliveries still to give back
--- PARTS clock identity sessions tell wake answer bury put_back receive
+-- PARTS clock identity sessions notify wake entry answer dead_letter put_back receive
 for at = 1, #withdrawn, 22 do
   local key = string.sub(withdrawn, at, at + 21)
-  redis.call('LREM', line, 1, key)
+  redis.call('LREM', putters, 1, key)
   redis.call('HDEL', bodies, key)
 end
 redis.call('ZREM', idle, session)

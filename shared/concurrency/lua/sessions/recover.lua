@@ -5,7 +5,7 @@
 -- ARGV
 --   session  the session to recover
 -- RETURNS deliveries taken back, deliveries still to take back
--- PARTS clock identity sessions unfinished tell wake answer bury put_back receive finish
+-- PARTS clock identity sessions unfinished notify wake entry answer dead_letter put_back receive finish
 local deadline = redis.call('ZSCORE', sessions, session)
 if not deadline or tonumber(deadline) >= now then return {0, 0} end
 -- Over for ever: 0 can not be renewed, and the last call takes it off the list.
@@ -21,6 +21,6 @@ if #batch > 0 then
   redis.call('HINCRBY', totals, 'recovered', #batch)
   wake_one()
   local stored = redis.call('HMGET', settings, 'shutdown', 'joining')
-  tell_if_finished(stored[1], stored[2])
+  notify_if_finished(stored[1], stored[2])
 end
 return {#batch, #fields - #batch}

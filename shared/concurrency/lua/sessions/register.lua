@@ -1,6 +1,6 @@
 #!lua flags=allow-oom
 -- Registers a session with a queue, and the queue's settings where none are stored yet.
--- KEYS sessions settings lanes pending returned suspects delayed leased handed line bodies dead dead_index idle
+-- KEYS sessions settings lanes pending returned suspects delayed leased handed putters bodies dead dead_index idle
 --   joiners ids ids_due totals results results_due given_up
 -- ARGV
 --   session       the session's id
@@ -13,7 +13,7 @@
 -- RETURNS now in ms, deadline in ms, stored maxsize, stored max_attempts
 -- PARTS clock identity sessions consumers restart
 local kinds = {
-  list = {pending, returned, suspects, line},
+  list = {pending, returned, suspects, putters},
   hash = {settings, lanes, leased, handed, bodies, dead, ids, totals, results},
   zset = {sessions, delayed, dead_index, idle, joiners, ids_due, results_due, given_up},
 }

@@ -12,7 +12,7 @@ QUEUE_KEYS: Final = {
     "handed": KeyDescription(
         "handed", "HASH", "session -> the entry that a put handed to it; empty while it waits for a handoff"
     ),
-    "line": KeyDescription("line", "LIST", "keys of waiting puts, in order of arrival"),
+    "putters": KeyDescription("line", "LIST", "keys of waiting puts, in order of arrival"),
     "bodies": KeyDescription(
         "bodies", "HASH", "key of a waiting put -> `SESSION ENTRY`, or `+OWNER ENTRY` for one that nobody owns"
     ),

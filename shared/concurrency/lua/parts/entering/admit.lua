@@ -1,5 +1,5 @@
 -- What an owner is told of its entries in line: the last sequence number let in, and conflicts of ids.
-local function line_record(owner)
+local function putter_record(owner)
   local record = redis.call('HGET', lanes, owner .. ':line')
   if not record then return 0, '' end
   local last, conflicts = string.match(record, '^%d+ (%d+) ?(.*)$')
@@ -12,7 +12,7 @@ end
 local function admit(free)
   local total, onward, last, conflicts, live = 0, 0, {}, {}, {}
   while free > 0 do
-    local keys = redis.call('LRANGE', line, 0, math.min(free, 500) - 1)
+    local keys = redis.call('LRANGE', putters, 0, math.min(free, 500) - 1)
     if #keys == 0 then break end
     local parked, entering = redis.call('HMGET', bodies, unpack(keys)), {}
     for i, key in ipairs(keys) do
@@ -23,25 +23,25 @@ local function admit(free)
       if has_no_owner then
         entering[#entering + 1] = next_stamp() .. string.sub(parked[i], gap + 1)
         onward = onward + 1
-        tell(string.sub(session, 2), 'onward', key)
+        notify(string.sub(session, 2), 'onward', key)
       elseif session and live[session] then
-        local tail, owner = string.sub(parked[i], gap + 1), owner_of(key)
-        local verdict = has_id(tail) and meet_id(tail) or 'new'
-        if verdict == 'new' then entering[#entering + 1] = next_stamp() .. tail end
+        local outgoing, owner = string.sub(parked[i], gap + 1), owner_of(key)
+        local verdict = has_id(outgoing) and meet_id(outgoing) or 'new'
+        if verdict == 'new' then entering[#entering + 1] = next_stamp() .. outgoing end
         if verdict == 'conflict' then conflicts[owner] = (conflicts[owner] or '') .. ' ' .. key end
         last[owner] = string.sub(key, 13)
       end
     end
     if #entering > 0 then redis.call('RPUSH', pending, unpack(entering)) end
-    redis.call('LTRIM', line, #keys, -1)
+    redis.call('LTRIM', putters, #keys, -1)
     redis.call('HDEL', bodies, unpack(keys))
     total, free = total + #entering, free - #entering
   end
   for owner, sequence in pairs(last) do
-    local _, before = line_record(owner)
+    local _, before = putter_record(owner)
     local all = string.match(before .. (conflicts[owner] or ''), '^ ?(.*)$')
     redis.call('HSET', lanes, owner .. ':line', string.format('%.0f', now) .. ' ' .. sequence .. ' ' .. all)
-    tell(owner, 'admitted', sequence)
+    notify(owner, 'admitted', sequence)
   end
   count_put(total - onward)
   return total

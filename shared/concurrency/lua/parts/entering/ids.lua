@@ -1,12 +1,12 @@
 -- Known ids: the caller's id of a message, recorded when the message is admitted.
 -- TAIL is an entry without its stamp; its headers stand at 37, behind their length.
-local function has_id(tail)
-  local flag = string.byte(tail, 33)
+local function has_id(outgoing)
+  local flag = string.byte(outgoing, 33)
   return flag == 105 or flag == 115
 end
 
-local function headers_of(tail)
-  return cjson.decode(string.sub(tail, 37, 36 + tonumber(string.sub(tail, 34, 36))))
+local function headers_of(outgoing)
+  return cjson.decode(string.sub(outgoing, 37, 36 + tonumber(string.sub(outgoing, 34, 36))))
 end
 
 -- What is known of an id: 'new', 'known' (the same message again) or 'conflict' (another body).
@@ -19,9 +19,9 @@ local function look_up_id(headers)
 end
 
 -- Beside the digest stands the key of the message, where its result is asked for.
-local function record_id(tail, headers)
+local function record_id(outgoing, headers)
   local expiry = string.format('%.0f', now + headers.known_ms)
-  redis.call('HSET', ids, headers.id, expiry .. ' ' .. headers.digest .. (string.byte(tail, 33) == 115 and ' ' .. string.sub(tail, 1, 22) or ''))
+  redis.call('HSET', ids, headers.id, expiry .. ' ' .. headers.digest .. (string.byte(outgoing, 33) == 115 and ' ' .. string.sub(outgoing, 1, 22) or ''))
   redis.call('ZADD', ids_due, expiry, headers.id)
   local old = redis.call('ZRANGEBYSCORE', ids_due, '-inf', now, 'LIMIT', 0, 10)
   if #old > 0 then
@@ -31,9 +31,9 @@ local function record_id(tail, headers)
 end
 
 -- Looks the id up and records it when it is new.
-local function meet_id(tail)
-  local headers = headers_of(tail)
+local function meet_id(outgoing)
+  local headers = headers_of(outgoing)
   local met = look_up_id(headers)
-  if met == 'new' then record_id(tail, headers) end
+  if met == 'new' then record_id(outgoing, headers) end
   return met
 end

@@ -4,7 +4,7 @@ local function wake_one()
   for _ = 1, 10 do
     local id = redis.call('ZPOPMIN', idle)[1]
     if not id then return false end
-    if is_live(id) and tell(id, 'wake') > 0 then return true end
+    if is_live(id) and notify(id, 'wake') > 0 then return true end
   end
   return false
 end

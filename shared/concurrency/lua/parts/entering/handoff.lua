@@ -12,11 +12,11 @@ local function who_waits()
   return is_live(id) and now_us - tonumber(first[2]) < FRESH_US and id or nil
 end
 
-local function hand(id, entry)
+local function hand_off(id, entry)
   if #entry > 65536 or redis.call('LLEN', pending) + redis.call('LLEN', returned) + redis.call('LLEN', suspects) > 0 then
     return false
   end
-  if tell(id, 'handed', id .. ' ' .. entry) == 0 then return false end
+  if notify(id, 'handed', id .. ' ' .. entry) == 0 then return false end
   redis.call('HSET', handed, id, entry)
   redis.call('ZREM', idle, id)
   return true

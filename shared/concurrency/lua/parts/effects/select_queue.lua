@@ -2,8 +2,8 @@
 -- the header, and then keys of users. The parts work on the queue in focus; the first group is the step's own queue.
 local function key_at(place) return KEYS[place] end
 
-local function focus(first)
-  pending, returned, suspects, delayed, line = KEYS[first], KEYS[first + 1], KEYS[first + 2], KEYS[first + 3], KEYS[first + 4]
+local function select_queue(first)
+  pending, returned, suspects, delayed, putters = KEYS[first], KEYS[first + 1], KEYS[first + 2], KEYS[first + 3], KEYS[first + 4]
   bodies, handed, sessions, idle, lanes = KEYS[first + 5], KEYS[first + 6], KEYS[first + 7], KEYS[first + 8], KEYS[first + 9]
   ids, ids_due, settings, totals = KEYS[first + 10], KEYS[first + 11], KEYS[first + 12], KEYS[first + 13]
   name, stamp = name_of(pending), nil

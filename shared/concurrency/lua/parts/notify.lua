@@ -6,6 +6,6 @@ local function name_of(key)
 end
 local name = name_of(KEYS[1])
 
-local function tell(id, what, more)
+local function notify(id, what, more)
   return redis.call('PUBLISH', channel_of(id), what .. ' ' .. name .. (more and ' ' .. more or ''))
 end

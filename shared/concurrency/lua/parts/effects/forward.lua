@@ -2,7 +2,7 @@
 -- turn though the process that put it dies, for the message it was made of is done with. It counts as put from here on.
 local function is_sound()
   local kinds = {
-    list = {pending, returned, suspects, line},
+    list = {pending, returned, suspects, putters},
     zset = {delayed, sessions, idle, ids_due},
     hash = {bodies, handed, lanes, ids, settings, totals},
   }
@@ -19,26 +19,26 @@ end
 local function put_onward(session, words, first, last)
   local bound, paused = unpack(redis.call('HMGET', settings, 'maxsize', 'paused'))
   local maxsize = tonumber(bound or 0)
-  local in_line = redis.call('LLEN', line)
+  local in_line = redis.call('LLEN', putters)
   if in_line > 0 then
     admit(room(maxsize))
-    in_line = redis.call('LLEN', line)
+    in_line = redis.call('LLEN', putters)
   end
   local free = in_line > 0 and 0 or room(maxsize)
   local fresh, waiting_keys = 0, {}
   for at = first, last do
-    local tail = words[at]
+    local outgoing = words[at]
     if free > 0 then
       free = free - 1
-      local entry, getter = next_stamp() .. tail, not paused and who_waits()
-      if not (getter and hand(getter, entry)) then
+      local entry, getter = next_stamp() .. outgoing, not paused and who_waits()
+      if not (getter and hand_off(getter, entry)) then
         redis.call('RPUSH', pending, entry)
         fresh = fresh + 1
       end
     else
-      local key = string.sub(tail, 1, 22)
-      redis.call('HSET', bodies, key, '+' .. owner_of(session) .. ' ' .. tail)
-      redis.call('RPUSH', line, key)
+      local key = string.sub(outgoing, 1, 22)
+      redis.call('HSET', bodies, key, '+' .. owner_of(session) .. ' ' .. outgoing)
+      redis.call('RPUSH', putters, key)
       waiting_keys[#waiting_keys + 1] = key
     end
   end

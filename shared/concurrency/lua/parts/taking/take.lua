@@ -1,0 +1,82 @@
+-- Takes entries for a session, WANT at most and 1 MiB together; they are leased from then on.
+local MOST_BYTES, MOST_DROPPED, MARK_MS = 1048576, 1000, 86400000
+local entries, bytes, dropped = {}, 0, 0
+local has_cancelled = false
+want = tonumber(want)
+
+local function look_for_cancelled()
+  has_cancelled = want > 0 and redis.call('ZCARD', given_up) > 0
+  if has_cancelled then redis.call('ZREMRANGEBYSCORE', given_up, '-inf', string.format('%.0f', now - MARK_MS)) end
+end
+
+-- Whether the message was cancelled; then it is done with.
+local function drop(entry)
+  local key = key_of(entry)
+  if redis.call('ZREM', given_up, key) == 0 then return false end
+  dropped = dropped + 1
+  forget_submitted(key, entry)
+  return true
+end
+
+local function lease(found)
+  local pairs_to_set = {}
+  for _, entry in ipairs(found) do
+    local is_gone = has_cancelled and is_asked(entry) and drop(entry)
+    if not is_gone and is_entry(entry) then
+      pairs_to_set[#pairs_to_set + 1] = string.sub(entry, 1, 45)
+      pairs_to_set[#pairs_to_set + 1] = entry
+      entries[#entries + 1] = entry
+      bytes = bytes + #entry
+    elseif not is_gone then
+      -- No put of ours wrote this: it has no key of its own, and must not stop the queue.
+      redis.call('HINCRBY', totals, 'put', 1)
+      local key = 'unreadable' .. string.format('%012.0f', redis.call('HINCRBY', totals, 'unreadable', 1))
+      make_dead_letter(key, entry, 'undecodable', 'not an entry')
+    end
+  end
+  if #pairs_to_set > 0 then redis.call('HSET', leased, unpack(pairs_to_set)) end
+end
+
+local function take_from(list, most)
+  local taken = 0
+  while taken < most and want > #entries and bytes < MOST_BYTES and dropped < MOST_DROPPED do
+    local slice = math.min(most - taken, want - #entries, taken == 0 and 16 or 128)
+    local found = redis.call('LRANGE', list, 0, slice - 1)
+    if #found == 0 then break end
+    lease(found)
+    redis.call('LTRIM', list, #found, -1)
+    taken = taken + #found
+  end
+  return taken
+end
+
+local function holds_suspect()
+  for _, receipt in ipairs(redis.call('HKEYS', leased)) do
+    if crashes_of(receipt) >= 2 then return true end
+  end
+  return false
+end
+
+-- What is delayed and due; suspects among it wait in their own list.
+local function take_due()
+  local due = redis.call('ZRANGEBYSCORE', delayed, '-inf', now, 'LIMIT', 0, math.min(want - #entries, 500))
+  local harmless = {}
+  for _, entry in ipairs(due) do
+    if crashes_of(entry) >= 2 then redis.call('RPUSH', suspects, entry) else harmless[#harmless + 1] = entry end
+  end
+  lease(harmless)
+  if #due > 0 then redis.call('ZREM', delayed, unpack(due)) end
+end
+
+-- Take and admit in turn, or a small bound would cost one trip for every maxsize messages.
+local function take_pending(paused, maxsize)
+  local in_line = redis.call('LLEN', putters)
+  repeat
+    if not paused and want > #entries then take_from(pending, math.huge) end
+    local let_in = 0
+    if in_line > 0 then
+      let_in = admit(room(maxsize))
+      in_line = redis.call('LLEN', putters)
+    end
+  until let_in == 0 or want <= #entries or bytes >= MOST_BYTES
+end
