@@ -7,31 +7,32 @@
 -- ARGV
 --   session  the caller's session
 --   number   this call's number in its lane; a repetition carries the same
---   words    ... for each delivery its field and its number of writes, then for each write: command, place of its key among
+--   words    ... for each delivery its receipt and its number of writes, then for each write: command, place of its key among
 --            KEYS (of a queue: of its first key), number of operands, the operands; 'result' with the outcome is one of them
--- RETURNS 'late'; or 'ok' or 'over' (the session; nothing was written), and for each delivery: 'ok' and the keys of puts in
---   line, 'stale', or 'refused', the number of the write that can not be made, and why
--- PARTS clock identity sessions room unfinished notify wake handoff ids stamp admit entry answer finish select_queue writes forward
+-- RETURNS 'late'; or 'ok' or 'over' (the session; nothing was written), and for each delivery: 'ok' and the keys of puts
+--   that wait, 'stale', or 'refused', the number of the write that cannot be made, and why
+-- PARTS clock identity sessions room unfinished notify wake handoff ids stamp admit entry answer finish select_queue writes
+--   forward apply
 local lane = owner_of(session) .. ':effects'
 local before = redis.call('HGET', lanes, lane)
-local function split(told)
+local function split(recorded)
   local verdicts = {}
-  for verdict in string.gmatch(told, '[^,]+') do verdicts[#verdicts + 1] = verdict end
+  for verdict in string.gmatch(recorded, '[^,]+') do verdicts[#verdicts + 1] = verdict end
   return verdicts
 end
 if before then
-  local last, told = string.match(before, '^%d+ (%d+) (.*)$')
+  local last, recorded = string.match(before, '^%d+ (%d+) (.*)$')
   if tonumber(number) < tonumber(last) then return {'late'} end
-  if number == last then return {'ok', split(told)} end
+  if number == last then return {'ok', split(recorded)} end
 end
 if not is_live(session) then return {'over', {}} end
 
 local received = redis.call('HGET', handed, session)
-local function holds(field)
-  if redis.call('HEXISTS', leased, field) == 1 then return true end
+local function holds(receipt)
+  if redis.call('HEXISTS', leased, receipt) == 1 then return true end
   -- Handed over by a put, and done with before the next take.
-  if received and string.sub(received, 1, 45) == field then
-    redis.call('HSET', leased, field, received)
+  if received and receipt_of(received) == receipt then
+    redis.call('HSET', leased, receipt, received)
     redis.call('HDEL', handed, session)
     received = nil
     return true
@@ -54,64 +55,21 @@ local function next_writes()
   return writes
 end
 
-local sound = {}
-local function look_at_put(place)
-  select_queue(place)
-  if sound[place] == nil then sound[place] = is_sound() end
-  local shut = sound[place] and redis.call('HGET', settings, 'shutdown')
-  select_queue(1)
-  return not sound[place] and 'unsound' or shut and 'shutdown' or nil
-end
-local function look(writes)
-  left = {}
-  for i, write in ipairs(writes) do
-    local problem
-    if write.command == 'put' then problem = look_at_put(write.place)
-    elseif write.command ~= 'result' then problem = look_at(words, write.command, key_at(write.place), write.first, write.last) end
-    if problem then return 'refused ' .. i .. ' ' .. problem end
-  end
-  return nil
-end
-
-local fresh = {}
-local function apply(field, writes)
-  local keys_in_line = ''
-  for _, write in ipairs(writes) do
-    if write.command == 'put' then
-      select_queue(write.place)
-      local entered, keys = put_onward(session, words, write.first, write.last)
-      fresh[write.place] = (fresh[write.place] or 0) + entered
-      keys_in_line = keys_in_line .. keys
-      select_queue(1)
-    elseif write.command == 'result' then
-      local entry = redis.call('HGET', leased, field)
-      answer(string.sub(entry, 17, 38), entry, words[write.first])
-    else
-      make(words, write.command, key_at(write.place), write.first, write.last)
-    end
-  end
-  return keys_in_line
-end
-
 local verdicts, acked = {}, 0
 while at <= #words do
-  local field = next_word()
+  local receipt = next_word()
   local writes = next_writes()
-  local verdict = not holds(field) and 'stale' or look(writes)
+  local verdict = not holds(receipt) and 'stale' or check(writes)
   if not verdict then
-    verdict = 'ok ' .. apply(field, writes)
-    redis.call('HDEL', leased, field)
+    verdict = 'ok ' .. apply(receipt, writes)
+    redis.call('HDEL', leased, receipt)
     acked = acked + 1
   end
   verdicts[#verdicts + 1] = verdict
 end
 redis.call('HSET', lanes, lane, string.format('%.0f', now) .. ' ' .. number .. ' ' .. table.concat(verdicts, ','))
 if acked > 0 then redis.call('HINCRBY', totals, 'acked', acked) end
-for place, entered in pairs(fresh) do
-  select_queue(place)
-  if entered > 0 then wake_one() end
-end
-select_queue(1)
+wake_getters()
 local stored = redis.call('HMGET', settings, 'shutdown', 'joining')
 notify_if_finished(stored[1], stored[2])
 return {'ok', verdicts}

@@ -1,5 +1,7 @@
--- Puts that travel with an acknowledgement. What finds no room joins the line without an owner: it is admitted in its
--- turn though the process that put it dies, for the message it was made of is done with. It counts as put from here on.
+-- Puts that travel with an acknowledgement. What finds no room waits without an owner: it is admitted in its turn though the
+-- process that put it dies, for the message it was made of is done with. It counts as put from here on.
+
+-- Whether the keys of the selected queue hold what they must: a put into it cannot fail half-way then.
 local function is_sound()
   local kinds = {
     list = {pending, returned, suspects, putters},
@@ -15,8 +17,9 @@ local function is_sound()
   return true
 end
 
--- Puts words[first..last], tails, into the queue in focus; returns how many somebody has to be woken for, and the keys of those in line.
-local function put_onward(session, words, first, last)
+-- Puts words[first..last], outgoing entries, into the selected queue. Returns for how many a session has to be woken, and the
+-- keys of those that wait, joined.
+local function forward(session, words, first, last)
   local bound, paused = unpack(redis.call('HMGET', settings, 'maxsize', 'paused'))
   local maxsize = tonumber(bound or 0)
   local in_line = redis.call('LLEN', putters)

@@ -1,5 +1,5 @@
--- For steps over several queues. Behind the KEYS of the header stand the same keys of other queues, each group in the order of
--- the header, and then keys of users. The parts work on the queue in focus; the first group is the step's own queue.
+-- For scripts over several queues. Behind the KEYS of the header stand the same keys of other queues, each group in the order of
+-- the header, and then keys of users. The parts work on the queue that is selected; the first group is the script's own queue.
 local function key_at(place) return KEYS[place] end
 
 local function select_queue(first)

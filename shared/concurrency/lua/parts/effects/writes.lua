@@ -15,6 +15,8 @@ local function replaced(key, kind)
   return left[key]
 end
 
+local function forget_checked() left = {} end
+
 local function is_whole(text) return text == '0' or string.match(text, '^%-?[1-9]%d*$') end
 local function sum(value, amount)
   if value and not is_whole(value) or not is_whole(amount) then return nil end

@@ -1,4 +1,4 @@
--- What an owner is told of its entries in line: the last sequence number let in, and conflicts of ids.
+-- What an owner gets to know of its waiting puts: the last sequence number admitted, and conflicts of ids.
 local function putter_record(owner)
   local record = redis.call('HGET', lanes, owner .. ':line')
   if not record then return 0, '' end
@@ -6,26 +6,36 @@ local function putter_record(owner)
   return tonumber(last), conflicts
 end
 
--- Moves up to FREE entries from the line to pending, first come first served, and tells their owners.
--- Entries whose owner's session is over are dropped: their put never returned. Those that came with an acknowledgement
--- have no owner (`+`, and whom to tell) and count as put already.
+-- Forgets these conflicts, for their owner has received them.
+local function forget_conflicts(owner, received)
+  if received == '' then return end
+  local last, conflicts = putter_record(owner)
+  if string.sub(conflicts, 1, #received) ~= received then return end
+  local rest = string.match(string.sub(conflicts, #received + 1), '^ ?(.*)$')
+  redis.call('HSET', lanes, owner .. ':line', string.format('%.0f', now) .. ' ' .. last .. ' ' .. rest)
+end
+
+-- Moves up to FREE waiting puts to pending, first come first served, and notifies their owners.
+-- A put whose owner's session is over is dropped: it never returned. Those that came with an acknowledgement have no owner
+-- (`+`, and whom to notify) and count as put already.
+local PLUS = 43
 local function admit(free)
-  local total, onward, last, conflicts, live = 0, 0, {}, {}, {}
+  local total, forwarded, last, conflicts, live = 0, 0, {}, {}, {}
   while free > 0 do
     local keys = redis.call('LRANGE', putters, 0, math.min(free, 500) - 1)
     if #keys == 0 then break end
-    local parked, entering = redis.call('HMGET', bodies, unpack(keys)), {}
+    local waits, entering = redis.call('HMGET', bodies, unpack(keys)), {}
     for i, key in ipairs(keys) do
-      local gap = parked[i] and string.find(parked[i], ' ', 1, true)
-      local session = gap and string.sub(parked[i], 1, gap - 1)
-      local has_no_owner = session and string.byte(session) == 43
+      local gap = waits[i] and string.find(waits[i], ' ', 1, true)
+      local session = gap and string.sub(waits[i], 1, gap - 1)
+      local has_no_owner = session and string.byte(session) == PLUS
       if session and not has_no_owner and live[session] == nil then live[session] = is_live(session) end
       if has_no_owner then
-        entering[#entering + 1] = next_stamp() .. string.sub(parked[i], gap + 1)
-        onward = onward + 1
+        entering[#entering + 1] = next_stamp() .. string.sub(waits[i], gap + 1)
+        forwarded = forwarded + 1
         notify(string.sub(session, 2), 'onward', key)
       elseif session and live[session] then
-        local outgoing, owner = string.sub(parked[i], gap + 1), owner_of(key)
+        local outgoing, owner = string.sub(waits[i], gap + 1), owner_of(key)
         local verdict = has_id(outgoing) and meet_id(outgoing) or 'new'
         if verdict == 'new' then entering[#entering + 1] = next_stamp() .. outgoing end
         if verdict == 'conflict' then conflicts[owner] = (conflicts[owner] or '') .. ' ' .. key end
@@ -43,6 +53,6 @@ local function admit(free)
     redis.call('HSET', lanes, owner .. ':line', string.format('%.0f', now) .. ' ' .. sequence .. ' ' .. all)
     notify(owner, 'admitted', sequence)
   end
-  count_put(total - onward)
+  count_put(total - forwarded)
   return total
 end

@@ -1,8 +1,8 @@
--- A put of one message may hand it to the session that has been idle longest, if it wants it so, with a copy in the
--- wake-up: handled one round trip earlier. The session's own hash is no key of a put: `handed` keeps the entry until the
--- session's next call, its recovery or its end.
+-- A put of one message may hand it to the session that has been idle longest, if that session takes handoffs: a copy travels
+-- with the notification, and is handled one round trip earlier. The session's own hash is no key of a put: `handed` keeps the
+-- entry until the session's next call, its recovery or its end.
 -- A healthy session looks again within a second: one that has not looked for longer may be stopped or cut off.
-local FRESH_US = 1500000
+local FRESH_US, MOST_BYTES_HANDED = 1500000, 65536
 
 -- Looked up before anything is written, for a key may be spoilt.
 local function who_waits()
@@ -13,7 +13,7 @@ local function who_waits()
 end
 
 local function hand_off(id, entry)
-  if #entry > 65536 or redis.call('LLEN', pending) + redis.call('LLEN', returned) + redis.call('LLEN', suspects) > 0 then
+  if #entry > MOST_BYTES_HANDED or redis.call('LLEN', pending) + redis.call('LLEN', returned) + redis.call('LLEN', suspects) > 0 then
     return false
   end
   if notify(id, 'handed', id .. ' ' .. entry) == 0 then return false end

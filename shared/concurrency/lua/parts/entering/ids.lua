@@ -1,8 +1,10 @@
 -- Known ids: the caller's id of a message, recorded when the message is admitted.
--- TAIL is an entry without its stamp; its headers stand at 37, behind their length.
+-- An outgoing entry has no stamp yet: its flag stands at 33, and its headers at 37, behind their length.
+local HAS_ID, HAS_ID_AND_RESULT = 105, 115
+
 local function has_id(outgoing)
   local flag = string.byte(outgoing, 33)
-  return flag == 105 or flag == 115
+  return flag == HAS_ID or flag == HAS_ID_AND_RESULT
 end
 
 local function headers_of(outgoing)
@@ -21,7 +23,8 @@ end
 -- Beside the digest stands the key of the message, where its result is asked for.
 local function record_id(outgoing, headers)
   local expiry = string.format('%.0f', now + headers.known_ms)
-  redis.call('HSET', ids, headers.id, expiry .. ' ' .. headers.digest .. (string.byte(outgoing, 33) == 115 and ' ' .. string.sub(outgoing, 1, 22) or ''))
+  local key = string.byte(outgoing, 33) == HAS_ID_AND_RESULT and ' ' .. string.sub(outgoing, 1, 22) or ''
+  redis.call('HSET', ids, headers.id, expiry .. ' ' .. headers.digest .. key)
   redis.call('ZADD', ids_due, expiry, headers.id)
   local old = redis.call('ZRANGEBYSCORE', ids_due, '-inf', now, 'LIMIT', 0, 10)
   if #old > 0 then

@@ -1,0 +1,54 @@
+-- The writes of one delivery: checked all, then made all.
+local is_sound_at = {}
+local function check_put(place)
+  select_queue(place)
+  if is_sound_at[place] == nil then is_sound_at[place] = is_sound() end
+  local shut = is_sound_at[place] and redis.call('HGET', settings, 'shutdown')
+  select_queue(1)
+  return not is_sound_at[place] and 'unsound' or shut and 'shutdown' or nil
+end
+
+-- What stands against the first write that cannot be made; nil when all can.
+local function check(writes)
+  forget_checked()
+  for i, write in ipairs(writes) do
+    local problem
+    if write.command == 'put' then
+      problem = check_put(write.place)
+    elseif write.command ~= 'result' then
+      problem = look_at(words, write.command, key_at(write.place), write.first, write.last)
+    end
+    if problem then return 'refused ' .. i .. ' ' .. problem end
+  end
+  return nil
+end
+
+local fresh = {}
+-- Makes them; returns the keys of puts that wait, joined.
+local function apply(receipt, writes)
+  local waiting_keys = ''
+  for _, write in ipairs(writes) do
+    if write.command == 'put' then
+      select_queue(write.place)
+      local entered, keys = forward(session, words, write.first, write.last)
+      fresh[write.place] = (fresh[write.place] or 0) + entered
+      waiting_keys = waiting_keys .. keys
+      select_queue(1)
+    elseif write.command == 'result' then
+      local entry = redis.call('HGET', leased, receipt)
+      answer(key_of(entry), entry, words[write.first])
+    else
+      make(words, write.command, key_at(write.place), write.first, write.last)
+    end
+  end
+  return waiting_keys
+end
+
+-- Wakes whoever can take what was put, in each queue.
+local function wake_getters()
+  for place, entered in pairs(fresh) do
+    select_queue(place)
+    if entered > 0 then wake_one() end
+  end
+  select_queue(1)
+end
