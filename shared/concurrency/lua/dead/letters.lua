@@ -1,5 +1,6 @@
 #!lua flags=allow-oom
--- Reads a page of dead letters in the order of their deaths: looks at 500 of them or 1 MiB at most, picks out those asked for.
+-- Reads a page of dead letters in the order of their deaths: looks at 500 of them or 1 MiB at most, and picks
+-- out those that match.
 -- KEYS dead dead_index
 -- ARGV
 --   after      the place behind which to go on, empty for the beginning

@@ -1,11 +1,11 @@
 #!lua flags=allow-oom
--- Puts dead letters back into pending as room allows, behind the line, past the known ids, with their counts reset.
+-- Puts dead letters back into pending as room allows, behind the waiting puts, past the known ids, with their counts reset.
 -- KEYS pending returned suspects delayed putters bodies dead dead_index sessions idle lanes ids ids_due settings totals
 -- ARGV
 --   session  the caller's session
 --   number   this call's number in its lane; a repetition carries the same
 --   places   ... places or keys of the dead letters, 500 at most
--- RETURNS letters put back, those that are no dead letters (any more), letters that can not be read (they stay), 1 if shut down:
+-- RETURNS letters put back, those that are no dead letters (any more), letters that cannot be read (they stay), 1 if shut down:
 --   nothing is put back then. The others stay for want of room; the oldest go first
 -- PARTS clock identity sessions room notify wake ids stamp admit places one_effect
 local before = answered()

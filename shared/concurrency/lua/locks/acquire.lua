@@ -1,5 +1,5 @@
 #!lua flags=allow-oom
--- Grants a hold, or has it wait. Asked again under the same id it says how things are, and keeps the waiter's place.
+-- Grants a hold, or has it wait. Called again under the same id it says how things are, and keeps the waiter's place.
 -- KEYS record holders waiting line readers withdrawn
 -- ARGV
 --   id      the hold's id
@@ -10,7 +10,7 @@
 --   'withdrawn'; or 'other', the kind that is in use
 -- PARTS clock identity notify lease
 if redis.call('EXISTS', holders, waiting, withdrawn) == 0 and stored[6] == run_id and quiet_until <= now then
-  -- Nobody holds, nobody waits: most often so.
+  -- Nobody holds, nobody waits: the most frequent case.
   kind, longest_ttl = wanted, 0
   local token = hold(id, mode)
   redis.call('PEXPIRE', holders, REST_MS)
@@ -47,7 +47,7 @@ let_rest()
 local given = granted()
 if given then return given end
 local look_again = math.min(PATIENCE_MS, ttl) / 3
--- Those in front look when the next deadline passes; the others would only crowd.
+-- Only those in front look again when the next deadline passes.
 if redis.call('ZRANK', line, id) == 0 or redis.call('ZRANK', readers, id) == 0 then
   local first = redis.call('ZRANGE', holders, 0, 0, 'WITHSCORES')
   if first[2] then look_again = math.min(look_again, math.max(1, tonumber(first[2]) - now + 1)) end

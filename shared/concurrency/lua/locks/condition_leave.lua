@@ -3,7 +3,7 @@
 -- KEYS waiters alive notified
 -- ARGV
 --   id  the waiter
--- RETURNS 1 if he had been notified
+-- RETURNS 1 if it had been notified
 redis.call('ZREM', waiters, id)
 redis.call('ZREM', alive, id)
 return redis.call('ZREM', notified, id)

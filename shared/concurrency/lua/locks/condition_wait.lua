@@ -1,5 +1,5 @@
 #!lua flags=allow-oom
--- Has somebody wait for a notification, or tells him that it has come. Asked again, it keeps his place.
+-- Has a waiter wait for a notification, or says that it has come. Called again, it keeps the place.
 -- KEYS waiters alive notified
 -- ARGV
 --   id  the waiter

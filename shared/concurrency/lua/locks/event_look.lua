@@ -1,10 +1,10 @@
 #!lua flags=allow-oom
--- Tells whether an event is set, or was since the caller looked; if not, has the caller told when it is.
+-- Reads whether an event is set, or was since the caller looked; if not, the caller is notified when it is set.
 -- KEYS event watchers
 -- ARGV
---   owner  the process that asks
+--   owner  the process that calls
 --   seen   the generation that it saw first, or ''
---   watch  1 to be told
+--   watch  1 to be notified
 -- RETURNS 1 if set, or set since; the generation
 -- PARTS clock
 local stored = redis.call('HMGET', event, 'set', 'generation')

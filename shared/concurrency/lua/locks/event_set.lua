@@ -1,5 +1,5 @@
 #!lua flags=allow-oom
--- Sets an event and tells those who wait, or clears it. Set it is kept, cleared it rests for a week.
+-- Sets an event and notifies those who wait, or clears it. A set event is kept, a cleared one rests for a week.
 -- KEYS event watchers
 -- ARGV
 --   value  1 to set, 0 to clear

@@ -1,5 +1,5 @@
 #!lua flags=allow-oom,no-writes
--- Tells who holds a lease and who waits for it.
+-- Reads who holds a lease and who waits for it.
 -- KEYS record holders waiting line readers
 -- ARGV
 -- RETURNS now in ms, the kind in use or '', holders as (id, deadline in ms, mode and token), waiting readers and then the others as

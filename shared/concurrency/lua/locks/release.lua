@@ -3,7 +3,7 @@
 -- KEYS record holders waiting line readers withdrawn
 -- ARGV
 --   id        the hold's id
---   in_doubt  1 when the asking may still be on its way, on a connection that was given up: refuse it when it comes
+--   in_doubt  1 when the request may still be on its way, on a connection that was dropped: refuse it when it comes
 -- RETURNS 'released', 'left' (it was waiting) or 'unknown'
 -- PARTS clock identity notify lease
 local deadline = redis.call('ZSCORE', holders, id)

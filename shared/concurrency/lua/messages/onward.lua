@@ -1,5 +1,5 @@
 #!lua flags=allow-oom
--- Tells which of the entries that a process put with acknowledgements still wait in the line.
+-- Looks up which entries that a process put with acknowledgements still wait for room.
 -- KEYS bodies
 -- ARGV
 --   keys  ... keys of entries, 500 at most

@@ -1,18 +1,18 @@
 #!lua flags=allow-oom
--- Tells those who submitted messages how far these are, where the session still holds them.
+-- Notifies those who submitted messages how far these are, where the session still holds them.
 -- KEYS leased handed
 -- ARGV
 --   session  the caller's session
---   words    ... field (45 bytes), then the fraction that is done, a space and a text; two to a delivery
--- RETURNS how many were told
+--   words    ... receipt (45 bytes), then the fraction that is done, a space and a text; two to a delivery
+-- RETURNS how many connections were notified
 -- PARTS identity notify
 local received = string.sub(redis.call('HGET', handed, session) or '', 1, 45)
-local told = 0
+local notified = 0
 for at = 1, #words, 2 do
-  local field = words[at]
-  if field == received or redis.call('HEXISTS', leased, field) == 1 then
-    local key = string.sub(field, 17, 38)
-    told = told + notify(key, 'progress', key .. words[at + 1])
+  local receipt = words[at]
+  if receipt == received or redis.call('HEXISTS', leased, receipt) == 1 then
+    local key = string.sub(receipt, 17, 38)
+    notified = notified + notify(key, 'progress', key .. words[at + 1])
   end
 end
-return told
+return notified

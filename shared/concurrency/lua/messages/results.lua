@@ -1,13 +1,13 @@
 #!lua flags=allow-oom
--- Looks for outcomes that a submitter may not have heard, forgets those that he has, marks messages that he gave up, and tells
--- under which keys messages with these ids were submitted: somebody wants them again. All of it may be repeated.
+-- Looks up outcomes that a submitter may have missed, forgets those that it has received, marks messages that it cancelled, and
+-- looks up the message behind each id. All of it may be repeated.
 -- KEYS results results_due given_up ids
 -- ARGV
---   heard     keys (22 bytes each) of outcomes that have arrived
---   unwanted  keys of messages that the submitter gave up
---   wanted    keys to look for: outcomes of 1 MiB together, or one that is larger
+--   heard     keys (22 bytes each) of outcomes that were received
+--   unwanted  keys of messages that the submitter cancelled
+--   wanted    keys to look up: outcomes of 1 MiB together, or one that is larger
 --   asked     ... ids
--- RETURNS how many of the wanted were looked for; the outcomes found, each behind its key; for each id the key of its message, ''
+-- RETURNS how many of the wanted were looked up; the outcomes found, each behind its key; for each id the key of its message, ''
 --   when its result was never asked for, 0 when the id is not known
 -- PARTS clock
 local function split(blob)

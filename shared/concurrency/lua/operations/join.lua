@@ -1,5 +1,5 @@
 #!lua flags=allow-oom
--- Counts what is not finished, and registers the session to be told when nothing is left.
+-- Counts what is not finished, and registers the session for a notification when nothing is left.
 -- KEYS joiners settings totals
 -- ARGV
 --   session  the session that waits

@@ -1,5 +1,5 @@
 #!lua flags=allow-oom
--- Ends a pause, and wakes all who wait for work: what has gathered may be more than a few sessions take.
+-- Ends a pause, and wakes all sessions that wait for work: what has gathered may be more than a few of them take.
 -- KEYS idle settings
 -- RETURNS 1 if the queue had been paused
 -- PARTS identity notify

@@ -1,44 +1,46 @@
 #!lua flags=allow-oom
--- Shuts a queue down: no put enters, those that wait leave the line. At once: what waits for delivery becomes dead letters.
+-- Shuts a queue down: no put enters, and waiting puts fail. At once: what waits for delivery becomes dead letters.
 -- KEYS pending returned suspects delayed putters bodies dead dead_index sessions idle ids ids_due results results_due
 --   given_up joiners settings totals
 -- ARGV
---   immediate  1: nothing more is handed out
+--   immediate  1: nothing more is delivered
 -- RETURNS messages still to be made dead letters: call again while there are some
 -- PARTS clock identity sessions room unfinished notify wake entry answer dead_letter stamp finish
 redis.call('HSET', settings, 'shutdown', immediate == '1' and 'immediate' or 'drain')
-local buried = 0
-local function bury_one(key, entry)
+local count = 0
+local function end_one(key, entry)
   make_dead_letter(key, entry, 'shutdown', 'the queue was shut down before it was handled')
-  buried = buried + 1
+  count = count + 1
 end
-local told = {}
+local owners = {}
 for _, key in ipairs(redis.call('LRANGE', putters, 0, -1)) do
-  local parked = redis.call('HGET', bodies, key)
-  local onward = parked and string.byte(parked) == 43
-  -- What came with an acknowledgement was accepted: it is let in as room appears.
-  if onward and immediate == '1' then bury_one(key, next_stamp() .. string.sub(parked, string.find(parked, ' ', 1, true) + 1)) end
-  if parked and not onward then told[owner_of(parked)] = true end
-  if not onward or immediate == '1' then
+  local waiting_put = redis.call('HGET', bodies, key)
+  local has_no_owner = waiting_put and string.byte(waiting_put) == 43
+  -- What came with an acknowledgement was accepted: it is admitted as room appears.
+  if has_no_owner and immediate == '1' then
+    end_one(key, next_stamp() .. string.sub(waiting_put, string.find(waiting_put, ' ', 1, true) + 1))
+  end
+  if waiting_put and not has_no_owner then owners[owner_of(waiting_put)] = true end
+  if not has_no_owner or immediate == '1' then
     redis.call('LREM', putters, 1, key)
     redis.call('HDEL', bodies, key)
   end
 end
 count_put(0)
-for owner in pairs(told) do notify(owner, 'shutdown') end
+for owner in pairs(owners) do notify(owner, 'shutdown') end
 
-local function bury_all(entries)
-  for _, entry in ipairs(entries) do bury_one(string.sub(entry, 17, 38), entry) end
+local function end_all(entries)
+  for _, entry in ipairs(entries) do end_one(key_of(entry), entry) end
   return #entries
 end
 if immediate == '1' then
   for _, list in ipairs({pending, returned, suspects}) do
-    local count = buried < 500 and bury_all(redis.call('LRANGE', list, 0, 499 - buried)) or 0
-    if count > 0 then redis.call('LTRIM', list, count, -1) end
+    local ended = count < 500 and end_all(redis.call('LRANGE', list, 0, 499 - count)) or 0
+    if ended > 0 then redis.call('LTRIM', list, ended, -1) end
   end
-  if buried < 500 then
-    local count = bury_all(redis.call('ZRANGE', delayed, 0, 499 - buried))
-    if count > 0 then redis.call('ZREMRANGEBYRANK', delayed, 0, count - 1) end
+  if count < 500 then
+    local ended = end_all(redis.call('ZRANGE', delayed, 0, 499 - count))
+    if ended > 0 then redis.call('ZREMRANGEBYRANK', delayed, 0, ended - 1) end
   end
 end
 notify_if_finished(true, redis.call('HGET', settings, 'joining'))

@@ -1,10 +1,10 @@
--- The shared step of a lease: what has expired goes, then who may enters, in the order of the policy.
--- In the record, a hold's own field says MODE TOKEN; the modes are r (reads), w (writes) and p (has a permit).
--- A week after its last use a name is forgotten, and its last token with it.
+-- What the scripts of a lease share: what has expired goes, then whoever may enters, in the order of the policy.
+-- In the record, a hold's own field is `MODE TOKEN`; the modes are r (reads), w (writes) and p (has a permit).
+-- A name is forgotten a week after its last use, and its last token with it.
 local REST_MS = 7 * 24 * 3600 * 1000
--- A waiter asks again three times as often.
+-- A waiter asks again after a third of it.
 local PATIENCE_MS = 3000
--- For how long a request may be under way on a connection that was given up.
+-- For how long a call may be under way on a connection that was dropped.
 local DOUBT_MS = 600 * 1000
 local stored = redis.call('HMGET', record, 'token', 'kind', 'phase', 'longest_ttl', 'quiet_until', 'run_id')
 local last_token, kind, phase = tonumber(stored[1] or 0), stored[2], stored[3]
@@ -71,7 +71,8 @@ end
 -- Whether a waiting writer keeps new readers from entering beside those that read.
 local function closed_to_readers() return kind ~= 'readers' and redis.call('ZCARD', line) > 0 end
 
--- Grants a waiter its hold; one that nobody hears is passed over and keeps its place. The caller needs no telling.
+-- Grants a waiter its hold. One whose process receives nothing is passed over and keeps its place. CALLER gets an answer instead
+-- of a notification.
 local function admit(id, mode, caller)
   local token = number(math.max(last_token + 1, now_us))
   if id ~= caller then
@@ -91,8 +92,8 @@ local function admit_readers(caller)
   return entered
 end
 
--- Grants the first in line, ROOM of them at most.
-local function admit_line(mode, room, caller)
+-- Grants the first that wait for a permit or to write, ROOM of them at most.
+local function admit_first(mode, room, caller)
   local entered, passed_over = 0, 0
   while entered < room do
     local ids = redis.call('ZRANGE', line, passed_over, passed_over + 9)
@@ -116,7 +117,7 @@ local function advance(caller)
   local limit = kind and tonumber(string.match(kind, '^limit (%d+)$'))
   local held = redis.call('ZCARD', holders)
   if limit then
-    if held < limit then admit_line('p', limit - held, caller) end
+    if held < limit then admit_first('p', limit - held, caller) end
     return
   end
   if held > 0 then
@@ -126,6 +127,6 @@ local function advance(caller)
   -- Phase-fair (Brandenburg and Anderson, 2009): after a writer all readers that wait, then the next writer.
   local readers_first = kind == 'readers' or kind == 'fair' and phase == 'w'
   if readers_first and admit_readers(caller) > 0 then return end
-  if admit_line('w', 1, caller) > 0 then return end
+  if admit_first('w', 1, caller) > 0 then return end
   if not readers_first then admit_readers(caller) end
 end

@@ -1,5 +1,5 @@
 #!lua flags=allow-oom
--- Tells the queue which run of the server a connection has reached; must come before any other step on it.
+-- Announces which run of the server a connection has reached; must come before any other script on it.
 -- KEYS sessions settings
 -- ARGV
 --   run_id  the server's run_id as the caller saw it

@@ -4,5 +4,5 @@
 -- ARGV
 --   session  the session
 -- RETURNS deliveries
-local parked = redis.call('HGET', handed, session)
-return redis.call('HLEN', leased) + (parked and parked ~= '' and 1 or 0)
+local received = redis.call('HGET', handed, session)
+return redis.call('HLEN', leased) + (received and received ~= '' and 1 or 0)

@@ -1,10 +1,10 @@
 #!lua flags=allow-oom
--- Ends a session: gives back what it holds, takes its waiting puts out of the line. Ending one that is over is no error.
+-- Ends a session: gives back what it holds, takes out its waiting puts. Ending one that is over is no error.
 -- KEYS returned suspects leased handed putters bodies dead dead_index sessions ids ids_due results results_due given_up
 --   idle totals
 -- ARGV
 --   session    the session's id
---   withdrawn  keys (22 bytes each) to take out of the line
+--   withdrawn  keys (22 bytes each) of waiting puts to take out
 -- RETURNS deliveries given back, deliveries still to give back
 -- PARTS clock identity sessions notify wake entry answer dead_letter put_back receive
 for at = 1, #withdrawn, 22 do
@@ -15,10 +15,10 @@ end
 redis.call('ZREM', idle, session)
 if not is_live(session) then return {0, 0} end
 receive(session)
-local fields = redis.call('HKEYS', leased)
-table.sort(fields)
-local batch = {unpack(fields, 1, math.min(200, #fields))}
+local receipts = redis.call('HKEYS', leased)
+table.sort(receipts)
+local batch = {unpack(receipts, 1, math.min(200, #receipts))}
 put_back(batch, 0)
-if #batch == #fields then redis.call('ZREM', sessions, session) end
+if #batch == #receipts then redis.call('ZREM', sessions, session) end
 if #batch > 0 then wake_one() end
-return {#batch, #fields - #batch}
+return {#batch, #receipts - #batch}

@@ -8,19 +8,19 @@
 -- PARTS clock identity sessions unfinished notify wake entry answer dead_letter put_back receive finish
 local deadline = redis.call('ZSCORE', sessions, session)
 if not deadline or tonumber(deadline) >= now then return {0, 0} end
--- Over for ever: 0 can not be renewed, and the last call takes it off the list.
+-- Over for ever: a deadline of 0 cannot be renewed, and the last call removes the session.
 redis.call('ZADD', sessions, 0, session)
 redis.call('ZREM', idle, session)
 receive(session)
-local fields = redis.call('HKEYS', leased)
-table.sort(fields)
-local batch = {unpack(fields, 1, math.min(200, #fields))}
+local receipts = redis.call('HKEYS', leased)
+table.sort(receipts)
+local batch = {unpack(receipts, 1, math.min(200, #receipts))}
 put_back(batch, 1)
-if #batch == #fields then redis.call('ZREM', sessions, session) end
+if #batch == #receipts then redis.call('ZREM', sessions, session) end
 if #batch > 0 then
   redis.call('HINCRBY', totals, 'recovered', #batch)
   wake_one()
   local stored = redis.call('HMGET', settings, 'shutdown', 'joining')
   notify_if_finished(stored[1], stored[2])
 end
-return {#batch, #fields - #batch}
+return {#batch, #receipts - #batch}

@@ -4,12 +4,12 @@
 --   joiners ids ids_due totals results results_due given_up
 -- ARGV
 --   session       the session's id
---   fresh         1 for a session nobody has seen yet; 0 to store settings only
+--   fresh         1 for a new session; 0 to store settings only
 --   maxsize       bound in messages, 0 for none, empty to take the stored one
 --   max_attempts  failures until a message is a dead letter, empty to take the stored one
 --   run_id        the server's run_id as the caller saw it
 --   keep_ms       how long an unused record of a lane is kept, in ms
---   consumer      1 when the process is a consumer service, which may be told to drain
+--   consumer      1 when the process is a consumer service, which `drain` may notify
 -- RETURNS now in ms, deadline in ms, stored maxsize, stored max_attempts
 -- PARTS clock identity sessions consumers restart
 local kinds = {
@@ -27,7 +27,7 @@ notice_restart(run_id)
 local deadline = now + time_to_live(session)
 if fresh == '1' then
   redis.call('ZADD', sessions, deadline, session)
-  -- Nothing is for a session that its process has left behind.
+  -- Nothing may be handed to a session that its process has left behind.
   for _, id in ipairs(redis.call('ZRANGE', idle, 0, -1)) do
     if id ~= session and owner_of(id) == owner_of(session) then
       redis.call('ZREM', idle, id)
@@ -38,8 +38,8 @@ end
 if maxsize ~= '' then redis.call('HSETNX', settings, 'maxsize', maxsize) end
 if max_attempts ~= '' then redis.call('HSETNX', settings, 'max_attempts', max_attempts) end
 if consumer == '1' then
-  local _, told = consumer_record(owner_of(session))
-  record_consumer(session, told)
+  local _, drains = consumer_record(owner_of(session))
+  record_consumer(session, drains)
 end
 local records = redis.call('HGETALL', lanes)
 for i = 1, #records, 2 do

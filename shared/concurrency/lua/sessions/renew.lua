@@ -3,7 +3,7 @@
 -- KEYS sessions lanes
 -- ARGV
 --   session  the session's id
--- RETURNS 1 renewed or 0 over, now in ms, deadline in ms, 1 if the process was told to drain
+-- RETURNS 1 renewed or 0 over, now in ms, deadline in ms, 1 if the process is to drain
 -- PARTS clock identity sessions consumers
 -- The clock went back: no deadline may be further away than its session's time to live.
 local far = redis.call('ZRANGEBYSCORE', sessions, '(' .. (now + time_to_live(session)), '+inf', 'WITHSCORES', 'LIMIT', 0, 20)
@@ -14,6 +14,6 @@ end
 if not is_live(session) then return {0, now, 0, 0} end
 local deadline = now + time_to_live(session)
 redis.call('ZADD', sessions, deadline, session)
-local consumer, told = consumer_record(owner_of(session))
-if consumer == session then record_consumer(session, told) end
-return {1, now, deadline, told and 1 or 0}
+local consumer, drains = consumer_record(owner_of(session))
+if consumer == session then record_consumer(session, drains) end
+return {1, now, deadline, drains and 1 or 0}

@@ -1,8 +1,8 @@
--- A request that is repeated, or that runs late on a connection which was given up, has one effect: its answer, numbers
--- only, is kept in the lane of the process.
+-- A call that is repeated, or that runs late on a connection which was dropped, has one effect: its answer, numbers only, is
+-- kept in the lane of the process.
 local lane = owner_of(session) .. ':letters'
 
--- What was answered to this number before; zeros for a number below the last one, for nobody waits for that answer.
+-- What was answered to this number before; zeros for a number below the last one: nobody waits for that answer.
 local function answered()
   local last, answer = string.match(redis.call('HGET', lanes, lane) or '', '^%d+ (%d+) (.*)$')
   if not last or tonumber(number) > tonumber(last) then return nil end

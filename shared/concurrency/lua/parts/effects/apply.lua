@@ -16,7 +16,7 @@ local function check(writes)
     if write.command == 'put' then
       problem = check_put(write.place)
     elseif write.command ~= 'result' then
-      problem = look_at(words, write.command, key_at(write.place), write.first, write.last)
+      problem = check_write(words, write.command, key_at(write.place), write.first, write.last)
     end
     if problem then return 'refused ' .. i .. ' ' .. problem end
   end

@@ -1,9 +1,8 @@
--- The writes that travel with an acknowledgement: looked at first, all of a delivery, and made then. A write is
--- {command, key, first operand, last operand}; operands stand in WORDS. Nothing that passes the look can fail.
--- Numbers are kept where a double is exact.
+-- The writes that travel with an acknowledgement: all of a delivery are checked first, and made then. A write is a command, a
+-- key, and words[first..last] as its operands. Nothing that passes the check can fail. Numbers stay where a double is exact.
 local LARGEST = 9007199254740991
 
--- What the writes looked at so far would leave: for each key its kind and its values, and whether nothing of the
+-- What the writes checked so far would leave: for each key its kind and its values, and whether nothing of the
 -- server's counts any more.
 local left = {}
 local function state_of(key)
@@ -55,7 +54,7 @@ end
 -- What stands against a write: nil, 'number' where that is none that can be added to, 'type' and the kind found, or
 -- 'forbidden' by the ACL.
 local KIND = {hincrby = 'hash', hset = 'hash', incrby = 'string', rpush = 'list', sadd = 'set'}
-local function look_at(words, command, key, first, last)
+local function check_write(words, command, key, first, last)
   if not is_allowed(command, key) then return 'forbidden' end
   if command == 'delete' then
     replaced(key, 'none')

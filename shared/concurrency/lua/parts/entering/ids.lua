@@ -20,7 +20,7 @@ local function look_up_id(headers)
   return digest == headers.digest and 'known' or 'conflict'
 end
 
--- Beside the digest stands the key of the message, where its result is asked for.
+-- Beside the digest stands the key of the message, where somebody asked for the result.
 local function record_id(outgoing, headers)
   local expiry = string.format('%.0f', now + headers.known_ms)
   local key = string.byte(outgoing, 33) == HAS_ID_AND_RESULT and ' ' .. string.sub(outgoing, 1, 22) or ''

@@ -1,4 +1,4 @@
--- Stamps order all messages of a queue and tell when each was admitted: microseconds, never twice the same.
+-- Stamps order all messages of a queue by when each was admitted: microseconds, never twice the same.
 local stamp = nil
 local function next_stamp()
   if not stamp then stamp = tonumber(redis.call('HGET', totals, 'stamp') or 0) end

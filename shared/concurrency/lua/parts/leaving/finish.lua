@@ -1,4 +1,4 @@
--- Tells those who wait for the end: joiners, and getters of a queue that is shut down.
+-- Notifies those who wait for the end: joiners, and getters of a queue that is shut down.
 local function notify_if_finished(shut, joining)
   if not (shut or joining) or unfinished() > 0 then return end
   if joining then

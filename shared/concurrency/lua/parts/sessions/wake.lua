@@ -1,4 +1,4 @@
--- Wakes the session that has been idle longest; one that is over, or that nobody hears, is passed over.
+-- Wakes the session that has been idle longest; one that is over, or whose process receives nothing, is passed over.
 -- Returns whether one was woken.
 local function wake_one()
   for _ = 1, 10 do
