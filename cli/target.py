@@ -1,5 +1,6 @@
 """What a command works on: one server, and one of its queues."""
 
+import logging
 import re
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -78,6 +79,8 @@ async def open_server() -> AsyncIterator[Server]:
     """
     settings = load_settings()
     configure_logs(settings)
+    # A command says itself what is wrong, in one line.
+    logging.getLogger("weir").setLevel(logging.ERROR)
     url = resolve_redis_url(settings)
     async with (
         Session.open(url, ttl=settings.session_ttl) as session,
