@@ -59,7 +59,7 @@ async def _list(*, as_json: bool) -> None:
 
 @app.command()
 def show(*, queue: OfQueue = None, as_json: AsJson = False) -> None:
-    """Show the counts of a queue, and the sessions at it: who, what it holds, seconds until it must have been renewed.
+    """Show the counts of a queue, and its sessions: who, which process, what it holds, seconds until it must be renewed.
 
     A consumer is a session of a consumer service, which `drain` reaches; 0.0 seconds: it is over, and about to be recovered.
     """
@@ -82,9 +82,9 @@ async def _show(name: str | None, *, as_json: bool) -> None:
             _say(f"{word.replace('_', ' ')}: {shown}")
     if sessions:
         _say("")
-    listing = Listing("session", "held", "seconds left", "what", right=("held", "seconds left"))
+    listing = Listing("session", "held", "seconds left", "what", "pid", "host", right=("held", "seconds left", "pid"))
     for each in sessions:
-        listing.add(each.owner, each.held, f"{each.seconds_left:.1f}", _kind(each))
+        listing.add(each.owner, each.held, f"{each.seconds_left:.1f}", _kind(each), each.pid or "", each.host)
     listing.end()
 
 

@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import socket
 import subprocess
 from collections.abc import Callable, Iterator
 from typing import Any
@@ -139,6 +140,8 @@ def test_a_consumer_is_shown_and_drained(queue: Run, url: str, name: str) -> Non
             owner = sessions[0]["owner"]
             assert {"held": 0, "is_draining": False}.items() <= sessions[0].items()
             assert f"{owner}  0  " in queue("show").stdout
+            assert {each["pid"] for each in sessions} == {first.pid, second.pid}
+            assert f"  consumer  {sessions[0]['pid']}  {socket.gethostname()}\n" in queue("show").stdout
             assert queue("drain", owner).stdout == f"{owner} was told to drain\n"
             told = seen(queue("drain", "--all", "--json"))["told"]
             assert sessions[1]["owner"] in told

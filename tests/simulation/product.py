@@ -39,8 +39,11 @@ def install() -> None:
     asyncio.to_thread = _at_once  # type: ignore[assignment]
     logging.disable(logging.CRITICAL)
 
-    from shared.concurrency.session import connection, process, scripts  # noqa: PLC0415  # they take the clocks above
+    # They take the clocks above.
+    from shared.concurrency.queues.membership import registration  # noqa: PLC0415
+    from shared.concurrency.session import connection, process, scripts  # noqa: PLC0415
 
+    vars(registration)["_this_process"] = lambda: (1, b"simulated")
     scripts._PARTS["clock"] = _Clock()  # type: ignore[assignment]
     vars(connection)["Wire"] = _Wire
     redis.asyncio.ConnectionPool.make_connection = lambda _: _Opened()  # type: ignore[method-assign]

@@ -22,19 +22,21 @@ class Consumers:
     async def sessions(self) -> list[QueueSession]:
         """The sessions of all processes, by owner."""
         found = await self._ask("list_sessions")
-        ids = [session_id.decode() for session_id in found[::4]]
+        ids = [session_id.decode() for session_id in found[::6]]
         held = await asyncio.gather(*map(self._count_held, ids))
         return sorted(
             (
                 QueueSession(
                     owner=session_id[:12],
+                    pid=pid,
+                    host=host.decode(errors="replace"),
                     held=count,
                     seconds_left=max(0, milliseconds) / 1000,
                     is_consumer=bool(is_consumer),
                     is_draining=bool(is_draining),
                 )
-                for session_id, count, milliseconds, is_consumer, is_draining in zip(
-                    ids, held, found[1::4], found[2::4], found[3::4], strict=True
+                for session_id, count, milliseconds, is_consumer, is_draining, pid, host in zip(
+                    ids, held, *(found[place::6] for place in range(1, 6)), strict=True
                 )
             ),
             key=lambda session: session.owner,

@@ -59,6 +59,10 @@ class QueueSession:
 
     owner: str
     """Which process: its `Session.owner`."""
+    pid: int
+    """The id of the process at its host; 0 for a client that did not say."""
+    host: str
+    """The name of that host; empty for a client that did not say."""
     held: int
     """Deliveries in its hands."""
     seconds_left: float

@@ -1,12 +1,12 @@
 #!lua flags=allow-oom
 -- Ends a session: gives back what it holds, takes out its waiting puts. Ending one that is over is no error.
--- KEYS returned suspects leased handed putters bodies dead dead_index sessions ids ids_due results results_due given_up
+-- KEYS returned suspects leased handed putters bodies dead dead_index sessions lanes ids ids_due results results_due given_up
 --   idle totals
 -- ARGV
 --   session    the session's id
 --   withdrawn  keys (22 bytes each) of waiting puts to take out
 -- RETURNS deliveries given back, deliveries still to give back
--- PARTS clock identity sessions notify wake entry answer dead_letter put_back receive
+-- PARTS clock identity sessions processes notify wake entry answer dead_letter put_back receive
 for at = 1, #withdrawn, 22 do
   local key = string.sub(withdrawn, at, at + 21)
   redis.call('LREM', putters, 1, key)
@@ -19,6 +19,9 @@ local receipts = redis.call('HKEYS', leased)
 table.sort(receipts)
 local batch = {unpack(receipts, 1, math.min(200, #receipts))}
 put_back(batch, 0)
-if #batch == #receipts then redis.call('ZREM', sessions, session) end
+if #batch == #receipts then
+  redis.call('ZREM', sessions, session)
+  forget_process(session)
+end
 if #batch > 0 then wake_one() end
 return {#batch, #receipts - #batch}

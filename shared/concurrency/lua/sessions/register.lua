@@ -11,7 +11,7 @@
 --   keep_ms       how long an unused record of a lane is kept, in ms
 --   consumer      1 when the process is a consumer service, which `drain` may notify
 -- RETURNS now in ms, deadline in ms, stored maxsize, stored max_attempts
--- PARTS clock identity sessions consumers restart
+-- PARTS clock identity sessions consumers processes restart
 local kinds = {
   list = {pending, returned, suspects, putters},
   hash = {settings, lanes, leased, handed, bodies, dead, ids, totals, results},
@@ -43,7 +43,8 @@ if consumer == '1' then
 end
 local records = redis.call('HGETALL', lanes)
 for i = 1, #records, 2 do
-  if tonumber(string.match(records[i + 1], '^%d+')) < now - keep_ms then redis.call('HDEL', lanes, records[i]) end
+  local unused = tonumber(string.match(records[i + 1], '^%d+')) < now - keep_ms
+  if unused and not is_process_of_session(records[i]) then redis.call('HDEL', lanes, records[i]) end
 end
 local stored = redis.call('HMGET', settings, 'maxsize', 'max_attempts')
 return {now, deadline, tonumber(stored[1] or 0), tonumber(stored[2] or 5)}

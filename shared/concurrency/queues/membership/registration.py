@@ -1,6 +1,8 @@
 """Registration: has the queue know a session, and what this process wishes of the queue."""
 
 import asyncio
+import os
+import socket
 from typing import Final, Protocol
 
 from shared.concurrency.queues.membership.life import Life
@@ -108,6 +110,7 @@ class Registration:
                 self._registrant.run_id,
                 _KEEP_LANES_MS,
                 int(is_consumer),
+                *_this_process(),
             )
             sent_at = boottime()
             try:
@@ -116,3 +119,8 @@ class Registration:
                 continue  # the next call waits for a connection
             except Postponed:
                 await asyncio.sleep(_AFTER_A_REFUSAL)
+
+
+def _this_process() -> tuple[int, bytes]:
+    """The id of this process, and the name of its host."""
+    return os.getpid(), socket.gethostname().encode(errors="replace")
