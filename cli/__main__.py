@@ -7,13 +7,11 @@ from typing import Annotated
 import typer
 
 from cli import dead, queue, schema, steps
-from cli.demo.demo import Demo, DemoError, ServiceFellError
 from cli.schema import SchemaError
 from cli.steps import StepsError
 from cli.target import TargetError
 from shared.concurrency import ConcurrencyError
-from shared.local.embedded import EmbeddedServerError
-from shared.settings import SettingsError
+from shared.environment import SettingsError
 
 app = typer.Typer(
     name="pipeline", no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False, rich_markup_mode=None
@@ -25,36 +23,6 @@ app.add_typer(queue.app)
 @app.callback()
 def pipeline() -> None:
     """A distributed producer-consumer pipeline: asyncio's patterns, across processes."""
-
-
-@app.command()
-def demo(  # noqa: PLR0917  # typer's way to declare options
-    path: Annotated[
-        Path | None,
-        typer.Argument(help="The directory tree to count (default: the source of Python's standard library)."),
-    ] = None,
-    glob: Annotated[str, typer.Option(help="Which of its files.")] = "**/*.py",
-    consumers: Annotated[int, typer.Option(min=1, max=64, help="Consumer processes.")] = 3,
-    producers: Annotated[int, typer.Option(min=1, max=64, help="Producer processes, which share the files.")] = 1,
-    maxsize: Annotated[
-        int, typer.Option(min=0, max=10_000_000, help="Messages pending at most; 0 for no bound.")
-    ] = 100,
-    chaos: Annotated[bool, typer.Option("--chaos", help="Kill a consumer with -9 about once a second.")] = False,  # noqa: FBT002
-    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object and nothing else.")] = False,  # noqa: FBT002
-) -> None:
-    """Count words with several processes through one bounded queue, and check the result.
-
-    It starts a server of its own, or uses the one of REDIS_URL under key names of its own, which it deletes at the end.
-    Exit code: 0 exact, 1 wrong or interrupted by a fault, 2 a mistake in the command.
-    """
-    work = Demo(path=path, glob=glob, consumers=consumers, producers=producers, maxsize=maxsize, chaos=chaos)
-    report = work.run()
-    if as_json:
-        sys.stdout.write(report.to_json() + "\n")
-    else:
-        report.show()
-    if not report.right:
-        raise typer.Exit(1)
 
 
 @app.command("schema")
@@ -82,9 +50,7 @@ def scripts(
         sys.stdout.write(f"{path}\n")
 
 
-_MISTAKES = (
-    DemoError, TargetError, SchemaError, StepsError, SettingsError, EmbeddedServerError, ConcurrencyError,
-)  # fmt: skip
+_MISTAKES = (TargetError, SchemaError, StepsError, SettingsError, ConcurrencyError)
 
 
 def main() -> None:
@@ -94,9 +60,6 @@ def main() -> None:
     except _MISTAKES as error:
         sys.stderr.write("".join(f"pipeline: {line}\n" for line in str(error).splitlines()))
         sys.exit(2)
-    except ServiceFellError as error:
-        sys.stderr.write(f"pipeline: {error}\n")
-        sys.exit(1)
     except KeyboardInterrupt:
         sys.stderr.write("pipeline: interrupted\n")
         sys.exit(130)

@@ -12,7 +12,7 @@ from cli.listing import Listing, harmless, write_json
 from cli.target import open_server
 from shared.concurrency import ConcurrencyError, Queue, QueueSession, QueueStatistics
 from shared.concurrency.session.session import process_of
-from shared.messages import Message
+from shared.message import Message
 
 app = typer.Typer(
     name="queue",

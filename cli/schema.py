@@ -7,7 +7,8 @@ from typing import Any, Final
 
 from pydantic import PydanticUserError
 
-from shared.messages import Message
+import shared.messages  # noqa: F401  # registers the message classes
+from shared.message import Message
 from shared.settings import Settings
 
 ROOT: Final = Path(__file__).resolve().parent.parent

@@ -15,9 +15,10 @@ from shared.concurrency.session.address import connect_options
 from shared.concurrency.session.calls import Call
 from shared.concurrency.session.scripts import load
 from shared.concurrency.session.session import process_of
+from shared.environment import resolve_redis_url
 from shared.logs import configure_logs
-from shared.messages import Message
-from shared.settings import Settings, load_settings, resolve_redis_url
+from shared.message import Message
+from shared.settings import Settings
 
 _SETTINGS = re.compile(rb"\{([A-Za-z0-9_.-]{1,64})\}(/[A-Za-z0-9_.-]{1,64})?:settings")
 
@@ -77,7 +78,7 @@ async def open_server() -> AsyncIterator[Server]:
 
     Raises SettingsError, ServerUnavailable, ServerRefused, each with a line that says what to do.
     """
-    settings = load_settings()
+    settings = Settings.load()
     configure_logs(settings)
     # A command says itself what is wrong, in one line.
     logging.getLogger("weir").setLevel(logging.ERROR)

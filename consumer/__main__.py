@@ -11,8 +11,7 @@ from consumer.rules.errors import HandlerError
 from consumer.worker.blocked_loop import BlockedLoop
 from consumer.worker.worker import Worker
 from shared.concurrency.queues.queue import told_to_drain
-from shared.demo.run_record import Production
-from shared.messages import Message
+from shared.message import Message
 from shared.pipeline import Pipeline, open_pipeline
 from shared.service import ServiceError, run_service
 from shared.settings import Settings
@@ -30,7 +29,10 @@ async def work(settings: Settings, stopping: asyncio.Event) -> None:
         check_handlers()
     except HandlerError as error:
         raise ServiceError(str(error)) from error
-    async with open_pipeline(settings) as pipeline, Handling(handlers(), pipeline) as handling:
+    async with (
+        open_pipeline(settings, resources=True) as pipeline,
+        Handling(handlers(), pipeline) as handling,
+    ):
         worker = Worker(
             pipeline.queue,
             handling.handle,
@@ -38,9 +40,6 @@ async def work(settings: Settings, stopping: asyncio.Event) -> None:
             time_limit=settings.handler_timeout,
             rules=handling.rules,
         )
-        if settings.run:
-            await Production(pipeline.redis, settings.queue, settings.run).consumer_started(pipeline.owner)
-        await pipeline.stop_words.begin()
         log.info("consuming", queue=settings.queue, concurrency=settings.concurrency)
         with BlockedLoop(handlers().values()):
             await _work_until(stopping, worker, pipeline)

@@ -9,7 +9,7 @@ from consumer.rules.errors import HandlerError
 from consumer.rules.handler import Handler, place_of
 from consumer.rules.rules import Rules
 from shared.concurrency import Delivery
-from shared.messages import Message
+from shared.message import Message
 from shared.pipeline import Pipeline
 
 M = TypeVar("M", bound=Message)

@@ -8,7 +8,7 @@ from shared.concurrency.queues.effects.effects import writes_of
 from shared.concurrency.queues.encoding.codec import Codec
 from shared.concurrency.queues.encoding.results import ResultCodec
 from shared.concurrency.queues.handout import Handout
-from shared.messages import Message
+from shared.message import Message
 
 M = TypeVar("M", bound=Message)
 

@@ -1,92 +1,15 @@
-"""YOURS: where messages come from. The demo's source cuts the files of a directory tree into parts."""
+"""YOURS: where messages come from. The producer service puts what `messages` yields."""
 
-import asyncio
-import re
-import sysconfig
-from collections.abc import AsyncGenerator, Iterator
-from pathlib import Path
-from typing import Final
+from collections.abc import AsyncGenerator
+from contextlib import aclosing
 
-import structlog
-
-from shared.demo.word_counts import WORD
-from shared.messages import CountWords, Message
-from shared.settings import Settings
-
-log = structlog.get_logger(__name__)
-
-MOST_LINES: Final = 200
-MOST_BYTES: Final = 64 * 1024
-
-# JSON writes each of these in six bytes; other characters at most double.
-_COSTLY: Final = re.compile(r"[\x00-\x08\x0b\x0e-\x1f]")
+from shared.demo.source import walks
+from shared.message import Message
+from shared.pipeline import Pipeline
 
 
-async def messages(settings: Settings, run: str) -> AsyncGenerator[Message, None]:
-    """The messages of one walk through the tree, this producer's share of it; `run` names the walk."""
-    root, files = source_files(settings)
-    for path in files[settings.share_index :: settings.share_count]:
-        try:
-            text = (await asyncio.to_thread(path.read_bytes)).decode("utf-8", errors="replace")
-        except OSError as error:
-            log.warning("a file cannot be read and is left out", file=str(path), problem=error.strerror)
-            continue
-        for number, part in enumerate(parts(text)):
-            yield CountWords(run=run, file=path.relative_to(root).as_posix(), part=number, text=part)
-
-
-def source_files(settings: Settings) -> tuple[Path, list[Path]]:
-    """The root of the tree and its regular files, sorted. Without a path: the standard library, without what is installed."""
-    root = settings.source_path or Path(sysconfig.get_path("stdlib"))
-    files = sorted(path for path in root.glob(settings.source_glob) if path.is_file())
-    if settings.source_path is None:
-        files = [path for path in files if not {"site-packages", "dist-packages"} & set(path.relative_to(root).parts)]
-    return root, files
-
-
-def parts(text: str) -> Iterator[str]:
-    """Cut a text into parts of at most 200 lines and 64 KiB, never inside a word.
-
-    A single word that is longer than that stays whole.
-    """
-    part: list[str] = []
-    size = 0
-    for line in text.splitlines(keepends=True):
-        for piece in _pieces(line):
-            length = _size(piece)
-            if part and (len(part) >= MOST_LINES or size + length > MOST_BYTES):
-                yield "".join(part)
-                part, size = [], 0
-            part.append(piece)
-            size += length
-    if part:
-        yield "".join(part)
-
-
-def _size(text: str) -> int:
-    return len(text.encode()) + 5 * len(_COSTLY.findall(text))
-
-
-def _pieces(line: str) -> Iterator[str]:
-    """A line, cut between words where it is longer than a part may be."""
-    at = 0
-    while at < len(line):
-        window = line[at : at + MOST_BYTES]
-        cut = at + (len(window) if _size(window) <= MOST_BYTES else _fitting(window))
-        if word := WORD.match(line, cut):
-            # Not inside a word: before it, or, when the word is all there is, behind it.
-            start = cut
-            while start > at and WORD.match(line, start - 1, start):
-                start -= 1
-            cut = start if start > at else word.end()
-        yield line[at:cut]
-        at = cut
-
-
-def _fitting(line: str) -> int:
-    """How many characters of a line fit into a part; found by halving, for characters differ in size."""
-    low, high = 1, min(len(line), MOST_BYTES)
-    while low < high:
-        middle = (low + high + 1) // 2
-        low, high = (middle, high) if _size(line[:middle]) <= MOST_BYTES else (low, middle - 1)
-    return low
+async def messages(pipeline: Pipeline) -> AsyncGenerator[Message, None]:
+    """Yield messages until there are no more. It goes on as room appears, and is closed when the producer drains."""
+    async with aclosing(walks(pipeline.settings, pipeline.redis, pipeline.owner)) as found:
+        async for message in found:
+            yield message

@@ -7,10 +7,10 @@ import sys
 import structlog
 
 from shared.concurrency.session.log import LogLine
-from shared.settings import Settings
+from shared.environment import Environment
 
 
-def configure_logs(settings: Settings) -> None:
+def configure_logs(settings: Environment) -> None:
     """Set up this process's logs: ours, those of the libraries, and Python's warnings, in one format."""
     terminal = sys.stderr.isatty()
     as_json = settings.log_format == "json" or (settings.log_format == "auto" and not terminal)

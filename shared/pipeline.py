@@ -1,20 +1,21 @@
 """The composition root: opens what a service works with."""
 
 from collections.abc import AsyncIterator
-from contextlib import aclosing, asynccontextmanager
+from contextlib import AsyncExitStack, aclosing, asynccontextmanager
 from dataclasses import dataclass
 from datetime import datetime
 
 import redis.asyncio
 
+import shared.messages  # noqa: F401  # registers the message classes
 from shared.clock.deferred import Deferred
-from shared.concurrency import Queue, ReadersWritersLease, Session
+from shared.concurrency import Queue, Session
 from shared.concurrency.session.address import connect_options
 from shared.concurrency.session.session import process_of
-from shared.demo.lease_waits import Waits
-from shared.demo.stop_words import StopWords
-from shared.messages import Message
-from shared.settings import Settings, resolve_clock_url, resolve_redis_url
+from shared.environment import resolve_clock_url, resolve_redis_url
+from shared.message import Message
+from shared.resources import Resources, open_resources
+from shared.settings import Settings
 
 
 @dataclass(frozen=True)
@@ -24,13 +25,22 @@ class Pipeline:
     settings: Settings
     session: Session
     queue: Queue[Message]
-    catalog: ReadersWritersLease
-    """What guards the stop words."""
-    stop_words: StopWords
     redis: "redis.asyncio.Redis"
     """For data of your own; bytes in and out."""
     deferred: Deferred
     """What `schedule` and `unschedule` talk to."""
+    opened: Resources | None = None
+    """The resources, where this process has opened them."""
+
+    @property
+    def resources(self) -> Resources:
+        """What shared/resources.py has opened for the handlers.
+
+        :raises RuntimeError: in a process that has not opened them: a producer, or a clock whose schedule does not use them.
+        """
+        if self.opened is None:
+            raise RuntimeError("this process has no resources: open_pipeline(settings, resources=True) opens them")
+        return self.opened
 
     @property
     def owner(self) -> str:
@@ -77,8 +87,11 @@ class Pipeline:
 
 
 @asynccontextmanager
-async def open_pipeline(settings: Settings) -> AsyncIterator[Pipeline]:
-    """Open the session, the queue, the lease and a client for data; close them at the end of the block.
+async def open_pipeline(settings: Settings, *, resources: bool = False) -> AsyncIterator[Pipeline]:
+    """Open the session, the queue and a client for data; close them at the end of the block.
+
+    `resources`: open those of shared/resources.py too, as the consumers do. They are closed first, while the session and
+    the client are still there. The producer leaves them out, and so does the clock unless its schedule uses them.
 
     :raises SettingsError: when no server is given. ServerUnavailable, ServerRefused: as Session.open.
     """
@@ -90,6 +103,7 @@ async def open_pipeline(settings: Settings) -> AsyncIterator[Pipeline]:
         Session.open(url, ttl=settings.session_ttl) as session,
         data as client,
         aclosing(deferred),
+        AsyncExitStack() as stack,
     ):
         queue: Queue[Message] = Queue(
             session,
@@ -99,7 +113,5 @@ async def open_pipeline(settings: Settings) -> AsyncIterator[Pipeline]:
             max_attempts=settings.max_attempts,
             max_message_bytes=settings.max_message_bytes,
         )
-        catalog = ReadersWritersLease(session, settings.queue)
-        waits = Waits(client, settings.queue, settings.run, process_of(session).owner)
-        stop_words = StopWords(client, catalog, settings.queue, waits)
-        yield Pipeline(settings, session, queue, catalog, stop_words, client, deferred)
+        opened = await stack.enter_async_context(open_resources(settings, session, client)) if resources else None
+        yield Pipeline(settings, session, queue, client, deferred, opened)

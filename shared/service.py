@@ -9,8 +9,9 @@ from collections.abc import Awaitable, Callable
 import structlog
 
 from shared.concurrency import ConcurrencyError
+from shared.environment import SettingsError
 from shared.logs import configure_logs
-from shared.settings import Settings, SettingsError, load_settings
+from shared.settings import Settings
 
 log = structlog.get_logger(__name__)
 
@@ -28,7 +29,7 @@ def run_service(name: str, work: Callable[[Settings, asyncio.Event], Awaitable[N
     the process at once. 0: the work ended or was drained; 2: the set-up is wrong, one line on stderr says what to do.
     """
     try:
-        settings = load_settings()
+        settings = Settings.load()
         configure_logs(settings)
         with asyncio.Runner(loop_factory=loop_factory()) as runner:
             runner.run(_with_signals(name, settings, work))

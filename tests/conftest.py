@@ -14,10 +14,9 @@ from redis.asyncio import Redis
 
 from shared.concurrency import Queue, Session
 from shared.local.embedded import EmbeddedServer
+from tests.instruments.application import make
 from tests.instruments.command_line import ready
 from tests.instruments.proxy import Proxy
-
-ROOT = Path(__file__).resolve().parent.parent
 
 
 @pytest.fixture(scope="session")
@@ -134,15 +133,8 @@ def _threads() -> set[str]:
 
 @pytest.fixture
 def copy(tmp_path: Path) -> Path:
-    """The project's packages, as in a fresh clone: without a `.run` that a server left."""
-    target = tmp_path / "project"
-    for package in ("shared", "producer", "consumer"):
-        for path in (ROOT / package).rglob("*"):
-            if path.suffix in {".py", ".lua"}:
-                there = target / path.relative_to(ROOT)
-                there.parent.mkdir(parents=True, exist_ok=True)
-                there.write_bytes(path.read_bytes())
-    return target
+    """The application of the tests, as in a fresh clone: without a `.run` that a server left."""
+    return make(tmp_path / "project")
 
 
 @pytest.fixture(scope="session")

@@ -3,13 +3,11 @@
 import asyncio
 import random
 import signal
-from typing import Any
-
-import redis.asyncio
+import socket
 
 from cli.demo.processes import Process, Processes
-from shared.concurrency.queues.membership.keys import leased_key, queue_keys
-from shared.demo.run_record import Production
+from shared.concurrency import Queue
+from shared.message import Message
 
 _PAUSE = (0.7, 1.3)
 
@@ -17,12 +15,10 @@ _PAUSE = (0.7, 1.3)
 class Chaos:
     """Kills consumers of one demo; the first time one that holds a delivery, then, where it can, others that do."""
 
-    def __init__(self, processes: Processes, client: "redis.asyncio.Redis", queue: str, run: str) -> None:
+    def __init__(self, processes: Processes, queue: Queue[Message]) -> None:
         """Prepare; `run` does it."""
         self._processes = processes
-        self._client = client
         self._queue = queue
-        self._production = Production(client, queue, run)
         self.kills = 0
 
     async def victim_holds(self) -> None:
@@ -58,20 +54,5 @@ class Chaos:
 
     async def _holds(self, consumer: Process) -> bool:
         """Whether a consumer process holds a delivery."""
-        owner = await self._production.owner_of(consumer.pid)
-        if owner is None:
-            return False
-        sessions: list[Any] = await self._client.zrange(queue_keys(self._queue)["sessions"], 0, -1)
-        handed = queue_keys(self._queue)["handed"].decode()
-        held = [
-            await _answer(self._client.hlen(leased_key(self._queue, session.decode()).decode()))
-            or await _answer(self._client.hget(handed, session.decode()))
-            for session in sessions
-            if session.decode().startswith(owner)
-        ]
-        return any(held)
-
-
-async def _answer(reply: Any) -> Any:
-    """redis-py types its asyncio client's answers as if they might not have to be awaited."""
-    return await reply
+        here = consumer.pid, socket.gethostname()
+        return any(session.held for session in await self._queue.sessions() if (session.pid, session.host) == here)

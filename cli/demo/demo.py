@@ -20,13 +20,11 @@ from cli.demo.progress import DemoProgress
 from cli.demo.reference import count_files, estimate, list_files
 from cli.demo.report import Report
 from shared.concurrency import Queue, QueueStatistics, Session
-from shared.concurrency.session.session import process_of
 from shared.demo.lease_waits import Waits
-from shared.demo.run_record import Produced, Production
 from shared.demo.word_counts import WordCounts
 from shared.local.embedded import EmbeddedServer
-from shared.messages import Message
-from shared.settings import load_settings
+from shared.message import Message
+from shared.settings import Settings
 
 _RUN = "demo"
 _LOOK_EVERY = 0.02
@@ -96,13 +94,14 @@ class Demo:
 
     async def _watch(self, url: str, queue: str, processes: Processes, files: list[Path]) -> Report:
         async with Session.open(url) as session, redis.asyncio.Redis.from_url(url, socket_timeout=None) as client:
-            watch = _Watch(Queue(session, queue, Message), Production(client, queue, _RUN), processes)
-            chaos = Chaos(processes, client, queue, _RUN)
+            here = Queue(session, queue, Message)
+            watch = _Watch(here, processes)
+            chaos = Chaos(processes, here)
             with DemoProgress(self.maxsize, estimate(files)) as progress:
                 killing = asyncio.create_task(self._start(processes, chaos))
                 try:
                     while not await watch.look():
-                        progress.show(watch.seconds, watch.statistics, watch.produced, chaos.kills)
+                        progress.show(watch.seconds, watch.statistics, chaos.kills)
                         if killing.done():
                             killing.result()
                         await asyncio.sleep(_LOOK_EVERY)
@@ -115,11 +114,11 @@ class Demo:
                     chaos.kill(processes.consumers[0])  # there was nothing to hold
             await asyncio.to_thread(processes.stop, processes.consumers, 10.0)
             counted = await WordCounts(client, queue, _RUN).total()
-            waited = await Waits(client, queue, _RUN, process_of(session).owner).read()
+            waited = await Waits(client, queue, _RUN, owner="").read()
             read, reference = await asyncio.to_thread(count_files, files)
             return Report(
                 files=read,
-                messages=watch.produced.messages,
+                messages=watch.statistics.put_total,
                 counts=counted.words,
                 reference=reference,
                 maxsize=self.maxsize,
@@ -153,20 +152,17 @@ class Demo:
 class _Watch:
     """What is seen of a demo from outside."""
 
-    def __init__(self, queue: Queue[Message], production: Production, processes: Processes) -> None:
+    def __init__(self, queue: Queue[Message], processes: Processes) -> None:
         self._queue = queue
-        self._production = production
         self._processes = processes
         self._started_at: float | None = None
         self.seconds = 0.0
         self.max_pending = 0
-        self.produced = Produced()
         self.statistics: QueueStatistics
 
     async def look(self) -> bool:
         """Look once; whether all is done. Raises ServiceFellError."""
         ended = [producer.code == 0 for producer in self._processes.producers]
-        self.produced = await self._production.read()
         self.statistics = seen = await self._queue.statistics()
         self.max_pending = max(self.max_pending, seen.pending)
         if seen.put_total and self._started_at is None:
@@ -182,7 +178,7 @@ class _Watch:
 @contextlib.contextmanager
 def _server(directory: Path, queue: str) -> Iterator[str]:
     """The server of REDIS_URL, left as it was, or an embedded one."""
-    given = load_settings().redis_url
+    given = Settings.load().redis_url
     if given is None:
         with EmbeddedServer(directory) as server:
             yield server.url

@@ -7,7 +7,6 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeElapsedColumn
 
 from shared.concurrency import QueueStatistics
-from shared.demo.run_record import Produced
 
 
 class DemoProgress:
@@ -40,7 +39,7 @@ class DemoProgress:
     ) -> None:
         self._progress.stop()
 
-    def show(self, seconds: float, statistics: QueueStatistics, produced: Produced, kills: int) -> None:
+    def show(self, seconds: float, statistics: QueueStatistics, kills: int) -> None:
         """Show how things are after so many seconds."""
         done = statistics.acked_total
         since, before = self._measured
@@ -50,9 +49,9 @@ class DemoProgress:
         told = [
             f"pending {statistics.pending}/{self._bound}",
             f"{self._rate:,.0f} messages/s",
-            f"puts waited {produced.waited:.1f} s",
+            f"{statistics.puts_waiting} puts wait",
         ]
         if kills:
             told.append(f"[red]{kills} killed[/red], {statistics.recovered_total} recovered")
-        total = max(self._expected, produced.messages)
+        total = max(self._expected, statistics.put_total)
         self._progress.update(self._task, completed=done, total=total, told=" · ".join(told))

@@ -7,8 +7,7 @@ import asyncio
 import sys
 
 from shared.concurrency import Queue
-from shared.demo.run_record import Production
-from shared.messages import Message
+from shared.message import Message
 from shared.pipeline import open_pipeline
 from shared.service import run_service
 from shared.settings import Settings
@@ -17,7 +16,6 @@ from shared.settings import Settings
 async def work(settings: Settings, stopping: asyncio.Event) -> None:
     """Take one delivery and hold it until the end."""
     async with open_pipeline(settings) as pipeline:
-        await Production(pipeline.redis, settings.queue, settings.run).consumer_started(pipeline.owner)
         taking = asyncio.create_task(_hold(pipeline.queue))
         await stopping.wait()
         taking.cancel()

@@ -26,8 +26,8 @@ from shared.concurrency.queues.encoding.results import ResultCodec
 from shared.concurrency.queues.handout import Handout
 from shared.local.parent_death import end_with
 from shared.logs import configure_logs
-from shared.messages import Message
-from shared.settings import load_settings
+from shared.message import Message
+from shared.settings import Settings
 
 _LARGEST: Final = 1 << 26
 _LONGEST_TEXT: Final = 20_000
@@ -42,7 +42,7 @@ def serve(parent: int, modules: list[str]) -> None:
     requests, answers = _take_pipes()
     calls: SimpleQueue[tuple[str, bytes]] = SimpleQueue()
     threading.Thread(target=_listen, args=(requests, calls), daemon=True).start()
-    configure_logs(load_settings())
+    configure_logs(Settings.load())
     for module in modules:
         pkgutil.resolve_name(module)
     codec: Codec[Message] = Codec(Message, _LARGEST)

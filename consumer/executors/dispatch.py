@@ -14,7 +14,7 @@ from shared.concurrency import Delivery
 from shared.concurrency.queues.effects.effects import add_json
 from shared.concurrency.queues.encoding.results import Written
 from shared.concurrency.queues.handout import handout_of
-from shared.messages import Message
+from shared.message import Message
 from shared.pipeline import Pipeline
 
 _Call = Callable[[Delivery[Any], Pipeline], Awaitable[object]]

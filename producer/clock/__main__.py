@@ -19,13 +19,16 @@ _PAUSE = 1.0
 
 
 async def work(settings: Settings, stopping: asyncio.Event) -> None:
-    """Run the schedule until `stopping`; an outage of the server is waited out."""
+    """Run the schedule until `stopping`; an outage of the server is waited out.
+
+    The resources of shared/resources.py are opened only if the schedule uses them.
+    """
     # Not before the settings are known to be right: it reads them, too.
     from producer.schedule import WorkerSettings  # noqa: PLC0415
 
     stopped = asyncio.create_task(stopping.wait())
-    async with open_pipeline(settings) as pipeline, Puts(pipeline) as puts:
-        await pipeline.stop_words.begin()
+    resources = WorkerSettings.uses_resources
+    async with open_pipeline(settings, resources=resources) as pipeline, Puts(pipeline) as puts:
         log.info("the clock runs", queue=settings.queue, jobs=[job.name for job in WorkerSettings.cron_jobs])
         while not stopping.is_set():
             context = {"pipeline": pipeline, "puts": puts}

@@ -15,7 +15,7 @@ from redis.exceptions import RedisError
 from shared.clock.deferred import message_id
 from shared.concurrency import ConcurrencyError, Queue
 from shared.concurrency.queues.encoding.codec import Codec, Unreadable
-from shared.messages import Message
+from shared.message import Message
 from shared.pipeline import Pipeline
 
 log = structlog.get_logger("clock")

@@ -32,7 +32,7 @@ from shared.clock.jobs import clock_queue, decode, encode
 from shared.concurrency import ConcurrencyError, IdConflict, ServerRefused
 from shared.concurrency.queues.encoding.codec import Codec
 from shared.concurrency.session.address import connect_options
-from shared.messages import Message
+from shared.message import Message
 
 T = TypeVar("T")
 log = structlog.get_logger(__name__)

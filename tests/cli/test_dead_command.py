@@ -17,8 +17,9 @@ import redis
 
 from shared.concurrency import Queue, Session
 from shared.concurrency.queues.handout import handout_of
-from shared.messages import CountWords, Message
+from shared.message import Message
 from tests.instruments.command_line import command, environment
+from tests.instruments.messages import Errand
 
 CONTROL = re.compile(r"[\x00-\x09\x0b-\x1f\x7f-\x9f\u202e]")
 
@@ -46,8 +47,8 @@ def objects(done: "subprocess.CompletedProcess[str]") -> list[dict[str, Any]]:
     return [json.loads(line) for line in done.stdout.splitlines()]
 
 
-def message(part: int, text: str = "some words") -> CountWords:
-    return CountWords(run="r", file="f", part=part, text=text)
+def message(part: int, text: str = "some words") -> Errand:
+    return Errand(file="f", part=part, text=text)
 
 
 @pytest.fixture
@@ -79,10 +80,10 @@ def test_list_tells_the_oldest_first_and_makes_foreign_text_harmless(
     assert (done.returncode, done.stderr) == (0, "")
     first, second, third = (line.split("  ") for line in done.stdout.splitlines())
     assert [first[0], first[2], first[6]] == ["garbage", "undecodable", "not an entry"]
-    assert [second[:4], second[6]] == [["a", "CountWords", "failed", "1"], "KeyError: \\x1b[2J\\u202ehidden"]
-    assert third[:3] == ["b", "CountWords", "un\\twanted\\x9b31m"]
+    assert [second[:4], second[6]] == [["a", "Errand", "failed", "1"], "KeyError: \\x1b[2J\\u202ehidden"]
+    assert third[:3] == ["b", "Errand", "un\\twanted\\x9b31m"]
     assert len(dead("list", "--limit", "2").stdout.splitlines()) == 2
-    assert dead("list", "--type", "CountWords", "--reason", "failed").stdout.splitlines() == ["  ".join(second)]
+    assert dead("list", "--type", "Errand", "--reason", "failed").stdout.splitlines() == ["  ".join(second)]
     assert dead("list", "--id", "nobody").stdout == ""
 
 
@@ -91,7 +92,7 @@ def test_list_as_json_is_one_object_a_line(dead: Callable[..., "subprocess.Compl
     _, a, b = objects(dead("list", "--json"))
     assert a["id"] == "a"
     assert a["error"] == "KeyError: \x1b[2J\u202ehidden"
-    assert (a["type"], a["reason"], a["attempts"], a["failures"]) == ("CountWords", "failed", 1, 1)
+    assert (a["type"], a["reason"], a["attempts"], a["failures"]) == ("Errand", "failed", 1, 1)
     assert a["put_at"] <= a["died_at"] <= b["died_at"]
     assert objects(dead("list", "--json", "--reason", b["reason"])) == [b]
 
@@ -119,7 +120,7 @@ def test_show_tells_all_of_a_letter(dead: Callable[..., "subprocess.CompletedPro
     assert done.returncode == 0
     for said in (
         "id: b",
-        "type: CountWords",
+        "type: Errand",
         "reason: un\\twanted\\x9b31m",
         "attempts: 1",
         '    "text": "\\u001b]0;title',
@@ -154,13 +155,13 @@ def test_replay_says_what_went_and_what_stayed_and_why(
         assert "2 stayed" in done.stdout
         assert "no room" in done.stdout
         client.hset(f"{{{name}}}:settings", mapping={"maxsize": 2, "shutdown": "drain"})
-        done = dead("replay", "--type", "CountWords", "--json")
+        done = dead("replay", "--type", "Errand", "--json")
         assert done.returncode == 1
         assert objects(done) == [
             {"replayed": 0, "stayed": 1, "no_room": 0, "shut_down": 1, "unreadable": 0, "unknown_ids": []}
         ]
         client.hdel(f"{{{name}}}:settings", "shutdown")
-    assert dead("replay", "--type", "CountWords").returncode == 0
+    assert dead("replay", "--type", "Errand").returncode == 0
     assert dead("replay", "--reason", "failed").returncode == 0
 
 

@@ -11,7 +11,7 @@ import pytest
 import redis
 
 from shared.concurrency import Queue, Session
-from shared.messages import Message
+from shared.message import Message
 from tests.cli.test_dead_command import message, pipeline
 from tests.project.test_services import running as service
 from tests.project.test_services import wait_for

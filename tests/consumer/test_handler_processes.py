@@ -24,13 +24,14 @@ from consumer.rules.rules import Rules
 from consumer.worker.worker import Worker
 from shared.concurrency import Queue, Session
 from shared.concurrency.queues.encoding.entry import pack_headers, pack_middle
-from shared.messages import CountWords, Message
+from shared.message import Message
 from shared.pipeline import Pipeline, open_pipeline
 from shared.service import loop_factory
 from shared.settings import Settings
 from tests.instruments import handlers, inside, programs
 from tests.instruments.cancellation import Mode, Outcome, at_every_point, cancelled_at
 from tests.instruments.handlers import notes, obey, order
+from tests.instruments.messages import Errand
 from tests.instruments.processes import running
 from tests.instruments.proxy import Proxy
 from tests.instruments.traffic import Fate
@@ -54,7 +55,7 @@ def note(tmp_path: Path) -> Path:
 
 def entry(text: str, note: Path | str = "") -> bytes:
     """A message as it is stored."""
-    headers = pack_headers({"type": "CountWords"})
+    headers = pack_headers({"type": "Errand"})
     return b"0" * 16 + b"k" * 22 + pack_middle(headers, has_id=False) + order(text, note).model_dump_json().encode()
 
 
@@ -90,7 +91,7 @@ async def working(
     wanted = Settings(redis_url=SecretStr(url), queue=name, maxsize=0, max_attempts=2, handler_timeout=60)
     async with (
         open_pipeline(wanted) as pipeline,
-        Handling({CountWords: Handler(obey, "process", rules)}, pipeline) as handling,
+        Handling({Errand: Handler(obey, "process", rules)}, pipeline) as handling,
     ):
         concurrency = int(settings.get("concurrency", 3))
         worker = Worker(pipeline.queue, handling.handle, concurrency=concurrency, rules=handling.rules)
@@ -140,7 +141,7 @@ async def test_what_the_function_raises_comes_back(processes: Processes) -> None
     with pytest.raises(RaisedInProcess, match="settles by returning"):
         await processes.call(OBEY, entry("settle"), 30)
     with pytest.raises(RaisedInProcess, match="unknown_type"):
-        await processes.call(OBEY, entry("return").replace(b"CountWords", b"CountHands"), 30)
+        await processes.call(OBEY, entry("return").replace(b"Errand", b"Errant"), 30)
 
 
 async def test_effects_that_a_process_collects_travel_with_the_acknowledgement(url: str, name: str) -> None:

@@ -12,7 +12,7 @@ import pytest
 
 from shared.concurrency import Queue, Session
 from shared.local.parent_death import tied
-from shared.messages import Message
+from shared.message import Message
 from tests.instruments.command_line import environment
 from tests.instruments.handlers import order
 from tests.instruments.waiting import until
@@ -28,7 +28,7 @@ import time
 
 from consumer.outcomes import Reject, Retry
 from consumer.registry import handles
-from shared.messages import CountWords
+from shared.messages import Errand
 
 """
 
@@ -41,7 +41,7 @@ async def queue(url: str, name: str) -> AsyncIterator[Queue[Message]]:
 
 @contextlib.contextmanager
 def consuming(copy: Path, handlers: str, url: str, name: str, **more: str) -> Iterator["subprocess.Popen[str]"]:
-    """The service with these handlers in place of the demo's."""
+    """The service with these handlers."""
     (copy / "consumer" / "handlers.py").write_text(HEAD + handlers)
     settings = {"REDIS_URL": url, "PIPELINE_QUEUE": name, "PIPELINE_GRACE": "0.2", "PIPELINE_CONCURRENCY": "2", **more}
     with subprocess.Popen(
@@ -56,14 +56,12 @@ def consuming(copy: Path, handlers: str, url: str, name: str, **more: str) -> It
 
 
 HANGING = {
-    "loop": "@handles(CountWords)\nasync def hang(delivery, pipeline):\n    print_it()\n    await asyncio.sleep(1000)\n",
-    "thread": "@handles(CountWords)\ndef hang(delivery, pipeline):\n    print_it()\n    time.sleep(1000)\n",
+    "loop": "@handles(Errand)\nasync def hang(delivery, pipeline):\n    print_it()\n    await asyncio.sleep(1000)\n",
+    "thread": "@handles(Errand)\ndef hang(delivery, pipeline):\n    print_it()\n    time.sleep(1000)\n",
     "late thread": (
-        "@handles(CountWords, time_limit=0.1)\ndef hang(delivery, pipeline):\n    print_it()\n    time.sleep(1000)\n"
+        "@handles(Errand, time_limit=0.1)\ndef hang(delivery, pipeline):\n    print_it()\n    time.sleep(1000)\n"
     ),
-    "process": (
-        "@handles(CountWords, executor='process')\ndef hang(delivery):\n    print_it()\n    time.sleep(1000)\n"
-    ),
+    "process": ("@handles(Errand, executor='process')\ndef hang(delivery):\n    print_it()\n    time.sleep(1000)\n"),
 }
 PRINT = "def print_it():\n    os.write(2, b'hanging\\n')\n\n\n"
 
@@ -89,7 +87,7 @@ async def test_a_handler_that_kills_its_service_becomes_a_dead_letter_and_drags_
     copy: Path, url: str, name: str, queue: Queue[Message]
 ) -> None:
     handlers = (
-        "@handles(CountWords)\nasync def obey(delivery, pipeline):\n"
+        "@handles(Errand)\nasync def obey(delivery, pipeline):\n"
         "    if delivery.item.text == 'exit':\n        os._exit(7)\n"
     )
     await queue.put_many([order("exit"), *[order("return")] * 9])
@@ -115,11 +113,11 @@ async def test_a_handler_that_kills_its_service_becomes_a_dead_letter_and_drags_
 async def test_a_wrong_handler_is_advice_and_2(copy: Path, url: str, name: str) -> None:
     for handlers, advice in (
         (
-            "@handles(CountWords, attempts=0)\nasync def f(delivery, pipeline): ...\n",
+            "@handles(Errand, attempts=0)\nasync def f(delivery, pipeline): ...\n",
             "attempts=0: write a whole number",
         ),
-        ("@handles(CountWords)\nasync def f(delivery): ...\n", r"f is called with (delivery, pipeline)"),
-        ("@handles(CountWords, executor='process')\nasync def f(delivery): ...\n", "write `def f(delivery)`"),
+        ("@handles(Errand)\nasync def f(delivery): ...\n", r"f is called with (delivery, pipeline)"),
+        ("@handles(Errand, executor='process')\nasync def f(delivery): ...\n", "write `def f(delivery)`"),
     ):
         with consuming(copy, handlers, url, name) as service:
             _, said = service.communicate(timeout=20)
@@ -132,9 +130,9 @@ async def test_a_wrong_handler_is_advice_and_2(copy: Path, url: str, name: str) 
 @pytest.mark.parametrize(
     "head",
     [
-        "@handles(CountWords, attempts=1)\nasync def obey(delivery, pipeline):\n",
-        "@handles(CountWords, attempts=1)\ndef obey(delivery, pipeline):\n",
-        "@handles(CountWords, attempts=1, executor='process')\ndef obey(delivery):\n",
+        "@handles(Errand, attempts=1)\nasync def obey(delivery, pipeline):\n",
+        "@handles(Errand, attempts=1)\ndef obey(delivery, pipeline):\n",
+        "@handles(Errand, attempts=1, executor='process')\ndef obey(delivery):\n",
     ],
 )
 async def test_the_log_tells_what_became_of_a_message(
@@ -164,7 +162,7 @@ async def test_the_log_tells_what_became_of_a_message(
 
 
 async def test_a_handler_that_blocks_the_loop_is_named(copy: Path, url: str, name: str, queue: Queue[Message]) -> None:
-    handlers = "@handles(CountWords)\nasync def block(delivery, pipeline):\n    time.sleep(1)\n"
+    handlers = "@handles(Errand)\nasync def block(delivery, pipeline):\n    time.sleep(1)\n"
     await queue.put(order("x"))
     with consuming(copy, handlers, url, name) as service:
         wait_for(service, "a handler blocks the event loop")

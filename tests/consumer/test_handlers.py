@@ -14,15 +14,16 @@ from consumer.rules.backoff import Backoff
 from consumer.rules.errors import HandlerError, describe
 from consumer.rules.handler import call_plain, place_of
 from shared.concurrency import Delivery
-from shared.messages import CountWords, Message
+from shared.message import Message
 from shared.pipeline import Pipeline
 from tests.instruments.handlers import obey
+from tests.instruments.messages import Errand
 
 
-async def on_loop(delivery: Delivery[CountWords], pipeline: Pipeline) -> None: ...
+async def on_loop(delivery: Delivery[Errand], pipeline: Pipeline) -> None: ...
 
 
-def in_thread(delivery: Delivery[CountWords], pipeline: Pipeline) -> None: ...
+def in_thread(delivery: Delivery[Errand], pipeline: Pipeline) -> None: ...
 
 
 def test_where_a_function_runs() -> None:
@@ -78,7 +79,7 @@ def test_what_can_not_be_a_handler_is_refused(function: Callable[..., Any], exec
 )  # fmt: skip
 def test_rules_out_of_range_are_refused(wrong: dict[str, Any]) -> None:
     with pytest.raises(HandlerError, match=f"{next(iter(wrong))}=.*write"):
-        handles(CountWords, **wrong)
+        handles(Errand, **wrong)
 
 
 @pytest.mark.parametrize(

@@ -3,9 +3,9 @@
 import pytest
 
 from consumer.testing import delivery_of, effects_of
-from shared.messages import CountWords
+from tests.instruments.messages import Errand
 
-MESSAGE = CountWords(run="r", file="f", part=0, text="a b a")
+MESSAGE = Errand(text="a b a")
 
 
 def test_it_is_as_one_that_was_taken() -> None:

@@ -10,7 +10,8 @@ from pathlib import Path
 from typing import Final
 
 from shared.local.parent_death import tied
-from tests.instruments.command_line import ROOT, environment
+from tests.instruments.application import application
+from tests.instruments.command_line import environment
 from tests.instruments.traffic import Command, Fate
 
 COMMANDS: Final = ("WATCH", "EXISTS", "ZSCORE", "EXEC", "PERSIST", "put")
@@ -65,10 +66,14 @@ class Clock:
 
 
 @contextlib.asynccontextmanager
-async def clock(settings: dict[str, str], root: Path = ROOT) -> AsyncIterator[Clock]:
-    """Run the clock of the project in `root` with these variables; it is killed at the end of the block."""
+async def clock(settings: dict[str, str], root: Path | None = None) -> AsyncIterator[Clock]:
+    """Run the clock of the project in `root` with these variables; it is killed at the end of the block.
+
+    Without `root` it is that of the application of the tests.
+    """
+    folder = root or application()
     process = await asyncio.create_subprocess_exec(
-        sys.executable, "-m", "producer.clock", cwd=root, env=environment(**settings) | {"PYTHONPATH": str(root)},
+        sys.executable, "-m", "producer.clock", cwd=folder, env=environment(**settings) | {"PYTHONPATH": str(folder)},
         stderr=asyncio.subprocess.PIPE, preexec_fn=tied(),
     )  # fmt: skip
     running = Clock(process)

@@ -29,7 +29,7 @@ def environment(**settings: str) -> dict[str, str]:
 
 _FORKS: Final = """
 import json, os, runpy, sys
-import cli.dead, cli.demo.demo, cli.queue, cli.schema, cli.steps, consumer.worker.blocked_loop, consumer.executors.dispatch, consumer.worker.worker, shared.service
+import cli.dead, cli.queue, cli.schema, cli.steps, consumer.worker.blocked_loop, consumer.executors.dispatch, consumer.worker.worker, shared.service
 for line in sys.stdin:
     module, arguments, variables, out, err = json.loads(line)
     child = os.fork()

@@ -11,13 +11,13 @@ from typing import Final, NoReturn
 from consumer.outcomes import Reject, Retry
 from shared.concurrency import Delivery
 from shared.concurrency.queues.handout import handout_of
-from shared.messages import CountWords
 from shared.pipeline import Pipeline
+from tests.instruments.messages import Errand
 
 
-def order(text: str, note: Path | str = "") -> CountWords:
+def order(text: str, note: Path | str = "") -> Errand:
     """A message: what to do, and the file that notes who did it."""
-    return CountWords(run="r", file=str(note), part=0, text=text)
+    return Errand(text=text, file=str(note))
 
 
 def notes(path: Path) -> list[list[int]]:
@@ -25,7 +25,7 @@ def notes(path: Path) -> list[list[int]]:
     return [[int(word) for word in line.split()] for line in path.read_text().splitlines()] if path.exists() else []
 
 
-def obey(delivery: Delivery[CountWords]) -> None:
+def obey(delivery: Delivery[Errand]) -> None:
     """Note who we are, and do what the text says."""
     if delivery.item.file:
         with Path(delivery.item.file).open("a", encoding="utf-8") as file:
@@ -34,7 +34,7 @@ def obey(delivery: Delivery[CountWords]) -> None:
     _VERBS[verb](delivery, rest)
 
 
-def obey_in_thread(delivery: Delivery[CountWords], _: Pipeline) -> None:
+def obey_in_thread(delivery: Delivery[Errand], _: Pipeline) -> None:
     """The same, called as a handler in a thread is."""
     obey(delivery)
 
@@ -60,7 +60,7 @@ def reject(reason: str) -> NoReturn:
     raise Reject(reason)
 
 
-def count(delivery: Delivery[CountWords], key: str) -> None:
+def count(delivery: Delivery[Errand], key: str) -> None:
     """Collect one effect of each kind that can travel."""
     effects = delivery.effects
     effects.hincrby(f"{key}:hash", "n", 2)
@@ -73,7 +73,7 @@ def count(delivery: Delivery[CountWords], key: str) -> None:
     effects.expire(f"{key}:set", 60)
 
 
-_VERBS: Final[dict[str, Callable[[Delivery[CountWords], str], object]]] = {
+_VERBS: Final[dict[str, Callable[[Delivery[Errand], str], object]]] = {
     "return": lambda _, __: None,
     "exit": lambda _, code: os._exit(int(code)),
     "quit": lambda _, text: sys.exit(text),
@@ -91,6 +91,6 @@ _VERBS: Final[dict[str, Callable[[Delivery[CountWords], str], object]]] = {
 }
 
 
-async def block(delivery: Delivery[CountWords], _: Pipeline) -> None:
+async def block(delivery: Delivery[Errand], _: Pipeline) -> None:
     """Block the event loop until there is the file that the text names."""
     wait_for(Path(delivery.item.text))

@@ -12,11 +12,11 @@ from consumer.rules.rules import Rules
 from consumer.worker.worker import Worker
 from shared.concurrency import Delivery, Queue, Session, StaleDelivery
 from shared.concurrency.queues.queue import told_to_drain
-from shared.messages import CountWords
 from shared.pipeline import open_pipeline
 from shared.settings import Settings
 from tests.instruments import inside
 from tests.instruments.handlers import obey
+from tests.instruments.messages import Errand
 from tests.instruments.processes import report
 
 
@@ -168,7 +168,7 @@ async def obey_orders(url: str, name: str, ttl: float) -> None:
     settings = Settings(redis_url=SecretStr(url), queue=name, session_ttl=ttl, maxsize=0)
     async with (
         open_pipeline(settings) as pipeline,
-        Handling({CountWords: Handler(obey, "process", Rules())}, pipeline) as handling,
+        Handling({Errand: Handler(obey, "process", Rules())}, pipeline) as handling,
     ):
         report("ready")
         await Worker(pipeline.queue, handling.handle, rules=handling.rules).run()

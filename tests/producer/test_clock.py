@@ -19,10 +19,11 @@ from pydantic import SecretStr
 from shared.clock.jobs import decode, encode
 from shared.local.embedded import EmbeddedServer
 from shared.local.parent_death import tied
-from shared.messages import CountWords
 from shared.pipeline import open_pipeline
 from shared.settings import Settings
-from tests.instruments.command_line import ROOT, environment
+from tests.instruments.application import application
+from tests.instruments.command_line import environment
+from tests.instruments.messages import Errand
 from tests.project.test_services import running, wait_for
 
 pytestmark = pytest.mark.timeout(90)
@@ -78,14 +79,14 @@ def ended(lines: list[str], name: str) -> set[str]:
 
 
 def done(lines: list[str], name: str) -> int:
-    """How many versions were written, the first aside."""
-    return sum(line.startswith(f"SET {{{name}}}:stop-words:digest ") for line in lines) - 1
+    """How often a job did its work."""
+    return sum(line == f"INCR {{{name}}}:ticks" or line.startswith(f"INCRBY {{{name}}}:ticks ") for line in lines)
 
 
-def test_it_rewrites_and_stores_nothing_but_json(url: str, name: str, sent: Sent) -> None:
+def test_it_runs_jobs_and_stores_nothing_but_json(url: str, name: str, sent: Sent) -> None:
     with running("producer.clock", REDIS_URL=url, PIPELINE_QUEUE=name) as clock:
-        wait_for(clock, "rewritten")
-        wait_for(clock, "rewritten")
+        wait_for(clock, "ticked")
+        wait_for(clock, "ticked")
         stopped(clock)
     lines = sent.all()
     jobs = [line.split(" ", 3)[3] for line in lines if line.startswith(f"PSETEX arq:job:cron:{name}")]
@@ -93,7 +94,7 @@ def test_it_rewrites_and_stores_nothing_but_json(url: str, name: str, sent: Sent
     assert len(jobs) >= 2
     assert len(results) >= 2
     for text in [*jobs, *(" ".join(words) for words in results)]:
-        assert json.loads(text)["f"] == f"cron:{name}:rewrite_stop_words"
+        assert json.loads(text)["f"] == f"cron:{name}:tick"
 
 
 def test_a_clock_that_comes_late_does_not_do_it_again(url: str, name: str, sent: Sent) -> None:
@@ -121,11 +122,11 @@ def test_a_clock_that_comes_late_does_not_do_it_again(url: str, name: str, sent:
 def test_it_waits_out_a_server_that_ends(tmp_path: Path, name: str) -> None:
     with EmbeddedServer(tmp_path / "server") as server:
         with running("producer.clock", REDIS_URL=server.url, PIPELINE_QUEUE=name) as clock:
-            wait_for(clock, "rewritten")
+            wait_for(clock, "ticked")
             server.kill()
             wait_for(clock, "begins again")
             server.restart()
-            wait_for(clock, "rewritten")
+            wait_for(clock, "ticked")
             clock.send_signal(signal.SIGTERM)
             _, said = clock.communicate(timeout=30)
         assert clock.returncode == 0, said
@@ -133,7 +134,7 @@ def test_it_waits_out_a_server_that_ends(tmp_path: Path, name: str) -> None:
 
 async def schedule(url: str, name: str) -> None:
     async with open_pipeline(Settings(redis_url=SecretStr(url), queue=name)) as pipeline:
-        await pipeline.schedule(CountWords(run="r", file="f", part=1, text="t"), after=0, id="a")
+        await pipeline.schedule(Errand(text="t"), after=0, id="a")
 
 
 def test_arqs_own_command_runs_it(url: str, name: str) -> None:
@@ -142,12 +143,12 @@ def test_arqs_own_command_runs_it(url: str, name: str) -> None:
     assert arq is not None
     with subprocess.Popen(
         [arq, "producer.schedule.WorkerSettings"],
-        env=environment(REDIS_URL=url, PIPELINE_QUEUE=name), cwd=ROOT, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE,
+        env=environment(REDIS_URL=url, PIPELINE_QUEUE=name, PYTHONPATH=str(application())), cwd=application(), stdout=subprocess.DEVNULL, stderr=subprocess.PIPE,
         text=True, preexec_fn=tied(),  # noqa: PLW1509
     ) as process:  # fmt: skip
         try:
             wait_for(process, f"message:{name}:a:put_message ●")
-            wait_for(process, f"cron:{name}:rewrite_stop_words ●")
+            wait_for(process, f"cron:{name}:tick ●")
             process.send_signal(signal.SIGTERM)
             process.communicate(timeout=30)
         finally:

@@ -116,7 +116,7 @@ async def test_a_time_at_which_no_clock_ran_is_made_up_once(
         for running in (one, other):
             await running.said("the clock runs")
         # Both are at work by then; which of them does a job is chance.
-        said = [asyncio.create_task(running.said("the stop words are rewritten")) for running in (one, other)]
+        said = [asyncio.create_task(running.said("ticked")) for running in (one, other)]
         await asyncio.wait(said, return_when=asyncio.FIRST_COMPLETED)
         for task in said:
             task.cancel()

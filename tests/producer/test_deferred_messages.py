@@ -21,11 +21,11 @@ from shared.clock.deferred import PUT_MESSAGE, job_id
 from shared.clock.jobs import clock_queue, encode, redis_settings
 from shared.concurrency import IdConflict
 from shared.local.embedded import EmbeddedServer
-from shared.messages import CountWords
 from shared.pipeline import Pipeline, open_pipeline
 from shared.settings import Settings
 from tests.faults.test_restart import kill_and_start
 from tests.instruments.clocks import Clock, Moment, clock
+from tests.instruments.messages import Errand
 from tests.instruments.proxy import Proxy
 from tests.instruments.traffic import Fate
 from tests.instruments.waiting import until
@@ -37,8 +37,8 @@ pytestmark = [
 ]
 
 
-def message(part: int = 1) -> CountWords:
-    return CountWords(run="r", file="f", part=part, text="é")
+def message(part: int = 1) -> Errand:
+    return Errand(file="f", part=part, text="é")
 
 
 def settings(url: str, name: str, **others: Any) -> Settings:
@@ -59,7 +59,7 @@ async def pipeline(url: str, name: str) -> AsyncIterator[Pipeline]:
 async def take(pipeline: Pipeline) -> int:
     """Take one and acknowledge; which part it is."""
     async with asyncio.timeout(30), await pipeline.queue.get() as item:
-        assert isinstance(item, CountWords)
+        assert isinstance(item, Errand)
         return item.part
 
 
@@ -142,7 +142,7 @@ async def test_the_clock_has_a_server_of_its_own(
     ):
         await there.schedule(message(), after=0)
         assert await take(pipeline) == 1
-        await running.said("the stop words are rewritten")
+        await running.said("ticked")
         assert not await client.keys(f"arq:*{name}*")
         await running.stop()
 
@@ -370,7 +370,7 @@ async def test_a_message_that_can_not_be_read_any_more_is_reported_and_becomes_a
     pipeline: Pipeline, url: str, name: str, arq: ArqRedis
 ) -> None:
     arq.job_serializer = encode
-    bodies = {"gone": ("Gone", '{"a": [1, null, 1e16]}'), "older": ("CountWords", '{"words": "é"}')}
+    bodies = {"gone": ("Gone", '{"a": [1, null, 1e16]}'), "older": ("Errand", '{"words": "é"}')}
     for id_, stored in bodies.items():
         await arq.enqueue_job(PUT_MESSAGE, *stored, _job_id=job_id(name, id_))
     await arq.enqueue_job(PUT_MESSAGE, "Gone", "no JSON", _job_id=job_id(name, "foreign"))

@@ -19,11 +19,12 @@ from shared.clock.deferred import PUT_MESSAGE, job_id
 from shared.clock.jobs import clock_queue, decode, encode, redis_settings
 from shared.concurrency import ConcurrencyError, IdConflict, MessageTooLarge, ServerRefused
 from shared.local.embedded import EmbeddedServer
-from shared.messages import CountWords, Message
+from shared.message import Message
 from shared.pipeline import Pipeline, open_pipeline
 from shared.settings import Settings
 from tests.faults.test_restart import kill_and_start
 from tests.instruments.cancellation import MODES, Mode, Outcome, at_every_point, cancelled_at
+from tests.instruments.messages import Errand
 from tests.instruments.proxy import Proxy
 from tests.instruments.traffic import Fate
 
@@ -36,8 +37,8 @@ pytestmark = [
 HOUR = 3600.0
 
 
-def message(part: int = 1) -> CountWords:
-    return CountWords(run="r", file="é\n.py", part=part, text='"\\ \u2028')
+def message(part: int = 1) -> Errand:
+    return Errand(file="é\n.py", part=part, text='"\\ \u2028')
 
 
 def settings(url: str, name: str, **others: Any) -> Settings:
@@ -74,7 +75,7 @@ async def test_arq_finds_what_it_would_have_written_itself(pipeline: Pipeline, n
     at = datetime.now(UTC) + timedelta(hours=1)
     assert await pipeline.schedule(message(), at=at, id="ours") == "ours"
     body = message().model_dump_json()
-    theirs = await arq.enqueue_job(PUT_MESSAGE, "CountWords", body, _job_id=job_id(name, "theirs"), _defer_until=at)
+    theirs = await arq.enqueue_job(PUT_MESSAGE, "Errand", body, _job_id=job_id(name, "theirs"), _defer_until=at)
     assert theirs is not None
     ours = Job(job_id(name, "ours"), arq, clock_queue(name), decode)
     assert await ours.status() == await theirs.status() == JobStatus.deferred

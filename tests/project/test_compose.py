@@ -1,6 +1,5 @@
-"""The demo cluster, for real: built, scaled, killed and drained by `docker compose`."""
+"""What docker-compose.yml says, and the images that it builds. tests/demo/test_cluster.py has it run."""
 
-import json
 import os
 import re
 import tomllib
@@ -13,7 +12,6 @@ from tests.instruments.cluster import ROOT, Cluster, why_not
 
 pytestmark = [pytest.mark.compose, pytest.mark.timeout(240)]
 
-RUN: Final = "compose-test"
 # What Compose 1.29 knows, of what a service may need; a newer key would end it with an error.
 TOP_LEVEL: Final = {"services", "volumes", "networks", "secrets", "configs"}
 OF_A_SERVICE: Final = {
@@ -22,24 +20,6 @@ OF_A_SERVICE: Final = {
     "read_only", "restart", "secrets", "security_opt", "stop_grace_period", "stop_signal", "tmpfs", "ulimits", "user",
     "volumes", "working_dir", "<<",
 }  # fmt: skip
-
-# Counts the same files the plain way, inside the container, and compares with what the consumers stored.
-COMPARE: Final = r"""
-import collections, json, os, pathlib, re, sys, sysconfig
-import redis
-
-server = redis.Redis.from_url(os.environ["REDIS_URL"])
-stored = collections.Counter()
-for word, count in server.hgetall("{jobs}:counts:" + sys.argv[1]).items():
-    stored[word.decode()] = int(count)
-plain = collections.Counter()
-root = pathlib.Path(sysconfig.get_path("stdlib"))
-for path in root.glob("**/*.py"):
-    if path.is_file() and not {"site-packages", "dist-packages"} & set(path.relative_to(root).parts):
-        text = path.read_text("utf-8", "replace")
-        plain.update(word.lower() for word in re.findall(r"[^\W\d_]+", text))
-print(json.dumps({"words": stored.total(), "exact": stored == plain}))
-"""
 
 
 def name_here() -> str:
@@ -110,65 +90,6 @@ def assert_hardened(cluster: Cluster) -> None:
     assert "Read-only" in cluster.compose("exec", "-T", "consumer", "sh", "-c", "touch /app/x 2>&1 || true")
 
 
-def stored(cluster: Cluster, run: str = RUN) -> int:
-    return int(cluster.server("HLEN", f"{{jobs}}:counts:{run}"))
-
-
-def version(cluster: Cluster) -> int:
-    found: int = json.loads(cluster.server("GET", "{jobs}:stop-words:words"))["version"]
-    return found
-
-
 def ended(cluster: Cluster, service: str) -> list[int]:
     states = [container["State"] for container in cluster.containers(service)]
     return [state["ExitCode"] for state in states if state["Status"] == "exited"]
-
-
-def test_killed_consumers_and_a_killed_server_lose_nothing(built: str) -> None:
-    # As fast as they can, so that a consumer that is killed holds something.
-    cluster = Cluster(
-        built, PIPELINE_RUN=RUN, PIPELINE_PASSES="1", PIPELINE_RATE="0", PIPELINE_SESSION_TTL="2", CONSUMER_CPUS="0.2"
-    )
-    try:
-        cluster.up(consumers=2)
-        assert_hardened(cluster)
-        cluster.until("at work", lambda: stored(cluster) >= 1000)
-        cluster.kill("consumer")
-        cluster.up(consumers=2)
-        before = stored(cluster)
-        cluster.until("at work again", lambda: stored(cluster) > before)
-        cluster.kill("redis")
-        cluster.up(consumers=2)
-        cluster.until("all put in", lambda: ended(cluster, "producer") == [0])
-        cluster.until("all handled", lambda: int(cluster.server("EXISTS", "{jobs}:pending")) == 0)
-        cluster.until("exact", lambda: bool(cluster.python(COMPARE, RUN)["exact"]))
-        assert int(cluster.server("HGET", "{jobs}:totals", "recovered")) > 0
-    finally:
-        codes = cluster.down()
-    assert codes == {"consumer": [0, 0], "clock": [0], "redis": [0]}
-
-
-def test_more_consumers_join_and_all_drain_on_valkey(built: str) -> None:
-    cluster = Cluster(built, REDIS_IMAGE="valkey/valkey:8", PIPELINE_RUN=RUN)
-    try:
-        cluster.up()
-        # Again and again by default, each walk as a run of its own.
-        cluster.until("at work", lambda: stored(cluster, f"{RUN}-1") >= 1000)
-        cluster.up(consumers=3)
-        # The producer has one, too; the clock uses no queue.
-        cluster.until("three at work", lambda: int(cluster.server("ZCARD", "{jobs}:sessions")) == 4)
-        first = version(cluster)
-        cluster.until("the clock at work", lambda: version(cluster) > first)
-        services = ("producer", "consumer", "clock")
-        cluster.compose("stop", *services)
-        logs = {service: cluster.compose("logs", "--no-color", service) for service in services}
-        assert ended(cluster, "producer") == [0]
-        assert ended(cluster, "consumer") == [0, 0, 0]
-        assert ended(cluster, "clock") == [0]
-        # Sessions that end in peace leave nothing to recover.
-        assert int(cluster.server("ZCARD", "{jobs}:sessions")) == 0
-    finally:
-        cluster.down()
-    assert logs["producer"].count("the producer is stopped") == 1
-    assert logs["consumer"].count("drained") == 3
-    assert logs["clock"].count("the clock is stopped") == 1

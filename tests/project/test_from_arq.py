@@ -43,7 +43,7 @@ def ended(*processes: "subprocess.Popen[str]") -> None:
 def add_cron_job(schedule: Path, function: str, line: str) -> None:
     """Edit a schedule as the page says."""
     text = schedule.read_text()
-    text = text.replace("class WorkerSettings:", f"{function}\n\nclass WorkerSettings:")
+    text = text.replace("class WorkerSettings(", f"{function}\n\nclass WorkerSettings(")
     before, begin, after = text.partition("cron_jobs: ClassVar[list[CronJob]] = [\n")
     assert begin
     schedule.write_text(f"{before}{begin}{line.rstrip()},\n{after}")

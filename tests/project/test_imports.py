@@ -9,13 +9,14 @@ import pytest
 
 ROOT = Path(__file__).resolve().parent.parent.parent
 ENGINE = "shared.concurrency"
+DEMO = "shared.demo"
 _SESSION = {f"{ENGINE}.errors", f"{ENGINE}.checks", f"{ENGINE}.session"}
 _GROUND = _SESSION | {f"{ENGINE}.queues.encoding", f"{ENGINE}.queues.membership"}
 _WAYS = {f"{ENGINE}.queues.puts", f"{ENGINE}.queues.takes", f"{ENGINE}.queues.effects"}
 _PACKAGE = {"shared", ENGINE}
 # Each room and what it may import of ours, itself aside. In one line: errors <- session <- queues.{encoding, membership}
 # <- queues.{puts, takes, effects} <- queues.results <- queues; session <- locks.leases <- locks; shared.concurrency <-
-# shared <- producer | consumer | monitor <- cli. Queues and locks never meet.
+# shared <- producer | consumer | monitor <- cli. Queues and locks never meet. Only YOURS files and cli.demo import shared.demo.
 ALLOWED = {
     f"{ENGINE}.errors": set[str](),
     f"{ENGINE}.checks": set[str](),
@@ -32,12 +33,18 @@ ALLOWED = {
     ENGINE: {f"{ENGINE}.{room}" for room in ("errors", "session", "queues", "locks", "locks.leases")}
     | {f"{ENGINE}.queues.{room}" for room in ("encoding", "membership", "puts", "takes", "effects", "results")},
     "shared": {ENGINE},
+    DEMO: _PACKAGE,
     "producer": _PACKAGE,
     "consumer": _PACKAGE,
     "monitor": _PACKAGE,
     "examples": _PACKAGE | {"consumer"},
     "cli": _PACKAGE | {"producer", "consumer", "monitor"},
+    "cli.demo": _PACKAGE | {DEMO},
 }
+# The files that belong to the application.
+YOURS = {
+    "shared.messages", "shared.settings", "shared.resources", "consumer.handlers", "producer.source", "producer.schedule",
+}  # fmt: skip
 
 
 def modules() -> dict[str, Path]:
@@ -77,7 +84,14 @@ def test_imports_go_one_way_only(module: str) -> None:
     rooms = {other for name in imported(MODULES[module]) if (other := room_of(name)) and other != room}
     if not room.startswith(ENGINE):  # from outside, the engine is one room
         rooms = {ENGINE if other.startswith(ENGINE) else other for other in rooms}
-    assert rooms <= ALLOWED[room], f"{module} imports {sorted(rooms - ALLOWED[room])}"
+    allowed = ALLOWED[room] | ({DEMO} if module in YOURS else set())
+    assert rooms <= allowed, f"{module} imports {sorted(rooms - allowed)}"
+
+
+def test_every_file_that_is_yours_is_there_and_says_so() -> None:
+    for module, path in MODULES.items():
+        assert path.read_text(encoding="utf-8").startswith('"""YOURS: ') == (module in YOURS), module
+    assert set(MODULES) >= YOURS
 
 
 @pytest.mark.parametrize("module", sorted(MODULES))

@@ -105,7 +105,7 @@ def test_a_python_that_will_not_do_gets_advice(project: Path, path: Path, cannot
 
 
 def test_without_any_python_there_is_advice(project: Path, path: Path) -> None:
-    done = run(project / "run", "demo", PATH=str(path), PYTHON="")
+    done = run(project / "run", "consumer", PATH=str(path), PYTHON="")
     assert (done.returncode, done.stderr.startswith("run: Python 3.11 or later is needed: install it")) == (2, True)
 
 

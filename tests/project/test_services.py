@@ -7,22 +7,26 @@ import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 import redis
 
 from shared.local.parent_death import tied
-from tests.instruments.command_line import ROOT, command, environment
+from tests.instruments.application import application
+from tests.instruments.command_line import command, environment
 
 pytestmark = pytest.mark.usefixtures("command_line")
 
 
 @contextlib.contextmanager
-def running(module: str, **settings: str) -> Iterator["subprocess.Popen[str]"]:
+def running(module: str, root: Path | None = None, /, **settings: str) -> Iterator["subprocess.Popen[str]"]:
+    """A service of the project in `root`, which is the application of the tests if nothing else is said."""
+    folder = root or application()
     with subprocess.Popen(
         [sys.executable, "-m", module],
-        env=environment(**settings),
-        cwd=ROOT,
+        env=environment(**{"PYTHONPATH": str(folder), **settings}),
+        cwd=folder,
         stderr=subprocess.PIPE,
         text=True,
         preexec_fn=tied(),  # noqa: PLW1509
@@ -37,6 +41,12 @@ def ended(module: str, **settings: str) -> "subprocess.CompletedProcess[str]":
     return command((), environment(**settings), module)
 
 
+def run_to_the_end(module: str, **settings: str) -> int:
+    with running(module, **settings) as process:
+        process.communicate(timeout=40)
+    return process.returncode
+
+
 def wait_for(process: "subprocess.Popen[str]", word: str) -> None:
     """Read what a service says until it says this."""
     assert process.stderr is not None
@@ -46,31 +56,50 @@ def wait_for(process: "subprocess.Popen[str]", word: str) -> None:
     raise AssertionError(f"it ended without saying {word!r}")
 
 
-@pytest.fixture
-def tree(tmp_path: Path) -> Path:
-    for number in range(20):
-        (tmp_path / f"{number}.py").write_text("some words\n" * 1000)
-    return tmp_path
+def resources(client: "redis.Redis", name: str, process: "subprocess.Popen[str]") -> Any:
+    """What a process has done with its resources."""
+    return client.get(f"{{{name}}}:resources:{process.pid}")
 
 
-def test_a_producer_and_a_consumer_do_the_work_and_drain(url: str, name: str, tree: Path) -> None:
-    settings = {"REDIS_URL": url, "PIPELINE_QUEUE": name, "PIPELINE_RUN": "r", "PIPELINE_SOURCE_PATH": str(tree)}
-    with running("consumer", **settings) as consumer:
-        assert ended("producer", **settings).returncode == 0
-        with redis.Redis.from_url(url) as client:
-            deadline = time.monotonic() + 20
-            while client.hget(f"{{{name}}}:counts:r", "words") != b"20000":
-                assert time.monotonic() < deadline
+def test_a_producer_and_a_consumer_do_the_work_and_drain(url: str, name: str) -> None:
+    settings = {"REDIS_URL": url, "PIPELINE_QUEUE": name}
+    with running("consumer", **settings) as consumer, redis.Redis.from_url(url) as client:
+        assert run_to_the_end("producer", **settings) == 0
+        deadline = time.monotonic() + 20
+        while client.llen(f"{{{name}}}:filled") < 100:
+            assert time.monotonic() < deadline
+        assert resources(client, name, consumer) == b"open"
         consumer.send_signal(signal.SIGTERM)
         _, said = consumer.communicate(timeout=30)
-    assert consumer.returncode == 0, said
-    assert '"handled": 100' in said
+        assert consumer.returncode == 0, said
+        assert '"handled": 100' in said
+        assert sorted(map(int, client.lrange(f"{{{name}}}:filled", 0, -1))) == list(range(100))
+        assert resources(client, name, consumer) == b"closed"
+
+
+def test_resources_are_opened_by_those_who_use_them(copy: Path, url: str, name: str) -> None:
+    settings = {"REDIS_URL": url, "PIPELINE_QUEUE": name}
+    with redis.Redis.from_url(url) as client:
+        with running("producer", PIPELINE_MAXSIZE="5", **settings) as producer:
+            wait_for(producer, "producing")
+            assert resources(client, name, producer) is None
+        with running("producer.clock", **settings) as clock:
+            wait_for(clock, "ticked")
+            assert resources(client, name, clock) is None
+        schedule = copy / "producer" / "schedule.py"
+        schedule.write_text(schedule.read_text().replace("    cron_jobs:", "    uses_resources = True\n    cron_jobs:"))
+        with running("producer.clock", copy, **settings) as clock:
+            wait_for(clock, "ticked")
+            assert resources(client, name, clock) == b"open"
+            clock.send_signal(signal.SIGTERM)
+            clock.communicate(timeout=30)
+            assert resources(client, name, clock) == b"closed"
 
 
 @pytest.mark.parametrize("ending", [signal.SIGTERM, signal.SIGINT])
 @pytest.mark.parametrize("module", ["producer", "consumer", "producer.clock"])
-def test_a_signal_drains_and_ends_with_0(url: str, name: str, tree: Path, module: str, ending: signal.Signals) -> None:
-    settings = {"REDIS_URL": url, "PIPELINE_QUEUE": name, "PIPELINE_SOURCE_PATH": str(tree), "PIPELINE_GRACE": "0.2"}
+def test_a_signal_drains_and_ends_with_0(url: str, name: str, module: str, ending: signal.Signals) -> None:
+    settings = {"REDIS_URL": url, "PIPELINE_QUEUE": name, "PIPELINE_GRACE": "0.2"}
     # The producer stands before a full queue, the consumer before an empty one.
     with running(module, PIPELINE_MAXSIZE="5", **settings) as process:
         wait_for(
@@ -82,8 +111,8 @@ def test_a_signal_drains_and_ends_with_0(url: str, name: str, tree: Path, module
     assert "Traceback" not in said
 
 
-def test_a_second_signal_ends_at_once(url: str, name: str, tree: Path) -> None:
-    settings = {"REDIS_URL": url, "PIPELINE_QUEUE": name, "PIPELINE_SOURCE_PATH": str(tree), "PIPELINE_MAXSIZE": "1"}
+def test_a_second_signal_ends_at_once(url: str, name: str) -> None:
+    settings = {"REDIS_URL": url, "PIPELINE_QUEUE": name, "PIPELINE_MAXSIZE": "1"}
     with running("producer", PIPELINE_GRACE="3600", **settings) as producer:
         wait_for(producer, "producing")
         producer.send_signal(signal.SIGTERM)
@@ -125,14 +154,6 @@ def test_no_server_is_advice_and_2(copy: Path) -> None:
     assert done.stderr == "consumer: no server: set REDIS_URL, or start one with ./run server in another terminal\n"
 
 
-def test_a_producer_without_files_says_so(url: str, tmp_path: Path) -> None:
-    for path, advice in ((tmp_path, "no file below"), (tmp_path / "gone", "is no directory")):
-        done = ended("producer", REDIS_URL=url, PIPELINE_SOURCE_PATH=str(path))
-        assert done.returncode == 2
-        assert advice in done.stderr
-        assert "Traceback" not in done.stderr
-
-
 def test_a_message_class_without_a_handler_is_named(copy: Path, url: str) -> None:
     with (copy / "shared" / "messages.py").open("a") as file:
         file.write('\n\nclass Resize(Message):\n    """Resize a picture."""\n')
@@ -159,11 +180,11 @@ def test_adding_a_job_is_one_class_and_one_function(copy: Path, url: str, name: 
             '    await pipeline.redis.set("{" + pipeline.queue.name + "}:greeted", delivery.item.who)\n'
         )
     handlers = copy / "consumer" / "handlers.py"
-    handlers.write_text(handlers.read_text().replace("import CountWords\n", "import CountWords, Greet\n"))
+    handlers.write_text(handlers.read_text().replace("import Errand\n", "import Greet, Errand\n"))
     put = (
         "import asyncio\nfrom shared.messages import Greet\nfrom shared.pipeline import open_pipeline\n"
-        "from shared.settings import load_settings\n"
-        "async def main():\n    async with open_pipeline(load_settings()) as pipeline:\n"
+        "from shared.settings import Settings\n"
+        "async def main():\n    async with open_pipeline(Settings.load()) as pipeline:\n"
         "        await pipeline.queue.put(Greet(who='Ada'))\n        await pipeline.queue.join()\n"
         "asyncio.run(main())\n"
     )

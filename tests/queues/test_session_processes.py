@@ -9,7 +9,7 @@ import pytest
 from redis.asyncio import Redis
 
 from shared.concurrency import Queue, Session
-from shared.concurrency.session.names import queue_keys
+from shared.concurrency.queues.membership.keys import queue_keys
 from tests.instruments import programs
 from tests.instruments.inside import owner_of, session_id_of
 from tests.instruments.processes import running

@@ -34,13 +34,14 @@ from shared.concurrency import (
 )
 from shared.concurrency.queues.encoding.entry import FLAG
 from shared.concurrency.queues.membership.keys import queue_keys
-from shared.messages import CountWords, Message
+from shared.message import Message
 from shared.pipeline import Pipeline, open_pipeline
 from shared.settings import Settings
 from tests.instruments import inside
 from tests.instruments.census import take_census
 from tests.instruments.handlers import obey, order
 from tests.instruments.inside import is_held
+from tests.instruments.messages import Errand
 from tests.instruments.proxy import Proxy
 from tests.instruments.traffic import Fate
 from tests.instruments.waiting import until
@@ -478,12 +479,12 @@ async def test_the_type_of_the_future_is_that_of_the_message(session: Session, n
 # --- where handlers run -----------------------------------------------------------------------------------------------
 
 
-async def on_the_loop(delivery: Delivery[CountWords], _: Pipeline) -> object:
+async def on_the_loop(delivery: Delivery[Errand], _: Pipeline) -> object:
     await asyncio.sleep(0)
     return returned(delivery)
 
 
-def returned(delivery: Delivery[CountWords], _: Pipeline | None = None) -> object:
+def returned(delivery: Delivery[Errand], _: Pipeline | None = None) -> object:
     """Return what the text says."""
     return nothing_to_send() if delivery.item.text == "bad" else {"text": delivery.item.text, "pid": os.getpid()}
 
@@ -501,13 +502,13 @@ async def test_a_result_comes_from_wherever_the_handler_runs(
     async with (
         asyncio.timeout(30),
         open_pipeline(settings) as pipeline,
-        Handling({CountWords: Handler(function, place, Rules(attempts=1))}, pipeline) as handling,
+        Handling({Errand: Handler(function, place, Rules(attempts=1))}, pipeline) as handling,
         working(pipeline.queue, handling.handle, rules=handling.rules),
     ):
         result = await (await queue.submit(order("good")))
         assert result["text"] == "good"
         assert (result["pid"] == os.getpid()) == (place != "process")
-        with pytest.raises(RemoteError, match="this set is no result of CountWords") as raised:
+        with pytest.raises(RemoteError, match="this set is no result of Errand") as raised:
             await (await queue.submit(order("bad")))
         assert (raised.value.reason, "InvalidResult" in raised.value.error) == ("failed", True)
         await queue.put(order("bad"))  # nobody looks at it
@@ -521,7 +522,7 @@ async def test_a_failure_in_a_process_comes_back_with_its_traceback(url: str, se
     async with (
         asyncio.timeout(30),
         open_pipeline(settings) as pipeline,
-        Handling({CountWords: Handler(obey, "process", Rules(attempts=1))}, pipeline) as handling,
+        Handling({Errand: Handler(obey, "process", Rules(attempts=1))}, pipeline) as handling,
         working(pipeline.queue, handling.handle, rules=handling.rules),
     ):
         with pytest.raises(RemoteError) as raised:

@@ -9,9 +9,9 @@ import asyncio, logging, sys, warnings
 import structlog
 from shared.concurrency.session.log import Log
 from shared.logs import configure_logs
-from shared.settings import Settings
+from shared.environment import Environment
 
-configure_logs(Settings(log_format=sys.argv[1], log_level="info"))
+configure_logs(Environment(log_format=sys.argv[1], log_level="info"))
 log = structlog.get_logger("ours")
 log.debug("unheard")
 log.info("counted", words=3, text="\\x1b[31mred\\nline")

@@ -5,11 +5,13 @@ from collections.abc import Iterator
 import pytest
 from pydantic import ValidationError
 
+from consumer import registry
 from consumer.registry import check_handlers, handlers, handles
 from consumer.rules.errors import HandlerError
 from shared.concurrency import Delivery, Queue, Session
-from shared.messages import CountWords, Message
+from shared.message import Message
 from shared.pipeline import Pipeline
+from tests.instruments.messages import Errand
 
 
 @pytest.fixture
@@ -23,7 +25,7 @@ def fresh_class() -> Iterator[type[Message]]:
 
 def test_a_subclass_is_registered_by_its_name(fresh_class: type[Message]) -> None:
     assert Message.registered()["Resize"] is fresh_class
-    assert Message.registered()["CountWords"] is CountWords
+    assert Message.registered()["Errand"] is Errand
 
 
 def test_a_second_class_of_a_name_is_refused(fresh_class: type[Message]) -> None:
@@ -39,7 +41,7 @@ def test_messages_are_strict_and_closed(fresh_class: type[Message], fields: dict
 
 
 def test_messages_are_frozen() -> None:
-    message = CountWords(run="r", file="f", part=0, text="t")
+    message = Errand(text="t")
     with pytest.raises(ValidationError):
         message.text = "other"  # type: ignore[misc]
 
@@ -49,7 +51,7 @@ async def test_any_registered_class_travels_in_one_queue_and_comes_back_as_itsel
 ) -> None:
     async with Session.open(url) as session:
         queue: Queue[Message] = Queue(session, name, Message)
-        sent = [CountWords(run="r", file="f", part=0, text="t"), fresh_class.model_validate({"width": 3})]
+        sent = [Errand(text="t"), fresh_class.model_validate({"width": 3})]
         await queue.put_many(sent)
         for message in sent:
             async with await queue.get() as item:
@@ -65,10 +67,10 @@ async def test_a_class_that_this_process_does_not_know_is_a_dead_letter(
         await queue.put(fresh_class.model_validate({"width": 3}))
         del Message._classes["Resize"]
         try:
-            await queue.put(CountWords(run="r", file="f", part=0, text="t"))
+            await queue.put(Errand(text="t"))
             reader: Queue[Message] = Queue(session, name, Message)  # as another process that has not got the class
             async with await reader.get() as item:
-                assert isinstance(item, CountWords)
+                assert isinstance(item, Errand)
         finally:
             Message._classes["Resize"] = fresh_class
         (letter,) = await queue.dead_letters()
@@ -76,18 +78,20 @@ async def test_a_class_that_this_process_does_not_know_is_a_dead_letter(
 
 
 def test_a_class_without_a_handler_is_named(fresh_class: type[Message]) -> None:
-    import consumer.handlers  # noqa: F401, PLC0415  # registers the demo's own
-
     with pytest.raises(HandlerError, match=r"no handler for .*Resize.*: write `@handles"):
         check_handlers()
     assert fresh_class.__name__ == "Resize"
 
 
-def test_a_class_has_one_handler() -> None:
-    import consumer.handlers  # noqa: PLC0415
+def test_a_class_has_one_handler(fresh_class: type[Message]) -> None:
+    async def one(delivery: Delivery[Message], pipeline: Pipeline) -> None: ...
 
-    assert handlers()[CountWords].function is consumer.handlers.count_words_of_part
-    with pytest.raises(HandlerError, match="two handlers"):
+    async def another(delivery: Delivery[Message], pipeline: Pipeline) -> None: ...
 
-        @handles(CountWords)
-        async def another(delivery: Delivery[CountWords], pipeline: Pipeline) -> None: ...
+    handles(fresh_class)(one)
+    try:
+        assert handlers()[fresh_class].function is one
+        with pytest.raises(HandlerError, match="two handlers"):
+            handles(fresh_class)(another)
+    finally:
+        registry._handlers.pop(fresh_class)

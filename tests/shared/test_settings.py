@@ -1,10 +1,9 @@
 import os
-from pathlib import Path
 
 import pytest
 from pydantic import ValidationError
 
-from shared.settings import Settings, SettingsError, load_settings, resolve_clock_url, resolve_redis_url
+from shared.environment import Environment, SettingsError, resolve_clock_url, resolve_redis_url
 
 SECRET = "hunter2"
 
@@ -22,32 +21,48 @@ def problems(environment: pytest.MonkeyPatch, **variables: str) -> list[str]:
     for variable, value in variables.items():
         environment.setenv(variable, value)
     with pytest.raises(SettingsError) as caught:
-        load_settings()
+        Environment.load()
     assert (caught.value.__cause__, caught.value.__context__) == (None, None)
     return str(caught.value).splitlines()
 
 
 def test_without_variables_there_are_defaults() -> None:
-    settings = load_settings()
+    settings = Environment.load()
     assert (settings.queue, settings.maxsize, settings.redis_url) == ("jobs", 100, None)
-    assert settings == Settings()
+    assert settings == Environment()
 
 
 def test_variables_are_read_by_name(environment: pytest.MonkeyPatch) -> None:
     environment.setenv("PIPELINE_QUEUE", "words")
     environment.setenv("PIPELINE_MAXSIZE", "none")
     environment.setenv("PIPELINE_SESSION_TTL", "2.5")
-    environment.setenv("PIPELINE_SOURCE_PATH", "/srv/tree")
+    environment.setenv("PIPELINE_RATE", "0.5")
     environment.setenv("PIPELINE_LOG_LEVEL", "WARNING")
     environment.setenv("pipeline_concurrency", "3")
-    settings = load_settings()
+    settings = Environment.load()
     assert (settings.queue, settings.maxsize, settings.session_ttl) == ("words", None, 2.5)
-    assert (settings.source_path, settings.log_level, settings.concurrency) == (Path("/srv/tree"), "warning", 3)
+    assert (settings.rate, settings.log_level, settings.concurrency) == (0.5, "warning", 3)
+
+
+class Mine(Environment):
+    """An application's own."""
+
+    pictures: int = 3
+
+
+def test_a_field_of_a_subclass_is_a_variable(environment: pytest.MonkeyPatch) -> None:
+    environment.setenv("PIPELINE_PICTURES", "7")
+    environment.setenv("PIPELINE_QUEUE", "words")
+    assert (Mine.load().pictures, Mine.load().queue) == (7, "words")
+    # Only the class that has it knows it.
+    assert problems(environment, PIPELINE_PICTURE="7")[0].startswith("PIPELINE_PICTURE: no such setting")
+    with pytest.raises(SettingsError, match="did you mean PIPELINE_PICTURES"):
+        Mine.load()
 
 
 def test_settings_are_frozen() -> None:
     with pytest.raises(ValidationError, match="frozen"):
-        Settings().queue = "other"  # type: ignore[misc]
+        Environment().queue = "other"  # type: ignore[misc]
 
 
 @pytest.mark.parametrize(
@@ -93,15 +108,7 @@ def test_every_problem_has_its_line(environment: pytest.MonkeyPatch) -> None:
         ("PIPELINE_CONCURRENCY", "true"),
         ("PIPELINE_HANDLER_TIMEOUT", "0"),
         ("PIPELINE_GRACE", "inf"),
-        ("PIPELINE_SOURCE_PATH", ""),
-        ("PIPELINE_SOURCE_GLOB", "/etc/*"),
-        ("PIPELINE_SOURCE_GLOB", "../*"),
-        ("PIPELINE_SOURCE_GLOB", ""),
-        ("PIPELINE_SHARE_INDEX", "1"),
-        ("PIPELINE_SHARE_COUNT", "0"),
-        ("PIPELINE_PASSES", "-1"),
         ("PIPELINE_RATE", "-0.5"),
-        ("PIPELINE_RUN", "a b"),
         ("PIPELINE_LOG_LEVEL", "loud"),
         ("PIPELINE_LOG_FORMAT", "xml"),
     ],
@@ -149,28 +156,28 @@ def test_a_bad_address_is_one_line_without_the_address(environment: pytest.Monke
 )
 def test_a_good_address_is_kept_as_it_is(environment: pytest.MonkeyPatch, address: str) -> None:
     environment.setenv("REDIS_URL", f"{address}\n")
-    assert resolve_redis_url(load_settings()) == resolve_clock_url(load_settings()) == address
+    assert resolve_redis_url(Environment.load()) == resolve_clock_url(Environment.load()) == address
     environment.setenv("PIPELINE_CLOCK_URL", "redis://other:1/2")
-    assert resolve_redis_url(load_settings()) == address
-    assert resolve_clock_url(load_settings()) == "redis://other:1/2"
+    assert resolve_redis_url(Environment.load()) == address
+    assert resolve_clock_url(Environment.load()) == "redis://other:1/2"
 
 
 def test_no_text_of_the_settings_holds_the_address(environment: pytest.MonkeyPatch) -> None:
     environment.setenv("REDIS_URL", f"redis://:{SECRET}@localhost:6379/0")
     environment.setenv("PIPELINE_CLOCK_URL", f"redis://:{SECRET}@localhost:6379/1")
-    settings = load_settings()
+    settings = Environment.load()
     assert not any(SECRET in text for text in (repr(settings), str(settings), settings.model_dump_json()))
     with pytest.raises(ValidationError) as caught:
-        Settings(redis_url=f"http://{SECRET}", maxsize=SECRET)  # type: ignore[arg-type]
+        Environment(redis_url=f"http://{SECRET}", maxsize=SECRET)  # type: ignore[arg-type]
     assert SECRET not in str(caught.value) + repr(caught.value)
 
 
 def test_without_an_address_and_a_server_there_is_advice(environment: pytest.MonkeyPatch) -> None:
-    environment.setattr("shared.settings.read_address", lambda: None)
+    environment.setattr("shared.environment.read_address", lambda: None)
     with pytest.raises(SettingsError, match=r"set REDIS_URL, or start one with \./run server"):
-        resolve_redis_url(Settings())
+        resolve_redis_url(Environment())
 
 
 def test_without_an_address_the_one_of_run_server_is_taken(environment: pytest.MonkeyPatch) -> None:
-    environment.setattr("shared.settings.read_address", lambda: "unix:///tmp/server.sock?db=0")
-    assert resolve_redis_url(Settings()) == "unix:///tmp/server.sock?db=0"
+    environment.setattr("shared.environment.read_address", lambda: "unix:///tmp/server.sock?db=0")
+    assert resolve_redis_url(Environment()) == "unix:///tmp/server.sock?db=0"

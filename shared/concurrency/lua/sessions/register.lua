@@ -10,6 +10,8 @@
 --   run_id        the server's run_id as the caller saw it
 --   keep_ms       how long an unused record of a lane is kept, in ms
 --   consumer      1 when the process is a consumer service, which `drain` may notify
+--   pid           the process's id at its host, 0 for none
+--   host          the name of its host, may be empty
 -- RETURNS now in ms, deadline in ms, stored maxsize, stored max_attempts
 -- PARTS clock identity sessions consumers processes restart
 local kinds = {
@@ -27,6 +29,7 @@ notice_restart(run_id)
 local deadline = now + time_to_live(session)
 if fresh == '1' then
   redis.call('ZADD', sessions, deadline, session)
+  record_process(session, pid, host)
   -- Nothing may be handed to a session that its process has left behind.
   for _, id in ipairs(redis.call('ZRANGE', idle, 0, -1)) do
     if id ~= session and owner_of(id) == owner_of(session) then

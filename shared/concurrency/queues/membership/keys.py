@@ -24,7 +24,8 @@ QUEUE_KEYS: Final = {
     "lanes": KeyDescription(
         "lanes",
         "HASH",
-        "`OWNER:LANE` -> last number and verdicts; `OWNER:consumer` -> session, and whether it was told to drain",
+        "`OWNER:LANE` -> last number and verdicts; `OWNER:consumer` -> session, and whether it was told to drain; "
+        "`SESSION:process` -> pid and host",
     ),
     "ids": KeyDescription(
         "ids", "HASH", "known id -> expiry in ms, digest, and the message's key where its result is asked for"

@@ -1,4 +1,4 @@
-"""What the processes of tests/shared/test_stop_words.py do."""
+"""What the processes of tests/demo/test_stop_words.py do."""
 
 import asyncio
 import contextlib

@@ -6,10 +6,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from producer.source import MOST_BYTES, MOST_LINES, messages, parts, source_files
+from shared.demo.settings import WordCountSettings
+from shared.demo.source import MOST_BYTES, MOST_LINES, parts, source_files, walk
 from shared.demo.word_counts import WORD, count_words
-from shared.messages import CountWords
-from shared.settings import Settings
 
 LINES = st.lists(st.text(max_size=40).map(lambda text: text + "\n"), max_size=700).map("".join)
 
@@ -53,12 +52,12 @@ def test_the_files_are_regular_and_sorted(tmp_path: Path) -> None:
         (tmp_path / name).write_text("word")
     (tmp_path / "folder.py").mkdir()
     (tmp_path / "gone.py").symlink_to(tmp_path / "nowhere")
-    root, files = source_files(Settings(source_path=tmp_path))
+    root, files = source_files(WordCountSettings(source_path=tmp_path))
     assert [path.relative_to(root).as_posix() for path in files] == ["a.py", "b.py", "sub/d.py"]
 
 
 def test_without_a_path_it_is_the_standard_library_without_what_is_installed() -> None:
-    _, files = source_files(Settings())
+    _, files = source_files(WordCountSettings())
     assert any(path.name == "asyncio" or path.parent.name == "asyncio" for path in files)
     assert not any("site-packages" in path.parts for path in files)
 
@@ -68,15 +67,12 @@ async def test_shares_of_the_files_are_the_whole(tmp_path: Path) -> None:
         (tmp_path / f"{number}.py").write_text(f"word{'x' * number}\n" * 250)
     found: list[tuple[str, int]] = []
     for index in range(3):
-        share = Settings(source_path=tmp_path, share_index=index, share_count=3)
-        async for message in messages(share, "run"):
-            assert isinstance(message, CountWords)
-            found.append((message.file, message.part))
+        share = WordCountSettings(source_path=tmp_path, share_index=index, share_count=3)
+        found += [(message.file, message.part) async for message in walk(share, "run")]
     assert sorted(found) == [(f"{number}.py", part) for number in range(7) for part in range(2)]
 
 
 async def test_bytes_that_are_no_utf_8_are_replaced(tmp_path: Path) -> None:
     (tmp_path / "latin.py").write_bytes(b"gr\xf6\xdfe\n")
-    (message,) = [message async for message in messages(Settings(source_path=tmp_path), "run")]
-    assert isinstance(message, CountWords)
+    (message,) = [message async for message in walk(WordCountSettings(source_path=tmp_path), "run")]
     assert message.text == "gr��e\n"

@@ -6,8 +6,8 @@ import pytest
 import redis.asyncio
 
 from shared.demo.stop_words import StopWords
-from tests.instruments import dictionaries
-from tests.instruments.dictionaries import opened
+from tests.demo import dictionaries
+from tests.demo.dictionaries import opened
 from tests.instruments.processes import running
 from tests.instruments.waiting import until
 

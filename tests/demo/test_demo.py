@@ -18,6 +18,8 @@ from cli.demo.report import Report
 from tests.instruments.command_line import environment
 
 COMMAND = [sys.executable, "-m", "cli", "demo"]
+ROOT = Path(__file__).resolve().parent.parent.parent
+COMMAND = [sys.executable, "-m", "cli.demo"]
 
 
 def demo(*arguments: str, **settings: str) -> "subprocess.CompletedProcess[str]":

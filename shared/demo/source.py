@@ -1,0 +1,129 @@
+"""The source of the word count: the files of a directory tree, cut into parts, again and again."""
+
+import asyncio
+import itertools
+import re
+import sysconfig
+from collections.abc import AsyncGenerator, Iterator
+from contextlib import aclosing
+from pathlib import Path
+from typing import Final
+
+import redis.asyncio
+import structlog
+
+from shared.demo.messages import CountWords
+from shared.demo.settings import WordCountSettings
+from shared.demo.word_counts import WORD, WordCounts
+from shared.service import ServiceError
+
+log = structlog.get_logger(__name__)
+
+MOST_LINES: Final = 200
+MOST_BYTES: Final = 64 * 1024
+
+# JSON writes each of these in six bytes; other characters at most double.
+_COSTLY: Final = re.compile(r"[\x00-\x08\x0b\x0e-\x1f]")
+
+
+async def walks(
+    settings: WordCountSettings, client: "redis.asyncio.Redis", owner: str
+) -> AsyncGenerator[CountWords, None]:
+    """The messages of as many walks through the tree as the settings say. Each walk is a run of its own.
+
+    `owner`: the name of the runs, where the settings give none. Where the walks have no end, the counts of old runs are
+    deleted.
+
+    :raises ServiceError: when there is nothing to count.
+    """
+    _check(settings)
+    base = settings.run or owner
+    for number in itertools.count(1) if settings.passes == 0 else range(1, settings.passes + 1):
+        run = base if settings.passes == 1 else f"{base}-{number}"
+        count = 0
+        async with aclosing(walk(settings, run)) as found:
+            async for message in found:
+                count += 1
+                yield message
+        log.info("one pass is done", run=run, messages=count)
+        if settings.passes == 0 and number > 2:
+            # Nobody will ask for it, and the server's memory is not endless.
+            await WordCounts(client, settings.queue, f"{base}-{number - 2}").delete()
+
+
+async def walk(settings: WordCountSettings, run: str) -> AsyncGenerator[CountWords, None]:
+    """The messages of one walk through the tree, this producer's share of it; `run` names the walk."""
+    root, files = source_files(settings)
+    for path in files[settings.share_index :: settings.share_count]:
+        try:
+            text = (await asyncio.to_thread(path.read_bytes)).decode("utf-8", errors="replace")
+        except OSError as error:
+            log.warning("a file cannot be read and is left out", file=str(path), problem=error.strerror)
+            continue
+        for number, part in enumerate(parts(text)):
+            yield CountWords(run=run, file=path.relative_to(root).as_posix(), part=number, text=part)
+
+
+def _check(settings: WordCountSettings) -> None:
+    root, files = source_files(settings)
+    if not root.is_dir():
+        raise ServiceError(f"PIPELINE_SOURCE_PATH: {root} is no directory")
+    if not files:
+        raise ServiceError(f"no file below {root} matches {settings.source_glob}: see PIPELINE_SOURCE_GLOB")
+
+
+def source_files(settings: WordCountSettings) -> tuple[Path, list[Path]]:
+    """The root of the tree and its regular files, sorted. Without a path: the standard library, without what is installed."""
+    root = settings.source_path or Path(sysconfig.get_path("stdlib"))
+    files = sorted(path for path in root.glob(settings.source_glob) if path.is_file())
+    if settings.source_path is None:
+        files = [path for path in files if not {"site-packages", "dist-packages"} & set(path.relative_to(root).parts)]
+    return root, files
+
+
+def parts(text: str) -> Iterator[str]:
+    """Cut a text into parts of at most 200 lines and 64 KiB, never inside a word.
+
+    A single word that is longer than that stays whole.
+    """
+    part: list[str] = []
+    size = 0
+    for line in text.splitlines(keepends=True):
+        for piece in _pieces(line):
+            length = _size(piece)
+            if part and (len(part) >= MOST_LINES or size + length > MOST_BYTES):
+                yield "".join(part)
+                part, size = [], 0
+            part.append(piece)
+            size += length
+    if part:
+        yield "".join(part)
+
+
+def _size(text: str) -> int:
+    return len(text.encode()) + 5 * len(_COSTLY.findall(text))
+
+
+def _pieces(line: str) -> Iterator[str]:
+    """A line, cut between words where it is longer than a part may be."""
+    at = 0
+    while at < len(line):
+        window = line[at : at + MOST_BYTES]
+        cut = at + (len(window) if _size(window) <= MOST_BYTES else _fitting(window))
+        if word := WORD.match(line, cut):
+            # Not inside a word: before it, or, when the word is all there is, behind it.
+            start = cut
+            while start > at and WORD.match(line, start - 1, start):
+                start -= 1
+            cut = start if start > at else word.end()
+        yield line[at:cut]
+        at = cut
+
+
+def _fitting(line: str) -> int:
+    """How many characters of a line fit into a part; found by halving, for characters differ in size."""
+    low, high = 1, min(len(line), MOST_BYTES)
+    while low < high:
+        middle = (low + high + 1) // 2
+        low, high = (middle, high) if _size(line[:middle]) <= MOST_BYTES else (low, middle - 1)
+    return low

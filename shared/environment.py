@@ -1,0 +1,184 @@
+"""The environment of a service: the settings that any pipeline needs, and how settings are read from variables."""
+
+import difflib
+import os
+import re
+from typing import Annotated, Any, Literal, Self
+from urllib.parse import urlsplit
+
+from pydantic import AfterValidator, BeforeValidator, Field, SecretStr, ValidationError
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+from shared.local.address import read_address
+
+_PREFIX = "PIPELINE_"
+_EXAMPLE = "redis://:password@host:6379/0"
+
+
+class SettingsError(Exception):
+    """What is wrong with the environment: one line for each problem, which names the variable and never its value."""
+
+
+def not_empty(value: Any) -> Any:
+    """The value of a variable that may be left out.
+
+    :raises ValueError: when it is empty.
+    """
+    if not str(value).strip():
+        raise ValueError("must not be empty: set it, or leave it out")
+    return value
+
+
+def _lower(value: Any) -> Any:
+    return value.strip().lower() if isinstance(value, str) else value
+
+
+def _none_from_text(value: Any) -> Any:
+    return None if _lower(value) == "none" else value
+
+
+def _address(secret: SecretStr) -> SecretStr:
+    """Refuse what is no address of a server. The error never repeats it: it may hold a password."""
+    address = secret.get_secret_value().strip()
+    if not _readable(address):
+        raise ValueError(
+            f"is no address like {_EXAMPLE} (a password's / : @ # ? % are written %2F %3A %40 %23 %3F %25)"
+        )
+    parts = urlsplit(address)
+    if parts.scheme not in {"redis", "rediss", "unix"}:
+        raise ValueError(f"must begin with redis://, rediss:// or unix://, for example {_EXAMPLE}")
+    if parts.scheme == "unix" and parts.path in {"", "/"}:
+        raise ValueError("must name a socket, for example unix:///run/redis.sock")
+    if parts.scheme != "unix" and not re.fullmatch(r"(/\d*)?", parts.path):
+        raise ValueError(f"must end in the number of a database, for example {_EXAMPLE}")
+    return SecretStr(address)
+
+
+def _readable(address: str) -> bool:
+    try:
+        parts = urlsplit(address)
+        return parts.port != 0 and not parts.fragment and parts.netloc.count("@") < 2
+    except ValueError:
+        return False
+
+
+def plain_name(value: str) -> str:
+    """A name that may stand in a key of the server.
+
+    :raises ValueError: when it is none.
+    """
+    if not re.fullmatch(r"[A-Za-z0-9_.-]{1,64}", value):
+        raise ValueError("must be 1 to 64 of the characters A-Z a-z 0-9 _ . -")
+    return value
+
+
+class Environment(BaseSettings):
+    """What any service can be told: each field by the variable PIPELINE_<FIELD>, and `redis_url` by REDIS_URL.
+
+    An application's own settings are a subclass, with one more field for each: `Settings` in shared/settings.py. The
+    services call `Settings.load()`. `Settings(...)` itself raises pydantic's ValidationError, which holds no values.
+    """
+
+    model_config = SettingsConfigDict(
+        env_prefix=_PREFIX,
+        frozen=True,
+        extra="forbid",
+        validate_by_name=True,
+        hide_input_in_errors=True,
+        allow_inf_nan=False,
+    )
+
+    redis_url: Annotated[Annotated[SecretStr, AfterValidator(_address)] | None, BeforeValidator(not_empty)] = Field(
+        None, validation_alias="REDIS_URL"
+    )
+    """The server; without it the address that `./run server` left."""
+
+    clock_url: Annotated[Annotated[SecretStr, AfterValidator(_address)] | None, BeforeValidator(not_empty)] = None
+    """The clock's own server; without it that of the queue."""
+
+    queue: Annotated[str, AfterValidator(plain_name)] = "jobs"
+    """The queue's name; all keys begin with it."""
+
+    maxsize: Annotated[Annotated[int, Field(ge=0, le=10_000_000)] | None, BeforeValidator(_none_from_text)] = 100
+    """Pending messages at most; 0 for no bound, none for what is stored with the queue."""
+
+    max_attempts: int = Field(5, ge=1, le=999)
+    """Failures until a message is a dead letter."""
+
+    max_message_bytes: int = Field(262_144, ge=1, le=1 << 26)
+    """The largest encoded message, in bytes."""
+
+    session_ttl: float = Field(10.0, ge=0.1, le=3600)
+    """Seconds after which a silent process is over, and others take what it held."""
+
+    concurrency: int = Field(10, ge=1, le=1000)
+    """Deliveries that one consumer handles at once."""
+
+    handler_timeout: float = Field(300.0, gt=0, le=86_400)
+    """Seconds that a handler may take."""
+
+    grace: float = Field(20.0, ge=0, le=3600)
+    """Seconds that a drain may take."""
+
+    rate: float = Field(0.0, ge=0)
+    """Messages a second that one producer puts at most; 0 for as fast as it goes."""
+
+    log_level: Annotated[Literal["debug", "info", "warning", "error"], BeforeValidator(_lower)] = "info"
+    log_format: Annotated[Literal["auto", "json", "console"], BeforeValidator(_lower)] = "auto"
+    """auto is console on a terminal and JSON lines elsewhere."""
+
+    @classmethod
+    def load(cls) -> Self:
+        """Read the settings from the variables of this process.
+
+        :raises SettingsError: when something is wrong: one line for each problem, all at once.
+        """
+        problems = _unknown_variables(cls)
+        try:
+            settings = cls()
+        except ValidationError as error:
+            problems += [
+                f"{_variable(part['loc'])}{part['msg'].removeprefix('Value error, ')}"
+                for part in error.errors(include_url=False, include_context=False, include_input=False)
+            ]
+        else:
+            if not problems:
+                return settings
+        # Outside the except block: pydantic's error, with its inputs, must not travel along.
+        raise SettingsError("\n".join(problems))
+
+
+def resolve_redis_url(settings: Environment) -> str:
+    """The server's address: REDIS_URL, else what `./run server` left. Raises SettingsError when there is neither."""
+    if settings.redis_url is not None:
+        return settings.redis_url.get_secret_value()
+    if found := read_address():
+        return found
+    raise SettingsError("no server: set REDIS_URL, or start one with ./run server in another terminal")
+
+
+def resolve_clock_url(settings: Environment) -> str:
+    """The address of the clock's server: PIPELINE_CLOCK_URL, else as resolve_redis_url. Raises SettingsError."""
+    return resolve_redis_url(settings) if settings.clock_url is None else settings.clock_url.get_secret_value()
+
+
+def _variable(location: tuple[int | str, ...]) -> str:
+    """The variable of a field, as the beginning of a message; nothing for a problem of several fields."""
+    if not location:
+        return ""
+    field = str(location[0])
+    return f"{'REDIS_URL' if field.lower() == 'redis_url' else _PREFIX + field.upper()}: "
+
+
+def _unknown_variables(kind: type[Environment]) -> list[str]:
+    """A line for every PIPELINE_ variable that no field reads, with the known one that is nearest."""
+    known = [field.upper() for field in kind.model_fields]
+    problems = []
+    for variable in sorted(os.environ):
+        name = variable.upper().removeprefix(_PREFIX)
+        if not variable.upper().startswith(_PREFIX) or (name in known and name != "REDIS_URL"):
+            continue
+        (nearest,) = difflib.get_close_matches(name, known, n=1, cutoff=0.0)
+        meant = nearest if nearest == "REDIS_URL" else _PREFIX + nearest
+        problems.append(f"{variable}: no such setting; did you mean {meant}?")
+    return problems

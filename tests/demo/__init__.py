@@ -1,0 +1,1 @@
+"""The tests of the demo. Delete them with shared/demo and cli/demo."""
