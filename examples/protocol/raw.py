@@ -12,7 +12,7 @@ import time
 from pathlib import Path
 from typing import Any
 
-FIELD, FIXED = 45, 52
+RECEIPT, FIXED = 45, 52
 TTL_MS = 10_000
 
 
@@ -85,8 +85,8 @@ class Client:
         self._sequence += 1
         self._puts += 1
         packed = json.dumps(headers).encode() if headers else b""
-        tail = b"%b%010d%b.%03d%b%b" % (self._owner.encode(), self._sequence, b"0" * 10, len(packed), packed, body)
-        answer = self.call("put", self._session, self._puts, 0, 0, 0, "", "", tail)
+        outgoing = b"%b%010d%b.%03d%b%b" % (self._owner.encode(), self._sequence, b"0" * 10, len(packed), packed, body)
+        answer = self.call("put", self._session, self._puts, 0, 0, 0, "", "", outgoing)
         verdict: bytes = answer[2][0]
         return verdict.decode()
 
@@ -94,10 +94,10 @@ class Client:
         """Acknowledge all that is held, and take up to one; None when there is none now."""
         self._takes += 1
         self._settles += bool(acks)
-        fields = b"".join(acks)
+        receipts = b"".join(acks)
         answer = self.call(
             "settle_and_take",
-            *(self._session, self._takes, self._settles, len(acks), fields, "", 0, "", "", want, 0, 0),
+            *(self._session, self._takes, self._settles, len(acks), receipts, "", 0, "", "", want, 0, 0),
         )
         state, _, refused, entries, look_again, overdue, _ = answer
         if state != b"ok" or refused:
@@ -145,7 +145,7 @@ def main(steps: str, address: str, queue: str, what: str, *words: str) -> None:
             held = []
             if entry is not None:
                 print(body_of(entry).decode())
-                held, left = [entry[:FIELD]], left - 1
+                held, left = [entry[:RECEIPT]], left - 1
     client.leave()
     server.close()
 

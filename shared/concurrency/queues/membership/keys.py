@@ -24,7 +24,7 @@ QUEUE_KEYS: Final = {
     "lanes": KeyDescription(
         "lanes",
         "HASH",
-        "`OWNER:LANE` -> last number and verdicts; `OWNER:consumer` -> session, and whether it was told to drain; "
+        "`OWNER:LANE` -> last number and verdicts; `OWNER:consumer` -> session, and whether it is to drain; "
         "`SESSION:process` -> pid and host",
     ),
     "ids": KeyDescription(
