@@ -22,8 +22,8 @@
 --                  stored), headers ('' for no new ones), traceback; seven to a delivery
 -- RETURNS 'late'; or 'ok' or 'over' (nothing delivered), now in ms, refused receipts ('all' where the session was over),
 --   entries, look again in ms, a session to recover or '', 1 if shut down and finished
--- PARTS clock identity sessions room unfinished notify wake ids stamp admit entry answer dead_letter put_back receive
---   give_back_orphans settle take look_again finish
+-- PARTS clock identity sessions room unfinished notify wake ids stamp admit entry answer dead_letter put_back receive settle
+--   take look_again finish
 local lane = owner_of(session) .. ':take'
 local before = redis.call('HGET', lanes, lane)
 local refused = nil
@@ -49,10 +49,15 @@ local received = receive(session)
 local is_resync, is_former = resync ~= '0', resync == '2'
 -- First, so that what nobody holds is served again in its old place; what is settled below is kept till then.
 if is_resync then
-  local kept = receipts_in(keep)
+  local kept, orphans = {}, {}
   -- Handed since that reply, with a notification that has come or is about to.
-  if received and not is_former then kept[#kept + 1] = receipt_of(received) end
-  give_back_orphans(kept)
+  if received and not is_former then kept[string.sub(received, 1, 45)] = true end
+  for _, receipt in ipairs(receipts_in(keep)) do kept[receipt] = true end
+  for _, receipt in ipairs(redis.call('HKEYS', leased)) do
+    if not kept[receipt] then orphans[#orphans + 1] = receipt end
+  end
+  table.sort(orphans)
+  put_back(orphans, 0)
 end
 -- A call may not take what it gives back.
 local returned_before, suspects_before = redis.call('LLEN', returned), redis.call('LLEN', suspects)
@@ -60,18 +65,27 @@ if not refused then
   refused = settle_acks(receipts_in(acks), tonumber(held))
   if returns ~= '' then refused = refused .. put_back(receipts_in(returns), 0) end
   for i = 1, #others, 7 do refused = refused .. settle_other(max_attempts, unpack(others, i, i + 6)) end
-  count_settled()
+  if acked > 0 then redis.call('HINCRBY', totals, 'acked', acked) end
+  if nacked > 0 then redis.call('HINCRBY', totals, 'nacked', nacked) end
 end
 
-if received and not is_former and seen ~= receipt_of(received) then
+if received and not is_former and seen ~= string.sub(received, 1, 45) then
   -- The notification that carried it was lost, or is still on its way.
   entries[1], bytes = received, #received
 end
-look_for_cancelled()
+has_cancelled = want > 0 and redis.call('ZCARD', given_up) > 0
+if has_cancelled then redis.call('ZREMRANGEBYSCORE', given_up, '-inf', string.format('%.0f', now - MARK_MS)) end
 if want > 0 and not paused then
   if returned_before > 0 then take_from(returned, returned_before) end
   if suspects_before > 0 and not holds_suspect() then take_from(suspects, 1) end
-  if #entries < want then take_due() end
+  if #entries < want then
+    local due, harmless = redis.call('ZRANGEBYSCORE', delayed, '-inf', now, 'LIMIT', 0, math.min(want - #entries, 500)), {}
+    for _, entry in ipairs(due) do
+      if crashes_of(entry) >= 2 then redis.call('RPUSH', suspects, entry) else harmless[#harmless + 1] = entry end
+    end
+    lease(harmless)
+    if #due > 0 then redis.call('ZREM', delayed, unpack(due)) end
+  end
 end
 take_pending(paused, maxsize)
 if dropped > 0 then redis.call('HINCRBY', totals, 'given_up', dropped) end
@@ -80,7 +94,10 @@ local look_again, overdue, ready = look_ahead()
 local is_unsatisfied = want > #entries and bytes < MOST_BYTES
 if was_idle == '1' then redis.call('ZREM', idle, session) end
 -- What is left is for others first; if nobody waits for it, the caller may call again at once for what it could take.
-if ready > 0 and not paused and not wake_one() and is_unsatisfied and can_take(ready) then look_again = 0 end
+if ready > 0 and not paused and not wake_one() and is_unsatisfied then
+  local suspect = redis.call('LLEN', suspects)
+  if ready > (suspect > 0 and holds_suspect() and suspect or 0) then look_again = 0 end
+end
 if may_idle ~= '0' and is_unsatisfied then
   redis.call('ZADD', idle, now_us, session)
   local takes_handoff = may_idle == '2'

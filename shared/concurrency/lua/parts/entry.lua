@@ -3,10 +3,8 @@
 -- whether somebody asked for the result (`r`), both (`s`) or neither (`.`). An outgoing entry has no stamp yet.
 local NEITHER, ID, RESULT, BOTH = 46, 105, 114, 115
 
-local function receipt_of(entry) return string.sub(entry, 1, 45) end
 local function key_of(entry) return string.sub(entry, 17, 38) end
 local function crashes_of(entry) return tonumber(string.sub(entry, 39, 39)) end
-local function failures_of(entry) return tonumber(string.sub(entry, 46, 48)) end
 
 local function is_entry(text)
   local flag = string.byte(text, 49)
@@ -36,7 +34,7 @@ local function counted(entry, crash, failure)
   return string.sub(entry, 1, 38)
     .. math.min(9, crashes_of(entry) + crash)
     .. string.format('%06d', math.min(999999, tonumber(string.sub(entry, 40, 45)) + 1))
-    .. string.format('%03d', math.min(999, failures_of(entry) + failure))
+    .. string.format('%03d', math.min(999, tonumber(string.sub(entry, 46, 48)) + failure))
     .. string.sub(entry, 49)
 end
 

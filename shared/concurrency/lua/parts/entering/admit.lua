@@ -6,15 +6,6 @@ local function putter_record(owner)
   return tonumber(last), conflicts
 end
 
--- Forgets these conflicts, for their owner has received them.
-local function forget_conflicts(owner, received)
-  if received == '' then return end
-  local last, conflicts = putter_record(owner)
-  if string.sub(conflicts, 1, #received) ~= received then return end
-  local rest = string.match(string.sub(conflicts, #received + 1), '^ ?(.*)$')
-  redis.call('HSET', lanes, owner .. ':line', string.format('%.0f', now) .. ' ' .. last .. ' ' .. rest)
-end
-
 -- Moves up to FREE waiting puts to pending, first come first served, and notifies their owners.
 -- A put whose owner's session is over is dropped: it never returned. Those that came with an acknowledgement have no owner
 -- (`+`, and whom to notify) and count as put already.

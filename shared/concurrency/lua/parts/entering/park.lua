@@ -23,3 +23,12 @@ local function withdraw(keys)
     verdict(was_there and 'w' or 'x', 1)
   end
 end
+
+-- Forgets these conflicts, for their owner has received them.
+local function forget_conflicts(owner, received)
+  if received == '' then return end
+  local last, conflicts = putter_record(owner)
+  if string.sub(conflicts, 1, #received) ~= received then return end
+  local rest = string.match(string.sub(conflicts, #received + 1), '^ ?(.*)$')
+  redis.call('HSET', lanes, owner .. ':line', string.format('%.0f', now) .. ' ' .. last .. ' ' .. rest)
+end

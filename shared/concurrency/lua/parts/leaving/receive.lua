@@ -2,7 +2,7 @@
 local function receive(id)
   local entry = redis.call('HGET', handed, id)
   if not entry then return nil end
-  if entry ~= '' then redis.call('HSET', leased, receipt_of(entry), entry) end
+  if entry ~= '' then redis.call('HSET', leased, string.sub(entry, 1, 45), entry) end
   redis.call('HDEL', handed, id)
   return entry ~= '' and entry or nil
 end

@@ -18,21 +18,7 @@ local function settle_acks(receipts, held)
   return table.concat(missing)
 end
 
--- Where a message goes whose delivery was settled as `nack`, `crash` or `dead`; VALUE is the delay in ms, or the reason.
-local function send_on(entry, kind, value, report, attempts, trace)
-  if kind == 'dead' then
-    make_dead_letter(key_of(entry), entry, value, report, trace)
-  elseif failures_of(entry) >= attempts then
-    make_dead_letter(key_of(entry), entry, kind == 'crash' and 'crashed' or 'failed', report, trace)
-  elseif tonumber(value) > 0 then
-    redis.call('ZADD', delayed, now + value, entry)
-  elseif crashes_of(entry) >= 2 then
-    redis.call('RPUSH', suspects, entry)
-  else
-    redis.call('RPUSH', returned, entry)
-  end
-end
-
+-- VALUE is the delay in ms, the reason of a dead letter or the outcome.
 local function settle_other(max_attempts, receipt, kind, value, report, attempts, headers, trace)
   local entry = redis.call('HGET', leased, receipt)
   if not entry then return receipt end
@@ -44,12 +30,17 @@ local function settle_other(max_attempts, receipt, kind, value, report, attempts
   local failure = kind == 'dead' and 0 or 1
   nacked = nacked + failure
   entry = counted(with_headers(entry, headers), 0, failure)
-  send_on(entry, kind, value, report, tonumber(attempts) or max_attempts, trace)
+  if kind == 'dead' then
+    make_dead_letter(key_of(entry), entry, value, report, trace)
+  elseif tonumber(string.sub(entry, 46, 48)) >= (tonumber(attempts) or max_attempts) then
+    make_dead_letter(key_of(entry), entry, kind == 'crash' and 'crashed' or 'failed', report, trace)
+  elseif tonumber(value) > 0 then
+    redis.call('ZADD', delayed, now + value, entry)
+  elseif crashes_of(entry) >= 2 then
+    redis.call('RPUSH', suspects, entry)
+  else
+    redis.call('RPUSH', returned, entry)
+  end
   redis.call('HDEL', leased, receipt)
   return ''
-end
-
-local function count_settled()
-  if acked > 0 then redis.call('HINCRBY', totals, 'acked', acked) end
-  if nacked > 0 then redis.call('HINCRBY', totals, 'nacked', nacked) end
 end

@@ -19,9 +19,3 @@ local function look_ahead()
   end
   return look_again, overdue, ready
 end
-
--- Whether some of what is ready could be taken: a session that holds a suspect takes no other.
-local function can_take(ready)
-  local suspect = redis.call('LLEN', suspects)
-  return ready > (suspect > 0 and holds_suspect() and suspect or 0)
-end

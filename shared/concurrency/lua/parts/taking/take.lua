@@ -4,11 +4,6 @@ local entries, bytes, dropped = {}, 0, 0
 local has_cancelled = false
 want = tonumber(want)
 
-local function look_for_cancelled()
-  has_cancelled = want > 0 and redis.call('ZCARD', given_up) > 0
-  if has_cancelled then redis.call('ZREMRANGEBYSCORE', given_up, '-inf', string.format('%.0f', now - MARK_MS)) end
-end
-
 -- Whether the message was cancelled; then it is done with.
 local function drop(entry)
   local key = key_of(entry)
@@ -55,17 +50,6 @@ local function holds_suspect()
     if crashes_of(receipt) >= 2 then return true end
   end
   return false
-end
-
--- What is delayed and due; suspects among it wait in their own list.
-local function take_due()
-  local due = redis.call('ZRANGEBYSCORE', delayed, '-inf', now, 'LIMIT', 0, math.min(want - #entries, 500))
-  local harmless = {}
-  for _, entry in ipairs(due) do
-    if crashes_of(entry) >= 2 then redis.call('RPUSH', suspects, entry) else harmless[#harmless + 1] = entry end
-  end
-  lease(harmless)
-  if #due > 0 then redis.call('ZREM', delayed, unpack(due)) end
 end
 
 -- Take and admit in turn, or a small bound would cost one trip for every maxsize messages.
