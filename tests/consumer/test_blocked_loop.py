@@ -22,6 +22,8 @@ from tests.instruments import handlers
 from tests.instruments.handlers import block, order
 from tests.instruments.waiting import until
 
+pytestmark = pytest.mark.timing
+
 Logs = list[Any]
 
 

@@ -13,6 +13,8 @@ from tests.instruments import lessees
 from tests.instruments.processes import running
 from tests.instruments.waiting import until
 
+pytestmark = pytest.mark.timing
+
 _BODY = 0.01
 
 

@@ -43,6 +43,7 @@ def few(name: str) -> Any:
     return replace(found, count=300)
 
 
+@pytest.mark.slow
 @pytest.mark.timeout(120)
 def test_every_figure_of_a_round_is_measured(contest: Contest) -> None:
     # Enough waves of the 100 slots that the last one, which nobody waits for, does not count.
@@ -63,6 +64,7 @@ def test_every_figure_of_a_round_is_measured(contest: Contest) -> None:
     assert "Bulk put" in summary(result)
 
 
+@pytest.mark.slow
 @pytest.mark.timeout(120)
 def test_results_are_waited_for_alone_and_together(contest: Contest) -> None:
     result = benchmark.measure(contest, [few("submit")], us(), 1)
@@ -72,6 +74,7 @@ def test_results_are_waited_for_alone_and_together(contest: Contest) -> None:
     assert measured["ours"]["per_second"][0] > 0
 
 
+@pytest.mark.slow
 @pytest.mark.timeout(120)
 def test_several_workers_share_what_there_is(contest: Contest) -> None:
     workers = few("workers")
@@ -79,6 +82,7 @@ def test_several_workers_share_what_there_is(contest: Contest) -> None:
     assert entries[0].run(contest, entries[0].contestant, 2000)["per_second"] > 0
 
 
+@pytest.mark.slow
 @pytest.mark.timeout(120)
 def test_every_figure_of_a_lock_is_measured(contest: Contest) -> None:
     few_of_each = [replace(workload, count=count) for workload, count in zip(LOCK_WORKLOADS, (50, 3, 50), strict=True)]

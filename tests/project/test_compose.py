@@ -10,7 +10,7 @@ import pytest
 
 from tests.instruments.cluster import ROOT, Cluster, why_not
 
-pytestmark = [pytest.mark.compose, pytest.mark.timeout(240)]
+pytestmark = [pytest.mark.slow, pytest.mark.compose, pytest.mark.timeout(240)]
 
 # What Compose 1.29 knows, of what a service may need; a newer key would end it with an error.
 TOP_LEVEL: Final = {"services", "volumes", "networks", "secrets", "configs"}
