@@ -21,7 +21,10 @@ COMMAND = [str(ROOT / "run"), "server"] if Path(sys.prefix) == ROOT / ".venv" el
 def serving(directory: Path) -> Iterator[tuple["subprocess.Popen[str]", str]]:
     """The command as a process, once it has said its address."""
     command = [*COMMAND, "--directory", str(directory)]
-    with subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
+    with subprocess.Popen(
+        command, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+        preexec_fn=lambda: signal.signal(signal.SIGHUP, signal.SIG_DFL),  # noqa: PLW1509  # under nohup we inherit that it is ignored
+    ) as process:  # fmt: skip
         try:
             assert process.stdout is not None
             yield process, process.stdout.readline().strip()

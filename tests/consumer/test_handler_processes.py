@@ -4,6 +4,7 @@ import asyncio
 import contextlib
 import os
 import signal
+import sys
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -276,10 +277,21 @@ async def test_a_start_that_is_cancelled_is_left_to_the_next_call(processes: Pro
     assert len(notes(note)) == 1
 
 
+def children() -> set[str]:
+    """The processes that we have started and that nobody has waited for."""
+    found: set[str] = set()
+    for thread in Path("/proc/self/task").glob("*"):
+        with contextlib.suppress(OSError):
+            found.update((thread / "children").read_text().split())
+    return found
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="looks for processes in /proc")
 async def test_closing_ends_a_process_that_starts() -> None:
     async with Processes([handlers.__name__]) as processes:
+        before = children()
         call = asyncio.create_task(processes.call(OBEY, entry("return"), 30))
-        await asyncio.sleep(0.01)
+        await until(lambda: asyncio.sleep(0, children() - before), bool)
         call.cancel()
         await asyncio.wait({call})
     # That no process is left behind is seen by the fixture of all tests.

@@ -1,17 +1,22 @@
 """The worker: what becomes of a message whose handler returns, fails, settles, hangs or is stopped."""
 
 import asyncio
+import random
 import sys
+import time
 from collections.abc import Awaitable, Callable
 
 import pytest
 import redis.asyncio
+from redis.asyncio import Redis
 
 from consumer.outcomes import Reject, Retry
 from consumer.rules.backoff import Backoff
 from consumer.rules.rules import Rules
 from consumer.worker.worker import Worker
 from shared.concurrency import Delivery, Queue, Session
+from shared.concurrency.queues.handout import handout_of
+from shared.concurrency.queues.membership.keys import queue_keys
 from tests.instruments import inside
 from tests.instruments.waiting import until
 from tests.instruments.workers import working
@@ -327,7 +332,7 @@ async def test_a_handler_that_settles_and_then_fails_has_settled(queue: Queue[in
     assert (statistics.acked_total, statistics.nacked_total, statistics.dead) == (3, 0, 0)
 
 
-async def test_what_was_given_back_does_not_lengthen_the_backoff(queue: Queue[int]) -> None:
+async def test_what_was_given_back_is_no_failure(queue: Queue[int]) -> None:
     async def never(_: Delivery[int]) -> None:
         await asyncio.Event().wait()
 
@@ -348,3 +353,67 @@ async def test_what_was_given_back_does_not_lengthen_the_backoff(queue: Queue[in
     async with working(queue, handle):
         await queue.join()
     assert failures == [0, 1]
+
+
+async def test_what_was_given_back_does_not_lengthen_the_backoff(
+    session: Session, client: Redis, name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(random, "uniform", lambda _, most: most)
+    queue = Queue(session, name, int)
+    await queue.put(1)
+    for _ in range(5):
+        delivery = await queue.get()
+        await handout_of(delivery).settled("return")
+
+    async def fail(_: Delivery[int]) -> None:
+        raise LookupError
+
+    worker = Worker(queue, fail, rules={int: Rules(backoff=Backoff(first=10, longest=10_000))})
+    running = asyncio.create_task(worker.run())
+    await until(lambda: client.zcard(queue_keys(name)["delayed"]), lambda count: count == 1)
+    ((_, due),) = await client.zrange(queue_keys(name)["delayed"], 0, -1, withscores=True)
+    assert due - time.time() * 1000 < 11_000
+    worker.drain()
+    await running
+
+
+async def test_a_time_limit_ends_a_handler_when_it_says(session: Session, name: str) -> None:
+    queue = Queue(session, name, int)
+    took = asyncio.get_running_loop().create_future()
+
+    async def handle(_: Delivery[int]) -> None:
+        began = time.monotonic()
+        try:
+            await asyncio.Event().wait()
+        finally:
+            if not took.done():
+                took.set_result(time.monotonic() - began)
+
+    worker = Worker(queue, handle, rules={int: Rules(attempts=1, time_limit=0.5)})
+    running = asyncio.create_task(worker.run())
+    await queue.put(1)
+    assert 0.5 <= await took < 3
+    await queue.join()
+    worker.drain()
+    await running
+
+
+async def test_what_finishes_within_the_grace_is_finished(session: Session, name: str) -> None:
+    queue = Queue(session, name, int)
+    started, go_on = asyncio.Event(), asyncio.Event()
+
+    async def handle(_: Delivery[int]) -> None:
+        started.set()
+        await go_on.wait()
+
+    worker = Worker(queue, handle)
+    running = asyncio.create_task(worker.run())
+    await queue.put(1)
+    await started.wait()
+    stopping = asyncio.create_task(worker.stop(grace=20))
+    await asyncio.wait({stopping}, timeout=0.05)
+    assert not stopping.done()
+    go_on.set()
+    await stopping
+    await running
+    assert (await queue.statistics()).acked_total == 1

@@ -20,6 +20,7 @@ from tests.instruments.census import take_census
 from tests.instruments.inside import is_held
 from tests.instruments.proxy import Proxy
 from tests.instruments.waiting import until
+from tests.instruments.workers import working
 
 
 @pytest.fixture
@@ -187,15 +188,27 @@ async def _idle(session: Session, name: str) -> bool:
 
 async def test_a_paused_queue_takes_it_and_hands_out_nothing(session: Session, other: Session, name: str) -> None:
     first, second = stages(session, name)
-    await second.pause()
-    waiting = asyncio.create_task(taken(Queue(other, second.name, int)))
-    await until(lambda: _idle(other, second.name), bool)
-    await passed_on(first, second, 7)
-    now = await second.statistics()
-    assert (now.pending, now.leased, now.put_total) == (1, 0, 1)
-    assert not waiting.done()
-    await second.resume()
-    assert await waiting == 7
+    handled: asyncio.Queue[int] = asyncio.Queue()
+
+    async def handle(delivery: Delivery[int]) -> None:
+        handled.put_nowait(delivery.item)
+
+    theirs = Queue(other, second.name, int)
+    async with working(theirs, handle):
+        await until(lambda: _rests(second, theirs), bool)  # only a session that rests is handed anything
+        await second.pause()
+        await passed_on(first, second, 7)
+        now = await second.statistics()
+        assert (now.pending, now.leased, now.put_total) == (1, 0, 1)
+        assert handled.empty()
+        await second.resume()
+        async with asyncio.timeout(5):
+            assert await handled.get() == 7
+
+
+async def _rests(observer: Queue[int], queue: Queue[int]) -> bool:
+    handed = await inside.command_at(observer, "HGET", f"{{{queue.name}}}:handed", inside.session_id_at(queue))
+    return bool(handed == b"")
 
 
 async def test_it_is_handed_to_a_worker_that_waits(session: Session, other: Session, name: str) -> None:

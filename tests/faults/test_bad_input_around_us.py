@@ -9,6 +9,7 @@ from redis.asyncio import Redis
 from shared.concurrency import ConcurrencyError, Queue, QueueEmpty, ServerRefused, Session, StaleDelivery
 from shared.concurrency.queues.membership.keys import QUEUE_KEYS
 from shared.local.embedded import EmbeddedServer
+from tests.instruments.waiting import until
 
 
 async def use_all(queue: Queue[int]) -> None:
@@ -82,3 +83,23 @@ async def test_a_user_without_rights_is_told_what_is_missing(server: EmbeddedSer
         with pytest.raises(ServerRefused, match="ACL"):
             await put_one(f"{server.url}&username=weak&password=pass")
         assert await client.exists("{weak}:pending") == 0
+
+
+async def test_a_server_that_is_mended_is_used_again(server: EmbeddedServer) -> None:
+    async with Session.open(server.url) as session, Redis.from_url(server.url, protocol=3) as client:
+        queue = Queue(session, "mended", int)
+        await queue.put(1)
+        await client.config_set("maxmemory-policy", "allkeys-lru")
+        await client.client_kill_filter(_type="normal", skipme=True)
+        await client.client_kill_filter(_type="pubsub", skipme=True)
+
+        async def refused() -> bool:
+            try:
+                await queue.qsize()
+            except ServerRefused:
+                return True
+            return False
+
+        await until(refused, bool)
+        await client.config_set("maxmemory-policy", "noeviction")
+        await until(refused, lambda seen: not seen)

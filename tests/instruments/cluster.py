@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import shutil
 import subprocess
 import time
@@ -12,6 +13,7 @@ from typing import Any
 ROOT = Path(__file__).resolve().parent.parent.parent
 _ENGINE = shutil.which("docker") or "docker"
 # What would change the cluster under test when the caller has it in the environment.
+_IMAGES = re.findall(r"^\s*image: (\S+:\S+)$", (ROOT / "docker-compose.yml").read_text(encoding="utf-8"), re.MULTILINE)
 _SETTINGS = ("COMPOSE_", "PIPELINE_", "REDIS_")
 
 
@@ -22,7 +24,18 @@ def why_not() -> str | None:
             subprocess.run([_ENGINE, *question], check=True, capture_output=True, timeout=20)
         except (OSError, subprocess.SubprocessError) as error:
             return f"`docker {' '.join(question)}` does not answer ({type(error).__name__})"
+    for image in _IMAGES:
+        if not _answers("image", "inspect", image) and not _answers("pull", image, seconds=120):
+            return f"the image {image} is not here and cannot be had"
     return None
+
+
+def _answers(*question: str, seconds: float = 20) -> bool:
+    try:
+        subprocess.run([_ENGINE, *question], check=True, capture_output=True, timeout=seconds)
+    except (OSError, subprocess.SubprocessError):
+        return False
+    return True
 
 
 class Cluster:

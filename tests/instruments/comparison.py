@@ -4,15 +4,18 @@ import asyncio
 import contextlib
 import itertools
 import secrets
+from collections import Counter
 from collections.abc import Coroutine
-from typing import Any, TypeVar
+from typing import Any, ClassVar, TypeVar
 
+import pytest
 import redis.asyncio
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant
 
-from shared.concurrency import Delivery, IdConflict, Queue, QueueFull, QueueShutDown, Session
-from tests.instruments.model import Model
+from shared.concurrency import Delivery, IdConflict, Queue, QueueEmpty, QueueFull, QueueShutDown, Session, StaleDelivery
+from tests.instruments import inside
+from tests.instruments.model import CRASHES_AT_MOST, SUSPECT_FROM, Model
 from tests.instruments.puts import Entry, Put
 from tests.instruments.waiting import until
 
@@ -46,6 +49,8 @@ class Comparison(RuleBasedStateMachine):
     """Two processes at one queue, and the model of it."""
 
     url = ""
+    reached: ClassVar[Counter[str]] = Counter()
+    """How often the sequences came to what is rare: a run that never does proves nothing about it."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -56,22 +61,65 @@ class Comparison(RuleBasedStateMachine):
         self.getter: tuple[str, asyncio.Task[Delivery[int]]] | None = None
         self.lost: list[Delivery[int]] = []
         self.highest = 0
-        self.pauses = 0
+        self.closures = self.steps_closed = 0
 
     def run(self, work: Coroutine[Any, Any, T]) -> T:
         return self.runner.run(work)
 
-    @initialize(maxsize=st.integers(min_value=0, max_value=4))
-    def begin(self, maxsize: int) -> None:
+    @initialize(maxsize=st.integers(min_value=0, max_value=4), crashes=st.integers(min_value=0, max_value=4))
+    def begin(self, maxsize: int, crashes: int) -> None:
+        """Begin with a message whose holders have crashed so many times."""
         self.model = Model(maxsize, max_attempts=2)
         self.processes = {word: Process(self.url, self.name) for word in "ab"}
         self.run(self._begin(maxsize))
+        self.run(self._begin_with_crashes(crashes))
 
     async def _begin(self, maxsize: int) -> None:
         self.client = redis.asyncio.Redis.from_url(self.url, protocol=3)
         for process in self.processes.values():
             await process.open()
         await self.processes["a"].queue.resize(maxsize)
+
+    async def _begin_with_crashes(self, crashes: int) -> None:
+        if crashes:
+            entry = Entry(next(self.items))
+            self.puts.append((self.model.put("a", [entry]), asyncio.create_task(self._put_one(entry))))
+            await self.agree()
+        for _ in range(crashes):
+            await self.take_now("a")
+            await self.crash("a")
+
+    async def _put_one(self, entry: Entry) -> None:
+        await self.processes["a"].queue.put(entry.item)
+
+    async def take_now(self, process: str) -> None:
+        """Take what there is without waiting."""
+        entry = self.model.take(process)
+        get = self.processes[process].queue.get_nowait()
+        if entry is not None:
+            self.hold(process, entry, await get)
+        else:
+            with pytest.raises(QueueShutDown if self.model.finished else QueueEmpty):
+                await get
+        await self.agree()
+
+    async def crash(self, word: str) -> None:
+        """The session passes its deadline, another process recovers it, and this one hears of it."""
+        process, other = self.processes[word], self.processes["b" if word == "a" else "a"]
+        for entry, _ in process.held:
+            self.reached["a crash of who holds a suspect"] += entry.crashes >= SUSPECT_FROM
+            self.reached["a fifth crash"] += entry.crashes == CRASHES_AT_MOST - 1
+        dead = inside.session_id_of(process.session, self.name)
+        await self.client.zadd(f"{{{self.name}}}:sessions", {dead: 1}, xx=True)
+        await inside.recover(other.session, self.name, dead)
+        inside.pass_deadline(process.session, self.name)
+        self.model.crash(word)
+        gone, process.held = process.held, []
+        for _, delivery in gone:
+            with pytest.raises(StaleDelivery):
+                await delivery.ack()
+        await process.queue.statistics()
+        await self.agree()
 
     def teardown(self) -> None:
         if hasattr(self, "model"):
@@ -96,7 +144,7 @@ class Comparison(RuleBasedStateMachine):
         """Wait until our queue looks like the model; at the deadline, say where it does not."""
         self._serve()
         self.model.check()
-        await until(self._difference, lambda difference: not difference, seconds=3)
+        await until(self._difference, lambda difference: not difference)
         for call, task in self.puts:
             if task.done():
                 self._check_put(call, task)
@@ -146,6 +194,8 @@ class Comparison(RuleBasedStateMachine):
     def hold(self, process: str, entry: Entry, delivery: Delivery[int]) -> None:
         assert (delivery.item, delivery.attempt) == (entry.item, entry.hand_outs + 1)
         self.processes[process].held.append((entry, delivery))
+        self.reached["a take of a suspect"] += entry.crashes >= SUSPECT_FROM
+        self.reached["a take of what was delayed"] += entry.was_delayed
 
     @staticmethod
     def _check_put(call: Put, task: "asyncio.Task[None]") -> None:

@@ -9,7 +9,7 @@ from typing import Any
 
 from redis.asyncio import Redis
 
-from shared.concurrency import Delivery, Lease, Queue, Session
+from shared.concurrency import Delivery, Lease, Queue, ReadersWritersLease, Session
 from shared.concurrency.locks.leases.hold import Hold
 from shared.concurrency.locks.leases.lease import tenure_of
 from shared.concurrency.locks.leases.participant import LeaseParticipant
@@ -316,3 +316,8 @@ def hold_of(lease: Lease) -> Hold:
 def has_ended(lease: Lease) -> bool:
     """Whether a lease was given back, or its body has ended."""
     return tenure_of(lease).ended
+
+
+def joined(catalog: ReadersWritersLease) -> Hold | None:
+    """A place in the read hold that stands, where that needs no question."""
+    return catalog._holds._readers.join()

@@ -5,8 +5,10 @@ import contextlib
 import os
 import random
 from pathlib import Path
+from typing import Final
 
 from shared.concurrency import Lease, LeaseLost, Lock, ReadersWritersLease, Session
+from shared.concurrency.session.clock import margin
 from tests.instruments import inside
 from tests.instruments.processes import report
 from tests.instruments.referee import Referee, now
@@ -31,15 +33,22 @@ async def many_waiters(url: str, name: str, ttl: float, count: int) -> None:
         await asyncio.gather(*(wait() for _ in range(count)))
 
 
+CONTENDER_TTL: Final = 0.5
+GAP_NS: Final = int(margin(CONTENDER_TTL) * 1e9)
+"""A loop that has no turn for longer cannot be expected to leave before its lease ends."""
+
+
 async def contend(url: str, name: str, path: str, tasks: int, seed: int) -> None:
     """Read and write under one lease with many tasks until the process is killed, telling the referee everything.
 
     Says `owner`, and `inside` now and then with the number of stays so far.
     """
-    async with Session.open(url, ttl=0.5) as session:
+    async with Session.open(url, ttl=CONTENDER_TTL) as session:
         contender = _Contender(ReadersWritersLease(session, name), Referee(Path(path), os.getpid()))
         report("owner", inside.owner_of(session))
-        await asyncio.gather(contender.tell(), *(contender.go_on(f"{seed} {number}") for number in range(tasks)))
+        await asyncio.gather(
+            contender.tell(), contender.watch(), *(contender.go_on(f"{seed} {number}") for number in range(tasks))
+        )
 
 
 class _Contender:
@@ -87,6 +96,16 @@ class _Contender:
     def _leave(self, visit: int) -> None:
         self._referee.leave(visit)
         self._stays += 1
+
+    async def watch(self) -> None:
+        """Tell the referee when this loop had no turn for longer than a lease allows for."""
+        before = now()
+        while True:
+            await asyncio.sleep(0.005)
+            after = now()
+            if after - before > GAP_NS:
+                self._referee.gap(before, after)
+            before = after
 
     async def tell(self) -> None:
         while True:

@@ -156,6 +156,7 @@ class Model:
         if entry.failures >= self.max_attempts:
             self.bury(entry)
         elif later:
+            entry.was_delayed = True
             self.delayed.append(entry)
         else:
             self._back(entry)

@@ -16,6 +16,7 @@ class Entry:
     hand_outs: int = 0
     crashes: int = 0
     failures: int = 0
+    was_delayed: bool = False
 
 
 @dataclass(eq=False)

@@ -5,7 +5,7 @@ It also keeps the guarded store: one row that refuses a write with a smaller tok
 
 import sqlite3
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -14,6 +14,7 @@ PRAGMA journal_mode = WAL;
 CREATE TABLE visits (id INTEGER PRIMARY KEY, process INTEGER, mode TEXT, token INTEGER, entered INTEGER, left INTEGER);
 CREATE TABLE store (token INTEGER, value TEXT);
 INSERT INTO store VALUES (0, '');
+CREATE TABLE gaps (process INTEGER, began INTEGER, ended INTEGER);
 CREATE TABLE attempts (process INTEGER, token INTEGER, stale INTEGER, refused INTEGER);
 """
 
@@ -120,25 +121,54 @@ class Referee:
         )
         return int(row.fetchone()[0])
 
+    def gap(self, began: int, ended: int) -> None:
+        """Record that this process's loop had no turn from then to then: it was busy, or the machine was."""
+        self._file.execute("INSERT INTO gaps VALUES (?, ?, ?)", (self._process, began, ended))
+
+    def gaps(self) -> dict[int, list[tuple[int, int]]]:
+        """When the loops of which process had no turn."""
+        found: dict[int, list[tuple[int, int]]] = {}
+        for process, began, ended in self._file.execute("SELECT process, began, ended FROM gaps"):
+            found.setdefault(process, []).append((began, ended))
+        return found
+
     def visits(self) -> list[Visit]:
         """All stays, by time of entry."""
         rows = self._file.execute("SELECT process, mode, token, entered, left FROM visits ORDER BY entered")
         return [Visit(process, mode, token, entered, left or 2**63) for process, mode, token, entered, left in rows]
 
 
-def overlaps(visits: Iterable[Visit], broken_off: dict[int, list[int]]) -> list[tuple[Visit, Visit]]:
+Gaps = Mapping[int, Sequence[tuple[int, int]]]
+
+
+def overlaps(
+    visits: Iterable[Visit], broken_off: dict[int, list[int]], gaps: Gaps | None = None, slack: int = 0
+) -> list[tuple[Visit, Visit]]:
     """Pairs of stays at one time of which one is a writer's.
 
     `broken_off`: when each process was killed or stopped: from then on what it was inside for counts as ended, for the lease
-    says when to stop, and the token stops those who can not.
+    says when to stop, and the token stops those who cannot.
+
+    `gaps`: when the loop of each process had no turn. Nobody who is starved can leave in time, so what overlaps inside a
+    gap of one of the two, or `slack` nanoseconds behind it, says nothing about the lease.
     """
+    gaps = gaps or {}
     inside: list[Visit] = []
     found: list[tuple[Visit, Visit]] = []
     for visit in visits:
         inside = [other for other in inside if _end(other, broken_off) > visit.entered]
-        found += [(other, visit) for other in inside if "w" in (other.mode, visit.mode)]
+        found += [
+            (other, visit)
+            for other in inside
+            if "w" in (other.mode, visit.mode)
+            and not any(_starved(process, visit.entered, gaps, slack) for process in (other.process, visit.process))
+        ]
         inside.append(visit)
     return found
+
+
+def _starved(process: int, at: int, gaps: Gaps, slack: int) -> bool:
+    return any(began <= at <= ended + slack for began, ended in gaps.get(process, ()))
 
 
 def _end(visit: Visit, broken_off: dict[int, list[int]]) -> int:

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import strategies as st
 from hypothesis.stateful import precondition, rule
 
-from shared.concurrency import Delivery, QueueEmpty, QueueShutDown, StaleDelivery
+from shared.concurrency import Delivery, StaleDelivery
 from tests.instruments.comparison import PICK, PROCESSES, Comparison
 from tests.instruments.puts import Entry
 
@@ -20,16 +20,6 @@ class Taking(Comparison):
     def get_nowait(self, process: str, count: int) -> None:
         for _ in range(count):
             self.run(self.take_now(process))
-
-    async def take_now(self, process: str) -> None:
-        entry = self.model.take(process)
-        get = self.processes[process].queue.get_nowait()
-        if entry is not None:
-            self.hold(process, entry, await get)
-        else:
-            with pytest.raises(QueueShutDown if self.model.finished else QueueEmpty):
-                await get
-        await self.agree()
 
     @precondition(lambda self: self.getter is None)
     @rule(process=PROCESSES)
@@ -75,6 +65,7 @@ class Taking(Comparison):
             self.model.ack(word, entry)
             await delivery.ack()
         elif how in ("nack", "later"):
+            self.reached["a nack that makes a dead letter"] += entry.failures == self.model.max_attempts - 1
             self.model.nack(word, entry, later=how == "later")
             await delivery.nack(delay=600 if how == "later" else 0)
         elif how == "dead":

@@ -23,7 +23,7 @@ SECONDS: Final = float(os.environ.get("WEIR_CAMPAIGN_SECONDS", "8"))
 PROCESSES: Final = 3
 TASKS: Final = 70
 
-pytestmark = pytest.mark.timeout(SECONDS * 2 + 60)
+pytestmark = [pytest.mark.timing, pytest.mark.timeout(SECONDS * 2 + 60)]
 
 
 class Campaign:
@@ -94,7 +94,7 @@ async def test_a_writer_is_always_alone_and_stale_writes_are_refused(url: str, n
             await campaign.kill_one()
             await campaign.stop_a_writer(referee)
     visits = referee.visits()
-    found = overlaps(visits, campaign.broken_off)
+    found = overlaps(visits, campaign.broken_off, referee.gaps(), lessees.GAP_NS)
     assert found == []
     assert len(visits) > 25 * SECONDS
     assert campaign.kills >= 2
@@ -117,3 +117,12 @@ def test_the_referee_sees_an_overlap() -> None:
     assert overlaps([reader, writer], {1: [12]}) == []
     assert overlaps([reader, Visit(2, "r", 2, 15, 30)], {}) == []
     assert overlaps([Visit(1, "w", 1, 10, 14), writer], {}) == []
+
+
+def test_the_referee_excuses_who_was_starved_and_nobody_else() -> None:
+    reader, writer = Visit(1, "r", 1, 10, 40), Visit(2, "w", 2, 30, 50)
+    assert overlaps([reader, writer], {}, {1: [(20, 35)]}) == []
+    assert overlaps([reader, writer], {}, {2: [(20, 35)]}) == []
+    assert overlaps([reader, writer], {}, {1: [(20, 25)]}, slack=5) == []
+    assert overlaps([reader, writer], {}, {1: [(20, 25)], 3: [(0, 100)]}) == [(reader, writer)]
+    assert overlaps([reader, writer], {}, {1: [(35, 60)]}) == [(reader, writer)]

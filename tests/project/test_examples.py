@@ -172,11 +172,14 @@ async def test_one_that_is_cancelled_while_it_waits_keeps_nobody_out(mode: str, 
         waiting = asyncio.create_task(enter(mode))
         behind = asyncio.create_task(enter("write"))
         await asyncio.sleep(0)
+        assert not waiting.done()
+        assert not behind.done()
         if not let_in:
             waiting.cancel()
             await asyncio.wait({waiting})
     waiting.cancel()
     await asyncio.wait({waiting})
+    assert waiting.cancelled() or let_in
     async with asyncio.timeout(5):
         await behind
         async with lease.write():

@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import AsyncExitStack
 
 import pytest
 from redis.asyncio import Redis
@@ -90,6 +91,12 @@ def idle(queue: Queue[int]) -> Callable[[], Awaitable[int]]:
     return count
 
 
+async def rests(observer: Queue[int], queue: Queue[int]) -> bool:
+    """Whether the server would hand the queue's session the next message in the put itself."""
+    handed = await inside.command_at(observer, "HGET", f"{{{queue.name}}}:handed", inside.session_id_at(queue))
+    return bool(handed == b"")
+
+
 async def test_a_put_hands_nothing_to_a_worker_that_waits(queue: Queue[int], theirs: Queue[int]) -> None:
     handled: asyncio.Queue[int] = asyncio.Queue()
 
@@ -100,7 +107,7 @@ async def test_a_put_hands_nothing_to_a_worker_that_waits(queue: Queue[int], the
     working = asyncio.create_task(worker.run())
     await theirs.put(0)
     assert await handled.get() == 0
-    await until(idle(queue), lambda count: count == 1)
+    await until(lambda: rests(theirs, queue), bool)  # only a session that rests is handed anything
     await theirs.pause()
     await theirs.put(1)
     # It would be leased by now: the put itself hands over.
@@ -187,17 +194,18 @@ async def test_a_pause_leaves_the_books_in_order(url: str, name: str, queue: Que
     """Consumers are killed and the queue is paused and resumed meanwhile: all that was put is handled."""
     async with Redis.from_url(url, protocol=3) as client:
         await queue.resize(0)
-        await queue.put_many(range(300))
-        async with (
-            running(programs.consume, url, name, TTL) as doomed,
-            running(programs.consume, url, name, TTL) as other,
-        ):
+        await queue.put_many(range(250))
+        # The second one starts behind the first pauses: it would take all before the first had its share.
+        async with running(programs.consume, url, name, TTL) as doomed, AsyncExitStack() as stack:
             for times in (5, 10, 15):
                 await doomed.said("got", times)
                 await queue.pause()
                 (await take_census(client, name)).check()
                 await queue.resume()
+            other = await stack.enter_async_context(running(programs.consume, url, name, TTL))
+            await other.said("ready")
             await queue.pause()
+            await queue.put_many(range(250, 300))
             await doomed.kill()
             await queue.resume()
             async with asyncio.timeout(20):

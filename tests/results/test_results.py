@@ -1051,3 +1051,24 @@ def test_what_is_told_of_a_failure_can_be_kept() -> None:
     assert str(RemoteError("unwanted")) == "unwanted"
     assert json.loads(TypeAdapter(str).dump_json(str(error)))
     assert issubclass(ResultFuture, asyncio.Future)
+
+
+async def test_cancelling_a_second_submission_gives_up_its_own_only(session: Session, url: str, name: str) -> None:
+    queue = Queue(session, name, int, maxsize=1)
+    await queue.put(0)
+    async with Session.open(url) as other:
+        theirs = Queue(other, name, int)
+        first = asyncio.create_task(queue.submit(7, id="one"))
+        await until(queue.statistics, lambda seen: seen.puts_waiting == 1)
+        second = asyncio.create_task(theirs.submit(7, id="one"))
+        await until(queue.statistics, lambda seen: seen.puts_waiting == 2)
+        await queue.resize(5)
+        mine, attached = await first, await second
+        attached.cancel()
+        await asyncio.sleep(0)
+        await inside.results_flushed(theirs)
+        await (await queue.get()).ack()
+        async with asyncio.timeout(3):
+            delivery = await queue.get()
+            await delivery.ack("done")
+            assert await mine == "done"
