@@ -15,7 +15,7 @@ from redis.asyncio import Redis
 from shared.concurrency import Queue, Session
 from shared.local.embedded import EmbeddedServer
 from tests.instruments.application import make
-from tests.instruments.command_line import ready
+from tests.instruments.prepared import CAN_FORK, prepared_pid, ready
 from tests.instruments.proxy import Proxy
 
 
@@ -117,7 +117,7 @@ def _processes() -> set[str]:
     for thread in Path("/proc/self/task").glob("*"):
         with contextlib.suppress(OSError):  # a thread that ends leaves its children to the others
             pids.update((thread / "children").read_text().split())
-    return {f"process {pid} {_command(pid)}" for pid in pids}
+    return {f"process {pid} {_command(pid)}" for pid in pids - {prepared_pid()}}
 
 
 def _command(pid: str) -> str:
@@ -139,5 +139,6 @@ def copy(tmp_path: Path) -> Path:
 
 @pytest.fixture(scope="session")
 def command_line() -> None:
-    """Have the command line ready before any test looks at what it leaves behind."""
-    ready()
+    """Have the process that forks ready before any test looks at what it leaves behind."""
+    if CAN_FORK:
+        ready()

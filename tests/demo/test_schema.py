@@ -2,14 +2,11 @@
 
 from pathlib import Path
 
-import pytest
-
-from tests.cli.test_dead_command import pipeline
+from tests.cli.test_schema import pipeline
 
 COMMITTED = Path(__file__).resolve().parent.parent.parent / "docs" / "schema"
 
 
-@pytest.mark.usefixtures("command_line")
 def test_what_is_committed_is_what_the_command_writes(tmp_path: Path) -> None:
     assert pipeline("schema", "--into", str(tmp_path)).returncode == 0
     written = {path.name: path.read_text(encoding="utf-8") for path in tmp_path.iterdir()}

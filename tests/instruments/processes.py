@@ -5,20 +5,11 @@ import contextlib
 import json
 import os
 import signal
-import sys
 from collections.abc import AsyncIterator, Callable, Coroutine
 from pathlib import Path
-from typing import Any, Final
+from typing import Any
 
-from shared.local.parent_death import tied
-
-_ROOT: Final = Path(__file__).resolve().parent.parent.parent
-
-_PROGRAM: Final = (
-    "import asyncio, importlib, json, sys\n"
-    "module, function, arguments = sys.argv[1:]\n"
-    "asyncio.run(getattr(importlib.import_module(module), function)(*json.loads(arguments)))\n"
-)
+from tests.instruments.prepared import Started, start
 
 Program = Callable[..., Coroutine[Any, Any, None]]
 
@@ -32,9 +23,10 @@ def report(*words: object) -> None:
 class Process:
     """One running program."""
 
-    def __init__(self, process: asyncio.subprocess.Process, what: str) -> None:
+    def __init__(self, process: Started, stdout: asyncio.StreamReader, what: str) -> None:
         """Use `running`."""
         self._process = process
+        self._stdout = stdout
         self._what = what
         self._reports: list[list[Any]] = []
         self._news = asyncio.Condition()
@@ -42,10 +34,7 @@ class Process:
         self._ended = False
 
     async def _read(self) -> None:
-        stdout = self._process.stdout
-        if stdout is None:
-            raise AssertionError("started with a pipe")
-        while line := await stdout.readline():
+        while line := await self._stdout.readline():
             if not line.endswith(b"\n"):
                 break  # killed in the middle of it
             async with self._news:
@@ -90,14 +79,13 @@ class Process:
 
     async def kill(self) -> None:
         """SIGKILL; returns when it is gone and all it had said is known."""
-        with contextlib.suppress(ProcessLookupError):
-            self._process.kill()
+        self._process.kill()
         await self.ended()
 
     async def ended(self, seconds: float = 20.0) -> int:
         """Wait until it has ended by itself; its exit code."""
         async with asyncio.timeout(seconds):
-            code = await self._process.wait()
+            code = await self._process.ended()
             await self._reader
         return code
 
@@ -105,13 +93,19 @@ class Process:
 @contextlib.asynccontextmanager
 async def running(program: Program, *arguments: object) -> AsyncIterator[Process]:
     """Run an async function of a module in a process of its own, which is killed at the end of the block."""
-    command = [sys.executable, "-c", _PROGRAM, program.__module__, program.__name__, json.dumps(arguments)]
-    process = await asyncio.create_subprocess_exec(
-        *command, stdout=asyncio.subprocess.PIPE, cwd=_ROOT, env=os.environ | {"PYTHONPATH": str(_ROOT)},
-        preexec_fn=tied(),  # it only calls prctl and kill
-    )  # fmt: skip
-    handle = Process(process, program.__name__)
+    out, into = os.pipe()
+    stdout = asyncio.StreamReader()
+    pipe, _ = await asyncio.get_running_loop().connect_read_pipe(
+        lambda: asyncio.StreamReaderProtocol(stdout), os.fdopen(out, "rb", 0)
+    )
+    try:
+        request = {"module": program.__module__, "function": program.__name__, "arguments": arguments}
+        process = start(request, into, 2)
+    finally:
+        os.close(into)
+    handle = Process(process, stdout, program.__name__)
     try:
         yield handle
     finally:
         await handle.kill()
+        pipe.close()
