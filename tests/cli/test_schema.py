@@ -37,11 +37,11 @@ FIELDS: Final[dict[str, set[str]]] = {
 }  # fmt: skip
 
 
-def pipeline(*arguments: str) -> "subprocess.CompletedProcess[str]":
+def pipeline(*arguments: str, **settings: str) -> "subprocess.CompletedProcess[str]":
     """The command as its user starts it: a process that the tests forked knows message classes of theirs too."""
     return subprocess.run(
         [sys.executable, "-m", "cli", *arguments],
-        env=environment(), cwd=ROOT, capture_output=True, text=True, check=False, timeout=40,
+        env=environment(**settings), cwd=ROOT, capture_output=True, text=True, check=False, timeout=40,
     )  # fmt: skip
 
 
