@@ -157,7 +157,7 @@ def test_a_consumer_is_shown_and_drained(queue: Run, url: str, name: str) -> Non
 @pytest.mark.parametrize(
     "arguments",
     [
-        ["resize"], ["resize", "-1"], ["resize", "10000001"], ["resize", "many"], ["drain"], ["drain", "x", "--all"],
+        ["resize"], ["resize", "-1"], ["resize", "--", "-1"], ["resize", "10000001"], ["resize", "many"], ["drain"], ["drain", "x", "--all"],
         ["drain", ""], ["pause", "extra"], ["stop"], ["shutdown", "--queue", "a b"], ["show", "--queue", "nobody-s"],
     ],
 )  # fmt: skip

@@ -13,6 +13,7 @@ import redis
 from examples.fencing.redis_store import RedisStore
 from examples.fencing.sqlite_store import SqliteStore
 from examples.readers_writers.one_process import ReadersWriters
+from tests.instruments.command_line import command, environment
 
 ROOT = Path(__file__).resolve().parent.parent.parent
 PAGE = (ROOT / "docs" / "from-asyncio.md").read_text(encoding="utf-8")
@@ -39,7 +40,9 @@ def said(*command: str, **settings: str) -> str:
 
 @pytest.mark.parametrize("pattern", SAID)
 def test_a_pattern_in_one_process(pattern: str) -> None:
-    assert said(f"examples.{pattern}.one_process") == SAID[pattern]
+    done = command((), environment(), f"examples.{pattern}.one_process")
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.strip() == SAID[pattern]
 
 
 @pytest.mark.parametrize("pattern", SAID)

@@ -1,6 +1,7 @@
 import os
 import shutil
 import signal
+import stat
 import subprocess
 import sys
 import threading
@@ -57,6 +58,14 @@ def test_it_never_evicts_and_leaves_nothing_on_disk(server: EmbeddedServer) -> N
     with redis.Redis.from_url(server.url, decode_responses=True) as client:
         options = client.config_get("maxmemory-policy", "save", "appendonly")
     assert options == {"maxmemory-policy": "noeviction", "save": "", "appendonly": "no"}
+
+
+def test_nobody_else_of_this_machine_may_talk_to_it(tmp_path: Path) -> None:
+    with EmbeddedServer(tmp_path / "server"):
+        modes = [
+            stat.S_IMODE(path.stat().st_mode) for path in (tmp_path / "server", tmp_path / "server" / "server.sock")
+        ]
+    assert modes == [0o700, 0o700]
 
 
 def test_an_unused_server_has_no_address_and_no_pid(tmp_path: Path) -> None:

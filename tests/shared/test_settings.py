@@ -99,6 +99,7 @@ def test_every_problem_has_its_line(environment: pytest.MonkeyPatch) -> None:
         ("PIPELINE_MAXSIZE", "1.5"),
         ("PIPELINE_MAXSIZE", ""),
         ("PIPELINE_MAX_ATTEMPTS", "0"),
+        ("PIPELINE_MAX_ATTEMPTS", "1000"),  # an entry counts with three digits
         ("PIPELINE_MAX_MESSAGE_BYTES", "0"),
         ("PIPELINE_SESSION_TTL", "0.09"),
         ("PIPELINE_SESSION_TTL", "3601"),
