@@ -71,16 +71,32 @@ async def sessions(url: str) -> AsyncIterator[tuple[Session, Session, Session]]:
 async def stays_until_in(
     sessions: tuple[Session, Session, Session], name: str, policy: Policy, *, stream: str, patience: float
 ) -> int | None:
-    """How many stays of the stream end while one of the other mode waits; None when it does not get in."""
+    """How many stays of the stream end while one of the other mode stands in line; None when it does not get in.
+
+    Counted from when the server says that it stands there: how long its process waits for a CPU before is not asked.
+    """
     lease = ReadersWritersLease(sessions[2], name, policy)
     flow = Stream(sessions[:2], name, policy, stream)
-    async with flow.flowing():
-        before = flow.stays
+    mode = "write" if stream == "read" else "read"
+
+    async def enter() -> int | None:
         try:
-            async with asyncio.timeout(patience), lease.write() if stream == "read" else lease.read():
-                return flow.stays - before
+            async with asyncio.timeout(patience), lease.write() if mode == "write" else lease.read():
+                return flow.stays
         except TimeoutError:
             return None
+
+    async with flow.flowing():
+        entering = asyncio.create_task(enter())
+
+        async def stands() -> bool:
+            waiters = (await lease.statistics()).waiters
+            return entering.done() or any(waiter.mode == mode for waiter in waiters)
+
+        await until(stands, bool)
+        before = flow.stays
+        after = await entering
+        return None if after is None else max(0, after - before)
 
 
 @pytest.mark.parametrize("policy", ["fair", "writers"])
