@@ -17,13 +17,12 @@ import redis
 from cli.demo.report import Report
 from tests.instruments.command_line import command, environment
 
-COMMAND = [sys.executable, "-m", "cli", "demo"]
 ROOT = Path(__file__).resolve().parent.parent.parent
 COMMAND = [sys.executable, "-m", "cli.demo"]
 
 
 def demo(*arguments: str, **settings: str) -> "subprocess.CompletedProcess[str]":
-    return command(("demo", *arguments), environment(**settings))
+    return command(arguments, environment(**settings), "cli.demo")
 
 
 def result(done: "subprocess.CompletedProcess[str]") -> dict[str, Any]:

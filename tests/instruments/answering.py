@@ -5,7 +5,7 @@ from redis.asyncio import Redis
 from shared.concurrency import (
     Delivery,
 )
-from shared.concurrency.session.names import queue_keys
+from shared.concurrency.queues.membership.keys import queue_keys
 from tests.instruments.waiting import until
 
 

@@ -13,7 +13,7 @@ from shared.concurrency import (
     Session,
 )
 from shared.concurrency.locks.leases.acquirable import Acquirable
-from shared.concurrency.session.names import lease_keys
+from shared.concurrency.locks.leases.keys import lease_keys
 from tests.instruments import inside
 from tests.instruments.waiting import until
 

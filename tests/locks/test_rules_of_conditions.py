@@ -17,7 +17,7 @@ from shared.concurrency import (
     Semaphore,
     Session,
 )
-from shared.concurrency.session.names import lease_keys
+from shared.concurrency.locks.leases.keys import lease_keys
 from shared.local.embedded import EmbeddedServer
 from tests.instruments.lease_line import url_of
 from tests.instruments.waiting import until

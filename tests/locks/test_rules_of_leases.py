@@ -10,8 +10,8 @@ from shared.concurrency import (
     Semaphore,
     Session,
 )
-from shared.concurrency.locks.readers_writers import Policy
-from shared.concurrency.session.names import lease_keys
+from shared.concurrency.locks.leases.keys import lease_keys
+from shared.concurrency.locks.leases.read_write_holds import Policy
 from tests.instruments import inside, lessees
 from tests.instruments.lease_line import Line, waiters
 from tests.instruments.processes import running

@@ -14,8 +14,8 @@ from shared.concurrency import (
     Lock,
     Session,
 )
-from shared.concurrency.locks.leases.hold import Hold
-from shared.concurrency.session.names import lease_keys
+from shared.concurrency.locks.leases.hold import Hold, Loss
+from shared.concurrency.locks.leases.keys import lease_keys
 from tests.instruments import inside, lessees
 from tests.instruments.lease_line import forget, waiters
 from tests.instruments.processes import running
@@ -125,12 +125,12 @@ async def test_rule_5_a_busy_loop_keeps_its_lease(session: Session, other: Sessi
 
 async def test_rule_5_a_hung_loop_is_not_renewed_for_ever(session: Session, name: str) -> None:
     async with Lock(session, name, ttl=5.0) as lease:
-        assert lease.hold.may_be_renewed(14.0)
-        assert not lease.hold.may_be_renewed(16.0)
-        assert inside.lessee_of(session, name).renewal("", 16.0) is None
+        assert inside.hold_of(lease).may_be_renewed(14.0)
+        assert not inside.hold_of(lease).may_be_renewed(16.0)
+        assert inside.lease_participant_of(session, name).renewal("", 16.0) is None
     async with Lock(session, name, ttl=0.3) as lease:
-        assert lease.hold.may_be_renewed(9.0)
-        assert not lease.hold.may_be_renewed(11.0)
+        assert inside.hold_of(lease).may_be_renewed(9.0)
+        assert not inside.hold_of(lease).may_be_renewed(11.0)
 
 
 async def test_rule_5_a_short_lease_is_renewed_in_a_long_session(session: Session, other: Session, name: str) -> None:
@@ -173,10 +173,10 @@ async def test_rule_5_a_broken_connection_has_all_renewed_at_once(proxy: Proxy, 
 
 async def test_rule_5_a_renewal_that_crosses_a_release_harms_nobody(session: Session, name: str) -> None:
     async with Lock(session, name) as lease:
-        request = inside.lessee_of(session, name).renewal("", 0.0)
+        request = inside.lease_participant_of(session, name).renewal("", 0.0)
     assert request is not None
     async with Lock(session, name) as later:
-        inside.lessee_of(session, name).renewed(request, 0.0, [b"1", 0, b"0"])
+        inside.lease_participant_of(session, name).renewed(request, 0.0, [b"1", 0, b"0"])
         await asyncio.sleep(0)
         later.check()
         assert later.token > lease.token
@@ -206,9 +206,9 @@ async def test_rule_14_ending_a_session_gives_back_what_it_holds(url: str, sessi
 
 def test_a_hold_that_is_not_renewed_is_told_once() -> None:
     loop = asyncio.new_event_loop()
-    forgotten: list[Hold] = []
-    hold = Hold("an id", "p", 1.0, loop, forgotten.append)
-    hold.lose()
-    hold.lose()
-    assert forgotten == [hold]
+    forgotten: list[tuple[Hold, Loss]] = []
+    hold = Hold("an id", "p", 1.0, loop, lambda *loss: forgotten.append(loss))
+    hold.lose("deadline")
+    hold.lose("deadline")
+    assert forgotten == [(hold, "deadline")]
     loop.close()

@@ -7,6 +7,8 @@ import pytest
 from redis.asyncio import Redis
 
 from shared.concurrency import (
+    ConcurrencyError,
+    Event,
     LeaseLost,
     Lock,
     ReadersWritersLease,
@@ -16,6 +18,7 @@ from shared.concurrency import (
 from shared.concurrency.locks.leases.acquirable import Acquirable
 from tests.instruments.lease_line import Line, forget, waiters
 from tests.instruments.proxy import Proxy
+from tests.instruments.waiting import until
 
 pytestmark = pytest.mark.timeout(60)
 
@@ -213,3 +216,17 @@ async def test_rule_11_neighbours_differ_though_the_clock_went_back(client: Redi
     for step in (1, 2, 3):
         async with Lock(session, name) as lease:
             assert lease.token == ahead + step
+
+
+async def test_who_waits_when_the_session_is_closed_is_withdrawn(url: str, session: Session, name: str) -> None:
+    async with ReadersWritersLease(session, name).write():
+        async with Session.open(url) as ending:
+            catalog = ReadersWritersLease(ending, name)
+            waiting = [asyncio.create_task(each.acquire()) for each in (catalog.read(), catalog.write())]
+            event = asyncio.create_task(Event(ending, name).wait())
+            await until(catalog.statistics, lambda now: len(now.waiters) == 2)
+        for ended in (*waiting, event):
+            async with asyncio.timeout(5):
+                with pytest.raises(ConcurrencyError, match=r"the session (is|was) closed"):
+                    await ended
+        assert not (await ReadersWritersLease(session, name).statistics()).waiters

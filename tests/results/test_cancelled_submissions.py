@@ -10,7 +10,7 @@ from shared.concurrency import (
     QueueEmpty,
     Session,
 )
-from shared.concurrency.session.names import queue_keys
+from shared.concurrency.queues.membership.keys import queue_keys
 from tests.instruments import inside
 from tests.instruments.answering import given_up, kept
 from tests.instruments.census import take_census
@@ -37,7 +37,7 @@ async def test_a_future_that_is_cancelled_gives_its_message_up(
     async with asyncio.timeout(1):
         await queue.join()
     statistics = await queue.statistics()
-    assert (statistics.put_total, statistics.acked_total, statistics.given_up_total) == (5, 2, 3)
+    assert (statistics.put_total, statistics.acked_total, statistics.cancelled_total) == (5, 2, 3)
     assert (statistics.pending, statistics.leased) == (0, 0)
     (await take_census(client, queue.name)).check()
 
@@ -51,7 +51,7 @@ async def test_more_than_a_step_drops_are_passed_over(queue: Queue[int], there: 
         assert item == -1
     async with asyncio.timeout(5):
         await queue.join()
-    assert (await queue.statistics()).given_up_total == 2500
+    assert (await queue.statistics()).cancelled_total == 2500
 
 
 async def test_a_message_that_waits_for_its_next_attempt_is_given_up_too(
@@ -67,7 +67,7 @@ async def test_a_message_that_waits_for_its_next_attempt_is_given_up_too(
     taking = asyncio.create_task(there.get())
     async with asyncio.timeout(5):
         await queue.join()
-    assert (await queue.statistics()).given_up_total == 2
+    assert (await queue.statistics()).cancelled_total == 2
     await queue.put(9)
     async with await taking as item:
         assert item == 9
@@ -83,7 +83,7 @@ async def test_what_has_been_taken_is_handled_and_its_result_dropped(
     await delivery.ack(result=1)
     await given_up(client, queue.name, 0)
     assert await kept(client, queue.name) == 0
-    assert (await queue.statistics()).given_up_total == 0
+    assert (await queue.statistics()).cancelled_total == 0
 
 
 async def test_a_mark_is_forgotten_after_a_day(queue: Queue[int], there: Queue[int], client: Redis) -> None:

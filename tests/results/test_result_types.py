@@ -22,10 +22,12 @@ from shared.concurrency import (
     ResultFuture,
     Session,
 )
-from shared.messages import CountWords, Message
+from shared.message import Message
 from shared.pipeline import Pipeline, open_pipeline
 from shared.settings import Settings
 from tests.instruments.handlers import obey, order
+from tests.instruments.inside import is_held
+from tests.instruments.messages import Errand
 from tests.instruments.workers import working
 
 pytestmark = pytest.mark.timeout(60)
@@ -75,7 +77,7 @@ async def test_the_type_of_a_queue_counts_on_both_sides(session: Session, far: S
     delivery = await texts.get()
     with pytest.raises(InvalidResult, match="this int is no result of int"):
         await delivery.ack(result=5)
-    assert delivery.held
+    assert is_held(delivery)
     await delivery.ack(result="5")
     with pytest.raises(InvalidResult, match="what came is no result of int"):
         await future
@@ -170,9 +172,9 @@ async def test_what_others_say_in_our_channel_ends_no_connection(
     queue: Queue[int], there: Queue[int], client: Redis, outcome: bytes
 ) -> None:
     future, other = await queue.submit(1), await queue.submit(2)
-    to = f"weir:{future.key[:12].decode()}"
-    await client.publish(to, b"progress %b %b%b" % (queue.name.encode(), future.key, b"half done"))
-    await client.publish(to, b"result %b %b%b" % (queue.name.encode(), future.key, outcome))
+    to = f"weir:{future.id[:12]}"
+    await client.publish(to, b"progress %b %b%b" % (queue.name.encode(), future.id.encode(), b"half done"))
+    await client.publish(to, b"result %b %b%b" % (queue.name.encode(), future.id.encode(), outcome))
     async with asyncio.timeout(5):
         with pytest.raises(InvalidResult, match="what came is no outcome"):
             await future
@@ -228,12 +230,12 @@ async def test_the_type_of_the_future_is_that_of_the_message(session: Session, n
 # --- where handlers run -----------------------------------------------------------------------------------------------
 
 
-async def on_the_loop(delivery: Delivery[CountWords], _: Pipeline) -> object:
+async def on_the_loop(delivery: Delivery[Errand], _: Pipeline) -> object:
     await asyncio.sleep(0)
     return returned(delivery)
 
 
-def returned(delivery: Delivery[CountWords], _: Pipeline | None = None) -> object:
+def returned(delivery: Delivery[Errand], _: Pipeline | None = None) -> object:
     """Return what the text says."""
     return nothing_to_send() if delivery.item.text == "bad" else {"text": delivery.item.text, "pid": os.getpid()}
 
@@ -251,13 +253,13 @@ async def test_a_result_comes_from_wherever_the_handler_runs(
     async with (
         asyncio.timeout(30),
         open_pipeline(settings) as pipeline,
-        Handling({CountWords: Handler(function, place, Rules(attempts=1))}, pipeline) as handling,
+        Handling({Errand: Handler(function, place, Rules(attempts=1))}, pipeline) as handling,
         working(pipeline.queue, handling.handle, rules=handling.rules),
     ):
         result = await (await queue.submit(order("good")))
         assert result["text"] == "good"
         assert (result["pid"] == os.getpid()) == (place != "process")
-        with pytest.raises(RemoteError, match="this set is no result of CountWords") as raised:
+        with pytest.raises(RemoteError, match="this set is no result of Errand") as raised:
             await (await queue.submit(order("bad")))
         assert (raised.value.reason, "InvalidResult" in raised.value.error) == ("failed", True)
         await queue.put(order("bad"))  # nobody looks at it
@@ -271,7 +273,7 @@ async def test_a_failure_in_a_process_comes_back_with_its_traceback(url: str, se
     async with (
         asyncio.timeout(30),
         open_pipeline(settings) as pipeline,
-        Handling({CountWords: Handler(obey, "process", Rules(attempts=1))}, pipeline) as handling,
+        Handling({Errand: Handler(obey, "process", Rules(attempts=1))}, pipeline) as handling,
         working(pipeline.queue, handling.handle, rules=handling.rules),
     ):
         with pytest.raises(RemoteError) as raised:

@@ -19,7 +19,7 @@ from shared.concurrency import (
     StaleDelivery,
 )
 from shared.concurrency.queues.encoding.entry import FLAG
-from shared.concurrency.session.names import queue_keys
+from shared.concurrency.queues.membership.keys import queue_keys
 from tests.instruments import inside
 from tests.instruments.answering import double, kept
 from tests.instruments.proxy import Proxy

@@ -13,7 +13,7 @@ from shared.concurrency import (
     RemoteError,
     Session,
 )
-from shared.concurrency.session.names import queue_keys
+from shared.concurrency.queues.membership.keys import queue_keys
 from tests.instruments import inside
 from tests.instruments.answering import given_up, kept
 from tests.instruments.census import take_census
@@ -104,7 +104,7 @@ async def test_who_submits_again_what_was_given_up_wants_it_again(
         async with asyncio.timeout(5):
             await (await there.get()).ack(result="two")
             assert [await again, await third] == ["one", "two"]
-    assert (await queue.statistics()).given_up_total == 0
+    assert (await queue.statistics()).cancelled_total == 0
     (await take_census(client, queue.name)).check()
 
 
