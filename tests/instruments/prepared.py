@@ -1,8 +1,8 @@
 """Processes that need no start: forked from one that has imported everything, before it has a thread or an event loop.
 
-Each has a process id and a session of its own, is our own child, ends with us, and dies of a real `kill -9`; only the second that
-the imports take is spared. The prepared process forks twice: the kernel makes the second child ours, because at that moment we
-are the one who adopts orphans. That is Linux; elsewhere a process is started as usual.
+Each has a process id and a session of its own, is our own child, ends with us, and dies of a real `kill -9`. Only the
+second that the imports take is spared. The prepared process forks twice: the kernel makes the second child ours,
+because at that moment we adopt orphans. That is Linux; elsewhere a process is started as usual.
 """
 
 import asyncio
