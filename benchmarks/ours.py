@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterable
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
 
-from pydantic import BaseModel
+from pydantic import BaseModel, ConfigDict
 
 from consumer.worker.worker import Worker
 from shared.concurrency import Delivery, Queue, Session
@@ -16,6 +16,8 @@ _CONCURRENCY = 100
 
 class Task(BaseModel):
     """The message: what every contestant carries."""
+
+    model_config = ConfigDict(frozen=True)
 
     i: int
     ts: float
