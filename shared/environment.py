@@ -105,8 +105,11 @@ class Environment(BaseSettings):
     max_attempts: int = Field(5, ge=1, le=999)
     """Failures until a message is a dead letter."""
 
-    max_message_bytes: int = Field(262_144, ge=1, le=1 << 26)
-    """The largest encoded message, in bytes."""
+    max_message_bytes: int = Field(262_144, ge=1, le=1 << 24)
+    """The largest encoded message, in bytes; 16 MiB at most."""
+
+    known_for: float = Field(3600.0, ge=0.001, le=366 * 86_400)
+    """Seconds for which the queue knows the id of a message."""
 
     session_ttl: float = Field(10.0, ge=0.1, le=3600)
     """Seconds after which a silent process is over, and others take what it held."""

@@ -112,6 +112,7 @@ async def open_pipeline(settings: Settings, *, resources: bool = False) -> Async
             maxsize=settings.maxsize,
             max_attempts=settings.max_attempts,
             max_message_bytes=settings.max_message_bytes,
+            known_for=settings.known_for,
         )
         opened = await stack.enter_async_context(open_resources(settings, session, client)) if resources else None
         yield Pipeline(settings, session, queue, client, deferred, opened)

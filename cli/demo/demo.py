@@ -85,7 +85,7 @@ class Demo:
             "PIPELINE_QUEUE": queue,
             "PIPELINE_RUN": _RUN,
             "PIPELINE_MAXSIZE": str(self.maxsize),
-            "PIPELINE_MAX_MESSAGE_BYTES": str(1 << 26),
+            "PIPELINE_MAX_MESSAGE_BYTES": str(1 << 24),
             "PIPELINE_SESSION_TTL": str(_CHAOS_TTL if self.chaos else _TTL),
             "PIPELINE_SOURCE_GLOB": self.glob,
             "PIPELINE_LOG_FORMAT": "json",

@@ -12,9 +12,10 @@ from arq.constants import retry_key_prefix
 from pydantic import JsonValue, RootModel, create_model
 from redis.exceptions import RedisError
 
-from shared.clock.deferred import message_id
+from shared.clock.deferred import KNOWN_FOR, message_id, put_id
 from shared.concurrency import ConcurrencyError, Queue
 from shared.concurrency.queues.encoding.codec import Codec, Unreadable
+from shared.concurrency.queues.encoding.entry import LARGEST_MESSAGE
 from shared.message import Message
 from shared.pipeline import Pipeline
 
@@ -26,9 +27,6 @@ JOB_TIMEOUT: Final = 30.0
 # A put that has no room by then stays in line, and its job begins again.
 _SLICE: Final = 20.0
 _PAUSE: Final = 10.0
-# A clock that was killed between the put and the end of its job puts again under the same id, whenever it comes back.
-_KNOWN_FOR: Final = 7 * 86_400.0
-_LARGEST: Final = 1 << 26
 
 
 class Puts:
@@ -41,7 +39,7 @@ class Puts:
         self._codec: Codec[Message] = Codec(Message, largest)
         self._messages: Queue[Any] = self._queue(Message, largest)
         self._stored: dict[str, tuple[Queue[Any], type[RootModel[JsonValue]]]] = {}
-        self._waiting: dict[str, asyncio.Task[None]] = {}
+        self._waiting: dict[str, asyncio.Task[bool]] = {}
 
     async def __aenter__(self) -> Self:
         return self
@@ -83,12 +81,13 @@ class Puts:
     def _store(self, name: str) -> tuple[Queue[Any], type[RootModel[JsonValue]]]:
         # A class of that name which takes any body: it travels as if the class itself had been put.
         stored = cast("type[RootModel[JsonValue]]", create_model(name, __base__=RootModel[JsonValue]))
-        self._stored[name] = self._queue(stored, _LARGEST), stored
+        self._stored[name] = self._queue(stored, LARGEST_MESSAGE), stored
         return self._stored[name]
 
     def _queue(self, kind: type[Any], largest: int) -> Queue[Any]:
         session, name = self._pipeline.session, self._pipeline.settings.queue
-        return Queue(session, name, kind, max_message_bytes=largest, known_for=_KNOWN_FOR)
+        # A clock that was killed between the put and the end of its job puts again under the same id when it comes back.
+        return Queue(session, name, kind, max_message_bytes=largest, known_for=KNOWN_FOR)
 
     async def _put(self, queue: Queue[Any], message: object, id_: str) -> None:
         put = self._waiting.get(id_)
@@ -106,7 +105,7 @@ class Puts:
             log.warning("a put of the clock waits", id=id_, problem=str(error), again_in_seconds=_PAUSE)
             raise Retry(defer=_PAUSE) from error
 
-    def _ended(self, id_: str, put: "asyncio.Task[None]") -> None:
+    def _ended(self, id_: str, put: "asyncio.Task[bool]") -> None:
         del self._waiting[id_]
         if not put.cancelled():
             put.exception()  # the job may be between two of its tries: the next one hears it from the queue
@@ -123,4 +122,4 @@ async def put_message(context: dict[str, Any], name: str, body: str) -> None:
         raise Retry from error
     # Not the id alone: it may be used again when arq has forgotten it, and the queue remembers for longer.
     scheduled_at: datetime = context["enqueue_time"]
-    await puts.put_stored(name, body, f"{message_id(job)}@{round(scheduled_at.timestamp() * 1000)}")
+    await puts.put_stored(name, body, put_id(message_id(job), round(scheduled_at.timestamp() * 1000)))

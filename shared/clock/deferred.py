@@ -30,7 +30,8 @@ from redis.exceptions import TimeoutError as LateAnswer
 
 from shared.clock.jobs import clock_queue, decode, encode
 from shared.concurrency import ConcurrencyError, IdConflict, ServerRefused
-from shared.concurrency.queues.encoding.codec import Codec
+from shared.concurrency.queues.encoding.codec import Codec, digest
+from shared.concurrency.queues.encoding.outgoing import with_id
 from shared.concurrency.session.address import connect_options
 from shared.message import Message
 
@@ -39,6 +40,9 @@ log = structlog.get_logger(__name__)
 
 PUT_MESSAGE: Final = "put_message"
 """What arq calls the function that puts a deferred message: its arguments are the class and the body."""
+
+KNOWN_FOR: Final = 7 * 86_400.0
+"""Seconds for which the queue knows the id of a message that the clock put."""
 
 NEVER_MS: Final = 100 * 366 * 86_400_000
 """How long a job is kept for: arq would drop one that no clock has begun a day after its time."""
@@ -96,6 +100,8 @@ class Deferred:
         job = job_id(self._queue, _checked(id_))
         shape, body = self._codec.encode(message)
         told = [shape.name, body.decode()]
+        # As the clock will put it: what has no room for its headers is refused here.
+        with_id(shape.headers, put_id(id_, _ms(due)), digest(shape.name, body), round(KNOWN_FOR * 1000))
         keys = (job_key_prefix + job, result_key_prefix + job, clock_queue(self._queue))
         text = serialize_job(PUT_MESSAGE, tuple(told), {}, None, _ms(datetime.now(UTC)), serializer=encode)
         known = await self._ask(_SCHEDULE, keys, job, text, _ms(due), NEVER_MS)
@@ -129,6 +135,11 @@ class Deferred:
 def job_id(queue: str, id_: str) -> str:
     """What arq calls the job; all pipelines on a server share arq's keys."""
     return f"message:{queue}:{id_}"
+
+
+def put_id(id_: str, scheduled_ms: int) -> str:
+    """The id under which the clock puts: `schedule` may use its own again once arq has forgotten it, sooner than the queue."""
+    return f"{id_}@{scheduled_ms}"
 
 
 def message_id(job: str) -> str:

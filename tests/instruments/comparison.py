@@ -57,7 +57,7 @@ class Comparison(RuleBasedStateMachine):
         self.runner = asyncio.Runner()
         self.name = f"m-{secrets.token_hex(6)}"
         self.items = itertools.count(1)
-        self.puts: list[tuple[Put, asyncio.Task[None]]] = []
+        self.puts: list[tuple[Put, asyncio.Task[Any]]] = []
         self.getter: tuple[str, asyncio.Task[Delivery[int]]] | None = None
         self.lost: list[Delivery[int]] = []
         self.highest = 0
@@ -198,10 +198,13 @@ class Comparison(RuleBasedStateMachine):
         self.reached["a take of what was delayed"] += entry.was_delayed
 
     @staticmethod
-    def _check_put(call: Put, task: "asyncio.Task[None]") -> None:
+    def _check_put(call: Put, task: "asyncio.Task[object]") -> None:
         refused = [RAISED[verdict] for verdict in call.verdicts if verdict in RAISED]
         error = task.exception()
         assert type(error) in refused if refused else error is None
+        if not refused:
+            # put_many says nothing; put says whether it added.
+            assert task.result() in (None, "known" not in call.verdicts)
 
     @invariant()
     def the_bound_holds(self) -> None:

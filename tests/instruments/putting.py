@@ -52,7 +52,7 @@ class Putting(Comparison):
     def cancel_a_put(self, pick: int) -> None:
         self.run(self._cancel_a_put(*self.puts.pop(pick % len(self.puts))))
 
-    async def _cancel_a_put(self, call: Put, task: "asyncio.Task[None]") -> None:
+    async def _cancel_a_put(self, call: Put, task: "asyncio.Task[object]") -> None:
         self.model.withdraw(call)
         task.cancel()
         with pytest.raises(asyncio.CancelledError) as caught:

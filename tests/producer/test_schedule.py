@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 from arq.connections import ArqRedis, create_pool
 from arq.jobs import Job, JobStatus
-from pydantic import ConfigDict, SecretStr
+from pydantic import ConfigDict, SecretStr, create_model
 from redis.asyncio import Redis
 from redis.exceptions import WatchError
 
@@ -210,6 +210,10 @@ class Other(Message):
     number: float
 
 
+Long = create_model("Long" * 220, __base__=Message)
+"""A name that leaves room for a short id."""
+
+
 NOW = datetime(2027, 1, 1, tzinfo=UTC)
 
 
@@ -234,6 +238,8 @@ NOW = datetime(2027, 1, 1, tzinfo=UTC)
         (7, {"after": 1}, (TypeError, "this queue takes Message")),
         (Other(number=math.nan), {"after": 1}, (ValueError, "come back the same")),
         (message().model_copy(update={"text": "x" * 1000}), {"after": 1}, (MessageTooLarge, "the queue takes 1000")),
+        # What the clock could not put is refused here.
+        (Long(), {"after": 1, "id": "x" * 100}, (ValueError, "shorten one of them")),
     ],
 )
 async def test_what_is_not_right_is_refused_before_anything_is_sent(

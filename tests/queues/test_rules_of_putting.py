@@ -213,14 +213,16 @@ async def test_rule_4_a_repeated_put_is_answered_and_has_one_effect(session: Ses
 
 async def test_rule_5_a_known_id_is_no_new_message(session: Session, name: str) -> None:
     queue = Queue(session, name, int)
-    for _ in range(3):
-        await queue.put(1, id="one")
+    assert await queue.put(1, id="one") is True
+    assert await queue.put(1, id="one") is False
+    assert await queue.put_nowait(1, id="one") is False
+    assert await queue.put_nowait(7) is True
     with pytest.raises(IdConflict):
         await queue.put(2, id="one")
     async with await queue.get() as item:
         assert item == 1
-    await queue.put(1, id="one")  # known still, though it is done with
-    assert await queue.qsize() == 0
+    assert await queue.put(1, id="one") is False  # known still, though it is done with
+    assert await drain(queue) == [7]
 
 
 async def test_rule_5_ids_are_recorded_at_admission(session: Session, name: str) -> None:
@@ -233,7 +235,7 @@ async def test_rule_5_ids_are_recorded_at_admission(session: Session, name: str)
     again = asyncio.create_task(queue.put(1, id="one"))
     await in_line(queue, 1)
     assert await drain(queue) == [0, 1]
-    await again
+    assert await again is True
 
 
 async def test_rule_5_two_in_line_under_one_id_are_one_message_or_a_conflict(session: Session, name: str) -> None:
@@ -244,7 +246,7 @@ async def test_rule_5_two_in_line_under_one_id_are_one_message_or_a_conflict(ses
     assert await take(queue, 2) == [0, 1]
     async with asyncio.timeout(10):
         results = await asyncio.gather(*puts, return_exceptions=True)
-    assert results[:2] == [None, None]
+    assert results[:2] == [True, False]
     assert isinstance(results[2], IdConflict)
     assert await queue.qsize() == 0
 

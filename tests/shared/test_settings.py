@@ -101,6 +101,8 @@ def test_every_problem_has_its_line(environment: pytest.MonkeyPatch) -> None:
         ("PIPELINE_MAX_ATTEMPTS", "0"),
         ("PIPELINE_MAX_ATTEMPTS", "1000"),  # an entry counts with three digits
         ("PIPELINE_MAX_MESSAGE_BYTES", "0"),
+        ("PIPELINE_MAX_MESSAGE_BYTES", "16777217"),
+        ("PIPELINE_KNOWN_FOR", "0"),
         ("PIPELINE_SESSION_TTL", "0.09"),
         ("PIPELINE_SESSION_TTL", "3601"),
         ("PIPELINE_SESSION_TTL", "nan"),

@@ -11,7 +11,7 @@ from shared.concurrency.queues.control import LARGEST_BOUND, QueueControl
 from shared.concurrency.queues.delivery import Delivery
 from shared.concurrency.queues.effects.forwards import Destination
 from shared.concurrency.queues.encoding.codec import Codec, Unreadable
-from shared.concurrency.queues.encoding.entry import RECEIPT
+from shared.concurrency.queues.encoding.entry import LARGEST_MESSAGE, RECEIPT
 from shared.concurrency.queues.encoding.outgoing import KEPT_FOR, Outgoing
 from shared.concurrency.queues.encoding.results import ResultCodec
 from shared.concurrency.queues.handout import Forgettable
@@ -58,7 +58,8 @@ class Queue(QueueControl, Generic[T]):
         `type`: anything pydantic can validate; see Codec for classes that register their subclasses. `maxsize`: how
         many messages may be pending, 0 for no bound; stored with the queue by whoever sets it first, changed by
         `resize` only; None takes what is stored (no bound until then). `max_attempts`: failures until a message is a
-        dead letter; stored likewise, 5 until then. `max_message_bytes`: of the encoded message. `known_for`: seconds
+        dead letter; stored likewise, 5 until then. `max_message_bytes`: of the encoded
+        message, and of a result; 16 MiB at most. `known_for`: seconds
         for which `put(id=)` remembers an id. `group`: queues of one group share a hash slot, so that on a Cluster too
         an acknowledgement in one can put into another; the group belongs to the name: "a" in a group is another queue
         than "a". `result`: the type of what handlers return, where the message classes do not say it; None for any JSON
@@ -73,7 +74,7 @@ class Queue(QueueControl, Generic[T]):
             check_count("maxsize", maxsize, 0, LARGEST_BOUND)
         if max_attempts is not None:
             check_count("max_attempts", max_attempts, 1, 999)
-        check_count("max_message_bytes", max_message_bytes, 1, 1 << 26)
+        check_count("max_message_bytes", max_message_bytes, 1, LARGEST_MESSAGE)
         check_seconds("known_for", known_for, 0.001, _LONGEST)
         check_seconds("results_for", results_for, 10, _LONGEST)
         super().__init__(process_of(session).part(QueueParticipant, self.full_name))
@@ -87,29 +88,34 @@ class Queue(QueueControl, Generic[T]):
 
     # --- putting ----------------------------------------------------------------------------------------------------
 
-    async def put(self, item: T, *, id: str | None = None) -> None:  # noqa: A002  # the public name
+    async def put(self, item: T, *, id: str | None = None) -> bool:  # noqa: A002  # the public name
         """Put an item; waits while the queue is full, first come, first served among all processes.
 
+        Returns whether it was added: False when `id` was known.
+
         A put that returned is never lost. `id`: names the message; a known id with the same body is no new message
-        (the put returns, nothing is added), so repeating a put that failed is safe. Cancelled while it waits, it is
+        (the put returns False, nothing is added), so repeating a put that failed is safe. Cancelled while it waits, it is
         withdrawn, which takes half a second at most; it is not in the queue then, unless it had been let in already
         or the server was out of reach.
 
         :raises QueueShutDown: when the queue is shut down, or is while this put waits.
         :raises IdConflict: when the id is known with another body.
         :raises MessageTooLarge: when the encoded item is larger than `max_message_bytes`; nothing was sent.
-        :raises ValueError: when the item would not come back the same; nothing was sent. TypeError for another type.
+        :raises ValueError: when the item would not come back the same, or the name of its class and the id are too long;
+            nothing was sent. TypeError for another type.
         """
-        await self._put(item, id, may_wait=True)
+        return await self._put(item, id, may_wait=True)
 
-    async def put_nowait(self, item: T, *, id: str | None = None) -> None:  # noqa: A002
+    async def put_nowait(self, item: T, *, id: str | None = None) -> bool:  # noqa: A002
         """Put an item if there is room now and nobody waits in line; waits for the server's answer only.
+
+        Returns as `put`.
 
         :raises QueueFull: (an asyncio.QueueFull) when `put` would wait. Otherwise as `put`.
         """
-        await self._put(item, id, may_wait=False)
+        return await self._put(item, id, may_wait=False)
 
-    async def _put(self, item: T, id_: str | None, *, may_wait: bool) -> None:
+    async def _put(self, item: T, id_: str | None, *, may_wait: bool) -> bool:
         self._participant.process.check_open()
         lane = self._participant.puts
         batch = lane.submit([self._outgoing.entry(item, id_)], may_wait=may_wait)
@@ -118,6 +124,7 @@ class Queue(QueueControl, Generic[T]):
         except asyncio.CancelledError:
             await lane.withdraw_cancelled(batch)
             raise
+        return batch.is_new is not False
 
     async def put_many(self, items: Iterable[T]) -> None:
         """Put items in order, as room appears; one round trip for a few hundred of them.

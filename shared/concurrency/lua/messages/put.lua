@@ -8,12 +8,13 @@
 --   may_wait   1: entries that find no room wait; 0: they are refused
 --   with_ids   1 when an entry carries a caller's id
 --   again      1 when the entries may wait or be admitted already
---   heard      conflicts of ids that the caller has received
+--   heard      keys of waiting puts with known ids that the caller has received
 --   withdrawn  keys (22 bytes each) of waiting puts to take out
 --   entries    ... the entries, without their stamp
 -- RETURNS 'late'; or 'ok', now in ms, verdicts as (letter, count) pairs, the last sequence admitted from the waiting puts,
---   conflicts among these, 1 if shut down, 1 if live. Verdicts, first those on the withdrawn: w taken out, x not there any
---   more; a admitted, k nothing added for its id is known, c conflict of ids, q waits, f no room, o the session is over
+--   keys among these whose id was known with another body, or behind `=` with the same, 1 if shut down, 1 if live.
+--   Verdicts, first those on the withdrawn: w taken out, x not there any more; a admitted, k nothing added for its id is
+--   known, c conflict of ids, q waits, f no room, o the session is over
 -- PARTS clock identity sessions room notify wake handoff ids stamp admit verdicts enter park
 local owner = owner_of(session)
 local record = redis.call('HGET', lanes, owner .. ':put')

@@ -26,6 +26,8 @@ KEY: Final = 22
 _STAMP: Final = 16
 COUNTS: Final = 10
 _LONGEST_HEADERS: Final = 999
+LARGEST_MESSAGE: Final = 1 << 24
+"""Bytes of a body, at most: a server drops a subscriber whose replies are over 8 MB for a minute, or over 32 MB."""
 _LONGEST_ERROR: Final = 300
 FLAG: Final = 48
 _ID_FLAG: Final = 0x69
@@ -42,7 +44,15 @@ def pack_headers(headers: dict[str, str | int]) -> bytes:
 
 
 def pack_middle(headers: bytes, *, has_id: bool, is_asked: bool = False) -> bytes:
-    """What stands between the key and the body of a new entry; the same for every message of a class without an id."""
+    """What stands between the key and the body of a new entry; the same for every message of a class without an id.
+
+    :raises ValueError: when the headers are longer than an entry can say.
+    """
+    if len(headers) > _LONGEST_HEADERS:
+        raise ValueError(
+            f"the name of the class and the id have {len(headers)} bytes as headers, an entry has room for "
+            f"{_LONGEST_HEADERS}: shorten one of them"
+        )
     flag = (b"s" if has_id else b"r") if is_asked else b"i" if has_id else b"."
     return b"0000000000%b%03d%b" % (flag, len(headers), headers)
 

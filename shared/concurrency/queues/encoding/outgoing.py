@@ -49,8 +49,9 @@ class Outgoing(Generic[T, E]):
         shape, body = self._codec.encode(item)
         headers = shape.headers | self._kept if is_asked else shape.headers
         if id_ is not None:
-            headers = headers | {"id": id_, "digest": digest(shape.name, body), "known_ms": self._known_ms}
-            return self._number(pack_middle(pack_headers(headers), has_id=True, is_asked=is_asked), body)
+            return self._number(
+                with_id(headers, id_, digest(shape.name, body), self._known_ms, is_asked=is_asked), body
+            )
         if shape.name not in self._asking:
             self._asking[shape.name] = pack_middle(pack_headers(headers), has_id=False, is_asked=True)
         return self._number(self._asking[shape.name], body)
@@ -59,3 +60,14 @@ class Outgoing(Generic[T, E]):
         """An entry that travels with an acknowledgement; `number` makes it. Raises what `plain` raises."""
         shape, body = self._codec.encode(item)
         return number(shape.middle, body)
+
+
+def with_id(
+    headers: dict[str, str | int], id_: str, told_apart_by: str, known_ms: int, *, is_asked: bool = False
+) -> bytes:
+    """What stands between the key and the body of an entry with an id. `told_apart_by`: its digest.
+
+    :raises ValueError: when the headers are longer than an entry can say.
+    """
+    headers = headers | {"id": id_, "digest": told_apart_by, "known_ms": known_ms}
+    return pack_middle(pack_headers(headers), has_id=True, is_asked=is_asked)

@@ -10,7 +10,7 @@ from shared.concurrency.errors import ConcurrencyError, QueueFull
 from shared.concurrency.queues.membership.lane import Lane
 from shared.concurrency.queues.membership.membership import Membership
 from shared.concurrency.queues.puts.batch import MOST_BYTES, MOST_ENTRIES, PORTION, Batch, OutgoingEntry
-from shared.concurrency.queues.puts.putters import Putters, shut_down
+from shared.concurrency.queues.puts.putters import KnownInLine, Putters, shut_down
 from shared.concurrency.queues.puts.verdicts import Portion, admit_all, decide_each
 from shared.concurrency.session.calls import Call
 from shared.concurrency.session.scripts import load, when_memory_is_full
@@ -35,7 +35,7 @@ class PutLane(Lane[Portion]):
         self._putters = Putters()
         self._withdrawn: list[OutgoingEntry] = []
         self._conflicts = ""
-        """Conflicts that we know of: the next call says so, and the server forgets them."""
+        """Known ids in line that we were told of: the next call says so, and the server forgets them."""
         self._lost_place = False
         self._ask = False
         self._look_at = 0.0
@@ -194,13 +194,14 @@ class PutLane(Lane[Portion]):
         self._call = None
         _, _, verdicts, last, conflicts, shut, live = answer
         self._conflicts = conflicts.decode()
+        known = KnownInLine(self._conflicts)
         if verdicts == [b"a", len(portion.entries)] and not portion.again:
             admit_all(portion.entries)
         else:
-            aftermath = decide_each(portion, self._putters, verdicts, last, shut=bool(shut))
+            aftermath = decide_each(portion, self._putters, verdicts, last, known, shut=bool(shut))
             self._lost_place |= aftermath.lost_place
             self._withdrawn += aftermath.withdrawn
-        self._ask |= self._putters.answered(last, {key.encode() for key in self._conflicts.split()})
+        self._ask |= self._putters.answered(last, known)
         if shut:
             self._putters.fail(shut_down())
         if self._putters and portion.session_id != self._member.session_id:

@@ -1,9 +1,20 @@
 """Putters: this process's entries that wait for room at the server, as asyncio's `_putters`."""
 
 from collections.abc import Iterator
+from typing import Final
 
 from shared.concurrency.errors import IdConflict, QueueShutDown
 from shared.concurrency.queues.puts.batch import OutgoingEntry
+
+
+class KnownInLine:
+    """Of which entries in line the id had become known by the time they were let in, as the server told it."""
+
+    def __init__(self, told: str) -> None:
+        """Read the keys: as they are where the id is known with another body, behind `=` where it is the same message."""
+        keys = told.split()
+        self.conflicting: Final = {key.encode() for key in keys if key[0] != "="}
+        self.repeated: Final = {key[1:].encode() for key in keys if key[0] == "="}
 
 
 class Putters:
@@ -52,16 +63,17 @@ class Putters:
                 entry.batch.decide(admitted=True)
         return ask
 
-    def answered(self, last: int, refused: set[bytes]) -> bool:
-        """As `admit`, by an answer, which knows the conflicts up to `last`; notifications may be further already."""
+    def answered(self, last: int, known: KnownInLine) -> bool:
+        """As `admit`, by an answer, which tells the known ids up to `last`; notifications may be further already."""
         for entry in self:
-            if entry.key in refused:
+            if entry.key in known.conflicting:
                 self.discard(entry)
                 entry.batch.fail(conflict())
             elif entry.sequence > last:
                 break
             elif not entry.batch.withdrawn:
                 self.discard(entry)
+                entry.batch.is_new = entry.key not in known.repeated
                 entry.batch.decide(admitted=True)
         return self.admit(self._upto)
 

@@ -6,7 +6,7 @@ from typing import Any
 from shared.concurrency.errors import QueueFull
 from shared.concurrency.queues.encoding.entry import has_id
 from shared.concurrency.queues.puts.batch import OutgoingEntry
-from shared.concurrency.queues.puts.putters import Putters, conflict, shut_down
+from shared.concurrency.queues.puts.putters import KnownInLine, Putters, conflict, shut_down
 
 
 @dataclass(slots=True)
@@ -55,10 +55,13 @@ def admit_all(entries: list[OutgoingEntry]) -> None:
             batch.done.set_result(None)
 
 
-def decide_each(portion: Portion, putters: Putters, verdicts: list[Any], last: int, *, shut: bool) -> Aftermath:
+def decide_each(
+    portion: Portion, putters: Putters, verdicts: list[Any], last: int, known: KnownInLine, *, shut: bool
+) -> Aftermath:
     """Decide for each entry of a call.
 
-    `verdicts`: letters, and to how many entries each applies; `last`: the number of the entry admitted last.
+    `verdicts`: letters, and to how many entries each applies; `last`: the number of the entry admitted last. `known`:
+    what became of entries that waited already.
     """
     aftermath = Aftermath()
     letters = iter([letter for letter, n in zip(verdicts[::2], verdicts[1::2], strict=True) for _ in range(n)])
@@ -75,14 +78,14 @@ def decide_each(portion: Portion, putters: Putters, verdicts: list[Any], last: i
                 aftermath.withdrawn.append(entry)
         else:
             putters.discard(entry)
-            _decide(entry, letter, shut=shut)
+            met = b"c" if entry.key in known.conflicting else b"k" if entry.key in known.repeated else letter
+            _decide(entry, met, shut=shut)
     return aftermath
 
 
 def _decide(entry: OutgoingEntry, letter: bytes, *, shut: bool) -> None:
     if letter in (b"a", b"k"):
-        if letter == b"k":
-            entry.batch.is_new = False
+        entry.batch.is_new = letter == b"a"
         entry.batch.decide(admitted=True)
     elif letter == b"c":
         entry.batch.fail(conflict())

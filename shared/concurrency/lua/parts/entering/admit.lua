@@ -1,4 +1,5 @@
--- What an owner gets to know of its waiting puts: the last sequence number admitted, and conflicts of ids.
+-- What an owner gets to know of its waiting puts: the last sequence number admitted, and the keys that were not, for their
+-- id was known by then: with another body, or behind `=` with the same.
 local function putter_record(owner)
   local record = redis.call('HGET', lanes, owner .. ':line')
   if not record then return 0, '' end
@@ -29,7 +30,9 @@ local function admit(free)
         local outgoing, owner = string.sub(waits[i], gap + 1), owner_of(key)
         local verdict = has_id(outgoing) and meet_id(outgoing) or 'new'
         if verdict == 'new' then entering[#entering + 1] = next_stamp() .. outgoing end
-        if verdict == 'conflict' then conflicts[owner] = (conflicts[owner] or '') .. ' ' .. key end
+        if verdict ~= 'new' then
+          conflicts[owner] = (conflicts[owner] or '') .. (verdict == 'known' and ' =' or ' ') .. key
+        end
         last[owner] = string.sub(key, 13)
       end
     end

@@ -24,7 +24,7 @@ local function withdraw(keys)
   end
 end
 
--- Forgets these conflicts, for their owner has received them.
+-- Forgets these keys, for their owner has received them.
 local function forget_conflicts(owner, received)
   if received == '' then return end
   local last, conflicts = putter_record(owner)
