@@ -20,8 +20,10 @@ from consumer.executors.detached import NoLane
 from consumer.outcomes import Reject, Retry
 from consumer.rules.errors import describe
 from consumer.rules.handler import call_plain
+from shared.concurrency import InvalidResult, MessageTooLarge
 from shared.concurrency.queues.effects.effects import writes_of
 from shared.concurrency.queues.encoding.codec import Codec
+from shared.concurrency.queues.encoding.entry import LARGEST_MESSAGE
 from shared.concurrency.queues.encoding.results import ResultCodec
 from shared.concurrency.queues.handout import Handout
 from shared.local.parent_death import end_with
@@ -29,7 +31,6 @@ from shared.logs import configure_logs
 from shared.message import Message
 from shared.settings import Settings
 
-_LARGEST: Final = 1 << 26
 _LONGEST_TEXT: Final = 20_000
 
 
@@ -45,8 +46,8 @@ def serve(parent: int, modules: list[str]) -> None:
     configure_logs(Settings.load())
     for module in modules:
         pkgutil.resolve_name(module)
-    codec: Codec[Message] = Codec(Message, _LARGEST)
-    results = ResultCodec(None, _LARGEST)
+    codec: Codec[Message] = Codec(Message, LARGEST_MESSAGE)
+    results = ResultCodec(None, LARGEST_MESSAGE)
     _send(answers, {"outcome": "ready"})
     while True:
         name, entry = calls.get()
@@ -92,15 +93,22 @@ def _handle(codec: "Codec[Message]", results: ResultCodec, name: str, entry: byt
         answer: dict[str, Any] = {"outcome": "returned"}
         answer["effects"] = writes_of(handout.collected).to_json() if handout.collected else []
         if handout.answers is not None:
-            answer["result"] = results.write(handout.item, returned).decode()
+            try:
+                answer["result"] = results.write(handout.item, returned).decode()
+            except (InvalidResult, MessageTooLarge) as error:
+                return _failed("unsendable", error)
     except Retry as retry:
         return {"outcome": "retry", "after": retry.after, "reason": retry.reason, "error": _cause(retry)}
     except Reject as reject:
         return {"outcome": "reject", "reason": reject.reason, "error": _cause(reject)}
     except BaseException as error:  # noqa: BLE001  # SystemExit too: it is the handler's, not ours
-        trace = "".join(traceback.format_exception(error))
-        return {"outcome": "raised", "error": describe(error)[:_LONGEST_TEXT], "traceback": trace[-_LONGEST_TEXT:]}
+        return _failed("raised", error)
     return answer
+
+
+def _failed(outcome: str, error: BaseException) -> dict[str, Any]:
+    trace = "".join(traceback.format_exception(error))
+    return {"outcome": outcome, "error": describe(error)[:_LONGEST_TEXT], "traceback": trace[-_LONGEST_TEXT:]}
 
 
 def _cause(error: Exception) -> str:

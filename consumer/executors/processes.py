@@ -11,7 +11,7 @@ from typing import Any, Final, Self
 
 from consumer.executors import frames
 from consumer.outcomes import Reject, Retry
-from consumer.rules.errors import ProcessEnded, RaisedInProcess
+from consumer.rules.errors import ProcessEnded, RaisedInProcess, UnsendableResult
 
 START_SECONDS: Final = 60.0
 """How long a process may take to start."""
@@ -39,7 +39,8 @@ class Processes:
 
         `time_limit`: seconds from when the process is ready, after which it is ended.
 
-        :raises Retry, Reject: as the function did. RaisedInProcess: for another exception of it.
+        :raises Retry, Reject: as the function did. RaisedInProcess: for another exception of it. UnsendableResult:
+            when what it returned cannot be sent.
         :raises ProcessEnded: when the process came to its end before the function. TimeoutError: after `time_limit`.
         """
         child = await self._begun(name, entry)
@@ -192,7 +193,8 @@ def _how(code: int) -> str:
 
 
 def _raise_outcome(answer: dict[str, Any]) -> None:
-    cause = RaisedInProcess(answer["error"]) if answer.get("error") else None
+    kind = UnsendableResult if answer["outcome"] == "unsendable" else RaisedInProcess
+    cause = kind(answer["error"]) if answer.get("error") else None
     if answer["outcome"] == "retry":
         raise Retry(answer["after"], answer["reason"]) from cause
     if answer["outcome"] == "reject":

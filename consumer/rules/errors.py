@@ -15,6 +15,10 @@ class RaisedInProcess(ProcessFailure):
     """The handler raised: the type and the text of that exception, its traceback in a note."""
 
 
+class UnsendableResult(ProcessFailure):
+    """The handler returned what cannot be sent to whoever submitted the message."""
+
+
 class ProcessEnded(ProcessFailure):
     """The process came to its end before the handler did."""
 

@@ -5,11 +5,11 @@ from typing import TypeVar
 import structlog
 
 from consumer.outcomes import Reject, Retry
-from consumer.rules.errors import ProcessEnded, ProcessFailure, describe
+from consumer.rules.errors import ProcessEnded, ProcessFailure, UnsendableResult, describe
 from consumer.rules.rules import Rules
 from shared.concurrency import StaleDelivery
 from shared.concurrency.checks import check_delay
-from shared.concurrency.queues.handout import Handout
+from shared.concurrency.queues.handout import INVALID_RESULT, Handout
 from shared.concurrency.queues.settling import Settler
 
 T = TypeVar("T")
@@ -26,6 +26,14 @@ def settle_failed(settler: Settler, handout: Handout[T], error: BaseException, r
         log.warning("the handler rejected the message", id=handout.stored.id, reason=error.reason)
         if handout.state == "held":
             settler.settle_later(handout, "dead", error.reason, _cause(error), trace=handout.trace_of(error))
+        return
+    if isinstance(error, UnsendableResult) or handout.is_unsendable(error):
+        report = describe(error)
+        log.warning(
+            "the handler's result cannot be sent: the message is a dead letter", id=handout.stored.id, error=report
+        )
+        if handout.state == "held":
+            settler.settle_later(handout, "dead", INVALID_RESULT, report, trace=handout.trace_of(error))
         return
     delay = _delay(error, handout, rules)
     if isinstance(error, Retry):

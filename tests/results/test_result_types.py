@@ -67,7 +67,7 @@ async def test_a_declared_result_comes_back_as_itself_and_another_is_refused_by_
 
     async with asyncio.timeout(5), working(there, handle, rules={measure: Rules(attempts=1)}):
         assert await (await queue.submit(measure(text="abc"))) == Size(width=3)
-        with pytest.raises(RemoteError, match=r"^failed: InvalidResult: this dict is no result of Measure"):
+        with pytest.raises(RemoteError, match=r"^invalid_result: InvalidResult: this dict is no result of Measure"):
             await (await queue.submit(measure(text="")))
 
 
@@ -261,7 +261,7 @@ async def test_a_result_comes_from_wherever_the_handler_runs(
         assert (result["pid"] == os.getpid()) == (place != "process")
         with pytest.raises(RemoteError, match="this set is no result of Errand") as raised:
             await (await queue.submit(order("bad")))
-        assert (raised.value.reason, "InvalidResult" in raised.value.error) == ("failed", True)
+        assert (raised.value.reason, "InvalidResult" in raised.value.error) == ("invalid_result", True)
         await queue.put(order("bad"))  # nobody looks at it
         await queue.join()
     assert (await queue.statistics()).acked_total == 2

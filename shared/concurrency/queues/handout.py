@@ -18,6 +18,8 @@ T = TypeVar("T")
 
 _LONGEST_TRACE: Final = 8192
 _GIVING_BACK: Final = 0.5
+INVALID_RESULT: Final = "invalid_result"
+"""The reason of a dead letter whose result could not be sent."""
 
 
 class Settling(Protocol):
@@ -50,16 +52,19 @@ class Settling(Protocol):
 class Handout(Delivery[T]):
     """A message in the hands of this process, until it is settled or its session ends.
 
-    There is one for each message, so it sets no field that is seldom asked for: `body`, and what `lose` remembers.
+    There is one for each message, so it sets no field that is seldom asked for: `body`, and what `lose` and
+    `outcome_of` remember.
     """
 
     __slots__ = (
-        "__weakref__", "_cancelling", "_settling", "answers", "body", "collected", "entry", "item", "receipt", "state",
+        "__weakref__", "_cancelling", "_settling", "_unsendable", "answers", "body", "collected", "entry", "item", "receipt",
+        "state",
     )  # fmt: skip
 
     body: "asyncio.Task[object] | None"
     """The task that is cancelled when the session is over; unset while nobody has begun."""
     _cancelling: int
+    _unsendable: Exception
 
     def __init__(self, settling: Settling, entry: bytes, item: T, results: ResultCodec) -> None:
         """Made by `Queue.get` and by the consumer service."""
@@ -136,7 +141,7 @@ class Handout(Delivery[T]):
             if error is None:
                 await self._acknowledge()
             elif isinstance(error, Exception):
-                await self._nack_for(error)
+                await self._fail_with(error)
             else:
                 # Cancelled, or the process ends: no failure of the message.
                 await asyncio.wait({self.settled("return")}, timeout=_GIVING_BACK)
@@ -145,14 +150,16 @@ class Handout(Delivery[T]):
         try:
             await self.acknowledged()
         except (EffectRefused, InvalidResult, MessageTooLarge) as refused:
-            await self._nack_for(refused)
+            await self._fail_with(refused)
             raise
 
-    async def _nack_for(self, error: Exception) -> None:
+    async def _fail_with(self, error: Exception) -> None:
+        # Work whose result cannot be sent is done, and would end in the same way again.
+        kind, value = ("dead", INVALID_RESULT) if self.is_unsendable(error) else ("nack", 0)
         try:
-            await self.settled("nack", 0, f"{type(error).__name__}: {error}", self.trace_of(error))
+            await self.settled(kind, value, f"{type(error).__name__}: {error}", self.trace_of(error))
         except StaleDelivery as stale:
-            error.add_note(f"and it could not be nacked: {stale}")
+            error.add_note(f"and it could not be settled: {stale}")
 
     def __repr__(self) -> str:
         return f"<Delivery {self.id} attempt={self.attempt} {self.state}>"
@@ -177,10 +184,27 @@ class Handout(Delivery[T]):
         :raises StaleDelivery, EffectRefused, InvalidResult, MessageTooLarge: when that is known before.
         """
         self.check()
-        outcome = b"" if self.answers is None else self.answers.outcome(self.item, result)
+        outcome = self.outcome_of(result)
         if self.collected:
             return self.applied(outcome)
         return self.settled("result", outcome) if outcome else self.settled("ack")
+
+    def outcome_of(self, result: object) -> bytes:
+        """The result as it travels, empty where nobody asked for it.
+
+        :raises InvalidResult, MessageTooLarge: when it cannot be sent; `is_unsendable` knows the error then.
+        """
+        if self.answers is None:
+            return b""
+        try:
+            return self.answers.outcome(self.item, result)
+        except (InvalidResult, MessageTooLarge) as error:
+            self._unsendable = error
+            raise
+
+    def is_unsendable(self, error: BaseException) -> bool:
+        """Whether this is the error of a result that could not be sent, not one of the handler's own."""
+        return error is getattr(self, "_unsendable", None)
 
     def applied(self, outcome: bytes) -> asyncio.Future[None]:
         """Acknowledge with the effects, and with the outcome unless it is empty; the future is the server's answer.

@@ -75,7 +75,7 @@ class Settler:
         logged.
         """
         try:
-            outcome = b"" if handout.answers is None else handout.answers.outcome(handout.item, result)
+            outcome = handout.outcome_of(result)
         except (InvalidResult, MessageTooLarge) as error:
             refused(error)
             return

@@ -1,0 +1,154 @@
+"""A result that cannot be sent fails its message once: the work is done, and would end in the same way again."""
+
+import asyncio
+import contextlib
+from collections.abc import AsyncIterator
+from typing import Any
+
+import pytest
+from pydantic import SecretStr
+
+from consumer.executors.dispatch import Handling
+from consumer.rules.handler import Handler, Place
+from consumer.rules.rules import Rules
+from consumer.worker.worker import Worker
+from shared.concurrency import Delivery, InvalidResult, MessageTooLarge, Queue, RemoteError, Session
+from shared.message import Message
+from shared.pipeline import Pipeline, open_pipeline
+from shared.settings import Settings
+from tests.instruments.handlers import order
+from tests.instruments.messages import Errand
+
+pytestmark = pytest.mark.timeout(60)
+
+TOO_LARGE = "x" * 300_000
+
+
+@pytest.fixture
+async def session(url: str) -> AsyncIterator[Session]:
+    async with Session.open(url) as session:
+        yield session
+
+
+@pytest.fixture
+async def far(url: str) -> AsyncIterator[Session]:
+    """The session of a consumer."""
+    async with Session.open(url) as far:
+        yield far
+
+
+@contextlib.asynccontextmanager
+async def working(queue: Queue[Any], handle: Any, rules: Any = None) -> AsyncIterator[None]:
+    """The consumer service's worker, until the end of the block."""
+    worker = Worker(queue, handle, rules=rules)
+    running = asyncio.create_task(worker.run())
+    try:
+        yield
+    finally:
+        worker.drain()
+        await running
+
+
+async def on_the_loop(delivery: Delivery[Errand], _: Pipeline) -> object:
+    await asyncio.sleep(0)
+    return returned(delivery)
+
+
+async def acknowledged(delivery: Delivery[Errand], _: Pipeline) -> None:
+    await delivery.ack(returned(delivery))
+
+
+def returned(delivery: Delivery[Errand], _: Pipeline | None = None) -> object:
+    """Return what the text asks for."""
+    if delivery.item.text == "effects":
+        delivery.effects.incrby("counted", 1)
+    return TOO_LARGE if delivery.item.text == "large" else {1, 2}
+
+
+async def assert_failed_once(queue: Queue[Any], error: str) -> None:
+    """One dead letter, which nobody tried again."""
+    statistics = await queue.statistics()
+    assert (statistics.nacked_total, statistics.dead_total, statistics.pending) == (0, 1, 0)
+    (letter,) = await queue.dead_letters()
+    assert letter.reason == "invalid_result"
+    assert error in letter.error
+
+
+@pytest.mark.parametrize(
+    "text,error", [("set", "InvalidResult"), ("large", "MessageTooLarge"), ("effects", "InvalidResult")]
+)
+@pytest.mark.parametrize(
+    "place,function",
+    [("loop", on_the_loop), ("loop", acknowledged), ("thread", returned), ("process", returned)],
+    ids=["loop", "ack", "thread", "process"],
+)
+async def test_work_whose_result_cannot_be_sent_is_not_repeated(
+    url: str, session: Session, name: str, *, place: Place, function: Any, text: str, error: str
+) -> None:
+    queue: Queue[Message] = Queue(session, name, Message)
+    async with (
+        asyncio.timeout(30),
+        open_pipeline(Settings(redis_url=SecretStr(url), queue=name, maxsize=0)) as pipeline,
+        Handling({Errand: Handler(function, place, Rules(attempts=5))}, pipeline) as handling,
+        working(pipeline.queue, handling.handle, handling.rules),
+    ):
+        future = await queue.submit(order(text))
+        with pytest.raises(RemoteError, match=f"^invalid_result: {error}: ") as raised:
+            await future
+        assert (raised.value.reason, error in raised.value.traceback) == ("invalid_result", True)
+        await assert_failed_once(queue, error)
+
+
+async def test_a_block_whose_message_has_no_such_result_is_not_repeated(
+    session: Session, far: Session, name: str
+) -> None:
+    queue, there = (Queue(each, name, int, result=str) for each in (session, far))
+    future = await queue.submit(1)
+    with pytest.raises(InvalidResult, match="this NoneType is no result of int"):
+        async with await there.get():
+            pass
+    with pytest.raises(RemoteError, match=r"^invalid_result: "):
+        await future
+    await assert_failed_once(queue, "InvalidResult")
+
+
+@pytest.mark.parametrize("result,error", [({1}, InvalidResult), (TOO_LARGE, MessageTooLarge)], ids=["set", "large"])
+async def test_an_ack_that_is_refused_inside_a_block_fails_it_once(
+    session: Session, far: Session, name: str, result: object, error: type[Exception]
+) -> None:
+    queue, there = (Queue(each, name, int) for each in (session, far))
+    future = await queue.submit(1)
+    delivery = await there.get()
+    with pytest.raises(error):
+        async with delivery:
+            await delivery.ack(result)
+    with pytest.raises(RemoteError, match=r"^invalid_result: "):
+        await future
+    await assert_failed_once(queue, error.__name__)
+
+
+async def test_a_refused_ack_may_be_followed_by_another(session: Session, far: Session, name: str) -> None:
+    queue, there = (Queue(each, name, int) for each in (session, far))
+    future = await queue.submit(1)
+    delivery = await there.get()
+    async with delivery:
+        with pytest.raises(InvalidResult):
+            await delivery.ack({1})
+        await delivery.ack(result="instead")
+    assert await future == "instead"
+
+
+async def test_what_else_the_handler_raises_is_tried_again(session: Session, far: Session, name: str) -> None:
+    queue, there = (Queue(each, name, int) for each in (session, far))
+    errors = [InvalidResult("what came from elsewhere"), MessageTooLarge("what it put onward")]
+
+    async def handle(delivery: Delivery[int]) -> int:
+        with contextlib.suppress(InvalidResult):
+            await delivery.ack({1})
+        if errors:
+            raise errors.pop()
+        return delivery.attempt
+
+    async with asyncio.timeout(20), working(there, handle):
+        assert await (await queue.submit(1)) == 3
+    assert (await queue.statistics()).nacked_total == 2
