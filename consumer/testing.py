@@ -1,18 +1,17 @@
 """A delivery without a queue, to try a handler alone: it runs as ever, and what it collects is looked at."""
 
-from typing import Any, Final, TypeVar
+from typing import Any, TypeVar
 
 from consumer.executors.detached import NoLane
 from shared.concurrency import Delivery
 from shared.concurrency.queues.effects.effects import writes_of
 from shared.concurrency.queues.encoding.codec import Codec
+from shared.concurrency.queues.encoding.entry import LARGEST_MESSAGE
 from shared.concurrency.queues.encoding.results import ResultCodec
 from shared.concurrency.queues.handout import Handout
 from shared.message import Message
 
 M = TypeVar("M", bound=Message)
-
-_LARGEST: Final = 1 << 26
 
 
 def delivery_of(message: M, *, attempt: int = 1) -> Delivery[M]:
@@ -24,11 +23,11 @@ def delivery_of(message: M, *, attempt: int = 1) -> Delivery[M]:
     """
     if not 1 <= attempt <= 999_999:
         raise ValueError(f"attempt is from 1 to 999,999, not {attempt!r}")
-    codec = Codec(type(message), _LARGEST)
+    codec = Codec(type(message), LARGEST_MESSAGE)
     shape, body = codec.encode(message)
     counts = b"0%06d000" % (attempt - 1)
     entry = b"%016d%b%010d%b%b" % (1, b"trial-------", 1, counts + shape.middle[len(counts) :], body)
-    return Handout(NoLane(), entry, codec.open(entry), ResultCodec(None, _LARGEST))
+    return Handout(NoLane(), entry, codec.open(entry), ResultCodec(None, LARGEST_MESSAGE))
 
 
 def effects_of(delivery: Delivery[Any]) -> list[tuple[Any, ...]]:

@@ -24,7 +24,7 @@ from consumer.rules.handler import Handler
 from consumer.rules.rules import Rules
 from consumer.worker.worker import Worker
 from shared.concurrency import Queue, Session
-from shared.concurrency.queues.encoding.entry import pack_headers, pack_middle
+from shared.concurrency.queues.encoding.entry import LARGEST_MESSAGE, pack_headers, pack_middle
 from shared.message import Message
 from shared.pipeline import Pipeline, open_pipeline
 from shared.service import loop_factory
@@ -170,7 +170,7 @@ async def test_what_it_prints_and_reads_does_not_get_into_the_pipe(
 
 
 async def test_a_message_of_the_largest_size_gets_through(processes: Processes) -> None:
-    big = "x" * (1 << 25)
+    big = "x" * (LARGEST_MESSAGE - 1000)
     with pytest.raises(RaisedInProcess, match=r"LookupError: x{1000}"):
         await processes.call(OBEY, entry(f"fail {big}"), 30)
 
