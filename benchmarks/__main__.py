@@ -107,10 +107,10 @@ def measure(
 ) -> dict[str, Any]:
     """Run all rounds; the result document, as benchmarks.report reads it.
 
-    A peer that can not do a workload is left out of it, with a line on stderr. `rates`: what each does in a second; without
-    them a pilot of each peer finds out.
+    A peer that cannot do a workload is left out of it, with a line on stderr. `rates`: what each does in a second;
+    without them a pilot of each peer finds out.
 
-    :raises BenchmarkError: when one of ours can not.
+    :raises BenchmarkError: when one of ours cannot.
     """
     if rates is None:
         rates = _pilots(contest, [one for one in contestants if one.is_peer])
@@ -182,7 +182,7 @@ def _round(contest: Contest, workload: Workload, entry: Entry, values: dict[str,
 def write(result: dict[str, Any], into: Path, *, plots: bool) -> None:
     """Write result.json and result.md, and the plots.
 
-    :raises BenchmarkError: when the plots can not be drawn.
+    :raises BenchmarkError: when the plots cannot be drawn.
     """
     into.mkdir(parents=True, exist_ok=True)
     (into / "result.json").write_text(json.dumps(result, indent=1) + "\n")

@@ -1,6 +1,7 @@
 """The bare limit: a bounded list in Lua, one EVALSHA for a batch that settles and takes, and none of the guarantees.
 
-No retry, no session, no recovery, no order of waiting: what a queue on one list costs at least, with pydantic validation.
+No retry, no session, no recovery, no order of waiting: what a queue on one list costs at least, with pydantic
+validation.
 """
 
 import asyncio

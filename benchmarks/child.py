@@ -1,7 +1,7 @@
-"""One process of a benchmark: puts or works through an adapter, and says in JSON what it measured. Standard library only.
+"""One process of a benchmark: puts or works through an adapter, and reports in JSON what it measured. Stdlib only.
 
-`python -m benchmarks.child ACTION ADAPTER URL COUNT SIZE [OPTIONS]`, with the Python of the adapter's environment; OPTIONS
-are keywords of the adapter's `open` or `work`, as JSON.
+`python -m benchmarks.child ACTION ADAPTER URL COUNT SIZE [OPTIONS]`, with the Python of the adapter's environment;
+OPTIONS are keywords of the adapter's `open` or `work`, as JSON.
 """
 
 import asyncio

@@ -1,7 +1,7 @@
 """Holds this checkout against a commit: the same workloads, rounds interleaved, and the commit against itself as well.
 
-"No worse than N %" means: no median is worse than the commit's by more than N %, or by more than the commit's second run differs
-from its first, whichever is more. What the machine does meanwhile meets all three alike.
+"No worse than N %" means: no median is worse than the commit's by more than N %, or by more than the commit's second
+run differs from its first, whichever is more. What the machine does meanwhile meets all three alike.
 """
 
 import io

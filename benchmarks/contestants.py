@@ -21,7 +21,7 @@ _PACKAGES: Final = {"redis_py": "redis", "python_redis_lock": "python-redis-lock
 
 
 class BenchmarkError(Exception):
-    """What can not be measured, and what to do."""
+    """What cannot be measured, and what to do."""
 
 
 @dataclass(frozen=True)
@@ -63,7 +63,7 @@ def names(folder: Path = _PEERS) -> list[str]:
 def peers(wanted: Iterable[str], folder: Path = _PEERS) -> list[Contestant]:
     """Prepare the environments of these peers; `folder`: where their adapters and lock files are.
 
-    :raises BenchmarkError: when there is no such peer, no Python for it, or its environment can not be made.
+    :raises BenchmarkError: when there is no such peer, no Python for it, or its environment cannot be made.
     """
     unknown = set(wanted) - set(names(folder))
     if unknown:

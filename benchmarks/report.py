@@ -1,4 +1,4 @@
-"""Writes the suite's result as Markdown: a table for each workload, and one short table for a README. Standard library only."""
+"""Writes the suite's result as Markdown: a table for each workload, and a short one for a README. Stdlib only."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -93,7 +93,7 @@ def number(value: float) -> str:
 
 
 def markdown(result: dict[str, Any], level: int = 2) -> str:
-    """Write the whole result: under what it was measured, then a table for each workload, under a heading of that level."""
+    """Write the whole result: the circumstances, then a table for each workload under a heading of that level."""
     return "\n\n".join([_circumstances(result), *(_section(one, level) for one in workloads(result))]) + "\n"
 
 

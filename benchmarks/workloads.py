@@ -113,7 +113,7 @@ def _percentiles(waits: list[float]) -> Measured:
 
 
 def submit(contest: Contest, contestant: Contestant, count: int) -> Measured:
-    """Results: milliseconds from before the put until the result is there, alone; and how many a second with 100 in flight."""
+    """Results: milliseconds from the put until the result is there, alone; and how many a second with 100 in flight."""
     contest.empty()
     with contest.running(contestant, "work", count, results=True) as worker:
         worker.says()

@@ -28,7 +28,7 @@ AsJson = Annotated[bool, typer.Option("--json", help="Print JSON, one object a l
 
 @app.command("list")
 def list_(*, as_json: AsJson = False) -> None:
-    """List the queues at the server: a table on a terminal, else a line for each: name, pending, leased, delayed, dead, state.
+    """List the queues at the server: a table on a terminal, else a line each: pending, leased, delayed, dead, state.
 
     The state is open, paused, shut down, or both. Exit code 1: one of them cannot be read.
     """
@@ -59,9 +59,10 @@ async def _list(*, as_json: bool) -> None:
 
 @app.command()
 def show(*, queue: OfQueue = None, as_json: AsJson = False) -> None:
-    """Show the counts of a queue, and its sessions: who, which process, what it holds, seconds until it must be renewed.
+    """Show the counts of a queue, and its sessions: who, which process, what it holds, seconds until its deadline.
 
-    A consumer is a session of a consumer service, which `drain` reaches; 0.0 seconds: it is over, and about to be recovered.
+    A consumer is a session of a consumer service, which `drain` reaches; 0.0 seconds: it is over, and about to be
+    recovered.
     """
     asyncio.run(_show(queue, as_json=as_json))
 
@@ -153,9 +154,9 @@ def drain(
 ) -> None:
     """Tell a consumer service, or all, to drain as SIGTERM does: take no more, finish, give back, end with exit code 0.
 
-    It is told, and not waited for: `show` says who is there still. Who is cut off or busy hears of it later. What restarts it
-    however it ended brings it back at once: `restart: unless-stopped` or `always` in Compose; `on-failure`, which
-    docker-compose.yml has, lets it be. Exit code 1: there was nobody to tell.
+    It is told, and not waited for: `show` says who is there still. Who is cut off or busy hears of it later. What
+    restarts it however it ended brings it back at once: `restart: unless-stopped` or `always` in Compose; `on-failure`,
+    which docker-compose.yml has, lets it be. Exit code 1: there was nobody to tell.
     """
     if (consumer is None) == (not every):
         raise typer.BadParameter("name one consumer (`pipeline queue show` lists them), or say --all")

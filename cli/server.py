@@ -28,13 +28,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def serve(directory: Path, port: int) -> int:
-    """Run the server, say where it is, wait for a signal; returns the exit code. Raises EmbeddedServerError, OSError."""
+    """Run the server, print its address, wait for a signal; the exit code. Raises EmbeddedServerError, OSError."""
     # Under nohup a hang-up stays ignored.
     stops = {signal.SIGINT, signal.SIGTERM, signal.SIGHUP}
     if signal.getsignal(signal.SIGHUP) is signal.SIG_IGN:
         stops.remove(signal.SIGHUP)
-    # Blocked from before the start, so that a signal at any moment is answered by the orderly end below. SIGCHLD needs a
-    # handler, or it may be dropped instead of waiting for us.
+    # Blocked from before the start, so that a signal at any moment is answered by the orderly end below. SIGCHLD needs
+    # a handler, or it may be dropped instead of waiting for us.
     signal.signal(signal.SIGCHLD, lambda _signal, _frame: None)
     signal.pthread_sigmask(signal.SIG_BLOCK, stops | {signal.SIGCHLD})
     with EmbeddedServer(directory, append_only=True, port=port) as server, published(server.url, directory):

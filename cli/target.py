@@ -36,7 +36,7 @@ class Server:
     client: "redis.asyncio.Redis"
 
     async def queues(self) -> list[str]:
-        """The names of the queues at this server, sorted, GROUP/NAME in a group: a queue is there once somebody used it."""
+        """The names of the queues at this server, sorted, GROUP/NAME in a group: a queue exists once it was used."""
         try:
             keys = [key async for key in self.client.scan_iter(b"{*}*:settings", count=1000)]
         except RedisError as error:
@@ -53,7 +53,8 @@ class Server:
     async def queue(self, name: str | None) -> Queue[Message]:
         """A queue that is there, with the bound and the attempts that are stored with it.
 
-        `name`: GROUP/NAME in a group; without it, PIPELINE_QUEUE. Raises TargetError when there is no such queue: none is made.
+        `name`: GROUP/NAME in a group; without it, PIPELINE_QUEUE. Raises TargetError when there is no such queue: none
+        is made.
         """
         chosen = name or self.settings.queue
         try:

@@ -22,7 +22,7 @@ _TELL_EVERY = 10.0
 
 
 async def work(settings: Settings, stopping: asyncio.Event) -> None:
-    """Handle messages until `stopping`, or until told to drain; then finish within the grace time, and give back the rest."""
+    """Handle messages until `stopping` or a drain; then finish within the grace time, and give back the rest."""
     try:
         import consumer.handlers  # noqa: F401, PLC0415  # registers the handlers; a wrong one raises
 

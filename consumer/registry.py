@@ -50,12 +50,13 @@ def handles(
 
     `async def f(delivery, pipeline)` runs on the event loop, `def f(delivery, pipeline)` in a thread, and with
     `executor="process"` `def f(delivery)` in a process that can be ended. It is called once for each delivery:
-    returning acknowledges (what it returns is the result, for whoever submitted the message), an exception brings it again later; see consumer.outcomes for Retry and Reject.
+    returning acknowledges (what it returns is the result, for whoever submitted the message), an exception brings it
+    again later; see consumer.outcomes for Retry and Reject.
 
     `attempts`: failures until a message is a dead letter, else the queue's; `backoff`: how long it waits between them;
     `time_limit`: seconds that one attempt may take, else PIPELINE_HANDLER_TIMEOUT.
 
-    :raises HandlerError: when the function or one of these can not work, or the class has a handler already.
+    :raises HandlerError: when the function or one of these cannot work, or the class has a handler already.
     """
     try:
         rules = Rules(attempts, backoff, time_limit)

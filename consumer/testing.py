@@ -31,5 +31,5 @@ def delivery_of(message: M, *, attempt: int = 1) -> Delivery[M]:
 
 
 def effects_of(delivery: Delivery[Any]) -> list[tuple[Any, ...]]:
-    """What the handler of a delivery has asked for, in order: `("hincrby", "key", "field", 1)`, `("put", "queue", item)`."""
+    """What the handler asked for, in order: `("hincrby", "key", "field", 1)`, `("put", "queue", item)`."""
     return writes_of(delivery.effects).asked

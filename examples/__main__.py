@@ -1,4 +1,4 @@
-"""Runs examples: `python -m examples [NAME]`, in one process first, across processes then; without a name, lists them."""
+"""Runs examples: `python -m examples [NAME]`, in one process, then across processes; without a name, lists them."""
 
 import runpy
 import sys

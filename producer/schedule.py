@@ -1,8 +1,9 @@
 """YOURS: what happens when - an arq WorkerSettings: cron jobs, and jobs that others defer.
 
-`python -m producer.clock` runs it as the services run; arq's own command does it too: `arq producer.schedule.WorkerSettings`.
-Jobs for the pipeline end in `await context["puts"].put(message, id=context["job_id"])`, which waits while the queue is full
-and puts once however often arq begins the job. Messages that were deferred by `pipeline.schedule` need nothing here.
+`python -m producer.clock` runs it as the services run; arq's own command does it too: `arq
+producer.schedule.WorkerSettings`. Jobs for the pipeline end in `await context["puts"].put(message,
+id=context["job_id"])`, which waits while the queue is full and puts once however often arq begins the job. Messages
+that were deferred by `pipeline.schedule` need nothing here.
 """
 
 from typing import Any, ClassVar

@@ -56,7 +56,8 @@ def _json_lines() -> list[structlog.typing.Processor]:
 
 
 def _console_lines(*, colors: bool) -> list[structlog.typing.Processor]:
-    # Texts are shown as repr: a message's content may hold escape sequences. Tracebacks without locals: those hold secrets.
+    # Texts are shown as repr: a message's content may hold escape sequences. Tracebacks without locals: those hold
+    # secrets.
     return [
         structlog.dev.ConsoleRenderer(
             colors=colors, repr_native_str=True, exception_formatter=structlog.dev.plain_traceback

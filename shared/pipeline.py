@@ -36,7 +36,8 @@ class Pipeline:
     def resources(self) -> Resources:
         """What shared/resources.py has opened for the handlers.
 
-        :raises RuntimeError: in a process that has not opened them: a producer, or a clock whose schedule does not use them.
+        :raises RuntimeError: in a process that has not opened them: a producer, or a clock whose schedule does not use
+            them.
         """
         if self.opened is None:
             raise RuntimeError("this process has no resources: open_pipeline(settings, resources=True) opens them")
@@ -57,16 +58,18 @@ class Pipeline:
     ) -> str:
         """Have a message put at a time, by the clock; returns its id. Waits for the clock's server only, not for room.
 
-        `at`: a datetime with a time zone, ten years ahead at most; one that has passed is due at once. `after`: in seconds.
-        Exactly one of them. A clock must run then: it puts the message within a second of its time, or waits for room as
-        `Queue.put` does; a message that is overdue is put once a clock runs. It never expires. `id`: 1 to 100 printable ASCII
-        characters; names the message until an hour after it was put. Scheduled again under it meanwhile, it is one
-        message, at the time that was said first. Consumers see it as `delivery.id`, followed by @ and a number.
+        `at`: a datetime with a time zone, ten years ahead at most; one that has passed is due at once. `after`: in
+        seconds. Exactly one of them. A clock must run then: it puts the message within a second of its time, or waits
+        for room as
+        `Queue.put` does; a message that is overdue is put once a clock runs. It never expires. `id`: 1 to 100 printable
+        ASCII characters; names the message until an hour after it was put. Scheduled again under it meanwhile, it is
+        one message, at the time that was said first. Consumers see it as `delivery.id`, followed by @ and a number.
 
-        Waits out an outage of the server: bound it with asyncio.timeout. One that was cancelled may be scheduled or not:
-        repeating it with the same `id` is safe, and `unschedule` takes it back.
+        Waits out an outage of the server: bound it with asyncio.timeout. One that was cancelled may be scheduled or
+        not: repeating it with the same `id` is safe, and `unschedule` takes it back.
 
-        :raises ValueError: when the time, the id or the message is not right; nothing was sent. TypeError for another type.
+        :raises ValueError: when the time, the id or the message is not right; nothing was sent. TypeError for another
+            type.
         :raises MessageTooLarge: when the encoded message is larger than `max_message_bytes`; nothing was sent.
         :raises IdConflict: when the id is known with another message.
         :raises ServerRefused: when the server does not let us. ConcurrencyError: when the pipeline is closed.
@@ -90,8 +93,8 @@ class Pipeline:
 async def open_pipeline(settings: Settings, *, resources: bool = False) -> AsyncIterator[Pipeline]:
     """Open the session, the queue and a client for data; close them at the end of the block.
 
-    `resources`: open those of shared/resources.py too, as the consumers do. They are closed first, while the session and
-    the client are still there. The producer leaves them out, and so does the clock unless its schedule uses them.
+    `resources`: open those of shared/resources.py too, as the consumers do. They are closed first, while the session
+    and the client are still there. The producer leaves them out, and so does the clock unless its schedule uses them.
 
     :raises SettingsError: when no server is given. ServerUnavailable, ServerRefused: as Session.open.
     """

@@ -1,7 +1,8 @@
 """Prepares a virtual environment from hash-pinned lock files. Standard library only: it runs before anything is there.
 
-`environment.py FOLDER LOCK...`: FOLDER (in the project's root) holds exactly what the last LOCK lists, where each LOCK lists
-all that the one before does. With `--current` it changes nothing; exit code 0 says that FOLDER is complete, 1 that it is not.
+`environment.py FOLDER LOCK...`: FOLDER (in the project's root) holds exactly what the last LOCK lists, where each LOCK
+lists all that the one before does. With `--current` it changes nothing; exit code 0 says that FOLDER is complete, 1
+that it is not.
 """
 
 import contextlib
@@ -28,7 +29,7 @@ def fingerprint(lock: Path) -> str:
 
 
 def installed(venv: Path) -> list[str]:
-    """The fingerprints that were installed completely: none in a new environment, after an interrupted set-up, without its Python."""
+    """The fingerprints that were installed completely: none in a new environment or after an interrupted set-up."""
     stamp = venv / ".weir"
     usable = stamp.is_file() and os.access(venv / "bin" / "python", os.X_OK)
     return stamp.read_text().splitlines() if usable else []

@@ -1,4 +1,4 @@
-"""Writes benchmarks/{peers,leases}/*.lock anew from requirements.toml there, with uv: every platform, hashes, no index addresses."""
+"""Writes benchmarks/{peers,leases}/*.lock anew from requirements.toml there, with uv: hashes, no index addresses."""
 
 import shutil
 import subprocess

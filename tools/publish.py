@@ -1,6 +1,8 @@
 """Takes results of ./run bench and ./run bench-leases into the documents: `python tools/publish.py NAME=FOLDER ...`.
 
-NAME is result (the usual peers, all workloads), field (all peers), leases or submit; FOLDER is what the benchmark has written. The figures of README.md and docs/performance.md stand between marks, and a test holds them to docs/performance/*.json.
+NAME is result (the usual peers, all workloads), field (all peers), leases or submit; FOLDER is what the benchmark has
+written. The figures of README.md and docs/performance.md stand between marks, and a test holds them to
+docs/performance/*.json.
 """
 
 import json

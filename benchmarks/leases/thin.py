@@ -1,4 +1,4 @@
-"""The limit below the limit: the same scripts through a client of fifty lines on hiredis. It can not be told of a grant."""
+"""The limit below the limit: the same scripts through fifty lines on hiredis. It cannot receive a grant."""
 
 import itertools
 import secrets

@@ -1,4 +1,4 @@
-"""arq: an async job that validates its message, 100 at once, no results kept unless asked for; it polls every half second, its default."""
+"""arq: an async job that validates its message, 100 at once, results only when asked for; polls every half second."""
 
 from collections.abc import Callable, Iterable
 from typing import Any

@@ -1,6 +1,7 @@
 """celery with its Redis broker: acks_late, no result backend, no rate limits, no gossip, mingle or heartbeat.
 
-It has no async jobs. Its fastest usual configuration for no-op jobs in one process: 100 threads (the solo pool is as fast).
+It has no async jobs. Its fastest usual configuration for no-op jobs in one process: 100 threads (the solo pool is as
+fast).
 """
 
 from collections.abc import Callable, Iterable

@@ -1,7 +1,8 @@
 """dramatiq on Redis: an async actor with the AsyncIO middleware beside its default ones, acknowledged after success.
 
-Its fastest usual configuration for no-op async jobs: no results, 16 worker threads, each of which waits for one job of the
-event loop. With 100 threads it is slower, and redis-py's pool has no more than 100 connections. Its polling is the default.
+Its fastest usual configuration for no-op async jobs: no results, 16 worker threads, each of which waits for one job of
+the event loop. With 100 threads it is slower, and redis-py's pool has no more than 100 connections. Its polling is the
+default.
 """
 
 import threading

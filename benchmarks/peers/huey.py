@@ -1,7 +1,7 @@
-"""huey: RedisHuey with thread workers, no results. It pops before it runs: a job of a dead worker is lost, at most once.
+"""huey: RedisHuey with thread workers, no results. It pops before it runs: a dead worker's job is lost.
 
-It has no async jobs. Its fastest usual configuration for no-op jobs in one process: 8 threads. With 100 it is slower, and
-redis-py's pool has no more than 100 connections. Its polling is the default: a blocking pop.
+It has no async jobs. Its fastest usual configuration for no-op jobs in one process: 8 threads. With 100 it is slower,
+and redis-py's pool has no more than 100 connections. Its polling is the default: a blocking pop.
 """
 
 from collections.abc import Callable, Iterable

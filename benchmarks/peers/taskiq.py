@@ -1,6 +1,7 @@
 """taskiq with taskiq-redis: RedisStreamBroker, an async task that its receiver validates, acknowledged after success.
 
-Its fastest usual configuration for no-op async jobs: no result backend unless results are asked for, 100 at once, its own worker function on uvloop.
+Its fastest usual configuration for no-op async jobs: no result backend unless results are asked for, 100 at once, its
+own worker function on uvloop.
 """
 
 from collections.abc import Callable, Iterable

@@ -38,7 +38,7 @@ class Chaos:
             random.shuffle(consumers)
             victim = consumers[0]
             for consumer in consumers:
-                # Stopped, it can not finish what it holds before we have looked.
+                # Stopped, it cannot finish what it holds before we have looked.
                 consumer.send(signal.SIGSTOP)
                 if await self._holds(consumer):
                     victim = consumer

@@ -1,7 +1,8 @@
 """The process that handlers with `executor="process"` run in: gets a message, calls its handler, answers.
 
-Started by consumer.executors.processes as `python -m consumer.executors.child PARENT MODULE...`. Its stdin and stdout are the pipes; what a
-handler prints goes to stderr. Requests and answers are JSON and stored messages: nothing is pickled.
+Started by consumer.executors.processes as `python -m consumer.executors.child PARENT MODULE...`. Its stdin and stdout
+are the pipes; what a handler prints goes to stderr. Requests and answers are JSON and stored messages: nothing is
+pickled.
 """
 
 import json

@@ -23,8 +23,8 @@ _END_SECONDS: Final = 1.0
 class Processes:
     """Runs functions in child processes, which are kept for the next ones; one message at a time in each.
 
-    The children are started anew, not forked, and die with this process, however it ends. There are as many as calls ran
-    at once, at most. Use it as an async context manager.
+    The children are started anew, not forked, and die with this process, however it ends. There are as many as calls
+    ran at once, at most. Use it as an async context manager.
     """
 
     def __init__(self, modules: Iterable[str]) -> None:
@@ -35,7 +35,7 @@ class Processes:
         self._ending: set[asyncio.Task[None]] = set()
 
     async def call(self, name: str, entry: bytes, time_limit: float) -> dict[str, Any]:
-        """Have a function (`module:name`) handle a stored message; what came of it. A cancelled caller ends the process.
+        """Have a function (`module:name`) handle a stored message; the outcome. A cancelled caller ends the process.
 
         `time_limit`: seconds from when the process is ready, after which it is ended.
 
@@ -132,7 +132,7 @@ class _Child:
     async def answer(self) -> dict[str, Any]:
         """Wait for what the child says next.
 
-        :raises ProcessEnded: when it can not say anything any more.
+        :raises ProcessEnded: when it cannot say anything any more.
         """
         stdout = self._process.stdout
         if stdout is None:

@@ -14,7 +14,8 @@ _LONGEST = 365 * 86400.0
 class Backoff:
     """A delay that grows with every failure, with full jitter: anything between nothing and the grown delay.
 
-    What failed together comes again spread out (Brooker, "Exponential Backoff And Jitter", AWS Architecture Blog, 2015).
+    What failed together comes again spread out (Brooker, "Exponential Backoff And Jitter", AWS Architecture Blog,
+    2015).
     """
 
     first: float = 0.25

@@ -4,7 +4,7 @@ import asyncio
 
 
 class HandlerError(Exception):
-    """The message classes and the handlers do not match, or a handler can not work; the message says what to write."""
+    """The message classes and the handlers do not match, or a handler cannot work; the message says what to write."""
 
 
 class ProcessFailure(Exception):
@@ -39,5 +39,5 @@ def describe(error: BaseException) -> str:
     try:
         text = str(error)
     except Exception:  # noqa: BLE001  # written by somebody else
-        text = "(its text can not be read)"
+        text = "(its text cannot be read)"
     return f"{type(error).__name__}: {text}" if text else type(error).__name__

@@ -28,7 +28,7 @@ class Handler:
 def place_of(function: Callable[..., Any], executor: str | None) -> Place:
     """Where a function is to run.
 
-    :raises HandlerError: when it can not run as a handler; the message says what to write.
+    :raises HandlerError: when it cannot run as a handler; the message says what to write.
     """
     name = getattr(function, "__name__", repr(function))
     if executor not in (None, "process"):

@@ -22,7 +22,7 @@ _GRACE_SECONDS: Final = 0.05
 
 
 class BlockedLoop:
-    """Asks the running loop ten times a second to answer; one that has not for half a second is reported, and its end too.
+    """Pings the running loop ten times a second; one that is silent for half a second is reported, and its end too.
 
     No message costs anything. While C code keeps the GIL the report comes when it lets go. Use it as a context manager.
     """

@@ -41,11 +41,10 @@ class _Slot(Generic[T]):
 class Worker(Generic[T]):
     """Handles the messages of a queue, a fixed number at once.
 
-    A clean return of the handler acknowledges (together with the next take, so one round trip serves both), and what it returns
-    is the result, for whoever submitted the message; an
-    exception or the time limit nacks, with the backoff of the message's class; Retry and Reject do what they say;
-    cancellation by `stop` gives back. A handler may settle the delivery itself. Refusals (the session was over) are
-    logged.
+    A clean return of the handler acknowledges (together with the next take, so one round trip serves both), and what it
+    returns is the result, for whoever submitted the message; an exception or the time limit nacks, with the backoff of
+    the message's class; Retry and Reject do what they say; cancellation by `stop` gives back. A handler may settle the
+    delivery itself. Refusals (the session was over) are logged.
     """
 
     def __init__(
@@ -184,7 +183,7 @@ class Worker(Generic[T]):
         """Let this worker take nothing while a thread that it started still runs: threads must not pile up."""
         if self._ending is None or self._ending.done():
             return
-        log.warning("the handler's thread can not be stopped: its worker waits for it", id=handout.stored.id)
+        log.warning("the handler's thread cannot be stopped: its worker waits for it", id=handout.stored.id)
         # No take of ours carries what became of the delivery.
         sending = asyncio.create_task(settler.flush(), name="worker-flush")
         either: set[asyncio.Future[Any]] = {self._ending, running.ended}
@@ -206,7 +205,7 @@ class Worker(Generic[T]):
             self._ending.set_result(None)
 
     async def _watch(self, slots: "dict[asyncio.Task[None], _Slot[T]]") -> None:
-        """Cancel handlers over their time limit; coarse, so that a message costs neither a timer nor a look at the clock."""
+        """Cancel handlers over their time limit. It is coarse: a message costs no timer and no reading of the clock."""
         pause = max(0.01, min([1.0, self._time_limit / 10, *(limit / 10 for limit in self._time_limits.values())]))
         while True:
             await asyncio.sleep(pause)

@@ -1,7 +1,7 @@
 """A holder is paused for longer than its lease, comes back and writes: both stores refuse it by its token.
 
-No lock can prevent that (Kleppmann, How to do distributed locking, 2016): the pause may fall between the last look at the
-clock and the write. So the store has to compare.
+No lock can prevent that (Kleppmann, How to do distributed locking, 2016): the pause may fall between the last look at
+the clock and the write. So the store has to compare.
 """
 
 import os

@@ -1,4 +1,4 @@
-"""A process books and is killed before it acknowledges; another gets the message again, and the ledger knows it already."""
+"""A process books and is killed before it acknowledges; another gets the message again; the ledger knows it."""
 
 import os
 import secrets

@@ -9,7 +9,7 @@ from examples.readers_writers.record import Record
 
 
 class ReadersWriters:
-    """Many read at once, or one writes. Readers that come after a waiting writer wait behind it; then all go in together."""
+    """Many read at once, or one writes. Readers behind a waiting writer wait for it; then all go in together."""
 
     def __init__(self) -> None:
         """Nobody is inside."""

@@ -84,7 +84,7 @@ def staffed(url: str, name: str) -> Iterator[Staff]:
 
 
 async def run(url: str, count: int, kill_every: float = _KILL_EVERY) -> tuple[dict[str, int], int, int]:
-    """Have so many orders go through; what was counted, how many processes were killed, and how many dead letters there are."""
+    """Have so many orders go through; what was counted, processes killed, and dead letters."""
     name = f"shop-{secrets.token_hex(4)}"
     with staffed(url, name) as staff:
         async with Session.open(url, ttl=TTL) as session, redis.asyncio.Redis.from_url(url) as client:

@@ -1,7 +1,7 @@
-"""A shop in three stages: an order is priced, booked and shipped. Each stage takes from one queue and puts into the next.
+"""A shop in three stages: an order is priced, booked and shipped. Each stage puts into the next one's queue.
 
-What a stage writes travels with its acknowledgement, and so does what it puts onward. So both happen once for each message,
-though any process is killed at any moment, and a full queue holds back the stages before it.
+What a stage writes travels with its acknowledgement, and so does what it puts onward. So both happen once for each
+message, though any process is killed at any moment, and a full queue holds back the stages before it.
 """
 
 from dataclasses import dataclass

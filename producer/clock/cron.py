@@ -14,7 +14,7 @@ from redis.exceptions import RedisError
 from shared.clock.jobs import clock_queue
 
 TRIES: Final = 1_000_000_000
-"""arq begins a job again when its clock was killed, or when it waits for room; it would give up at the second, or sixth, time."""
+"""arq begins a job again when its clock was killed, or when it waits for room; by itself it would stop after a few."""
 
 # The result is what tells a clock that comes late that a job was done.
 _KEPT_SECONDS: Final = 600

@@ -55,9 +55,9 @@ class Puts:
     async def put(self, message: Message, *, id: str) -> None:  # noqa: A002  # as Queue.put
         """Put a message once, however often its job is begun; waits while the queue is full.
 
-        `id`: of the job, `context["job_id"]`; it is known for a week. When there is no room for 20 seconds, or the queue is
-        shut down, the job ends with arq's Retry and is begun again; the put keeps its place in line meanwhile. So the
-        job needs `max_tries`: arq gives up a cron job at its second try, unless it is told.
+        `id`: of the job, `context["job_id"]`; it is known for a week. When there is no room for 20 seconds, or the
+        queue is shut down, the job ends with arq's Retry and is begun again; the put keeps its place in line meanwhile.
+        So the job needs `max_tries`: arq gives up a cron job at its second try, unless it is told.
 
         :raises Retry: as said; let it pass. ValueError, TypeError, IdConflict, MessageTooLarge: as Queue.put.
         """
@@ -66,7 +66,7 @@ class Puts:
     async def put_stored(self, name: str, body: str, id_: str) -> None:
         """Put a message as it was stored, as `put` does.
 
-        One that can not be read is reported, and put all the same: a consumer makes it a dead letter, where it is kept.
+        One that cannot be read is reported, and put all the same: a consumer makes it a dead letter, where it is kept.
         """
         queue, stored = self._stored.get(name) or self._store(name)
         message = stored.model_validate_json(body)
@@ -74,7 +74,7 @@ class Puts:
             self._codec.decode(name, body.encode())
         except Unreadable as error:
             log.error(  # noqa: TRY400  # no traceback
-                "a deferred message can not be read: it becomes a dead letter", id=id_, type=name, problem=str(error)
+                "a deferred message cannot be read: it becomes a dead letter", id=id_, type=name, problem=str(error)
             )
         await self._put(queue, message, id_)
 
@@ -86,7 +86,8 @@ class Puts:
 
     def _queue(self, kind: type[Any], largest: int) -> Queue[Any]:
         session, name = self._pipeline.session, self._pipeline.settings.queue
-        # A clock that was killed between the put and the end of its job puts again under the same id when it comes back.
+        # A clock that was killed between the put and the end of its job puts again under the same id when it comes
+        # back.
         return Queue(session, name, kind, max_message_bytes=largest, known_for=KNOWN_FOR)
 
     async def _put(self, queue: Queue[Any], message: object, id_: str) -> None:

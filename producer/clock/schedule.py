@@ -23,8 +23,8 @@ _KEPT_SECONDS: Final = 3600
 class Schedule:
     """The base of `WorkerSettings` in producer/schedule.py: a subclass names its cron jobs, and what else differs.
 
-    A subclass reads the environment when it is defined, as arq's command does. A job gets a dictionary: `pipeline` is the
-    Pipeline, `puts` the Puts of the clock, and `job_id` the id of the job.
+    A subclass reads the environment when it is defined, as arq's command does. A job gets a dictionary: `pipeline` is
+    the Pipeline, `puts` the Puts of the clock, and `job_id` the id of the job.
     """
 
     cron_jobs: ClassVar[list[CronJob]] = []
@@ -47,7 +47,7 @@ class Schedule:
     job_deserializer = decode
 
     def __init_subclass__(cls) -> None:
-        """Give the subclass what it has not set itself: arq reads the attributes of the class, not those of its bases."""
+        """Give the subclass what it has not set itself: arq reads attributes of the class, not of its bases."""
         settings = Settings.load()
         defaults: dict[str, Any] = {
             **{name: value for name, value in vars(Schedule).items() if not name.startswith("_")},

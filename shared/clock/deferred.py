@@ -1,7 +1,7 @@
 """Deferred messages: jobs of the clock that put a message when its time has come.
 
-They are arq's jobs, in arq's keys. Written here in one step and not by arq's enqueue_job: that takes four round trips, and
-answers a lost connection as it answers a known id, so that nobody could tell whether the message is there.
+They are arq's jobs, in arq's keys. Written here in one step and not by arq's enqueue_job: that takes four round trips,
+and answers a lost connection as it answers a known id, so that nobody could tell whether the message is there.
 """
 
 import asyncio
@@ -58,8 +58,8 @@ _NO_ENTRY: Final = re.compile(r"NOAUTH|WRONGPASS|invalid username-password")
 _LATER: Final = ("BUSY", "MISCONF", "NOREPLICAS")
 _LATER_TYPES: Final = (OutOfMemoryError, ReadOnlyError, ClusterDownError)
 
-# KEYS: job STRING, result STRING, queue ZSET. ARGV: arq's id of the job, the job, when it is due and how long it is kept, in ms.
-# RETURNS nil once the job is there, or what is known under this id: the job or its result.
+# KEYS: job STRING, result STRING, queue ZSET. ARGV: arq's id of the job, the job, when it is due and how long it is
+# kept, in ms. RETURNS nil once the job is there, or what is known under this id: the job or its result.
 _SCHEDULE: Final = """
 local known = redis.call('GET', KEYS[1]) or redis.call('GET', KEYS[2])
 if known then return known end
@@ -68,9 +68,9 @@ redis.call('ZADD', KEYS[3], ARGV[3], ARGV[1])
 return nil
 """
 
-# KEYS: queue ZSET, job STRING, in progress STRING, attempts STRING, mark STRING. ARGV: arq's id of the job, the name of this
-# call, how long it is remembered in ms. RETURNS 1 when the job is cancelled, by this call; 0 when a clock has begun it, or
-# there is none. A clock that has just looked at `in progress` watches it: touching it ends its attempt.
+# KEYS: queue ZSET, job STRING, in progress STRING, attempts STRING, mark STRING. ARGV: arq's id of the job, the name of
+# this call, how long it is remembered in ms. RETURNS 1 when the job is cancelled, by this call; 0 when a clock has
+# begun it, or there is none. A clock that has just looked at `in progress` watches it: touching it ends its attempt.
 _UNSCHEDULE: Final = """
 if redis.call('GET', KEYS[5]) == ARGV[2] then return 1 end
 if redis.call('EXISTS', KEYS[3], KEYS[4]) > 0 or not redis.call('ZSCORE', KEYS[1], ARGV[1]) then return 0 end
@@ -138,7 +138,7 @@ def job_id(queue: str, id_: str) -> str:
 
 
 def put_id(id_: str, scheduled_ms: int) -> str:
-    """The id under which the clock puts: `schedule` may use its own again once arq has forgotten it, sooner than the queue."""
+    """The id under which the clock puts: `schedule` may use its own again once arq forgot it, before the queue does."""
     return f"{id_}@{scheduled_ms}"
 
 
@@ -160,7 +160,7 @@ async def _through_outages(call: Callable[[], Awaitable[T]]) -> T:
                 raise ServerRefused(f"the clock's server does not let us: {problem}. See its user and rules") from error
         except ResponseError as error:
             if not isinstance(error, _LATER_TYPES) and not str(error).startswith(_LATER):
-                raise ConcurrencyError(f"the clock's server can not be used as it is: {error}") from error
+                raise ConcurrencyError(f"the clock's server cannot be used as it is: {error}") from error
             problem = str(error)
         if pause == 0.32:
             log.warning("the clock's server does not serve now; waiting", problem=problem)

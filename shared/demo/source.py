@@ -73,7 +73,7 @@ def _check(settings: WordCountSettings) -> None:
 
 
 def source_files(settings: WordCountSettings) -> tuple[Path, list[Path]]:
-    """The root of the tree and its regular files, sorted. Without a path: the standard library, without what is installed."""
+    """The root of the tree and its regular files, sorted. Without a path: the standard library alone."""
     root = settings.source_path or Path(sysconfig.get_path("stdlib"))
     files = sorted(path for path in root.glob(settings.source_glob) if path.is_file())
     if settings.source_path is None:

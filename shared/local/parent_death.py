@@ -22,7 +22,7 @@ def kernel_ties() -> bool:
 
 
 def tied(ending: signal.Signals = signal.SIGKILL) -> Callable[[], None]:
-    """A `preexec_fn` for a child: it starts with no signal blocked, and gets `ending` when we end (see kernel_ties())."""
+    """A `preexec_fn` for a child: no signal is blocked, and it gets `ending` when we end (see kernel_ties())."""
     parent = os.getpid()
     # Loaded before the fork: the child of a process with threads must not import anything.
     prctl = ctypes.CDLL(None, use_errno=True).prctl if kernel_ties() else None

@@ -13,7 +13,8 @@ from tests.instruments.command_line import environment
 
 ROOT = Path(__file__).resolve().parent.parent.parent
 
-# The fields of AsyncAPI 3.0.0 that we use or may come to use, by object; `!`: it must be there. Extensions aside, others are wrong.
+# The fields of AsyncAPI 3.0.0 that we use or may come to use, by object; `!`: it must be there. Extensions aside,
+# others are wrong.
 FIELDS: Final[dict[str, set[str]]] = {
     "document": {"asyncapi!", "id", "info!", "servers", "defaultContentType", "channels", "operations", "components"},
     "info": {"title!", "version!", "description", "termsOfService", "contact", "license", "tags", "externalDocs"},

@@ -19,7 +19,8 @@ async def settled(*tasks: "asyncio.Task[object]") -> None:
     await asyncio.wait(tasks, timeout=0.1)
 
 
-# --- Lock ---------------------------------------------------------------------------------------------------------------
+# --- Lock
+# ---------------------------------------------------------------------------------------------------------------
 
 
 async def test_a_lock_keeps_others_out(some: Primitives) -> None:
@@ -127,7 +128,8 @@ async def test_a_body_that_is_cancelled_gives_the_lock_back(some: Primitives) ->
         pass
 
 
-# --- Semaphore ----------------------------------------------------------------------------------------------------------
+# --- Semaphore
+# ----------------------------------------------------------------------------------------------------------
 
 
 async def test_a_semaphore_lets_so_many_in(some: Primitives) -> None:
@@ -181,7 +183,8 @@ async def test_a_negative_number_of_permits_is_a_value_error(some: Primitives, l
         some.semaphore(limit)
 
 
-# --- Event --------------------------------------------------------------------------------------------------------------
+# --- Event
+# --------------------------------------------------------------------------------------------------------------
 
 
 async def test_an_event_is_clear_at_first_and_stays_set(some: Primitives) -> None:
@@ -229,7 +232,8 @@ async def test_a_wait_can_be_cancelled(some: Primitives) -> None:
     assert await event.wait()
 
 
-# --- Condition ----------------------------------------------------------------------------------------------------------
+# --- Condition
+# ----------------------------------------------------------------------------------------------------------
 
 
 async def test_wait_gives_the_lock_up_and_holds_it_again(some: Primitives) -> None:

@@ -1,4 +1,4 @@
-"""Handlers in processes of their own: ended by a time limit, a lost session, a drain; a crash harms one message only."""
+"""Handlers in processes of their own: ended by a time limit, a lost session, a drain; a crash harms one message."""
 
 import asyncio
 import contextlib

@@ -73,7 +73,7 @@ async def test_a_service_whose_handler_hangs_drains_within_its_grace(
     # It ended with a traceback once, when a handler had not finished.
     await queue.put(order("x"))
     with consuming(copy, PRINT + HANGING[place], url, name) as service:
-        wait_for(service, "hanging" if place != "late thread" else "can not be stopped")
+        wait_for(service, "hanging" if place != "late thread" else "cannot be stopped")
         service.send_signal(signal.SIGTERM)
         _, said = service.communicate(timeout=20)
     assert service.returncode == 0, said

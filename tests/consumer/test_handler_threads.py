@@ -1,4 +1,4 @@
-"""Plain functions in threads: they do not block the loop, and one that can not be stopped holds nobody up but its worker."""
+"""Plain functions in threads: they do not block the loop; one that cannot be stopped holds up its worker only."""
 
 import asyncio
 import contextvars

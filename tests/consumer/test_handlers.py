@@ -142,7 +142,7 @@ def test_an_exception_is_described_whatever_it_is() -> None:
 
     assert describe(LookupError("nothing there")) == "LookupError: nothing there"
     assert describe(LookupError()) == "LookupError"
-    assert describe(Spoilt()) == "Spoilt: (its text can not be read)"
+    assert describe(Spoilt()) == "Spoilt: (its text cannot be read)"
 
 
 def test_the_decorator_gives_the_function_back_and_keeps_its_rules() -> None:

@@ -51,7 +51,8 @@ async def test_handlers_run_at_once_as_many_as_told(queue: Queue[int]) -> None:
 
 
 async def test_no_worker_is_forgotten_while_there_is_work(queue: Queue[int]) -> None:
-    # About one round in thirty left a worker without work once: who woke up had lost it to another, and nobody asked for more.
+    # About one round in thirty left a worker without work once: who woke up had lost it to another, and nobody asked
+    # for more.
     meeting = asyncio.Barrier(4)
 
     async def handle(delivery: Delivery[int]) -> None:

@@ -377,7 +377,8 @@ async def test_a_second_acknowledgement_is_stale(session: Session, client: Redis
     assert await state(client, key) == b"1"
 
 
-# --- the server's memory is full ----------------------------------------------------------------------------------------
+# --- the server's memory is full
+# ----------------------------------------------------------------------------------------
 
 
 async def test_with_a_full_memory_nothing_is_written_and_the_delivery_stays_ours(

@@ -1,4 +1,4 @@
-"""Puts that travel with an acknowledgement: they go in with it or not at all, wait in line without an owner, and hold back."""
+"""Puts that travel with an acknowledgement: in with it or not at all, in line without an owner, holding back."""
 
 import asyncio
 import socket

@@ -1,4 +1,4 @@
-"""Keys that others changed, and servers that can not be used: a typed error that names the remedy."""
+"""Keys that others changed, and servers that cannot be used: a typed error that names the remedy."""
 
 import asyncio
 import re

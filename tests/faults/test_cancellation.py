@@ -1,4 +1,4 @@
-"""Cancellation at every point where any public coroutine waits: the queue adds up afterwards, and nothing is left behind.
+"""Cancellation at every point where any public coroutine waits: the queue adds up, and nothing is left behind.
 
 Each call is cancelled at its 1st, 2nd, 3rd... point, in three modes (see the instrument), until it ends unhurt.
 """

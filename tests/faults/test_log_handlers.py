@@ -1,7 +1,7 @@
-"""A log handler is other people's code, and stdout may be a dead pipe: neither can stop a loss, the heartbeat or a lane.
+"""A log handler is other people's code, and stdout may be a dead pipe: neither stops a loss, the heartbeat or a lane.
 
-Every public call and every loss runs with a log handler that raises; every loss also in a process whose stdout and stderr
-are pipes that nobody reads.
+Every public call and every loss runs with a log handler that raises; every loss also in a process whose stdout and
+stderr are pipes that nobody reads.
 """
 
 import asyncio

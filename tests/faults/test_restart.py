@@ -1,4 +1,4 @@
-"""The server goes away, comes back, forgets its scripts, kills connections, runs out of memory: calls wait and go on."""
+"""The server goes away, comes back, forgets its scripts, kills connections, is out of memory: calls go on."""
 
 import asyncio
 from functools import partial

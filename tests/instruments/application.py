@@ -147,7 +147,7 @@ def make(target: Path, rooms: Iterable[str] = SERVICES) -> Path:
 
 
 def fork(target: Path) -> Path:
-    """Copy the whole project as a forker has it who deleted the demo: its tests, docs and tools too; returns the folder."""
+    """Copy the whole project as a forker without the demo has it, tests, docs and tools too; returns the folder."""
     left_out = shutil.ignore_patterns(".venv*", ".git", ".run", ".hypothesis", ".*_cache", "__pycache__")
     shutil.copytree(_ROOT, target, ignore=left_out)
     for folder in DEMO:

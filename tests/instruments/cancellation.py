@@ -96,7 +96,7 @@ async def cancelled_at(point: int, mode: Mode, coroutine: Coroutine[Any, Any, T]
 async def at_every_point(
     attempt: Callable[[int, Mode], Awaitable[Outcome[Any]]], modes: tuple[Mode, ...] = MODES, most: int = 200
 ) -> AsyncIterator[tuple[int, Mode, Outcome[Any]]]:
-    """Attempt with point 1, 2, 3... in each mode until the coroutine ends before it is hit; yields all that were hit."""
+    """Attempt with point 1, 2, 3... in each mode until the coroutine ends before it; yields all that were hit."""
     for mode in modes:
         for point in range(1, most + 1):
             outcome = await attempt(point, mode)

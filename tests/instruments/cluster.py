@@ -48,7 +48,7 @@ class Cluster:
         self._environment = kept | settings
 
     def compose(self, *arguments: str, given: str | None = None) -> str:
-        """Run one `docker compose` command and return what it printed; AssertionError with all it said when it fails."""
+        """Run one `docker compose` command and return what it printed; AssertionError with its output when it fails."""
         # Nobody's .env: the defaults of the file have to be enough.
         command = ["compose", "--project-name", self.project, "--env-file", os.devnull, *arguments]
         return self._docker(command, given)

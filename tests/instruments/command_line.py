@@ -22,7 +22,7 @@ def environment(**settings: str) -> dict[str, str]:
 def command(
     arguments: tuple[str, ...], variables: dict[str, str], module: str = "cli"
 ) -> "subprocess.CompletedProcess[str]":
-    """Run a module with these arguments and these environment variables, and wait for its end; its warnings are errors."""
+    """Run a module with these arguments and these environment variables, to its end; its warnings are errors."""
     with tempfile.TemporaryDirectory() as folder:
         out, err = Path(folder) / "out", Path(folder) / "err"
         with out.open("wb") as to_out, err.open("wb") as to_err:

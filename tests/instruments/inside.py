@@ -115,7 +115,7 @@ def pass_deadline(session: Session, name: str) -> None:
 
 
 async def crash(client: Redis, observer: Session, name: str, dying: Session) -> None:
-    """End a session at a queue as if its process had died: its deadline passes, and another one recovers what it held."""
+    """End a session at a queue as if its process had died: its deadline passes, another one recovers what it held."""
     dead = session_id_of(dying, name)
     await end_session(client, dying, name)
     await recover(observer, name, dead)

@@ -52,7 +52,7 @@ async def contend(url: str, name: str, path: str, tasks: int, seed: int) -> None
 
 
 class _Contender:
-    """Many tasks that come and go. A writer writes to the guarded store, too, also when its lease is over: the store has
+    """Many tasks that come and go. A writer writes to the guarded store, also when its lease is over: the store has
     to refuse that."""
 
     def __init__(self, catalog: ReadersWritersLease, referee: Referee) -> None:

@@ -1,4 +1,4 @@
-"""A bounded queue as plain data: what ours must look like after any sequence of calls. It knows nothing of the server."""
+"""A bounded queue as plain data: what ours must look like after any sequence of calls."""
 
 from dataclasses import dataclass, field
 

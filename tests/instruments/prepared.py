@@ -162,7 +162,7 @@ def _end(process: "subprocess.Popen[bytes]", link: socket.socket) -> None:
 
 
 def start(request: dict[str, Any], out: int, err: int, *, strict: bool = False) -> Started:
-    """Start what the request names: a module with arguments, or an async function of a module; its output goes to `out`, `err`.
+    """Start what the request names: a module, or an async function of one; its output goes to `out`, `err`.
 
     `strict`: warnings are errors there.
     """

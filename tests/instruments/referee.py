@@ -1,4 +1,4 @@
-"""The referee of a lease campaign: an SQLite file, outside the server, that records who was inside when, with its token.
+"""The referee of a lease campaign: an SQLite file that records who was inside when, with its token.
 
 It also keeps the guarded store: one row that refuses a write with a smaller token than it has seen.
 """
@@ -70,7 +70,7 @@ class Referee:
     def write(self, token: int, is_over: Callable[[], bool]) -> bool:
         """Write to the guarded store; whether it took it. `is_over`: whether the writer knows that its lease is over.
 
-        It is asked while the file is locked, so that the answer can not grow old before the write.
+        It is asked while the file is locked, so that the answer cannot grow old before the write.
         """
         self._file.execute("BEGIN IMMEDIATE")
         stale = is_over()
@@ -146,11 +146,11 @@ def overlaps(
 ) -> list[tuple[Visit, Visit]]:
     """Pairs of stays at one time of which one is a writer's.
 
-    `broken_off`: when each process was killed or stopped: from then on what it was inside for counts as ended, for the lease
-    says when to stop, and the token stops those who cannot.
+    `broken_off`: when each process was killed or stopped: from then on what it was inside for counts as ended, for the
+    lease says when to stop, and the token stops those who cannot.
 
-    `gaps`: when the loop of each process had no turn. Nobody who is starved can leave in time, so what overlaps inside a
-    gap of one of the two, or `slack` nanoseconds behind it, says nothing about the lease.
+    `gaps`: when the loop of each process had no turn. Nobody who is starved can leave in time, so what overlaps inside
+    a gap of one of the two, or `slack` nanoseconds behind it, says nothing about the lease.
     """
     gaps = gaps or {}
     inside: list[Visit] = []

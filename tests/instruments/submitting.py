@@ -1,4 +1,4 @@
-"""Processes that submit numbers and check their results, and processes that answer them: for the campaign of results."""
+"""Processes that submit numbers and check their results, and processes that answer: for the campaign of results."""
 
 import asyncio
 from collections.abc import Iterable, Iterator

@@ -1,4 +1,4 @@
-"""Several processes with hundreds of readers and writers; kill -9 and SIGSTOP past the deadline; a referee outside Redis.
+"""Several processes with hundreds of readers and writers; kill -9, SIGSTOP past the deadline; a referee outside Redis.
 
 `./run campaign SECONDS` runs it for longer.
 """

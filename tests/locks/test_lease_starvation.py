@@ -21,7 +21,8 @@ _BODY = 0.01
 class Stream:
     """Holders of two sessions that take turns so closely that one of them is always inside or waits.
 
-    Readers who go first never leave before another one is inside; under the other policies that would keep everybody out.
+    Readers who go first never leave before another one is inside; under the other policies that would keep everybody
+    out.
     """
 
     def __init__(self, sessions: tuple[Session, Session], name: str, policy: Policy, mode: str) -> None:

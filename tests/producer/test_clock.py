@@ -1,4 +1,4 @@
-"""The clock: what is due is done once, whoever else runs; no pickle is written or read; arq's own command runs it too."""
+"""The clock: what is due is done once, whoever else runs; no pickle at all; arq's own command runs it too."""
 
 import asyncio
 import json

@@ -1,4 +1,4 @@
-"""Deferred messages and the clocks that put them: killed at any moment, a clock puts nothing twice and forgets nothing."""
+"""Deferred messages and the clocks that put them: killed at any moment, it puts nothing twice and forgets nothing."""
 
 import asyncio
 import json
@@ -338,7 +338,7 @@ async def test_a_clock_that_is_cut_off_at_any_command_puts_once(
     assert met == MET
 
 
-# --- what can not be read ---------------------------------------------------------------------------------------------
+# --- what cannot be read ---------------------------------------------------------------------------------------------
 
 
 @pytest.fixture
@@ -375,7 +375,7 @@ async def test_a_message_that_can_not_be_read_any_more_is_reported_and_becomes_a
         await arq.enqueue_job(PUT_MESSAGE, *stored, _job_id=job_id(name, id_))
     await arq.enqueue_job(PUT_MESSAGE, "Gone", "no JSON", _job_id=job_id(name, "foreign"))
     async with clock(variables(url, name)) as running:
-        await running.said("a deferred message can not be read", 2)
+        await running.said("a deferred message cannot be read", 2)
         await running.said(f"message:{name}:foreign:put_message failed")
         await until(pipeline.queue.statistics, lambda seen: seen.put_total == 2, 20)
         await pipeline.schedule(message(), after=0)

@@ -204,7 +204,7 @@ async def test_what_a_clock_has_begun_is_not_cancelled(
 
 
 class Other(Message):
-    """With a number that JSON can not hold."""
+    """With a number that JSON cannot hold."""
 
     model_config = ConfigDict(allow_inf_nan=True)
     number: float

@@ -1,4 +1,4 @@
-"""The benchmark's report: medians and ratios are right, the best stands first, and what is missing is said to be missing."""
+"""The benchmark's report: medians and ratios are right, the best stands first, what is missing is said."""
 
 from typing import Any
 

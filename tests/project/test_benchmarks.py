@@ -57,7 +57,7 @@ def test_every_figure_of_a_round_is_measured(contest: Contest) -> None:
     assert 3 / 300 <= drain["ours"]["calls_a_message"][0] < 0.2
     assert all(measured["per_second"][0] > 0 for put in puts for measured in put.values())
     assert 0 < latency["ours"]["p50_ms"][0] <= latency["ours"]["p99_ms"][0]
-    # A slot can not end more than one handler in 5 ms.
+    # A slot cannot end more than one handler in 5 ms.
     assert 0 < io["ours"]["per_second"][0] <= 100 / 0.005 * 1.1
     assert result["server"].startswith("valkey ")
     assert "| ours |" in markdown(result)

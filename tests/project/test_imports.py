@@ -14,9 +14,10 @@ _SESSION = {f"{ENGINE}.errors", f"{ENGINE}.checks", f"{ENGINE}.session"}
 _GROUND = _SESSION | {f"{ENGINE}.queues.encoding", f"{ENGINE}.queues.membership"}
 _WAYS = {f"{ENGINE}.queues.puts", f"{ENGINE}.queues.takes", f"{ENGINE}.queues.effects"}
 _PACKAGE = {"shared", ENGINE}
-# Each room and what it may import of ours, itself aside. In one line: errors <- session <- queues.{encoding, membership}
-# <- queues.{puts, takes, effects} <- queues.results <- queues; session <- locks.leases <- locks; shared.concurrency <-
-# shared <- producer | consumer | monitor <- cli. Queues and locks never meet. Only YOURS files and cli.demo import shared.demo.
+# Each room and what it may import of ours, itself aside. In one line: errors <- session <- queues.{encoding,
+# membership} <- queues.{puts, takes, effects} <- queues.results <- queues; session <- locks.leases <- locks;
+# shared.concurrency <- shared <- producer | consumer | monitor <- cli. Queues and locks never meet. Only YOURS files
+# and cli.demo import shared.demo.
 ALLOWED = {
     f"{ENGINE}.errors": set[str](),
     f"{ENGINE}.checks": set[str](),

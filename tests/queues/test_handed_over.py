@@ -83,7 +83,7 @@ async def test_a_message_is_handled_before_its_worker_asks_for_it(
         proxy.commands.clear()
         async with proxy.holding("settle_and_take") as hold:
             await queue.put(1)
-            # The reply to its next call is kept back: it can not have got the message by it.
+            # The reply to its next call is kept back: it cannot have got the message by it.
             assert await worker.handled.get() == (1, 1)
             await hold.arrived.wait()
         await queue.join()

@@ -1,4 +1,4 @@
-"""Results as futures: each message that is submitted is answered once, whatever becomes of it, in the words of asyncio."""
+"""Results as futures: each submitted message is answered once, whatever becomes of it, in asyncio's words."""
 
 import asyncio
 import json

@@ -1,4 +1,4 @@
-"""Three processes submit to three that answer, while processes are killed: every future resolves, each with its own result.
+"""Three processes submit to three that answer, while processes are killed: every future has its own result.
 
 `./run campaign-results SUBMISSIONS` has more of them, with a kill for every 2,500.
 """

@@ -1,4 +1,4 @@
-"""The workload of leases: several processes hold, downgrade and give up under one name while they are killed and stopped.
+"""The workload of leases: processes hold, downgrade and release under one name while they are killed and stopped.
 
 Whoever is inside, and whose `check()` passes, never conflicts with another; tokens grow; everybody comes to an end.
 """

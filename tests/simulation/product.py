@@ -19,7 +19,7 @@ from tests.simulation.world import World
 
 _CLOCK = "local now_us = tonumber(redis.call('GET', 'sim:now'))\nlocal now = math.floor(now_us / 1000)\n"
 _worlds: list[World] = []
-"""The last one is the one that runs. None is forgotten: what a killed process leaves must not run when it is collected."""
+"""The last one is the one that runs. None is forgotten: what a killed process leaves must never be collected."""
 
 
 def enter(world: World) -> None:

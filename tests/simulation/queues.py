@@ -1,7 +1,7 @@
 """The workload of queues: puts, gets, acknowledgements with effects and nacks, from several processes under faults.
 
-Pending never exceeds maxsize. At the end nothing that was put is lost, nothing came from nowhere, every effect was written
-once, and the queue is at rest.
+Pending never exceeds maxsize. At the end nothing that was put is lost, nothing came from nowhere, every effect was
+written once, and the queue is at rest.
 """
 
 import asyncio

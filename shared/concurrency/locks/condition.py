@@ -23,9 +23,9 @@ class Condition(Lock):
     """A lock to wait under for what others bring about, in all processes; as asyncio.Condition.
 
     It is the Lock of its name, too: `Lock(session, name)` excludes it. What differs: `notify` and `notify_all` are
-    coroutines; the predicate of `wait_for` may be a coroutine function, because what it looks at is mostly on a server; a
-    notification can be lost with the process that received it, so `wait_for` looks at its predicate again at least once
-    in a time to live. Prefer it to `wait`.
+    coroutines; the predicate of `wait_for` may be a coroutine function, because what it looks at is mostly on a server;
+    a notification can be lost with the process that received it, so `wait_for` looks at its predicate again at least
+    once in a time to live. Prefer it to `wait`.
     """
 
     def __init__(self, session: Session, name: str, *, ttl: float | None = None) -> None:

@@ -16,8 +16,8 @@ class Event:
     """A flag in all processes; as asyncio.Event.
 
     What differs: all four are coroutines; the flag stays on the server until somebody clears it, whichever process ends
-    meanwhile. A wait returns when the flag was set, even if it is cleared again before the waiter runs. A `set` or `clear`
-    whose connection broke is repeated, so it can take effect after a later one of another process.
+    meanwhile. A wait returns when the flag was set, even if it is cleared again before the waiter runs. A `set` or
+    `clear` whose connection broke is repeated, so it can take effect after a later one of another process.
     """
 
     def __init__(self, session: Session, name: str) -> None:
@@ -42,7 +42,7 @@ class Event:
         return found
 
     async def set(self) -> None:
-        """Set it, and wake everyone who waits, in all processes. Waits for the server's answer; an outage is waited out.
+        """Set it, and wake all who wait, in all processes. Waits for the server's answer; an outage is waited out.
 
         :raises ConcurrencyError: when the session is closed, or the server refuses.
         """

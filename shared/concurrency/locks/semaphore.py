@@ -18,15 +18,15 @@ _MOST: Final = 10_000_000
 class Semaphore(Acquirable[Lease]):
     """At most `limit` holders at once, in all processes; as asyncio.Semaphore, first come first served.
 
-    What differs: a permit is a lease, so a process that dies gives it back after `ttl` at the latest; `acquire()` returns the
-    Lease; `release()` and `locked()` are coroutines, and `release()` raises RuntimeError when there is nothing to release, so
-    that there are never more permits than `limit`.
+    What differs: a permit is a lease, so a process that dies gives it back after `ttl` at the latest; `acquire()`
+    returns the Lease; `release()` and `locked()` are coroutines, and `release()` raises RuntimeError when there is
+    nothing to release, so that there are never more permits than `limit`.
     """
 
     def __init__(
         self, session: Session, name: str, limit: int, *, ttl: float | None = None, max_hold: float | None = None
     ) -> None:
-        """Prepare. `ttl`: seconds after which a silent holder's permit is free, by default the session's; it is renewed.
+        """Prepare. `ttl`: seconds until a silent holder's permit is free, by default the session's; renewed.
 
         `max_hold`: seconds after which a permit is renewed no more, so that a body that never ends loses it.
 

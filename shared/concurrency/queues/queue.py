@@ -94,14 +94,15 @@ class Queue(QueueControl, Generic[T]):
         Returns whether it was added: False when `id` was known.
 
         A put that returned is never lost. `id`: names the message; a known id with the same body is no new message
-        (the put returns False, nothing is added), so repeating a put that failed is safe. Cancelled while it waits, it is
-        withdrawn, which takes half a second at most; it is not in the queue then, unless it had been let in already
+        (the put returns False, nothing is added), so repeating a put that failed is safe. Cancelled while it waits, it
+        is withdrawn, which takes half a second at most; it is not in the queue then, unless it had been let in already
         or the server was out of reach.
 
         :raises QueueShutDown: when the queue is shut down, or is while this put waits.
         :raises IdConflict: when the id is known with another body.
         :raises MessageTooLarge: when the encoded item is larger than `max_message_bytes`; nothing was sent.
-        :raises ValueError: when the item would not come back the same, or the name of its class and the id are too long;
+        :raises ValueError: when the item would not come back the same, or the name of its class and the id are too
+            long;
             nothing was sent. TypeError for another type.
         """
         return await self._put(item, id, may_wait=True)

@@ -32,7 +32,7 @@ class Call(NamedTuple):
     more_keys: Sequence[bytes] = ()
     """Keys behind those of the script's header."""
     at_reply: Callable[[Any], object] | None = None
-    """Gets the answer when it is read: before any push behind it, and a turn of the loop before the caller. What it raises,
+    """Gets the answer when it is read: before any push behind it, a turn of the loop before the caller. What it raises,
     the caller gets."""
 
 
@@ -43,7 +43,7 @@ class _Awaited(NamedTuple):
 
 
 class Calls:
-    """The calls of one process on its connection; callers wait for futures, so no cancellation reaches the connection."""
+    """The calls of one process on its connection; callers wait for futures, so no cancellation reaches it."""
 
     def __init__(self) -> None:
         """Begin without a connection."""

@@ -1,8 +1,8 @@
 """The heartbeat: a thread with a connection of its own that renews what the event loop holds.
 
 A busy loop does not lose its sessions and leases, for the thread renews without it. A hung loop does not hold for ever:
-once it has not run for max(three times to live, 10 s) the thread renews no more. (While C code keeps the GIL, the thread does
-not run either.)
+once it has not run for max(three times to live, 10 s) the thread renews no more. (While C code keeps the GIL, the
+thread does not run either.)
 """
 
 import contextlib

@@ -1,8 +1,8 @@
 """The engine's log: standard `logging`, under the names `weir.*`.
 
 The engine writes to no stream of its own choice: the application configures `logging`, or Python's last resort prints
-warnings on stderr. A log handler is other people's code, and it runs inside ours: what it raises must not stop the loss of
-a lease, the heartbeat thread or a lane, so it ends here.
+warnings on stderr. A log handler is other people's code, and it runs inside ours: what it raises must not stop the loss
+of a lease, the heartbeat thread or a lane, so it ends here.
 """
 
 import logging

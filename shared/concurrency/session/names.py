@@ -47,7 +47,7 @@ def check_name(name: str) -> str:
 
 
 def full_name(name: str, group: str | None) -> str:
-    """What a queue is known by: its name, or GROUP/NAME, whose keys begin with `{GROUP}/NAME:` and share the group's slot.
+    """What a queue is known by: its name, or GROUP/NAME, whose keys begin with `{GROUP}/NAME:`, in the group's slot.
 
     :raises ValueError: when one of them is no name.
     """

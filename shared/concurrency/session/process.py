@@ -67,7 +67,7 @@ class Process:
         self._heartbeat.start()
 
     async def close(self) -> None:
-        """Give back what is held and disconnect. A cancelled caller waits for that too; how long it takes is bounded."""
+        """Give back what is held and disconnect. A cancelled caller waits too; the time is bounded."""
         closing = asyncio.create_task(self._end(), name="weir-close")
         cancelled: asyncio.CancelledError | None = None
         while not closing.done():

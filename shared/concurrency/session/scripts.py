@@ -1,8 +1,9 @@
 """The scripts: one file in `lua/` per atomic change, its header the contract.
 
 A header names the KEYS in order, the ARGV with their units and what the script RETURNS. (What a key holds is described
-once, in the keys of queues and leases.) The names are bound from the header (`local pending = KEYS[1]`), so that a header
-cannot say what the script does not do. PARTS are pieces, most of them shared; they stand between the bindings and the script.
+once, in the keys of queues and leases.) The names are bound from the header (`local pending = KEYS[1]`), so that a
+header cannot say what the script does not do. PARTS are pieces, most of them shared; they stand between the bindings
+and the script.
 """
 
 import hashlib
@@ -37,7 +38,7 @@ class Script:
         arguments: tuple[bytes | str | int, ...],
         more_keys: Sequence[bytes] = (),
     ) -> tuple[bytes | str | int, ...]:
-        """The key count, keys and arguments of an EVALSHA, in the script's order; `more_keys`: behind those of its header."""
+        """The key count, keys and arguments of an EVALSHA, in the script's order; `more_keys` stand behind its own."""
         return (len(self.keys) + len(more_keys), *(keys[word] for word in self.keys), *more_keys, *arguments)
 
 

@@ -7,12 +7,12 @@ from shared.concurrency.locks.leases.tenure import Tenure
 class Lease:
     """The right to something until a deadline; renewed by itself while the process is well.
 
-    It can be lost: when renewals did not reach the server for its time to live, when the event loop hung, when the server
-    forgot it. Then the body of its `async with` is cancelled, and LeaseLost raised in its place; a cancellation
-    from outside wins over that. This comes before another can be granted the hold, *provided the event loop runs*: while
-    it is blocked, or the process stopped, and in a `finally` that takes its time, only `check()` and the token protect.
-    So call `check()` right before what must not be done late, and hand `token` to the store that is written to, which
-    refuses a smaller token than it has seen.
+    It can be lost: when renewals did not reach the server for its time to live, when the event loop hung, when the
+    server forgot it. Then the body of its `async with` is cancelled, and LeaseLost raised in its place; a cancellation
+    from outside wins over that. This comes before another can be granted the hold, *provided the event loop runs*:
+    while it is blocked, or the process stopped, and in a `finally` that takes its time, only `check()` and the token
+    protect. So call `check()` right before what must not be done late, and hand `token` to the store that is written
+    to, which refuses a smaller token than it has seen.
     """
 
     __slots__ = ("__weakref__", "_tenure")

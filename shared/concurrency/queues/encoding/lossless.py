@@ -39,8 +39,8 @@ _CONFIG: Final = frozenset({"title", "strict", "extra_fields_behavior", "allow_i
 def lossless_up_to(schema: Mapping[str, Any]) -> int:
     """How many bytes a body has at most for which it is known that it comes back equal; NEVER where nothing is known.
 
-    `schema`: the core schema of the type. A frozen model counts as validated: what `model_construct` leaves out of it is
-    not looked for.
+    `schema`: the core schema of the type. A frozen model counts as validated: what `model_construct` leaves out of it
+    is not looked for.
     """
     parts = _Parts()
     if not parts.are_lossless(schema):

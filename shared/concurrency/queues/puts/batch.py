@@ -30,7 +30,7 @@ class Batch:
         self.withdrawn = False
         """Whether its caller was cancelled: what has not gone in is taken back."""
         self.is_new: bool | None = True
-        """Of one entry: whether it was put (True) or its id was known (False). None: it waits, and no answer says which."""
+        """Of one entry: whether it was put (True) or its id was known (False). None: nobody said which."""
         # A refusal is its exception.
         self.done = done
         for entry in entries:

@@ -11,7 +11,7 @@ class KnownInLine:
     """Of which entries in line the id had become known by the time they were let in, as the server told it."""
 
     def __init__(self, told: str) -> None:
-        """Read the keys: as they are where the id is known with another body, behind `=` where it is the same message."""
+        """Read the keys: plain where the id is known with another body, behind `=` where it is the same message."""
         keys = told.split()
         self.conflicting: Final = {key.encode() for key in keys if key[0] != "="}
         self.repeated: Final = {key[1:].encode() for key in keys if key[0] == "="}
