@@ -93,7 +93,7 @@ class InvalidResult(ConcurrencyError, ValueError):
 
 
 class ResultLost(ConcurrencyError):
-    """A result may have expired while this process was cut off from the server."""
+    """A result may have expired while this process was cut off from the server, or the server has lost the queue."""
 
 
 class ServerUnavailable(ConcurrencyError, ConnectionError):

@@ -4,10 +4,10 @@ import asyncio
 
 import pytest
 
-from shared.concurrency import IdConflict
+from shared.concurrency import IdConflict, QueueShutDown
 from shared.concurrency.queues.encoding.outgoing import with_id
 from shared.concurrency.queues.puts.batch import Batch, OutgoingEntry
-from shared.concurrency.queues.puts.putters import KnownInLine, Putters
+from shared.concurrency.queues.puts.putters import Leavers, Putters
 from shared.concurrency.queues.puts.verdicts import Portion, decide_each
 
 OWNER = b"abcdefghijkl"
@@ -22,14 +22,17 @@ def waiting(putters: Putters, number: int) -> Batch:
     return batch
 
 
-async def test_what_was_let_in_before_it_was_put_again_says_whether_its_id_was_known() -> None:
+async def test_what_was_let_in_before_it_was_put_again_says_what_became_of_it() -> None:
     putters = Putters()
-    added, repeated, conflicting = batches = [waiting(putters, number) for number in (1, 2, 3)]
-    portion = Portion("session", [batch.entries[0] for batch in batches], list(putters), again=True)
-    known = KnownInLine(f"={OWNER.decode()}0000000002 {OWNER.decode()}0000000003")
-    # The server: no longer in line, let in meanwhile.
-    decide_each(portion, putters, [b"x", 3, b"a", 3], 3, known, shut=False)
+    added, repeated, conflicting, shut_out = batches = [waiting(putters, number) for number in (1, 2, 3, 4)]
+    portion = Portion("session", "run", [batch.entries[0] for batch in batches], list(putters), again=True)
+    owner = OWNER.decode()
+    # The server: no longer in line; the first was let in meanwhile, what became of the others is told by name.
+    decide_each(portion, putters, [b"x", 4, b"a", 1, b"q", 3], 3)
+    putters.answered(3, Leavers(f"={owner}0000000002 {owner}0000000003 -{owner}0000000004"))
     assert len(putters) == 0
     assert [added.is_new, repeated.is_new] == [True, False]
     with pytest.raises(IdConflict):
         await conflicting.done
+    with pytest.raises(QueueShutDown):
+        await shut_out.done

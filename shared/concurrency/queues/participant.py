@@ -57,7 +57,7 @@ class QueueParticipant:
         elif word == b"onward":
             self.destination.admitted(rest)
         elif word == b"shutdown":
-            self.puts.resync()
+            self.puts.shut_down()
         elif word == b"finished":
             self.finished.set()
         elif word == b"drain":
@@ -87,8 +87,11 @@ class QueueParticipant:
         self.member.look_at_clock()
 
     async def connected(self, run_id: str) -> None:
-        """Tell the queue which run of the server this is."""
-        self.member.run_id = run_id
+        """Tell the queue which run of the server this is; another one may have come back with older data."""
+        if run_id != self.member.run_id:
+            self.member.run_id = run_id
+            self.puts.lose_place()
+            self.takes.distrust()
         await self.member.announce()
 
     def resync(self) -> None:

@@ -154,7 +154,9 @@ class Heartbeat:
             greeting = renewable.greeting(self._run_id)
             if greeting is not None:
                 with contextlib.suppress(ResponseError):  # the renewal is refused too, and says why
-                    self._run_script(greeting)
+                    answer = self._run_script(greeting)
+                    if greeting.at_reply is not None:
+                        greeting.at_reply(answer)
 
     def _disconnect(self) -> None:
         wire, self._wire = self._wire, None

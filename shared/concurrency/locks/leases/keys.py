@@ -19,7 +19,7 @@ LEASE_KEYS: Final = {
 """What a script calls a key -> the key. A queue and a lease may have the same name."""
 
 EVENT_KEYS: Final = {
-    "event": KeyDescription("event", "HASH", "set (1 or 0), and generation: how often it was set"),
+    "event": KeyDescription("event", "HASH", "set (1 or 0), and generation: grows with every set"),
     "watchers": KeyDescription("event:watchers", "ZSET", "process that waits -> until when, in ms"),
 }
 """The same for an event."""

@@ -9,7 +9,7 @@
 -- PARTS clock
 local stored = redis.call('HMGET', event, 'set', 'generation')
 local generation = stored[2] or '0'
-if stored[1] == '1' or (seen ~= '' and seen ~= generation) then return {1, generation} end
+if stored[1] == '1' or (seen ~= '' and tonumber(generation) > tonumber(seen)) then return {1, generation} end
 if watch == '1' then
   -- Or the generation would begin anew, and look like a set.
   redis.call('PEXPIRE', event, 604800000)

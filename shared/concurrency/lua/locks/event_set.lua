@@ -4,7 +4,7 @@
 -- ARGV
 --   value  1 to set, 0 to clear
 -- RETURNS nothing
--- PARTS identity notify
+-- PARTS clock identity notify
 if redis.call('HGET', event, 'set') == value then return nil end
 local all = redis.call('ZRANGE', watchers, 0, -1)
 redis.call('HSET', event, 'set', value)
@@ -12,7 +12,9 @@ if value == '0' then
   redis.call('PEXPIRE', event, 604800000)
 else
   redis.call('PERSIST', event)
-  redis.call('HINCRBY', event, 'generation', 1)
+  -- Past the clock: so it grows though the server has forgotten the last ones.
+  local generation = math.max(now_us, tonumber(redis.call('HGET', event, 'generation') or 0) + 1)
+  redis.call('HSET', event, 'generation', string.format('%.0f', generation))
   for _, owner in ipairs(all) do notify(owner, 'event') end
   redis.call('DEL', watchers)
 end

@@ -8,21 +8,21 @@
 --   may_wait   1: entries that find no room wait; 0: they are refused
 --   with_ids   1 when an entry carries a caller's id
 --   again      1 when the entries may wait or be admitted already
---   heard      keys of waiting puts with known ids that the caller has received
+--   heard      what the caller has received of keys that waited and were not admitted
 --   withdrawn  keys (22 bytes each) of waiting puts to take out
 --   entries    ... the entries, without their stamp
 -- RETURNS 'late'; or 'ok', now in ms, verdicts as (letter, count) pairs, the last sequence admitted from the waiting puts,
---   keys among these whose id was known with another body, or behind `=` with the same, 1 if shut down, 1 if live.
---   Verdicts, first those on the withdrawn: w taken out, x not there any more; a admitted, k nothing added for its id is
---   known, c conflict of ids, q waits, f no room, o the session is over
--- PARTS clock identity sessions room notify wake handoff ids stamp admit verdicts enter park
+--   keys among these that were not: its id was known with another body, behind `=` with the same, behind `-` a shutdown
+--   took it out; 1 if shut down, 1 if live. Verdicts, first those on the withdrawn: w taken out, x not there any more; a
+--   admitted, k nothing added for its id is known, c conflict of ids, q waits, f no room, s shut down, o the session is over
+-- PARTS clock identity sessions room notify wake handoff ids stamp putter_record admit verdicts enter park
 local owner = owner_of(session)
 local record = redis.call('HGET', lanes, owner .. ':put')
 local bound, shut, paused = unpack(redis.call('HMGET', settings, 'maxsize', 'shutdown', 'paused'))
 local live = is_live(session)
 local function answer(recorded)
-  local last, conflicts = putter_record(owner)
-  return {'ok', now, pairs_of(recorded), last, conflicts, shut and 1 or 0, live and 1 or 0}
+  local last, refused = putter_record(owner)
+  return {'ok', now, pairs_of(recorded), last, refused, shut and 1 or 0, live and 1 or 0}
 end
 if record then
   local before, recorded = string.match(record, '^%d+ (%d+) ?(.*)$')
@@ -32,7 +32,7 @@ end
 
 local maxsize = tonumber(bound or 0)
 local free = room(maxsize)
-forget_conflicts(owner, heard)
+forget_refused(owner, heard)
 withdraw(withdrawn)
 local in_line = redis.call('LLEN', putters)
 local admitted = 0
@@ -47,9 +47,12 @@ local overflow = may_wait ~= '1' and 'f' or live and 'q' or 'o'
 local entered = 0
 
 -- What becomes of an entry that may have been put before, or whose id may be known.
-local function put_one(i, outgoing, last)
+local function put_one(i, outgoing, last, refused)
   local key = string.sub(outgoing, 1, 22)
+  -- It waited, and the answer says what became of it.
+  if again == '1' and string.find(refused, key, 1, true) then return 'q' end
   if again == '1' and tonumber(string.sub(key, 13)) <= last then return 'a' end
+  if shut then return 's' end
   if again == '1' and redis.call('HEXISTS', bodies, key) == 1 then
     if live then redis.call('HSET', bodies, key, session .. ' ' .. outgoing) end
     return live and 'q' or 'o'
@@ -68,11 +71,11 @@ local function put_one(i, outgoing, last)
   return 'a'
 end
 
-if shut then
-  verdict('f', #entries)
+if shut and again ~= '1' then
+  verdict('s', #entries)
 elseif with_ids == '1' or again == '1' then
-  local last = putter_record(owner)
-  for i, outgoing in ipairs(entries) do verdict(put_one(i, outgoing, last), 1) end
+  local last, refused = putter_record(owner)
+  for i, outgoing in ipairs(entries) do verdict(put_one(i, outgoing, last, refused), 1) end
 else
   entered = math.min(free, #entries)
   enter(1, entered, getter)

@@ -22,8 +22,8 @@
 --                  stored), headers ('' for no new ones), traceback; seven to a delivery
 -- RETURNS 'late'; or 'ok' or 'over' (nothing delivered), now in ms, refused receipts ('all' where the session was over),
 --   entries, look again in ms, a session to recover or '', 1 if shut down and finished
--- PARTS clock identity sessions room unfinished notify wake ids stamp admit entry answer dead_letter put_back receive settle
---   take look_again finish
+-- PARTS clock identity sessions room unfinished notify wake ids stamp putter_record admit entry answer dead_letter put_back
+--   receive settle take look_again finish
 local lane = owner_of(session) .. ':take'
 local before = redis.call('HGET', lanes, lane)
 local refused = nil

@@ -1,18 +1,18 @@
 #!lua flags=allow-oom
 -- Shuts a queue down: no put enters, and waiting puts fail. At once: what waits for delivery becomes dead letters.
 -- KEYS pending returned suspects delayed putters bodies dead dead_index sessions idle ids ids_due results results_due
---   given_up joiners settings totals
+--   given_up joiners settings totals lanes
 -- ARGV
 --   immediate  1: nothing more is delivered
 -- RETURNS messages still to be made dead letters: call again while there are some
--- PARTS clock identity sessions room unfinished notify wake entry answer dead_letter stamp finish
+-- PARTS clock identity sessions room unfinished notify wake entry answer dead_letter stamp putter_record finish
 redis.call('HSET', settings, 'shutdown', immediate == '1' and 'immediate' or 'drain')
 local count = 0
 local function end_one(key, entry)
   make_dead_letter(key, entry, 'shutdown', 'the queue was shut down before it was handled')
   count = count + 1
 end
-local owners = {}
+local refused = {}
 for _, key in ipairs(redis.call('LRANGE', putters, 0, -1)) do
   local waiting_put = redis.call('HGET', bodies, key)
   local has_no_owner = waiting_put and string.byte(waiting_put) == 43
@@ -20,14 +20,23 @@ for _, key in ipairs(redis.call('LRANGE', putters, 0, -1)) do
   if has_no_owner and immediate == '1' then
     end_one(key, next_stamp() .. string.sub(waiting_put, string.find(waiting_put, ' ', 1, true) + 1))
   end
-  if waiting_put and not has_no_owner then owners[owner_of(waiting_put)] = true end
+  if waiting_put and not has_no_owner then
+    local owner = owner_of(key)
+    refused[owner] = refused[owner] or {}
+    table.insert(refused[owner], ' -' .. key)
+  end
   if not has_no_owner or immediate == '1' then
     redis.call('LREM', putters, 1, key)
     redis.call('HDEL', bodies, key)
   end
 end
 count_put(0)
-for owner in pairs(owners) do notify(owner, 'shutdown') end
+for owner, keys in pairs(refused) do
+  local last, before = putter_record(owner)
+  local all = string.match(before .. table.concat(keys), '^ ?(.*)$')
+  redis.call('HSET', lanes, owner .. ':line', string.format('%.0f %.0f ', now, last) .. all)
+  notify(owner, 'shutdown')
+end
 
 local function end_all(entries)
   for _, entry in ipairs(entries) do end_one(key_of(entry), entry) end

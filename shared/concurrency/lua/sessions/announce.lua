@@ -3,7 +3,7 @@
 -- KEYS sessions settings
 -- ARGV
 --   run_id  the server's run_id as the caller saw it
--- RETURNS now in ms
+-- RETURNS when the queue became known here, in us
 -- PARTS clock identity sessions restart
 notice_restart(run_id)
-return now
+return epoch()

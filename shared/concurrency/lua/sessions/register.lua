@@ -12,7 +12,7 @@
 --   consumer      1 when the process is a consumer service, which `drain` may notify
 --   pid           the process's id at its host, 0 for none
 --   host          the name of its host, may be empty
--- RETURNS now in ms, deadline in ms, stored maxsize, stored max_attempts
+-- RETURNS now in ms, deadline in ms, stored maxsize, stored max_attempts, when the queue became known here in us
 -- PARTS clock identity sessions consumers processes restart
 local kinds = {
   list = {pending, returned, suspects, putters},
@@ -50,4 +50,4 @@ for i = 1, #records, 2 do
   if unused and not is_process_of_session(records[i]) then redis.call('HDEL', lanes, records[i]) end
 end
 local stored = redis.call('HMGET', settings, 'maxsize', 'max_attempts')
-return {now, deadline, tonumber(stored[1] or 0), tonumber(stored[2] or 5)}
+return {now, deadline, tonumber(stored[1] or 0), tonumber(stored[2] or 5), epoch()}

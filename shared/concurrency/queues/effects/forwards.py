@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterable
 from typing import Final, Protocol
 
 from shared.concurrency.errors import ConcurrencyError
-from shared.concurrency.queues.encoding.entry import KEY
+from shared.concurrency.queues.encoding.entry import keys_in
 from shared.concurrency.queues.membership.membership import Membership
 from shared.concurrency.session.log import Log
 from shared.concurrency.session.scripts import load
@@ -92,12 +92,11 @@ class Forwards:
                 keys = [key for key, where in self._waiting.items() if where is destination][:_MOST]
                 member = destination.member
                 try:
-                    waiting = await member.call(load("onward"), *keys)
+                    still = keys_in(await member.call(load("onward"), *keys))
                 except ConcurrencyError as error:
                     # Nothing is taken meanwhile: whoever looks for the reason finds it.
                     log.warning("cannot see whether room has appeared", queue=member.name, problem=str(error))
                     continue
-                still = {waiting[at : at + KEY] for at in range(0, len(waiting), KEY)}
                 for key in keys:
                     if key not in still:
                         destination.waiting.pop(key, None)

@@ -11,7 +11,7 @@ from redis.crc import key_slot
 from shared.concurrency.errors import EffectRefused, StaleDelivery
 from shared.concurrency.queues.effects.forwards import Destination
 from shared.concurrency.queues.effects.writes import Writes, shown
-from shared.concurrency.queues.encoding.entry import KEY
+from shared.concurrency.queues.encoding.entry import KEY, keys_in
 from shared.concurrency.queues.membership.membership import Membership
 from shared.concurrency.session.scripts import Script
 
@@ -108,7 +108,7 @@ def forwarded(writes: Writes, member: Membership, waiting: bytes) -> list[tuple[
 
     Those for our own queue do not count: taking is what frees it.
     """
-    keys = {waiting[at : at + KEY] for at in range(0, len(waiting), KEY)}
+    keys = keys_in(waiting)
     return [
         (entry[:KEY], write.key)
         for write in writes

@@ -83,6 +83,11 @@ def key_of(receipt: bytes) -> bytes:
     return receipt[_STAMP : _STAMP + KEY]
 
 
+def keys_in(joined: bytes) -> set[bytes]:
+    """The keys that a script has joined."""
+    return {joined[at : at + KEY] for at in range(0, len(joined), KEY)}
+
+
 def has_id(outgoing: bytes) -> bool:
     """Whether the headers of an outgoing entry hold the caller's id."""
     return outgoing[KEY + COUNTS] in (_ID_FLAG, _BOTH_FLAG)

@@ -32,7 +32,9 @@ QUEUE_KEYS: Final = {
     ),
     "ids_due": KeyDescription("ids:due", "ZSET", "known id -> expiry in ms"),
     "settings": KeyDescription(
-        "settings", "HASH", "maxsize, max_attempts, shutdown, paused, joining, and the server's run_id"
+        "settings",
+        "HASH",
+        "maxsize, max_attempts, shutdown, paused, joining, the server's run_id, and epoch: since when it is known, in us",
     ),
     "totals": KeyDescription(
         "totals",

@@ -47,9 +47,12 @@ class Membership:
         them, a weak reference where the holder may be forgotten."""
         self.on_over: list[Callable[[], None]] = []
         """Called when a session is over, after what it held was lost."""
+        self.on_forgotten: list[Callable[[], None]] = []
+        """Called when the server has forgotten the queue: its data is lost, or somebody has deleted it."""
         self.draining: Final = asyncio.Event()
         """Set when this process, a consumer service, is asked to drain."""
         self._ttl = ttl
+        self._epoch = b""
         self._lives = 0
         self._loop = asyncio.get_running_loop()
         self._keys = queue_keys(name)
@@ -104,7 +107,11 @@ class Membership:
 
     def greeting(self, run_id: str) -> Call:
         """Tell the queue which run of the server this is."""
-        return Call(load("announce"), self._keys, (run_id,))
+        return Call(load("announce"), self._keys, (run_id,), at_reply=self._announced)
+
+    def _announced(self, epoch: bytes) -> None:
+        with contextlib.suppress(RuntimeError):  # the loop has ended meanwhile
+            self._loop.call_soon_threadsafe(self._begin_anew, epoch)
 
     def renewal(self, run_id: str, loop_idle: float) -> Call | None:  # noqa: ARG002
         """Renew the session that is registered, unless the loop hangs."""
@@ -147,6 +154,21 @@ class Membership:
             react()
         log.warning("the session passed its deadline; going on as a new one", queue=self.name, lost=len(lost))
 
+    def learn(self, epoch: bytes) -> None:
+        """Take note of when the queue became known to the server: another time says that it was forgotten since."""
+        before, self._epoch = self._epoch, epoch
+        if before not in (b"", epoch):
+            log.error("the server has forgotten this queue: what was in it is gone", queue=self.name)
+            for react in self.on_forgotten:
+                react()
+
+    def _begin_anew(self, epoch: bytes) -> None:
+        """Learn it; a session that the server has forgotten is over."""
+        before = self._epoch
+        self.learn(epoch)
+        if before not in (b"", epoch) and not self._life.is_fresh:
+            self.over(self.session_id)
+
     async def call(
         self,
         script: Script,
@@ -163,7 +185,7 @@ class Membership:
 
     async def announce(self) -> None:
         """Tell the queue which run of the server this is; on a connection that is not open to others yet."""
-        await self.calls.now(Call(load("announce"), self._keys, (self.run_id,)))
+        self._begin_anew(await self.calls.now(Call(load("announce"), self._keys, (self.run_id,))))
 
     async def recover(self, session_id: str) -> None:
         """Give the queue back what an overdue session held."""

@@ -3,7 +3,7 @@
 import asyncio
 import os
 import socket
-from typing import Final, Protocol
+from typing import Any, Final, Protocol
 
 from shared.concurrency.queues.membership.life import Life
 from shared.concurrency.session.calls import Call, Calls
@@ -28,6 +28,9 @@ class Registrant(Protocol):
     @property
     def life(self) -> Life:
         """The session that there is now."""
+
+    def learn(self, epoch: bytes) -> None:
+        """Take note of when the queue became known to the server."""
 
 
 class Registration:
@@ -85,9 +88,10 @@ class Registration:
 
     async def _register(self) -> None:
         life, wishes, is_consumer = self._registrant.life, dict(self._wishes), self._is_consumer
-        sent_at, (now, deadline, maxsize, max_attempts) = await self._ask(life, wishes, is_consumer=is_consumer)
+        sent_at, (now, deadline, maxsize, max_attempts, epoch) = await self._ask(life, wishes, is_consumer=is_consumer)
         if life is not self._registrant.life:
             return
+        self._registrant.learn(epoch)
         life.registered(sent_at, (deadline - now) / 1000)
         self.is_done = (wishes, is_consumer) == (self._wishes, self._is_consumer)
         for word, stored in (("maxsize", maxsize), ("max_attempts", max_attempts)):
@@ -98,7 +102,7 @@ class Registration:
                     queue=self._registrant.name, setting=word, stored=stored, ignored=wishes[word],
                 )  # fmt: skip
 
-    async def _ask(self, life: Life, wishes: dict[str, int], *, is_consumer: bool) -> tuple[float, list[int]]:
+    async def _ask(self, life: Life, wishes: dict[str, int], *, is_consumer: bool) -> tuple[float, list[Any]]:
         while True:
             # Not the time of an outage: a session that begins with its deadline behind it is over at once.
             await self._calls.opened()

@@ -1,16 +1,19 @@
 """The lane of puts. Rules 1 to 5: an entry that finds no room waits at the server; whoever frees room admits it."""
 
 import asyncio
-from collections import deque
+import math
 from collections.abc import Iterable
 from functools import partial
 from typing import Any, Final
 
 from shared.concurrency.errors import ConcurrencyError, QueueFull
+from shared.concurrency.queues.encoding.entry import keys_in
 from shared.concurrency.queues.membership.lane import Lane
 from shared.concurrency.queues.membership.membership import Membership
 from shared.concurrency.queues.puts.batch import MOST_BYTES, MOST_ENTRIES, PORTION, Batch, OutgoingEntry
-from shared.concurrency.queues.puts.putters import KnownInLine, Putters, shut_down
+from shared.concurrency.queues.puts.inquiry import run_or_inquire
+from shared.concurrency.queues.puts.putters import Leavers, Putters, shut_down, was_shut_down
+from shared.concurrency.queues.puts.unsent import Unsent
 from shared.concurrency.queues.puts.verdicts import Portion, admit_all, decide_each
 from shared.concurrency.session.calls import Call
 from shared.concurrency.session.scripts import load, when_memory_is_full
@@ -18,6 +21,7 @@ from shared.concurrency.session.server_errors import OutOfMemory
 
 _LOOK_AGAIN: Final = 1.0
 _WITHDRAWAL: Final = 0.5
+_PUTS_WAIT: Final = "the queue is full, and puts of this process wait already"
 
 
 class PutLane(Lane[Portion]):
@@ -28,18 +32,19 @@ class PutLane(Lane[Portion]):
         super().__init__(member, "weir-puts")
         self._put = load("put")
         self._withdraw = when_memory_is_full(self._put)
+        self._in_line = load("onward")
         self._owner = member.owner.encode()
         self._sequence = 0
-        self._waiting: deque[OutgoingEntry] = deque()
-        self._nowaits = 0
+        self._unsent = Unsent()
         self._putters = Putters()
         self._withdrawn: list[OutgoingEntry] = []
-        self._conflicts = ""
-        """Known ids in line that we were told of: the next call says so, and the server forgets them."""
+        self._refused = ""
+        """Of whom we were told that they left the line: the next call says so, and the server forgets them."""
         self._lost_place = False
         self._ask = False
+        self._must_look = False
         self._look_at = 0.0
-        member.on_over.append(self._session_over)
+        member.on_over.append(self.lose_place)
 
     # --- what callers use -------------------------------------------------------------------------------------------
 
@@ -51,8 +56,7 @@ class PutLane(Lane[Portion]):
     def submit(self, entries: list[OutgoingEntry], *, may_wait: bool) -> Batch:
         """Send entries as soon as the lane is free."""
         batch = Batch(entries, self._loop.create_future(), may_wait=may_wait)
-        self._waiting.extend(entries)
-        self._nowaits += not may_wait
+        self._unsent.add(batch)
         self.kick()
         return batch
 
@@ -68,16 +72,8 @@ class PutLane(Lane[Portion]):
         batches = [batch for batch in batches if not batch.done.done()]
         for batch in batches:
             batch.withdrawn = True
-        unsent = {id(entry) for entry in self._waiting if entry.batch.withdrawn}
-        for batch in batches:
-            for entry in batch.entries:
-                if entry in self._putters:
-                    self._withdrawn.append(entry)
-                elif id(entry) in unsent:
-                    batch.decide(admitted=False)
-        if unsent:
-            self._nowaits -= sum(not batch.may_wait for batch in batches)
-            self._waiting = deque(entry for entry in self._waiting if id(entry) not in unsent)
+            self._withdrawn += [entry for entry in batch.entries if entry in self._putters]
+            self._unsent.give_up(batch)
         pending = {batch.done for batch in batches if not batch.done.done()}
         if pending:
             self.kick()
@@ -95,16 +91,24 @@ class PutLane(Lane[Portion]):
     def admitted(self, upto: int) -> None:
         """Entries up to this number that waited at the server have been admitted."""
         self._ask |= self._putters.admit(upto)
-        if self._waiting or self._ask:
+        if self._unsent or self._ask:
             self.kick()
+
+    def shut_down(self) -> None:
+        """The queue was shut down, though it may be open again: nobody who waited then gets in."""
+        for entry in self._unsent.take_all():
+            entry.batch.fail(was_shut_down())
+        self.resync()
 
     def resync(self) -> None:
-        """Ask how far our entries got: the queue was shut down, or we were cut off."""
+        """Look which of our entries are still in line, and how far the others got."""
         if self._putters or self._call is not None:  # the answer that says "it waits" may not have been looked at yet
-            self._ask = True
+            self._putters.distrust()
+            self._must_look = True
             self.kick()
 
-    def _session_over(self) -> None:
+    def lose_place(self) -> None:
+        """Put again what waited at the server: the session is over, or the server has come back with older data."""
         if self._putters:
             self._lost_place = True
             self.kick()
@@ -115,40 +119,42 @@ class PutLane(Lane[Portion]):
         """At once for what may be sent, once a second for a look. A full memory lets withdrawals pass."""
         if self._withdrawn:
             return 0
-        if not (self._waiting or self._putters):
+        if not (self._unsent or self._putters):
             return None
         if paused := self.paused_for():
             return paused
-        if self._lost_place or self._ask or self._sendable():
+        if self._lost_place or self._ask or self._must_look or self._sendable():
             return 0
         self._refuse_nowaits()
-        if not (self._waiting or self._putters):
+        if not (self._unsent or self._putters):
             return None
         return max(0, self._look_at - self._loop.time())
 
     def is_unsent(self) -> bool:
         """Whether a put or a withdrawal waits for a call."""
-        return bool(self._waiting or self._withdrawn)
+        return bool(self._unsent or self._withdrawn)
 
     def _sendable(self) -> bool:
         """Whether entries may be sent: so many of a process wait at the server (rule 2), refilled in portions."""
-        if not self._waiting:
+        unsent = len(self._unsent)
+        if not unsent:
             return False
         places = MOST_ENTRIES - len(self._putters)
-        return self._putters.bytes < MOST_BYTES and (places >= PORTION or places >= len(self._waiting))
+        return self._putters.bytes < MOST_BYTES and (places >= PORTION or places >= unsent)
 
     def _refuse_nowaits(self) -> None:
         """A put_nowait behind puts that wait here finds the queue full: it never overtakes."""
-        if not self._nowaits:
-            return
-        for entry in [entry for entry in self._waiting if not entry.batch.may_wait]:
-            self._waiting.remove(entry)
-            entry.batch.fail(QueueFull("the queue is full, and puts of this process wait already"))
-        self._nowaits = 0
+        for entry in self._unsent.take_nowaits():
+            entry.batch.fail(QueueFull(_PUTS_WAIT))
 
     def compose(self) -> Portion:
         """Withdrawals, and as many entries as may wait at the server."""
-        portion = Portion(self._member.session_id)
+        portion = Portion(self._member.session_id, self._member.run_id)
+        if not self._putters:
+            self._look_at = math.inf
+        elif not self._lost_place:  # else it is put again, wherever it is
+            portion.is_look = self._must_look or self._loop.time() >= self._look_at
+        self._must_look = False
         portion.withdrawn, self._withdrawn = [entry for entry in self._withdrawn if entry in self._putters], []
         self._ask = False
         if self._lost_place:
@@ -158,88 +164,103 @@ class PutLane(Lane[Portion]):
             portion.withdrawn = list(self._putters)
             portion.again = True
         elif self._sendable() and not (portion.withdrawn and self._memory_pause):
-            portion.may_wait = self._waiting[0].batch.may_wait
-            self._fill(portion)
+            portion.entries = self._unsent.take(MOST_ENTRIES - len(self._putters), MOST_BYTES - self._putters.bytes)
+            portion.may_wait = portion.entries[0].batch.may_wait
         return portion
-
-    def _fill(self, portion: Portion) -> None:
-        size, places = self._putters.bytes, MOST_ENTRIES - len(self._putters)
-        waiting, entries, may_wait = self._waiting, portion.entries, portion.may_wait
-        while waiting and len(entries) < places:
-            entry = waiting[0]
-            size += len(entry.packed)
-            if entry.batch.may_wait is not may_wait or (size > MOST_BYTES and entries):
-                break
-            entries.append(waiting.popleft())
-        if not may_wait:
-            self._nowaits -= len(entries)
 
     async def send(self, call: Portion) -> None:
         """Send a portion. What the server refuses for good fails; what its memory has no room for waits."""
-        script = self._put if call.entries else self._withdraw
-        words = call.words(self.number(), self._conflicts)
-        once = Call(script, self._member.keys, words, at_reply=partial(self._take_answer, call))
         try:
-            await self._member.calls.insist(once)
+            if call.is_look:
+                call.missing = await self._find_missing()
+            await self._exchange(call)
         except OutOfMemory:
+            if not call.again:
+                self._withdrawn[:0] = call.withdrawn
             self._put_off(call)
         except ConcurrencyError as error:
             self._refuse(call, error)
-        self._look_at = self._loop.time() + _LOOK_AGAIN
+        if call.is_look or self._look_at == math.inf:
+            self._look_at = self._loop.time() + _LOOK_AGAIN
+
+    async def _find_missing(self) -> set[bytes]:
+        """Keys of our putters that are not in line at the server: admitted, or taken out by somebody else."""
+        keys = [entry.key for entry in self._putters]
+        return set(keys) - keys_in(await self._member.call(self._in_line, *keys))
+
+    async def _exchange(self, portion: Portion) -> None:
+        number, refused = self.number(), self._refused
+        call = Call(
+            self._put if portion.entries else self._withdraw,
+            self._member.keys,
+            portion.words(number, refused),
+            at_reply=partial(self._take_answer, portion),
+        )
+
+        def inquiry() -> Call:
+            # Without entries it needs no memory, and adds nothing.
+            words = portion.words(number, refused, with_entries=False)
+            return call._replace(script=self._withdraw, arguments=words)
+
+        def is_outdated() -> bool:
+            # What waited before comes first, and may be in line no more.
+            return bool(self._putters) and self._member.run_id != portion.run_id
+
+        await run_or_inquire(self._member.calls, call, inquiry, is_outdated)
 
     def _take_answer(self, portion: Portion, answer: list[Any]) -> None:
         if answer[0] == b"late":
             raise ConcurrencyError("the server saw a later put of this process: is the owner id used twice?")
         self.memory_has_room()
         self._call = None
-        _, _, verdicts, last, conflicts, shut, live = answer
-        self._conflicts = conflicts.decode()
-        known = KnownInLine(self._conflicts)
+        _, _, verdicts, last, refused, shut, live = answer
+        self._refused = refused.decode()
         if verdicts == [b"a", len(portion.entries)] and not portion.again:
             admit_all(portion.entries)
         else:
-            aftermath = decide_each(portion, self._putters, verdicts, last, known, shut=bool(shut))
+            if sum(verdicts[1::2]) < len(portion.withdrawn) + len(portion.entries):
+                self._put_off(portion)
+                portion.entries = []
+            aftermath = decide_each(portion, self._putters, verdicts, last)
             self._lost_place |= aftermath.lost_place
             self._withdrawn += aftermath.withdrawn
-        self._ask |= self._putters.answered(last, known)
+        self._ask |= self._putters.answered(last, Leavers(self._refused))
         if shut:
             self._putters.fail(shut_down())
         if self._putters and portion.session_id != self._member.session_id:
             self._lost_place = True  # the session ended while this answer was on its way
         if not live:
             self._member.over(portion.session_id)
+        # Whatever took it out, it was not admitted: it waits again.
+        self._lost_place |= self._putters.holds_any(portion.missing)
 
     def _put_off(self, portion: Portion) -> None:
         """The server's memory is full: a put waits as it waits for room; put_nowait does not."""
         self._call = None
-        self._withdrawn[:0] = portion.withdrawn if not portion.again else []
-        self._lost_place |= portion.again
-        if not portion.may_wait:
-            for entry in portion.entries:
-                entry.batch.fail(QueueFull("the server's memory is full"))
-        elif not portion.again:
+        if portion.again:
+            self._lost_place = True
+        elif portion.may_wait:
             for entry in portion.entries:
                 if entry.batch.withdrawn:
                     entry.batch.decide(admitted=False)
-            self._waiting.extendleft(entry for entry in reversed(portion.entries) if not entry.batch.withdrawn)
+            self._unsent.put_back([entry for entry in portion.entries if not entry.batch.withdrawn])
+        else:
+            for entry in portion.entries:
+                entry.batch.fail(QueueFull(_PUTS_WAIT if self._lost_place else "the server's memory is full"))
         self.pause(self.memory_is_full())
 
     def _refuse(self, portion: Portion, error: ConcurrencyError) -> None:
         """The server refuses a portion for good: what it carried fails. Without entries, what waits behind it fails."""
         self._call = None
         self._withdrawn.clear()
-        unsent = [] if portion.entries or self._putters else list(self._waiting)
+        unsent = [] if portion.entries or self._putters else self._unsent.take_all()
         self._putters.fail(error)
         for entry in (*portion.entries, *unsent):
             entry.batch.fail(error)
-        for entry in unsent:
-            self._waiting.remove(entry)
 
     def fail(self, call: Portion | None, error: Exception) -> None:
         """Fail every put that waits."""
         self._withdrawn.clear()
         self._putters.fail(error)
-        for entry in (*(call.entries if call is not None else ()), *self._waiting):
+        for entry in (*(call.entries if call is not None else ()), *self._unsent.take_all()):
             entry.batch.fail(error)
-        self._waiting.clear()
-        self._nowaits = 0

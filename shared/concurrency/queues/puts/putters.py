@@ -1,20 +1,24 @@
 """Putters: this process's entries that wait for room at the server, as asyncio's `_putters`."""
 
 from collections.abc import Iterator
+from collections.abc import Set as AbstractSet
 from typing import Final
 
 from shared.concurrency.errors import IdConflict, QueueShutDown
 from shared.concurrency.queues.puts.batch import OutgoingEntry
 
 
-class KnownInLine:
-    """Of which entries in line the id had become known by the time they were let in, as the server told it."""
+class Leavers:
+    """Which entries left the line and were not admitted, as the server told it."""
 
     def __init__(self, told: str) -> None:
-        """Read the keys: plain where the id is known with another body, behind `=` where it is the same message."""
-        keys = told.split()
-        self.conflicting: Final = {key.encode() for key in keys if key[0] != "="}
-        self.repeated: Final = {key[1:].encode() for key in keys if key[0] == "="}
+        """Read keys: as they are where the id is known with another body, behind `=` and `-` as below."""
+        keys = told.encode().split()
+        self.repeated: Final = {key[1:] for key in keys if key[:1] == b"="}
+        """The id is known: it is the same message."""
+        self.shut_out: Final = {key[1:] for key in keys if key[:1] == b"-"}
+        """A shutdown took them out."""
+        self.conflicting: Final = {key for key in keys if key[:1] not in b"=-"}
 
 
 class Putters:
@@ -24,6 +28,7 @@ class Putters:
         """Begin with none."""
         self._entries: dict[int, OutgoingEntry] = {}
         self._upto = 0
+        self._is_trusted = True
         self.bytes = 0
 
     def __len__(self) -> int:
@@ -52,6 +57,8 @@ class Putters:
     def admit(self, upto: int) -> bool:
         """Entries up to this number wait no more; whether the server must be asked what became of one."""
         self._upto = max(self._upto, upto)
+        if not self._is_trusted:
+            return True
         ask = False
         for entry in self:
             if entry.sequence > upto:
@@ -63,19 +70,28 @@ class Putters:
                 entry.batch.decide(admitted=True)
         return ask
 
-    def answered(self, last: int, known: KnownInLine) -> bool:
-        """As `admit`, by an answer, which tells the known ids up to `last`; notifications may be further already."""
+    def answered(self, last: int, leavers: Leavers) -> bool:
+        """As `admit`, by an answer, which knows all that happened; notifications may be further already."""
+        self._is_trusted = True
         for entry in self:
-            if entry.key in known.conflicting:
+            if entry.key in leavers.conflicting or entry.key in leavers.shut_out:
                 self.discard(entry)
-                entry.batch.fail(conflict())
+                entry.batch.fail(conflict() if entry.key in leavers.conflicting else was_shut_down())
             elif entry.sequence > last:
                 break
             elif not entry.batch.withdrawn:
                 self.discard(entry)
-                entry.batch.is_new = entry.key not in known.repeated
+                entry.batch.is_new = entry.key not in leavers.repeated
                 entry.batch.decide(admitted=True)
         return self.admit(self._upto)
+
+    def distrust(self) -> None:
+        """Somebody may have taken some out: until the next answer, which says whom, no notification admits any."""
+        self._is_trusted = False
+
+    def holds_any(self, keys: AbstractSet[bytes]) -> bool:
+        """Whether one of these still waits here."""
+        return bool(keys) and any(entry.key in keys for entry in self)
 
     def fail(self, error: Exception) -> None:
         """Nobody who waits gets in."""
@@ -92,3 +108,8 @@ def conflict() -> IdConflict:
 def shut_down() -> QueueShutDown:
     """The refusal of a queue that takes nothing."""
     return QueueShutDown("the queue is shut down: reopen() ends that")
+
+
+def was_shut_down() -> QueueShutDown:
+    """The refusal of a put that waited at a shutdown, though the queue may be open again."""
+    return QueueShutDown("the queue was shut down while this put waited")

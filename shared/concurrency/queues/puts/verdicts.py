@@ -1,12 +1,13 @@
 """What one call of puts carries, and what the server's verdict means for each entry of it."""
 
+from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, field
 from typing import Any
 
 from shared.concurrency.errors import QueueFull
 from shared.concurrency.queues.encoding.entry import has_id
 from shared.concurrency.queues.puts.batch import OutgoingEntry
-from shared.concurrency.queues.puts.putters import KnownInLine, Putters, conflict, shut_down
+from shared.concurrency.queues.puts.putters import Putters, conflict, shut_down
 
 
 @dataclass(slots=True)
@@ -14,22 +15,28 @@ class Portion:
     """What one call carries."""
 
     session_id: str
+    run_id: str
+    """The run of the server that it was composed for."""
     entries: list[OutgoingEntry] = field(default_factory=list)
     withdrawn: list[OutgoingEntry] = field(default_factory=list)
     may_wait: bool = True
     again: bool = False
     """Whether the entries waited already, and lost their place with the session they waited under."""
+    is_look: bool = False
+    """Whether to look first which of the putters are still in line."""
+    missing: AbstractSet[bytes] = frozenset()
+    """Keys of those that are not."""
 
-    def words(self, number: int, conflicts: str) -> tuple[bytes | str | int, ...]:
-        """As the script takes it, under this number; `conflicts`: those we know of, for the server to forget."""
-        packed = [entry.packed for entry in self.entries]
+    def words(self, number: int, refused: str, *, with_entries: bool = True) -> tuple[bytes | str | int, ...]:
+        """As the script takes it, under this number; `refused`: those we know of, for the server to forget."""
+        packed = [entry.packed for entry in self.entries] if with_entries else []
         return (
             self.session_id,
             number,
             int(self.may_wait),
             int(any(map(has_id, packed))),
             int(self.again),
-            conflicts,
+            refused,
             b"".join(entry.key for entry in self.withdrawn),
             *packed,
         )
@@ -55,13 +62,10 @@ def admit_all(entries: list[OutgoingEntry]) -> None:
             batch.done.set_result(None)
 
 
-def decide_each(
-    portion: Portion, putters: Putters, verdicts: list[Any], last: int, known: KnownInLine, *, shut: bool
-) -> Aftermath:
+def decide_each(portion: Portion, putters: Putters, verdicts: list[Any], last: int) -> Aftermath:
     """Decide for each entry of a call.
 
-    `verdicts`: letters, and to how many entries each applies; `last`: the number of the entry admitted last. `known`:
-    what became of entries that waited already.
+    `verdicts`: letters, and to how many entries each applies; `last`: the number of the entry admitted last.
     """
     aftermath = Aftermath()
     letters = iter([letter for letter, n in zip(verdicts[::2], verdicts[1::2], strict=True) for _ in range(n)])
@@ -78,16 +82,17 @@ def decide_each(
                 aftermath.withdrawn.append(entry)
         else:
             putters.discard(entry)
-            met = b"c" if entry.key in known.conflicting else b"k" if entry.key in known.repeated else letter
-            _decide(entry, met, shut=shut)
+            _decide(entry, letter)
     return aftermath
 
 
-def _decide(entry: OutgoingEntry, letter: bytes, *, shut: bool) -> None:
+def _decide(entry: OutgoingEntry, letter: bytes) -> None:
     if letter in (b"a", b"k"):
         entry.batch.is_new = letter == b"a"
         entry.batch.decide(admitted=True)
     elif letter == b"c":
         entry.batch.fail(conflict())
+    elif letter == b"s":
+        entry.batch.fail(shut_down())
     else:
-        entry.batch.fail(shut_down() if shut else QueueFull("the queue is full: `put` would wait for room"))
+        entry.batch.fail(QueueFull("the queue is full: `put` would wait for room"))

@@ -55,6 +55,7 @@ class ResultLane(Lane[Portion]):
         self._gap = 0.0
         """Seconds for which we may have missed notifications."""
         self._look_at = 0.0
+        member.on_forgotten.append(self._forgotten)
 
     # --- what submit uses -------------------------------------------------------------------------------------------
 
@@ -100,6 +101,9 @@ class ResultLane(Lane[Portion]):
         """Ask for all that we wait for: notifications that were sent while we were cut off are lost."""
         self._gap = max(self._gap, boottime() - self._contact)
         self._waiting.ask_for_all()
+
+    def _forgotten(self) -> None:
+        self._waiting.lose_all()
 
     # --- the lane ---------------------------------------------------------------------------------------------------
 

@@ -114,6 +114,15 @@ class Waiting:
                 if not submission.future.done():
                     submission.future.set_exception(error)
 
+    def lose_all(self) -> None:
+        """The server has forgotten the queue: fail those whose message was in it. Others have not gone in yet."""
+        attached = [submission for several in self._attached.values() for submission in several]
+        for submission in [*(own for own in self._own.values() if own.admitted), *attached]:
+            reject(
+                submission.future,
+                ResultLost("the server has forgotten the queue, and the message with it, unless it was handled before"),
+            )
+
     def fail(self, error: Exception) -> None:
         """Fail all of them."""
         for submission in self._all():

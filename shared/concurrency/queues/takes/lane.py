@@ -115,6 +115,11 @@ class TakeLane(Lane[Portion]):
         self._is_urgent = True
         self.kick()
 
+    def distrust(self) -> None:
+        """Resync if this lane has ever called: the server may know deliveries of ours that we do not, or the reverse."""
+        if self._number:
+            self.resync_needed()
+
     def set_backpressure(self, *, is_on: bool) -> None:
         """Take nothing while it is on."""
         self.is_backpressured = is_on

@@ -1,12 +1,3 @@
--- What an owner gets to know of its waiting puts: the last sequence number admitted, and the keys that were not, for their
--- id was known by then: with another body, or behind `=` with the same.
-local function putter_record(owner)
-  local record = redis.call('HGET', lanes, owner .. ':line')
-  if not record then return 0, '' end
-  local last, conflicts = string.match(record, '^%d+ (%d+) ?(.*)$')
-  return tonumber(last), conflicts
-end
-
 -- Moves up to FREE waiting puts to pending, first come first served, and notifies their owners.
 -- A put whose owner's session is over is dropped: it never returned. Those that came with an acknowledgement have no owner
 -- (`+`, and whom to notify) and count as put already.
@@ -42,8 +33,8 @@ local function admit(free)
     total, free = total + #entering, free - #entering
   end
   for owner, sequence in pairs(last) do
-    local _, before = putter_record(owner)
-    local all = string.match(before .. (conflicts[owner] or ''), '^ ?(.*)$')
+    local _, refused = putter_record(owner)
+    local all = string.match(refused .. (conflicts[owner] or ''), '^ ?(.*)$')
     redis.call('HSET', lanes, owner .. ':line', string.format('%.0f', now) .. ' ' .. sequence .. ' ' .. all)
     notify(owner, 'admitted', sequence)
   end

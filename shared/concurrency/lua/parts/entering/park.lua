@@ -25,10 +25,10 @@ local function withdraw(keys)
 end
 
 -- Forgets these keys, for their owner has received them.
-local function forget_conflicts(owner, received)
+local function forget_refused(owner, received)
   if received == '' then return end
-  local last, conflicts = putter_record(owner)
-  if string.sub(conflicts, 1, #received) ~= received then return end
-  local rest = string.match(string.sub(conflicts, #received + 1), '^ ?(.*)$')
+  local last, refused = putter_record(owner)
+  if string.sub(refused, 1, #received) ~= received then return end
+  local rest = string.match(string.sub(refused, #received + 1), '^ ?(.*)$')
   redis.call('HSET', lanes, owner .. ':line', string.format('%.0f', now) .. ' ' .. last .. ' ' .. rest)
 end

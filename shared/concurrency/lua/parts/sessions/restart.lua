@@ -11,3 +11,11 @@ local function notice_restart(run_id)
     if deadline > 0 then redis.call('ZADD', sessions, math.max(deadline, now + time_to_live(all[i])), all[i]) end
   end
 end
+
+-- When the queue became known here, in microseconds: another one than before says that the server has forgotten it since.
+local function epoch()
+  local known = redis.call('HGET', settings, 'epoch')
+  if known then return known end
+  redis.call('HSET', settings, 'epoch', string.format('%.0f', now_us))
+  return string.format('%.0f', now_us)
+end

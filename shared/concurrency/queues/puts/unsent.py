@@ -1,0 +1,97 @@
+"""Unsent: entries that wait in this process until a call carries them."""
+
+from collections import deque
+from collections.abc import Iterator
+
+from shared.concurrency.queues.puts.batch import Batch, OutgoingEntry
+
+
+class Unsent:
+    """Entries in the order of their numbers. One whose caller gave up stays in its place and is passed over.
+
+    So to give up costs the same however many wait.
+    """
+
+    def __init__(self) -> None:
+        """Begin with none."""
+        self._entries: deque[OutgoingEntry] = deque()
+        self._given_up = 0
+        self._nowaits = 0
+
+    def __len__(self) -> int:
+        return len(self._entries) - self._given_up
+
+    def __iter__(self) -> Iterator[OutgoingEntry]:
+        return (entry for entry in self._entries if not entry.batch.withdrawn)
+
+    def __contains__(self, entry: OutgoingEntry) -> bool:
+        # What has been sent has a lower number than all that has not.
+        return bool(self._entries) and entry.sequence >= self._entries[0].sequence
+
+    def add(self, batch: Batch) -> None:
+        """Have a batch wait, whose numbers are the highest so far."""
+        self._entries.extend(batch.entries)
+        if not batch.may_wait:
+            self._nowaits += len(batch.entries)
+
+    def put_back(self, entries: list[OutgoingEntry]) -> None:
+        """Have entries wait again that were taken out last."""
+        self._entries.extendleft(reversed(entries))
+
+    def give_up(self, batch: Batch) -> None:
+        """Pass over a batch that is withdrawn from here on; its entries that are here are decided."""
+        here = sum(entry in self for entry in batch.entries)
+        for _ in range(here):
+            batch.decide(admitted=False)
+        self._given_up += here
+        if not batch.may_wait:
+            self._nowaits -= here
+        if self._given_up * 2 > len(self._entries):
+            self._keep(list(self))
+
+    def take(self, most: int, most_bytes: int) -> list[OutgoingEntry]:
+        """Take out the first ones, at least one: all may wait for room, or none may."""
+        waiting, taken, size = self._entries, list[OutgoingEntry](), 0
+        may_wait: bool | None = None
+        while waiting and len(taken) < most:
+            entry = waiting[0]
+            batch = entry.batch
+            if batch.withdrawn:
+                waiting.popleft()
+                self._given_up -= 1
+                continue
+            size += len(entry.packed)
+            if batch.may_wait is not may_wait or size > most_bytes:
+                if taken:
+                    break
+                may_wait = batch.may_wait
+            taken.append(waiting.popleft())
+        if may_wait is False:
+            self._nowaits -= len(taken)
+        return taken
+
+    def take_nowaits(self) -> list[OutgoingEntry]:
+        """Take out those that may not wait."""
+        found: list[OutgoingEntry] = []
+        while self._nowaits > len(found) and not self._entries[-1].batch.may_wait:
+            entry = self._entries.pop()
+            if entry.batch.withdrawn:
+                self._given_up -= 1
+            else:
+                found.append(entry)
+        if self._nowaits > len(found):
+            found += [entry for entry in self if not entry.batch.may_wait]
+            self._keep([entry for entry in self if entry.batch.may_wait])
+        self._nowaits = 0
+        return found
+
+    def take_all(self) -> list[OutgoingEntry]:
+        """Take out all."""
+        found = list(self)
+        self._keep([])
+        self._nowaits = 0
+        return found
+
+    def _keep(self, entries: list[OutgoingEntry]) -> None:
+        self._entries = deque(entries)
+        self._given_up = 0
