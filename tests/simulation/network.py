@@ -34,6 +34,9 @@ class Air(Protocol):
     def ran(self, who: str, command: bytes, answer: bytes) -> None:
         """The server has run a command."""
 
+    def told(self, answer: bytes) -> bytes:
+        """An answer as the client is to read it."""
+
     def links(self) -> Iterator["Link"]:
         """All connections the server knows."""
 
@@ -121,7 +124,7 @@ class Link:
             return
         self._control.set_clock(self._air.now)
         self._socket.sendall(data)
-        answer = self._answer(subscribing=b"SUBSCRIBE" in data[:40])
+        answer = self._air.told(self._answer(subscribing=b"SUBSCRIBE" in data[:40]))
         self._air.ran(self._who, data, answer)
         self._return(answer)
         # What it published to others is there once the server has answered another call.

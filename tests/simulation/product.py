@@ -73,7 +73,7 @@ class _Opened:
     async def connect(self) -> None:
         world = _world()
         await asyncio.sleep(world.delay())
-        if world.cuts and world.rng.random() < 0.05:
+        if world.now < world.down_until or (world.cuts and world.rng.random() < 0.05):
             raise OSError("refused")
         self.link = world.connect()
 
@@ -187,7 +187,7 @@ class _Heartbeat:
 
     async def _connect(self, renewables: list[Any]) -> None:
         await asyncio.sleep(self._world.delay())
-        if self._world.cuts and self._world.rng.random() < 0.05:
+        if self._world.now < self._world.down_until or (self._world.cuts and self._world.rng.random() < 0.05):
             raise OSError("refused")
         self._reader = hiredis.Reader()
         self._link = self._world.connect(thread=True)
@@ -197,7 +197,9 @@ class _Heartbeat:
         for renewable in renewables:
             greeting = renewable.greeting(self._run_id)
             if greeting is not None:
-                await self._run_script(greeting)
+                answer = await self._run_script(greeting)
+                if greeting.at_reply is not None and not isinstance(answer, Exception):
+                    greeting.at_reply(answer)
 
     def _received(self, data: bytes) -> None:
         self._reader.feed(data)

@@ -38,6 +38,8 @@ class Workload(ABC):
         """Start the processes."""
         self.world = world
         self.failures: list[str] = []
+        self.more_faults: list[Callable[[], None]] = []
+        """What may happen beside kills, stops and forgotten scripts."""
 
     @abstractmethod
     def victims(self) -> list[Process]:
@@ -101,6 +103,8 @@ class Faults:
             self.stops += 1
         elif draw < 0.75:
             self._world.control.call("SCRIPT", "FLUSH")
+        elif self._workload.more_faults:
+            rng.choice(self._workload.more_faults)()
         self._world.later(rng.expovariate(self._rate), self._strike)
 
 
@@ -110,6 +114,7 @@ def run(kind: Callable[[World, float], Workload], seed: int, path: str) -> Outco
     enter(world)
     world.control.call("FLUSHALL", "SYNC")
     world.control.call("SCRIPT", "FLUSH")
+    world.control.call("CONFIG", "SET", "maxmemory", "0")
     ttl = world.rng.choice([1.0, 2.0])
     workload = kind(world, ttl)
     faults = Faults(workload, ttl)

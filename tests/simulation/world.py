@@ -54,12 +54,15 @@ class World:
         self.cuts = 0.0
         """How probable it is that a connection breaks at a packet."""
         self.mean_delay = 0.001
+        self.down_until = 0.0
+        """Until when the server cannot be reached."""
         self.control = Control(path)
         self._path = path
         self._sequence = 0
         self._heap: list[tuple[float, int, Callable[[], None]]] = []
         self._trace = hashlib.blake2b(digest_size=8)
-        self._run_id = _run_id(self.control)
+        self._run_id = self._told_run_id = _run_id(self.control)
+        self._restarts = 0
 
     @property
     def trace(self) -> str:
@@ -80,6 +83,15 @@ class World:
         for link in process.links:
             link.is_cut = True
             self.later(self.rng.random() * 0.05, link.end_at_server)
+
+    def restart_server(self, seconds: float) -> None:
+        """As if it ended, and came back after so many seconds as another run; its data is what it is."""
+        self._restarts += 1
+        self._told_run_id = b"%040d" % self._restarts
+        self.down_until = self.now + seconds
+        for link in list(self.links()):
+            link.end_at_server()
+            link.cut()
 
     def connect(self, thread: bool = False) -> Link:  # noqa: FBT001, FBT002
         """A connection of the process whose code runs now."""
@@ -108,6 +120,10 @@ class World:
     def breaks(self) -> float | None:
         """Whether the connection breaks at this packet."""
         return self.rng.random() * 0.01 if self.cuts and self.rng.random() < self.cuts else None
+
+    def told(self, answer: bytes) -> bytes:
+        """What the server answers, with the run that it takes itself for."""
+        return answer.replace(self._run_id, self._told_run_id) if self._restarts else answer
 
     def ran(self, who: str, command: bytes, answer: bytes) -> None:
         """Note a command in the trace, and have everything checked."""

@@ -1,0 +1,141 @@
+"""The workload of losses: the server comes back with older data, or with none, while a queue is used.
+
+What was put since the last loss arrives, nobody waits for ever, and the queue comes to rest with counts that fit.
+"""
+
+import asyncio
+from itertools import count
+
+from shared.concurrency import EffectRefused, Queue, Session, StaleDelivery
+from shared.concurrency.queues.membership.keys import queue_keys
+from tests.simulation.run import Workload
+from tests.simulation.server import Server
+from tests.simulation.world import Process, World
+
+_URL = "redis://simulated/0"
+_ITEMS = 150
+
+
+class Losses(Workload):
+    """Producers and consumers of one bounded queue, and somebody who joins it at the end."""
+
+    name = "losses"
+
+    def __init__(self, world: World, ttl: float) -> None:
+        """Start the processes."""
+        super().__init__(world)
+        self._ttl = ttl
+        self._maxsize = world.rng.choice([1, 2, 5])
+        self._keys = queue_keys("q")
+        self._items = count()
+        self._begun: dict[int, float] = {}
+        """Item whose put returned -> when that had begun."""
+        self._in_doubt: set[int] = set()
+        self._got: set[int] = set()
+        self._lost_at = -1.0
+        self._losses = 0
+        self._server = Server(world)
+        self.more_faults = [self._server.save, self._lose_a_little, self._server.restart]
+        if world.rng.random() < 0.5:
+            self.more_faults.append(self._lose_all)
+        self._producers = [world.start(f"producer{n}", self._produce) for n in range(2)]
+        self._consumers = [world.start(f"consumer{n}", self._consume) for n in range(2)]
+        self._joiner = world.start("joiner", self._join)
+
+    def _lose_a_little(self) -> None:
+        self._note_loss()
+        self._server.restart_with_saved_data()
+
+    def _lose_all(self) -> None:
+        self._note_loss()
+        self._server.flush()
+
+    def _note_loss(self) -> None:
+        self._lost_at = self.world.now
+        self._losses += 1
+
+    # --- the processes ----------------------------------------------------------------------------------------------
+
+    async def _produce(self, _process: Process) -> None:
+        async with Session.open(_URL, ttl=self._ttl, connect_timeout=1000) as session:
+            queue = Queue(session, "q", int, maxsize=self._maxsize, max_attempts=999)
+            await asyncio.gather(*(self._put_some(queue) for _ in range(self.world.rng.choice([1, 5]))))
+
+    async def _put_some(self, queue: Queue[int]) -> None:
+        rng = self.world.rng
+        while (item := next(self._items)) < _ITEMS:
+            begun = self.world.now
+            try:
+                async with asyncio.timeout(rng.random() * 0.3 if rng.random() < 0.1 else None):
+                    await queue.put(item, id=str(item) if rng.random() < 0.2 else None)
+                self._begun[item] = begun
+            except TimeoutError:
+                self._in_doubt.add(item)
+
+    async def _consume(self, _process: Process) -> None:
+        async with Session.open(_URL, ttl=self._ttl, connect_timeout=1000) as session:
+            queue = Queue(session, "q", int, max_attempts=999)
+            await asyncio.gather(*(self._get_all(queue) for _ in range(self.world.rng.choice([1, 3]))))
+
+    async def _get_all(self, queue: Queue[int]) -> None:
+        rng = self.world.rng
+        while True:
+            delivery = await queue.get()
+            self._got.add(delivery.item)
+            try:
+                await asyncio.sleep(rng.expovariate(20))
+                draw = rng.random()
+                if draw < 0.1:
+                    await delivery.nack(delay=rng.choice([0.0, 0.05]))
+                    continue
+                if draw < 0.5:
+                    delivery.effects.hincrby("{q}:sum", str(delivery.item))
+                await delivery.ack()
+            except (StaleDelivery, EffectRefused):
+                pass
+
+    async def _join(self, _process: Process) -> None:
+        async with Session.open(_URL, ttl=self._ttl, connect_timeout=1000) as session:
+            queue = Queue(session, "q", int)
+            while not all(one.is_finished for one in self._producers):
+                await queue.join()
+                await asyncio.sleep(0.1)
+            await queue.join()
+
+    # --- what the run asks ------------------------------------------------------------------------------------------
+
+    def victims(self) -> list[Process]:
+        """Consumers."""
+        return [one for one in self._consumers if not one.is_dead]
+
+    def replace(self, killed: Process) -> None:
+        """Another consumer."""
+        self._consumers.remove(killed)
+        self._consumers.append(self.world.start(f"consumer{len(self.world.processes)}", self._consume))
+
+    def is_calm(self) -> bool:
+        """Most puts have been decided."""
+        return len(self._begun) + len(self._in_doubt) >= _ITEMS * 2 // 3
+
+    def is_done(self) -> bool:
+        """Everything was put and settled, and whoever put or joined has left."""
+        return all(one.is_finished for one in (*self._producers, self._joiner)) and not self._left()
+
+    def _left(self) -> int:
+        call, keys = self.world.control.call, self._keys
+        lists = sum(call("LLEN", keys[word]) for word in ("pending", "returned", "suspects", "putters"))
+        leased = sum(call("HLEN", key) for key in call("KEYS", "{q}:leased:*"))
+        return int(lists + call("ZCARD", keys["delayed"]) + leased)
+
+    def look_at_the_end(self) -> None:
+        """What was put since the last loss has arrived, and nothing came from nowhere."""
+        letters = self.world.control.call("HLEN", self._keys["dead"])
+        lost = sorted(item for item, begun in self._begun.items() if begun > self._lost_at and item not in self._got)
+        if len(lost) > letters:  # five kills make a dead letter
+            self.failures.append(f"lost {lost[:5]}")
+        if ghosts := sorted(self._got - set(self._begun) - self._in_doubt):
+            self.failures.append(f"from nowhere {ghosts[:5]}")
+
+    def details(self) -> str:
+        """The bound, and what became of the puts."""
+        return f"maxsize {self._maxsize} put {len(self._begun)} in doubt {len(self._in_doubt)} losses {self._losses}"

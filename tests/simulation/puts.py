@@ -1,0 +1,146 @@
+"""The workload of puts: every way to put, while the queue is shut down and opened again and the server's memory is full.
+
+What a put said holds: one that returned arrives and has gone in once, one that was refused never arrives. At the end
+the queue is at rest, and nobody waits.
+"""
+
+import asyncio
+from collections import Counter
+from itertools import count
+
+from shared.concurrency import Queue, QueueFull, QueueShutDown, Session, StaleDelivery
+from shared.concurrency.queues.membership.keys import queue_keys
+from tests.simulation.run import Workload
+from tests.simulation.server import Server
+from tests.simulation.world import Process, World
+
+_URL = "redis://simulated/0"
+_ITEMS = 120
+_SUM = "{q}:sum"
+
+
+class Puts(Workload):
+    """Producers and consumers of one bounded queue, and somebody who shuts it down and opens it again."""
+
+    name = "puts"
+
+    def __init__(self, world: World, ttl: float) -> None:
+        """Start the processes."""
+        super().__init__(world)
+        self._ttl = ttl
+        self._maxsize = world.rng.choice([1, 2, 5])
+        self._keys = queue_keys("q")
+        self._items = count()
+        self._put: set[int] = set()
+        self._refused: set[int] = set()
+        self._in_doubt: set[int] = set()
+        self._got: Counter[int] = Counter()
+        self._futures: list[asyncio.Future[object]] = []
+        self._server = Server(world)
+        self.more_faults = [self._server.fill_memory, self._server.fill_memory, self._server.restart]
+        self._producers = [world.start(f"producer{n}", self._produce) for n in range(2)]
+        self._consumers = [world.start(f"consumer{n}", self._consume) for n in range(2)]
+        self._operator = world.start("operator", self._operate)
+
+    # --- the processes ----------------------------------------------------------------------------------------------
+
+    async def _produce(self, _process: Process) -> None:
+        async with Session.open(_URL, ttl=self._ttl, connect_timeout=1000) as session:
+            queue = Queue(session, "q", int, maxsize=self._maxsize, max_attempts=999)
+            await asyncio.gather(*(self._put_some(queue) for _ in range(self.world.rng.choice([2, 5]))))
+
+    async def _put_some(self, queue: Queue[int]) -> None:
+        rng = self.world.rng
+        while (item := next(self._items)) < _ITEMS:
+            draw = rng.random()
+            try:
+                async with asyncio.timeout(rng.random() * 0.3 if rng.random() < 0.2 else None):
+                    if draw < 0.1:
+                        await queue.put_nowait(item)
+                    elif draw < 0.3:
+                        await queue.put(item, id=str(item))
+                    elif draw < 0.5:
+                        self._futures.append(await queue.submit(item))
+                    else:
+                        await queue.put(item)
+                self._put.add(item)
+            except TimeoutError:
+                self._in_doubt.add(item)
+            except (QueueShutDown, QueueFull):
+                self._refused.add(item)
+
+    async def _consume(self, _process: Process) -> None:
+        async with Session.open(_URL, ttl=self._ttl, connect_timeout=1000) as session:
+            queue = Queue(session, "q", int, max_attempts=999)
+            await asyncio.gather(*(self._get_all(queue) for _ in range(self.world.rng.choice([1, 3]))))
+
+    async def _get_all(self, queue: Queue[int]) -> None:
+        rng = self.world.rng
+        while True:
+            try:
+                delivery = await queue.get()
+            except QueueShutDown:
+                await asyncio.sleep(0.05)
+                continue
+            self._got[delivery.item] += 1
+            try:
+                await asyncio.sleep(rng.expovariate(20))
+                delivery.effects.hincrby(_SUM, str(delivery.item))
+                await delivery.ack()
+            except StaleDelivery:
+                pass
+
+    async def _operate(self, _process: Process) -> None:
+        rng = self.world.rng
+        async with Session.open(_URL, ttl=self._ttl, connect_timeout=1000) as session:
+            queue = Queue(session, "q", int)
+            while not self.is_calm():
+                await asyncio.sleep(rng.expovariate(1))
+                await queue.shutdown()
+                await asyncio.sleep(rng.choice([0.0, 0.0, 0.1]))
+                await queue.reopen()
+
+    # --- what the run asks ------------------------------------------------------------------------------------------
+
+    def victims(self) -> list[Process]:
+        """Consumers; what a killed producer was told is not known."""
+        return [one for one in self._consumers if not one.is_dead]
+
+    def replace(self, killed: Process) -> None:
+        """Another consumer."""
+        self._consumers.remove(killed)
+        self._consumers.append(self.world.start(f"consumer{len(self.world.processes)}", self._consume))
+
+    def is_calm(self) -> bool:
+        """Every put but the last ones has been decided."""
+        return len(self._put) + len(self._in_doubt) + len(self._refused) >= _ITEMS - 10
+
+    def is_done(self) -> bool:
+        """Everything was put and settled, and those who put have left."""
+        return all(one.is_finished for one in (*self._producers, self._operator)) and not self._left()
+
+    def _left(self) -> int:
+        call, keys = self.world.control.call, self._keys
+        lists = sum(call("LLEN", keys[word]) for word in ("pending", "returned", "suspects", "putters"))
+        leased = sum(call("HLEN", key) for key in call("KEYS", "{q}:leased:*"))
+        return int(lists + call("ZCARD", keys["delayed"]) + leased)
+
+    def look_at_the_end(self) -> None:
+        """What each put said holds."""
+        call = self.world.control.call
+        letters = call("HLEN", self._keys["dead"])
+        lost = sorted(self._put - set(self._got))
+        if len(lost) > letters:  # five kills make a dead letter; it may have been leased without being seen
+            self.failures.append(f"lost {lost[:5]}")
+        if false := sorted(self._refused & set(self._got)):
+            self.failures.append(f"refused, and went in {false[:5]}")
+        counts = call("HGETALL", _SUM)
+        if twice := [item.decode() for item, made in zip(counts[::2], counts[1::2], strict=True) if made != b"1"]:
+            self.failures.append(f"went in twice {twice[:5]}")
+
+    def details(self) -> str:
+        """The bound, and what became of the puts."""
+        return (
+            f"maxsize {self._maxsize} put {len(self._put)} refused {len(self._refused)} in doubt {len(self._in_doubt)} "
+            f"full {self._server.full} restarts {self._server.restarts}"
+        )

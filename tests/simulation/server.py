@@ -1,0 +1,71 @@
+"""What befalls the server: full memory for a while, and restarts with its data, with older data, or with none."""
+
+from collections.abc import Callable
+from typing import Final
+
+from tests.simulation.world import World
+
+_CLOCK: Final = b"sim:now"
+_MOST: Final = 60
+"""So often and no more, or those that are struck all the time come to no end."""
+
+
+class Server:
+    """The server of a world, as somebody who pulls its plug sees it."""
+
+    def __init__(self, world: World) -> None:
+        """Begin with nothing saved."""
+        self._world = world
+        self._call: Callable[..., object] = world.control.call
+        self._saved: list[tuple[bytes, int, bytes]] = []
+        self.full = self.restarts = 0
+        """How often each happened."""
+
+    def fill_memory(self) -> None:
+        """Have it refuse for a while what needs memory."""
+        if not self._may_strike():
+            return
+        self.full += 1
+        self._call("CONFIG", "SET", "maxmemory", "1")
+        self._world.later(self._world.rng.expovariate(2), self.free_memory)
+
+    def free_memory(self) -> None:
+        """Have it take everything again."""
+        self._call("CONFIG", "SET", "maxmemory", "0")
+
+    def save(self) -> None:
+        """Remember its data as they are now."""
+        self._saved = []
+        for key in sorted(self._keys()):
+            left, data = self._call("PTTL", key), self._call("DUMP", key)
+            if isinstance(left, int) and isinstance(data, bytes):
+                self._saved.append((key, max(0, left), data))
+
+    def restart(self) -> None:
+        """Have it end and come back with its data."""
+        if not self._may_strike():
+            return
+        self.restarts += 1
+        self._call("SCRIPT", "FLUSH")
+        self._world.restart_server(self._world.rng.expovariate(5))
+
+    def restart_with_saved_data(self) -> None:
+        """Have it come back with what was saved last; with nothing where nothing was."""
+        if not self._may_strike():
+            return
+        self.flush()
+        for key, left, data in self._saved:
+            self._call("RESTORE", key, left, data)
+        self.restart()
+
+    def flush(self) -> None:
+        """Delete everything; connections stay."""
+        if keys := self._keys():
+            self._call("DEL", *keys)
+
+    def _may_strike(self) -> bool:
+        return self.full + self.restarts < _MOST
+
+    def _keys(self) -> list[bytes]:
+        found = self._call("KEYS", "*")
+        return [key for key in found if key != _CLOCK] if isinstance(found, list) else []
