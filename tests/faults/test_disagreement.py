@@ -410,7 +410,7 @@ async def test_a_lease_goes_to_the_next_and_a_wait_for_an_event_goes_on(
             assert await waiting
 
 
-# --- many ---------------------------------------------------------------------------------------------------------------
+# --- many -------------------------------------------------------------------------------------------------------------
 
 
 async def test_cancelling_many_puts_costs_each_the_same(queue: Queue[int]) -> None:

@@ -1,4 +1,4 @@
-"""The workload of puts: every way to put, while the queue is shut down and opened again and the server's memory is full.
+"""The workload of puts: every way to put, while the queue is shut down and reopened and the server's memory is full.
 
 What a put said holds: one that returned arrives and has gone in once, one that was refused never arrives. At the end
 the queue is at rest, and nobody waits.

@@ -116,7 +116,7 @@ class TakeLane(Lane[Portion]):
         self.kick()
 
     def distrust(self) -> None:
-        """Resync if this lane has ever called: the server may know deliveries of ours that we do not, or the reverse."""
+        """Resync if this lane has ever called: the server may know deliveries of ours unknown here, or the reverse."""
         if self._number:
             self.resync_needed()
 
