@@ -12,7 +12,7 @@ from shared.concurrency.queues.membership.lane import Lane
 from shared.concurrency.queues.membership.membership import Membership
 from shared.concurrency.queues.puts.batch import MOST_BYTES, MOST_ENTRIES, PORTION, Batch, OutgoingEntry
 from shared.concurrency.queues.puts.inquiry import run_or_inquire
-from shared.concurrency.queues.puts.putters import Leavers, Putters, shut_down, was_shut_down
+from shared.concurrency.queues.puts.putters import NOBODY, Leavers, Putters, shut_down, was_shut_down
 from shared.concurrency.queues.puts.unsent import Unsent
 from shared.concurrency.queues.puts.verdicts import Portion, admit_all, decide_each
 from shared.concurrency.session.calls import Call
@@ -224,7 +224,7 @@ class PutLane(Lane[Portion]):
             aftermath = decide_each(portion, self._putters, verdicts, last)
             self._lost_place |= aftermath.lost_place
             self._withdrawn += aftermath.withdrawn
-        self._ask |= self._putters.answered(last, Leavers(self._refused))
+        self._ask |= self._putters.answered(last, Leavers(self._refused) if self._refused else NOBODY)
         if shut:
             self._putters.fail(shut_down())
         if self._putters and portion.session_id != self._member.session_id:

@@ -21,6 +21,9 @@ class Leavers:
         self.conflicting: Final = {key for key in keys if key[:1] not in b"=-"}
 
 
+NOBODY: Final = Leavers("")
+
+
 class Putters:
     """Entries that wait for room, in the order of their numbers, which is the order in which they are admitted."""
 
