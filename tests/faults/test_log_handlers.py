@@ -79,6 +79,7 @@ async def test_every_call_of_a_lease_has_its_effect(url: str, name: str, what: s
         await place.nothing_left()
 
 
+@pytest.mark.timing
 @pytest.mark.parametrize("what", LOSSES)
 async def test_every_loss_is_noticed_and_all_else_goes_on(url: str, name: str, handler: Raises, what: str) -> None:
     lose, text = LOSSES[what]
@@ -86,6 +87,7 @@ async def test_every_loss_is_noticed_and_all_else_goes_on(url: str, name: str, h
     assert any(said.startswith(text) for said in handler.texts), "the log was never asked: this proves nothing"
 
 
+@pytest.mark.timing
 @pytest.mark.parametrize("what", LOSSES)
 async def test_every_loss_is_noticed_though_nobody_reads_what_we_say(
     url: str, name: str, tmp_path: Path, what: str

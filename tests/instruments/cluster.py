@@ -12,8 +12,13 @@ from typing import Any
 
 ROOT = Path(__file__).resolve().parent.parent.parent
 _ENGINE = shutil.which("docker") or "docker"
+# `${REDIS_IMAGE:-redis:8}` stands for redis:8 here: what the caller has in the environment is kept from the cluster.
+_IMAGES = re.findall(
+    r"^\s*image: (?:\$\{\w+:-)?([^\s${}]+:[^\s${}]+)\}?$",
+    (ROOT / "docker-compose.yml").read_text(encoding="utf-8"),
+    re.MULTILINE,
+)
 # What would change the cluster under test when the caller has it in the environment.
-_IMAGES = re.findall(r"^\s*image: (\S+:\S+)$", (ROOT / "docker-compose.yml").read_text(encoding="utf-8"), re.MULTILINE)
 _SETTINGS = ("COMPOSE_", "PIPELINE_", "REDIS_")
 
 

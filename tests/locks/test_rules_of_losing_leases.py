@@ -146,6 +146,7 @@ async def test_rule_5_a_short_lease_is_renewed_in_a_long_session(session: Sessio
         lease.check()
 
 
+@pytest.mark.timing
 async def test_rule_5_a_process_that_blocks_while_it_waits_holds_for_one_time_to_live(
     url: str, session: Session, name: str
 ) -> None:

@@ -1,6 +1,7 @@
 """Any sequence of calls leaves our queue as the model says: Hypothesis makes the sequences."""
 
 import asyncio
+import os
 from collections import Counter
 from collections.abc import Coroutine
 from typing import Any
@@ -146,14 +147,15 @@ def compare(url: str, **chosen: Any) -> Counter[str]:
     return reached
 
 
+@pytest.mark.timing
 @pytest.mark.timeout(300)
 def test_any_sequence_of_calls_leaves_the_queue_as_the_model_says(url: str) -> None:
     reached = compare(url, max_examples=80, stateful_step_count=40, derandomize=True)
     assert {word for word in RARE if not reached[word]} == set()
 
 
-@pytest.mark.slow
-@pytest.mark.timeout(900)
+@pytest.mark.skipif("WEIR_CAMPAIGN_MODEL" not in os.environ, reason="a campaign: ./run campaign-model")
+@pytest.mark.timeout(3600)
 def test_any_sequence_from_a_seed_of_today_leaves_it_so_too(url: str) -> None:
-    reached = compare(url, max_examples=250, stateful_step_count=60)
+    reached = compare(url, max_examples=int(os.environ["WEIR_CAMPAIGN_MODEL"]), stateful_step_count=60)
     assert {word for word in RARE if not reached[word]} == set()
