@@ -4,6 +4,7 @@ import asyncio
 import contextlib
 import os
 import secrets
+import signal
 import threading
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
@@ -17,6 +18,13 @@ from shared.local.embedded import EmbeddedServer
 from tests.instruments.application import make
 from tests.instruments.prepared import CAN_FORK, prepared_pid, ready
 from tests.instruments.proxy import Proxy
+
+
+def pytest_configure() -> None:
+    """Have children stop at SIGINT, though pytest was started in the background, where a shell has SIGINT ignored."""
+    is_main = threading.current_thread() is threading.main_thread()
+    if is_main and signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @pytest.fixture(scope="session")
