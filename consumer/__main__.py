@@ -5,7 +5,7 @@ import sys
 
 import structlog
 
-from consumer.executors.dispatch import Handling
+from consumer.executors.dispatch import Dispatch
 from consumer.registry import check_handlers, handlers
 from consumer.rules.errors import HandlerError
 from consumer.worker.blocked_loop import BlockedLoop
@@ -31,7 +31,7 @@ async def work(settings: Settings, stopping: asyncio.Event) -> None:
         raise ServiceError(str(error)) from error
     async with (
         open_pipeline(settings, resources=True) as pipeline,
-        Handling(handlers(), pipeline) as handling,
+        Dispatch(handlers(), pipeline) as handling,
     ):
         worker = Worker(
             pipeline.queue,

@@ -49,14 +49,15 @@ def handles(
     """Make a function the handler of a message class.
 
     `async def f(delivery, pipeline)` runs on the event loop, `def f(delivery, pipeline)` in a thread, and with
-    `executor="process"` `def f(delivery)` in a process that can be ended. It is called once for each delivery:
-    returning acknowledges (what it returns is the result, for whoever submitted the message), an exception brings it
-    again later; see consumer.outcomes for Retry and Reject.
+    `executor="process"` `def f(delivery)` in a process that can be killed. It is called once for each delivery.
+    Returning acknowledges, and what it returns is the result, for whoever submitted the message. After an exception the
+    message comes again later. See consumer.outcomes for Retry and Reject.
 
-    `attempts`: failures until a message is a dead letter, else the queue's; `backoff`: how long it waits between them;
-    `time_limit`: seconds that one attempt may take, else PIPELINE_HANDLER_TIMEOUT.
+    `attempts`: failures until a message is a dead letter, by default the queue's number; `backoff`: how long the
+    message waits between attempts; `time_limit`: seconds that one attempt may take, by default
+    PIPELINE_HANDLER_TIMEOUT.
 
-    :raises HandlerError: when the function or one of these cannot work, or the class has a handler already.
+    :raises HandlerError: when the function or an argument cannot work, or the class has a handler already.
     """
     try:
         rules = Rules(attempts, backoff, time_limit)
@@ -76,14 +77,14 @@ def handles(
 
 
 def handlers() -> Mapping[type[Message], Handler]:
-    """All handlers, by their message class."""
+    """Return all handlers, by their message class."""
     return MappingProxyType(_handlers)
 
 
 def check_handlers() -> None:
-    """Look whether every message class has its handler.
+    """Check that every message class has a handler.
 
-    :raises HandlerError: when one has none, naming it.
+    :raises HandlerError: when some have none; the message names them.
     """
     missing = sorted(name for name, tp in Message.registered().items() if tp not in _handlers)
     if missing:

@@ -1,8 +1,8 @@
-"""A delivery without a queue, to try a handler alone: it runs as ever, and what it collects is looked at."""
+"""Deliveries without a queue, to test a handler alone: it runs as usual, and the test checks its effects."""
 
 from typing import Any, TypeVar
 
-from consumer.executors.detached import NoLane
+from consumer.executors.detached import Detached
 from shared.concurrency import Delivery
 from shared.concurrency.queues.effects.effects import writes_of
 from shared.concurrency.queues.encoding.codec import Codec
@@ -15,11 +15,11 @@ M = TypeVar("M", bound=Message)
 
 
 def delivery_of(message: M, *, attempt: int = 1) -> Delivery[M]:
-    """Hand out a message that is in no queue; `effects_of` tells what the handler has asked for.
+    """Return a delivery of a message that is in no queue; `effects_of` returns what its handler has collected.
 
-    It has been encoded and decoded as on its way.
+    The message has been encoded and decoded, as on its way through a queue.
 
-    :raises ValueError: when it would not come back the same, or `attempt` is not from 1 to 999,999.
+    :raises ValueError: when the message would not come back the same, or `attempt` is not from 1 to 999,999.
     """
     if not 1 <= attempt <= 999_999:
         raise ValueError(f"attempt is from 1 to 999,999, not {attempt!r}")
@@ -27,9 +27,12 @@ def delivery_of(message: M, *, attempt: int = 1) -> Delivery[M]:
     shape, body = codec.encode(message)
     counts = b"0%06d000" % (attempt - 1)
     entry = b"%016d%b%010d%b%b" % (1, b"trial-------", 1, counts + shape.middle[len(counts) :], body)
-    return Handout(NoLane(), entry, codec.open(entry), ResultCodec(None, LARGEST_MESSAGE))
+    return Handout(Detached(), entry, codec.open(entry), ResultCodec(None, LARGEST_MESSAGE))
 
 
 def effects_of(delivery: Delivery[Any]) -> list[tuple[Any, ...]]:
-    """What the handler asked for, in order: `("hincrby", "key", "field", 1)`, `("put", "queue", item)`."""
+    """Return the effects that the handler of a delivery has collected, in order.
+
+    For example `("hincrby", "key", "field", 1)` or `("put", "queue", item)`.
+    """
     return writes_of(delivery.effects).asked

@@ -1,6 +1,6 @@
-"""The process that handlers with `executor="process"` run in: gets a message, calls its handler, answers.
+"""The process that handlers with `executor="process"` run in: receives a message, calls its handler, answers.
 
-Started by consumer.executors.processes as `python -m consumer.executors.child PARENT MODULE...`. Its stdin and stdout
+consumer.executors.processes starts it as `python -m consumer.executors.child PARENT MODULE...`. Its stdin and stdout
 are the pipes; what a handler prints goes to stderr. Requests and answers are JSON and stored messages: nothing is
 pickled.
 """
@@ -17,7 +17,7 @@ from queue import SimpleQueue
 from typing import Any, BinaryIO, Final
 
 from consumer.executors import frames
-from consumer.executors.detached import NoLane
+from consumer.executors.detached import Detached
 from consumer.outcomes import Reject, Retry
 from consumer.rules.errors import describe
 from consumer.rules.handler import call_plain
@@ -36,14 +36,14 @@ _LONGEST_TEXT: Final = 20_000
 
 
 def serve(parent: int, modules: list[str]) -> None:
-    """Answer requests until the service ends, or closes the pipe."""
+    """Answer requests until the service ends or closes the pipe."""
     end_with(parent)
-    # Whoever stops all processes of a service at once means the service: it decides what becomes of its messages.
+    # A signal to all processes of a service is meant for the service: it decides what becomes of its messages.
     for ending in (signal.SIGTERM, signal.SIGINT):
         signal.signal(ending, _pass_over)
     requests, answers = _take_pipes()
     calls: SimpleQueue[tuple[str, bytes]] = SimpleQueue()
-    threading.Thread(target=_listen, args=(requests, calls), daemon=True).start()
+    threading.Thread(target=_receive, args=(requests, calls), daemon=True).start()
     configure_logs(Settings.load())
     for module in modules:
         pkgutil.resolve_name(module)
@@ -57,11 +57,11 @@ def serve(parent: int, modules: list[str]) -> None:
 
 
 def _pass_over(_number: int, _frame: object) -> None:
-    """Do nothing; a handler's own programs, unlike with SIG_IGN, are stopped as ever."""
+    """Do nothing. The programs that a handler starts still stop at the signal; SIG_IGN would be inherited."""
 
 
 def _take_pipes() -> tuple[BinaryIO, BinaryIO]:
-    """Keep stdin and stdout for ourselves: a handler reads nothing, and prints to stderr."""
+    """Keep stdin and stdout for ourselves: a handler reads nothing, and its prints go to stderr."""
     requests, answers = os.fdopen(os.dup(0), "rb"), os.fdopen(os.dup(1), "wb", buffering=0)
     nothing = os.open(os.devnull, os.O_RDONLY)
     os.dup2(nothing, 0)
@@ -70,13 +70,13 @@ def _take_pipes() -> tuple[BinaryIO, BinaryIO]:
     return requests, answers
 
 
-def _listen(requests: BinaryIO, calls: "SimpleQueue[tuple[str, bytes]]") -> None:
+def _receive(requests: BinaryIO, calls: "SimpleQueue[tuple[str, bytes]]") -> None:
     try:
         while True:
             name, entry = frames.read(requests), frames.read(requests)
             calls.put((name.decode(), entry))
     except (EOFError, OSError):
-        os._exit(1)  # the service has ended: nobody wants the answer
+        os._exit(1)  # the service has ended: nothing waits for the answer
 
 
 def _send(answers: BinaryIO, answer: dict[str, Any]) -> None:
@@ -86,10 +86,10 @@ def _send(answers: BinaryIO, answer: dict[str, Any]) -> None:
 
 
 def _handle(codec: "Codec[Message]", results: ResultCodec, name: str, entry: bytes) -> dict[str, Any]:
-    """Call a handler; the answer says what came of it, with the result as JSON where somebody asks for it."""
+    """Call a handler. The answer holds the outcome, with the result as JSON if a submitter waits for it."""
     try:
         function: Callable[..., Any] = pkgutil.resolve_name(name)
-        handout = Handout(NoLane(), entry, codec.open(entry), results)
+        handout = Handout(Detached(), entry, codec.open(entry), results)
         returned = call_plain(function, handout)
         answer: dict[str, Any] = {"outcome": "returned"}
         answer["effects"] = writes_of(handout.collected).to_json() if handout.collected else []
@@ -102,7 +102,7 @@ def _handle(codec: "Codec[Message]", results: ResultCodec, name: str, entry: byt
         return {"outcome": "retry", "after": retry.after, "reason": retry.reason, "error": _cause(retry)}
     except Reject as reject:
         return {"outcome": "reject", "reason": reject.reason, "error": _cause(reject)}
-    except BaseException as error:  # noqa: BLE001  # SystemExit too: it is the handler's, not ours
+    except BaseException as error:  # noqa: BLE001  # SystemExit too: the handler raised it, not we
         return _failed("raised", error)
     return answer
 

@@ -1,24 +1,24 @@
-"""NoLane: stands for the lane of a delivery that is settled elsewhere, or nowhere."""
+"""Detached: takes the place of the lane for a delivery that is settled elsewhere, or not at all."""
 
 import asyncio
 
 
-class NoLane:
-    """Where nothing can be settled."""
+class Detached:
+    """A lane that settles nothing."""
 
-    def settle(self, *_: object, headers: bytes = b"", trace: str = "") -> "asyncio.Future[None]":  # noqa: ARG002  # that of Settling
-        """Raise RuntimeError, which says what a handler does instead."""
+    def settle(self, *_: object, headers: bytes = b"", trace: str = "") -> "asyncio.Future[None]":  # noqa: ARG002  # the signature of Settling
+        """Raise RuntimeError; its text names what a handler does instead."""
         raise RuntimeError("this handler settles by returning, or by raising Retry or Reject")
 
     def apply(self, *_: object) -> "asyncio.Future[None]":
-        """As `settle`."""
+        """Raise RuntimeError, as `settle` does."""
         return self.settle()
 
     def report(self, receipt: bytes, progress: bytes) -> None:
-        """Nobody is told: nobody submitted it from here."""
+        """Drop the report: it cannot reach the submitter from here."""
 
     def check_here(self) -> None:
-        """Anywhere is right."""
+        """Accept every thread and every event loop."""
 
     def give_back_from_any_thread(self, receipt: bytes) -> None:
-        """Nothing to do."""
+        """Do nothing: there is nothing to give back."""

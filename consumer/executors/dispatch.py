@@ -1,4 +1,4 @@
-"""Handling: calls the handlers of a service, each where it runs: on the loop, in a thread, or in a process."""
+"""Dispatch: calls the handlers of a service, each where it runs: on the loop, in a thread or in a process."""
 
 from collections.abc import Awaitable, Callable, Mapping
 from contextlib import AsyncExitStack
@@ -20,7 +20,7 @@ from shared.pipeline import Pipeline
 _Call = Callable[[Delivery[Any], Pipeline], Awaitable[object]]
 
 
-class Handling:
+class Dispatch:
     """The handlers, with the threads and processes that they need. Use it as an async context manager."""
 
     def __init__(self, handlers: Mapping[type[Message], Handler], pipeline: Pipeline) -> None:
@@ -33,7 +33,7 @@ class Handling:
         self._stack = AsyncExitStack()
         self._calls: Final[dict[type[Message], _Call]] = {tp: self._call(each) for tp, each in handlers.items()}
         self.rules: Final[dict[type[Message], Rules]] = {tp: self._rules_of(each) for tp, each in handlers.items()}
-        """What the worker is to know."""
+        """The rules of each message class, as the worker applies them."""
 
     async def handle(self, delivery: Delivery[Message]) -> object:
         """Call the handler of a delivery; returns what it returns and raises what it raises."""
@@ -52,7 +52,7 @@ class Handling:
     def _rules_of(self, handler: Handler) -> Rules:
         if handler.place != "process":
             return handler.rules
-        # Its time is counted from when its process is ready, by `Processes.call`: the worker gives it longer.
+        # `Processes.call` counts its time from when the process is ready, so the worker allows more.
         return replace(handler.rules, time_limit=min(LONGEST_LIMIT, self._limit_of(handler) + 2 * START_SECONDS))
 
     async def _in_thread(self, function: Callable[..., Any], delivery: Delivery[Any], pipeline: Pipeline) -> object:

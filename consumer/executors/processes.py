@@ -1,4 +1,4 @@
-"""Processes: where handlers run that may crash, block, or have to be ended."""
+"""Processes: where handlers run that may crash, block or have to be killed."""
 
 import asyncio
 import contextlib
@@ -16,15 +16,14 @@ from consumer.rules.errors import ProcessEnded, RaisedInProcess, UnsendableResul
 START_SECONDS: Final = 60.0
 """How long a process may take to start."""
 
-
 _END_SECONDS: Final = 1.0
 
 
 class Processes:
-    """Runs functions in child processes, which are kept for the next ones; one message at a time in each.
+    """Runs functions in child processes, one message at a time in each, and keeps the processes for later calls.
 
-    The children are started anew, not forked, and die with this process, however it ends. There are as many as calls
-    ran at once, at most. Use it as an async context manager.
+    The children are started afresh, not forked, and die with this process, however it ends. There are at most as many
+    as calls ran at once. Use it as an async context manager.
     """
 
     def __init__(self, modules: Iterable[str]) -> None:
@@ -35,19 +34,20 @@ class Processes:
         self._ending: set[asyncio.Task[None]] = set()
 
     async def call(self, name: str, entry: bytes, time_limit: float) -> dict[str, Any]:
-        """Have a function (`module:name`) handle a stored message; the outcome. A cancelled caller ends the process.
+        """Call a function (`module:name`) with a stored message in a child; returns the child's answer.
 
-        `time_limit`: seconds from when the process is ready, after which it is ended.
+        `time_limit`: seconds that it may take, counted from when the process is ready. The process is killed after
+        that, and when the caller is cancelled.
 
-        :raises Retry, Reject: as the function did. RaisedInProcess: for another exception of it. UnsendableResult:
-            when what it returned cannot be sent.
-        :raises ProcessEnded: when the process came to its end before the function. TimeoutError: after `time_limit`.
+        :raises Retry, Reject: when the function raised it. RaisedInProcess: when it raised another exception.
+            UnsendableResult: when what it returned cannot be sent.
+        :raises ProcessEnded: when the process ended before the function did. TimeoutError: after `time_limit`.
         """
         child = await self._begun(name, entry)
         try:
             async with asyncio.timeout(time_limit):
                 answer = await child.answer()
-        except TimeoutError:  # ours: what the handler raises comes as an answer
+        except TimeoutError:  # ours: an exception of the handler comes as an answer
             self._end(child)
             raise TimeoutError(f"the handler took longer than {time_limit:g} s") from None
         except BaseException:
@@ -58,7 +58,7 @@ class Processes:
         return answer
 
     async def _begun(self, name: str, entry: bytes) -> "_Child":
-        """A child that has begun to handle the message."""
+        """Return a child that has begun to handle the message."""
         while True:
             fresh = not self._idle
             child = await self._fresh() if fresh else self._idle.pop()
@@ -68,7 +68,7 @@ class Processes:
                 self._end(child)
                 if fresh:
                     raise
-                # It ended while nobody used it: no fault of this message.
+                # It ended while it was idle: not the fault of this message.
             except BaseException:
                 self._end(child)
                 raise
@@ -76,7 +76,7 @@ class Processes:
                 return child
 
     async def _fresh(self) -> "_Child":
-        # In a task of its own: a caller that is cancelled leaves the child, whose start is costly, to the next one.
+        # In a task of its own: a start is costly, so a cancelled caller leaves the child to the next one.
         starting = asyncio.create_task(_start(self._modules), name="weir-handler-process")
         self._starting.add(starting)
         try:
@@ -108,7 +108,7 @@ class Processes:
             starting.cancel()
         if self._starting:
             await asyncio.wait(self._starting)
-            await asyncio.sleep(0)  # what had started all the same is among the idle ones now
+            await asyncio.sleep(0)  # children that had started all the same are among the idle ones now
         for child in self._idle:
             self._end(child)
         if self._ending:
@@ -124,27 +124,27 @@ class _Child:
         stdin = self._process.stdin
         if stdin is None:
             raise AssertionError("started with a pipe")
-        with contextlib.suppress(ConnectionError):  # it has ended: the answer tells
+        with contextlib.suppress(ConnectionError):  # it has ended: `answer` raises
             stdin.write(frames.pack(name.encode(), entry))
             await stdin.drain()
         await self.answer()
 
     async def answer(self) -> dict[str, Any]:
-        """Wait for what the child says next.
+        """Wait for the next answer of the child.
 
-        :raises ProcessEnded: when it cannot say anything any more.
+        :raises ProcessEnded: when the child has closed its pipe; it is killed if it lives on.
         """
         stdout = self._process.stdout
         if stdout is None:
             raise AssertionError("started with a pipe")
         try:
-            said: dict[str, Any] = json.loads(await frames.receive(stdout))
+            answer: dict[str, Any] = json.loads(await frames.receive(stdout))
         except (EOFError, ConnectionError):
             raise ProcessEnded(f"the handler's process {_how(await self._code())}") from None
-        return said
+        return answer
 
     async def _code(self) -> int:
-        """How it ends, once its pipe is closed; it may have closed that, and live on."""
+        """Wait for the exit code of a child that closed its pipe; kill it if it lives on."""
         try:
             async with asyncio.timeout(_END_SECONDS):
                 return await self._process.wait()
@@ -153,20 +153,20 @@ class _Child:
             return await self._process.wait()
 
     def kill(self) -> None:
-        """End the process, and those that it has started, at once."""
+        """Kill the process, and those that it has started."""
         if self._process.returncode is None:
             with contextlib.suppress(ProcessLookupError):
                 os.killpg(self._process.pid, signal.SIGKILL)
 
     async def ended(self) -> None:
-        """Wait until it has ended, and its pipes are closed."""
+        """Wait until the process has ended, and close the pipe to it."""
         await self._process.wait()
         if self._process.stdin is not None:
             self._process.stdin.close()
 
 
 async def _start(modules: list[str]) -> _Child:
-    # Its modules are found where ours are. A session of its own: Ctrl-C in a terminal is for the service, which drains.
+    # It finds modules where we do. A session of its own: Ctrl-C in a terminal is for the service, which drains.
     environment = os.environ | {"PYTHONPATH": os.pathsep.join(map(os.path.abspath, sys.path))}
     process = await asyncio.create_subprocess_exec(
         *(sys.executable, "-m", "consumer.executors.child", str(os.getpid()), *modules),

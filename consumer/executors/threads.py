@@ -15,10 +15,10 @@ _Job = tuple[Callable[[], object], "asyncio.Future[BaseException | None]"]
 
 
 class Threads:
-    """Runs functions in threads, which are kept for the next ones. Used from one event loop.
+    """Runs functions in threads, and keeps the threads for later calls. Used from one event loop.
 
     The threads are daemons, unlike those of concurrent.futures: one that never ends does not keep the process from
-    ending. There are as many as functions ran at once, at most.
+    ending. There are at most as many as functions ran at once.
     """
 
     def __init__(self) -> None:
@@ -28,9 +28,9 @@ class Threads:
         self._idle: list[_Thread] = []
 
     async def run(self, function: Callable[[], object]) -> None:
-        """Run a function in a thread, with the context variables of the caller; raises what it raises.
+        """Run a function in a thread, with the context variables of the caller; raises what the function raises.
 
-        :raises StillRunning: (a CancelledError) when the caller is cancelled first; the thread goes on all the same.
+        :raises StillRunning: (a CancelledError) when the caller is cancelled first; the thread goes on.
         """
         thread = self._idle.pop() if self._idle else self._start()
         ended: asyncio.Future[BaseException | None] = self._loop.create_future()
@@ -45,7 +45,7 @@ class Threads:
             raise error
 
     def close(self) -> None:
-        """End the threads that are free; one that still runs ends with its function, or with the process."""
+        """End the idle threads; a busy one ends with its function, or with the process."""
         for thread in self._all:
             thread.jobs.put(None)
         for thread in self._idle:
@@ -78,9 +78,9 @@ class _Thread(threading.Thread):
             error = None
             try:
                 function()
-            except BaseException as raised:  # noqa: BLE001  # SystemExit too: it must not end the thread alone
+            except BaseException as raised:  # noqa: BLE001  # SystemExit too: the caller receives it, the thread lives
                 error = raised
             with contextlib.suppress(RuntimeError):  # the loop has ended meanwhile
                 self._loop.call_soon_threadsafe(self._free, self, ended, error)
-            # What is done with is not kept until the next one comes.
+            # Or they would be kept until the next job comes.
             del job, function, ended, error

@@ -1,1 +1,1 @@
-"""What `@handles` says of a handler."""
+"""What `@handles` declares about a handler."""

@@ -14,21 +14,21 @@ _LONGEST = 365 * 86400.0
 class Backoff:
     """A delay that grows with every failure, with full jitter: anything between nothing and the grown delay.
 
-    What failed together comes again spread out (Brooker, "Exponential Backoff And Jitter", AWS Architecture Blog,
-    2015).
+    Messages that failed together come again spread out (Brooker, "Exponential Backoff And Jitter", AWS Architecture
+    Blog, 2015).
     """
 
     first: float = 0.25
     """The longest delay after the first failure, in seconds."""
     longest: float = 60.0
-    """The longest delay of all, in seconds."""
+    """The longest delay after any failure, in seconds."""
     factor: float = 2.0
-    """How much longer the next delay may be."""
+    """By how much the longest delay grows with each failure."""
 
     def __post_init__(self) -> None:
-        """Check.
+        """Check the values.
 
-        :raises HandlerError: when the numbers make no backoff.
+        :raises HandlerError: when one is not a number or out of range.
         """
         for word, least, value in (
             ("first", 0, self.first),
@@ -41,7 +41,7 @@ class Backoff:
                 raise HandlerError(f"Backoff({word}={value!r}): write a number from {least:g} to {_LONGEST:.0f}")
 
     def delay(self, failures: int) -> float:
-        """Seconds to wait after a failure, where so many came before it."""
+        """Return the seconds to wait after a failure; `failures`: how many came before it."""
         try:
             most = min(self.longest, self.first * self.factor**failures)
         except OverflowError:

@@ -8,7 +8,7 @@ class HandlerError(Exception):
 
 
 class ProcessFailure(Exception):
-    """A handler in a process of its own did not return; the text is all that is to be told of it."""
+    """A handler in a process of its own did not return; the text is the whole report."""
 
 
 class RaisedInProcess(ProcessFailure):
@@ -20,11 +20,11 @@ class UnsendableResult(ProcessFailure):
 
 
 class ProcessEnded(ProcessFailure):
-    """The process came to its end before the handler did."""
+    """The process ended before the handler did."""
 
 
 class StillRunning(asyncio.CancelledError):
-    """A caller was cancelled whose function runs in a thread, which nothing can stop."""
+    """The caller was cancelled while its function runs in a thread, which nothing can stop."""
 
     def __init__(self, ended: "asyncio.Future[BaseException | None]") -> None:
         """`ended`: done when the thread is free again, with what the function raised."""
@@ -33,11 +33,11 @@ class StillRunning(asyncio.CancelledError):
 
 
 def describe(error: BaseException) -> str:
-    """The type and the text of an exception, for a report: `ValueError: no such user`."""
+    """Return the type and the text of an exception, for a report: `ValueError: no such user`."""
     if isinstance(error, ProcessFailure):
         return str(error)
     try:
         text = str(error)
-    except Exception:  # noqa: BLE001  # written by somebody else
+    except Exception:  # noqa: BLE001  # the __str__ of a user's class
         text = "(its text cannot be read)"
     return f"{type(error).__name__}: {text}" if text else type(error).__name__

@@ -1,4 +1,4 @@
-"""Handler: the function of one message class, where it runs, and by which rules."""
+"""Handler: the function of one message class, where it runs, and its rules."""
 
 import inspect
 from collections.abc import Callable
@@ -26,9 +26,9 @@ class Handler:
 
 
 def place_of(function: Callable[..., Any], executor: str | None) -> Place:
-    """Where a function is to run.
+    """Return where a function runs as a handler.
 
-    :raises HandlerError: when it cannot run as a handler; the message says what to write.
+    :raises HandlerError: when it cannot run as one; the message says what to write.
     """
     name = getattr(function, "__name__", repr(function))
     if executor not in (None, "process"):
@@ -37,14 +37,14 @@ def place_of(function: Callable[..., Any], executor: str | None) -> Place:
         raise HandlerError(f"{name} yields: a handler is a function that returns; write `async def` without yield")
     is_coroutine = inspect.iscoroutinefunction(function)
     if not (is_coroutine or inspect.isfunction(function) or inspect.ismethod(function)):
-        raise HandlerError(f"{name} is no function: write `async def` (on the loop) or `def` (in a thread)")
+        raise HandlerError(f"{name} is not a function: write `async def` (on the loop) or `def` (in a thread)")
     if executor is None:
         _check_takes(function, name, "delivery, pipeline")
         return "loop" if is_coroutine else "thread"
     if is_coroutine:
-        raise HandlerError(f'{name}: executor="process" takes a plain function: write `def {name}(delivery)`')
+        raise HandlerError(f'{name}: executor="process" needs a plain function: write `def {name}(delivery)`')
     if function.__module__ == "__main__" or "<" in function.__qualname__:
-        raise HandlerError(f'{name}: executor="process" takes a function that a module can be asked for by name')
+        raise HandlerError(f'{name}: executor="process" needs a function at the top level of an importable module')
     _check_takes(function, name, "delivery")
     return "process"
 
@@ -59,11 +59,11 @@ def _check_takes(function: Callable[..., Any], name: str, words: str) -> None:
 def call_plain(function: Callable[..., Any], *arguments: object) -> object:
     """Call a plain function; returns what it returns.
 
-    :raises TypeError: when it gives back something to await, which nobody would: the work were never done.
+    :raises TypeError: when it returns an awaitable: nothing would await it, so the work would never run.
     """
     returned: object = function(*arguments)
     if inspect.isawaitable(returned):
         if inspect.iscoroutine(returned):
             returned.close()
-        raise TypeError(f"{function.__qualname__} returned something to await: begin it with `async def`")
+        raise TypeError(f"{function.__qualname__} returned an awaitable: begin it with `async def`")
     return returned

@@ -1,4 +1,4 @@
-"""Rules: how the messages of one class are tried."""
+"""Rules: how the messages of one class are attempted."""
 
 import math
 from dataclasses import dataclass
@@ -8,24 +8,24 @@ from consumer.rules.errors import HandlerError
 
 _MOST_ATTEMPTS = 999
 LONGEST_LIMIT = 86400.0
-"""Seconds that a handler may be allowed to take, at most."""
+"""The longest time limit that a handler may have, in seconds."""
 
 
 @dataclass(frozen=True, slots=True)
 class Rules:
-    """How often, how soon again, and for how long the messages of one class are handled."""
+    """How many attempts the messages of one class have, the delay between them, and the time limit of each."""
 
     attempts: int | None = None
-    """Failures until a message is a dead letter; None for what is stored with the queue."""
+    """Failures until a message is a dead letter; None for the number stored with the queue."""
     backoff: Backoff = USUAL_BACKOFF
-    """How long it waits between them."""
+    """How long a message waits between attempts."""
     time_limit: float | None = None
     """Seconds that one attempt may take; None for the service's PIPELINE_HANDLER_TIMEOUT."""
 
     def __post_init__(self) -> None:
-        """Check.
+        """Check the values.
 
-        :raises HandlerError: when one of them is out of range.
+        :raises HandlerError: when one is out of range.
         """
         attempts, time_limit = self.attempts, self.time_limit
         if attempts is not None and (

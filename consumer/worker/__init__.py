@@ -1,1 +1,1 @@
-"""Takes, has handled, settles."""
+"""The worker: takes deliveries, runs their handlers, settles them."""

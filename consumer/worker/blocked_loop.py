@@ -1,4 +1,4 @@
-"""BlockedLoop: a thread that tells when a handler keeps the event loop from turning, and which one."""
+"""BlockedLoop: a thread that reports when a handler blocks the event loop, and which one."""
 
 import asyncio
 import contextlib
@@ -22,13 +22,14 @@ _GRACE_SECONDS: Final = 0.05
 
 
 class BlockedLoop:
-    """Pings the running loop ten times a second; one that is silent for half a second is reported, and its end too.
+    """Reports when the running loop has not turned for half a second, and when it turns again.
 
-    No message costs anything. While C code keeps the GIL the report comes when it lets go. Use it as a context manager.
+    A thread checks ten times a second; messages cost nothing. While C code holds the GIL, the report waits until the
+    code releases it. Use it as a context manager.
     """
 
     def __init__(self, handlers: Iterable[Handler]) -> None:
-        """`handlers`: whose names a report may tell."""
+        """`handlers`: those that a report can name."""
         self._names: dict[CodeType, str] = {}
         for handler in handlers:
             code = getattr(handler.function, "__code__", None)
@@ -42,36 +43,36 @@ class BlockedLoop:
         return self
 
     def __exit__(self, *_: object) -> None:
-        # Not joined: it may wait for this very loop to turn.
+        # Not joined: the thread may be waiting for this very loop to turn.
         self._stopped.set()
 
     def _watch(self, loop: asyncio.AbstractEventLoop, thread: int) -> None:
         with contextlib.suppress(RuntimeError):  # the loop is closed
             while not self._stopped.wait(_BETWEEN_SECONDS):
                 turned = threading.Event()
-                asked_at, worked = time.monotonic(), time.process_time()
+                since, worked = time.monotonic(), time.process_time()
                 loop.call_soon_threadsafe(turned.set)
                 if turned.wait(BLOCKED_SECONDS):
                     continue
-                about = self._look(sys._current_frames().get(thread))  # noqa: SLF001  # the documented way
-                # Once both go on, a loop that stood still with the whole process (SIGSTOP, sleep) answers at once.
-                if turned.wait(_GRACE_SECONDS) and time.process_time() - worked < (time.monotonic() - asked_at) / 2:
+                about = self._locate(sys._current_frames().get(thread))  # noqa: SLF001  # the documented way
+                # A loop that stood still because its whole process did (SIGSTOP, sleep) turns as soon as both go on.
+                if turned.wait(_GRACE_SECONDS) and time.process_time() - worked < (time.monotonic() - since) / 2:
                     continue
-                self._report(turned, asked_at, about)
+                self._report(turned, since, about)
 
-    def _report(self, turned: threading.Event, asked_at: float, about: dict[str, Any]) -> None:
+    def _report(self, turned: threading.Event, since: float, about: dict[str, Any]) -> None:
         if self._stopped.is_set():
             return
         what = "a handler blocks the event loop" if "handler" in about else "the event loop is blocked"
-        log.warning(what, seconds=round(time.monotonic() - asked_at, 2), **about)
+        log.warning(what, seconds=round(time.monotonic() - since, 2), **about)
         while not turned.wait(BLOCKED_SECONDS):
             if self._stopped.is_set():
                 return
-        seconds = round(time.monotonic() - asked_at, 2)
+        seconds = round(time.monotonic() - since, 2)
         log.warning("the event loop turns again", seconds=seconds, **about)
 
-    def _look(self, frame: FrameType | None) -> dict[str, Any]:
-        """Where the loop's thread is: the innermost line, and the handler that led there, if any did."""
+    def _locate(self, frame: FrameType | None) -> dict[str, Any]:
+        """Return the line that the loop's thread is at, and the handler that led there, if one did."""
         if frame is None:
             return {}
         about: dict[str, Any] = {"where": f"{frame.f_code.co_filename}:{frame.f_lineno}"}

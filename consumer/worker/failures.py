@@ -17,10 +17,12 @@ T = TypeVar("T")
 log = structlog.get_logger(__name__)
 
 
-def settle_failed(settler: Settler, handout: Handout[T], error: BaseException, rules: Rules) -> None:
-    """Settle by the rules of the message's class, unless the handler has settled it; and log what happened."""
+def settle_failed(settler: Settler, handout: Handout[T], error: BaseException, rules: Rules, *, queue: str) -> None:
+    """Log what happened, and settle by the rules of the message's class unless the handler has settled."""
     if isinstance(error, StaleDelivery) and handout.state != "held":
-        log.warning("stale delivery: settled or recovered elsewhere", id=handout.stored.id, problem=str(error))
+        log.warning(
+            "stale delivery: settled or recovered elsewhere", queue=queue, id=handout.stored.id, problem=str(error)
+        )
         return
     if isinstance(error, Reject):
         log.warning("the handler rejected the message", id=handout.stored.id, reason=error.reason)
@@ -39,7 +41,7 @@ def settle_failed(settler: Settler, handout: Handout[T], error: BaseException, r
     if isinstance(error, Retry):
         report = _cause(error) or error.reason
         log.info(
-            "to be tried again",
+            "the handler requested a retry",
             id=handout.stored.id,
             attempt=handout.stored.attempt,
             reason=report,
@@ -65,7 +67,10 @@ def _delay(error: BaseException, handout: Handout[T], rules: Rules) -> float:
 
 
 def _shown(error: BaseException) -> BaseException | None:
-    """The exception whose traceback is of use: of a handler in a process that is in the notes, the rest is our own."""
+    """Return the exception to log with its traceback.
+
+    The traceback of a handler in a process is in the notes of the exception; the rest would be our own code.
+    """
     if isinstance(error, ProcessEnded):
         return None
     return error.with_traceback(None) if isinstance(error, ProcessFailure) else error

@@ -1,4 +1,4 @@
-"""The worker: takes deliveries, has them handled, acknowledges; drains when told to stop."""
+"""The worker: takes deliveries, runs their handlers, settles them; drains before it stops."""
 
 import asyncio
 import math
@@ -27,24 +27,24 @@ _USUAL: Final = Rules()
 
 @dataclass(slots=True)
 class _Slot(Generic[T]):
-    """What one worker coroutine is busy with."""
+    """What one worker coroutine is working on."""
 
     handout: Handout[T] | None = None
     seen: Handout[T] | None = None
-    """What the watch saw at its last look."""
-    looks: int = 0
-    """How often it has seen that."""
+    """What the watch saw at its last check."""
+    checks: int = 0
+    """How many checks in a row have seen that."""
     timed_out: Handout[T] | None = None
-    """Whose handler the watch has cancelled."""
+    """The one whose handler the watch has cancelled."""
 
 
 class Worker(Generic[T]):
     """Handles the messages of a queue, a fixed number at once.
 
-    A clean return of the handler acknowledges (together with the next take, so one round trip serves both), and what it
-    returns is the result, for whoever submitted the message; an exception or the time limit nacks, with the backoff of
-    the message's class; Retry and Reject do what they say; cancellation by `stop` gives back. A handler may settle the
-    delivery itself. Refusals (the session was over) are logged.
+    A clean return of the handler acknowledges, together with the next take: one round trip serves both. What it returns
+    is the result, for whoever submitted the message. An exception or the time limit nacks, with the backoff of the
+    message's class; Retry and Reject do what their names say; cancellation by `stop` gives the delivery back. A handler
+    may settle the delivery itself. Refusals (the session was over) are logged.
     """
 
     def __init__(
@@ -58,7 +58,7 @@ class Worker(Generic[T]):
     ) -> None:
         """Prepare. `concurrency`: deliveries handled at once; `time_limit`: seconds that a handler may take.
 
-        `rules`: those of the message classes that have some of their own.
+        `rules`: by message class, for the classes that have rules of their own.
 
         :raises ValueError: when a number is not positive.
         """
@@ -75,10 +75,10 @@ class Worker(Generic[T]):
         self._ending: asyncio.Future[None] | None = None
         self._working: set[asyncio.Task[None]] = set()
         self.handled = 0
-        """Deliveries handled to a clean end so far."""
+        """How many deliveries have been handled to a clean end so far."""
 
     async def run(self) -> None:
-        """Work until drained, or until the queue is shut down and all its messages are done with.
+        """Work until drained, or until the queue is shut down and all its messages are finished.
 
         :raises ConcurrencyError: when the server refuses to serve this queue.
         """
@@ -93,7 +93,7 @@ class Worker(Generic[T]):
         if self._draining:
             self.drain()
         try:
-            # Those that `stop` cancels end the work in order.
+            # A worker that `stop` cancels has not failed.
             ended, _ = await asyncio.wait(slots, return_when=asyncio.FIRST_EXCEPTION)
             for task in ended:
                 if not task.cancelled():
@@ -106,21 +106,21 @@ class Worker(Generic[T]):
             await taking.close()
 
     def drain(self) -> None:
-        """Take no more; `run` returns when what is being handled has ended. What has not started goes back."""
+        """Take no more. `run` returns when the running handlers have ended; what has not started goes back."""
         self._draining = True
         if self._prefetch is not None:
             self._prefetch.drain()
         self._end()
 
     async def stop(self, grace: float) -> None:
-        """Drain; what is not finished after `grace` seconds is cancelled and given back."""
+        """Drain. Cancel the handlers that still run after `grace` seconds, and give their deliveries back."""
         self.drain()
         if self._working:
             _, late = await asyncio.wait(self._working, timeout=grace)
             for task in late:
                 task.cancel()
             if late:
-                log.warning("giving back what did not finish within the grace time", count=len(late), seconds=grace)
+                log.warning("giving back deliveries not finished in the grace time", count=len(late), seconds=grace)
 
     async def _work(self, taking: Prefetch[T], slot: _Slot[T]) -> None:
         task = asyncio.current_task()
@@ -131,26 +131,26 @@ class Worker(Generic[T]):
                 result = await self._handle(handout)
             except asyncio.CancelledError as error:
                 await self._cancelled(settler, slot, handout, error)
-            except (Exception, SystemExit) as error:  # noqa: BLE001  # a handler may raise anything, and ends nobody but itself
-                self._forgive(handout)
-                settle_failed(settler, handout, error, self._rules_of(handout))
+            except (Exception, SystemExit) as error:  # noqa: BLE001  # a handler may raise anything; the worker goes on
+                self._uncancel(handout)
+                self._failed(settler, handout, error)
             else:
                 # The usual way, so without a function of its own.
                 if handout.state == "held":
                     if handout.collected or handout.answers is not None:
-                        refused = partial(settle_failed, settler, handout, rules=self._rules_of(handout))
-                        settler.acknowledge_with_more(handout, result, refused)
+                        settler.acknowledge_with_more(handout, result, partial(self._failed, settler, handout))
                     else:
                         settler.acknowledge(handout)
                     self.handled += 1
                 else:
-                    self._forgive(handout)
+                    self._uncancel(handout)
             finally:
                 slot.handout = result = None
         self._end()
 
-    def _rules_of(self, handout: Handout[T]) -> Rules:
-        return self._rules.get(type(handout.item), _USUAL)
+    def _failed(self, settler: Settler, handout: Handout[T], error: BaseException) -> None:
+        rules = self._rules.get(type(handout.item), _USUAL)
+        settle_failed(settler, handout, error, rules, queue=self._queue.full_name)
 
     def _limit_of(self, handout: Handout[T]) -> float:
         return self._time_limits.get(type(handout.item), self._time_limit)
@@ -158,7 +158,7 @@ class Worker(Generic[T]):
     async def _cancelled(
         self, settler: Settler, slot: _Slot[T], handout: Handout[T], error: asyncio.CancelledError
     ) -> None:
-        """Settle after a CancelledError, and raise it again where it is this worker that is to end."""
+        """Settle after a CancelledError; raise it again if this worker was cancelled."""
         task = asyncio.current_task()
         timed_out, slot.timed_out, slot.handout = slot.timed_out is handout, None, None
         cancellations = task.cancelling() if task is not None else 0
@@ -172,19 +172,19 @@ class Worker(Generic[T]):
             log.warning("the session passed its deadline: another consumer handles the message", id=handout.stored.id)
         elif timed_out:
             late = TimeoutError(f"the handler took longer than {self._limit_of(handout):g} s")
-            settle_failed(settler, handout, late, self._rules_of(handout))
+            self._failed(settler, handout, late)
         else:
-            # Nobody cancelled this task: it comes from something that the handler waited for.
-            settle_failed(settler, handout, error, self._rules_of(handout))
+            # This task was not cancelled: the error comes from something that the handler awaited.
+            self._failed(settler, handout, error)
         if isinstance(error, StillRunning):
             await self._until_free(settler, handout, error)
 
     async def _until_free(self, settler: Settler, handout: Handout[T], running: StillRunning) -> None:
-        """Let this worker take nothing while a thread that it started still runs: threads must not pile up."""
+        """Take nothing while a thread that this worker started still runs: threads must not pile up."""
         if self._ending is None or self._ending.done():
             return
         log.warning("the handler's thread cannot be stopped: its worker waits for it", id=handout.stored.id)
-        # No take of ours carries what became of the delivery.
+        # This worker makes no take that would carry the settlement.
         sending = asyncio.create_task(settler.flush(), name="worker-flush")
         either: set[asyncio.Future[Any]] = {self._ending, running.ended}
         try:
@@ -193,19 +193,19 @@ class Worker(Generic[T]):
             sending.cancel()
 
     @staticmethod
-    def _forgive(handout: Handout[T]) -> None:
-        """Take back the cancellation that came with the loss of a session, where the handler ended otherwise."""
+    def _uncancel(handout: Handout[T]) -> None:
+        """Take back the cancellation that came with the loss of a session, if the handler ended in another way."""
         task = asyncio.current_task()
         if handout.state == "lost" and task is not None:
             task.uncancel()
 
     def _end(self) -> None:
-        """Nothing more is taken."""
+        """Record that this worker takes nothing more."""
         if self._ending is not None and not self._ending.done():
             self._ending.set_result(None)
 
     async def _watch(self, slots: "dict[asyncio.Task[None], _Slot[T]]") -> None:
-        """Cancel handlers over their time limit. It is coarse: a message costs no timer and no reading of the clock."""
+        """Cancel handlers over their time limit. Coarse: a message costs neither a timer nor a reading of the clock."""
         pause = max(0.01, min([1.0, self._time_limit / 10, *(limit / 10 for limit in self._time_limits.values())]))
         while True:
             await asyncio.sleep(pause)
@@ -215,10 +215,10 @@ class Worker(Generic[T]):
                     slot.timed_out = None
                     task.uncancel()
                 handout = slot.handout
-                slot.seen, slot.looks = handout, slot.looks + 1 if handout is slot.seen else 1
+                slot.seen, slot.checks = handout, slot.checks + 1 if handout is slot.seen else 1
                 if handout is None or slot.timed_out is not None:
                     continue
-                # One look more, for it began somewhere between two: nobody is cancelled early.
-                if slot.looks > math.ceil(self._limit_of(handout) / pause):
+                # One check more, because the handler began between two: none is cancelled early.
+                if slot.checks > math.ceil(self._limit_of(handout) / pause):
                     slot.timed_out = handout
                     task.cancel()

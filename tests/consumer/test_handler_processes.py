@@ -15,7 +15,7 @@ import redis.asyncio
 from pydantic import SecretStr
 
 import consumer.executors.processes
-from consumer.executors.dispatch import Handling
+from consumer.executors.dispatch import Dispatch
 from consumer.executors.processes import Processes
 from consumer.outcomes import Reject, Retry
 from consumer.rules.backoff import Backoff
@@ -92,7 +92,7 @@ async def working(
     wanted = Settings(redis_url=SecretStr(url), queue=name, maxsize=0, max_attempts=2, handler_timeout=60)
     async with (
         open_pipeline(wanted) as pipeline,
-        Handling({Errand: Handler(obey, "process", rules)}, pipeline) as handling,
+        Dispatch({Errand: Handler(obey, "process", rules)}, pipeline) as handling,
     ):
         concurrency = int(settings.get("concurrency", 3))
         worker = Worker(pipeline.queue, handling.handle, concurrency=concurrency, rules=handling.rules)

@@ -149,11 +149,12 @@ async def test_the_log_tells_what_became_of_a_message(
         service.terminate()
         _, said = service.communicate(timeout=20)
     lines = {
-        word: [line for line in said.splitlines() if word in line] for word in ("tried again", "rejected", "failed")
+        word: [line for line in said.splitlines() if word in line]
+        for word in ("requested a retry", "rejected", "failed")
     }
-    assert {word: len(found) for word, found in lines.items()} == {"tried again": 1, "rejected": 1, "failed": 1}
-    assert '"info"' in lines["tried again"][0]
-    assert "busy" in lines["tried again"][0]
+    assert {word: len(found) for word, found in lines.items()} == {"requested a retry": 1, "rejected": 1, "failed": 1}
+    assert '"info"' in lines["requested a retry"][0]
+    assert "busy" in lines["requested a retry"][0]
     assert "unwanted" in lines["rejected"][0]
     assert "LookupError: nothing there" in lines["failed"][0]
     assert said.count("Traceback") == 1

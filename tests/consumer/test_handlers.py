@@ -61,7 +61,7 @@ class Callables:
         (on_loop, "thread", 'write executor="process"'),
         (async_alone, "process", r"write `def async_alone\(delivery\)`"),
         (in_thread, "process", r"write `def in_thread\(delivery\)`"),
-        (lambda delivery: None, "process", "asked for by name"),  # noqa: ARG005
+        (lambda delivery: None, "process", "top level of an importable module"),  # noqa: ARG005
     ],
 )
 def test_what_can_not_be_a_handler_is_refused(function: Callable[..., Any], executor: str | None, advice: str) -> None:

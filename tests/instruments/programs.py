@@ -6,7 +6,7 @@ from contextlib import asynccontextmanager
 
 from pydantic import SecretStr
 
-from consumer.executors.dispatch import Handling
+from consumer.executors.dispatch import Dispatch
 from consumer.rules.handler import Handler
 from consumer.rules.rules import Rules
 from consumer.worker.worker import Worker
@@ -168,7 +168,7 @@ async def obey_orders(url: str, name: str, ttl: float) -> None:
     settings = Settings(redis_url=SecretStr(url), queue=name, session_ttl=ttl, maxsize=0)
     async with (
         open_pipeline(settings) as pipeline,
-        Handling({Errand: Handler(obey, "process", Rules())}, pipeline) as handling,
+        Dispatch({Errand: Handler(obey, "process", Rules())}, pipeline) as handling,
     ):
         report("ready")
         await Worker(pipeline.queue, handling.handle, rules=handling.rules).run()

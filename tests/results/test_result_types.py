@@ -10,7 +10,7 @@ import pytest
 from pydantic import BaseModel, SecretStr, field_validator
 from redis.asyncio import Redis
 
-from consumer.executors.dispatch import Handling
+from consumer.executors.dispatch import Dispatch
 from consumer.rules.handler import Handler, Place
 from consumer.rules.rules import Rules
 from shared.concurrency import (
@@ -253,7 +253,7 @@ async def test_a_result_comes_from_wherever_the_handler_runs(
     async with (
         asyncio.timeout(30),
         open_pipeline(settings) as pipeline,
-        Handling({Errand: Handler(function, place, Rules(attempts=1))}, pipeline) as handling,
+        Dispatch({Errand: Handler(function, place, Rules(attempts=1))}, pipeline) as handling,
         working(pipeline.queue, handling.handle, rules=handling.rules),
     ):
         result = await (await queue.submit(order("good")))
@@ -273,7 +273,7 @@ async def test_a_failure_in_a_process_comes_back_with_its_traceback(url: str, se
     async with (
         asyncio.timeout(30),
         open_pipeline(settings) as pipeline,
-        Handling({Errand: Handler(obey, "process", Rules(attempts=1))}, pipeline) as handling,
+        Dispatch({Errand: Handler(obey, "process", Rules(attempts=1))}, pipeline) as handling,
         working(pipeline.queue, handling.handle, rules=handling.rules),
     ):
         with pytest.raises(RemoteError) as raised:

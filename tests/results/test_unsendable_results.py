@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from pydantic import SecretStr
 
-from consumer.executors.dispatch import Handling
+from consumer.executors.dispatch import Dispatch
 from consumer.rules.handler import Handler, Place
 from consumer.rules.rules import Rules
 from consumer.worker.worker import Worker
@@ -89,7 +89,7 @@ async def test_work_whose_result_cannot_be_sent_is_not_repeated(
     async with (
         asyncio.timeout(30),
         open_pipeline(Settings(redis_url=SecretStr(url), queue=name, maxsize=0)) as pipeline,
-        Handling({Errand: Handler(function, place, Rules(attempts=5))}, pipeline) as handling,
+        Dispatch({Errand: Handler(function, place, Rules(attempts=5))}, pipeline) as handling,
         working(pipeline.queue, handling.handle, handling.rules),
     ):
         future = await queue.submit(order(text))
