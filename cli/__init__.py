@@ -1,1 +1,1 @@
-"""The command `pipeline` and what belongs to the terminal."""
+"""The command `pipeline`, and what else belongs to the terminal."""

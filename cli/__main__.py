@@ -6,9 +6,10 @@ from typing import Annotated
 
 import typer
 
-from cli import dead, queue, schema, steps
+from cli import dead, queue, schema
+from cli import scripts as script_files
 from cli.schema import SchemaError
-from cli.steps import StepsError
+from cli.scripts import ScriptsError
 from cli.target import TargetError
 from shared.concurrency import ConcurrencyError
 from shared.environment import SettingsError
@@ -34,7 +35,7 @@ def schema_(
 ) -> None:
     """Write JSON Schema for every message class, and one AsyncAPI document about the queue; docs/schema/ holds them.
 
-    Call it when a message class has changed: a test compares what it writes with what is committed.
+    Run it when a message class has changed: a test compares what it writes with what is committed.
     """
     for path in schema.write(into):
         sys.stdout.write(f"{path}\n")
@@ -45,16 +46,16 @@ def scripts(
     *,
     into: Annotated[Path, typer.Option(help="The directory to write them into.", metavar="DIR")],
 ) -> None:
-    """Write the steps as the server runs them, for a client in another language: docs/protocol.md says how."""
-    for path in steps.write(into):
+    """Write the scripts as the server runs them, for a client in another language; docs/protocol.md explains them."""
+    for path in script_files.write(into):
         sys.stdout.write(f"{path}\n")
 
 
-_MISTAKES = (TargetError, SchemaError, StepsError, SettingsError, ConcurrencyError)
+_MISTAKES = (TargetError, SchemaError, ScriptsError, SettingsError, ConcurrencyError)
 
 
 def main() -> None:
-    """Run the command line; what a user can mend is one line and exit code 2."""
+    """Run the command line. A mistake that the user can correct is one line and exit code 2."""
     try:
         app(prog_name="pipeline")
     except _MISTAKES as error:

@@ -1,4 +1,4 @@
-"""`pipeline dead`: the dead letters of a queue, to be read, put back and deleted."""
+"""`pipeline dead`: reads, puts back and deletes the dead letters of a queue."""
 
 import asyncio
 import base64
@@ -33,7 +33,7 @@ Reason = Annotated[
 ]
 Ids = Annotated[
     list[str] | None,
-    typer.Option("--id", help="The one with this id or key; may be given several times.", metavar="ID"),
+    typer.Option("--id", help="The one with this id or key; the option can be repeated.", metavar="ID"),
 ]
 All = Annotated[bool, typer.Option("--all", help="All of them.")]
 
@@ -50,8 +50,8 @@ def list_(
 ) -> None:
     """List dead letters, the oldest first: a table on a terminal, else one line for each, in the same order.
 
-    Id, class, reason, attempts, when it was put, when it died (UTC, by the server's clock), error. Several options
-    together list what all of them apply to.
+    The columns: id, class, reason, attempts, when it was put, when it died (UTC, by the server's clock), error.
+    Several options together list the letters that match all of them.
     """
     asyncio.run(_list(_selection(id_, type_, reason), limit, queue, as_json=as_json))
 
@@ -80,9 +80,9 @@ def show(
     queue: OfQueue = None,
     as_json: AsJson = False,
 ) -> None:
-    """Show all there is about a dead letter, its body included; all of them, if several have this id.
+    """Show everything about a dead letter, with its body; if several have this id, all of them.
 
-    A body that is no JSON is shown in base64. Exit code 1: there is no such dead letter.
+    A body that is not JSON is shown in base64. Exit code 1: there is no such dead letter.
     """
     asyncio.run(_show(_selection(id_, None, None), queue, as_json=as_json))
 
@@ -97,7 +97,7 @@ async def _show(selection: Selection, queue: str | None, *, as_json: bool) -> No
                 _print_whole(letter, first=not found)
             found += 1
     if not found:
-        _give_up(f"there is no dead letter {selection.id}")
+        _fail(f"there is no dead letter {selection.id}")
 
 
 @app.command()
@@ -110,10 +110,10 @@ def replay(
     queue: OfQueue = None,
     as_json: AsJson = False,
 ) -> None:
-    """Put dead letters back into the queue, their counts reset, the oldest first, as far as there is room.
+    """Put dead letters back into the queue, the oldest first, while there is room. Their counts are reset.
 
-    Choose by one of --id, --type, --reason, --all. A letter leaves in the step that lets its message in, so what is
-    interrupted may be repeated. Exit code 1: some stayed, or an id was not found.
+    Choose by one of --id, --type, --reason, --all. One script removes the letter and puts its message into the queue,
+    so an interrupted replay can be repeated. Exit code 1: some stayed, or an id was not found.
     """
     asyncio.run(_replay(_one_choice(ids, type_, reason, every=every), queue, as_json=as_json))
 
@@ -136,17 +136,17 @@ async def _replay(selections: list[Selection], queue: str | None, *, as_json: bo
     if as_json:
         write_json({"replayed": went, "stayed": stayed, **why, "unknown_ids": unknown})
     else:
-        _say(f"{_letters(went)} went back into the queue, {stayed} stayed")
+        _print(f"{_letters(went)} went back into the queue, {stayed} stayed")
         for word, count in why.items():
             if count:
-                _say(f"  {count}: {_WHY[word]}")
+                _print(f"  {count}: {_WHY[word]}")
     _end(unknown, stayed)
 
 
 _WHY = {
-    "no_room": "there is no room; repeat it when the queue has drained, or see `pipeline queue resize`",
+    "no_room": "there is no room; repeat the command when the queue has drained, or see `pipeline queue resize`",
     "shut_down": "the queue is shut down; see `pipeline queue reopen`",
-    "unreadable": "they are no messages that could be delivered; see `pipeline dead show`",
+    "unreadable": "they are not messages that can be delivered; see `pipeline dead show`",
 }
 
 
@@ -177,19 +177,19 @@ async def _discard(selections: list[Selection], queue: str | None, *, as_json: b
     if as_json:
         write_json({"discarded": sum(counts), "unknown_ids": unknown})
     else:
-        _say(f"{_letters(sum(counts))} deleted")
+        _print(f"{_letters(sum(counts))} deleted")
     _end(unknown, 0)
 
 
 def _selection(id_: str | None, type_: str | None, reason: str | None) -> Selection:
     for option, value in (("an id", id_), ("--type", type_), ("--reason", reason)):
         if value == "":
-            raise typer.BadParameter(f"{option} may not be empty")
+            raise typer.BadParameter(f"{option} must not be empty")
     return Selection(id=id_, type=type_, reason=reason)
 
 
 def _one_choice(ids: list[str] | None, type_: str | None, reason: str | None, *, every: bool) -> list[Selection]:
-    """What to work on: exactly one kind of choice, so that no slip of the pen reaches more than was meant."""
+    """Return what to work on. Exactly one kind of choice, so that a slip never reaches more than was meant."""
     if [bool(ids), type_ is not None, reason is not None, every].count(True) != 1:
         raise typer.BadParameter("choose by exactly one of --id (once or more), --type, --reason, --all")
     return [_selection(id_, None, None) for id_ in dict.fromkeys(ids or ())] or [_selection(None, type_, reason)]
@@ -220,19 +220,19 @@ def _body(letter: DeadLetter) -> dict[str, Any]:
 
 def _print_whole(letter: DeadLetter, *, first: bool) -> None:
     if not first:
-        _say("")
+        _print("")
     for word, value in _about(letter).items():
         if value not in (None, ""):
-            _say(f"{word.replace('_', ' ')}: {value}")
+            _print(f"{word.replace('_', ' ')}: {value}")
     for word, value in _body(letter).items():
-        _say(f"{word.replace('_', ' in ')}:")
+        _print(f"{word.replace('_', ' in ')}:")
         text = value if word != "body" else json.dumps(value, indent=2, ensure_ascii=False)
         for line in text.split("\n"):
-            _say(f"  {line}")
+            _print(f"  {line}")
 
 
 def _time(seconds: float) -> str:
-    """A time of the server in UTC, as ISO 8601; nothing where it is not known."""
+    """Return a time of the server in UTC, as ISO 8601; empty when it is not known."""
     return datetime.fromtimestamp(seconds, UTC).isoformat(timespec="milliseconds") if seconds else ""
 
 
@@ -244,17 +244,17 @@ def _letters(count: int) -> str:
     return f"{count} dead letter" + "s" * (count != 1)
 
 
-def _say(line: str) -> None:
+def _print(line: str) -> None:
     sys.stdout.write(harmless(line) + "\n")
 
 
 def _end(unknown: list[str], stayed: int) -> None:
     if unknown:
-        _give_up(f"there is no dead letter {', '.join(unknown)}")
+        _fail(f"there is no dead letter {', '.join(unknown)}")
     if stayed:
         raise typer.Exit(1)
 
 
-def _give_up(problem: str) -> None:
+def _fail(problem: str) -> None:
     sys.stderr.write(f"pipeline: {harmless(problem)}\n")
     raise typer.Exit(1)

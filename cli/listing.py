@@ -1,4 +1,4 @@
-"""A listing: a table on a terminal, plain lines elsewhere; text of other people's is made harmless for both."""
+"""A listing: a table on a terminal, plain lines elsewhere; foreign text is made harmless for both."""
 
 import json
 import sys
@@ -10,11 +10,11 @@ from rich.table import Table
 from rich.text import Text
 
 _LONGEST = 200
-"""Characters of a cell; what is longer is told in full by `show` and by --json."""
+"""Characters of a cell at most; `show` and --json print longer texts in full."""
 
 
 def harmless(text: str) -> str:
-    """A text without characters that steer a terminal or hide: they appear as escapes."""
+    """Return a text in which characters that control a terminal or are invisible appear as escapes."""
     return "".join(
         character if character.isprintable() else character.encode("unicode_escape").decode() for character in text
     )

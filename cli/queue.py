@@ -1,4 +1,4 @@
-"""`pipeline queue`: what a queue looks like, and what an operator does to it."""
+"""`pipeline queue`: shows queues and operates them."""
 
 import asyncio
 import sys
@@ -17,7 +17,7 @@ from shared.message import Message
 app = typer.Typer(
     name="queue",
     no_args_is_help=True,
-    help="Look at queues and operate them: pause, resume, resize, drain consumers, shut down, reopen.",
+    help="Show queues and operate them: pause, resume, resize, drain consumers, shut down, reopen.",
 )
 
 OfQueue = Annotated[
@@ -28,9 +28,10 @@ AsJson = Annotated[bool, typer.Option("--json", help="Print JSON, one object a l
 
 @app.command("list")
 def list_(*, as_json: AsJson = False) -> None:
-    """List the queues at the server: a table on a terminal, else a line each: pending, leased, delayed, dead, state.
+    """List the queues at the server: a table on a terminal, else one line for each.
 
-    The state is open, paused, shut down, or both. Exit code 1: one of them cannot be read.
+    The columns: name, pending, leased, delayed, dead, state. The state is open, paused, shut down, or both of the last.
+    Exit code 1: one of the queues cannot be read.
     """
     asyncio.run(_list(as_json=as_json))
 
@@ -59,10 +60,11 @@ async def _list(*, as_json: bool) -> None:
 
 @app.command()
 def show(*, queue: OfQueue = None, as_json: AsJson = False) -> None:
-    """Show the counts of a queue, and its sessions: who, which process, what it holds, seconds until its deadline.
+    """Show the counts of a queue and its sessions.
 
-    A consumer is a session of a consumer service, which `drain` reaches; 0.0 seconds: it is over, and about to be
-    recovered.
+    For each session: how many deliveries it holds, seconds until it must be renewed, what it is, its process and host.
+    A consumer is a session of a consumer service, which `drain` reaches. 0.0 seconds: the session is over, and about to
+    be recovered.
     """
     asyncio.run(_show(queue, as_json=as_json))
 
@@ -75,14 +77,14 @@ async def _show(name: str | None, *, as_json: bool) -> None:
     if as_json:
         write_json({"queue": queue.full_name, **asdict(seen), "sessions": [asdict(each) for each in sessions]})
         return
-    _say(f"queue: {queue.full_name}")
-    _say(f"state: {_state(seen)}")
+    _print(f"queue: {queue.full_name}")
+    _print(f"state: {_state(seen)}")
     for word, value in asdict(seen).items():
         if not word.startswith("is_"):
             shown = value if word != "maxsize" or value else "no bound"
-            _say(f"{word.replace('_', ' ')}: {shown}")
+            _print(f"{word.replace('_', ' ')}: {shown}")
     if sessions:
-        _say("")
+        _print("")
     listing = Listing("session", "held", "seconds left", "what", "pid", "host", right=("held", "seconds left", "pid"))
     for each in sessions:
         listing.add(each.owner, each.held, f"{each.seconds_left:.1f}", _kind(each), each.pid or "", each.host)
@@ -91,14 +93,14 @@ async def _show(name: str | None, *, as_json: bool) -> None:
 
 @app.command()
 def pause(*, queue: OfQueue = None, as_json: AsJson = False) -> None:
-    """Hand out nothing until `resume`; puts go in while there is room, what is in hands is finished as ever."""
-    _do(lambda there: there.pause(), queue, "is paused: nothing is handed out until `pipeline queue resume`", as_json)
+    """Deliver nothing until `resume`. Puts enter while there is room; leased deliveries are finished as usual."""
+    _do(lambda there: there.pause(), queue, "is paused: nothing is delivered until `pipeline queue resume`", as_json)
 
 
 @app.command()
 def resume(*, queue: OfQueue = None, as_json: AsJson = False) -> None:
-    """End a pause; whoever waits is woken."""
-    _do(lambda there: there.resume(), queue, "hands out again", as_json)
+    """End a pause, and wake the consumers that wait."""
+    _do(lambda there: there.resume(), queue, "delivers again", as_json)
 
 
 @app.command()
@@ -110,7 +112,7 @@ def resize(
     queue: OfQueue = None,
     as_json: AsJson = False,
 ) -> None:
-    """Change the bound while all goes on. After a shrink nothing enters until there is room."""
+    """Change the bound of a running queue. After a shrink no put enters until there is room."""
     bound = f"takes {maxsize} pending messages at most" if maxsize else "has no bound"
     _do(lambda there: there.resize(maxsize), queue, bound, as_json)
 
@@ -119,19 +121,19 @@ def resize(
 def shutdown(
     *,
     immediate: Annotated[
-        bool, typer.Option("--immediate", help="Make dead letters of all that waits for delivery.")
+        bool, typer.Option("--immediate", help="Make dead letters of all messages that wait for delivery.")
     ] = False,
     queue: OfQueue = None,
     as_json: AsJson = False,
 ) -> None:
-    """Refuse puts, waiting ones too; consumers end once all is done. A queue that is paused must be resumed for that.
+    """Refuse puts, waiting ones too; consumers end once all messages are finished. Resume a paused queue for that.
 
-    With --immediate nothing more is handed out, and nothing is dropped: see `pipeline dead`.
+    With --immediate nothing more is delivered, and nothing is lost: see `pipeline dead`.
     """
     done = (
-        "is shut down; what waited is in `pipeline dead list`"
+        "is shut down; the messages that waited are in `pipeline dead list`"
         if immediate
-        else "is shut down: no put enters, what is in it is handed out still"
+        else "is shut down: no put enters, the messages in it are still delivered"
     )
     _do(lambda there: there.shutdown(immediate), queue, done, as_json)
 
@@ -152,36 +154,36 @@ def drain(
     queue: OfQueue = None,
     as_json: AsJson = False,
 ) -> None:
-    """Tell a consumer service, or all, to drain as SIGTERM does: take no more, finish, give back, end with exit code 0.
+    """Drain a consumer service, or all, as SIGTERM does: take no more, finish, give back, end with exit code 0.
 
-    It is told, and not waited for: `show` says who is there still. Who is cut off or busy hears of it later. What
-    restarts it however it ended brings it back at once: `restart: unless-stopped` or `always` in Compose; `on-failure`,
-    which docker-compose.yml has, lets it be. Exit code 1: there was nobody to tell.
+    The command does not wait for the end: `show` lists the consumers that are still there. A consumer that is cut off
+    or busy drains later. A supervisor that always restarts brings the consumer back at once: `restart: unless-stopped`
+    or `always` in Compose; `on-failure`, which docker-compose.yml has, does not. Exit code 1: no such consumer.
     """
     if (consumer is None) == (not every):
-        raise typer.BadParameter("name one consumer (`pipeline queue show` lists them), or say --all")
+        raise typer.BadParameter("name one consumer (`pipeline queue show` lists them), or give --all")
     if consumer == "":
-        raise typer.BadParameter("a consumer's name may not be empty")
+        raise typer.BadParameter("a consumer's name must not be empty")
     asyncio.run(_drain(consumer, queue, as_json=as_json))
 
 
 async def _drain(consumer: str | None, name: str | None, *, as_json: bool) -> None:
     async with open_server() as server:
         queue = await server.queue(name)
-        told = await queue.drain(consumer)
+        notified = await queue.drain(consumer)
     if as_json:
-        write_json({"queue": queue.full_name, "told": told})
+        write_json({"queue": queue.full_name, "told": notified})
     else:
-        for owner in told:
-            _say(f"{owner} was told to drain")
-    if not told:
-        nobody = f"no consumer {consumer}" if consumer else "no consumer"
-        sys.stderr.write(f"pipeline: the queue {queue.full_name} has {harmless(nobody)}; see `pipeline queue show`\n")
+        for owner in notified:
+            _print(f"{owner} will drain")
+    if not notified:
+        none = f"no consumer {consumer}" if consumer else "no consumer"
+        sys.stderr.write(f"pipeline: the queue {queue.full_name} has {harmless(none)}; see `pipeline queue show`\n")
         raise typer.Exit(1)
 
 
 def _do(act: Callable[[Queue[Message]], Awaitable[Any]], name: str | None, done: str, as_json: bool) -> None:  # noqa: FBT001
-    """Do one thing to a queue, and say so; as JSON the queue as it is then."""
+    """Do one thing to a queue, and print `done`; with `as_json` the statistics after it instead."""
     asyncio.run(_act(act, name, done, as_json=as_json))
 
 
@@ -192,7 +194,7 @@ async def _act(act: Callable[[Queue[Message]], Awaitable[Any]], name: str | None
         if as_json:
             write_json({"queue": queue.full_name, **asdict(await queue.statistics())})
         else:
-            _say(f"the queue {queue.full_name} {done}")
+            _print(f"the queue {queue.full_name} {done}")
 
 
 def _state(seen: QueueStatistics) -> str:
@@ -204,9 +206,9 @@ def _state(seen: QueueStatistics) -> str:
 
 def _kind(session: QueueSession) -> str:
     if session.is_draining:
-        return "consumer, told to drain"
+        return "consumer, draining"
     return "consumer" if session.is_consumer else "other"
 
 
-def _say(line: str) -> None:
+def _print(line: str) -> None:
     sys.stdout.write(line + "\n")

@@ -1,4 +1,4 @@
-"""The schema of what travels: JSON Schema for every message class, and one AsyncAPI document about the queue."""
+"""The schema of the messages: JSON Schema for every message class, and one AsyncAPI document about the queue."""
 
 import json
 import tomllib
@@ -23,9 +23,9 @@ class SchemaError(Exception):
 
 
 def write(directory: Path) -> list[Path]:
-    """Write all files into a directory, which is made if it is not there; returns them, sorted.
+    """Write all files into a directory, created if needed; returns their paths, sorted.
 
-    Files of classes that are gone are left alone. Raises SchemaError.
+    Files of classes that no longer exist are left alone. Raises SchemaError.
     """
     files = make()
     try:
@@ -38,11 +38,11 @@ def write(directory: Path) -> list[Path]:
 
 
 def make() -> dict[str, str]:
-    """The files by name: the same classes give the same bytes. Raises SchemaError."""
+    """Return the files by name; the same classes give the same bytes. Raises SchemaError."""
     classes = dict(sorted(Message.registered().items()))
     files = {f"{name}.json": _json_schema(tp) for name, tp in classes.items()}
     if any(name.lower() == _ASYNCAPI for name in files):
-        raise SchemaError("a message class may not be called asyncapi: rename it")
+        raise SchemaError("a message class cannot be called asyncapi: rename it")
     return {name: _text(content) for name, content in {**files, _ASYNCAPI: _asyncapi(classes)}.items()}
 
 
@@ -50,7 +50,7 @@ def _json_schema(tp: type[Message]) -> dict[str, Any]:
     try:
         return {"$schema": _JSON_SCHEMA, **tp.model_json_schema()}
     except PydanticUserError as error:
-        raise SchemaError(f"{tp.__name__} has a field that JSON Schema cannot tell of: {error}") from error
+        raise SchemaError(f"{tp.__name__} has a field that JSON Schema cannot describe: {error}") from error
 
 
 def _text(content: dict[str, Any]) -> str:
@@ -116,6 +116,6 @@ def _project() -> dict[str, str]:
         found: dict[str, str] = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
     except OSError as error:
         raise SchemaError(
-            f"the name and version of the project stand in pyproject.toml: {error}; call this in a clone of it"
+            f"the name and version of the project are in pyproject.toml: {error}; run this in a clone of the project"
         ) from error
     return found

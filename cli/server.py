@@ -14,7 +14,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Run the server until Ctrl-C or SIGTERM (exit code 0); 1 when it ends by itself, 2 when it cannot start."""
     parser = argparse.ArgumentParser(prog="./run server", description=__doc__)
     parser.add_argument(
-        "--directory", type=Path, default=RUN_DIRECTORY, help="where its address, log and data are (.run/)"
+        "--directory", type=Path, default=RUN_DIRECTORY, help="the folder of its address, log and data (.run/)"
     )
     parser.add_argument("--port", type=int, default=0, help="listen on this port of 127.0.0.1 too")
     options = parser.parse_args(arguments)
@@ -28,19 +28,22 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def serve(directory: Path, port: int) -> int:
-    """Run the server, print its address, wait for a signal; the exit code. Raises EmbeddedServerError, OSError."""
+    """Run the server, print its address, wait for a signal; returns the exit code.
+
+    Raises EmbeddedServerError, OSError.
+    """
     # Under nohup a hang-up stays ignored.
     stops = {signal.SIGINT, signal.SIGTERM, signal.SIGHUP}
     if signal.getsignal(signal.SIGHUP) is signal.SIG_IGN:
         stops.remove(signal.SIGHUP)
-    # Blocked from before the start, so that a signal at any moment is answered by the orderly end below. SIGCHLD needs
-    # a handler, or it may be dropped instead of waiting for us.
+    # Blocked from before the start, so that a signal at any moment leads to the orderly end below. SIGCHLD needs a
+    # handler, or it may be discarded instead of waiting for us.
     signal.signal(signal.SIGCHLD, lambda _signal, _frame: None)
     signal.pthread_sigmask(signal.SIG_BLOCK, stops | {signal.SIGCHLD})
     with EmbeddedServer(directory, append_only=True, port=port) as server, published(server.url, directory):
         sys.stdout.write(f"{server.url}\n")
         sys.stdout.flush()
-        sys.stderr.write(f"the server runs and keeps its data in {directory}; Ctrl-C stops it\n")
+        sys.stderr.write(f"the server is running and keeps its data in {directory}; Ctrl-C stops it\n")
         while server.running:
             if signal.sigwait(stops | {signal.SIGCHLD}) in stops:
                 return 0

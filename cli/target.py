@@ -24,37 +24,40 @@ _SETTINGS = re.compile(rb"\{([A-Za-z0-9_.-]{1,64})\}(/[A-Za-z0-9_.-]{1,64})?:set
 
 
 class TargetError(Exception):
-    """There is nothing that the command could work on; the message says what to change."""
+    """There is nothing that the command can work on; the message says what to change."""
 
 
 @dataclass(frozen=True)
 class Server:
-    """An open session at the server, and a plain client to look around with."""
+    """An open session at the server, and a plain client for reading keys."""
 
     settings: Settings
     session: Session
     client: "redis.asyncio.Redis"
 
     async def queues(self) -> list[str]:
-        """The names of the queues at this server, sorted, GROUP/NAME in a group: a queue exists once it was used."""
+        """Return the names of the queues at this server, sorted, GROUP/NAME in a group.
+
+        A queue exists once a service has used it.
+        """
         try:
             keys = [key async for key in self.client.scan_iter(b"{*}*:settings", count=1000)]
         except RedisError as error:
-            raise TargetError(f"the server does not let us look for queues: {error}") from error
+            raise TargetError(f"the server does not let us list the queues: {error}") from error
         found = (match for key in keys if (match := _SETTINGS.fullmatch(key)))
         return sorted({(match[1] + (match[2] or b"")).decode() for match in found})
 
     async def statistics(self, name: str) -> QueueStatistics:
-        """Count a queue without taking part in it."""
+        """Return the statistics of a queue without taking part in it."""
         return QueueStatistics.from_reply(
             await process_of(self.session).call(Call(load("statistics"), queue_keys(name)))
         )
 
     async def queue(self, name: str | None) -> Queue[Message]:
-        """A queue that is there, with the bound and the attempts that are stored with it.
+        """Return a queue that exists, with the bound and the attempts that are stored with it.
 
-        `name`: GROUP/NAME in a group; without it, PIPELINE_QUEUE. Raises TargetError when there is no such queue: none
-        is made.
+        `name`: GROUP/NAME in a group; without it, PIPELINE_QUEUE. Raises TargetError when there is no such queue; none
+        is created.
         """
         chosen = name or self.settings.queue
         try:
@@ -64,10 +67,10 @@ class Server:
         except ValueError as error:
             raise TargetError(f"--queue: {error}") from error
         except RedisError as error:
-            raise TargetError(f"the server does not let us look for the queue {chosen}: {error}") from error
+            raise TargetError(f"the server does not let us find the queue {chosen}: {error}") from error
         if not there:
             raise TargetError(
-                f"there is no queue {chosen} at this server (a queue is there once a service used it); "
+                f"there is no queue {chosen} at this server (a queue exists once a service has used it); "
                 "see `pipeline queue list`, and --queue or PIPELINE_QUEUE"
             )
         return queue
@@ -75,13 +78,13 @@ class Server:
 
 @asynccontextmanager
 async def open_server() -> AsyncIterator[Server]:
-    """The server of REDIS_URL, or the one that `./run server` left the address of.
+    """Open the server of REDIS_URL, or the one whose address `./run server` has left.
 
     Raises SettingsError, ServerUnavailable, ServerRefused, each with a line that says what to do.
     """
     settings = Settings.load()
     configure_logs(settings)
-    # A command says itself what is wrong, in one line.
+    # A command reports what is wrong itself, in one line.
     logging.getLogger("weir").setLevel(logging.ERROR)
     url = resolve_redis_url(settings)
     async with (

@@ -1,7 +1,7 @@
-"""Puts and takes with a socket and the steps alone: nothing of this project is imported. See docs/protocol.md.
+"""Puts and takes with only a socket and the scripts: nothing of this project is imported. See docs/protocol.md.
 
-`python -m examples.protocol.raw STEPS ADDRESS QUEUE put TEXT...` or `... take COUNT`; STEPS is what
-`./run pipeline scripts --into STEPS` has written, ADDRESS is HOST:PORT or the path of a socket.
+`python -m examples.protocol.raw SCRIPTS ADDRESS QUEUE put TEXT...` or `... take COUNT`; SCRIPTS is the directory that
+`./run pipeline scripts --into SCRIPTS` has written, ADDRESS is HOST:PORT or the path of a socket.
 """
 
 import json
@@ -17,7 +17,7 @@ TTL_MS = 10_000
 
 
 class Server:
-    """Commands and answers of RESP2. A client that looks again by itself needs no pushes."""
+    """Commands and answers of RESP2. A client that polls needs no pushes."""
 
     def __init__(self, address: str) -> None:
         """Connect."""
@@ -55,10 +55,10 @@ class Server:
 class Client:
     """One process at one queue."""
 
-    def __init__(self, server: Server, steps: Path, queue: str) -> None:
+    def __init__(self, server: Server, scripts: Path, queue: str) -> None:
         """Register a session."""
         self._server = server
-        self._steps = {name: (steps / f"{name}.lua", contract) for name, contract in _contracts(steps).items()}
+        self._scripts = {name: (scripts / f"{name}.lua", contract) for name, contract in _contracts(scripts).items()}
         self._queue = queue
         self._owner = "".join(secrets.choice("abcdefghijklmnopqrstuvwxyz234567") for _ in range(12))
         self._session = f"{self._owner}.1.{TTL_MS}"
@@ -69,8 +69,8 @@ class Client:
         self.call("register", self._session, 1, "", "", info["run_id"], 24 * 3600 * 1000, 0, 0, "")
 
     def call(self, name: str, *arguments: bytes | str | int) -> Any:
-        """Run a step: its keys are those of the contract, under the queue's prefix."""
-        path, contract = self._steps[name]
+        """Run a script: its keys are those of the contract, under the queue's prefix."""
+        path, contract = self._scripts[name]
         keys = [f"{{{self._queue}}}:{key['suffix'].replace('SESSION', self._session)}" for key in contract["keys"]]
         words = (len(keys), *keys, *arguments)
         try:
@@ -99,17 +99,17 @@ class Client:
             "settle_and_take",
             *(self._session, self._takes, self._settles, len(acks), receipts, "", 0, "", "", want, 0, 0),
         )
-        state, _, refused, entries, look_again, overdue, _ = answer
+        state, _, refused, entries, poll_again, overdue, _ = answer
         if state != b"ok" or refused:
             raise RuntimeError(f"the session is over, or a delivery was not ours: {state!r} {refused!r}")
         if overdue:
             self._recover(overdue.decode())
         elif want and not entries:
-            time.sleep(min(look_again, 50) / 1000)
+            time.sleep(min(poll_again, 50) / 1000)
         return entries[0] if entries else None
 
     def _recover(self, session: str) -> None:
-        mine, self._session = self._session, session  # its `leased` key is meant
+        mine, self._session = self._session, session  # the call needs its `leased` key
         while self.call("recover", session)[1]:
             pass
         self._session = mine
@@ -120,20 +120,20 @@ class Client:
             pass
 
 
-def _contracts(steps: Path) -> dict[str, Any]:
-    found: dict[str, Any] = json.loads((steps / "steps.json").read_text())
+def _contracts(scripts: Path) -> dict[str, Any]:
+    found: dict[str, Any] = json.loads((scripts / "scripts.json").read_text())
     return found
 
 
 def body_of(entry: bytes) -> bytes:
-    """The message itself."""
+    """Return the message itself."""
     return entry[FIXED + int(entry[FIXED - 3 : FIXED]) :]
 
 
-def main(steps: str, address: str, queue: str, what: str, *words: str) -> None:
-    """Put each word as a JSON text, or take and acknowledge so many messages and print their bodies."""
+def main(scripts: str, address: str, queue: str, what: str, *words: str) -> None:
+    """Put each word as a JSON text, or take and acknowledge this many messages and print their bodies."""
     server = Server(address)
-    client = Client(server, Path(steps), queue)
+    client = Client(server, Path(scripts), queue)
     if what == "put":
         for word in words:
             print(client.put(json.dumps(word).encode()))

@@ -82,7 +82,7 @@ def test_each_command_does_it_and_shows_it(queue: Run, name: str) -> None:
     assert (before["is_paused"], before["is_shut_down"], before["sessions"]) == (False, False, [])
     assert seen(queue("pause", "--json"))["is_paused"]
     assert "state: paused\n" in queue("show").stdout
-    assert f"{name} hands out again" in queue("resume").stdout
+    assert f"{name} delivers again" in queue("resume").stdout
     assert seen(queue("resize", "9", "--json"))["maxsize"] == 9
     assert "has no bound" in queue("resize", "0").stdout
     assert "maxsize: no bound\n" in queue("show").stdout
@@ -142,7 +142,7 @@ def test_a_consumer_is_shown_and_drained(queue: Run, url: str, name: str) -> Non
             assert f"{owner}  0  " in queue("show").stdout
             assert {each["pid"] for each in sessions} == {first.pid, second.pid}
             assert f"  consumer  {sessions[0]['pid']}  {socket.gethostname()}\n" in queue("show").stdout
-            assert queue("drain", owner).stdout == f"{owner} was told to drain\n"
+            assert queue("drain", owner).stdout == f"{owner} will drain\n"
             told = seen(queue("drain", "--all", "--json"))["told"]
             assert sessions[1]["owner"] in told
             assert [each.communicate(timeout=30)[1].count("told to drain") for each in (first, second)] == [1, 1]

@@ -52,7 +52,7 @@ _FORKS: Final = (
     + """
 import contextlib
 for name in (
-    "cli.dead", "cli.queue", "cli.schema", "cli.steps", "consumer.worker.worker", "consumer.worker.blocked_loop",
+    "cli.dead", "cli.queue", "cli.schema", "cli.scripts", "consumer.worker.worker", "consumer.worker.blocked_loop",
     "consumer.executors.dispatch", "shared.service", "producer.clock.puts", "tests.instruments.lessees",
     "tests.instruments.programs", "tests.instruments.submitting", "cli.demo.demo", "tests.demo.dictionaries",
 ):

@@ -80,7 +80,7 @@ def test_it_imports_nothing_of_ours() -> None:
 
 
 def test_the_steps_are_those_that_we_run(steps: Path) -> None:
-    contracts = json.loads((steps / "steps.json").read_text())
+    contracts = json.loads((steps / "scripts.json").read_text())
     assert sorted(contracts) == scripts.names()
     for name, contract in contracts.items():
         step = scripts.load(name)
@@ -94,4 +94,4 @@ def test_a_directory_that_can_not_be_written_is_a_mistake(tmp_path: Path) -> Non
     (tmp_path / "file").write_text("")
     done = ended("-m", "cli", "scripts", "--into", str(tmp_path / "file"))
     assert (done.returncode, done.stdout) == (2, "")
-    assert done.stderr.startswith("pipeline: the steps cannot be written")
+    assert done.stderr.startswith("pipeline: the scripts cannot be written")

@@ -5,7 +5,7 @@ import re
 import pytest
 import redis
 
-from cli.steps import described
+from cli.scripts import described
 from shared.concurrency.locks.leases.keys import CONDITION_KEYS, EVENT_KEYS, LEASE_KEYS
 from shared.concurrency.queues.membership.keys import QUEUE_KEYS, leased_key, queue_keys
 from shared.concurrency.session import scripts
