@@ -1,1 +1,1 @@
-"""What `./run` runs before or beside the project itself; standard library only."""
+"""Scripts that `./run` runs before or beside the project itself; standard library only."""

@@ -1,8 +1,8 @@
 """Prepares a virtual environment from hash-pinned lock files. Standard library only: it runs before anything is there.
 
-`environment.py FOLDER LOCK...`: FOLDER (in the project's root) holds exactly what the last LOCK lists, where each LOCK
-lists all that the one before does. With `--current` it changes nothing; exit code 0 says that FOLDER is complete, 1
-that it is not.
+`environment.py FOLDER LOCK...`: afterwards FOLDER (in the project's root) holds exactly what the last LOCK lists; each
+LOCK lists all that the one before it does. With `--current` nothing changes: exit code 0 means that FOLDER is complete,
+1 that it is not.
 """
 
 import contextlib
@@ -19,17 +19,20 @@ ROOT = Path(__file__).resolve().parent.parent
 
 
 class SetupError(Exception):
-    """What went wrong and what to do, in one line."""
+    """The message says what went wrong and what to do, in one line."""
 
 
 def fingerprint(lock: Path) -> str:
-    """What the stamp holds for a lock file: its name, its content and the Python that it was installed for."""
+    """Return the line of the stamp for a lock file: its name, a hash of its content and the Python it is for."""
     digest = hashlib.sha256(lock.read_bytes()).hexdigest()
     return f"{lock.name} {digest} {sys.implementation.cache_tag}"
 
 
 def installed(venv: Path) -> list[str]:
-    """The fingerprints that were installed completely: none in a new environment or after an interrupted set-up."""
+    """Return the fingerprints that were installed completely.
+
+    There are none in a new environment, after an interrupted set-up, and when its Python is missing.
+    """
     stamp = venv / ".weir"
     usable = stamp.is_file() and os.access(venv / "bin" / "python", os.X_OK)
     return stamp.read_text().splitlines() if usable else []
@@ -37,7 +40,7 @@ def installed(venv: Path) -> list[str]:
 
 @contextlib.contextmanager
 def alone(name: str) -> Iterator[None]:
-    """Hold the project's set-up lock, which the system drops with the process: two terminals may start at once."""
+    """Hold the project's set-up lock: two terminals may start at once. The system releases it with the process."""
     (ROOT / ".run").mkdir(exist_ok=True)
     with (ROOT / ".run" / f"setup{name}.lock").open("w") as file:
         fcntl.flock(file, fcntl.LOCK_EX)
@@ -45,15 +48,15 @@ def alone(name: str) -> Iterator[None]:
 
 
 def run(command: list[str], **extra: str) -> None:
-    """Run a step quietly; what it said is shown when it fails. Raises SetupError."""
+    """Run a command quietly; show its output when it fails. Raises SetupError."""
     done = subprocess.run(command, env=os.environ | extra, capture_output=True, text=True, check=False)
     if done.returncode != 0:
         sys.stderr.write(done.stdout + done.stderr)
-        raise SetupError(f"setup failed ({Path(command[0]).name} {command[1]} said the above); ./run setup tries again")
+        raise SetupError(f"setup failed (output of {Path(command[0]).name} {command[1]} above); ./run setup tries again")
 
 
 def create(venv: Path, uv: str | None) -> None:
-    """Create the environment anew: what an interrupted set-up left behind is never trusted."""
+    """Create the environment afresh: what an interrupted set-up left behind is never trusted."""
     if venv.is_symlink() or (venv.exists() and not (venv / "pyvenv.cfg").is_file() and any(venv.iterdir())):
         raise SetupError(f"{venv} is not an environment made by ./run: move it away")
     if uv:
@@ -63,7 +66,7 @@ def create(venv: Path, uv: str | None) -> None:
 
 
 def install(venv: Path, lock: Path, uv: str | None) -> None:
-    """Install every line of a lock file. The lock is complete, so nothing is resolved: `--no-deps`."""
+    """Install every line of a lock file. The file is complete, so nothing is resolved: `--no-deps`."""
     python = str(venv / "bin" / "python")
     if uv:
         pip, quiet = [uv, "pip", "install", "--no-config", "--python", python], "--quiet"
@@ -73,7 +76,7 @@ def install(venv: Path, lock: Path, uv: str | None) -> None:
 
 
 def prepare(venv: Path, locks: list[Path], uv: str | None) -> None:
-    """Bring the environment to what the last lock lists, from what is known to be complete."""
+    """Bring the environment to what the last lock file lists, starting from what is known to be complete."""
     wanted = [fingerprint(lock) for lock in locks]
     have = installed(venv)
     if wanted[-1] in have:
@@ -89,25 +92,25 @@ def prepare(venv: Path, locks: list[Path], uv: str | None) -> None:
 
 
 def prepare_somehow(venv: Path, locks: list[Path]) -> None:
-    """Prepare with uv where there is one, else, or when uv cannot, with venv and pip. Raises SetupError."""
+    """Prepare with uv; without it, or when it fails, with venv and pip. Raises SetupError."""
     uv = shutil.which("uv")
     if uv:
         try:
             prepare(venv, locks, uv)
         except SetupError:
-            sys.stderr.write("uv could not do it; trying venv and pip\n")
+            sys.stderr.write("uv failed; trying venv and pip\n")
         else:
             return
     prepare(venv, locks, None)
 
 
 def main(arguments: list[str]) -> int:
-    """Do what the module says; exit code 2 and one line when it cannot."""
-    only_look = arguments[0] == "--current"
-    folder, *names = arguments[only_look:]
+    """Prepare or check the environment; exit code 2 and one line when that fails."""
+    only_check = arguments[0] == "--current"
+    folder, *names = arguments[only_check:]
     venv, locks = ROOT / folder, [ROOT / name for name in names]
     try:
-        if only_look:
+        if only_check:
             return 0 if fingerprint(locks[-1]) in installed(venv) else 1
         with alone(folder):
             prepare_somehow(venv, locks)

@@ -1,4 +1,4 @@
-"""Writes the requirements*.lock files anew from pyproject.toml, with uv: every platform, hashes, no index addresses."""
+"""Rewrites the requirements*.lock files from pyproject.toml, with uv: every platform, hashes, no index addresses."""
 
 import shutil
 import subprocess
@@ -15,13 +15,13 @@ EVERYTHING = ("--group", "test", "--group", "check")
 
 
 def compile_lock(uv: str, output: str, *options: str, source: str = "pyproject.toml") -> None:
-    """Write one lock file; what uv says is shown. Raises CalledProcessError."""
+    """Write one lock file; the messages of uv are shown. Raises CalledProcessError."""
     command = [uv, "pip", "compile", source, *OPTIONS, *options, "--output-file", output]
     subprocess.run(command, cwd=ROOT, check=True, stdout=subprocess.DEVNULL)
 
 
 def main() -> int:
-    """Write the lock files; exit code 2 and one line when uv is missing or cannot."""
+    """Write the lock files; exit code 2 and one line when uv is missing or fails."""
     uv = shutil.which("uv")
     if uv is None:
         sys.stderr.write("run: lock needs uv: pip install uv, or see its installation page\n")
@@ -37,7 +37,7 @@ def main() -> int:
             plots.write_text("matplotlib>=3.10\n")
             compile_lock(uv, "requirements-plots.lock", source=str(plots))
     except subprocess.CalledProcessError as error:
-        sys.stderr.write(f"run: uv ended with code {error.returncode}; the lock files may be half new\n")
+        sys.stderr.write(f"run: uv ended with code {error.returncode}; the lock files may be only partly new\n")
         return 2
     return 0
 

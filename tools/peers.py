@@ -1,4 +1,7 @@
-"""Writes benchmarks/{peers,leases}/*.lock anew from requirements.toml there, with uv: hashes, no index addresses."""
+"""Rewrites benchmarks/{peers,leases}/*.lock from requirements.toml there, with uv.
+
+For every platform, with hashes, without index addresses.
+"""
 
 import shutil
 import subprocess
@@ -16,7 +19,7 @@ COMMON = ("pydantic>=2.12,<3", "uvloop>=0.22; sys_platform != 'win32'")
 
 
 def compile_peers(uv: str, folder: Path) -> None:
-    """Write the lock file of every peer of a folder; what uv says is shown. Raises CalledProcessError."""
+    """Write the lock file of every peer of a folder; the messages of uv are shown. Raises CalledProcessError."""
     for name, requirements in tomllib.loads((folder / "requirements.toml").read_text()).items():
         command = [uv, "pip", "compile", "-", *OPTIONS, "--output-file", f"{name}.lock"]
         lines = "\n".join((*requirements, *COMMON))
@@ -24,7 +27,7 @@ def compile_peers(uv: str, folder: Path) -> None:
 
 
 def main() -> int:
-    """Write all of them; exit code 2 and one line when uv is missing or cannot."""
+    """Write all lock files; exit code 2 and one line when uv is missing or fails."""
     uv = shutil.which("uv")
     if uv is None:
         sys.stderr.write("tools/peers.py needs uv: pip install uv, or see its installation page\n")
@@ -33,7 +36,7 @@ def main() -> int:
         for folder in FOLDERS:
             compile_peers(uv, folder)
     except subprocess.CalledProcessError as error:
-        sys.stderr.write(f"tools/peers.py: uv ended with code {error.returncode}; the lock files may be half new\n")
+        sys.stderr.write(f"tools/peers.py: uv ended with code {error.returncode}; the lock files may be only partly new\n")
         return 2
     return 0
 

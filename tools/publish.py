@@ -1,7 +1,7 @@
-"""Takes results of ./run bench and ./run bench-leases into the documents: `python tools/publish.py NAME=FOLDER ...`.
+"""Publishes results of ./run bench and ./run bench-leases in the documents: `python tools/publish.py NAME=FOLDER ...`.
 
 NAME is result (the usual peers, all workloads), field (all peers), leases or submit; FOLDER is what the benchmark has
-written. The figures of README.md and docs/performance.md stand between marks, and a test holds them to
+written. The figures of README.md and docs/performance.md stand between marks; a test compares them with
 docs/performance/*.json.
 """
 
@@ -20,7 +20,7 @@ from benchmarks.report import README_WORKLOADS, markdown, summary  # noqa: E402 
 
 
 def between(mark: str, text: str, content: str) -> str:
-    """The text with what stands between its marks replaced."""
+    """Return the text with new content between its marks."""
     pattern = re.compile(rf"(<!-- {mark} -->\n).*?(<!-- end of {mark} -->)", re.DOTALL)
     return pattern.sub(lambda found: f"{found[1]}{content}{found[2]}", text)
 
@@ -39,7 +39,7 @@ def publish(folders: dict[str, Path]) -> None:
 
 
 def plot() -> None:
-    """Draw the plots anew, in an environment of their own."""
+    """Redraw the plots, in an environment of their own."""
     subprocess.run(
         [sys.executable, "-I", ROOT / "tools" / "environment.py", ".venv-plots", "requirements-plots.lock"], check=True
     )

@@ -1,4 +1,4 @@
-"""The clock: runs the schedule, as the services run. `python -m producer.clock.__main__`."""
+"""The clock: a service that runs the schedule. `python -m producer.clock.__main__`."""
 
 import asyncio
 import sys
@@ -19,11 +19,11 @@ _PAUSE = 1.0
 
 
 async def work(settings: Settings, stopping: asyncio.Event) -> None:
-    """Run the schedule until `stopping`; an outage of the server is waited out.
+    """Run the schedule until `stopping`; wait through outages of the server.
 
     The resources of shared/resources.py are opened only if the schedule uses them.
     """
-    # Not before the settings are known to be right: it reads them, too.
+    # Not before the settings are known to be right: the schedule reads them, too.
     from producer.schedule import WorkerSettings  # noqa: PLC0415
 
     stopped = asyncio.create_task(stopping.wait())
@@ -38,7 +38,7 @@ async def work(settings: Settings, stopping: asyncio.Event) -> None:
 
 
 async def _run(worker: Worker, stopped: "asyncio.Task[Any]", grace: float) -> None:
-    """Run it until `stopped`, and let its jobs end then; or until the server is lost."""
+    """Run the worker until `stopped`, then let its jobs end; or until the server is lost."""
     running = asyncio.create_task(worker.async_run())
     try:
         await asyncio.wait({running, stopped}, return_when=asyncio.FIRST_COMPLETED)
@@ -47,7 +47,7 @@ async def _run(worker: Worker, stopped: "asyncio.Task[Any]", grace: float) -> No
         worker.allow_pick_jobs = False
         await _ended(worker, grace)
     except (RedisError, OSError) as error:
-        log.warning("the clock lost the server, and begins again", problem=str(error))
+        log.warning("the clock lost the server and begins again", problem=str(error))
         await asyncio.wait({stopped}, timeout=_PAUSE)
     finally:
         running.cancel()
@@ -61,7 +61,7 @@ async def _ended(worker: Worker, seconds: float | None) -> None:
 
 
 async def _close(worker: Worker) -> None:
-    """Cancel the jobs that still run - another clock, or this one later, repeats them - and close the connections."""
+    """Cancel the jobs that still run, and close the connections. Another clock, or this one later, repeats the jobs."""
     for job in worker.tasks.values():
         job.cancel()
     await _ended(worker, None)

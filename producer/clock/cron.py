@@ -14,9 +14,12 @@ from redis.exceptions import RedisError
 from shared.clock.jobs import clock_queue
 
 TRIES: Final = 1_000_000_000
-"""arq begins a job again when its clock was killed, or when it waits for room; by itself it would stop after a few."""
+"""How often arq may begin a job: again when its clock was killed, and when the job waits for room.
 
-# The result is what tells a clock that comes late that a job was done.
+By default arq would fail the job at the second, or the sixth, time.
+"""
+
+# The result shows a clock that comes late that the job is done.
 _KEPT_SECONDS: Final = 600
 
 # arq looks for the next time from a second later on.
@@ -25,14 +28,14 @@ _SECOND: Final = timedelta(seconds=1)
 
 def cron_job(queue: str, job: Callable[[dict[str, Any]], Awaitable[None]], **when: Any) -> CronJob:
     """Make a cron job as arq's `cron` does, for the pipeline of this queue; `when`: as there, e.g. hour=6, minute=0."""
-    # The name is the job's id, and so keeps pipelines on one server apart, and several clocks of one pipeline together.
+    # The name is part of the job's id: it differs between the pipelines of a server, not between the clocks of one.
     name = f"cron:{queue}:{job.__qualname__}"
 
     @wraps(job)
     async def done(context: dict[str, Any]) -> None:
         await job(context)
         due = int(context["job_id"].rpartition(":")[2])
-        with contextlib.suppress(RedisError, ValueError):  # the next time says that this one is done, too
+        with contextlib.suppress(RedisError, ValueError):  # the next time records that this one is done, too
             await context["redis"].zadd(_done(queue), {name: due}, gt=True)
 
     options: dict[str, Any] = {"keep_result": _KEPT_SECONDS, "max_tries": TRIES, **when}
@@ -40,7 +43,7 @@ def cron_job(queue: str, job: Callable[[dict[str, Any]], Awaitable[None]], **whe
 
 
 async def make_up(client: "redis.asyncio.Redis", queue: str, jobs: Sequence[CronJob]) -> None:
-    """Have each job whose times passed while no clock ran done once, for the last of them."""
+    """Let each job whose times passed while no clock ran be done once, for the last of these times."""
     now = datetime.now().astimezone()
     for job in jobs:
         await client.zadd(_done(queue), {job.name: (now - _SECOND).timestamp() * 1000}, nx=True)

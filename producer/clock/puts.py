@@ -1,4 +1,4 @@
-"""The puts of the clock's jobs, which may wait for room longer than a job may run."""
+"""The puts of the clock's jobs, which can wait for room longer than a job may run."""
 
 import asyncio
 from datetime import datetime
@@ -22,15 +22,15 @@ from shared.pipeline import Pipeline
 log = structlog.get_logger("clock")
 
 JOB_TIMEOUT: Final = 30.0
-"""Seconds that a job may take; ten seconds later another clock may take up what one that was killed had begun."""
+"""Seconds that a job may take. Ten seconds later another clock can repeat the job of a clock that was killed."""
 
-# A put that has no room by then stays in line, and its job begins again.
+# A put that has no room by then keeps its place among the waiting puts, and its job begins again.
 _SLICE: Final = 20.0
 _PAUSE: Final = 10.0
 
 
 class Puts:
-    """Puts for jobs; use it as an async context manager: what still waits at its end is withdrawn."""
+    """Puts for jobs. Use it as an async context manager: puts that still wait at its end are withdrawn."""
 
     def __init__(self, pipeline: Pipeline) -> None:
         """Prepare."""
@@ -53,20 +53,20 @@ class Puts:
             await asyncio.wait(list(self._waiting.values()))
 
     async def put(self, message: Message, *, id: str) -> None:  # noqa: A002  # as Queue.put
-        """Put a message once, however often its job is begun; waits while the queue is full.
+        """Put a message once, however often its job is begun; wait while the queue is full.
 
         `id`: of the job, `context["job_id"]`; it is known for a week. When there is no room for 20 seconds, or the
-        queue is shut down, the job ends with arq's Retry and is begun again; the put keeps its place in line meanwhile.
-        So the job needs `max_tries`: arq gives up a cron job at its second try, unless it is told.
+        queue is shut down, the job ends with arq's Retry and is begun again; meanwhile the put keeps its place among
+        the waiting puts. So the job needs `max_tries`: by default arq fails a cron job at its second try.
 
-        :raises Retry: as said; let it pass. ValueError, TypeError, IdConflict, MessageTooLarge: as Queue.put.
+        :raises Retry: in these cases; let it pass. ValueError, TypeError, IdConflict, MessageTooLarge: as Queue.put.
         """
         await self._put(self._messages, message, id)
 
     async def put_stored(self, name: str, body: str, id_: str) -> None:
-        """Put a message as it was stored, as `put` does.
+        """Put a message in its stored form, as `put` does.
 
-        One that cannot be read is reported, and put all the same: a consumer makes it a dead letter, where it is kept.
+        A message that cannot be read is logged, and put all the same: a consumer makes it a dead letter, which is kept.
         """
         queue, stored = self._stored.get(name) or self._store(name)
         message = stored.model_validate_json(body)
@@ -79,15 +79,14 @@ class Puts:
         await self._put(queue, message, id_)
 
     def _store(self, name: str) -> tuple[Queue[Any], type[RootModel[JsonValue]]]:
-        # A class of that name which takes any body: it travels as if the class itself had been put.
+        # A class of that name that takes any body: the message is stored as if its own class had been put.
         stored = cast("type[RootModel[JsonValue]]", create_model(name, __base__=RootModel[JsonValue]))
         self._stored[name] = self._queue(stored, LARGEST_MESSAGE), stored
         return self._stored[name]
 
     def _queue(self, kind: type[Any], largest: int) -> Queue[Any]:
         session, name = self._pipeline.session, self._pipeline.settings.queue
-        # A clock that was killed between the put and the end of its job puts again under the same id when it comes
-        # back.
+        # A clock that was killed between the put and the end of the job puts again under the same id when it is back.
         return Queue(session, name, kind, max_message_bytes=largest, known_for=KNOWN_FOR)
 
     async def _put(self, queue: Queue[Any], message: object, id_: str) -> None:
@@ -109,7 +108,7 @@ class Puts:
     def _ended(self, id_: str, put: "asyncio.Task[bool]") -> None:
         del self._waiting[id_]
         if not put.cancelled():
-            put.exception()  # the job may be between two of its tries: the next one hears it from the queue
+            put.exception()  # retrieved, for the job may be between two tries: the next try gets it from the queue
 
 
 async def put_message(context: dict[str, Any], name: str, body: str) -> None:
@@ -117,10 +116,10 @@ async def put_message(context: dict[str, Any], name: str, body: str) -> None:
     puts: Puts = context["puts"]
     job: str = context["job_id"]
     try:
-        # By arq's count of the tries `unschedule` sees that it has begun; arq would forget the count after a day.
+        # From arq's count of the tries `unschedule` knows that the job has begun; arq would forget it after a day.
         await context["redis"].persist(retry_key_prefix + job)
     except RedisError as error:
         raise Retry from error
-    # Not the id alone: it may be used again when arq has forgotten it, and the queue remembers for longer.
+    # Not the id alone: it can be used again when arq has forgotten it, and the queue remembers for longer.
     scheduled_at: datetime = context["enqueue_time"]
     await puts.put_stored(name, body, put_id(message_id(job), round(scheduled_at.timestamp() * 1000)))

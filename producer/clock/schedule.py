@@ -36,18 +36,18 @@ class Schedule:
     redis_settings: ClassVar[RedisSettings]
     queue_name: ClassVar[str]
     job_completion_wait: ClassVar[int]
-    """Whole seconds that a job may take to end once the worker is told to."""
-    # A cron job may have a longer `timeout=`; all that a killed clock had begun is then taken up that much later.
+    """Whole seconds that a job may take to end once the worker stops."""
+    # A cron job may have a longer `timeout=`; the jobs of a killed clock are then repeated that much later.
     job_timeout = JOB_TIMEOUT
     # Each of them may be a put that waits for room.
     max_jobs = 100
-    # However long no clock ran, what was to be done is done.
+    # A job is done however long no clock ran.
     expires_extra_ms = NEVER_MS
     job_serializer = encode
     job_deserializer = decode
 
     def __init_subclass__(cls) -> None:
-        """Give the subclass what it has not set itself: arq reads attributes of the class, not of its bases."""
+        """Set what the subclass has not set itself: arq reads the attributes of the class, not those of its bases."""
         settings = Settings.load()
         defaults: dict[str, Any] = {
             **{name: value for name, value in vars(Schedule).items() if not name.startswith("_")},
@@ -64,7 +64,7 @@ class Schedule:
 
 def _starting(schedule: type[Schedule], settings: Settings) -> Any:
     async def start(context: dict[str, Any]) -> None:
-        """Open the pipeline, unless the service has, and see to what was missed."""
+        """Open the pipeline, unless the service has, and make up for missed times."""
         if "pipeline" not in context:
             stack = context["stack"] = AsyncExitStack()
             context["pipeline"] = await stack.enter_async_context(
@@ -77,6 +77,6 @@ def _starting(schedule: type[Schedule], settings: Settings) -> Any:
 
 
 async def _stop(context: dict[str, Any]) -> None:
-    """Close what was opened at the start."""
+    """Close what `start` has opened."""
     if "stack" in context:
         await context["stack"].aclose()

@@ -1,1 +1,1 @@
-"""Messages deferred to a time, as jobs of arq."""
+"""Messages that are deferred to a time, as jobs of arq."""

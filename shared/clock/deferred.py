@@ -1,7 +1,8 @@
 """Deferred messages: jobs of the clock that put a message when its time has come.
 
-They are arq's jobs, in arq's keys. Written here in one step and not by arq's enqueue_job: that takes four round trips,
-and answers a lost connection as it answers a known id, so that nobody could tell whether the message is there.
+They are arq's jobs, in arq's keys. One script here writes them, not arq's enqueue_job: that takes four round trips, and
+its answer is the same for a lost connection and for a known id, so a caller could not know whether the message is
+there.
 """
 
 import asyncio
@@ -39,13 +40,13 @@ T = TypeVar("T")
 log = structlog.get_logger(__name__)
 
 PUT_MESSAGE: Final = "put_message"
-"""What arq calls the function that puts a deferred message: its arguments are the class and the body."""
+"""The name that arq has for the function that puts a deferred message; its arguments are the class and the body."""
 
 KNOWN_FOR: Final = 7 * 86_400.0
 """Seconds for which the queue knows the id of a message that the clock put."""
 
 NEVER_MS: Final = 100 * 366 * 86_400_000
-"""How long a job is kept for: arq would drop one that no clock has begun a day after its time."""
+"""How long a job is kept: arq would drop one that no clock has begun within a day after its time."""
 
 _ID: Final = re.compile(r"[\x21-\x7e]{1,100}", re.ASCII)
 _LONGEST: Final = 10 * 366 * 86_400.0
@@ -54,7 +55,7 @@ _MARK_MS: Final = 86_400_000
 _REFUSALS: Final = (AuthenticationError, AuthorizationError, NoPermissionError)
 # Wrong passwords arrive as lost connections.
 _NO_ENTRY: Final = re.compile(r"NOAUTH|WRONGPASS|invalid username-password")
-# Answers that say: not executed, try again later.
+# Answers that mean: not executed, repeat later.
 _LATER: Final = ("BUSY", "MISCONF", "NOREPLICAS")
 _LATER_TYPES: Final = (OutOfMemoryError, ReadOnlyError, ClusterDownError)
 
@@ -69,8 +70,8 @@ return nil
 """
 
 # KEYS: queue ZSET, job STRING, in progress STRING, attempts STRING, mark STRING. ARGV: arq's id of the job, the name of
-# this call, how long it is remembered in ms. RETURNS 1 when the job is cancelled, by this call; 0 when a clock has
-# begun it, or there is none. A clock that has just looked at `in progress` watches it: touching it ends its attempt.
+# this call, how long it is remembered in ms. RETURNS 1 when this call has cancelled the job; 0 when a clock has begun
+# it, or there is none. A clock that has just read `in progress` watches it: touching it ends that clock's attempt.
 _UNSCHEDULE: Final = """
 if redis.call('GET', KEYS[5]) == ARGV[2] then return 1 end
 if redis.call('EXISTS', KEYS[3], KEYS[4]) > 0 or not redis.call('ZSCORE', KEYS[1], ARGV[1]) then return 0 end
@@ -99,13 +100,13 @@ class Deferred:
             id_ = token_hex(11)
         job = job_id(self._queue, _checked(id_))
         shape, body = self._codec.encode(message)
-        told = [shape.name, body.decode()]
-        # As the clock will put it: what has no room for its headers is refused here.
+        arguments = [shape.name, body.decode()]
+        # As the clock will put it: a message whose headers have no room is refused here.
         with_id(shape.headers, put_id(id_, _ms(due)), digest(shape.name, body), round(KNOWN_FOR * 1000))
         keys = (job_key_prefix + job, result_key_prefix + job, clock_queue(self._queue))
-        text = serialize_job(PUT_MESSAGE, tuple(told), {}, None, _ms(datetime.now(UTC)), serializer=encode)
-        known = await self._ask(_SCHEDULE, keys, job, text, _ms(due), NEVER_MS)
-        if known is not None and not _is_put_of(known, told):
+        text = serialize_job(PUT_MESSAGE, tuple(arguments), {}, None, _ms(datetime.now(UTC)), serializer=encode)
+        known = await self._call(_SCHEDULE, keys, job, text, _ms(due), NEVER_MS)
+        if known is not None and not _is_put_of(known, arguments):
             raise IdConflict(
                 f"the id {id_} is known with another message: unschedule it first, or use a new id for a new message"
             )
@@ -118,37 +119,40 @@ class Deferred:
         keys = (
             queue, job_key_prefix + job, in_progress_key_prefix + job, retry_key_prefix + job, f"{queue}:unscheduled:{id_}",
         )  # fmt: skip
-        # Named, so that repeating it after a lost answer still says that it was this call that cancelled.
-        return bool(await self._ask(_UNSCHEDULE, keys, job, token_hex(8), _MARK_MS))
+        # Named, so that a repetition after a lost answer still returns that this call has cancelled.
+        return bool(await self._call(_UNSCHEDULE, keys, job, token_hex(8), _MARK_MS))
 
     async def aclose(self) -> None:
         """Close the connection, if there is one."""
         await self._client.aclose()
 
-    async def _ask(self, script: str, keys: tuple[str, ...], *arguments: str | bytes | int) -> Any:
-        def asked() -> Awaitable[Any]:
+    async def _call(self, script: str, keys: tuple[str, ...], *arguments: str | bytes | int) -> Any:
+        def call() -> Awaitable[Any]:
             return cast("Awaitable[Any]", self._client.eval(script, len(keys), *keys, *arguments))
 
-        return await _through_outages(asked)
+        return await _through_outages(call)
 
 
 def job_id(queue: str, id_: str) -> str:
-    """What arq calls the job; all pipelines on a server share arq's keys."""
+    """Return arq's id of the job; all pipelines on a server share arq's keys."""
     return f"message:{queue}:{id_}"
 
 
 def put_id(id_: str, scheduled_ms: int) -> str:
-    """The id under which the clock puts: `schedule` may use its own again once arq forgot it, before the queue does."""
+    """Return the id under which the clock puts the message.
+
+    Not the id of `schedule` alone: it can be used again once arq has forgotten it, and the queue remembers for longer.
+    """
     return f"{id_}@{scheduled_ms}"
 
 
 def message_id(job: str) -> str:
-    """The `id=` of Pipeline.schedule."""
+    """Return the `id=` of Pipeline.schedule."""
     return job.split(":", 2)[2]
 
 
 async def _through_outages(call: Callable[[], Awaitable[T]]) -> T:
-    """Call until the server has answered. The calls here have one effect, however often they arrive."""
+    """Call until the server answers. The calls here have one effect, however often they arrive."""
     pause = 0.02
     while True:
         try:
@@ -163,7 +167,7 @@ async def _through_outages(call: Callable[[], Awaitable[T]]) -> T:
                 raise ConcurrencyError(f"the clock's server cannot be used as it is: {error}") from error
             problem = str(error)
         if pause == 0.32:
-            log.warning("the clock's server does not serve now; waiting", problem=problem)
+            log.warning("the clock's server is not available; waiting", problem=problem)
         await asyncio.sleep(pause)
         pause = min(1.0, pause * 2)
 
@@ -171,13 +175,13 @@ async def _through_outages(call: Callable[[], Awaitable[T]]) -> T:
 def _due(at: datetime | None, after: float | None) -> datetime:
     now = datetime.now(UTC)
     if (at is None) == (after is None):
-        raise ValueError("say when with exactly one of at= and after=")
+        raise ValueError("write exactly one of at= and after=")
     if at is not None:
         if not isinstance(at, datetime):
             raise TypeError(f"at= is a datetime, not {type(at).__name__}")
         if at.utcoffset() is None:
-            raise ValueError(f"at= needs a time zone, as datetime.now(UTC) has one, not {at!r}")
-        # What is overdue is due.
+            raise ValueError(f"at= needs a time zone, as in datetime.now(UTC), not {at!r}")
+        # A time in the past means now.
         due = max(at, now)
     else:
         if isinstance(after, bool) or not isinstance(after, (int, float)) or not 0 <= after <= _LONGEST:
@@ -198,9 +202,9 @@ def _ms(time: datetime) -> int:
     return math.ceil(time.timestamp() * 1000)
 
 
-def _is_put_of(stored: bytes, told: list[str | None]) -> bool:
+def _is_put_of(stored: bytes, arguments: list[str | None]) -> bool:
     try:
         job = decode(stored)
-        return bool(job["f"] == PUT_MESSAGE and job["a"] == told)
+        return bool(job["f"] == PUT_MESSAGE and job["a"] == arguments)
     except (ValueError, LookupError, TypeError):
         return False

@@ -1,4 +1,4 @@
-"""How the clock's jobs stand on its server: arq's jobs and arq's keys, written as JSON."""
+"""The stored form of the clock's jobs: arq's jobs and arq's keys, written as JSON."""
 
 import json
 from typing import Any
@@ -10,39 +10,39 @@ from shared.concurrency.session.address import connect_options
 
 
 def clock_queue(queue: str) -> str:
-    """The name of arq's queue for a pipeline's clock."""
+    """Return the name of arq's queue for a pipeline's clock."""
     return f"{{{queue}}}:clock"
 
 
 def redis_settings(url: str) -> RedisSettings:
-    """An address as arq wants it told. Its own reading leaves %-signs in passwords and paths, and options aside."""
-    told: dict[str, Any] = connect_options(url) | dict(parse_url(url))
-    encrypted = told.pop("connection_class", None) is SSLConnection
-    if "path" in told:
-        told["unix_socket_path"] = told.pop("path")
-    if "db" in told:
-        told["database"] = told.pop("db")
+    """Return an address in arq's form. arq's own parser does not decode passwords and paths, and ignores options."""
+    parsed: dict[str, Any] = connect_options(url) | dict(parse_url(url))
+    encrypted = parsed.pop("connection_class", None) is SSLConnection
+    if "path" in parsed:
+        parsed["unix_socket_path"] = parsed.pop("path")
+    if "db" in parsed:
+        parsed["database"] = parsed.pop("db")
     known = RedisSettings.__dataclass_fields__.keys()
-    return RedisSettings(ssl=encrypted, **{option: value for option, value in told.items() if option in known})
+    return RedisSettings(ssl=encrypted, **{option: value for option, value in parsed.items() if option in known})
 
 
 def encode(job: dict[str, Any]) -> bytes:
-    """JSON, for arq would write pickles; the exception of a job that failed is written as text."""
+    """Write a job as JSON, because arq would pickle it; the exception of a failed job becomes text."""
     return json.dumps(job, default=_text).encode()
 
 
 def _text(value: object) -> str:
     if isinstance(value, BaseException):
         return repr(value)
-    raise TypeError(f"a job's arguments and its result are what JSON can hold, not {type(value).__name__}")
+    raise TypeError(f"the arguments and the result of a job must be JSON values, not {type(value).__name__}")
 
 
 def decode(stored: bytes) -> dict[str, Any]:
-    """JSON; a pickle is refused with a ValueError, and never loaded."""
+    """Read a job from JSON; a pickle is refused with a ValueError, and never loaded."""
     try:
         job: dict[str, Any] = json.loads(stored)
     except ValueError:
         raise ValueError(
-            "no JSON: put jobs with job_serializer=shared.clock.jobs.encode; a pickle is not loaded"
+            "not JSON: put jobs with job_serializer=shared.clock.jobs.encode; a pickle is not loaded"
         ) from None
     return job

@@ -7,13 +7,13 @@ from collections.abc import Iterator
 from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
-# Beside the packages, so that every service of one project finds it from whatever folder it was started in.
+# Beside the packages, so that every service of one project finds it, whatever folder the service was started in.
 RUN_DIRECTORY = Path(__file__).resolve().parent.parent.parent / ".run"
 
 
 @contextlib.contextmanager
 def published(url: str, directory: Path = RUN_DIRECTORY) -> Iterator[Path]:
-    """Leave `url` in `directory` for read_address(), and take it away again at the end. Raises OSError."""
+    """Leave `url` in `directory` for read_address(), and remove it at the end. Raises OSError."""
     path = directory / "address"
     fresh = directory / "address.new"
     fresh.write_text(url + "\n")
@@ -26,7 +26,10 @@ def published(url: str, directory: Path = RUN_DIRECTORY) -> Iterator[Path]:
 
 
 def read_address(directory: Path = RUN_DIRECTORY) -> str | None:
-    """The address that was left in `directory`, or None: nothing there, or its server was killed."""
+    """Return the address in `directory`; None when there is none, or when its server is gone.
+
+    A server that was killed leaves its address behind.
+    """
     try:
         url = (directory / "address").read_text().strip()
     except (OSError, UnicodeDecodeError):

