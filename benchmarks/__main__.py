@@ -45,7 +45,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _compare(contest: Contest, chosen: list[Workload], options: argparse.Namespace) -> int:
-    """Measure beside a commit and say how that compares; exit code 1 when a figure is worse than it may be."""
+    """Measure beside a commit and print the comparison; exit code 1 when a figure is worse than allowed."""
     with compare.contestants(options.compare) as three:
         result = measure(contest, chosen, three, options.rounds)
     found = compare.figures(result, options.compare)
@@ -68,10 +68,10 @@ def _options(arguments: Sequence[str] | None) -> argparse.Namespace:
         "--compare",
         default="",
         metavar="COMMIT",
-        help="hold this checkout against a commit, and the commit against itself",
+        help="compare this checkout with a commit, and the commit with itself",
     )
     parser.add_argument(
-        "--worse-than", type=float, default=3.0, metavar="PERCENT", help="with --compare: what is too much worse (3)"
+        "--worse-than", type=float, default=3.0, metavar="PERCENT", help="with --compare: how much worse is allowed (3)"
     )
     parser.add_argument("--rounds", type=int, default=5, help="rounds of every workload (5)")
     parser.add_argument("--url", default="", help="a server of your own, WHICH IS EMPTIED (default: an embedded one)")
@@ -83,7 +83,7 @@ def _options(arguments: Sequence[str] | None) -> argparse.Namespace:
     if unknown := set(options.workloads) - set(known):
         parser.error(f"no workload is called {', '.join(sorted(unknown))}")
     if options.compare and (options.peers or options.plots):
-        parser.error("--compare goes with neither --peers nor --plots")
+        parser.error("--compare cannot be combined with --peers or --plots")
     if options.rounds < 1:
         parser.error("--rounds is 1 or more")
     return options
@@ -91,7 +91,7 @@ def _options(arguments: Sequence[str] | None) -> argparse.Namespace:
 
 @contextmanager
 def embedded_server() -> Iterator[str]:
-    """A server of our own, on a port."""
+    """Start a server of our own, on a port."""
     with socket.create_server(("127.0.0.1", 0)) as probe:
         port = probe.getsockname()[1]
     with tempfile.TemporaryDirectory() as folder, EmbeddedServer(Path(folder), port=port) as server:
@@ -105,12 +105,12 @@ def measure(
     rounds: int,
     rates: dict[str, float] | None = None,
 ) -> dict[str, Any]:
-    """Run all rounds; the result document, as benchmarks.report reads it.
+    """Run all rounds; returns the result document, as benchmarks.report reads it.
 
-    A peer that cannot do a workload is left out of it, with a line on stderr. `rates`: what each does in a second;
-    without them a pilot of each peer finds out.
+    A peer that cannot do a workload is left out of it, with a line on stderr. `rates`: the messages a second of each
+    contestant; without them a pilot of each peer measures its rate.
 
-    :raises BenchmarkError: when one of ours cannot.
+    :raises BenchmarkError: when one of our own contestants cannot do a workload.
     """
     if rates is None:
         rates = _pilots(contest, [one for one in contestants if one.is_peer])
@@ -141,7 +141,7 @@ def measure(
 
 
 def _pilots(contest: Contest, contestants: list[Contestant]) -> dict[str, float]:
-    """What each peer drains in a second, so that no round of it takes much longer."""
+    """Return how many messages each peer drains in a second, so that no round of it takes much longer."""
     rates = {}
     for one in contestants:
         try:
@@ -157,7 +157,7 @@ def _rounds(
     entries = workload.entries(contestants, rates)
     values: dict[str, dict[str, list[float]]] = {entry.name: {} for entry in entries}
     for number in range(rounds):
-        # Everybody in turn, each round beginning with another one: what the machine does meanwhile meets all alike.
+        # Each in turn, every round beginning with another one: what else the machine does affects all alike.
         turn = number % len(entries)
         for entry in entries[turn:] + entries[:turn]:
             if entry.name in values:

@@ -1,6 +1,6 @@
 """The bare limit: a bounded list in Lua, one EVALSHA for a batch that settles and takes, and none of the guarantees.
 
-No retry, no session, no recovery, no order of waiting: what a queue on one list costs at least, with pydantic
+No retry, no session, no recovery, no order of waiting: the least that a queue on one list costs, with pydantic
 validation.
 """
 
@@ -36,7 +36,7 @@ return found
 
 
 class Client(asyncio.Protocol):
-    """A thin client: what is sent is answered in order."""
+    """A thin client: answers arrive in the order of the commands."""
 
     def __init__(self) -> None:
         """Use `connect`."""
@@ -49,7 +49,7 @@ class Client(asyncio.Protocol):
         self._transport = cast("asyncio.Transport", transport)
 
     def data_received(self, data: bytes) -> None:
-        """Hand answers to those who wait for them."""
+        """Resolve the futures of the answers that arrived."""
         self._reader.feed(data)
         while (answer := self._reader.gets()) is not False:
             self._waiting.popleft().set_result(answer)
@@ -107,7 +107,7 @@ async def put_many(c: Client, messages: Iterable[tuple[int, float, dict[str, obj
 
 
 def work(url: str, hook: Callable[[int, float], None]) -> None:
-    """Take, validate, handle, settle with the next take, until killed; wait on a list when there is nothing."""
+    """Take, validate, handle and settle with the next take, until killed; wait on a list when the queue is empty."""
 
     async def handle(task: Task) -> None:
         hook(task.i, task.ts)

@@ -1,4 +1,4 @@
-"""One process of a benchmark: puts or works through an adapter, and reports in JSON what it measured. Stdlib only.
+"""One process of a benchmark: puts or works through an adapter, and reports in JSON. Standard library only.
 
 `python -m benchmarks.child ACTION ADAPTER URL COUNT SIZE [OPTIONS]`, with the Python of the adapter's environment;
 OPTIONS are keywords of the adapter's `open` or `work`, as JSON.
@@ -22,15 +22,15 @@ _PAUSE: Final = 0.005
 _QUIET: Final = 1.0
 
 
-def say(**measured: Any) -> None:
-    """Tell the harness; one line of JSON."""
+def report(**measured: Any) -> None:
+    """Send the harness one line of JSON: what was measured, and the process's own CPU time and peak memory."""
     usage = resource.getrusage(resource.RUSAGE_SELF)
     measured |= {"cpu": usage.ru_utime + usage.ru_stime, "peak_kb": usage.ru_maxrss}
     os.write(1, json.dumps(measured).encode() + b"\n")
 
 
 def body(size: int) -> dict[str, object]:
-    """What a message carries, about SIZE bytes as JSON."""
+    """Return the fields of a message of about SIZE bytes as JSON."""
     return {"user": "someone", "value": 12.5, "tags": ["a", "b"], "note": "x" * max(1, size - 80)}
 
 
@@ -39,7 +39,7 @@ async def many(adapter: ModuleType, url: str, count: int, size: int, **options: 
     client, carried = await adapter.open(url, **options), body(size)
     started = time.perf_counter()
     await adapter.put_many(client, [(i, 0.0, carried) for i in range(count)])
-    say(seconds=time.perf_counter() - started)
+    report(seconds=time.perf_counter() - started)
 
 
 async def one(adapter: ModuleType, url: str, count: int, size: int, **options: Any) -> None:
@@ -48,7 +48,7 @@ async def one(adapter: ModuleType, url: str, count: int, size: int, **options: A
     started = time.perf_counter()
     for i in range(count):
         await adapter.put(client, i, 0.0, carried)
-    say(seconds=time.perf_counter() - started)
+    report(seconds=time.perf_counter() - started)
 
 
 async def inflight(adapter: ModuleType, url: str, count: int, size: int, **options: Any) -> None:
@@ -62,11 +62,11 @@ async def inflight(adapter: ModuleType, url: str, count: int, size: int, **optio
 
     started = time.perf_counter()
     await asyncio.gather(*(putter() for _ in range(_IN_FLIGHT)))
-    say(seconds=time.perf_counter() - started)
+    report(seconds=time.perf_counter() - started)
 
 
-async def ask(adapter: ModuleType, url: str, count: int, size: int, **options: Any) -> None:
-    """Wait for the results of a few one after the other, then of all with 100 in flight."""
+async def submit(adapter: ModuleType, url: str, count: int, size: int, **options: Any) -> None:
+    """Wait for the results of a few messages one after the other, then of all with 100 in flight."""
     client, carried = await adapter.open(url, **options), body(size)
     waits = []
     for i in range(_ALONE):
@@ -75,27 +75,27 @@ async def ask(adapter: ModuleType, url: str, count: int, size: int, **options: A
         waits.append(time.perf_counter() - started)
     numbers = iter(range(count))
 
-    async def asker() -> None:
+    async def submitter() -> None:
         for i in numbers:
             if await adapter.submit(client, i, 0.0, carried) != i:
-                raise AssertionError("that was the result of another one")
+                raise AssertionError("the result belongs to another message")
 
     started = time.perf_counter()
-    await asyncio.gather(*(asker() for _ in range(_IN_FLIGHT)))
-    say(seconds=time.perf_counter() - started, waits=waits)
+    await asyncio.gather(*(submitter() for _ in range(_IN_FLIGHT)))
+    report(seconds=time.perf_counter() - started, waits=waits)
 
 
 async def pace(adapter: ModuleType, url: str, count: int, size: int, **options: Any) -> None:
-    """Put now and then, with the time."""
+    """Put a message every 5 ms, with the time in it."""
     client, carried = await adapter.open(url, **options), body(size)
     for i in range(count):
         await adapter.put(client, i, time.time(), carried)
         await asyncio.sleep(_PAUSE)
-    say(seconds=count * _PAUSE)
+    report(seconds=count * _PAUSE)
 
 
 def work(adapter: ModuleType, url: str, count: int, size: int, **options: Any) -> None:  # noqa: ARG001
-    """Work until killed; tell when COUNT messages have been handled."""
+    """Work until killed; report when COUNT messages have been handled."""
     seen = 0
     first = 0.0
     waits: list[float] = []
@@ -110,14 +110,14 @@ def work(adapter: ModuleType, url: str, count: int, size: int, **options: Any) -
         if ts:
             waits.append(time.time() - ts)
         if seen == count:
-            say(seconds=time.perf_counter() - first, work_cpu=time.process_time() - cpu, waits=waits)
+            report(seconds=time.perf_counter() - first, work_cpu=time.process_time() - cpu, waits=waits)
 
-    say(ready=True)
+    report(ready=True)
     adapter.work(url, hook, **options)
 
 
 def share(adapter: ModuleType, url: str, count: int, size: int, **options: Any) -> None:  # noqa: ARG001
-    """Work until killed, beside others; tell how many were handled here and when, once there are no more."""
+    """Work until killed, beside others; once no more come, report how many were handled here, and when."""
     seen = 0
     first = last = 0.0
 
@@ -127,21 +127,22 @@ def share(adapter: ModuleType, url: str, count: int, size: int, **options: Any) 
         first = first or last
         seen += 1
 
-    def tell() -> None:
+    def report_at_end() -> None:
         before, begun = -1, time.time()
-        # Another one may have been faster, and have left nothing.
+        # Another process may have been faster, and have left nothing.
         while seen != before or (not seen and time.time() - begun < 3 * _QUIET):
             before = seen
             time.sleep(_QUIET)
-        say(seen=seen, first=first, last=last)
+        report(seen=seen, first=first, last=last)
 
-    threading.Thread(target=tell, daemon=True).start()
-    say(ready=True)
+    threading.Thread(target=report_at_end, daemon=True).start()
+    report(ready=True)
     adapter.work(url, hook, **options)
 
 
+# The names stay: `--compare` has the harness of one commit run the processes of another.
 _ACTIONS: Final[dict[str, Callable[..., Any]]] = {
-    "many": many, "one": one, "inflight": inflight, "pace": pace, "ask": ask, "work": work, "share": share,
+    "many": many, "one": one, "inflight": inflight, "pace": pace, "ask": submit, "work": work, "share": share,
 }  # fmt: skip
 
 
@@ -156,7 +157,7 @@ def main() -> None:
 
 
 def run(work_to_do: Any) -> None:
-    """With uvloop, which every environment has."""
+    """Run with uvloop where the environment has it."""
     try:
         import uvloop  # noqa: PLC0415
     except ImportError:

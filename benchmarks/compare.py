@@ -1,7 +1,7 @@
-"""Holds this checkout against a commit: the same workloads, rounds interleaved, and the commit against itself as well.
+"""Compares this checkout with a commit: the same workloads, rounds interleaved, and the commit with itself as well.
 
 "No worse than N %" means: no median is worse than the commit's by more than N %, or by more than the commit's second
-run differs from its first, whichever is more. What the machine does meanwhile meets all three alike.
+run differs from its first, whichever is more. What else the machine does affects all three alike.
 """
 
 import io
@@ -36,23 +36,23 @@ class Figure:
 
     @property
     def worse(self) -> float:
-        """By how many percent this is worse than the commit; negative when it is better."""
+        """How much worse this is than the commit, in percent; negative when it is better."""
         ratio = self.this / self.commit
         return 100 * (1 - ratio if self.word in _MORE_IS_BETTER else ratio - 1)
 
     @property
     def spread(self) -> float:
-        """By how many percent the commit differs from itself."""
+        """How much the commit differs from itself, in percent."""
         return 100 * abs(self.again / self.commit - 1)
 
     def holds(self, percent: float) -> bool:
-        """Whether this is worse by neither more than `percent` nor more than the spread."""
+        """Return whether this is no worse than `percent` or than the spread, whichever is more."""
         return self.worse <= max(percent, self.spread)
 
 
 @contextmanager
 def contestants(commit: str) -> Iterator[list[Contestant]]:
-    """This checkout as it stands, and the commit twice, from a copy that is removed at the end of the block.
+    """Yield this checkout as it is, and the commit twice, from a copy that is removed at the end of the block.
 
     :raises BenchmarkError: when there is no such commit, or no repository.
     """
@@ -86,7 +86,7 @@ def _git(*words: str, what: str) -> bytes:
 
 
 def figures(result: dict[str, Any], commit: str) -> list[Figure]:
-    """Every median that all three have, workload by workload; variants ("4 workers") are figures of their own."""
+    """Return every median that all three have, by workload; variants ("4 workers") are figures of their own."""
     found = []
     for workload in result["workloads"]:
         values: dict[str, dict[str, list[float]]] = workload["values"]
@@ -104,7 +104,7 @@ def figures(result: dict[str, Any], commit: str) -> list[Figure]:
 
 
 def report(found: list[Figure], commit: str, percent: float) -> str:
-    """A table of all figures, and a last line that says whether this is no worse than `percent`."""
+    """Return a table of all figures, and a last line with the verdict: whether this is no worse than `percent`."""
     lines = [
         (
             f"{one.workload}: {titled(one.word)}",

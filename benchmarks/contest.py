@@ -19,49 +19,49 @@ _MB: Final = 1024 * 1024
 
 
 class Child:
-    """One running benchmark process, and what it says."""
+    """One running benchmark process, and its reports."""
 
     def __init__(self, process: "subprocess.Popen[bytes]", what: str) -> None:
-        """Begin to listen."""
+        """Start to read. `what`: how errors name the process."""
         self.pid = process.pid
         self._what = what
         self._process = process
-        self._said: Queue[dict[str, Any] | None] = Queue()
-        self._listener = threading.Thread(target=self._listen, args=(process,), daemon=True)
-        self._listener.start()
+        self._reports: Queue[dict[str, Any] | None] = Queue()
+        self._reader = threading.Thread(target=self._read, args=(process,), daemon=True)
+        self._reader.start()
 
     def close(self) -> None:
-        """Wait until all it has said is heard; it has ended."""
+        """Wait until all output of the process is read; it must have ended."""
         if self._process.stdin is not None:
             self._process.stdin.close()
-        self._listener.join()
+        self._reader.join()
 
-    def _listen(self, process: "subprocess.Popen[bytes]") -> None:
+    def _read(self, process: "subprocess.Popen[bytes]") -> None:
         assert process.stdout is not None  # noqa: S101
         with process.stdout as lines:
             for line in lines:
                 if line.startswith(b"{"):
-                    self._said.put(json.loads(line))
-        self._said.put(None)
+                    self._reports.put(json.loads(line))
+        self._reports.put(None)
 
-    def tell(self, order: str) -> None:
-        """Write it a line."""
+    def send(self, order: str) -> None:
+        """Write a line to the process."""
         assert self._process.stdin is not None  # noqa: S101
         self._process.stdin.write(f"{order}\n".encode())
         self._process.stdin.flush()
 
-    def says(self) -> dict[str, Any]:
-        """Wait for what it says next.
+    def report(self) -> dict[str, Any]:
+        """Wait for the next report of the process.
 
-        :raises BenchmarkError: when it ends, or says nothing for two minutes.
+        :raises BenchmarkError: when the process ends, or reports nothing for two minutes.
         """
         try:
-            said = self._said.get(timeout=_PATIENCE)
+            found = self._reports.get(timeout=_PATIENCE)
         except Empty:
             raise BenchmarkError(f"{self._what} did not finish within {_PATIENCE:.0f} s") from None
-        if said is None:
+        if found is None:
             raise BenchmarkError(f"{self._what} ended before it was done")
-        return said
+        return found
 
 
 class Contest:
@@ -83,7 +83,7 @@ class Contest:
         module: str = "benchmarks.child",
         **options: Any,
     ) -> Iterator[Child]:
-        """A process that does one action of the module; killed at the end of the block."""
+        """Run a process that does one action of the module; kill it at the end of the block."""
         command: list[str | Path] = [
             contestant.python,
             "-m",
@@ -114,30 +114,30 @@ class Contest:
             child.close()
 
     def puts(self, contestant: Contestant, action: str, count: int, size: int = 100, **options: Any) -> dict[str, Any]:
-        """Have a process put COUNT messages: many (bulk), inflight (100 at once), one (after the other) or pace."""
+        """Let a process put COUNT messages: many (bulk), inflight (100 at once), one (after the other) or pace."""
         with self.running(contestant, action, count, size, **options) as child:
-            return child.says()
+            return child.report()
 
     def filled(self, contestant: Contestant, count: int, size: int = 100, **options: Any) -> None:
-        """Empty the server, then have COUNT messages put."""
+        """Empty the server, then put COUNT messages."""
         self.empty()
         self.puts(contestant, "many", count, size, **options)
 
     def empty(self) -> None:
-        """Empty the server, and wait until its memory is free: it would be counted to what comes next."""
+        """Empty the server, and wait until its memory is free: or the next measurement would count it."""
         self.client.execute_command("FLUSHALL", "SYNC")  # type: ignore[no-untyped-call]
 
     def info(self, section: str) -> dict[str, Any]:
-        """What the server says of itself."""
+        """Return a section of the server's INFO."""
         return cast("dict[str, Any]", self.client.info(section))
 
     def server_cpu(self) -> float:
-        """The CPU seconds that the server has used so far."""
+        """Return the CPU seconds that the server has used so far."""
         found = self.info("cpu")
         return float(found["used_cpu_sys"] + found["used_cpu_user"])
 
     def server_memory(self) -> float:
-        """Megabytes of data that the server holds."""
+        """Return how many megabytes of data the server holds."""
         return float(self.info("memory")["used_memory"] / _MB)
 
     @contextlib.contextmanager
@@ -166,7 +166,7 @@ class Contest:
 
 
 def resident_mb(pid: int) -> float:
-    """Megabytes of memory that a process has; NaN where the system does not tell."""
+    """Return the resident memory of a process in megabytes; NaN where the system does not report it."""
     try:
         lines = Path(f"/proc/{pid}/status").read_text().splitlines()
     except OSError:

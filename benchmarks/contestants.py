@@ -1,4 +1,4 @@
-"""Contestants: this project, the bare limit, and the peers, each peer in an environment of its own."""
+"""Contestants: this project, the bare limit and the peers, each peer in an environment of its own."""
 
 import os
 import shutil
@@ -16,12 +16,12 @@ from benchmarks.report import SLOTS
 ROOT: Final = Path(__file__).resolve().parent.parent
 _PEERS: Final = ROOT / "benchmarks" / "peers"
 _LEAST: Final = (3, 12)
-# Where a package is not named as its adapter is.
+# Packages whose name differs from that of their adapter.
 _PACKAGES: Final = {"redis_py": "redis", "python_redis_lock": "python-redis-lock"}
 
 
 class BenchmarkError(Exception):
-    """What cannot be measured, and what to do."""
+    """Something cannot be measured; the message says what to do."""
 
 
 @dataclass(frozen=True)
@@ -34,11 +34,11 @@ class Contestant:
     version: str
     is_peer: bool = True
     root: Path = ROOT
-    """The checkout that it runs in: its own benchmark code and its own engine."""
+    """The checkout that it runs in, with its own benchmark code and its own engine."""
 
 
 def us() -> list[Contestant]:
-    """This project, and the bare limit."""
+    """Return this project and the bare limit."""
     python = Path(sys.executable)
     try:
         release = version("weir")
@@ -51,19 +51,19 @@ def us() -> list[Contestant]:
 
 
 def slots() -> Contestant:
-    """What a worker could do without a queue."""
+    """Return the limit of a worker without a queue."""
     return Contestant(SLOTS, "benchmarks.slots", Path(sys.executable), "", is_peer=False)
 
 
 def names(folder: Path = _PEERS) -> list[str]:
-    """The peers there are."""
+    """Return the names of all peers."""
     return list(tomllib.loads((folder / "requirements.toml").read_text()))
 
 
 def peers(wanted: Iterable[str], folder: Path = _PEERS) -> list[Contestant]:
     """Prepare the environments of these peers; `folder`: where their adapters and lock files are.
 
-    :raises BenchmarkError: when there is no such peer, no Python for it, or its environment cannot be made.
+    :raises BenchmarkError: when there is no such peer, no Python for it, or its environment cannot be created.
     """
     unknown = set(wanted) - set(names(folder))
     if unknown:
@@ -77,7 +77,7 @@ def _peer(name: str, peers_folder: Path) -> Contestant:
     python = _python()
     done = subprocess.run([python, "-I", ROOT / "tools" / "environment.py", folder, lock], check=False)
     if done.returncode != 0:
-        raise BenchmarkError(f"the environment of {name} could not be made")
+        raise BenchmarkError(f"the environment of {name} could not be created")
     module = ".".join((*place.parts, name))
     return Contestant(name, module, ROOT / folder / "bin" / "python", _locked_version(ROOT / lock))
 
@@ -90,7 +90,7 @@ def _locked_version(lock: Path) -> str:
 
 
 def _python() -> str:
-    """A Python that all peers can have; some want a later one than this project."""
+    """Return a Python that suits all peers; some need a later one than this project."""
     for name in (os.environ.get("BENCH_PYTHON"), sys.executable, "python3.14", "python3.13", "python3.12"):
         found = shutil.which(name) if name else None
         if found and _is_recent(found):

@@ -1,4 +1,4 @@
-"""This project behind four functions, so that any harness can put it beside others."""
+"""This project behind four functions, so that any harness can measure it beside others."""
 
 import asyncio
 from collections.abc import Callable, Iterable
@@ -15,7 +15,7 @@ _CONCURRENCY = 100
 
 
 class Task(BaseModel):
-    """The message: what every contestant carries."""
+    """The message, the same for every contestant."""
 
     model_config = ConfigDict(frozen=True)
 
@@ -62,7 +62,7 @@ def work(
 ) -> None:
     """Run the consumer service's own worker until killed; its handler calls `hook(i, ts)`, and returns I for `results`.
 
-    `sessions`: so many workers, each with a session of its own; `seconds`: what a handler waits for before it ends.
+    `sessions`: the number of workers, each with a session of its own; `seconds`: how long a handler waits.
     """
 
     async def handle(delivery: Delivery[Task]) -> None:

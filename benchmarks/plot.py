@@ -1,4 +1,4 @@
-"""Draws the suite's result: a bar chart for each workload, and an overview for a README.
+"""Draws the result of the benchmark: a bar chart for each workload, and an overview for a README.
 
 `python -m benchmarks.plot RESULT.json FOLDER`, with the Python of an environment that holds requirements-plots.lock.
 """
@@ -34,7 +34,7 @@ _OURS_FILL, _PEER_FILL, _BARE_FILL, _BARE_LINE = "#2f81f7", "#afb8c1", "#f0f2f4"
 
 
 def draw(result: dict[str, Any], folder: Path) -> list[Path]:
-    """Draw every workload and the overview into the folder, as PNG and SVG; the paths of what was written."""
+    """Draw every workload and the overview into the folder, as PNG and SVG; returns the paths."""
     folder.mkdir(parents=True, exist_ok=True)
     found = [workload for workload in workloads(result) if _bars(workload)]
     by_name = {workload.name: workload for workload in found}
@@ -74,7 +74,7 @@ def _chart(workload: Workload, result: dict[str, Any]) -> Figure:
 
 def _panels(shown: list[Workload], result: dict[str, Any]) -> Figure:
     columns = min(2, len(shown))
-    # Bars are as thick in one panel as in the next: a row is as high as its fullest panel asks for.
+    # Bars are equally thick in all panels: the fullest panel of a row decides its height.
     counts = [len(_bars(workload)) for workload in shown]
     slots = [max(counts[first : first + columns]) for first in range(0, len(shown), columns)]
     heights = [1.1 + 0.32 * count for count in slots]
@@ -113,7 +113,7 @@ def _panel(axes: Axes, workload: Workload, *, slots: int, size: float) -> None:
 
 def _bar(axes: Axes, place: int, name: str, values: list[float], size: float) -> None:
     middle, least, most = median(values), min(values), max(values)
-    axes.barh(place, middle, height=0.66, **_look(name))
+    axes.barh(place, middle, height=0.66, **_fill(name))
     if least < most:
         away = [[middle - least], [most - middle]]
         axes.errorbar(middle, place, xerr=away, fmt="none", ecolor=_INK, elinewidth=1.1, capsize=3, capthick=1.1)
@@ -125,7 +125,7 @@ def _weight(name: str) -> str:
     return "bold" if variant(name, OURS) else "normal"
 
 
-def _look(name: str) -> dict[str, Any]:
+def _fill(name: str) -> dict[str, Any]:
     if variant(name, OURS):
         return {"color": _OURS_FILL}
     if variant(name, BARE):

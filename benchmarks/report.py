@@ -1,4 +1,7 @@
-"""Writes the suite's result as Markdown: a table for each workload, and a short one for a README. Stdlib only."""
+"""Writes the result of the benchmark as Markdown: a table for each workload, and one short table for a README.
+
+Standard library only.
+"""
 
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -11,7 +14,7 @@ ABOUT_BARE: Final = "bare list: a list without guarantees, the limit of what a q
 BARE_SCRIPTS: Final = "bare scripts"
 """A lock's own scripts, and nothing around them."""
 SLOTS: Final = "100 slots alone"
-"""No queue at all; in the place of the bare list where handlers take their time."""
+"""No queue at all; takes the place of the bare list where handlers take time."""
 README_WORKLOADS: Final = ("drain", "put_many", "inflight", "together", "latency")
 _NOTHING: Final = "-"
 _TITLES: Final = {
@@ -27,7 +30,7 @@ _TITLES: Final = {
 
 @dataclass(frozen=True)
 class Workload:
-    """One workload of a result; `values` holds one value a round, by contestant and by what was measured."""
+    """One workload of a result. `values` holds one value for each round, by contestant and by what was measured."""
 
     name: str
     title: str
@@ -38,34 +41,34 @@ class Workload:
     values: dict[str, dict[str, list[float]]]
 
     def main(self, contestant: str) -> float | None:
-        """The contestant's median of the figure that counts; None when it has none."""
+        """Return the contestant's median of the figure that counts; None when it has none."""
         rounds = self.values.get(contestant, {}).get(self.figure)
         return median(rounds) if rounds else None
 
     def ranked(self) -> list[str]:
-        """All contestants, the best first; those without the figure that counts come last."""
+        """Return all contestants, the best first; those without the figure that counts come last."""
         sign = -1 if self.better == "more" else 1
         found = {name: self.main(name) for name in self.values}
         return sorted(found, key=lambda name: (found[name] is None, sign * (found[name] or 0)))
 
     def ours(self) -> list[str]:
-        """Our entry, or else all its variants ("ours, 2 workers"), in the order of the result."""
+        """Return our entry, or else all its variants ("ours, 2 workers"), in the order of the result."""
         return [OURS] if OURS in self.values else [name for name in self.values if variant(name, OURS)]
 
     def bare(self, ours: str) -> str | None:
-        """The bare list's entry that belongs to one of ours: the same variant, or else the plain one."""
+        """Return the bare list's entry that belongs to one of ours: the same variant, or else the plain one."""
         alike = BARE + ours.removeprefix(OURS)
         return next((name for name in (alike, BARE, SLOTS, BARE_SCRIPTS) if self.main(name) is not None), None)
 
     def best_peer(self) -> str | None:
-        """The best of those that are neither ours nor a limit."""
+        """Return the best of the contestants that are neither ours nor a limit."""
         ranked = (name for name in self.ranked() if self.main(name) is not None)
         return next(
             (name for name in ranked if not any(variant(name, one) for one in (OURS, BARE, SLOTS, BARE_SCRIPTS))), None
         )
 
     def ratio(self, above: str, below: str | None) -> str:
-        """How many times the one's figure is the other's: "0.05x"."""
+        """Return the figure of `above` as a multiple of that of `below`: "0.05x"."""
         one, other = self.main(above), None if below is None else self.main(below)
         return _NOTHING if one is None or not other else f"{_times(one / other)}x"
 
@@ -79,26 +82,26 @@ def workloads(result: dict[str, Any]) -> list[Workload]:
 
 
 def variant(name: str, of: str) -> bool:
-    """Whether the name is that contestant, plain or with its circumstances: "ours", "ours, 2 workers"."""
+    """Return whether the name is that contestant, plain or as a variant: "ours", "ours, 2 workers"."""
     return name == of or name.startswith(f"{of}, ")
 
 
 def number(value: float) -> str:
-    """Three significant digits, with thousands separators."""
+    """Format a number with three significant digits and thousands separators."""
     if value == 0:
         return "0"
-    # Rounded first: 999.6 becomes 1,000 and needs one decimal less than it looks like.
+    # Rounded first: 999.6 becomes 1,000 and needs one decimal less.
     rounded = f"{value:.2e}"
     return f"{float(rounded):,.{max(0, 2 - int(rounded.partition('e')[2]))}f}"
 
 
 def markdown(result: dict[str, Any], level: int = 2) -> str:
-    """Write the whole result: the circumstances, then a table for each workload under a heading of that level."""
+    """Write the whole result: the circumstances, then a table for each workload, under a heading of that level."""
     return "\n\n".join([_circumstances(result), *(_section(one, level) for one in workloads(result))]) + "\n"
 
 
 def summary(result: dict[str, Any], chosen: Iterable[str] = ()) -> str:
-    """Write one table with a line for each workload; `chosen`: for these only."""
+    """Write one table with a line for each workload; `chosen`: the only ones to include."""
     wanted = set(chosen)
     found = [one for one in workloads(result) if not wanted or one.name in wanted]
     head = ("workload", OURS, BARE, "best peer", "ours to best peer", "ours to bare list")
@@ -106,7 +109,7 @@ def summary(result: dict[str, Any], chosen: Iterable[str] = ()) -> str:
 
 
 def _times(ratio: float) -> str:
-    # Two decimals are exact enough, until nothing would be left.
+    # Two decimals are exact enough, unless they would all be 0.
     return f"{ratio:.1g}" if ratio < 0.01 else f"{ratio:.2f}" if ratio < 9.995 else number(ratio)
 
 
@@ -147,7 +150,7 @@ def _column(workload: Workload, word: str) -> str:
 
 
 def titled(word: str) -> str:
-    """What was measured, in words."""
+    """Return what was measured, in words."""
     return _TITLES.get(word, word.replace("_", " "))
 
 
@@ -159,14 +162,14 @@ def _spread(workload: Workload, name: str, word: str) -> str:
 
 
 def _verdict(workload: Workload) -> str:
-    said = []
+    verdicts = []
     for ours in workload.ours():
         peer, bare = workload.best_peer(), workload.bare(ours)
         parts = [f"{workload.ratio(ours, peer)} the best peer ({peer})"] if peer else []
         parts += [f"{workload.ratio(ours, bare)} the {bare}"] if bare else []
         if parts and workload.main(ours) is not None:
-            said.append(f"{ours} is {', '.join(parts)}")
-    return "; ".join(said) + (" (less is better)" if said and workload.better == "less" else "")
+            verdicts.append(f"{ours} is {', '.join(parts)}")
+    return "; ".join(verdicts) + (" (less is better)" if verdicts and workload.better == "less" else "")
 
 
 def _summary_line(workload: Workload) -> tuple[str, ...]:
@@ -188,13 +191,13 @@ def _figure(workload: Workload, name: str) -> str:
 
 
 def _each(found: Iterable[tuple[str, str]]) -> str:
-    # A variant's circumstances stand behind its figure: "78,000 (2 workers)".
-    said = [text + (f" ({rest})" if (rest := name.partition(", ")[2]) else "") for name, text in found]
-    return ", ".join(said) or _NOTHING
+    # The name of a variant follows its figure: "78,000 (2 workers)".
+    texts = [text + (f" ({rest})" if (rest := name.partition(", ")[2]) else "") for name, text in found]
+    return ", ".join(texts) or _NOTHING
 
 
 def table(head: tuple[str, ...], lines: Iterable[tuple[str, ...]]) -> str:
-    """Write a table as Markdown, its figures aligned to the right."""
+    """Write a table in Markdown, the figures aligned to the right."""
     rule = ("---", *("---:" for _ in head[1:]))
     cells = ([cell.replace("|", "\\|") for cell in line] for line in (head, *lines))
     top, *rest = (f"| {' | '.join(line)} |" for line in cells)

@@ -1,4 +1,4 @@
-"""No queue at all: 100 coroutines that wait for 5 ms each, again and again. What 100 slots can do."""
+"""No queue at all: 100 coroutines that wait for 5 ms each, again and again: the limit of 100 slots."""
 
 import asyncio
 from collections.abc import Callable, Iterable
@@ -7,11 +7,11 @@ from shared.service import loop_factory
 
 
 async def open(url: str) -> None:  # noqa: A001
-    """There is nothing to connect to."""
+    """Do nothing: there is no server."""
 
 
 async def put_many(c: None, messages: Iterable[tuple[int, float, dict[str, object]]]) -> None:
-    """There is nothing to put."""
+    """Do nothing: there is no queue."""
 
 
 def work(url: str, hook: Callable[[int, float], None], *, seconds: float) -> None:  # noqa: ARG001

@@ -29,26 +29,26 @@ class Entry:
 
     @property
     def name(self) -> str:
-        """How it is called in the result."""
+        """Its name in the result."""
         return f"{self.contestant.name}, {self.variant}" if self.variant else self.contestant.name
 
 
 @dataclass(frozen=True)
 class Workload:
-    """What is done, and which figure counts."""
+    """What one round does, and which figure counts."""
 
     name: str
     title: str
     note: str
     run: Round
     count: int
-    """Messages a round, of a contestant as fast as the bare list; the others have as many as they do in a second."""
+    """Messages in a round, for a contestant as fast as the bare list; a slower one has what it handles in a second."""
     figure: tuple[str, str, str] = _PER_SECOND
     peers: bool = True
     variants: Callable[[list[Contestant], int], list[Entry]] | None = None
 
     def entries(self, contestants: list[Contestant], rates: dict[str, float]) -> list[Entry]:
-        """Who takes part, with how many messages; `rates`: what a pilot of each did in a second."""
+        """Return the participants and their numbers of messages; `rates`: messages a second in a pilot of each."""
         if self.variants is not None:
             return self.variants(contestants, self.count)
         return [
@@ -65,8 +65,8 @@ def drain(size: int = 100) -> Round:
         contest.filled(contestant, count, size)
         server = contest.server_cpu()
         with contest.running(contestant, "work", count, size) as worker:
-            worker.says()
-            done = worker.says()
+            worker.report()
+            done = worker.report()
             server = contest.server_cpu() - server
         per_10000 = 10_000 / count
         return {
@@ -80,11 +80,11 @@ def drain(size: int = 100) -> Round:
 
 
 def calls(contest: Contest, contestant: Contestant, count: int) -> float:
-    """How many commands a worker sends for each message of a full queue."""
+    """Return how many commands a worker sends for each message of a full queue."""
     contest.filled(contestant, count)
     with contest.counting() as counted, contest.running(contestant, "work", count) as worker:
-        worker.says()
-        worker.says()
+        worker.report()
+        worker.report()
     return counted[0] / count
 
 
@@ -102,9 +102,9 @@ def latency(contest: Contest, contestant: Contestant, count: int) -> Measured:
     """A message now and then: milliseconds from before the put to the beginning of the handler."""
     contest.empty()
     with contest.running(contestant, "work", count) as worker:
-        worker.says()
+        worker.report()
         contest.puts(contestant, "pace", count)
-        return _percentiles(worker.says()["waits"])
+        return _percentiles(worker.report()["waits"])
 
 
 def _percentiles(waits: list[float]) -> Measured:
@@ -113,22 +113,22 @@ def _percentiles(waits: list[float]) -> Measured:
 
 
 def submit(contest: Contest, contestant: Contestant, count: int) -> Measured:
-    """Results: milliseconds from the put until the result is there, alone; and how many a second with 100 in flight."""
+    """Results: milliseconds from before the put until the result arrives, one by one; results a second, 100 at once."""
     contest.empty()
     with contest.running(contestant, "work", count, results=True) as worker:
-        worker.says()
-        asked = contest.puts(contestant, "ask", count, results=True)
-    return {**_percentiles(asked["waits"]), "per_second": count / asked["seconds"]}
+        worker.report()
+        measured = contest.puts(contestant, "ask", count, results=True)
+    return {**_percentiles(measured["waits"]), "per_second": count / measured["seconds"]}
 
 
 def together(contest: Contest, contestant: Contestant, count: int) -> Measured:
-    """A producer and a consumer at once; ours with a bound of 100 messages, the others without any."""
+    """A producer and a consumer at once; ours with a bound of 100 messages, the others without a bound."""
     contest.empty()
     options = {} if contestant.is_peer else {"maxsize": _BOUND}
     with contest.running(contestant, "work", count) as worker:
-        worker.says()
+        worker.report()
         contest.puts(contestant, "many", count, **options)
-        done = worker.says()
+        done = worker.report()
     return {"per_second": (count - 1) / done["seconds"]}
 
 
@@ -143,11 +143,11 @@ def shared(workers: int, **options: Any) -> Round:
                 stack.enter_context(contest.running(contestant, "share", count, **options)) for _ in range(workers)
             ]
             for child in children:
-                child.says()
-            said = [one for one in [child.says() for child in children] if one["seen"]]
-        seconds = max(one["last"] for one in said) - min(one["first"] for one in said)
+                child.report()
+            reports = [one for one in [child.report() for child in children] if one["seen"]]
+        seconds = max(one["last"] for one in reports) - min(one["first"] for one in reports)
         return {
-            "per_second": sum(one["seen"] for one in said) / seconds,
+            "per_second": sum(one["seen"] for one in reports) / seconds,
             "server_busy": (contest.server_cpu() - server) / seconds,
         }
 
@@ -163,8 +163,8 @@ def after(pending: int) -> Round:
         contest.puts(contestant, "many", pending)
         held = contest.server_memory() - empty
         with contest.running(contestant, "work", count) as worker:
-            worker.says()
-            done = worker.says()
+            worker.report()
+            done = worker.report()
         return {"per_second": (count - 1) / done["seconds"], "server_mb": held}
 
     return run
@@ -174,8 +174,8 @@ def waiting_handlers(contest: Contest, contestant: Contestant, count: int) -> Me
     """Handlers that wait for 5 ms, 100 at once."""
     contest.filled(contestant, count)
     with contest.running(contestant, "work", count, seconds=_IO_SECONDS) as worker:
-        worker.says()
-        done = worker.says()
+        worker.report()
+        done = worker.report()
     return {"per_second": (count - 1) / done["seconds"]}
 
 
@@ -183,9 +183,9 @@ def idle(contest: Contest, contestant: Contestant, count: int) -> Measured:
     """A worker that waits for work."""
     contest.empty()
     with contest.running(contestant, "work", count) as worker:
-        worker.says()
+        worker.report()
         contest.puts(contestant, "many", count)
-        worker.says()
+        worker.report()
         time.sleep(_QUIET)
         return {"mb": resident_mb(worker.pid)}
 

@@ -52,7 +52,9 @@ def run(command: list[str], **extra: str) -> None:
     done = subprocess.run(command, env=os.environ | extra, capture_output=True, text=True, check=False)
     if done.returncode != 0:
         sys.stderr.write(done.stdout + done.stderr)
-        raise SetupError(f"setup failed (output of {Path(command[0]).name} {command[1]} above); ./run setup tries again")
+        raise SetupError(
+            f"setup failed (output of {Path(command[0]).name} {command[1]} above); ./run setup tries again"
+        )
 
 
 def create(venv: Path, uv: str | None) -> None:

@@ -36,7 +36,9 @@ def main() -> int:
         for folder in FOLDERS:
             compile_peers(uv, folder)
     except subprocess.CalledProcessError as error:
-        sys.stderr.write(f"tools/peers.py: uv ended with code {error.returncode}; the lock files may be only partly new\n")
+        sys.stderr.write(
+            f"tools/peers.py: uv ended with code {error.returncode}; the lock files may be only partly new\n"
+        )
         return 2
     return 0
 

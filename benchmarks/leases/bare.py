@@ -1,6 +1,6 @@
 """The limit: the lock's own two scripts through this project's connection, and nothing around them.
 
-No renewal, no deadline kept here, no cancellation, no lost connection.
+It renews nothing, keeps no deadline, and handles neither a cancellation nor a lost connection.
 """
 
 import asyncio
@@ -25,36 +25,36 @@ class Client:
         self._numbers = itertools.count(1)
         self._keys = lease_keys("bench")
         self._acquire, self._release = load("acquire"), load("release")
-        self._told: asyncio.Future[None] | None = None
+        self._granted: asyncio.Future[None] | None = None
         self.calls = Calls()
         self.connection = Connection(
             url,
             self._owner,
             self.calls,
             reply_timeout=10,
-            on_message=self._hear,
+            on_message=self._notified,
             on_connected=self._connected,
             on_lost=lambda: None,
         )
 
     async def _connected(self, run_id: str) -> None:
-        """There is nothing to say."""
+        """Do nothing: there is nothing to announce."""
 
-    def _hear(self, message: bytes) -> None:
-        if message.startswith(b"granted ") and self._told is not None:
-            self._told.set_result(None)
+    def _notified(self, message: bytes) -> None:
+        if message.startswith(b"granted ") and self._granted is not None:
+            self._granted.set_result(None)
 
     async def acquire(self) -> str:
         """Wait for the lock."""
         hold = f"{self._owner}.{next(self._numbers)}.{_TTL_MS}"
-        told = self._told = asyncio.get_running_loop().create_future()
+        granted = self._granted = asyncio.get_running_loop().create_future()
         answer: Any = await self.calls.once(Call(self._acquire, self._keys, (hold, "p", "limit 1", self.calls.run_id)))
         if answer[0] == b"waits":
-            await told
+            await granted
         return hold
 
     async def release(self, hold: str) -> None:
-        """Give it back."""
+        """Release the lock."""
         await self.calls.once(Call(self._release, self._keys, (hold, 0)))
 
 

@@ -22,7 +22,7 @@ class Client:
 
     @staticmethod
     async def release(lease: Lease) -> None:
-        """Give it back."""
+        """Release the lock."""
         await lease.release()
 
 
@@ -33,7 +33,7 @@ async def open(url: str) -> Client:  # noqa: A001  # the name that the harness c
 
 
 async def reads(client: Client, count: int) -> float:
-    """Enter and leave so many read holds while one stands; seconds."""
+    """Enter and leave `count` read holds while another one is held; returns the seconds."""
     catalog = ReadersWritersLease(client.session, "bench-catalog")
     async with catalog.read():
         await asyncio.sleep(0)

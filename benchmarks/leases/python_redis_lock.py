@@ -19,7 +19,7 @@ class Client:
 
     @staticmethod
     async def release(lock: redis_lock.Lock) -> None:
-        """Give it back."""
+        """Release the lock."""
         lock.release()
 
 

@@ -19,7 +19,7 @@ class Client:
 
     @staticmethod
     async def release(lock: Lock) -> None:
-        """Give it back."""
+        """Release the lock."""
         await lock.release()
 
 

@@ -1,4 +1,4 @@
-"""The limit below the limit: the same scripts through fifty lines on hiredis. It cannot receive a grant."""
+"""The limit below the limit: the same scripts through a client of fifty lines on hiredis, which receives no grants."""
 
 import itertools
 import secrets
@@ -23,14 +23,14 @@ class Client:
         self._acquire, self._release = load("acquire"), load("release")
 
     async def acquire(self) -> str:
-        """Take the lock, which is free."""
+        """Take the lock, which must be free."""
         hold = f"{self._owner}.{next(self._numbers)}.{_TTL_MS}"
         words = self._acquire.pack(self._keys, (hold, "p", "limit 1", self._run_id))
         await self._client.command("EVALSHA", self._acquire.sha, *words)
         return hold
 
     async def release(self, hold: str) -> None:
-        """Give it back."""
+        """Release the lock."""
         await self._client.command("EVALSHA", self._release.sha, *self._release.pack(self._keys, (hold, 0)))
 
 

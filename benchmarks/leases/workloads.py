@@ -1,4 +1,4 @@
-"""What is measured of a lock."""
+"""The workloads of locks: what one round of each does, and what is measured."""
 
 import random
 import time
@@ -12,10 +12,10 @@ CHILD: Final = "benchmarks.leases.child"
 
 
 def cycle(contest: Contest, contestant: Contestant, count: int) -> Measured:
-    """One process, nobody else: acquire and release, one after the other."""
+    """One process alone: acquire and release, one after the other."""
     contest.empty()
     with contest.running(contestant, "cycle", count, module=CHILD) as child:
-        return {"per_second": count / child.says()["seconds"]}
+        return {"per_second": count / child.report()["seconds"]}
 
 
 def hand_over(contest: Contest, contestant: Contestant, count: int) -> Measured:
@@ -29,25 +29,25 @@ def hand_over(contest: Contest, contestant: Contestant, count: int) -> Measured:
     ):
         holder, waiter = one, other
         for child in (holder, waiter):
-            child.says()
-        holder.tell("acquire")
-        holder.says()
+            child.report()
+        holder.send("acquire")
+        holder.report()
         for _ in range(count):
-            waiter.tell("acquire")
-            # It waits by then; how long is left to chance, for who polls must not be met at one point of its round.
+            waiter.send("acquire")
+            # The other one waits by then. The pause is random, so that it meets a poller at any point of its interval.
             time.sleep(0.01 + 0.1 * chance.random())
-            holder.tell("release")
-            waits.append(waiter.says()["at"] - holder.says()["at"])
+            holder.send("release")
+            waits.append(waiter.report()["at"] - holder.report()["at"])
             holder, waiter = waiter, holder
     waits.sort()
     return {f"p{part}_ms": waits[min(count - 1, count * part // 100)] * 1000 for part in (50, 95, 99)}
 
 
 def reads(contest: Contest, contestant: Contestant, count: int) -> Measured:
-    """One process reads, and reads again and again meanwhile."""
+    """One process holds a read lease, and enters and leaves further reads meanwhile."""
     contest.empty()
     with contest.running(contestant, "reads", count, module=CHILD) as child:
-        return {"per_second": count / child.says()["seconds"]}
+        return {"per_second": count / child.report()["seconds"]}
 
 
 def _who_can_wait(contestants: list[Contestant], count: int) -> list[Entry]:
@@ -59,10 +59,10 @@ def _ours(contestants: list[Contestant], count: int) -> list[Entry]:
 
 
 WORKLOADS: Final = (
-    Workload("cycle", "Acquire and release", "One process, one after the other, nobody else wants the lock.", cycle, 3000,
+    Workload("cycle", "Acquire and release", "One process, one after the other, without contention.", cycle, 3000,
         ("per_second", "a second", "more")),
     Workload("hand_over", "Hand-over", "Two processes, one of which waits: from before the release to the return of acquire in the other.",
         hand_over, 60, ("p50_ms", "ms", "less"), variants=_who_can_wait),
-    Workload("reads", "Local readers", "`async with catalog.read()` in a process that reads already: it asks nobody.", reads, 100_000,
+    Workload("reads", "Local readers", "`async with catalog.read()` in a process that reads already: no call to the server.", reads, 100_000,
         ("per_second", "a second", "more"), variants=_ours),
 )  # fmt: skip

@@ -9,7 +9,7 @@ from pydantic import BaseModel
 
 
 class Task(BaseModel):
-    """The message: what every contestant carries."""
+    """The message, the same for every contestant."""
 
     i: int
     ts: float

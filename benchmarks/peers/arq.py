@@ -1,4 +1,7 @@
-"""arq: an async job that validates its message, 100 at once, results only when asked for; polls every half second."""
+"""arq: an async job that validates its message, 100 at once, results kept only for the workload that needs them.
+
+It polls every half second, its default.
+"""
 
 from collections.abc import Callable, Iterable
 from typing import Any
@@ -10,7 +13,7 @@ from pydantic import BaseModel
 
 
 class Task(BaseModel):
-    """The message: what every contestant carries."""
+    """The message, the same for every contestant."""
 
     i: int
     ts: float
@@ -31,7 +34,7 @@ async def put(c: Any, i: int, ts: float, body: dict[str, object]) -> None:
 
 
 async def submit(c: Any, i: int, ts: float, body: dict[str, object]) -> object:
-    """Put one job, and wait for its result as it does by default: a look every half second."""
+    """Put one job, and wait for its result as arq does by default: it polls every half second."""
     job = await c.enqueue_job("task", i, ts, body)
     return await job.result()
 

@@ -12,7 +12,7 @@ from pydantic import BaseModel
 
 
 class Task(BaseModel):
-    """The message: what every contestant carries."""
+    """The message, the same for every contestant."""
 
     i: int
     ts: float
@@ -34,7 +34,7 @@ def _app(url: str, hook: Callable[[int, float], None]) -> Any:
 
 
 async def open(url: str) -> Any:  # noqa: A001
-    """Connect: by itself it would with the first task, and import its transport."""
+    """Connect: or it would connect, and import its transport, with the first task."""
     app, task = _app(url, lambda i, ts: None)  # noqa: ARG005
     with app.producer_or_acquire() as producer:
         producer.connection.ensure_connection()

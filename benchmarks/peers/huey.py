@@ -1,7 +1,8 @@
-"""huey: RedisHuey with thread workers, no results. It pops before it runs: a dead worker's job is lost.
+"""huey: RedisHuey with thread workers, no results. It pops before it runs: the job of a dead worker is lost.
 
-It has no async jobs. Its fastest usual configuration for no-op jobs in one process: 8 threads. With 100 it is slower,
-and redis-py's pool has no more than 100 connections. Its polling is the default: a blocking pop.
+So a job runs at most once. It has no async jobs. Its fastest usual configuration for no-op jobs in one process: 8
+threads. With 100 it is slower, and redis-py's pool has no more than 100 connections. Its polling is the default: a
+blocking pop.
 """
 
 from collections.abc import Callable, Iterable
@@ -12,7 +13,7 @@ from pydantic import BaseModel
 
 
 class Task(BaseModel):
-    """The message: what every contestant carries."""
+    """The message, the same for every contestant."""
 
     i: int
     ts: float

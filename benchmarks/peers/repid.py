@@ -1,7 +1,7 @@
 """repid on Redis streams: an async actor that its own converter validates, 100 at once, acknowledged after success.
 
-Its fastest usual configuration for no-op async jobs: its defaults, and its 1000 jobs at once lowered to 100. What a
-dead worker left over is claimed every 60 seconds; by default it never is, and would not come again.
+Its fastest usual configuration for no-op async jobs: its defaults, with 100 jobs at once instead of 1000. The jobs of a
+dead worker are claimed every 60 seconds; by default they never are, and would not come again.
 """
 
 import asyncio
@@ -13,7 +13,7 @@ from repid import FullPayload, RedisServer, Repid, Router  # type: ignore[import
 
 
 class Task(BaseModel):
-    """The message: what every contestant carries."""
+    """The message, the same for every contestant."""
 
     i: int
     ts: float

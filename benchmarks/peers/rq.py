@@ -17,7 +17,7 @@ _OPTIONS: dict[str, Any] = {"result_ttl": 0, "description": "task"}
 
 
 class Task(BaseModel):
-    """The message: what every contestant carries."""
+    """The message, the same for every contestant."""
 
     i: int
     ts: float

@@ -1,4 +1,4 @@
-"""saq: an async job that validates its message, 100 at once, no results kept unless asked for."""
+"""saq: an async job that validates its message, 100 at once, results kept only for the workload that needs them."""
 
 import asyncio
 from collections.abc import Callable, Iterable
@@ -9,7 +9,7 @@ from saq import Queue, Worker  # type: ignore[import-not-found,unused-ignore]
 
 
 class Task(BaseModel):
-    """The message: what every contestant carries."""
+    """The message, the same for every contestant."""
 
     i: int
     ts: float
@@ -32,7 +32,7 @@ async def put(c: Any, i: int, ts: float, body: dict[str, object]) -> None:
 
 
 async def submit(c: Any, i: int, ts: float, body: dict[str, object]) -> object:
-    """Put one job, and wait for its result as it does by default: a look every half second."""
+    """Put one job, and wait for its result as saq does by default: it polls every half second."""
     return await c.apply("task", i=i, ts=ts, body=body)
 
 
@@ -42,7 +42,7 @@ async def put_many(c: Any, messages: Iterable[tuple[int, float, dict[str, object
         await put(c, *message)
 
 
-def work(url: str, hook: Callable[[int, float], None], *, results: bool = False) -> None:  # noqa: ARG001  # the job says it
+def work(url: str, hook: Callable[[int, float], None], *, results: bool = False) -> None:  # noqa: ARG001  # the job decides it
     """Run its worker."""
 
     async def task(_: Any, *, i: int, ts: float, body: dict[str, Any]) -> int:

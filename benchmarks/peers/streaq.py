@@ -1,4 +1,4 @@
-"""streaq: an async task, 100 at once, on uvloop; its streams give left-over tasks of a dead worker to another.
+"""streaq: an async task, 100 at once, on uvloop; its streams give the tasks of a dead worker to another one.
 
 Its fastest usual configuration for no-op async jobs: no results, no log lines, its default pickle.
 """
@@ -12,7 +12,7 @@ from streaq import Worker  # type: ignore[import-not-found,unused-ignore]
 
 
 class Task(BaseModel):
-    """The message: what every contestant carries."""
+    """The message, the same for every contestant."""
 
     i: int
     ts: float

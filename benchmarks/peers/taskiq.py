@@ -1,7 +1,7 @@
 """taskiq with taskiq-redis: RedisStreamBroker, an async task that its receiver validates, acknowledged after success.
 
-Its fastest usual configuration for no-op async jobs: no result backend unless results are asked for, 100 at once, its
-own worker function on uvloop.
+Its fastest usual configuration for no-op async jobs: a result backend only for the workload that needs it, 100 at once,
+its own worker function on uvloop.
 """
 
 from collections.abc import Callable, Iterable
@@ -14,7 +14,7 @@ from taskiq_redis import RedisAsyncResultBackend, RedisStreamBroker  # type: ign
 
 
 class Task(BaseModel):
-    """The message: what every contestant carries."""
+    """The message, the same for every contestant."""
 
     i: int
     ts: float
@@ -37,7 +37,7 @@ def _app(url: str, hook: Callable[[int, float], None], *, results: bool = False)
 
 
 async def open(url: str, *, results: bool = False) -> Any:  # noqa: A001
-    """Connect, and make the consumer group, which sees what is put from now on."""
+    """Connect, and create the consumer group, which sees what is put from now on."""
     broker, task = _app(url, lambda i, ts: None, results=results)  # noqa: ARG005
     await broker.startup()
     return task
@@ -49,7 +49,7 @@ async def put(c: Any, i: int, ts: float, body: dict[str, object]) -> None:
 
 
 async def submit(c: Any, i: int, ts: float, body: dict[str, object]) -> object:
-    """Put one task, and wait for its result as it does by default: a look every 0.2 s."""
+    """Put one task, and wait for its result as taskiq does by default: it polls every 0.2 s."""
     task = await c.kiq({"i": i, "ts": ts, **body})
     found = await task.wait_result()
     return found.return_value

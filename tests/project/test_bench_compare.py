@@ -88,7 +88,7 @@ def test_a_commit_is_measured_beside_itself_and_leaves_the_checkout_alone(tmp_pa
     [
         (("--compare", "no-such-commit"), "there is no commit no-such-commit in this repository"),
         (("--compare", "--worse-than=1"), "expected one argument"),
-        (("--compare", "HEAD", "--peers", "arq"), "--compare goes with neither --peers nor --plots"),
+        (("--compare", "HEAD", "--peers", "arq"), "--compare cannot be combined with --peers or --plots"),
     ],
 )
 def test_a_mistake_is_said_in_a_line(arguments: tuple[str, ...], problem: str) -> None:
