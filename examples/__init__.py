@@ -1,1 +1,1 @@
-"""asyncio's patterns in one process, each beside its twin across processes."""
+"""asyncio's patterns in one process, each beside its counterpart across processes."""

@@ -1,4 +1,4 @@
-"""Runs examples: `python -m examples [NAME]`, in one process, then across processes; without a name, lists them."""
+"""Runs an example in one process, then across processes: `python -m examples [NAME]`; lists them without a name."""
 
 import runpy
 import sys
@@ -11,7 +11,7 @@ _MISTAKE = 2
 
 
 def main(names: list[str]) -> int:
-    """Run one; the exit code."""
+    """Run an example, or list them; returns the exit code."""
     if not names:
         sys.stdout.write("".join(f"{name}\n" for name in _NAMES))
         return 0
@@ -23,7 +23,7 @@ def main(names: list[str]) -> int:
         if (_HERE / name / f"{module}.py").exists():
             sys.stdout.write(f"--- examples/{name}/{module}.py\n")
             sys.stdout.flush()
-            # As __main__, or the processes that it starts would not find its functions.
+            # As __main__: or the processes that it starts would not find its functions.
             runpy.run_module(f"examples.{name}.{module}", run_name="__main__", alter_sys=True)
     return 0
 

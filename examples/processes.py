@@ -12,9 +12,9 @@ Task = tuple[Callable[..., Coroutine[Any, Any, Any]], tuple[Any, ...]]
 
 
 def in_processes(*tasks: Task) -> list[Any]:
-    """Run each coroutine function with its arguments in a process of its own, all at once; what they returned.
+    """Run each coroutine function with its arguments in a process of its own, all at once; return their results.
 
-    When one fails the others are ended, and its error is raised.
+    When one fails, the others are ended, and its error is raised.
     """
     with ProcessPoolExecutor(len(tasks), mp_context=get_context("spawn")) as pool:
         futures = [pool.submit(_run, function, arguments) for function, arguments in tasks]

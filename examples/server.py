@@ -1,4 +1,4 @@
-"""The server that an example works on."""
+"""The server that an example uses."""
 
 import os
 import tempfile
@@ -12,7 +12,7 @@ from shared.local.embedded import EmbeddedServer
 
 @contextmanager
 def server() -> Iterator[str]:
-    """The address in REDIS_URL, or the one that `./run server` left, or that of a server for this block alone."""
+    """Yield the address in REDIS_URL, or that of `./run server`, or that of a server for this block alone."""
     if url := os.environ.get("REDIS_URL") or read_address():
         yield url
         return

@@ -1,1 +1,1 @@
-"""Fencing tokens: a store that refuses a holder who comes too late."""
+"""Fencing tokens: a store that refuses a holder that comes too late."""

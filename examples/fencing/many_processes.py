@@ -1,6 +1,6 @@
 """A holder is paused for longer than its lease, comes back and writes: both stores refuse it by its token.
 
-No lock can prevent that (Kleppmann, How to do distributed locking, 2016): the pause may fall between the last look at
+No lock can prevent that (Kleppmann, How to do distributed locking, 2016): the pause may fall between the last check of
 the clock and the write. So the store has to compare.
 """
 
@@ -20,8 +20,8 @@ TTL = 1.0
 
 
 async def paused_holder(url: str, name: str, path: str) -> list[str]:
-    """Take the lock, stand still, and write as if nothing had happened."""
-    said = []
+    """Take the lock, stop for a while, and write as if nothing had happened."""
+    lines = []
     async with Session.open(url, ttl=TTL) as session:
         # By hand: the body of an `async with` would be cancelled once the loop runs again.
         lease = await Lock(session, name).acquire()
@@ -30,17 +30,17 @@ async def paused_holder(url: str, name: str, path: str) -> list[str]:
         os.kill(os.getpid(), signal.SIGSTOP)
         for store in (RedisStore(url, name), SqliteStore(path)):
             written = store.write(lease.token, "old")
-            said.append(f"{type(store).__name__}: the old holder's write was {'taken' if written else 'refused'}")
+            lines.append(f"{type(store).__name__}: the old holder's write was {'taken' if written else 'refused'}")
             store.close()
         try:
             lease.check()
         except LeaseLost:
-            said.append("check() said so, too: LeaseLost")
-    return said
+            lines.append("check() raised LeaseLost, too")
+    return lines
 
 
 async def next_holder(url: str, name: str, path: str) -> list[str]:
-    """Wait for the lock, which is free once the other's time to live has passed; write, and let the other go on."""
+    """Wait for the lock, which is free once the other's time to live has passed; write, and resume the other one."""
     async with Session.open(url, ttl=TTL) as session:
         async with await Queue(session, name, int).get() as pid:
             await Event(session, f"{name}-waits").set()
@@ -60,11 +60,11 @@ def main() -> None:
     name = f"guard-{secrets.token_hex(4)}"
     with server() as url, tempfile.TemporaryDirectory() as folder:
         path = str(Path(folder) / "guarded.sqlite")
-        said, _ = in_processes((paused_holder, (url, name, path)), (next_holder, (url, name, path)))
+        lines, _ = in_processes((paused_holder, (url, name, path)), (next_holder, (url, name, path)))
         for store in (RedisStore(url, name), SqliteStore(path)):
-            said.append(f"{type(store).__name__} holds what is {store.read()}")
+            lines.append(f"{type(store).__name__} holds what is {store.read()}")
             store.close()
-    print(*said, sep="\n")
+    print(*lines, sep="\n")
 
 
 if __name__ == "__main__":

@@ -12,16 +12,16 @@ from shared.concurrency import Event, Session
 
 
 async def first(url: str, name: str) -> None:
-    """What has to be done before."""
+    """Do what must come first."""
     async with Session.open(url) as session, redis.asyncio.Redis.from_url(url) as client:
-        await Event(session, f"{name}-begun").wait()  # so that the second surely waits
+        await Event(session, f"{name}-begun").wait()  # so that the second certainly waits
         writing: Any = client.rpush(f"{{{name}}}:diary", "first")
         await writing
         await Event(session, f"{name}-done").set()
 
 
 async def second(url: str, name: str) -> None:
-    """What has to wait for it."""
+    """Do what must come second."""
     async with Session.open(url) as session, redis.asyncio.Redis.from_url(url) as client:
         waiting = asyncio.create_task(Event(session, f"{name}-done").wait())
         await Event(session, f"{name}-begun").set()
@@ -31,7 +31,7 @@ async def second(url: str, name: str) -> None:
 
 
 async def read(url: str, name: str) -> list[str]:
-    """What the diary says; nothing is left behind."""
+    """Return the diary, and leave nothing behind."""
     async with Session.open(url) as session, redis.asyncio.Redis.from_url(url, decode_responses=True) as client:
         reading: Any = client.lrange(f"{{{name}}}:diary", 0, -1)
         diary: list[str] = await reading

@@ -4,14 +4,14 @@ import asyncio
 
 
 async def first(done: asyncio.Event, diary: list[str]) -> None:
-    """What has to be done before."""
+    """Do what must come first."""
     await asyncio.sleep(0.01)
     diary.append("first")
     done.set()
 
 
 async def second(done: asyncio.Event, diary: list[str]) -> None:
-    """What has to wait for it."""
+    """Do what must come second."""
     await done.wait()
     diary.append("second")
 

@@ -1,1 +1,1 @@
-"""Effects outside the server: what does not travel with the acknowledgement is made repeatable by the delivery's id."""
+"""Effects outside the server: the delivery's id makes repeatable what does not travel with the acknowledgement."""

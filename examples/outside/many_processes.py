@@ -1,4 +1,4 @@
-"""A process books and is killed before it acknowledges; another gets the message again; the ledger knows it."""
+"""A process books and is killed before it acknowledges; another gets the message, which the ledger already knows."""
 
 import os
 import secrets
@@ -17,7 +17,7 @@ TTL = 1.0
 
 
 async def order(url: str, name: str) -> None:
-    """Put one."""
+    """Put one order."""
     async with Session.open(url, ttl=TTL) as session:
         await Queue(session, name, int).put(100, id="order-1")
 
@@ -29,10 +29,10 @@ async def work(url: str, name: str, path: str) -> list[str]:
         delivery = await Queue(session, name, int).get()
         async with delivery as amount:
             new = ledger.book(delivery.id, amount)
-    said = [f"attempt {delivery.attempt} of {delivery.id}: {'booked' if new else 'booked before'}"]
-    said.append(f"the ledger holds {ledger.total()}")
+    lines = [f"attempt {delivery.attempt} of {delivery.id}: {'booked' if new else 'booked before'}"]
+    lines.append(f"the ledger holds {ledger.total()}")
     ledger.close()
-    return said
+    return lines
 
 
 async def work_and_die(url: str, name: str, path: str) -> None:

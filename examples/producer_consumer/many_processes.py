@@ -9,7 +9,7 @@ from shared.concurrency import Queue, QueueShutDown, Session
 
 
 async def produce(url: str, name: str) -> int:
-    """Put twenty; the most that were in the queue."""
+    """Put twenty; return the largest size of the queue."""
     most = 0
     async with Session.open(url) as session:
         queue = Queue(session, name, int, maxsize=5)
@@ -22,7 +22,7 @@ async def produce(url: str, name: str) -> int:
 
 
 async def consume(url: str, name: str) -> list[int]:
-    """Use what comes, until the queue is shut down."""
+    """Use items until the queue is shut down."""
     used: list[int] = []
     async with Session.open(url) as session:
         queue = Queue(session, name, int, maxsize=5)
@@ -36,7 +36,7 @@ async def consume(url: str, name: str) -> list[int]:
 
 
 def main() -> None:
-    """Until all is used."""
+    """Run until all items are used."""
     name = f"numbers-{secrets.token_hex(4)}"
     with server() as url:
         most, *used = in_processes((produce, (url, name)), *[(consume, (url, name))] * 2)

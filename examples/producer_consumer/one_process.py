@@ -4,7 +4,7 @@ import asyncio
 
 
 async def produce(queue: asyncio.Queue[int]) -> int:
-    """Put twenty; the most that were in the queue."""
+    """Put twenty; return the largest size of the queue."""
     most = 0
     for number in range(20):
         await queue.put(number)  # waits while it is full
@@ -13,7 +13,7 @@ async def produce(queue: asyncio.Queue[int]) -> int:
 
 
 async def consume(queue: asyncio.Queue[int], used: list[int]) -> None:
-    """Use what comes, until cancelled."""
+    """Use items until cancelled."""
     while True:
         number = await queue.get()
         await asyncio.sleep(0.005)
@@ -22,7 +22,7 @@ async def consume(queue: asyncio.Queue[int], used: list[int]) -> None:
 
 
 async def main() -> None:
-    """Until all is used."""
+    """Run until all items are used."""
     queue: asyncio.Queue[int] = asyncio.Queue(maxsize=5)
     used: list[int] = []
     consumers = [asyncio.create_task(consume(queue, used)) for _ in range(2)]

@@ -1,1 +1,1 @@
-"""The protocol without this project: a client on a socket, as one would write it in another language."""
+"""The protocol without this project: a client on a socket, as it would be in another language."""

@@ -1,4 +1,4 @@
-"""Across processes: two keys that have to agree, three processes that read them and two that write them."""
+"""Across processes: two keys that must agree, three processes that read them and two that write them."""
 
 import asyncio
 import secrets
@@ -12,7 +12,7 @@ from shared.concurrency import ReadersWritersLease, Session
 
 
 async def read(url: str, name: str) -> int:
-    """Read fifty times; how often the two did not agree."""
+    """Read fifty times; return how often the two did not agree."""
     torn = 0
     async with Session.open(url) as session, redis.asyncio.Redis.from_url(url) as client:
         lease = ReadersWritersLease(session, name)
@@ -37,7 +37,7 @@ async def write(url: str, name: str) -> int:
 
 
 async def leave_nothing(url: str, name: str) -> int:
-    """Delete the record; what it held."""
+    """Delete the record; return what it held."""
     async with redis.asyncio.Redis.from_url(url) as client:
         stored: Any = await client.getdel(f"{{{name}}}:left")
         await client.delete(f"{{{name}}}:right")
@@ -45,7 +45,7 @@ async def leave_nothing(url: str, name: str) -> int:
 
 
 def main() -> None:
-    """Five processes."""
+    """Run five processes."""
     name = f"record-{secrets.token_hex(4)}"
     with server() as url:
         torn = in_processes(*[(read, (url, name))] * 3, *[(write, (url, name))] * 2)

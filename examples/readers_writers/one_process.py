@@ -1,4 +1,4 @@
-"""Right, in one process: whoever comes looks at who is inside and who waits. Phase-fair: nobody starves."""
+"""Right, in one process: a newcomer checks who is inside and who waits. Phase-fair: none can starve."""
 
 import asyncio
 from collections import deque
@@ -9,10 +9,13 @@ from examples.readers_writers.record import Record
 
 
 class ReadersWriters:
-    """Many read at once, or one writes. Readers behind a waiting writer wait for it; then all go in together."""
+    """Many read at once, or one writes.
+
+    Readers that come after a waiting writer wait behind it; then all of them go in together.
+    """
 
     def __init__(self) -> None:
-        """Nobody is inside."""
+        """Begin with nobody inside."""
         self._readers = 0
         self._writing = False
         self._waiting_readers: list[asyncio.Future[None]] = []
@@ -50,7 +53,7 @@ class ReadersWriters:
         try:
             await turn
         except asyncio.CancelledError:
-            if turn.done() and not turn.cancelled():  # let in and cancelled at once: the place goes back
+            if turn.done() and not turn.cancelled():  # admitted and cancelled at once: the place goes back
                 if line is self._waiting_readers:
                     self._readers -= 1
                 else:
@@ -61,7 +64,7 @@ class ReadersWriters:
             raise
 
     def _let_in(self, *, readers_first: bool) -> None:
-        """The places are taken here, by whoever leaves: nobody comes between."""
+        """Admit those who wait. The one that leaves takes the places for them, so none can come between."""
         if self._writing:
             return
         if self._waiting_readers and (readers_first or not self._waiting_writers):

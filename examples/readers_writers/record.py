@@ -1,10 +1,10 @@
-"""A record of two fields that have to agree, and what readers saw of it."""
+"""A record of two fields that must agree, and how often readers saw that they do not."""
 
 import asyncio
 
 
 class Record:
-    """Written in two steps; between them it is not fit to be read."""
+    """Written in two steps; between them it must not be read."""
 
     def __init__(self) -> None:
         """Begin with fields that agree."""
@@ -12,12 +12,12 @@ class Record:
         self.torn = 0
 
     async def write(self) -> None:
-        """One step, a pause, the other step."""
+        """Write one field, pause, write the other."""
         self.left += 1
         await asyncio.sleep(0.002)
         self.right += 1
 
     async def read(self) -> None:
-        """Look at both."""
+        """Compare both fields."""
         await asyncio.sleep(0)
         self.torn += self.left != self.right

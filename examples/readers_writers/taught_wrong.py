@@ -1,6 +1,6 @@
 """WRONG, and often taught: readers lock only their counter, and the writer locks something else.
 
-The counter is right at every moment, and nobody looks at it: a reader walks in while the writer is inside.
+The counter is right at every moment, and nothing checks it: a reader enters while the writer is inside.
 """
 
 import asyncio
@@ -12,7 +12,7 @@ class TaughtWrong:
     """A counter of readers under one lock; the writer under another."""
 
     def __init__(self) -> None:
-        """Nobody is inside."""
+        """Begin with nobody inside."""
         self.readers = 0
         self.counting = asyncio.Lock()
         self.writing = asyncio.Lock()
@@ -21,12 +21,12 @@ class TaughtWrong:
         """Read the record."""
         async with self.counting:
             self.readers += 1
-        await record.read()  # nothing has kept us out
+        await record.read()  # nothing keeps the reader out
         async with self.counting:
             self.readers -= 1
 
     async def write(self, record: Record) -> None:
-        """Write it."""
+        """Write the record."""
         async with self.writing:
             await record.write()
 

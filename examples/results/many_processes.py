@@ -1,4 +1,4 @@
-"""Another process answers; who asks hears of it by callback, as a future, or by an event."""
+"""Another process answers; the answer arrives by callback, as a future, or by an event."""
 
 import asyncio
 import secrets
@@ -16,7 +16,7 @@ async def answer(url: str, name: str) -> None:
 
 
 async def by_callback(questions: Queue[int]) -> int:
-    """A future takes callbacks."""
+    """Use a callback: a future takes them."""
     answers: list[int] = []
     future = await questions.submit(41)  # the question is in the queue; another process takes it
     future.add_done_callback(lambda answered: answers.append(answered.result()))
@@ -25,14 +25,14 @@ async def by_callback(questions: Queue[int]) -> int:
 
 
 async def by_future(questions: Queue[int]) -> int:
-    """A future is the place for an answer that is not there yet."""
+    """Use a future: the place for an answer that is not there yet."""
     future = await questions.submit(41)
     answer: int = await future
     return answer
 
 
 async def by_event(questions: Queue[int]) -> int:
-    """An event says only *that* it is there; the answer lies in the future."""
+    """Use an event: it shows only *that* the answer is there; the answer itself is in the future."""
     future = await questions.submit(41)
     ready = asyncio.Event()
     future.add_done_callback(lambda _: ready.set())
@@ -42,7 +42,7 @@ async def by_event(questions: Queue[int]) -> int:
 
 
 async def ask(url: str, name: str) -> list[int]:
-    """All three."""
+    """Ask in all three ways."""
     async with Session.open(url) as session:
         questions = Queue(session, name, int, result=int)
         answers = [await by_callback(questions), await by_future(questions), await by_event(questions)]
@@ -51,7 +51,7 @@ async def ask(url: str, name: str) -> list[int]:
 
 
 def main() -> None:
-    """One process asks, another answers."""
+    """Run a process that asks and one that answers."""
     name = f"questions-{secrets.token_hex(4)}"
     with server() as url:
         answers, _ = in_processes((ask, (url, name)), (answer, (url, name)))

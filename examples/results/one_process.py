@@ -1,4 +1,4 @@
-"""Who asks hears of the answer by callback, as a future, or by an event."""
+"""An answer arrives by callback, as a future, or by an event."""
 
 import asyncio
 from collections.abc import Callable
@@ -10,28 +10,28 @@ def ask(question: int, callback: Callable[[int], None]) -> None:
 
 
 async def by_callback() -> int:
-    """The oldest way: the rest of the work stands in a function."""
+    """Use a callback, the oldest way: the rest of the work is in a function."""
     answers: list[int] = []
-    told = asyncio.Event()
+    arrived = asyncio.Event()
 
     def answered(answer: int) -> None:
         answers.append(answer)
-        told.set()
+        arrived.set()
 
     ask(41, answered)
-    await told.wait()
+    await arrived.wait()
     return answers[0]
 
 
 async def by_future() -> int:
-    """A future is the place for an answer that is not there yet."""
+    """Use a future: the place for an answer that is not there yet."""
     future: asyncio.Future[int] = asyncio.get_running_loop().create_future()
     ask(41, future.set_result)
     return await future
 
 
 async def by_event() -> int:
-    """An event says only *that* it is there; the answer lies elsewhere."""
+    """Use an event: it shows only *that* the answer is there; the answer itself is elsewhere."""
     answers: dict[str, int] = {}
     ready = asyncio.Event()
 
@@ -47,7 +47,7 @@ async def by_event() -> int:
 
 
 async def main() -> None:
-    """All three."""
+    """Ask in all three ways."""
     print("callback:", await by_callback())
     print("future:", await by_future())
     print("event:", await by_event())

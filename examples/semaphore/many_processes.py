@@ -1,4 +1,4 @@
-"""Ten users in five processes, of something that bears three at once."""
+"""Ten users in five processes, of something that allows three at once."""
 
 import asyncio
 import secrets
@@ -14,7 +14,7 @@ PROCESSES = 5
 
 
 async def user(semaphore: Semaphore, client: "redis.asyncio.Redis", room: str) -> int:
-    """Go in for a moment; how many were inside then."""
+    """Go in for a moment; return how many were inside."""
     async with semaphore:
         inside = int(await client.incr(room))
         await asyncio.sleep(0.2)
@@ -23,17 +23,17 @@ async def user(semaphore: Semaphore, client: "redis.asyncio.Redis", room: str) -
 
 
 async def users(url: str, name: str) -> int:
-    """Two users, who begin when all are there; the most that they saw inside."""
+    """Run two users, who begin when all are there; return the most that they saw inside."""
     async with Session.open(url) as session, redis.asyncio.Redis.from_url(url) as client:
-        semaphore, everybody = Semaphore(session, name, 3), Event(session, name)
+        semaphore, all_there = Semaphore(session, name, 3), Event(session, name)
         if await client.incr(f"{{{name}}}:present") == PROCESSES:
-            await everybody.set()
-        await everybody.wait()
+            await all_there.set()
+        await all_there.wait()
         return max(await asyncio.gather(*(user(semaphore, client, f"{{{name}}}:inside") for _ in range(2))))
 
 
 async def leave_nothing(url: str, name: str) -> None:
-    """Delete what the users counted with."""
+    """Delete the counters of the users."""
     async with Session.open(url) as session, redis.asyncio.Redis.from_url(url) as client:
         await Event(session, name).clear()
         deleted: Any = client.delete(f"{{{name}}}:present", f"{{{name}}}:inside")
@@ -41,7 +41,7 @@ async def leave_nothing(url: str, name: str) -> None:
 
 
 def main() -> None:
-    """Ten want in at once."""
+    """Let ten users enter at once."""
     name = f"room-{secrets.token_hex(4)}"
     with server() as url:
         most = in_processes(*[(users, (url, name))] * PROCESSES)

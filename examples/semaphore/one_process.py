@@ -1,10 +1,10 @@
-"""Ten users of something that bears three at once."""
+"""Ten users of something that allows three at once."""
 
 import asyncio
 
 
 class Room:
-    """Sees how many are inside."""
+    """Counts how many are inside."""
 
     inside = 0
     most = 0
@@ -20,7 +20,7 @@ async def user(semaphore: asyncio.Semaphore, room: Room) -> None:
 
 
 async def main() -> None:
-    """Ten want in at once."""
+    """Let ten users enter at once."""
     semaphore, room = asyncio.Semaphore(3), Room()
     await asyncio.gather(*(user(semaphore, room) for _ in range(10)))
     print("10 users were inside, at most", room.most, "at once")

@@ -1,1 +1,1 @@
-"""Three queues in a row, several processes: what a message brings about happens exactly once, whatever is killed."""
+"""Three queues in a row, several processes: the effects of a message happen exactly once, whatever is killed."""

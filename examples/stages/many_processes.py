@@ -23,7 +23,7 @@ _KILL_EVERY = 1.0
 
 
 async def put_orders(url: str, name: str, count: int) -> None:
-    """Put the orders; nobody kills this one."""
+    """Put the orders; this process is never killed."""
     async with Session.open(url, ttl=TTL) as session:
         orders = Shop.of(session, name).orders
         await orders.put_many(order(number) for number in range(count))
@@ -33,7 +33,7 @@ class Staff:
     """The processes at the stages. Killed ones are replaced."""
 
     def __init__(self, url: str, name: str) -> None:
-        """Start them."""
+        """Start the processes."""
         self._arguments = (url, name)
         self.processes = {f"{stage} {number}": self._start(stage) for stage in STAGES for number in range(_WORKERS)}
         self.kills = 0
@@ -43,19 +43,19 @@ class Staff:
         return subprocess.Popen(command, preexec_fn=tied(), stdout=subprocess.PIPE, stderr=subprocess.DEVNULL)  # noqa: PLW1509
 
     async def at_work(self) -> None:
-        """Wait until all of them are.
+        """Wait until all processes are at work.
 
-        :raises RuntimeError: when one has ended that nobody killed.
+        :raises RuntimeError: when one has ended without being killed.
         """
         for process in self.processes.values():
             if process.stdout is not None and not process.stdout.closed:
                 await asyncio.to_thread(process.stdout.readline)
                 process.stdout.close()
         if ended := [place for place, process in self.processes.items() if process.poll() is not None]:
-            raise RuntimeError(f"nobody killed them, and they have ended: {', '.join(ended)}")
+            raise RuntimeError(f"they have ended without being killed: {', '.join(ended)}")
 
     async def kill_one(self) -> None:
-        """Kill one with -9 once all of them are at work, and start another in its place."""
+        """Kill a process with -9 once all are at work, and start another in its place."""
         await self.at_work()
         place = random.choice(list(self.processes))  # noqa: S311  # no secret
         self.processes[place].kill()
@@ -64,7 +64,7 @@ class Staff:
         self.kills += 1
 
     def end(self) -> None:
-        """End them all."""
+        """End all processes."""
         for process in self.processes.values():
             process.kill()
         for process in self.processes.values():
@@ -75,7 +75,7 @@ class Staff:
 
 @contextlib.contextmanager
 def staffed(url: str, name: str) -> Iterator[Staff]:
-    """The processes, ended at the end of the block."""
+    """Start the processes; end them at the end of the block."""
     staff = Staff(url, name)
     try:
         yield staff
@@ -84,7 +84,10 @@ def staffed(url: str, name: str) -> Iterator[Staff]:
 
 
 async def run(url: str, count: int, kill_every: float = _KILL_EVERY) -> tuple[dict[str, int], int, int]:
-    """Have so many orders go through; what was counted, processes killed, and dead letters."""
+    """Put `count` orders and wait until all are shipped.
+
+    Returns what was counted, how many processes were killed, and how many dead letters there are.
+    """
     name = f"shop-{secrets.token_hex(4)}"
     with staffed(url, name) as staff:
         async with Session.open(url, ttl=TTL) as session, redis.asyncio.Redis.from_url(url) as client:
@@ -103,7 +106,7 @@ async def run(url: str, count: int, kill_every: float = _KILL_EVERY) -> tuple[di
 
 
 async def _finished(shop: Shop, putting: "asyncio.Task[None]") -> None:
-    """Stage by stage: what one has acknowledged, the next has."""
+    """Wait stage by stage: what one has acknowledged, the next has."""
     await putting
     for queue in (shop.orders, shop.priced, shop.booked):
         await queue.join()

@@ -18,6 +18,6 @@ async def work(url: str, name: str, stage: str) -> None:
 
 
 if __name__ == "__main__":
-    # Nobody reads stdout once it has said that it is ready.
+    # Stdout is not read after the line "ready".
     structlog.configure(logger_factory=structlog.PrintLoggerFactory(sys.stderr))
     asyncio.run(work(*sys.argv[1:]))

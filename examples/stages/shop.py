@@ -1,7 +1,7 @@
-"""A shop in three stages: an order is priced, booked and shipped. Each stage puts into the next one's queue.
+"""A shop in three stages: an order is priced, booked and shipped. Each stage takes from a queue and puts into the next.
 
-What a stage writes travels with its acknowledgement, and so does what it puts onward. So both happen once for each
-message, though any process is killed at any moment, and a full queue holds back the stages before it.
+What a stage writes travels with its acknowledgement, and so do the messages that it forwards. So both happen once for
+each message, though any process is killed at any moment, and a full queue holds back the stages before it.
 """
 
 from dataclasses import dataclass
@@ -18,7 +18,7 @@ TTL: Final = 2.0
 
 
 class Order(BaseModel):
-    """What somebody wants."""
+    """An order of a customer."""
 
     model_config = ConfigDict(strict=True, frozen=True)
 
@@ -28,7 +28,7 @@ class Order(BaseModel):
 
 
 class Priced(BaseModel):
-    """What it costs."""
+    """An order with its price."""
 
     model_config = ConfigDict(strict=True, frozen=True)
 
@@ -49,7 +49,7 @@ class Shop:
 
     @classmethod
     def of(cls, session: Session, name: str) -> "Shop":
-        """The shop of this name; few places between the stages, so that each has to wait for the next."""
+        """Return the shop of this name. The queues between the stages are small: each stage waits for the next."""
         return cls(
             orders=Queue(session, "orders", Order, group=name, maxsize=1000),
             priced=Queue(session, "priced", Priced, group=name, maxsize=200),
@@ -58,24 +58,24 @@ class Shop:
         )
 
     async def price(self, delivery: Delivery[Order]) -> None:
-        """The first stage."""
+        """Price an order: the first stage."""
         order = delivery.item
         total = order.count * PRICES[order.article]
         delivery.effects.hincrby(self.counts, f"ordered:{order.article}", order.count)
         delivery.effects.put(self.priced, Priced(**order.model_dump(), total=total))
 
     async def book(self, delivery: Delivery[Priced]) -> None:
-        """The second stage."""
+        """Book a priced order: the second stage."""
         delivery.effects.hincrby(self.counts, "booked", delivery.item.total)
         delivery.effects.put(self.booked, delivery.item)
 
     async def ship(self, delivery: Delivery[Priced]) -> None:
-        """The last stage."""
+        """Ship a booked order: the last stage."""
         delivery.effects.hincrby(self.counts, f"shipped:{delivery.item.article}", delivery.item.count)
         delivery.effects.hincrby(self.counts, "shipped")
 
     def worker(self, stage: str) -> "Worker[Order] | Worker[Priced]":
-        """Who works at a stage."""
+        """Return the worker of a stage."""
         if stage == "price":
             return Worker(self.orders, self.price, concurrency=20)
         if stage == "book":
@@ -84,12 +84,12 @@ class Shop:
 
 
 def order(number: int) -> Order:
-    """The order with this number."""
+    """Return the order with this number."""
     return Order(number=number, article=list(PRICES)[number % len(PRICES)], count=1 + number % 7)
 
 
 def expected(count: int) -> dict[str, int]:
-    """What so many orders come to, counted in one process."""
+    """Return the counts of `count` orders, computed in one process."""
     counts: dict[str, int] = {"booked": 0, "shipped": 0}
     for one in map(order, range(count)):
         for word, amount in (("ordered", one.count), ("shipped", one.count)):

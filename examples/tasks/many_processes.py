@@ -1,4 +1,4 @@
-"""Ten messages to three worker processes; who gathers takes ten results, in whatever order they come."""
+"""Ten messages to three worker processes; another process gathers ten results, in whatever order they come."""
 
 import asyncio
 import secrets
@@ -21,14 +21,14 @@ async def work(url: str, name: str) -> None:
         squares = Queue(session, f"{name}-squares", tuple[int, int])
         while True:
             try:
-                async with await numbers.get() as number:  # not done with before its result is put
+                async with await numbers.get() as number:  # acknowledged only after its result is put
                     await squares.put((number, await square(number)))
             except QueueShutDown:
                 return
 
 
 async def gather(url: str, name: str) -> dict[int, int]:
-    """Ten at once."""
+    """Compute ten at once."""
     async with Session.open(url) as session:
         numbers = Queue(session, f"{name}-numbers", int)
         squares = Queue(session, f"{name}-squares", tuple[int, int])
@@ -37,12 +37,12 @@ async def gather(url: str, name: str) -> dict[int, int]:
         found: dict[int, int] = {}
         while len(found) < 10:
             async with await squares.get() as (number, result):
-                found[number] = result  # if a worker died in between it comes twice, and is the same
+                found[number] = result  # if a worker died in between, it comes twice and is the same
         return found
 
 
 def main() -> None:
-    """Three workers, and one who waits for the results."""
+    """Run three workers, and a process that waits for the results."""
     name = f"squares-{secrets.token_hex(4)}"
     with server() as url:
         found, *_ = in_processes((gather, (url, name)), *[(work, (url, name))] * 3)

@@ -10,7 +10,7 @@ async def square(number: int) -> int:
 
 
 async def main() -> None:
-    """Ten at once."""
+    """Compute ten at once."""
     squares = await asyncio.gather(*(square(number) for number in range(10)))
     print(*squares)
 

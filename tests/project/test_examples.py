@@ -106,7 +106,7 @@ def test_a_paused_holder_is_refused_by_both_stores(url: str) -> None:
     assert said("examples.fencing.many_processes", REDIS_URL=url).splitlines()[-5:] == [
         "RedisStore: the old holder's write was refused",
         "SqliteStore: the old holder's write was refused",
-        "check() said so, too: LeaseLost",
+        "check() raised LeaseLost, too",
         "RedisStore holds what is new",
         "SqliteStore holds what is new",
     ]
