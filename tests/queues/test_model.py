@@ -147,6 +147,17 @@ def compare(url: str, **chosen: Any) -> Counter[str]:
     return reached
 
 
+def test_a_get_that_waits_is_served_a_suspect_that_is_due(url: str) -> None:
+    machine = type("Machine", (QueueMachine,), {"url": url})()
+    machine.begin(maxsize=3, crashes=3)
+    machine.get_and_settle(process="a", how="later")
+    machine.time_passes()
+    machine.get(process="a")
+    served = machine.processes["a"].held
+    machine.teardown()
+    assert [delivery.attempt for _, delivery in served] == [5]
+
+
 @pytest.mark.timing
 @pytest.mark.timeout(300)
 def test_any_sequence_of_calls_leaves_the_queue_as_the_model_says(url: str) -> None:
