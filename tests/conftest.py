@@ -16,6 +16,7 @@ from redis.asyncio import Redis
 from shared.concurrency import Queue, Session
 from shared.local.embedded import EmbeddedServer
 from tests.instruments.application import make
+from tests.instruments.durable import DurableServer
 from tests.instruments.prepared import CAN_FORK, prepared_pid, ready
 from tests.instruments.proxy import Proxy
 
@@ -84,7 +85,7 @@ async def queue(session: Session, name: str) -> Queue[int]:
 @pytest.fixture
 def durable(tmp_path: Path) -> Iterator[EmbeddedServer]:
     """A server of the test's own that keeps what it was told, also when it is killed."""
-    with EmbeddedServer(tmp_path / "durable", append_only=True) as server:
+    with DurableServer(tmp_path / "durable") as server:
         yield server
 
 

@@ -5,7 +5,6 @@ from functools import partial
 from pathlib import Path
 
 import pytest
-import redis
 from redis.asyncio import Redis
 
 from consumer.worker.worker import Worker
@@ -25,9 +24,6 @@ async def kill_and_start(server: EmbeddedServer) -> None:
 
 
 async def test_puts_and_gets_go_on_while_the_server_is_killed_and_restarted(durable: EmbeddedServer) -> None:
-    # Every answer is on disk before it is given: with `everysec` a kill may take back the last second.
-    with redis.Redis.from_url(durable.url) as client:
-        client.config_set("appendfsync", "always")
     count, kills = 1500, 3
     handled: set[int] = set()
     halves = asyncio.Queue[int]()
@@ -51,8 +47,6 @@ async def test_puts_and_gets_go_on_while_the_server_is_killed_and_restarted(dura
         for _ in range(kills):
             await halves.get()
             await kill_and_start(durable)
-            with redis.Redis.from_url(durable.url) as client:
-                client.config_set("appendfsync", "always")
         async with asyncio.timeout(30):
             await asyncio.gather(*producing)
             await queue.join()

@@ -25,6 +25,7 @@ from shared.pipeline import Pipeline, open_pipeline
 from shared.settings import Settings
 from tests.faults.test_restart import kill_and_start
 from tests.instruments.clocks import Clock, Moment, clock
+from tests.instruments.durable import DurableServer
 from tests.instruments.messages import Errand
 from tests.instruments.proxy import Proxy
 from tests.instruments.traffic import Fate
@@ -148,7 +149,7 @@ async def test_the_clock_has_a_server_of_its_own(
 
 
 async def test_a_deferred_message_outlives_the_clock_and_the_server(tmp_path: Path) -> None:
-    with EmbeddedServer(tmp_path / "server", append_only=True) as durable:
+    with DurableServer(tmp_path / "server") as durable:
         of_clock = variables(durable.url, "durable")
         async with open_pipeline(settings(durable.url, "durable")) as pipeline:
             async with clock(of_clock) as first:

@@ -24,6 +24,7 @@ from shared.pipeline import Pipeline, open_pipeline
 from shared.settings import Settings
 from tests.faults.test_restart import kill_and_start
 from tests.instruments.cancellation import MODES, Mode, Outcome, at_every_point, cancelled_at
+from tests.instruments.durable import DurableServer
 from tests.instruments.messages import Errand
 from tests.instruments.proxy import Proxy
 from tests.instruments.traffic import Fate
@@ -342,7 +343,7 @@ async def test_a_connection_that_breaks_at_any_command_changes_nothing(
 
 
 async def test_both_wait_out_an_outage_and_the_server_keeps_what_it_was_told(tmp_path: Path, url: str) -> None:
-    with EmbeddedServer(tmp_path / "server", append_only=True) as durable:
+    with DurableServer(tmp_path / "server") as durable:
         async with (
             open_pipeline(settings(url, "outage", clock_url=SecretStr(durable.url))) as pipeline,
             Redis.from_url(durable.url) as client,
@@ -359,10 +360,6 @@ async def test_both_wait_out_an_outage_and_the_server_keeps_what_it_was_told(tmp
                     await pipeline.schedule(message(), after=HOUR)
             assert not any(call.done() for call in calls)
             durable.start()
-            # On disk before it is answered: with `everysec` a kill may take back the last second.
-            with contextlib.suppress(ConnectionError):
-                await client.ping()  # its connection is gone
-            await client.config_set("appendfsync", "always")
             async with asyncio.timeout(10):
                 assert await calls[0] == "meanwhile"
                 assert await calls[1]

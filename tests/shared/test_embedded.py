@@ -96,6 +96,7 @@ def test_an_append_only_file_survives_kill_9(tmp_path: Path) -> None:
     with EmbeddedServer(tmp_path, append_only=True) as server:
         url = server.url
         with redis.Redis.from_url(url) as client:
+            client.config_set("appendfsync", "always")
             client.set("key", "value")
         server.kill()
         assert not answers(url)
