@@ -10,7 +10,7 @@ from shared.local.embedded import EmbeddedServer
 class DurableServer(EmbeddedServer):
     """An embedded server that a kill takes nothing from.
 
-    With `everysec`, Redis' default, nothing is written while an fsync is under way: a kill may take back the last second.
+    With `everysec`, the default, nothing is written while an fsync is under way: a kill may take back the last second.
     """
 
     def __init__(self, directory: Path) -> None:
