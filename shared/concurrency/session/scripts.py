@@ -39,7 +39,7 @@ class Script:
         more_keys: Sequence[bytes] = (),
     ) -> tuple[bytes | str | int, ...]:
         """The key count, keys and arguments of an EVALSHA, in the script's order; `more_keys` stand behind its own."""
-        return (len(self.keys) + len(more_keys), *(keys[word] for word in self.keys), *more_keys, *arguments)
+        return (len(self.keys) + len(more_keys), *map(keys.__getitem__, self.keys), *more_keys, *arguments)
 
 
 def when_memory_is_full(script: Script) -> Script:

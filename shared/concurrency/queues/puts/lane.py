@@ -119,13 +119,15 @@ class PutLane(Lane[Portion]):
         """At once for what may be sent, once a second for a look. A full memory lets withdrawals pass."""
         if self._withdrawn:
             return 0
-        if not (self._unsent or self._putters):
+        unsent, waiting = len(self._unsent), len(self._putters)
+        if not (unsent or waiting):
             return None
         if paused := self.paused_for():
             return paused
-        if self._lost_place or self._ask or self._must_look or self._sendable():
+        if self._lost_place or self._ask or self._must_look or self._fits(unsent, waiting):
             return 0
-        self._refuse_nowaits()
+        if unsent:
+            self._refuse_nowaits()
         if not (self._unsent or self._putters):
             return None
         return max(0, self._look_at - self._loop.time())
@@ -134,13 +136,10 @@ class PutLane(Lane[Portion]):
         """Whether a put or a withdrawal waits for a call."""
         return bool(self._unsent or self._withdrawn)
 
-    def _sendable(self) -> bool:
+    def _fits(self, unsent: int, waiting: int) -> bool:
         """Whether entries may be sent: so many of a process wait at the server (rule 2), refilled in portions."""
-        unsent = len(self._unsent)
-        if not unsent:
-            return False
-        places = MOST_ENTRIES - len(self._putters)
-        return self._putters.bytes < MOST_BYTES and (places >= PORTION or places >= unsent)
+        places = MOST_ENTRIES - waiting
+        return unsent > 0 and (places >= PORTION or places >= unsent) and self._putters.bytes < MOST_BYTES
 
     def _refuse_nowaits(self) -> None:
         """A put_nowait behind puts that wait here finds the queue full: it never overtakes."""
@@ -163,7 +162,7 @@ class PutLane(Lane[Portion]):
             portion.entries = [entry for entry in self._putters if not entry.batch.withdrawn]
             portion.withdrawn = list(self._putters)
             portion.again = True
-        elif self._sendable() and not (portion.withdrawn and self._memory_pause):
+        elif self._fits(len(self._unsent), len(self._putters)) and not (portion.withdrawn and self._memory_pause):
             portion.entries = self._unsent.take(MOST_ENTRIES - len(self._putters), MOST_BYTES - self._putters.bytes)
             portion.may_wait = portion.entries[0].batch.may_wait
         return portion

@@ -76,7 +76,7 @@ class Putters:
     def answered(self, last: int, leavers: Leavers) -> bool:
         """As `admit`, by an answer, which knows all that happened; notifications may be further already."""
         self._is_trusted = True
-        for entry in self:
+        for entry in self if self._entries else ():
             if entry.key in leavers.conflicting or entry.key in leavers.shut_out:
                 self.discard(entry)
                 entry.batch.fail(conflict() if entry.key in leavers.conflicting else was_shut_down())
