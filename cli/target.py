@@ -88,7 +88,7 @@ async def open_server() -> AsyncIterator[Server]:
     logging.getLogger("weir").setLevel(logging.ERROR)
     url = resolve_redis_url(settings)
     async with (
-        Session.open(url, ttl=settings.session_ttl) as session,
+        Session.open(url, ttl=settings.session_ttl, refusal_grace=settings.refusal_grace) as session,
         redis.asyncio.Redis.from_url(url, socket_timeout=10.0, **connect_options(url)) as client,
     ):
         yield Server(settings, session, client)

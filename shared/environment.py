@@ -114,6 +114,9 @@ class Environment(BaseSettings):
     session_ttl: float = Field(10.0, ge=0.1, le=3600)
     """Seconds after which a silent process is over, and others take what it held."""
 
+    refusal_grace: float = Field(30.0, ge=0, le=86_400)
+    """Seconds for which a server that refuses what it accepted before is waited for."""
+
     concurrency: int = Field(10, ge=1, le=1000)
     """Deliveries that one consumer handles at once."""
 

@@ -103,7 +103,7 @@ async def open_pipeline(settings: Settings, *, resources: bool = False) -> Async
     data = redis.asyncio.Redis.from_url(url, socket_timeout=None, **connect_options(url))
     deferred = Deferred(resolve_clock_url(settings), settings.queue, settings.max_message_bytes)
     async with (
-        Session.open(url, ttl=settings.session_ttl) as session,
+        Session.open(url, ttl=settings.session_ttl, refusal_grace=settings.refusal_grace) as session,
         data as client,
         aclosing(deferred),
         AsyncExitStack() as stack,

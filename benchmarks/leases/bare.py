@@ -11,6 +11,7 @@ from typing import Any
 from shared.concurrency.locks.leases.keys import lease_keys
 from shared.concurrency.session.calls import Call, Calls
 from shared.concurrency.session.connection import Connection
+from shared.concurrency.session.refusals import Refusals
 from shared.concurrency.session.scripts import load
 
 _TTL_MS = 10_000
@@ -26,12 +27,13 @@ class Client:
         self._keys = lease_keys("bench")
         self._acquire, self._release = load("acquire"), load("release")
         self._granted: asyncio.Future[None] | None = None
-        self.calls = Calls()
+        self.calls = Calls(Refusals(0))
         self.connection = Connection(
             url,
             self._owner,
             self.calls,
             reply_timeout=10,
+            refusal_grace=0,
             on_message=self._notified,
             on_connected=self._connected,
             on_lost=lambda: None,

@@ -3,23 +3,17 @@
 import asyncio
 from collections import deque
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any, Final, NamedTuple
+from typing import Any, NamedTuple
 
 import hiredis
 from redis.exceptions import NoScriptError, ResponseError
 
 from shared.concurrency.errors import ConcurrencyError, ServerRefused
 from shared.concurrency.session.clock import boottime
-from shared.concurrency.session.log import Log
-from shared.concurrency.session.outage import Outage
 from shared.concurrency.session.protocol import Wire
+from shared.concurrency.session.refusals import Refusals
 from shared.concurrency.session.scripts import Script
-from shared.concurrency.session.server_errors import Disconnected, OutOfMemory, Postponed, Unasked, translate, wrong_key
-
-log = Log("session")
-
-_ELSEWHERE: Final = ("READONLY", "MASTERDOWN", "LOADING")
-_LEAVE_AFTER: Final = 2.0
+from shared.concurrency.session.server_errors import Disconnected, Postponed, Unasked, translate, wrong_key
 
 
 class Call(NamedTuple):
@@ -45,7 +39,7 @@ class _Awaited(NamedTuple):
 class Calls:
     """The calls of one process on its connection; callers wait for futures, so no cancellation reaches it."""
 
-    def __init__(self) -> None:
+    def __init__(self, refusals: Refusals) -> None:
         """Begin without a connection."""
         self.problem = "no connection yet"
         """Why the last attempt to connect failed."""
@@ -53,8 +47,7 @@ class Calls:
         """The run_id of the server at the other end, from its INFO."""
         self.is_on_cluster = False
         """Whether the server is a node of a Cluster."""
-        self._refused: dict[str, Outage] = {}
-        """Scripts that the server refuses for now."""
+        self._refusals = refusals
         self._wire: Wire | None = None
         self._replies: deque[_Awaited] = deque()
         self._usable = asyncio.Event()
@@ -115,33 +108,14 @@ class Calls:
             if "WRONGTYPE" in str(error):
                 kinds = {word: await self._type_of(call.keys[word]) for word in script.keys}
                 raise wrong_key(script, call.keys, kinds) from error
-            refusal = translate(error, script)
-            self._note_refusal(script.name, refusal)
+            is_of_ours = not call.more_keys
+            refusal = self._refusals.judge(script, packed[1], translate(error, script), is_of_ours=is_of_ours)
+            if self._wire is not None and self._refusals.is_elsewhere(script, refusal):
+                self.problem = str(refusal)
+                self._wire.close()
             raise refusal from error
-
-        if self._refused:
-            self._note_success(script.name)
+        self._refusals.accept(script, packed[1])
         return answer
-
-    def _note_refusal(self, name: str, refusal: ConcurrencyError) -> None:
-        """The server refuses for now: that stands in the log while it lasts, and a replica is left after 2 s."""
-        if not isinstance(refusal, Postponed | OutOfMemory):
-            return
-        outage = self._refused.get(name)
-        if outage is None:
-            outage = self._refused[name] = Outage(
-                log, "the server refuses for now", "the server accepts again", script=name
-            )
-        outage.goes_on(str(refusal))
-        if outage.seconds > _LEAVE_AFTER and str(refusal).startswith(_ELSEWHERE) and self._wire is not None:
-            # What was the primary may be a replica now, and the address may lead elsewhere.
-            self.problem = str(refusal)
-            self._wire.close()
-
-    def _note_success(self, name: str) -> None:
-        outage = self._refused.pop(name, None)
-        if outage is not None:
-            outage.is_over()
 
     async def command(self, *command: bytes | str | int, at_reply: Callable[[Any], object] | None = None) -> Any:
         """Run a command on the present connection, also before callers may use it.

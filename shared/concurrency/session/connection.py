@@ -5,6 +5,7 @@ redis-py's Connection opens it, our Wire reads it.
 
 import asyncio
 import contextlib
+import math
 import re
 from collections.abc import Awaitable, Callable
 from typing import Any, Final
@@ -17,6 +18,7 @@ from redis.exceptions import AuthenticationError, NoPermissionError, RedisError,
 from shared.concurrency.errors import ConcurrencyError, ServerRefused
 from shared.concurrency.session.address import connect_options
 from shared.concurrency.session.calls import Calls
+from shared.concurrency.session.clock import boottime
 from shared.concurrency.session.log import Log
 from shared.concurrency.session.names import channel
 from shared.concurrency.session.outage import Outage
@@ -41,6 +43,7 @@ class Connection:
         calls: Calls,
         *,
         reply_timeout: float,
+        refusal_grace: float,
         on_message: Callable[[bytes], None],
         on_connected: Callable[[str], Awaitable[None]],
         on_lost: Callable[[], None],
@@ -48,7 +51,8 @@ class Connection:
         """Prepare; `start` connects.
 
         `on_connected` gets the server's run_id; it may use `Calls.now`, and other callers wait until it returns.
-        A call that is not answered within `reply_timeout` seconds means that the connection is dead.
+        A call that is not answered within `reply_timeout` seconds means that the connection is dead. A server that let
+        us in before and does not now is waited for `refusal_grace` seconds until callers fail.
 
         :raises ValueError: when redis-py cannot read the address.
         """
@@ -67,6 +71,9 @@ class Connection:
             raise ValueError(f"the address has an option that redis-py does not know: {error}") from error
         self._calls = calls
         self._reply_timeout = reply_timeout
+        self._refusal_grace = refusal_grace
+        self._was_let_in = False
+        self._refused_since = math.inf
         self._on_message = on_message
         self._on_connected = on_connected
         self._on_lost = on_lost
@@ -96,20 +103,21 @@ class Connection:
                 self._calls.attach(wire)
                 await self._greet(wire)
                 pause = 0.02
-                self._greeted = True
+                self._greeted = self._was_let_in = True
+                self._refused_since = math.inf
                 self._calls.open_up()
                 self._outage.is_over()
                 await self._watch(wire)
             except (AuthenticationError, NoPermissionError) as error:
-                self._calls.refuse(
+                self._refuse(
                     f"the server does not let us in: {error}. Check user, password and ACL rules of the address"
                 )
             except ServerRefused as error:
-                self._calls.refuse(str(error))
+                self._refuse(str(error))
             except (*_LOST, ConcurrencyError) as error:
                 self._calls.problem = _described(error)
                 if _NO_ENTRY.search(str(error)):
-                    self._calls.refuse(f"the server does not let us in: {error}. Is there a password in the address?")
+                    self._refuse(f"the server does not let us in: {error}. Is there a password in the address?")
             except Exception as error:  # every call of this process waits for this task
                 self._calls.problem = _described(error)
                 log.exception("a defect ended the connection; it is opened again", problem=_described(error))
@@ -120,6 +128,15 @@ class Connection:
             self._outage.goes_on(self._calls.problem)
             await asyncio.sleep(pause)
             pause = min(1.0, pause * 2)
+
+    def _refuse(self, reason: str) -> None:
+        self._calls.problem = reason
+        is_first = self._refused_since == math.inf
+        self._refused_since = min(self._refused_since, boottime())
+        if not self._was_let_in or boottime() - self._refused_since >= self._refusal_grace:
+            self._calls.refuse(reason)
+        elif is_first:
+            log.warning("the server refuses what it accepted before; calls wait", reason=reason, s=self._refusal_grace)
 
     async def _greet(self, wire: Wire) -> None:
         greeting = asyncio.create_task(self._introduce(wire), name="weir-greeting")

@@ -14,6 +14,7 @@ from shared.concurrency.session.calls import Call, Calls
 from shared.concurrency.session.connection import Connection
 from shared.concurrency.session.heartbeat import Heartbeat
 from shared.concurrency.session.parts import Listener, Part, Parts
+from shared.concurrency.session.refusals import Refusals
 from shared.concurrency.session.ticker import Ticker
 
 T = TypeVar("T")
@@ -23,14 +24,14 @@ P = TypeVar("P", bound=Part)
 class Process:
     """One identity at one server: its calls, its heartbeat, and its parts under each name. It knows no part's class."""
 
-    def __init__(self, url: str, ttl: float) -> None:
+    def __init__(self, url: str, ttl: float, refusal_grace: float) -> None:
         """Prepare; `start` connects."""
         self.owner: Final = base64.b32encode(secrets.token_bytes(8)).decode().lower()[:12]
         """What this process is called on the server; it outlives its sessions there."""
         self.ttl: Final = ttl
         self.loop: Final = asyncio.get_running_loop()
         """The event loop it belongs to."""
-        self.calls: Final = Calls()
+        self.calls: Final = Calls(Refusals(refusal_grace))
         self._pid = os.getpid()
         self._parts = Parts()
         self._numbers = itertools.count(1)
@@ -42,6 +43,7 @@ class Process:
             self.owner,
             self.calls,
             reply_timeout=self._patience,
+            refusal_grace=refusal_grace,
             on_message=self._parts.dispatch,
             on_connected=self._parts.connected,
             on_lost=lambda: self.renew_within(0.0),

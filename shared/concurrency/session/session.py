@@ -25,12 +25,15 @@ class Session:
 
     @classmethod
     @contextlib.asynccontextmanager
-    async def open(cls, url: str, *, ttl: float = 10.0, connect_timeout: float = 10.0) -> AsyncIterator["Session"]:
+    async def open(
+        cls, url: str, *, ttl: float = 10.0, connect_timeout: float = 10.0, refusal_grace: float = 30.0
+    ) -> AsyncIterator["Session"]:
         """Connect, and disconnect at the end of the block, giving back what is held.
 
         `url`: redis://, rediss:// or unix://. `ttl`: seconds after which others may take what a silent session holds
         (0.1 to 3600). Waits until the server answers, `connect_timeout` seconds at most; later outages are waited out
-        by every call.
+        by every call. `refusal_grace`: seconds for which a call waits, too, while the server refuses what it accepted
+        before (a rotated password, a changed rule); then it raises ServerRefused.
 
         :raises ServerUnavailable: (a ConnectionError) when no server answered in time.
         :raises ServerRefused: when the server answers but cannot be used: too old, it evicts, it forbids.
@@ -38,7 +41,8 @@ class Session:
         """
         check_seconds("ttl", ttl, _SHORTEST_TTL, _LONGEST_TTL)
         check_seconds("connect_timeout", connect_timeout, 0.001, 86400.0)
-        process = Process(_check_url(url), ttl)
+        check_seconds("refusal_grace", refusal_grace, 0, 86400.0)
+        process = Process(_check_url(url), ttl, refusal_grace)
         try:
             await process.start(_without_secrets(url), connect_timeout)
             yield cls(process)

@@ -26,6 +26,7 @@ log = Log("queues")
 _MOST_BYTES: Final = 1 << 20
 _MOST_WANTED: Final = 1000
 _AFTER_A_REFUSAL: Final = 0.05
+_LOOK_AGAIN: Final = 1.0
 
 
 class Portion(NamedTuple):
@@ -193,10 +194,8 @@ class TakeLane(Lane[Portion]):
             except Postponed:
                 await asyncio.sleep(_AFTER_A_REFUSAL)
             except ConcurrencyError:
-                # A script that failed half-way may have leased us something, or not have settled: all that goes back.
+                # A script that failed half-way may have leased us something: all that goes back.
                 self._doubts += 1
-                for receipt in call.settlements.receipts():
-                    self._member.held.pop(receipt, None)
                 raise
             else:
                 break
@@ -210,9 +209,14 @@ class TakeLane(Lane[Portion]):
         """Nobody waits for what will not come."""
         self._is_urgent = False
         failed, self.settlements = self.settlements, Settlements()
-        if call is not None:
-            call.settlements.fail(error)
-        failed.fail(error)
+        for settlements in (failed,) if call is None else (call.settlements, failed):
+            # Nobody here settles it any more: a call that is accepted gives it back.
+            for receipt in settlements.receipts():
+                self._member.held.pop(receipt, None)
+                self._doubts += 1
+            settlements.fail(error)
+        if self._doubts != self._resolved and not self._closed:
+            self._loop.call_later(_LOOK_AGAIN, self.resync_needed)
         self.getters.end(error)
 
     async def _exchange(self, portion: Portion) -> None:
