@@ -16,7 +16,7 @@ from tests.simulation.product import install
 
 ROOT = Path(__file__).resolve().parent.parent.parent
 _BATCH = 10
-WORKLOADS = ("queues", "leases", "puts", "losses")
+WORKLOADS = ("queues", "leases", "puts", "losses", "outages")
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -54,12 +54,13 @@ def run_seeds(chosen: Sequence[str], first: int, count: int, spoil: Callable[[],
         # Only now: the product takes the simulated clocks when it is imported.
         from tests.simulation.leases import Leases  # noqa: PLC0415
         from tests.simulation.losses import Losses  # noqa: PLC0415
+        from tests.simulation.outages import Outages  # noqa: PLC0415
         from tests.simulation.puts import Puts  # noqa: PLC0415
         from tests.simulation.queues import Queues  # noqa: PLC0415
         from tests.simulation.run import run  # noqa: PLC0415
 
         spoil()
-        kinds = {"queues": Queues, "leases": Leases, "puts": Puts, "losses": Losses}
+        kinds = {"queues": Queues, "leases": Leases, "puts": Puts, "losses": Losses, "outages": Outages}
         for seed in range(first, first + count):
             for name in chosen:
                 outcome = run(kinds[name], seed, path)

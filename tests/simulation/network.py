@@ -9,6 +9,7 @@ import hiredis
 EPOCH = 1_800_000_000.0
 """What the server's clock says at virtual second 0."""
 
+_USER = "world"
 _SET_CLOCK = "#!lua flags=allow-oom\nreturn redis.call('SET', 'sim:now', ARGV[1])"
 
 
@@ -49,6 +50,9 @@ class Control:
         self._socket = socket.socket(socket.AF_UNIX)
         self._socket.connect(path)
         self._reader = hiredis.Reader()
+        # A user of its own: what the processes may do changes.
+        self.call("ACL", "SETUSER", _USER, "on", "nopass", "~*", "&*", "+@all")
+        self.call("AUTH", _USER, "any")
 
     def call(self, *words: str | bytes | int) -> Any:
         """Run a command; an error is returned, not raised."""
@@ -86,6 +90,8 @@ class Link:
         """Whether the client's end is broken."""
         self.is_gone = False
         """Whether the server's end is."""
+        self.is_mute = False
+        """Whether what is sent gets lost on the way, and neither end is told."""
         self.receive: Callable[[bytes], None] = lambda _: None
         self.lost: Callable[[Exception], None] = lambda _: None
         self._socket.sendall(hiredis.pack_command(("HELLO", "3")))  # type: ignore[arg-type]
@@ -93,7 +99,7 @@ class Link:
 
     def send(self, data: bytes) -> None:
         """Send one command; it arrives later, behind those sent before."""
-        if self.is_cut:
+        if self.is_cut or self.is_mute:
             return
         self._arrives_at = max(self._arrives_at, self._air.now + self._air.delay())
         self._air.at(self._arrives_at, lambda: self._arrive(data))
@@ -120,7 +126,7 @@ class Link:
 
     def _arrive(self, data: bytes) -> None:
         """The command runs now, whatever becomes of its answer."""
-        if self.is_gone:
+        if self.is_gone or self.is_mute:
             return
         self._control.set_clock(self._air.now)
         self._socket.sendall(data)
@@ -160,11 +166,11 @@ class Link:
         self._return(data)
 
     def _return(self, data: bytes) -> None:
-        if self.is_cut or not data:
+        if self.is_cut or self.is_mute or not data:
             return
         self._returns_at = max(self._returns_at, self._air.now + self._air.delay())
         self._air.at(self._returns_at, lambda: self._deliver(data))
 
     def _deliver(self, data: bytes) -> None:
-        if not self.is_cut:
+        if not (self.is_cut or self.is_mute):
             self._call_soon(self.receive, data)

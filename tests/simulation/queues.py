@@ -5,9 +5,10 @@ written once, and the queue is at rest.
 """
 
 import asyncio
+import contextlib
 from collections import Counter
 
-from shared.concurrency import Queue, Session, StaleDelivery
+from shared.concurrency import ConcurrencyError, EffectRefused, Queue, Session, StaleDelivery
 from shared.concurrency.queues.membership.keys import queue_keys
 from tests.simulation.run import Workload
 from tests.simulation.world import Process, World
@@ -61,6 +62,9 @@ class Queues(Workload):
                 self._put.add(number)
             except TimeoutError:
                 self._in_doubt.add(number)
+            except ConcurrencyError:
+                self._in_doubt.add(number)
+                raise
 
     async def _consume(self, _process: Process) -> None:
         async with Session.open(_URL, ttl=self._ttl, connect_timeout=1000) as session:
@@ -86,6 +90,9 @@ class Queues(Workload):
                     if draw < 0.5:
                         delivery.effects.hincrby(_SUM, str(delivery.item))
                     await delivery.ack()
+            except EffectRefused:
+                with contextlib.suppress(StaleDelivery):
+                    await delivery.nack()
             except StaleDelivery:
                 pass
 

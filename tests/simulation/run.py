@@ -115,6 +115,7 @@ def run(kind: Callable[[World, float], Workload], seed: int, path: str) -> Outco
     world.control.call("FLUSHALL", "SYNC")
     world.control.call("SCRIPT", "FLUSH")
     world.control.call("CONFIG", "SET", "maxmemory", "0")
+    world.control.call("ACL", "SETUSER", "default", "~*")
     ttl = world.rng.choice([1.0, 2.0])
     workload = kind(world, ttl)
     faults = Faults(workload, ttl)

@@ -1,4 +1,4 @@
-"""What befalls the server: full memory for a while, and restarts with its data, with older data, or with none."""
+"""What befalls the server: full memory, refusals for a while, and restarts with its data, older data or none."""
 
 from collections.abc import Callable
 from typing import Final
@@ -18,7 +18,7 @@ class Server:
         self._world = world
         self._call: Callable[..., object] = world.control.call
         self._saved: list[tuple[bytes, int, bytes]] = []
-        self.full = self.restarts = 0
+        self.full = self.restarts = self.refusals = 0
         """How often each happened."""
 
     def fill_memory(self) -> None:
@@ -32,6 +32,18 @@ class Server:
     def free_memory(self) -> None:
         """Have it take everything again."""
         self._call("CONFIG", "SET", "maxmemory", "0")
+
+    def refuse(self) -> None:
+        """Have it refuse every script for a while, as after a change of its rules."""
+        if not self._may_strike():
+            return
+        self.refusals += 1
+        self._call("ACL", "SETUSER", "default", "resetkeys")
+        self._world.later(min(5.0, self._world.rng.expovariate(1)), self.accept)
+
+    def accept(self) -> None:
+        """Have it accept everything again."""
+        self._call("ACL", "SETUSER", "default", "~*")
 
     def save(self) -> None:
         """Remember its data as they are now."""
@@ -64,7 +76,7 @@ class Server:
             self._call("DEL", *keys)
 
     def _may_strike(self) -> bool:
-        return self.full + self.restarts < _MOST
+        return self.full + self.restarts + self.refusals < _MOST
 
     def _keys(self) -> list[bytes]:
         found = self._call("KEYS", "*")

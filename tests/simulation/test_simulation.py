@@ -17,7 +17,7 @@ FOUND = [
     *(("puts", seed) for seed in (4, 28, 31, 32, 50, 120, 140, 149, 177)),
     ("losses", 3),
 ]
-BATCHES = [(workload, first) for workload in ("queues", "leases", "puts", "losses") for first in (1, 6, 11, 16)]
+BATCHES = [(workload, first) for workload in ("queues", "leases", "puts", "losses", "outages") for first in (1, 6, 11, 16)]
 
 
 def python(*words: str) -> "subprocess.CompletedProcess[str]":
@@ -42,7 +42,7 @@ def test_what_was_found_stays_mended(workload: str, seed: int) -> None:
     assert done.returncode == 0, done.stdout + done.stderr
 
 
-@pytest.mark.parametrize("workload", ["queues", "leases", "puts", "losses"])
+@pytest.mark.parametrize("workload", ["queues", "leases", "puts", "losses", "outages"])
 def test_the_same_seed_is_the_same_run(workload: str) -> None:
     first, again = (simulate("--workload", workload, "--seed", "2") for _ in range(2))
     assert first.stdout == again.stdout

@@ -21,6 +21,8 @@ class Process:
         self.loop, self.thread = Loop(now), Loop(now)
         self.is_dead = False
         self.stopped_until = 0.0
+        self.blocked_until = 0.0
+        """Until when the loop of its tasks does not turn, though the other one does."""
         self.links: list[Link] = []
         self.task: asyncio.Task[None]
 
@@ -177,6 +179,8 @@ class World:
                 if due is None:
                     continue
                 due = max(due, process.stopped_until)
+                if loop is process.loop:
+                    due = max(due, process.blocked_until)
                 if due <= self.now:
                     ready.append((process, loop))
                 next_at = min(next_at, due)

@@ -98,6 +98,7 @@ class Calls:
         :raises Disconnected: also when there is none.
         """
         script = call.script
+        first = call.keys[script.keys[0]]
         packed = script.pack(call.keys, call.arguments, call.more_keys)
         try:
             try:
@@ -109,12 +110,12 @@ class Calls:
                 kinds = {word: await self._type_of(call.keys[word]) for word in script.keys}
                 raise wrong_key(script, call.keys, kinds) from error
             is_of_ours = not call.more_keys
-            refusal = self._refusals.judge(script, packed[1], translate(error, script), is_of_ours=is_of_ours)
+            refusal = self._refusals.judge(script, first, translate(error, script), is_of_ours=is_of_ours)
             if self._wire is not None and self._refusals.is_elsewhere(script, refusal):
                 self.problem = str(refusal)
                 self._wire.close()
             raise refusal from error
-        self._refusals.accept(script, packed[1])
+        self._refusals.accept(script, first)
         return answer
 
     async def command(self, *command: bytes | str | int, at_reply: Callable[[Any], object] | None = None) -> Any:

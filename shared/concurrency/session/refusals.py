@@ -18,20 +18,21 @@ _MOST_KNOWN: Final = 10_000
 class Refusals:
     """The scripts that the server refuses for now: that stands in the log, and when they are accepted again.
 
-    What the ACL forbids was forbidden for a moment where the server has accepted the same before: a rotated password, a
-    policy that is changed and changed back. It is waited out for `grace` seconds. What it never accepted fails at once.
+    What the ACL forbids is waited out for `grace` seconds where the server has accepted something of the same name
+    before: a rule is changed, and changed back. A name of which it never accepted anything fails at once.
     """
 
     def __init__(self, grace: float) -> None:
         """Begin with none."""
         self._grace = grace
-        self._accepted: set[tuple[bytes, object]] = set()
+        self._accepted: set[bytes] = set()
+        """Keys; kept whole, for to cut the name out costs more than to add a key that is there."""
         self._refused: dict[str, Outage] = {}
 
-    def judge(self, script: Script, key: object, refusal: ConcurrencyError, *, is_of_ours: bool) -> ConcurrencyError:
-        """The error that the caller gets. `key`: the first one; `is_of_ours`: no key is the application's own."""
+    def judge(self, script: Script, key: bytes, refusal: ConcurrencyError, *, is_of_ours: bool) -> ConcurrencyError:
+        """The error that the caller gets. `key`: one of the name; `is_of_ours`: no key is the application's own."""
         if isinstance(refusal, Forbidden):
-            if not is_of_ours or (script.sha, key) not in self._accepted:
+            if not is_of_ours or _tag(key) not in map(_tag, self._accepted):
                 return refusal
             if self._outage(script).seconds >= self._grace:
                 return refusal
@@ -44,11 +45,11 @@ class Refusals:
         """Whether what was the primary is a replica now, for longer than a moment: the address may lead elsewhere."""
         return str(refusal).startswith(_ELSEWHERE) and self._outage(script).seconds > _LEAVE_AFTER
 
-    def accept(self, script: Script, key: object) -> None:
-        """The server has carried out a script."""
+    def accept(self, script: Script, key: bytes) -> None:
+        """The server has carried out a script on this key."""
         if len(self._accepted) >= _MOST_KNOWN:
             self._accepted.clear()
-        self._accepted.add((script.sha, key))
+        self._accepted.add(key)
         if self._refused and (outage := self._refused.pop(script.name, None)) is not None:
             outage.is_over()
 
@@ -59,3 +60,7 @@ class Refusals:
                 log, "the server refuses for now", "the server accepts again", script=script.name
             )
         return outage
+
+
+def _tag(key: bytes) -> bytes:
+    return key.partition(b"}")[0]
