@@ -17,7 +17,9 @@ FOUND = [
     *(("puts", seed) for seed in (4, 28, 31, 32, 50, 120, 140, 149, 177)),
     ("losses", 3),
 ]
-BATCHES = [(workload, first) for workload in ("queues", "leases", "puts", "losses", "outages") for first in (1, 6, 11, 16)]
+BATCHES = [
+    (workload, first) for workload in ("queues", "leases", "puts", "losses", "outages") for first in (1, 6, 11, 16)
+]
 
 
 def python(*words: str) -> "subprocess.CompletedProcess[str]":
