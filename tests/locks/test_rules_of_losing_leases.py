@@ -151,10 +151,12 @@ async def test_rule_5_a_process_that_blocks_while_it_waits_holds_for_one_time_to
     url: str, session: Session, name: str
 ) -> None:
     lock = Lock(session, name, ttl=0.6)
+    # Before the process is there: it would hold the lock for ever.
+    held = await lock.acquire()
     async with running(lessees.many_waiters, url, name, 0.6, 20) as process:
-        async with lock:
-            await waiters(lock, 20)
-            process.stop()
+        await waiters(lock, 20)
+        process.stop()
+        await held.release()
         began = time.monotonic()
         async with lock:
             # Once it was granted to somebody there; all the others have not asked again.
