@@ -15,9 +15,11 @@ from shared.concurrency.locks.leases.lease import tenure_of
 from shared.concurrency.locks.leases.participant import LeaseParticipant
 from shared.concurrency.queues.effects.lane import EffectLane
 from shared.concurrency.queues.handout import handout_of
+from shared.concurrency.queues.membership.lane import Lane
 from shared.concurrency.queues.membership.membership import Membership
 from shared.concurrency.queues.participant import QueueParticipant
 from shared.concurrency.queues.prefetch import Prefetch
+from shared.concurrency.queues.puts.lane import PutLane
 from shared.concurrency.queues.queue import participant_of as _participant_at
 from shared.concurrency.queues.results.lane import ResultLane
 from shared.concurrency.queues.results.progress import ProgressLane
@@ -150,6 +152,14 @@ def participant_of(session: Session, name: str) -> QueueParticipant:
     return process_of(session).part(QueueParticipant, name)
 
 
+# --- puts -------------------------------------------------------------------------------------------------------------
+
+
+def put_lane_of(session: Session, name: str) -> PutLane:
+    """The lane that puts."""
+    return participant_of(session, name).puts
+
+
 # --- takes ------------------------------------------------------------------------------------------------------------
 
 
@@ -252,8 +262,8 @@ def effect_lane_at(queue: Queue[Any]) -> EffectLane:
     return _participant_at(queue).settler.effects
 
 
-def waits_for_memory(lane: EffectLane) -> bool:
-    """Whether the server refused effects because its memory is full."""
+def waits_for_memory(lane: Lane[Any]) -> bool:
+    """Whether the server refused what a lane sent because its memory is full."""
     return bool(lane._memory_pause)
 
 

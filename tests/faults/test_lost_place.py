@@ -1,0 +1,66 @@
+"""A put that waits loses its session while the server's memory is full, and its caller may be cancelled too."""
+
+import asyncio
+from collections.abc import AsyncIterator
+
+import pytest
+from redis.asyncio import Redis
+
+from shared.concurrency import Queue, Session
+from shared.concurrency.queues.puts import lane
+from shared.local.embedded import EmbeddedServer
+from tests.instruments import inside
+from tests.instruments.emptying import take
+from tests.instruments.waiting import until
+
+
+@pytest.fixture
+async def client(server: EmbeddedServer) -> AsyncIterator[Redis]:
+    async with Redis.from_url(server.url, protocol=3) as client:
+        yield client
+
+
+async def lose_place_while_memory_is_full(session: Session, queue: Queue[int], client: Redis) -> "asyncio.Task[bool]":
+    """Have a put of 1 wait behind 0, end its session, and refuse it its place under the next one."""
+    await queue.put(0)
+    waiting = asyncio.create_task(queue.put(1))
+    await until(queue.statistics, lambda seen: seen.puts_waiting == 1)
+    await inside.end_session(client, session, queue.name)
+    await client.config_set("maxmemory", 1)
+    inside.pass_deadline(session, queue.name)
+    puts = inside.put_lane_of(session, queue.name)
+    await until(lambda: asyncio.sleep(0, inside.waits_for_memory(puts)), bool)
+    return waiting
+
+
+async def test_a_put_gets_its_place_again_though_memory_was_full(
+    server: EmbeddedServer, client: Redis, name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(lane, "_LOOK_AGAIN", 3600.0)  # no look of insurance finds it later
+    async with Session.open(server.url) as session:
+        queue = Queue(session, name, int, maxsize=1)
+        waiting = await lose_place_while_memory_is_full(session, queue, client)
+        await client.config_set("maxmemory", 0)
+        assert await take(queue, 1) == [0]
+        async with asyncio.timeout(5):
+            await waiting
+        inside.pass_deadline(session, name)  # who still waits is put again
+        await queue.resize(0)
+        await queue.put(2)
+        assert await take(queue, 2) == [1, 2]
+        assert await queue.qsize() == 0
+
+
+async def test_a_put_that_is_cancelled_then_is_not_put_again(server: EmbeddedServer, client: Redis, name: str) -> None:
+    async with Session.open(server.url) as session:
+        queue = Queue(session, name, int, maxsize=1)
+        waiting = await lose_place_while_memory_is_full(session, queue, client)
+        waiting.cancel()
+        await asyncio.wait({waiting})
+        assert waiting.cancelled()
+        await client.config_set("maxmemory", 0)
+        assert await take(queue, 1) == [0]
+        async with asyncio.timeout(5):
+            await queue.put(2)
+        assert await take(queue, 1) == [2]
+        assert (await queue.statistics()).put_total == 2
