@@ -5,7 +5,10 @@ import gc
 import time
 from typing import Any
 
+import pytest
+
 from shared.concurrency import (
+    IdConflict,
     Queue,
     Session,
 )
@@ -87,3 +90,25 @@ async def test_a_result_is_kept_for_an_hour_where_nobody_said(session: Session, 
     await (await queue.get()).ack("done")
     ((_, due),) = await client.zrange(keys["results_due"], 0, -1, withscores=True)
     assert abs(due - time.time() * 1000 - 3_600_000) < 60_000
+
+
+async def test_the_server_forgets_which_puts_it_refused_once_that_was_heard(
+    session: Session, client: Any, name: str
+) -> None:
+    queue = Queue(session, name, int, maxsize=1)
+    await queue.put(0)
+    first = asyncio.create_task(queue.put(1, id="one"))
+    await until(queue.statistics, lambda seen: seen.puts_waiting == 1)
+    second = asyncio.create_task(queue.put(2, id="one"))  # conflicts once the first is in
+    await until(queue.statistics, lambda seen: seen.puts_waiting == 2)
+    await queue.resize(2)
+    await first
+    await (await queue.get()).ack()
+    with pytest.raises(IdConflict):
+        await second
+    lanes, word = queue_keys(name)["lanes"], f"{inside.owner_at(queue)}:line"
+    assert (
+        len((await client.hget(lanes, word)).split()) == 3
+    )  # when, the last that was let in, and the one that was not
+    await queue.put(3)
+    assert len((await client.hget(lanes, word)).split()) == 2

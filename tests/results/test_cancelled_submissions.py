@@ -14,6 +14,7 @@ from shared.concurrency.queues.membership.keys import queue_keys
 from tests.instruments import inside
 from tests.instruments.answering import given_up, kept
 from tests.instruments.census import take_census
+from tests.instruments.proxy import Proxy
 from tests.instruments.waiting import until
 
 pytestmark = pytest.mark.timeout(60)
@@ -111,6 +112,23 @@ async def test_a_submission_that_is_cancelled_while_it_waits_is_withdrawn(
     assert (statistics.puts_waiting, statistics.put_total) == (0, 1)
     async with await there.get() as item:
         assert item == 0
+
+
+async def test_a_submission_cancelled_while_nobody_knows_whether_it_is_in_is_given_up(
+    proxy: Proxy, there: Queue[int], client: Redis
+) -> None:
+    async with Session.open(proxy.url) as session:
+        queue = Queue(session, there.name, int)
+        async with proxy.holding("put") as hold:
+            submitting = asyncio.create_task(queue.submit(1))
+            await hold.arrived.wait()  # it is in the queue, and the answer that says so is on its way
+            submitting.cancel()
+            await asyncio.wait({submitting})  # nobody can tell it what became of the message
+            assert submitting.cancelled()
+        await given_up(client, queue.name, 1)
+        with pytest.raises(QueueEmpty):
+            await there.get_nowait()
+        assert (await there.statistics()).cancelled_total == 1
 
 
 async def test_wait_for_gives_up_what_took_too_long(queue: Queue[int], client: Redis) -> None:
