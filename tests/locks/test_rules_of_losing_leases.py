@@ -20,6 +20,7 @@ from tests.instruments import inside, lessees
 from tests.instruments.lease_line import forget, waiters
 from tests.instruments.processes import running
 from tests.instruments.proxy import Proxy
+from tests.instruments.traffic import Fate
 from tests.instruments.waiting import until
 
 pytestmark = pytest.mark.timeout(60)
@@ -172,6 +173,19 @@ async def test_rule_5_a_broken_connection_has_all_renewed_at_once(proxy: Proxy, 
             return sum(command.name == "renew_holds" for command in proxy.commands)
 
         await until(renewals, lambda count: count >= 1)
+
+
+async def test_rule_5_a_renewal_that_fails_is_repeated_long_before_the_next_is_due(proxy: Proxy, name: str) -> None:
+    async with Session.open(proxy.url, ttl=6.0) as session, Lock(session, name):
+        met = proxy.drop_nth(1, Fate.DROP_BEFORE, lambda command: command.name == "renew_holds")
+        inside.renew_now(session)
+        await met.wait()
+        before = len(proxy.commands)
+
+        async def renewals() -> int:
+            return sum(command.name == "renew_holds" for command in proxy.commands[before:])
+
+        await until(renewals, lambda count: count >= 1, seconds=1.5)  # after 0.3 s; the next is due after 2 s
 
 
 async def test_rule_5_a_renewal_that_crosses_a_release_harms_nobody(session: Session, name: str) -> None:
