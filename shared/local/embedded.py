@@ -22,6 +22,8 @@ from shared.local.parent_death import kernel_ties, tied, watched
 
 # The shortest limit of the systems that we know: macOS takes 104 bytes with the closing zero, Linux 108.
 _LONGEST_SOCKET_PATH = 103
+# How many seconds a server has to end when it is asked to; then it is killed.
+_ENDS_WITHIN = 10.0
 
 
 class EmbeddedServerError(Exception):
@@ -185,7 +187,7 @@ class EmbeddedServer:
             return
         self._process.send_signal(ending)
         try:
-            self._process.wait(10)
+            self._process.wait(_ENDS_WITHIN)
         except subprocess.TimeoutExpired:
             self._process.kill()
             self._process.wait()

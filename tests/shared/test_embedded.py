@@ -1,3 +1,4 @@
+import contextlib
 import os
 import shutil
 import signal
@@ -10,6 +11,7 @@ from pathlib import Path
 import pytest
 import redis
 
+from shared.local import embedded
 from shared.local.embedded import EmbeddedServer, EmbeddedServerError, server_binary
 
 ROOT = Path(__file__).resolve().parent.parent.parent
@@ -129,6 +131,30 @@ def test_it_dies_with_its_parent_on_kill_9(tmp_path: Path, where: str) -> None:
         assert answers(url)
         owner.send_signal(signal.SIGKILL)
     # The server holds the folder's lock, so this start waits for its end, and fails when that does not come.
+    with EmbeddedServer(tmp_path) as successor:
+        assert answers(successor.url)
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="elsewhere nobody lists what a process has open")
+def test_the_server_itself_keeps_the_lock_of_its_folder(server: EmbeddedServer) -> None:
+    # So the folder is free when the server is gone, and not when whoever started it is.
+    opened = [descriptor.readlink() for descriptor in Path(f"/proc/{server.pid}/fd").iterdir()]
+    assert server.log.with_name("server.lock") in opened
+
+
+def test_a_server_that_does_not_end_when_asked_is_killed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(embedded, "_ENDS_WITHIN", 0.05)
+    server = EmbeddedServer(tmp_path)
+    server.start()
+    pid = server.pid
+    os.kill(pid, signal.SIGSTOP)  # it hears no SIGTERM
+    try:
+        server.stop()
+        with pytest.raises(ProcessLookupError):
+            os.kill(pid, 0)
+    finally:
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(pid, signal.SIGKILL)
     with EmbeddedServer(tmp_path) as successor:
         assert answers(successor.url)
 
