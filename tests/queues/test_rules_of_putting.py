@@ -161,6 +161,37 @@ async def test_rule_2_an_owner_that_was_only_stopped_puts_its_entries_again(
         await asyncio.gather(*puts)
 
 
+async def test_rule_2_a_put_after_an_end_of_its_session_that_nobody_noticed_comes_behind_those_before_it(
+    url: str, name: str, session: Session, client: Redis
+) -> None:
+    async with Session.open(url) as stopped:
+        queue, other = Queue(stopped, name, int, maxsize=1), Queue(session, name, int)
+        await queue.put(0)
+        puts = [asyncio.create_task(queue.put(number)) for number in (1, 2, 3)]
+        await in_line(queue, 3)
+        await inside.end_session(client, stopped, name)
+        async with await other.get() as first:  # makes room: what waits for a session that is over is dropped
+            assert first == 0
+        await in_line(other, 0)
+        puts.append(asyncio.create_task(queue.put(4)))
+        assert await take(other, 4) == [1, 2, 3, 4]
+        await asyncio.gather(*puts)
+
+
+async def test_a_put_nowait_after_an_end_of_its_session_that_nobody_noticed_is_put(
+    url: str, name: str, session: Session, client: Redis
+) -> None:
+    async with Session.open(url) as stopped:
+        queue, other = Queue(stopped, name, int, maxsize=2), Queue(session, name, int)
+        await queue.put(1)
+        await inside.end_session(client, stopped, name)
+        assert await queue.put_nowait(2)
+        await inside.end_session(client, stopped, name)
+        with pytest.raises(QueueFull):
+            await queue.put_nowait(3)
+        assert await take(other, 2) == [1, 2]
+
+
 async def test_rule_3_a_cancelled_put_is_not_in_the_queue(session: Session, name: str) -> None:
     queue = Queue(session, name, int, maxsize=1)
     await queue.put(1)

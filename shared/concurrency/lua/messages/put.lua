@@ -43,7 +43,9 @@ if in_line > 0 then
 end
 
 local getter = #entries == 1 and not paused and who_waits()
-local overflow = may_wait ~= '1' and 'f' or live and 'q' or 'o'
+-- Entries of this process may have been taken out of the line with its session: nothing goes in before them.
+if not live then free = 0 end
+local overflow = not live and 'o' or may_wait == '1' and 'q' or 'f'
 local entered = 0
 
 -- What becomes of an entry that may have been put before, or whose id may be known.

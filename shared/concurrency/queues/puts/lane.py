@@ -223,6 +223,7 @@ class PutLane(Lane[Portion]):
             aftermath = decide_each(portion, self._putters, verdicts, last)
             self._lost_place |= aftermath.lost_place
             self._withdrawn += aftermath.withdrawn
+            self._unsent.put_back(aftermath.unsent)
         self._ask |= self._putters.answered(last, Leavers(self._refused) if self._refused else NOBODY)
         if shut:
             self._putters.fail(shut_down())

@@ -37,6 +37,7 @@ class Unsent:
     def put_back(self, entries: list[OutgoingEntry]) -> None:
         """Have entries wait again that were taken out last."""
         self._entries.extendleft(reversed(entries))
+        self._nowaits += sum(not entry.batch.may_wait for entry in entries)
 
     def give_up(self, batch: Batch) -> None:
         """Pass over a batch that is withdrawn from here on; its entries that are here are decided."""

@@ -50,6 +50,8 @@ class Aftermath:
     """An entry waits under a session that is over: all have to be put again, in order."""
     withdrawn: list[OutgoingEntry] = field(default_factory=list)
     """Entries that wait, though their callers were cancelled meanwhile."""
+    unsent: list[OutgoingEntry] = field(default_factory=list)
+    """Entries that may not wait, and met the end of the session: they are sent again, under the next."""
 
 
 def admit_all(entries: list[OutgoingEntry]) -> None:
@@ -74,7 +76,12 @@ def decide_each(portion: Portion, putters: Putters, verdicts: list[Any], last: i
         if (entry.batch.withdrawn or not portion.again) and putters.discard(entry):
             entry.batch.decide(admitted=letter == b"x" and entry.sequence <= last)
     for entry, letter in zip(portion.entries, letters, strict=True):
-        if letter in (b"q", b"o"):
+        if letter == b"o" and not entry.batch.may_wait:
+            if entry.batch.withdrawn:
+                entry.batch.decide(admitted=False)
+            else:
+                aftermath.unsent.append(entry)
+        elif letter in (b"q", b"o"):
             putters.add(entry)
             entry.batch.is_new = None
             aftermath.lost_place |= letter == b"o"
