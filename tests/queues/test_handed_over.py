@@ -238,6 +238,35 @@ async def test_the_last_free_worker_is_not_forgotten(proxy: Proxy, client: Redis
             assert await worker.handled.get() == (4, 1)
 
 
+async def test_a_worker_that_is_drained_is_handed_nothing_though_its_session_lives_on(
+    url: str, client: Redis, name: str, queue: Queue[int]
+) -> None:
+    async with Session.open(url) as session:
+        there = Working(client, session, name)
+        worker = Worker(Queue(session, name, int), there.handle)
+        task = asyncio.create_task(worker.run())
+        await there.waits()
+        worker.drain()
+        await task
+        await until(lambda: who_waits(client, name), lambda sessions: not sessions)
+        await queue.put(1)
+        delivery = await queue.get()
+        assert (delivery.item, delivery.attempt) == (1, 1)
+        await delivery.ack()
+
+
+async def test_a_worker_that_is_drained_while_it_asks_is_handed_nothing(proxy: Proxy, client: Redis, name: str) -> None:
+    async with Session.open(proxy.url) as session:
+        there = Working(client, session, name)
+        worker = Worker(Queue(session, name, int), there.handle)
+        async with proxy.holding("settle_and_take") as hold:
+            task = asyncio.create_task(worker.run())
+            await hold.arrived.wait()
+            worker.drain()
+        await task
+        await until(lambda: who_waits(client, name), lambda sessions: not sessions)
+
+
 async def test_a_process_that_handles_something_is_handed_nothing(
     client: Redis, url: str, name: str, queue: Queue[int]
 ) -> None:

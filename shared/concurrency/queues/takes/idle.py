@@ -8,13 +8,16 @@ class Idle:
         """Begin unregistered."""
         self.is_registered = False
         """Whether the queue may wake this session."""
+        self.takes_handoffs = False
+        """Whether a put may hand it a message with that."""
         self.is_woken = False
         """Whether it was woken since the last call: it looks, and passes the wake-up on when it wants nothing."""
         self._look_again_at = 0.0
 
-    def register(self, *, is_registered: bool, look_again_at: float) -> None:
+    def register(self, *, is_registered: bool, takes_handoffs: bool, look_again_at: float) -> None:
         """Take note of an answer; without a wake-up the session looks again at that time of the loop."""
         self.is_registered = is_registered
+        self.takes_handoffs = takes_handoffs
         self._look_again_at = look_again_at
 
     def wake(self) -> None:

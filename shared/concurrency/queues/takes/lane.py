@@ -38,6 +38,15 @@ class Portion(NamedTuple):
     settlements: Settlements
 
 
+class _Wish(NamedTuple):
+    """What one call takes, and for whom."""
+
+    doubts: int
+    want: int
+    may_idle: int
+    asked: list[Getter]
+
+
 class TakeLane(Lane[Portion]):
     """The settling and taking of one process at one queue."""
 
@@ -164,6 +173,8 @@ class TakeLane(Lane[Portion]):
         if self.is_backpressured:
             # Nothing is taken; a registration as idle is called off.
             return 0 if self._idle.is_registered or self.settlements else None
+        if self._idle.is_registered and self._idle.takes_handoffs and not self.getters.takers:
+            return 0  # who took was drained: no put may hand us its message any more
         is_hungry = self.getters.is_hungry()
         if self.settlements and (is_hungry or not self.getters.takers):
             return 0
@@ -249,18 +260,18 @@ class TakeLane(Lane[Portion]):
                     int(self._idle.is_registered or is_resync),
                     *others,
                 ),
-                at_reply=partial(self._take_answer, portion, doubts, want, asked),
+                at_reply=partial(self._take_answer, portion, _Wish(doubts, want, may_idle, asked)),
             )
         )
 
-    def _take_answer(self, portion: Portion, doubts: int, want: int, asked: list[Getter], answer: list[Any]) -> None:
+    def _take_answer(self, portion: Portion, wish: _Wish, answer: list[Any]) -> None:
         if answer[0] == b"late":
             raise ConcurrencyError("the server saw a later call of this process: is the owner id used twice?")
         self._is_answered = True
         # What woke us until now was older than the script that has just run; what comes from here on is news.
         self._idle.is_woken = False
         state, _, refused, entries, look_again, overdue, is_finished = answer
-        self._resolved = doubts
+        self._resolved = wish.doubts
         is_current = portion.session_id == self._member.session_id
         if is_current:
             for receipt in portion.settlements.receipts():
@@ -269,18 +280,21 @@ class TakeLane(Lane[Portion]):
         if state == b"over":
             self._member.over(portion.session_id)
         elif is_current:  # else it was handed to a session that is over: recovered, as all it held
-            self._take(want, asked, entries, look_again)
+            self._take(wish, entries, look_again)
             if is_finished:
                 self.getters.end(QueueShutDown("the queue is shut down, and all its messages are done with"))
-            self.getters.refuse(asked)
+            self.getters.refuse(wish.asked)
             self._overdue = overdue.decode()
         if stale:
             self._log_refused(stale)
 
-    def _take(self, want: int, asked: list[Getter], entries: list[bytes], look_again: int) -> None:
-        waits = bool(self.getters.takers) or any(getter.may_wait for getter in asked)
-        is_idle = waits and want > len(entries) and sum(map(len, entries)) < _MOST_BYTES
-        self._idle.register(is_registered=is_idle, look_again_at=self._loop.time() + look_again / 1000)
+    def _take(self, wish: _Wish, entries: list[bytes], look_again: int) -> None:
+        is_idle = wish.may_idle > 0 and wish.want > len(entries) and sum(map(len, entries)) < _MOST_BYTES
+        self._idle.register(
+            is_registered=is_idle,
+            takes_handoffs=is_idle and wish.may_idle == 2,
+            look_again_at=self._loop.time() + look_again / 1000,
+        )
         entries = self._handoff.confirmed(entries)
         self._member.held.update(dict.fromkeys([entry[:RECEIPT] for entry in entries]))
         self.getters.hand_out(entries, self.give_back)
