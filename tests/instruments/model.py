@@ -15,6 +15,7 @@ class Model:
     maxsize: int
     max_attempts: int
     shut: bool = False
+    shut_at_once: bool = False
     paused: bool = False
     pending: list[Entry] = field(default_factory=list)
     returned: list[Entry] = field(default_factory=list)
@@ -153,7 +154,7 @@ class Model:
         self.nacked_total += 1
         entry.failures += 1
         entry.hand_outs += 1
-        if entry.failures >= self.max_attempts:
+        if entry.failures >= self.max_attempts or self.shut_at_once:
             self.bury(entry)
         elif later:
             entry.was_delayed = True
@@ -179,6 +180,9 @@ class Model:
         self._back(entry)
 
     def _back(self, entry: Entry) -> None:
+        if self.shut_at_once:
+            self.bury(entry)
+            return
         (self.suspects if entry.crashes >= SUSPECT_FROM else self.returned).append(entry)
 
     def bury(self, entry: Entry) -> None:
@@ -225,7 +229,7 @@ class Model:
 
     def shutdown(self, *, immediate: bool) -> None:
         """Nothing enters any more."""
-        self.shut = True
+        self.shut, self.shut_at_once = True, immediate
         for call, _ in self.line:
             call.verdicts.append("shut")
         self.line.clear()
@@ -234,6 +238,10 @@ class Model:
                 for entry in place:
                     self.bury(entry)
                 place.clear()
+
+    def reopen(self) -> None:
+        """Puts enter again."""
+        self.shut = self.shut_at_once = False
 
     def replay(self, order: list[int]) -> int:
         """Dead letters come back in this order, as far as there is room behind the line; how many did."""

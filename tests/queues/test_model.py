@@ -67,7 +67,7 @@ class QueueMachine(Putting, Taking):
     @precondition(lambda self: self.model.shut)
     @rule(process=PROCESSES)
     def reopen(self, process: str) -> None:
-        self.model.shut = False
+        self.model.reopen()
         self.run(self._call(self.processes[process].queue.reopen()))
 
     @precondition(lambda self: not self.model.paused and self.closures < 2)

@@ -6,7 +6,8 @@ from pathlib import Path
 import pytest
 from redis.asyncio import Redis
 
-from shared.concurrency import ConcurrencyError, Queue, QueueShutDown, Session, StaleDelivery
+from shared.concurrency import ConcurrencyError, Queue, QueueEmpty, QueueShutDown, Session, StaleDelivery
+from shared.concurrency.queues.handout import handout_of
 from shared.concurrency.queues.membership.keys import queue_keys
 from shared.local.embedded import EmbeddedServer
 from tests.instruments import inside
@@ -272,6 +273,40 @@ async def test_rule_13_an_immediate_shutdown_drops_nothing(session: Session, nam
     ]
     with pytest.raises(QueueShutDown):
         await queue.get()
+
+
+@pytest.mark.parametrize("way", ["nacked", "nacked for later", "given back", "recovered", "left behind"])
+async def test_rule_13_what_comes_back_after_an_immediate_shutdown_is_not_delivered_again(
+    url: str, session: Session, name: str, client: Redis, way: str
+) -> None:
+    queue = Queue(session, name, int)
+    await queue.put(1)
+    async with Session.open(url) as other:
+        delivery = await Queue(other, name, int).get()
+        await queue.shutdown(immediate=True)
+        if way == "recovered":
+            await inside.crash(client, session, name, other)
+        elif way == "given back":
+            await handout_of(delivery).settled("return")
+        elif way.startswith("nacked"):
+            await delivery.nack(delay=0.001 if way.endswith("later") else 0)
+    with pytest.raises(QueueShutDown):
+        await queue.get()
+    assert [letter.reason for letter in await queue.dead_letters()] == ["shutdown"]
+    await queue.join()
+
+
+async def test_rule_13_an_immediate_shutdown_that_was_killed_half_way_delivers_nothing_and_is_finished_by_who_takes(
+    session: Session, name: str
+) -> None:
+    queue = Queue(session, name, int)
+    await queue.put_many(range(1100))
+    await inside.ask_at(queue, "shutdown", 1)  # 500 of them
+    with pytest.raises(QueueEmpty):
+        await queue.get_nowait()
+    with pytest.raises(QueueShutDown):
+        await queue.get_nowait()
+    assert (await queue.statistics()).dead == 1100
 
 
 async def test_rule_13_replay_puts_dead_letters_back_as_room_allows(session: Session, name: str) -> None:

@@ -50,7 +50,8 @@ class QueueControl:
     async def shutdown(self, immediate: bool = False) -> None:  # noqa: FBT001, FBT002  # asyncio's signature
         """Shut the queue down for all processes: puts raise QueueShutDown, waiting ones too; gets once all is done.
 
-        `immediate`: what waits for delivery becomes dead letters (reason `shutdown`); nothing accepted is dropped.
+        `immediate`: nothing more is delivered. What waits for delivery becomes dead letters (reason `shutdown`), and so
+        does what fails or is given back from then on; nothing accepted is dropped.
         `reopen` ends it. A queue that is paused stays so: without `immediate` it is not done until `resume`.
         """
         while await self._participant.ask("shutdown", int(immediate)) > 0:

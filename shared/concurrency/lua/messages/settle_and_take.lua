@@ -1,6 +1,6 @@
 #!lua flags=allow-oom
 -- Settles finished deliveries, then delivers the next messages (none while paused), in one step; lets waiting puts in as
--- room appears.
+-- room appears. After an immediate shutdown nothing is delivered: what waits, and what comes back, becomes dead letters.
 -- KEYS pending returned suspects delayed leased handed putters bodies dead dead_index sessions idle joiners lanes ids
 --   ids_due settings totals results results_due given_up
 -- ARGV
@@ -22,7 +22,7 @@
 --                  stored), headers ('' for no new ones), traceback; seven to a delivery
 -- RETURNS 'late'; or 'ok' or 'over' (nothing delivered), now in ms, refused receipts ('all' where the session was over),
 --   entries, look again in ms, a session to recover or '', 1 if shut down and finished
--- PARTS clock identity sessions room unfinished notify wake ids stamp putter_record admit entry answer dead_letter put_back
+-- PARTS clock identity sessions room unfinished notify wake ids stamp putter_record admit entry answer dead_letter end_at_once put_back
 --   receive settle take look_again finish
 local lane = owner_of(session) .. ':take'
 local before = redis.call('HGET', lanes, lane)
@@ -43,7 +43,8 @@ if not is_live(session) then
 end
 local stored = redis.call('HMGET', settings, 'maxsize', 'max_attempts', 'shutdown', 'joining', 'paused')
 local maxsize, max_attempts, shut, joining = tonumber(stored[1] or 0), tonumber(stored[2] or 5), stored[3], stored[4]
-local paused = stored[5]
+local has_ended_at_once = shut == 'immediate'
+local paused = stored[5] or has_ended_at_once
 
 local received = receive(session)
 local is_resync, is_former = resync ~= '0', resync == '2'
@@ -73,6 +74,7 @@ if received and not is_former and seen ~= string.sub(received, 1, 45) then
   -- The notification that carried it was lost, or is still on its way.
   entries[1], bytes = received, #received
 end
+if has_ended_at_once then end_at_once(500) end
 has_cancelled = want > 0 and redis.call('ZCARD', given_up) > 0
 if has_cancelled then redis.call('ZREMRANGEBYSCORE', given_up, '-inf', string.format('%.0f', now - MARK_MS)) end
 if want > 0 and not paused then

@@ -5,20 +5,18 @@
 -- ARGV
 --   immediate  1: nothing more is delivered
 -- RETURNS messages still to be made dead letters: call again while there are some
--- PARTS clock identity sessions room unfinished notify wake entry answer dead_letter stamp putter_record finish
+-- PARTS clock identity sessions room unfinished notify wake entry answer dead_letter end_at_once stamp putter_record finish
 redis.call('HSET', settings, 'shutdown', immediate == '1' and 'immediate' or 'drain')
 local count = 0
-local function end_one(key, entry)
-  make_dead_letter(key, entry, 'shutdown', 'the queue was shut down before it was handled')
-  count = count + 1
-end
 local refused = {}
 for _, key in ipairs(redis.call('LRANGE', putters, 0, -1)) do
   local waiting_put = redis.call('HGET', bodies, key)
   local has_no_owner = waiting_put and string.byte(waiting_put) == 43
   -- What came with an acknowledgement was accepted: it is admitted as room appears.
   if has_no_owner and immediate == '1' then
-    end_one(key, next_stamp() .. string.sub(waiting_put, string.find(waiting_put, ' ', 1, true) + 1))
+    local entry = next_stamp() .. string.sub(waiting_put, string.find(waiting_put, ' ', 1, true) + 1)
+    make_dead_letter(key, entry, 'shutdown', CUT_SHORT)
+    count = count + 1
   end
   if waiting_put and not has_no_owner then
     local owner = owner_of(key)
@@ -38,20 +36,7 @@ for owner, keys in pairs(refused) do
   notify(owner, 'shutdown')
 end
 
-local function end_all(entries)
-  for _, entry in ipairs(entries) do end_one(key_of(entry), entry) end
-  return #entries
-end
-if immediate == '1' then
-  for _, list in ipairs({pending, returned, suspects}) do
-    local ended = count < 500 and end_all(redis.call('LRANGE', list, 0, 499 - count)) or 0
-    if ended > 0 then redis.call('LTRIM', list, ended, -1) end
-  end
-  if count < 500 then
-    local ended = end_all(redis.call('ZRANGE', delayed, 0, 499 - count))
-    if ended > 0 then redis.call('ZREMRANGEBYRANK', delayed, 0, ended - 1) end
-  end
-end
+if immediate == '1' then end_at_once(500 - count) end
 notify_if_finished(true, redis.call('HGET', settings, 'joining'))
 local fresh, later = waiting()
 return immediate == '1' and fresh + later or 0

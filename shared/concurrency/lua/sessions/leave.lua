@@ -1,7 +1,7 @@
 #!lua flags=allow-oom
 -- Ends a session: gives back what it holds, takes out its waiting puts. Ending one that is over is no error.
 -- KEYS returned suspects leased handed putters bodies dead dead_index sessions lanes ids ids_due results results_due given_up
---   idle totals
+--   idle settings totals
 -- ARGV
 --   session    the session's id
 --   withdrawn  keys (22 bytes each) of waiting puts to take out

@@ -1,7 +1,8 @@
 -- Moves leased deliveries back into the queue, in the order given; returns the receipts of those that were not there, joined.
--- From the second crash on a message is suspect and goes to a list of its own; the fifth makes it a dead letter.
+-- From the second crash on a message is suspect and goes to a list of its own; the fifth makes it a dead letter, and so does an
+-- immediate shutdown.
 local function put_back(receipts, crash)
-  local missing = {}
+  local missing, has_ended = {}, #receipts > 0 and redis.call('HGET', settings, 'shutdown') == 'immediate'
   for first = 1, #receipts, 500 do
     local slice = {unpack(receipts, first, math.min(first + 499, #receipts))}
     local entries, again, suspect = redis.call('HMGET', leased, unpack(slice)), {}, {}
@@ -11,6 +12,8 @@ local function put_back(receipts, crash)
         missing[#missing + 1] = receipt
       elseif crashes_of(entry) >= 5 then
         make_dead_letter(key_of(entry), entry, 'crashed', 'its consumer ended, without an answer, five times')
+      elseif has_ended then
+        make_dead_letter(key_of(entry), entry, 'shutdown', 'the queue was shut down while it was handled')
       elseif crashes_of(entry) >= 2 then
         suspect[#suspect + 1] = entry
       else
