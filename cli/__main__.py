@@ -1,4 +1,4 @@
-"""The command line of the project: `pipeline`, or `./run pipeline`."""
+"""The command line of the project: `./run pipeline`; in the container `python -m cli`."""
 
 import sys
 from pathlib import Path
@@ -57,7 +57,7 @@ _MISTAKES = (TargetError, SchemaError, ScriptsError, SettingsError, ConcurrencyE
 def main() -> None:
     """Run the command line. A mistake that the user can correct is one line and exit code 2."""
     try:
-        app(prog_name="pipeline")
+        app(prog_name="./run pipeline")
     except _MISTAKES as error:
         sys.stderr.write("".join(f"pipeline: {line}\n" for line in str(error).splitlines()))
         sys.exit(2)

@@ -1,4 +1,4 @@
-"""`pipeline dead`: reads, puts back and deletes the dead letters of a queue."""
+"""`./run pipeline dead`: reads, puts back and deletes the dead letters of a queue."""
 
 import asyncio
 import base64
@@ -48,7 +48,7 @@ def list_(
     queue: OfQueue = None,
     as_json: AsJson = False,
 ) -> None:
-    """List dead letters, the oldest first: a table on a terminal, else one line for each, in the same order.
+    """List dead letters, the oldest first: a table on a terminal, else a line of headings and one for each.
 
     The columns: id, class, reason, attempts, when it was put, when it died (UTC, by the server's clock), error.
     Several options together list the letters that match all of them.
@@ -144,9 +144,9 @@ async def _replay(selections: list[Selection], queue: str | None, *, as_json: bo
 
 
 _WHY = {
-    "no_room": "there is no room; repeat the command when the queue has drained, or see `pipeline queue resize`",
-    "shut_down": "the queue is shut down; see `pipeline queue reopen`",
-    "unreadable": "they are not messages that can be delivered; see `pipeline dead show`",
+    "no_room": "there is no room; repeat the command when the queue has drained, or see `./run pipeline queue resize`",
+    "shut_down": "the queue is shut down; see `./run pipeline queue reopen`",
+    "unreadable": "they are not messages that can be delivered; see `./run pipeline dead show`",
 }
 
 

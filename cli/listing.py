@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from rich.console import Console
+from rich.measure import Measurement
 from rich.table import Table
 from rich.text import Text
 
@@ -26,16 +27,21 @@ def write_json(value: Mapping[str, Any]) -> None:
 
 
 class Listing:
-    """Rows under headings. On a terminal they appear together at the end, elsewhere each as it comes."""
+    """Rows under headings. On a terminal they appear together at the end, elsewhere each as it comes.
+
+    The first column names the row, for the next command: it is never broken, be the terminal too narrow.
+    """
 
     def __init__(self, *headings: str, right: tuple[str, ...] = ()) -> None:
         """Prepare. `right`: the headings of numbers."""
         self._table: Table | None = None
+        self._unprinted = "  ".join(headings) + "\n"
         if sys.stdout.isatty():
             self._table = Table(box=None, pad_edge=False)
             for heading in headings:
+                whole = heading in right or heading == headings[0]
                 self._table.add_column(
-                    heading, justify="right" if heading in right else "left", overflow="fold", no_wrap=heading in right
+                    heading, justify="right" if heading in right else "left", overflow="fold", no_wrap=whole
                 )
 
     def add(self, *cells: object) -> None:
@@ -43,11 +49,15 @@ class Listing:
         texts = [harmless(str(cell)) or "-" for cell in cells]
         shown = [text if len(text) <= _LONGEST else text[: _LONGEST - 1] + "…" for text in texts]
         if self._table is None:
-            sys.stdout.write("  ".join(shown) + "\n")
+            sys.stdout.write(self._unprinted + "  ".join(shown) + "\n")
+            self._unprinted = ""
         else:
             self._table.add_row(*map(Text, shown))
 
     def end(self) -> None:
         """Show what is not shown yet."""
         if self._table is not None and self._table.row_count:
-            Console(highlight=False).print(self._table)
+            console = Console(highlight=False)
+            unbound = console.options.update(max_width=10_000)
+            console.width = max(console.width, Measurement.get(console, unbound, self._table).minimum)
+            console.print(self._table)

@@ -1,4 +1,4 @@
-"""`pipeline queue`: shows queues and operates them."""
+"""`./run pipeline queue`: shows queues and operates them."""
 
 import asyncio
 import sys
@@ -28,7 +28,7 @@ AsJson = Annotated[bool, typer.Option("--json", help="Print JSON, one object a l
 
 @app.command("list")
 def list_(*, as_json: AsJson = False) -> None:
-    """List the queues at the server: a table on a terminal, else one line for each.
+    """List the queues at the server: a table on a terminal, else a line of headings and one for each.
 
     The columns: name, pending, leased, delayed, dead, state. The state is open, paused, shut down, or both of the last.
     Exit code 1: one of the queues cannot be read.
@@ -94,7 +94,12 @@ async def _show(name: str | None, *, as_json: bool) -> None:
 @app.command()
 def pause(*, queue: OfQueue = None, as_json: AsJson = False) -> None:
     """Deliver nothing until `resume`. Puts enter while there is room; leased deliveries are finished as usual."""
-    _do(lambda there: there.pause(), queue, "is paused: nothing is delivered until `pipeline queue resume`", as_json)
+    _do(
+        lambda there: there.pause(),
+        queue,
+        "is paused: nothing is delivered until `./run pipeline queue resume`",
+        as_json,
+    )
 
 
 @app.command()
@@ -128,10 +133,10 @@ def shutdown(
 ) -> None:
     """Refuse puts, waiting ones too; consumers end once all messages are finished. Resume a paused queue for that.
 
-    With --immediate nothing more is delivered, and nothing is lost: see `pipeline dead`.
+    With --immediate nothing more is delivered, and nothing is lost: see `./run pipeline dead`.
     """
     done = (
-        "is shut down; the messages that waited are in `pipeline dead list`"
+        "is shut down; the messages that waited are in `./run pipeline dead list`"
         if immediate
         else "is shut down: no put enters, the messages in it are still delivered"
     )
@@ -161,7 +166,7 @@ def drain(
     or `always` in Compose; `on-failure`, which docker-compose.yml has, does not. Exit code 1: no such consumer.
     """
     if (consumer is None) == (not every):
-        raise typer.BadParameter("name one consumer (`pipeline queue show` lists them), or give --all")
+        raise typer.BadParameter("name one consumer (`./run pipeline queue show` lists them), or give --all")
     if consumer == "":
         raise typer.BadParameter("a consumer's name must not be empty")
     asyncio.run(_drain(consumer, queue, as_json=as_json))
@@ -178,7 +183,9 @@ async def _drain(consumer: str | None, name: str | None, *, as_json: bool) -> No
             _print(f"{owner} will drain")
     if not notified:
         none = f"no consumer {consumer}" if consumer else "no consumer"
-        sys.stderr.write(f"pipeline: the queue {queue.full_name} has {harmless(none)}; see `pipeline queue show`\n")
+        sys.stderr.write(
+            f"pipeline: the queue {queue.full_name} has {harmless(none)}; see `./run pipeline queue show`\n"
+        )
         raise typer.Exit(1)
 
 

@@ -71,7 +71,7 @@ class Server:
         if not there:
             raise TargetError(
                 f"there is no queue {chosen} at this server (a queue exists once a service has used it); "
-                "see `pipeline queue list`, and --queue or PIPELINE_QUEUE"
+                "see `./run pipeline queue list`, and --queue or PIPELINE_QUEUE"
             )
         return queue
 

@@ -168,23 +168,29 @@ def resolve_clock_url(settings: Environment) -> str:
     return resolve_redis_url(settings) if settings.clock_url is None else settings.clock_url.get_secret_value()
 
 
+def variable_of(field: str) -> str:
+    """The environment variable that a field is read from."""
+    return "REDIS_URL" if field.lower() == "redis_url" else _PREFIX + field.upper()
+
+
 def _variable(location: tuple[int | str, ...]) -> str:
     """The variable of a field, as the beginning of a message; nothing for a problem of several fields."""
-    if not location:
-        return ""
-    field = str(location[0])
-    return f"{'REDIS_URL' if field.lower() == 'redis_url' else _PREFIX + field.upper()}: "
+    return f"{variable_of(str(location[0]))}: " if location else ""
 
 
 def _unknown_variables(kind: type[Environment]) -> list[str]:
-    """A line for every PIPELINE_ variable that no field reads, with the known one that is nearest."""
+    """A line for every PIPELINE_ variable that no field reads, with a known one that is like it, if there is one."""
     known = [field.upper() for field in kind.model_fields]
     problems = []
     for variable in sorted(os.environ):
         name = variable.upper().removeprefix(_PREFIX)
         if not variable.upper().startswith(_PREFIX) or (name in known and name != "REDIS_URL"):
             continue
-        (nearest,) = difflib.get_close_matches(name, known, n=1, cutoff=0.0)
-        meant = nearest if nearest == "REDIS_URL" else _PREFIX + nearest
-        problems.append(f"{variable}: no such setting; did you mean {meant}?")
+        near = difflib.get_close_matches(name, known, n=1)
+        advice = (
+            f"did you mean {variable_of(near[0])}?"
+            if near
+            else "README.md lists them, and so does ./run consumer --help"
+        )
+        problems.append(f"{variable}: no such setting; {advice}")
     return problems

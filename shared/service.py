@@ -8,6 +8,7 @@ from collections.abc import Awaitable, Callable
 
 import structlog
 
+from shared.arguments import read_arguments
 from shared.concurrency import ConcurrencyError
 from shared.environment import SettingsError
 from shared.logs import configure_logs
@@ -28,6 +29,7 @@ def run_service(name: str, work: Callable[[Settings, asyncio.Event], Awaitable[N
     `work` gets the settings and an event that SIGTERM or SIGINT sets: then it drains and returns. A second signal ends
     the process at once. 0: the work ended or was drained; 2: the set-up is wrong, one line on stderr says what to do.
     """
+    read_arguments(name, Settings)
     try:
         settings = Settings.load()
         configure_logs(settings)

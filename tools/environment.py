@@ -83,7 +83,9 @@ def prepare(venv: Path, locks: list[Path], uv: str | None) -> None:
     have = installed(venv)
     if wanted[-1] in have:
         return
-    sys.stderr.write(f"preparing {venv.name} from {locks[-1].name} ...\n")
+    sys.stderr.write(
+        f"preparing {venv.name}: downloading what {locks[-1].name} lists, once; this may take a minute ...\n"
+    )
     extends = bool(have) and have[-1] in wanted
     # The stamp goes first and comes last: a set-up that is killed in between starts over.
     (venv / ".weir").unlink(missing_ok=True)

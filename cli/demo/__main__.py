@@ -50,7 +50,7 @@ _MISTAKES = (DemoError, SettingsError, EmbeddedServerError, ConcurrencyError)
 def main() -> None:
     """Run the demo; what a user can mend is one line and exit code 2."""
     try:
-        app(prog_name="demo")
+        app(prog_name="./run demo")
     except _MISTAKES as error:
         sys.stderr.write("".join(f"demo: {line}\n" for line in str(error).splitlines()))
         sys.exit(2)

@@ -1,13 +1,9 @@
 """`pipeline dead` as its user meets it: what it prints, where, and how it ends."""
 
 import asyncio
-import contextlib
 import json
-import os
-import pty
 import re
 import subprocess
-import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -20,6 +16,7 @@ from shared.concurrency.queues.handout import handout_of
 from shared.message import Message
 from tests.instruments.command_line import command, environment
 from tests.instruments.messages import Errand
+from tests.instruments.terminal import on_a_terminal
 
 CONTROL = re.compile(r"[\x00-\x09\x0b-\x1f\x7f-\x9f\u202e]")
 
@@ -78,12 +75,13 @@ def test_list_tells_the_oldest_first_and_makes_foreign_text_harmless(
 ) -> None:
     done = dead("list")
     assert (done.returncode, done.stderr) == (0, "")
-    first, second, third = (line.split("  ") for line in done.stdout.splitlines())
+    headings, first, second, third = (line.split("  ") for line in done.stdout.splitlines())
+    assert headings == ["id", "type", "reason", "attempts", "put (UTC)", "died (UTC)", "error"]
     assert [first[0], first[2], first[6]] == ["garbage", "undecodable", "not an entry"]
     assert [second[:4], second[6]] == [["a", "Errand", "failed", "1"], "KeyError: \\x1b[2J\\u202ehidden"]
     assert third[:3] == ["b", "Errand", "un\\twanted\\x9b31m"]
-    assert len(dead("list", "--limit", "2").stdout.splitlines()) == 2
-    assert dead("list", "--type", "Errand", "--reason", "failed").stdout.splitlines() == ["  ".join(second)]
+    assert len(dead("list", "--limit", "2").stdout.splitlines()) == 1 + 2
+    assert dead("list", "--type", "Errand", "--reason", "failed").stdout.splitlines()[1:] == ["  ".join(second)]
     assert dead("list", "--id", "nobody").stdout == ""
 
 
@@ -99,19 +97,30 @@ def test_list_as_json_is_one_object_a_line(dead: Callable[..., "subprocess.Compl
 
 @pytest.mark.usefixtures("letters")
 def test_list_on_a_terminal_is_a_table_without_foreign_control_characters(url: str, name: str) -> None:
-    ours, theirs = pty.openpty()
-    settings = environment(REDIS_URL=url, PIPELINE_QUEUE=name, COLUMNS="200", TERM="xterm", NO_COLOR="1")
-    said = b""
-    with subprocess.Popen([sys.executable, "-m", "cli", "dead", "list"], env=settings, stdout=theirs) as process:
-        os.close(theirs)
-        with contextlib.suppress(OSError):  # how a terminal ends
-            while data := os.read(ours, 65536):
-                said += data
-        os.close(ours)
-    assert process.returncode == 0
+    code, said = on_a_terminal(
+        ["cli", "dead", "list"], environment(REDIS_URL=url, PIPELINE_QUEUE=name, COLUMNS="200", NO_COLOR="1")
+    )
+    assert code == 0
     assert b"died (UTC)" in said
     assert b"\\x1b[2J" in said
     assert not re.search(rb"\x1b\[(?:2J|31m)|\x1b\]|\x9b31m", said)
+
+
+def test_on_a_narrow_terminal_no_id_is_broken(url: str, name: str) -> None:
+    id_ = "invoice-2026-11-26-customer-0123456789-line-42"
+
+    async def make() -> None:
+        async with Session.open(url) as session:
+            queue = Queue(session, name, Message)
+            await queue.put(message(1), id=id_)
+            await (await queue.get()).dead_letter("a reason of several words")
+
+    asyncio.run(make())
+    for columns in ("40", "80"):
+        code, said = on_a_terminal(
+            ["cli", "dead", "list"], environment(REDIS_URL=url, PIPELINE_QUEUE=name, COLUMNS=columns, NO_COLOR="1")
+        )
+        assert (code, id_ in said.decode()) == (0, True), said.decode()
 
 
 @pytest.mark.usefixtures("letters")
@@ -184,7 +193,7 @@ def test_without_exactly_one_choice_nothing_is_done(
 ) -> None:
     done = dead(command, *choice)
     assert (done.returncode, done.stdout) == (2, "")
-    assert len(dead("list").stdout.splitlines()) == 3
+    assert len(dead("list").stdout.splitlines()) == 1 + 3
 
 
 def test_a_queue_that_is_not_there_is_not_made(

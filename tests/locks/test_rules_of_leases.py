@@ -1,4 +1,4 @@
-"""The rules of the lease (DESIGN section 6), each with tests that bear its number."""
+"""The rules of the lease (docs/guarantees.md), each with tests that bear its number."""
 
 import asyncio
 

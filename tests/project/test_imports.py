@@ -1,4 +1,4 @@
-"""Who may import whom (DESIGN section 2): every import statement of every file counts, wherever it stands."""
+"""Who may import whom: every import statement of every file counts, wherever it stands."""
 
 import ast
 from collections.abc import Iterator

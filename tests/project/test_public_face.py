@@ -1,4 +1,4 @@
-"""What users see of an object is what users need (DESIGN section 4): the names, exactly."""
+"""What users see of an object is what users need: the names, exactly."""
 
 import pytest
 

@@ -140,6 +140,19 @@ def test_a_wrong_set_up_is_one_line_and_2(module: str, settings: dict[str, str],
     assert "topsecret" not in line
 
 
+@pytest.mark.parametrize("module", ["producer", "consumer", "producer.clock"])
+def test_help_is_printed_and_nothing_is_done(module: str) -> None:
+    name = module.rpartition(".")[2]
+    done = command(("--help",), environment(REDIS_URL="redis://127.0.0.1:1"), module)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert done.stdout.startswith(f"usage: ./run {name} ")
+    assert "\n  PIPELINE_QUEUE=jobs\n" in done.stdout
+    assert "\n  REDIS_URL=\n" in done.stdout
+    done = command(("--consumers", "3"), environment(REDIS_URL="redis://127.0.0.1:1"), module)
+    assert (done.returncode, done.stdout) == (2, "")
+    assert done.stderr.endswith("error: unrecognized arguments: --consumers 3\n")
+
+
 def test_no_server_is_advice_and_2(copy: Path) -> None:
     done = subprocess.run(
         [sys.executable, "-m", "consumer"],

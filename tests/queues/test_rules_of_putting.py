@@ -1,4 +1,4 @@
-"""The rules of DESIGN 5.1 that speak of putting: 1 to 5, 14 and 15."""
+"""The rules of the queue (docs/guarantees.md) that speak of putting: 1 to 5, 14 and 15."""
 
 import asyncio
 import math

@@ -1,4 +1,4 @@
-"""The rules of DESIGN 5.1 that speak of sessions, outages and ends: 8, 9, 12 and 13."""
+"""The rules of the queue (docs/guarantees.md) that speak of sessions, outages and ends: 8, 9, 12 and 13."""
 
 import asyncio
 from pathlib import Path

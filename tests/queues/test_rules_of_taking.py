@@ -1,4 +1,4 @@
-"""The rules of DESIGN 5.1 that speak of taking: 6, 7, 10 and 11."""
+"""The rules of the queue (docs/guarantees.md) that speak of taking: 6, 7, 10 and 11."""
 
 import asyncio
 import contextlib

@@ -81,6 +81,14 @@ def test_an_unknown_variable_is_an_error_that_names_the_nearest(
     assert line == f"{variable}: no such setting; did you mean {meant}?"
 
 
+@pytest.mark.parametrize("variable", ["PIPELINE_X", "PIPELINE_WORKERS_WANTED", "PIPELINE_VERBOSE"])
+def test_an_unknown_variable_that_is_like_none_is_not_said_to_mean_one(
+    environment: pytest.MonkeyPatch, variable: str
+) -> None:
+    (line,) = problems(environment, **{variable: "1"})
+    assert line == f"{variable}: no such setting; README.md lists them, and so does ./run consumer --help"
+
+
 def test_every_problem_has_its_line(environment: pytest.MonkeyPatch) -> None:
     lines = problems(environment, PIPELINE_QUEU="a", PIPELINE_MAXSIZE="many", PIPELINE_GRACE="-1", REDIS_URL="nowhere")
     assert sorted(line.partition(":")[0] for line in lines) == [

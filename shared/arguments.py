@@ -1,0 +1,27 @@
+"""What stands behind a service on its command line: --help, or nothing."""
+
+import argparse
+
+from shared.environment import Environment, variable_of
+
+
+def read_arguments(name: str, kind: type[Environment]) -> None:
+    """Read the command line of a service: it takes no arguments, but --help prints what it can be told otherwise.
+
+    `kind`: its settings. Ends the process with exit code 0 after --help, and 2 after anything else.
+    """
+    argparse.ArgumentParser(
+        prog=f"./run {name}",
+        description=f"Run the {name} in the foreground. SIGTERM and Ctrl-C drain it; a second one ends it at once.",
+        epilog="It takes no arguments: these environment variables tell it what to do (README.md says what each means).\n"
+        f"Here with their defaults:\n\n{_variables(kind)}",
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    ).parse_args()
+
+
+def _variables(kind: type[Environment]) -> str:
+    lines = []
+    for word, field in kind.model_fields.items():
+        default = "" if field.default is None else field.default
+        lines.append(f"  {variable_of(word)}={default}")
+    return "\n".join(lines)

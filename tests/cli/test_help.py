@@ -1,0 +1,49 @@
+"""The help of the command line, and what it advises: every command that it names is there."""
+
+import re
+from pathlib import Path
+from typing import Any
+
+import pytest
+import typer.main
+
+from cli.__main__ import app
+from tests.instruments.command_line import command, environment
+
+ROOT = Path(__file__).resolve().parent.parent.parent
+COMMAND = typer.main.get_command(app)
+
+pytestmark = pytest.mark.usefixtures("command_line")
+
+
+def commands(of: Any, *before: str) -> list[tuple[str, ...]]:
+    """The words of a command, and of all below it."""
+    below = getattr(of, "commands", {})
+    return [before, *(words for name, each in below.items() for words in commands(each, *before, name))]
+
+
+ALL = commands(COMMAND)
+
+
+def test_every_help_names_the_command_as_it_is_called() -> None:
+    for words in ((), ("queue", "show")):
+        done = command((*words, "--help"), environment(COLUMNS="200"))
+        assert done.stdout.startswith(f"Usage: {' '.join(('./run', 'pipeline', *words))} "), done.stdout
+
+
+def test_every_command_that_a_text_advises_is_there() -> None:
+    door = (ROOT / "run").read_text(encoding="utf-8")
+    advised = []
+    for folder in ("cli", "shared", "consumer", "producer"):
+        for path in (ROOT / folder).rglob("*.py"):
+            text = path.read_text(encoding="utf-8")
+            advised += re.findall(r"`?(?:\./run )([a-z-]+(?: [a-z]+)*)", text)
+            # The bare name is no command of a clone.
+            assert not re.search(r"`pipeline (?!\.)", text), path
+    assert len(advised) > 10
+    for line in advised:
+        first, *words = line.split()
+        assert re.search(rf"^  {first}\b", door, flags=re.MULTILINE), line
+        if first == "pipeline" and words:
+            assert tuple(words[:1]) in ALL, line
+            assert len(words) == 1 or tuple(words[:2]) in ALL or words[0] in {"schema", "scripts"}, line
