@@ -2,7 +2,7 @@
 
 import contextlib
 from collections.abc import Awaitable, Callable, Sequence
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from functools import wraps
 from typing import Any, Final
 
@@ -11,6 +11,7 @@ from arq import cron
 from arq.cron import CronJob
 from redis.exceptions import RedisError
 
+from producer.clock.wall_time import ZonedJob
 from shared.clock.jobs import clock_queue
 
 TRIES: Final = 1_000_000_000
@@ -22,12 +23,16 @@ By default arq would fail the job at the second, or the sixth, time.
 # The result shows a clock that comes late that the job is done.
 _KEPT_SECONDS: Final = 600
 
-# arq looks for the next time from a second later on.
+# What came due in the last second is not missed.
 _SECOND: Final = timedelta(seconds=1)
 
 
 def cron_job(queue: str, job: Callable[[dict[str, Any]], Awaitable[None]], **when: Any) -> CronJob:
-    """Make a cron job as arq's `cron` does, for the pipeline of this queue; `when`: as there, e.g. hour=6, minute=0."""
+    """Make a cron job as arq's `cron` does, for the pipeline of this queue; `when`: as there, e.g. hour=6, minute=0.
+
+    The times are those of the schedule's `timezone`, or of the process: each once where the hour is named, in every
+    hour that passes where it is not, also when the clocks change.
+    """
     # The name is part of the job's id: it differs between the pipelines of a server, not between the clocks of one.
     name = f"cron:{queue}:{job.__qualname__}"
 
@@ -39,16 +44,20 @@ def cron_job(queue: str, job: Callable[[dict[str, Any]], Awaitable[None]], **whe
             await context["redis"].zadd(_done(queue), {name: due}, gt=True)
 
     options: dict[str, Any] = {"keep_result": _KEPT_SECONDS, "max_tries": TRIES, **when}
-    return cron(done, name=name, **options)  # type: ignore[arg-type]  # any dict is a context
+    made = cron(done, name=name, **options)  # type: ignore[arg-type]  # any dict is a context
+    return ZonedJob.of(made, None)
 
 
-async def make_up(client: "redis.asyncio.Redis", queue: str, jobs: Sequence[CronJob]) -> None:
+async def make_up(
+    client: "redis.asyncio.Redis", queue: str, jobs: Sequence[CronJob], now: datetime | None = None
+) -> None:
     """Let each job whose times passed while no clock ran be done once, for the last of these times."""
-    now = datetime.now().astimezone()
+    now = now or datetime.now(UTC)
     for job in jobs:
         await client.zadd(_done(queue), {job.name: (now - _SECOND).timestamp() * 1000}, nx=True)
         done_ms: float | None = await client.zscore(_done(queue), job.name)
-        since = now if done_ms is None else datetime.fromtimestamp(done_ms / 1000).astimezone()
+        # A job's id has its time in whole milliseconds: the time that was done is in that one or the one beside it.
+        since = now if done_ms is None else datetime.fromtimestamp((done_ms + 1) / 1000, UTC)
         job.next_run = _last_between(job, since, now) or _next(job, now - _SECOND)
 
 

@@ -1,6 +1,7 @@
 """Schedule: the part of an arq WorkerSettings that is the same for every pipeline."""
 
 from contextlib import AsyncExitStack
+from datetime import UTC, tzinfo
 from typing import Any, ClassVar, Final
 
 from arq import func
@@ -10,6 +11,7 @@ from arq.worker import Function
 
 from producer.clock.cron import TRIES, make_up
 from producer.clock.puts import JOB_TIMEOUT, Puts, put_message
+from producer.clock.wall_time import ZonedJob
 from shared.clock.deferred import NEVER_MS, PUT_MESSAGE
 from shared.clock.jobs import clock_queue, decode, encode, redis_settings
 from shared.environment import resolve_clock_url
@@ -35,6 +37,8 @@ class Schedule:
     ]
     redis_settings: ClassVar[RedisSettings]
     queue_name: ClassVar[str]
+    timezone: ClassVar[tzinfo | None] = None
+    """Of the times of `cron_jobs`, as `ZoneInfo("Asia/Tokyo")`; None: that of the process. Then it is UTC, for arq."""
     job_completion_wait: ClassVar[int]
     """Whole seconds that a job may take to end once the worker stops."""
     # A cron job may have a longer `timeout=`; the jobs of a killed clock are then repeated that much later.
@@ -60,6 +64,9 @@ class Schedule:
         for name, value in defaults.items():
             if name not in vars(cls):
                 setattr(cls, name, value)
+        cls.cron_jobs = [ZonedJob.of(job, cls.timezone) for job in cls.cron_jobs]
+        # arq compares and adds times within its zone, which is wrong by an hour when the clocks change.
+        cls.timezone = UTC
 
 
 def _starting(schedule: type[Schedule], settings: Settings) -> Any:
