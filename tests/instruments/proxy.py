@@ -130,9 +130,12 @@ class Proxy:
             self._flowing.set()
 
     @contextlib.asynccontextmanager
-    async def holding(self, step: str) -> AsyncIterator[Hold]:
-        """Keep back the reply to the next command of a session with this name, and all behind it, inside the block."""
-        hold = self._hold = Hold(step)
+    async def holding(self, step: str, *, of_session: bool = True) -> AsyncIterator[Hold]:
+        """Keep back the reply to the next command with this name, and all behind it, inside the block.
+
+        `of_session`: of a session's calls; else of a heartbeat.
+        """
+        hold = self._hold = Hold(step, of_session)
         try:
             yield hold
         finally:
@@ -205,7 +208,9 @@ class Proxy:
 
     async def _held(self, command: Command) -> None:
         hold = self._hold
-        if hold is not None and command.of_session and command.name == hold.step and not hold.arrived.is_set():
+        if hold is None or command.name != hold.step or command.of_session != hold.of_session:
+            return
+        if not hold.arrived.is_set():
             hold.arrived.set()
             await hold.released.wait()
 

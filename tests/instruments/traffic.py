@@ -51,9 +51,10 @@ class Link:
 class Hold:
     """One reply that is kept back."""
 
-    def __init__(self, step: str) -> None:
-        """Wait for the reply to this step."""
+    def __init__(self, step: str, of_session: bool) -> None:  # noqa: FBT001  # one caller
+        """Wait for the reply to this step, on a session's connection or on a heartbeat's."""
         self.step = step
+        self.of_session = of_session
         self.arrived = asyncio.Event()
         """Set when the server has executed the command."""
         self.released = asyncio.Event()

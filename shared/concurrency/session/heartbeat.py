@@ -9,12 +9,12 @@ import contextlib
 import math
 import threading
 from collections.abc import Callable, Mapping
-from typing import Any, Protocol
+from typing import Any, Final, Protocol
 
 import redis
 from redis.backoff import NoBackoff
 from redis.connection import ConnectionInterface
-from redis.exceptions import NoScriptError, RedisError, ResponseError
+from redis.exceptions import NoScriptError, ResponseError
 from redis.retry import Retry
 
 from shared.concurrency.session.address import connect_options
@@ -24,6 +24,9 @@ from shared.concurrency.session.log import Log
 from shared.concurrency.session.outage import Outage
 
 log = Log("session")
+
+_AT_ONCE: Final = 100
+"""So many are renewed in one round trip."""
 
 
 class Renewable(Protocol):
@@ -114,33 +117,34 @@ class Heartbeat:
     def _beat(self, renewables: list[Renewable]) -> None:
         loop_idle = boottime() - self._loop_seen()
         failures: list[Exception] = []
-        for renewable in renewables:
+        due = [renewable for renewable in renewables if renewable.shortest_ttl < math.inf]
+        for first in range(0, len(due), _AT_ONCE):
             if self._stopped:
                 return
-            try:
-                self._renew(renewable, renewables, loop_idle)
-            except (RedisError, OSError):
-                raise  # the connection
-            except Exception as error:  # noqa: BLE001  # raised below: what others hold comes first
-                failures.append(error)
+            if self._wire is None:
+                self._connect(renewables)
+            self._renew(due[first : first + _AT_ONCE], loop_idle, failures)
         if failures:
             raise failures[0]
 
-    def _renew(self, renewable: Renewable, renewables: list[Renewable], loop_idle: float) -> None:
-        if renewable.shortest_ttl == math.inf:
-            return
-        if self._wire is None:
-            self._connect(renewables)
-        call = renewable.renewal(self._run_id, loop_idle)
-        if call is None:
-            return
+    def _renew(self, renewables: list[Renewable], loop_idle: float, failures: list[Exception]) -> None:
+        """Renew in one round trip. What fails is raised by the caller: what others hold comes first."""
+        asked: list[tuple[Renewable, Call]] = []
+        for renewable in renewables:
+            try:
+                if (call := renewable.renewal(self._run_id, loop_idle)) is not None:
+                    asked.append((renewable, call))
+            except Exception as error:  # noqa: BLE001  # see above
+                failures.append(error)
         sent_at = boottime()
-        try:
-            answer = self._run_script(call)
-        except ResponseError as error:  # one spoilt name must not end what is held under the others
-            log.warning("a session or a lease could not be renewed", keys=_shown(call.keys), problem=str(error))
-        else:
-            renewable.renewed(call, sent_at, answer)
+        for (renewable, call), answer in zip(asked, self._run_scripts([call for _, call in asked]), strict=True):
+            if isinstance(answer, ResponseError):  # one spoilt name must not end what is held under the others
+                log.warning("a session or a lease could not be renewed", keys=_shown(call.keys), problem=str(answer))
+                continue
+            try:
+                renewable.renewed(call, sent_at, answer)
+            except Exception as error:  # noqa: BLE001  # see above
+                failures.append(error)
 
     def _connect(self, renewables: list[Renewable]) -> None:
         wire = self._pool.make_connection()
@@ -150,13 +154,13 @@ class Heartbeat:
         info = self._command("INFO", "server")
         text = info.decode() if isinstance(info, bytes) else str(info)
         self._run_id = next((line[7:].strip() for line in text.splitlines() if line.startswith("run_id:")), "")
-        for renewable in renewables:
-            greeting = renewable.greeting(self._run_id)
-            if greeting is not None:
-                with contextlib.suppress(ResponseError):  # the renewal is refused too, and says why
-                    answer = self._run_script(greeting)
-                    if greeting.at_reply is not None:
-                        greeting.at_reply(answer)
+        greetings = [call for each in renewables if (call := each.greeting(self._run_id)) is not None]
+        for first in range(0, len(greetings), _AT_ONCE):
+            portion = greetings[first : first + _AT_ONCE]
+            for greeting, answer in zip(portion, self._run_scripts(portion), strict=True):
+                # Where it is refused the renewal is refused too, and says why.
+                if greeting.at_reply is not None and not isinstance(answer, ResponseError):
+                    greeting.at_reply(answer)
 
     def _disconnect(self) -> None:
         wire, self._wire = self._wire, None
@@ -164,20 +168,37 @@ class Heartbeat:
             with contextlib.suppress(Exception):  # it is dropped in any case
                 wire.disconnect()  # type: ignore[no-untyped-call]
 
-    def _run_script(self, call: Call) -> Any:
-        script = call.script
-        packed = script.pack(call.keys, call.arguments)
-        try:
-            return self._command("EVALSHA", script.sha, *packed)
-        except NoScriptError:
-            return self._command("EVAL", script.source, *packed)
+    def _run_scripts(self, calls: list[Call]) -> list[Any]:
+        """Run scripts in one round trip; an answer may be a ResponseError."""
+        packed = [call.script.pack(call.keys, call.arguments) for call in calls]
+        for call, words in zip(calls, packed, strict=True):
+            self._send("EVALSHA", call.script.sha, *words)
+        answers = [self._answer() for _ in calls]
+        for at, (call, words) in enumerate(zip(calls, packed, strict=True)):
+            if isinstance(answers[at], NoScriptError):
+                self._send("EVAL", call.script.source, *words)
+                answers[at] = self._answer()
+        return answers
 
     def _command(self, *command: bytes | str | int) -> Any:
-        wire = self._wire
-        if wire is None:
+        self._send(*command)
+        answer = self._answer()
+        if isinstance(answer, ResponseError):
+            raise answer
+        return answer
+
+    def _send(self, *command: bytes | str | int) -> None:
+        if self._wire is None:
             raise ConnectionError("no connection")
-        wire.send_command(*command, check_health=False)  # type: ignore[no-untyped-call]
-        return wire.read_response()  # type: ignore[no-untyped-call]
+        self._wire.send_command(*command, check_health=False)  # type: ignore[no-untyped-call]
+
+    def _answer(self) -> Any:
+        if self._wire is None:
+            raise ConnectionError("no connection")
+        try:
+            return self._wire.read_response()  # type: ignore[no-untyped-call]
+        except ResponseError as error:
+            return error
 
 
 def _shown(keys: Mapping[str, bytes]) -> str:

@@ -3,13 +3,16 @@
 import asyncio
 from collections.abc import Awaitable, Callable, Iterator
 from contextlib import contextmanager
-from typing import ClassVar, Protocol, TypeVar, cast
+from typing import ClassVar, Final, Protocol, TypeVar, cast
 
 from shared.concurrency.session.heartbeat import Renewable
 from shared.concurrency.session.log import Log
 from shared.concurrency.session.server_errors import Disconnected
 
 log = Log("session")
+
+_AT_ONCE: Final = 500
+"""So many names are announced in one round trip."""
 
 
 class Receiver(Protocol):
@@ -116,18 +119,24 @@ class Parts:
 
         :raises Disconnected: when that connection breaks too.
         """
-        for (_, name), part in list(self._parts.items()):
-            try:
-                await part.connected(run_id)
-            except Disconnected:
-                raise
-            except Exception as error:  # noqa: BLE001  # one spoilt name must not stop the others
-                log.warning("announcing the new connection failed", name=name, problem=str(error) or repr(error))
-            self._resync(name, part)
+        parts = list(self._parts.items())
+        for first in range(0, len(parts), _AT_ONCE):
+            await asyncio.gather(
+                *(self._announce(name, part, run_id) for (_, name), part in parts[first : first + _AT_ONCE])
+            )
         for (_, name), receivers in list(self._receivers.items()):
             for receiver in list(receivers):
                 if isinstance(receiver, Listener):
                     self._resync(name, receiver)
+
+    async def _announce(self, name: str, part: Part, run_id: str) -> None:
+        try:
+            await part.connected(run_id)
+        except Disconnected:
+            raise
+        except Exception as error:  # noqa: BLE001  # one spoilt name must not stop the others
+            log.warning("announcing the new connection failed", name=name, problem=str(error) or repr(error))
+        self._resync(name, part)
 
     async def close(self, patience: float) -> None:
         """Close all parts: those with the lowest number first, each group together. One that fails stops no other."""
