@@ -120,6 +120,9 @@ class Environment(BaseSettings):
     concurrency: int = Field(10, ge=1, le=1000)
     """Deliveries that one consumer handles at once."""
 
+    processes: Annotated[Annotated[int, Field(ge=1, le=1000)] | None, BeforeValidator(_none_from_text)] = None
+    """Child processes that one consumer has at most, for handlers that run there; none for as many as it has cores."""
+
     handler_timeout: float = Field(300.0, gt=0, le=86_400)
     """Seconds that a handler may take."""
 

@@ -6,7 +6,7 @@ from dataclasses import replace
 from functools import partial
 from typing import Any, Final, Self
 
-from consumer.executors.processes import START_SECONDS, Processes
+from consumer.executors.processes import Processes, cores
 from consumer.executors.threads import Threads
 from consumer.rules.handler import Handler, call_plain
 from consumer.rules.rules import LONGEST_LIMIT, Rules
@@ -28,7 +28,8 @@ class Dispatch:
         self._pipeline = pipeline
         self._threads = Threads()
         self._processes = Processes(
-            handler.function.__module__ for handler in handlers.values() if handler.place == "process"
+            {handler.function.__module__ for handler in handlers.values() if handler.place == "process"},
+            pipeline.settings.processes or cores(),
         )
         self._stack = AsyncExitStack()
         self._calls: Final[dict[type[Message], _Call]] = {tp: self._call(each) for tp, each in handlers.items()}
@@ -52,8 +53,8 @@ class Dispatch:
     def _rules_of(self, handler: Handler) -> Rules:
         if handler.place != "process":
             return handler.rules
-        # `Processes.call` counts its time from when the process is ready, so the worker allows more.
-        return replace(handler.rules, time_limit=min(LONGEST_LIMIT, self._limit_of(handler) + 2 * START_SECONDS))
+        # `Processes.call` counts from when the process is ready, and a call may wait for a free one: no limit here.
+        return replace(handler.rules, time_limit=LONGEST_LIMIT)
 
     async def _in_thread(self, function: Callable[..., Any], delivery: Delivery[Any], pipeline: Pipeline) -> object:
         returned: list[object] = []

@@ -23,37 +23,42 @@ class Processes:
     """Runs functions in child processes, one message at a time in each, and keeps the processes for later calls.
 
     The children are started afresh, not forked, and die with this process, however it ends. There are at most as many
-    as calls ran at once. Use it as an async context manager.
+    as calls ran at once, and no more than `most`: calls beyond that wait for a free one, in the order in which they
+    came. Use it as an async context manager.
     """
 
-    def __init__(self, modules: Iterable[str]) -> None:
-        """Start with none. `modules`: what each child imports before its first message."""
+    def __init__(self, modules: Iterable[str], most: int) -> None:
+        """Start with none. `modules`: what each child imports before its first message; `most`: children at once."""
         self._modules = sorted(set(modules))
+        self._free = asyncio.Semaphore(most)
         self._idle: list[_Child] = []
         self._starting: set[asyncio.Task[_Child]] = set()
+        self._left: list[asyncio.Task[_Child]] = []
+        """Those of them whose callers were cancelled: the next caller takes one, or it becomes idle."""
         self._ending: set[asyncio.Task[None]] = set()
 
     async def call(self, name: str, entry: bytes, time_limit: float) -> dict[str, Any]:
         """Call a function (`module:name`) with a stored message in a child; returns the child's answer.
 
-        `time_limit`: seconds that it may take, counted from when the process is ready. The process is killed after
-        that, and when the caller is cancelled.
+        Waits for a free child first. `time_limit`: seconds that it may take, counted from when the process is ready.
+        The process is killed after that, and when the caller is cancelled.
 
         :raises Retry, Reject: when the function raised it. RaisedInProcess: when it raised another exception.
             UnsendableResult: when what it returned cannot be sent.
         :raises ProcessEnded: when the process ended before the function did. TimeoutError: after `time_limit`.
         """
-        child = await self._begun(name, entry)
-        try:
-            async with asyncio.timeout(time_limit):
-                answer = await child.answer()
-        except TimeoutError:  # ours: an exception of the handler comes as an answer
-            self._end(child)
-            raise TimeoutError(f"the handler took longer than {time_limit:g} s") from None
-        except BaseException:
-            self._end(child)
-            raise
-        self._idle.append(child)
+        async with self._free:
+            child = await self._begun(name, entry)
+            try:
+                async with asyncio.timeout(time_limit):
+                    answer = await child.answer()
+            except TimeoutError:  # ours: an exception of the handler comes as an answer
+                self._end(child)
+                raise TimeoutError(f"the handler took longer than {time_limit:g} s") from None
+            except BaseException:
+                self._end(child)
+                raise
+            self._idle.append(child)
         _raise_outcome(answer)
         return answer
 
@@ -77,11 +82,15 @@ class Processes:
 
     async def _fresh(self) -> "_Child":
         # In a task of its own: a start is costly, so a cancelled caller leaves the child to the next one.
-        starting = asyncio.create_task(_start(self._modules), name="weir-handler-process")
-        self._starting.add(starting)
+        if self._left:
+            starting = self._left.pop()
+        else:
+            starting = asyncio.create_task(_start(self._modules), name="weir-handler-process")
+            self._starting.add(starting)
         try:
             child = await asyncio.shield(starting)
         except asyncio.CancelledError:
+            self._left.append(starting)
             starting.add_done_callback(self._keep)
             raise
         finally:
@@ -90,6 +99,9 @@ class Processes:
         return child
 
     def _keep(self, started: "asyncio.Task[_Child]") -> None:
+        if started not in self._left:
+            return
+        self._left.remove(started)
         self._starting.discard(started)
         if not started.cancelled() and started.exception() is None:
             self._idle.append(started.result())
@@ -186,6 +198,11 @@ async def _start(modules: list[str]) -> _Child:
             raise ProcessEnded(f"the handler's process did not start within {START_SECONDS:g} s") from None
         raise
     return child
+
+
+def cores() -> int:
+    """How many cores this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def _how(code: int) -> str:

@@ -45,7 +45,7 @@ pytestmark = pytest.mark.timeout(120)
 
 @pytest.fixture
 async def processes() -> AsyncIterator[Processes]:
-    async with Processes([handlers.__name__]) as processes:
+    async with Processes([handlers.__name__], 4) as processes:
         yield processes
 
 
@@ -119,6 +119,41 @@ async def test_calls_at_once_have_a_process_each(processes: Processes, note: Pat
     assert len({pid for pid, _ in await begun(note, 2)}) == 2
     go_on.touch()
     await asyncio.gather(*calls)
+
+
+async def test_calls_beyond_the_bound_wait_for_a_free_process(note: Path, tmp_path: Path) -> None:
+    go_on = tmp_path / "go on"
+    async with Processes([handlers.__name__], 1) as processes:
+        first = asyncio.create_task(processes.call(OBEY, entry(f"wait {go_on}", note), 30))
+        await begun(note)
+        others = [asyncio.create_task(processes.call(OBEY, entry("return", note), 30)) for _ in range(5)]
+        others.pop().cancel()
+        go_on.touch()
+        await asyncio.gather(first, *others)
+    assert len(notes(note)) == 5
+    assert len({pid for pid, _ in notes(note)}) == 1
+
+
+async def test_a_start_that_nobody_waits_for_any_more_is_not_one_process_more(note: Path) -> None:
+    async with Processes([handlers.__name__], 1) as processes:
+        for _ in range(3):
+            call = asyncio.create_task(processes.call(OBEY, entry("return", note), 30))
+            await asyncio.sleep(0.01)  # it starts, or waits for the start
+            call.cancel()
+            await asyncio.wait({call})
+        await asyncio.gather(*(processes.call(OBEY, entry("return", note), 30) for _ in range(3)))
+        assert len({pid for pid, _ in notes(note)}) == 1
+        assert len(processes._idle) == 1
+        assert processes._starting == set()
+
+
+async def test_a_service_has_as_many_processes_as_cores(url: str, name: str, note: Path) -> None:
+    """And a message that waits for one is not timed out."""
+    async with working(url, name, concurrency=20) as (pipeline, _):
+        await pipeline.queue.put_many([order("return", note) for _ in range(40)])
+        await pipeline.queue.join()
+    assert len(notes(note)) == 40
+    assert len({pid for pid, _ in notes(note)}) <= consumer.executors.processes.cores()
 
 
 async def test_what_the_function_raises_comes_back(processes: Processes) -> None:
@@ -200,14 +235,14 @@ async def test_a_process_that_ends_while_nobody_uses_it_harms_no_message(process
 
 
 async def test_a_process_that_can_not_start_is_told() -> None:
-    async with Processes(["no.such.module"]) as processes:
+    async with Processes(["no.such.module"], 1) as processes:
         with pytest.raises(ProcessEnded, match="ended with code 1"):
             await processes.call(OBEY, entry("return"), 30)
 
 
 async def test_a_process_that_does_not_start_in_time_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(consumer.executors.processes, "START_SECONDS", 0.01)
-    async with Processes([]) as processes:
+    async with Processes([], 1) as processes:
         with pytest.raises(ProcessEnded, match=r"did not start within 0\.01 s"):
             await processes.call(OBEY, entry("return"), 30)
 
@@ -288,7 +323,7 @@ def children() -> set[str]:
 
 @pytest.mark.skipif(sys.platform != "linux", reason="looks for processes in /proc")
 async def test_closing_ends_a_process_that_starts() -> None:
-    async with Processes([handlers.__name__]) as processes:
+    async with Processes([handlers.__name__], 4) as processes:
         before = children()
         call = asyncio.create_task(processes.call(OBEY, entry("return"), 30))
         await until(lambda: asyncio.sleep(0, children() - before), bool)
@@ -303,7 +338,7 @@ def test_it_works_on_uvloop(note: Path) -> None:
         pytest.skip("no uvloop here")
 
     async def call() -> None:
-        async with Processes([handlers.__name__]) as processes:
+        async with Processes([handlers.__name__], 4) as processes:
             await processes.call(OBEY, entry("return", note), 30)
             with pytest.raises(TimeoutError):
                 await processes.call(OBEY, entry("hang"), 0.1)

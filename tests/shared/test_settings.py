@@ -117,6 +117,7 @@ def test_every_problem_has_its_line(environment: pytest.MonkeyPatch) -> None:
         ("PIPELINE_CONCURRENCY", "0"),
         ("PIPELINE_CONCURRENCY", "1001"),
         ("PIPELINE_CONCURRENCY", "true"),
+        ("PIPELINE_PROCESSES", "0"),
         ("PIPELINE_HANDLER_TIMEOUT", "0"),
         ("PIPELINE_GRACE", "inf"),
         ("PIPELINE_RATE", "-0.5"),

@@ -71,7 +71,7 @@ Hold.left = property(lambda self: 1.0)
     "workload,first,spoil,found",
     [
         ("queues", 1, _NO_BOUND, r"\d pending, and maxsize is \d"),
-        ("leases", 20, _NO_LOSS, r" beside |permits|two in a lock"),
+        ("leases", 32, _NO_LOSS, r" beside |permits|two in a lock"),
     ],
 )
 def test_what_is_broken_is_found(workload: str, first: int, spoil: str, found: str) -> None:
