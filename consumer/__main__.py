@@ -1,77 +1,12 @@
-"""The consumer service: takes deliveries and has them handled. `python -m consumer`."""
+"""Runs the consumer service: `python -m consumer`."""
 
-import asyncio
 import sys
 
-import structlog
-
-from consumer.executors.dispatch import Dispatch
-from consumer.registry import check_handlers, handlers
-from consumer.rules.errors import HandlerError
-from consumer.worker.blocked_loop import BlockedLoop
-from consumer.worker.worker import Worker
-from shared.concurrency.queues.queue import told_to_drain
-from shared.message import Message
-from shared.pipeline import Pipeline, open_pipeline
-from shared.service import ServiceError, run_service
-from shared.settings import Settings
-
-log = structlog.get_logger("consumer")
-
-_TELL_EVERY = 10.0
-
-
-async def work(settings: Settings, stopping: asyncio.Event) -> None:
-    """Handle messages until `stopping` or a drain; then finish within the grace time, and give back the rest."""
-    try:
-        import consumer.handlers  # noqa: F401, PLC0415  # registers the handlers; a wrong one raises
-
-        check_handlers()
-    except HandlerError as error:
-        raise ServiceError(str(error)) from error
-    async with (
-        open_pipeline(settings, resources=True) as pipeline,
-        Dispatch(handlers(), pipeline) as handling,
-    ):
-        worker = Worker(
-            pipeline.queue,
-            handling.handle,
-            concurrency=settings.concurrency,
-            time_limit=settings.handler_timeout,
-            rules=handling.rules,
-        )
-        log.info("consuming", queue=settings.queue, concurrency=settings.concurrency)
-        with BlockedLoop(handlers().values()):
-            await _work_until(stopping, worker, pipeline)
-        log.info("drained", handled=worker.handled)
-
-
-async def _work_until(stopping: asyncio.Event, worker: Worker[Message], pipeline: Pipeline) -> None:
-    """Work until `stopping`, or until told to drain; then finish within the grace time."""
-    running = asyncio.create_task(worker.run())
-    stopped = asyncio.create_task(stopping.wait())
-    told = asyncio.create_task(told_to_drain(pipeline.queue))
-    telling = asyncio.create_task(_tell(worker))
-    await asyncio.wait({running, stopped, told}, return_when=asyncio.FIRST_COMPLETED)
-    grace = pipeline.settings.grace
-    if told.done():
-        log.info("told to drain", owner=pipeline.owner, grace_seconds=grace)
-    stopped.cancel()
-    told.cancel()
-    telling.cancel()
-    await worker.stop(grace)
-    await running
-
-
-async def _tell(worker: Worker[Message]) -> None:
-    """Log now and then how much was handled, when there was something."""
-    before = 0
-    while True:
-        await asyncio.sleep(_TELL_EVERY)
-        if worker.handled > before:
-            log.info("handling", handled=worker.handled, per_second=round((worker.handled - before) / _TELL_EVERY, 1))
-        before = worker.handled
-
+from shared.signals import Signals
 
 if __name__ == "__main__":
-    sys.exit(run_service("consumer", work))
+    signals = Signals()  # before the imports, which take a second
+    from consumer.service import prepare, work
+    from shared.service import run_service
+
+    sys.exit(run_service("consumer", work, signals, prepare=prepare))

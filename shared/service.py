@@ -1,10 +1,10 @@
 """What a service is around its work: settings, logs, signals, exit codes."""
 
 import asyncio
-import os
 import signal
 import sys
-from collections.abc import Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
 
 import structlog
 
@@ -13,50 +13,90 @@ from shared.concurrency import ConcurrencyError
 from shared.environment import SettingsError
 from shared.logs import configure_logs
 from shared.settings import Settings
+from shared.signals import Signals
 
 log = structlog.get_logger(__name__)
 
 _MISTAKE = 2
+
+Work = Callable[[Settings, asyncio.Event], Awaitable[None]]
 
 
 class ServiceError(Exception):
     """The service cannot work as it was set up; the message says what to change."""
 
 
-def run_service(name: str, work: Callable[[Settings, asyncio.Event], Awaitable[None]]) -> int:
+class Stopped(Exception):
+    """The service was told to stop before it had started."""
+
+
+def run_service(name: str, work: Work, signals: Signals, *, prepare: Callable[[], None] | None = None) -> int:
     """Run a service until its work ends; returns the exit code.
 
-    `work` gets the settings and an event that SIGTERM or SIGINT sets: then it drains and returns. A second signal ends
-    the process at once. 0: the work ended or was drained; 2: the set-up is wrong, one line on stderr says what to do.
+    `prepare` is called first, once the settings are known to be right: for imports that take long. A signal ends the
+    process at once until it has returned. `work` gets the settings and an event that SIGTERM or SIGINT sets: then it
+    drains and returns. A second signal ends the process at once. 0: the work ended or was drained, or was stopped
+    before it had started; 2: the set-up is wrong, one line on stderr says what to do.
     """
     read_arguments(name, Settings)
     try:
         settings = Settings.load()
         configure_logs(settings)
+        if prepare is not None:
+            prepare()
         with asyncio.Runner(loop_factory=loop_factory()) as runner:
-            runner.run(_with_signals(name, settings, work))
+            runner.run(_with_signals(name, settings, work, signals))
+    except Stopped:
+        log.info("stopped before it had started", service=name)
     except (SettingsError, ServiceError, ConcurrencyError) as error:
         sys.stderr.write("".join(f"{name}: {line}\n" for line in str(error).splitlines()))
         return _MISTAKE
     return 0
 
 
-async def _with_signals(
-    name: str, settings: Settings, work: Callable[[Settings, asyncio.Event], Awaitable[None]]
-) -> None:
+async def _with_signals(name: str, settings: Settings, work: Work, signals: Signals) -> None:
     stopping = asyncio.Event()
+    loop = asyncio.get_running_loop()
 
     def stop(ending: signal.Signals) -> None:
-        if stopping.is_set():
-            log.warning("a second signal: leaving at once", service=name)
-            os._exit(128 + ending)  # what we hold comes back at the session's deadline
-        log.info("stopping", service=name, signal=ending.name, grace_seconds=settings.grace)
         stopping.set()
+        log.info("stopping", service=name, signal=ending.name, grace_seconds=settings.grace)
 
-    loop = asyncio.get_running_loop()
-    for ending in (signal.SIGTERM, signal.SIGINT):
-        loop.add_signal_handler(ending, stop, ending)
-    await work(settings, stopping)
+    with signals.delivered_to(lambda ending: loop.call_soon_threadsafe(stop, ending)):
+        await work(settings, stopping)
+
+
+@asynccontextmanager
+async def unless(stopping: asyncio.Event) -> AsyncIterator[None]:
+    """Start inside the block: it is cancelled once `stopping` is set.
+
+    :raises Stopped: when it was cancelled for that.
+    """
+    task = asyncio.current_task()
+    if task is None:
+        raise RuntimeError("a service starts inside a task")
+    before = task.cancelling()
+    is_cancelled = False
+
+    async def watch() -> None:
+        nonlocal is_cancelled
+        await stopping.wait()
+        is_cancelled = True
+        task.cancel()
+
+    watching = asyncio.create_task(watch(), name="service-start")
+    try:
+        yield
+    except (Exception, asyncio.CancelledError) as error:
+        # What the cancellation broke is no mistake of the set-up.
+        if is_cancelled and task.uncancel() <= before:
+            raise Stopped from error
+        raise
+    else:
+        if is_cancelled:  # somebody swallowed it; the work sees `stopping`
+            task.uncancel()
+    finally:
+        watching.cancel()
 
 
 def loop_factory() -> Callable[[], asyncio.AbstractEventLoop] | None:

@@ -11,6 +11,7 @@ from shared.message import Message
 from shared.pipeline import open_pipeline
 from shared.service import run_service
 from shared.settings import Settings
+from shared.signals import Signals
 
 
 async def work(settings: Settings, stopping: asyncio.Event) -> None:
@@ -28,4 +29,4 @@ async def _hold(queue: Queue[Message]) -> None:
 
 
 if __name__ == "__main__":
-    sys.exit(run_service("consumer", work))
+    sys.exit(run_service("consumer", work, Signals()))

@@ -1,76 +1,12 @@
-"""The clock: a service that runs the schedule. `python -m producer.clock.__main__`."""
+"""Runs the clock: `python -m producer.clock`."""
 
-import asyncio
 import sys
-from typing import Any
 
-import structlog
-from arq.worker import Worker, create_worker
-from redis.exceptions import RedisError
-
-from producer.clock.puts import Puts
-from shared.pipeline import open_pipeline
-from shared.service import run_service
-from shared.settings import Settings
-
-log = structlog.get_logger("clock")
-
-_PAUSE = 1.0
-
-
-async def work(settings: Settings, stopping: asyncio.Event) -> None:
-    """Run the schedule until `stopping`; wait through outages of the server.
-
-    The resources of shared/resources.py are opened only if the schedule uses them.
-    """
-    # Not before the settings are known to be right: the schedule reads them, too.
-    from producer.schedule import WorkerSettings  # noqa: PLC0415
-
-    stopped = asyncio.create_task(stopping.wait())
-    resources = WorkerSettings.uses_resources
-    async with open_pipeline(settings, resources=resources) as pipeline, Puts(pipeline) as puts:
-        log.info("the clock runs", queue=settings.queue, jobs=[job.name for job in WorkerSettings.cron_jobs])
-        while not stopping.is_set():
-            context = {"pipeline": pipeline, "puts": puts}
-            worker = create_worker(WorkerSettings, handle_signals=False, ctx=context)  # type: ignore[arg-type]
-            await _run(worker, stopped, settings.grace)
-        log.info("the clock is stopped")
-
-
-async def _run(worker: Worker, stopped: "asyncio.Task[Any]", grace: float) -> None:
-    """Run the worker until `stopped`, then let its jobs end; or until the server is lost."""
-    running = asyncio.create_task(worker.async_run())
-    try:
-        await asyncio.wait({running, stopped}, return_when=asyncio.FIRST_COMPLETED)
-        if running.done():
-            running.result()
-        worker.allow_pick_jobs = False
-        await _ended(worker, grace)
-    except (RedisError, OSError) as error:
-        log.warning("the clock lost the server and begins again", problem=str(error))
-        await asyncio.wait({stopped}, timeout=_PAUSE)
-    finally:
-        running.cancel()
-        await asyncio.wait({running})
-        await _close(worker)
-
-
-async def _ended(worker: Worker, seconds: float | None) -> None:
-    if worker.tasks:
-        await asyncio.wait(worker.tasks.values(), timeout=seconds)
-
-
-async def _close(worker: Worker) -> None:
-    """Cancel the jobs that still run, and close the connections. Another clock, or this one later, repeats the jobs."""
-    for job in worker.tasks.values():
-        job.cancel()
-    await _ended(worker, None)
-    worker.tasks.clear()  # or `close` would raise their cancellation
-    try:
-        await worker.close()
-    except (RedisError, OSError):
-        await worker.pool.close(close_connection_pool=True)
-
+from shared.signals import Signals
 
 if __name__ == "__main__":
-    sys.exit(run_service("clock", work))
+    signals = Signals()  # before the imports, which take a second
+    from producer.clock.service import prepare, work
+    from shared.service import run_service
+
+    sys.exit(run_service("clock", work, signals, prepare=prepare))

@@ -1,0 +1,80 @@
+"""The consumer service: takes deliveries and has them handled. `python -m consumer` runs it."""
+
+import asyncio
+from contextlib import AsyncExitStack
+
+import structlog
+
+from consumer.executors.dispatch import Dispatch
+from consumer.registry import check_handlers, handlers
+from consumer.rules.errors import HandlerError
+from consumer.worker.blocked_loop import BlockedLoop
+from consumer.worker.worker import Worker
+from shared.concurrency.queues.queue import told_to_drain
+from shared.message import Message
+from shared.pipeline import Pipeline, open_pipeline
+from shared.service import ServiceError, unless
+from shared.settings import Settings
+
+log = structlog.get_logger("consumer")
+
+_TELL_EVERY = 10.0
+
+
+def prepare() -> None:
+    """Import the handlers.
+
+    :raises ServiceError: when one of them is wrong, or a message class has none.
+    """
+    try:
+        import consumer.handlers  # noqa: F401, PLC0415  # registers the handlers; a wrong one raises
+
+        check_handlers()
+    except HandlerError as error:
+        raise ServiceError(str(error)) from error
+
+
+async def work(settings: Settings, stopping: asyncio.Event) -> None:
+    """Handle messages until `stopping` or a drain; then finish within the grace time, and give back the rest."""
+    async with AsyncExitStack() as stack:
+        async with unless(stopping):
+            pipeline = await stack.enter_async_context(open_pipeline(settings, resources=True))
+        handling = await stack.enter_async_context(Dispatch(handlers(), pipeline))
+        worker = Worker(
+            pipeline.queue,
+            handling.handle,
+            concurrency=settings.concurrency,
+            time_limit=settings.handler_timeout,
+            rules=handling.rules,
+        )
+        log.info("consuming", queue=settings.queue, concurrency=settings.concurrency)
+        with BlockedLoop(handlers().values()):
+            await _work_until(stopping, worker, pipeline)
+        log.info("drained", handled=worker.handled)
+
+
+async def _work_until(stopping: asyncio.Event, worker: Worker[Message], pipeline: Pipeline) -> None:
+    """Work until `stopping`, or until told to drain; then finish within the grace time."""
+    running = asyncio.create_task(worker.run())
+    stopped = asyncio.create_task(stopping.wait())
+    told = asyncio.create_task(told_to_drain(pipeline.queue))
+    telling = asyncio.create_task(_tell(worker))
+    await asyncio.wait({running, stopped, told}, return_when=asyncio.FIRST_COMPLETED)
+    grace = pipeline.settings.grace
+    if told.done():
+        log.info("told to drain", owner=pipeline.owner, grace_seconds=grace)
+    stopped.cancel()
+    told.cancel()
+    telling.cancel()
+    await worker.stop(grace)
+    await running
+
+
+async def _tell(worker: Worker[Message]) -> None:
+    """Log now and then how much was handled, when there was something."""
+    before = 0
+    while True:
+        await asyncio.sleep(_TELL_EVERY)
+        if worker.handled > before:
+            log.info("handling", handled=worker.handled, per_second=round((worker.handled - before) / _TELL_EVERY, 1))
+        before = worker.handled
