@@ -105,6 +105,9 @@ class Environment(BaseSettings):
     max_attempts: int = Field(5, ge=1, le=999)
     """Failures until a message is a dead letter."""
 
+    max_crashes: Annotated[Annotated[int, Field(ge=1, le=9)] | None, BeforeValidator(_none_from_text)] = 5
+    """Deliveries that end with their process until a message is a dead letter; none for never."""
+
     max_message_bytes: int = Field(262_144, ge=1, le=1 << 24)
     """The largest encoded message, in bytes; 16 MiB at most."""
 

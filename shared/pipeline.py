@@ -114,6 +114,7 @@ async def open_pipeline(settings: Settings, *, resources: bool = False) -> Async
             Message,
             maxsize=settings.maxsize,
             max_attempts=settings.max_attempts,
+            max_crashes=settings.max_crashes,
             max_message_bytes=settings.max_message_bytes,
             known_for=settings.known_for,
         )

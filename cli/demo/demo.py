@@ -15,6 +15,7 @@ import redis
 import redis.asyncio
 
 from cli.demo.chaos import Chaos
+from cli.demo.dead import group_dead
 from cli.demo.processes import Processes
 from cli.demo.progress import DemoProgress
 from cli.demo.reference import count_files, estimate, list_files
@@ -59,7 +60,7 @@ class Demo:
             directory = Path(folder)
             with (
                 _server(directory / "server", queue) as url,
-                Processes(directory, self._settings(url, queue)) as processes,
+                Processes(directory, self.settings(url, queue)) as processes,
             ):
                 stopping = signal.signal(signal.SIGTERM, _interrupt), signal.signal(signal.SIGHUP, _interrupt)
                 try:
@@ -79,12 +80,15 @@ class Demo:
             raise DemoError(f"no file below {self.path or 'the standard library'} matches {self.glob}: see --glob")
         return files
 
-    def _settings(self, url: str, queue: str) -> dict[str, str]:
+    def settings(self, url: str, queue: str) -> dict[str, str]:
+        """The variables of its services."""
         settings = {
             "REDIS_URL": url,
             "PIPELINE_QUEUE": queue,
             "PIPELINE_RUN": _RUN,
             "PIPELINE_MAXSIZE": str(self.maxsize),
+            # Kills at random say nothing of a message; what is counted has to be exact.
+            "PIPELINE_MAX_CRASHES": "none",
             "PIPELINE_MAX_MESSAGE_BYTES": str(1 << 24),
             "PIPELINE_SESSION_TTL": str(_CHAOS_TTL if self.chaos else _TTL),
             "PIPELINE_SOURCE_GLOB": self.glob,
@@ -127,6 +131,8 @@ class Demo:
                 producers=self.producers,
                 kills=chaos.kills,
                 recovered=watch.statistics.recovered_total,
+                dead=watch.statistics.dead,
+                dead_groups=await group_dead(here),
                 seconds=watch.seconds,
                 stop_words=counted.stop_words,
                 dictionary_versions=len(counted.versions),

@@ -2,10 +2,12 @@
 
 import json
 from collections import Counter
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 
 from rich.console import Console
 from rich.table import Table
+
+from cli.demo.dead import DeadGroup
 
 _TOP = 20
 
@@ -24,6 +26,8 @@ class Report:
     producers: int
     kills: int
     recovered: int
+    dead: int
+    dead_groups: list[DeadGroup]
     seconds: float
     stop_words: int
     dictionary_versions: int
@@ -71,6 +75,8 @@ class Report:
                 "producers": self.producers,
                 "kills": self.kills,
                 "recovered": self.recovered,
+                "dead": self.dead,
+                "dead_letters": [asdict(group) for group in self.dead_groups],
                 "seconds": round(self.seconds, 3),
                 "messages_per_second": round(self.rate, 1),
                 "stop_words": self.stop_words,
@@ -100,6 +106,9 @@ class Report:
             facts.add_row(word, value)
         console.print(words, "", facts, "")
         console.print(self._verdict())
+        if not self.exact:
+            for group in self.dead_groups:
+                console.print(f"  {group}", markup=False)
 
     def _facts(self) -> list[tuple[str, str]]:
         return [
@@ -111,6 +120,7 @@ class Report:
             ("producers, consumers", f"{self.producers}, {self.consumers}"),
             ("consumers killed", str(self.kills)),
             ("deliveries repeated", str(self.recovered)),
+            ("dead letters", f"{self.dead:,}"),
             ("stop words", f"{self.stop_words:,}"),
             ("dictionary versions seen", str(self.dictionary_versions)),
             ("torn reads", str(self.torn_reads)),

@@ -18,6 +18,18 @@ def check_count(word: str, value: object, least: int, most: int | None) -> int:
     return value
 
 
+def check_crashes(max_crashes: object) -> int | None:
+    """A limit of crashes as the server keeps it, 0 for never; None when it is left out (`...`).
+
+    :raises ValueError: when it is neither None nor a whole number from 1 to 9.
+    """
+    if max_crashes is ...:
+        return None
+    if max_crashes is None:
+        return 0
+    return check_count("max_crashes (None: never)", max_crashes, 1, 9)
+
+
 def check_delay(delay: object) -> int:
     """A delay in seconds, up to ten years, as the server takes it: in milliseconds, rounded up.
 

@@ -14,7 +14,10 @@ from typing import Any
 import pytest
 import redis
 
+from cli.demo.dead import group_dead
+from cli.demo.demo import Demo
 from cli.demo.report import Report
+from shared.concurrency import Queue, Session
 from tests.instruments.command_line import command, environment
 
 ROOT = Path(__file__).resolve().parent.parent.parent
@@ -63,6 +66,8 @@ def test_the_result_is_exact_and_the_json_complete(tree: Path) -> None:
         "producers": 2,
         "kills": 0,
         "recovered": 0,
+        "dead": 0,
+        "dead_letters": [],
         "torn_reads": 0,
     }
     assert top[:5] == [["be", 2002], ["to", 2002], ["b", 1001], ["not", 1001], ["or", 1001]]
@@ -145,7 +150,7 @@ def report(**changes: Any) -> Report:
     counts = Counter({"a": 2})
     right: dict[str, Any] = {
         "files": 1, "messages": 1, "counts": counts, "reference": counts, "maxsize": 5, "max_pending": 5,
-        "consumers": 1, "producers": 1, "kills": 0, "recovered": 0, "seconds": 1.0, "stop_words": 0,
+        "consumers": 1, "producers": 1, "kills": 0, "recovered": 0, "dead": 0, "dead_groups": [], "seconds": 1.0, "stop_words": 0,
         "dictionary_versions": 1, "torn_reads": 0, "longest_read_wait": 0.1, "longest_write_wait": 0.1,
     }  # fmt: skip
     return Report(**{**right, **changes})
@@ -157,6 +162,31 @@ def test_wrong_counts_a_broken_bound_and_a_torn_read_are_called_wrong(capsys: py
         assert not wrong.right
         wrong.show()
         assert "WRONG" in capsys.readouterr().out
+
+
+async def test_dead_letters_are_told_where_the_result_is_not_exact(
+    session: Session, name: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    queue = Queue(session, name, int)
+    for number in range(12):
+        await queue.put(number, id=f"n{number}")
+        await (await queue.get()).dead_letter("first" if number < 11 else "second")
+    many, one = await group_dead(queue)
+    assert (many.type, many.reason, many.count, len(many.ids), one.ids) == ("of no class", "first", 11, 10, ("n11",))
+    wrong = report(counts=Counter({"a": 3}), dead=12, dead_groups=[many, one])
+    found = json.loads(wrong.to_json())
+    assert (found["dead"], [group["count"] for group in found["dead_letters"]]) == (12, [11, 1])
+    wrong.show()
+    said = capsys.readouterr().out
+    assert "dead letters" in said
+    assert "1 dead of no class, second (id n11)" in said
+    report(dead=1, dead_groups=[one]).show()
+    assert "n11" not in capsys.readouterr().out
+
+
+def test_the_demo_kills_no_message_by_its_kills(tmp_path: Path) -> None:
+    demo = Demo(path=tmp_path, glob="*", consumers=1, producers=1, maxsize=0, chaos=True)
+    assert demo.settings("redis://localhost", "queue")["PIPELINE_MAX_CRASHES"] == "none"
 
 
 @contextlib.contextmanager

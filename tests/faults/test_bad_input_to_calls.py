@@ -71,6 +71,7 @@ async def test_a_name_that_is_none_is_refused_at_construction(session: Session, 
     [
         {"maxsize": -1}, {"maxsize": 10**7 + 1}, {"maxsize": True}, {"maxsize": 1.5}, {"maxsize": "5"},
         {"max_attempts": 0}, {"max_attempts": 1000}, {"max_attempts": True},
+        {"max_crashes": 0}, {"max_crashes": 10}, {"max_crashes": True}, {"max_crashes": 1.5}, {"max_crashes": "5"},
         {"max_message_bytes": 0}, {"max_message_bytes": -1}, {"max_message_bytes": True}, {"max_message_bytes": 2**24 + 1},
         {"known_for": 0}, {"known_for": -1.0}, {"known_for": math.nan}, {"known_for": math.inf}, {"known_for": True},
     ],

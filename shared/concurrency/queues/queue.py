@@ -3,9 +3,10 @@
 import asyncio
 from collections.abc import Callable, Iterable
 from functools import partial
+from types import EllipsisType
 from typing import Any, Final, Generic, Self, TypeVar, overload
 
-from shared.concurrency.checks import check_count, check_seconds
+from shared.concurrency.checks import check_count, check_crashes, check_seconds
 from shared.concurrency.errors import QueueShutDown
 from shared.concurrency.queues.control import LARGEST_BOUND, QueueControl
 from shared.concurrency.queues.delivery import Delivery
@@ -47,6 +48,7 @@ class Queue(QueueControl, Generic[T]):
         *,
         maxsize: int | None = None,
         max_attempts: int | None = None,
+        max_crashes: int | EllipsisType | None = ...,
         max_message_bytes: int = 262144,
         known_for: float = 3600.0,
         group: str | None = None,
@@ -58,12 +60,13 @@ class Queue(QueueControl, Generic[T]):
         `type`: anything pydantic can validate; see Codec for classes that register their subclasses. `maxsize`: how
         many messages may be pending, 0 for no bound; stored with the queue by whoever sets it first, changed by
         `resize` only; None takes what is stored (no bound until then). `max_attempts`: failures until a message is a
-        dead letter; stored likewise, 5 until then. `max_message_bytes`: of the encoded
-        message, and of a result; 16 MiB at most. `known_for`: seconds
-        for which `put(id=)` remembers an id. `group`: queues of one group share a hash slot, so that on a Cluster too
-        an acknowledgement in one can put into another; the group belongs to the name: "a" in a group is another queue
-        than "a". `result`: the type of what handlers return, where the message classes do not say it; None for any JSON
-        value. `results_for`: seconds for which a result that was not received is kept for this process, 10 at least.
+        dead letter; stored likewise, 5 until then. `max_crashes`: deliveries that end with their process until it is
+        one, 1 to 9, or None for never; left out, what is stored (5 until then). `max_message_bytes`: of the encoded
+        message, and of a result; 16 MiB at most. `known_for`: seconds for which `put(id=)` remembers an id. `group`:
+        queues of one group share a hash slot, so that on a Cluster too an acknowledgement in one can put into another;
+        the group belongs to the name: "a" in a group is another queue than "a". `result`: the type of what handlers
+        return, where the message classes do not say it; None for any JSON value. `results_for`: seconds for which a
+        result that was not received is kept for this process, 10 at least.
 
         :raises ValueError: when a name or a number is out of range.
         :raises ConcurrencyError: when the session is closed.
@@ -74,6 +77,7 @@ class Queue(QueueControl, Generic[T]):
             check_count("maxsize", maxsize, 0, LARGEST_BOUND)
         if max_attempts is not None:
             check_count("max_attempts", max_attempts, 1, 999)
+        crashes = check_crashes(max_crashes)
         check_count("max_message_bytes", max_message_bytes, 1, LARGEST_MESSAGE)
         check_seconds("known_for", known_for, 0.001, _LONGEST)
         check_seconds("results_for", results_for, 10, _LONGEST)
@@ -84,7 +88,7 @@ class Queue(QueueControl, Generic[T]):
             self._codec, self._participant.puts.entry, known_for=known_for, results_for=results_for
         )
         self._submitter = Submitter(self._participant.puts, self._participant.results, self._results, results_for)
-        self._participant.member.wish(maxsize, max_attempts)
+        self._participant.member.wish(maxsize, max_attempts, crashes)
 
     # --- putting ----------------------------------------------------------------------------------------------------
 

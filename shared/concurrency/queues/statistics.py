@@ -40,16 +40,19 @@ class QueueStatistics:
     is_paused: bool
     cancelled_total: int
     """Submitted messages whose submitter cancelled them before anybody took them."""
+    max_crashes: int | None
+    """Crashes until a message is a dead letter; None for never."""
 
     @classmethod
     def from_reply(cls, reply: list[int]) -> "QueueStatistics":
         """Read what the server counted."""
         pending, leased, delayed, dead, puts_waiting, onward, oldest, *rest = reply
-        put, acked, nacked, dead_total, recovered, maxsize, max_attempts, shut, oldest_dead, paused, cancelled = rest
+        put, acked, nacked, dead_total, recovered, maxsize, max_attempts, shut, oldest_dead, paused, *rest = rest
+        cancelled, max_crashes = rest
         return cls(
             pending, leased, delayed, dead, puts_waiting, onward, oldest / 1e6,
             put, acked, nacked, dead_total, recovered, maxsize, max_attempts, bool(shut), oldest_dead / 1e3,
-            bool(paused), cancelled,
+            bool(paused), cancelled, max_crashes or None,
         )  # fmt: skip
 
 

@@ -58,13 +58,13 @@ if is_resync then
     if not kept[receipt] then orphans[#orphans + 1] = receipt end
   end
   table.sort(orphans)
-  put_back(orphans, 0)
+  put_back(orphans)
 end
 -- A call may not take what it gives back.
 local returned_before, suspects_before = redis.call('LLEN', returned), redis.call('LLEN', suspects)
 if not refused then
   refused = settle_acks(receipts_in(acks), tonumber(held))
-  if returns ~= '' then refused = refused .. put_back(receipts_in(returns), 0) end
+  if returns ~= '' then refused = refused .. put_back(receipts_in(returns)) end
   for i = 1, #others, 7 do refused = refused .. settle_other(max_attempts, unpack(others, i, i + 6)) end
   if acked > 0 then redis.call('HINCRBY', totals, 'acked', acked) end
   if nacked > 0 then redis.call('HINCRBY', totals, 'nacked', nacked) end

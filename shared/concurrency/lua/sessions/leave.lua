@@ -18,7 +18,7 @@ receive(session)
 local receipts = redis.call('HKEYS', leased)
 table.sort(receipts)
 local batch = {unpack(receipts, 1, math.min(200, #receipts))}
-put_back(batch, 0)
+put_back(batch)
 if #batch == #receipts then
   redis.call('ZREM', sessions, session)
   forget_process(session)

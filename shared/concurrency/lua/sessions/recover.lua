@@ -15,7 +15,7 @@ receive(session)
 local receipts = redis.call('HKEYS', leased)
 table.sort(receipts)
 local batch = {unpack(receipts, 1, math.min(200, #receipts))}
-put_back(batch, 1)
+put_back(batch, most_crashes(redis.call('HGET', settings, 'max_crashes')))
 if #batch == #receipts then
   redis.call('ZREM', sessions, session)
   forget_process(session)

@@ -7,12 +7,13 @@
 --   fresh         1 for a new session; 0 to store settings only
 --   maxsize       bound in messages, 0 for none, empty to take the stored one
 --   max_attempts  failures until a message is a dead letter, empty to take the stored one
+--   max_crashes   crashes until a message is a dead letter, 0 for never, empty to take the stored one
 --   run_id        the server's run_id as the caller saw it
 --   keep_ms       how long an unused record of a lane is kept, in ms
 --   consumer      1 when the process is a consumer service, which `drain` may notify
 --   pid           the process's id at its host, 0 for none
 --   host          the name of its host, may be empty
--- RETURNS now in ms, deadline in ms, stored maxsize, stored max_attempts, when the queue became known here in us
+-- RETURNS now in ms, deadline in ms, stored maxsize, stored max_attempts, stored max_crashes, when the queue became known here in us
 -- PARTS clock identity sessions consumers processes restart
 local kinds = {
   list = {pending, returned, suspects, putters},
@@ -40,6 +41,7 @@ if fresh == '1' then
 end
 if maxsize ~= '' then redis.call('HSETNX', settings, 'maxsize', maxsize) end
 if max_attempts ~= '' then redis.call('HSETNX', settings, 'max_attempts', max_attempts) end
+if max_crashes ~= '' then redis.call('HSETNX', settings, 'max_crashes', max_crashes) end
 if consumer == '1' then
   local _, drains = consumer_record(owner_of(session))
   record_consumer(session, drains)
@@ -49,5 +51,5 @@ for i = 1, #records, 2 do
   local unused = tonumber(string.match(records[i + 1], '^%d+')) < now - keep_ms
   if unused and not is_process_of_session(records[i]) then redis.call('HDEL', lanes, records[i]) end
 end
-local stored = redis.call('HMGET', settings, 'maxsize', 'max_attempts')
-return {now, deadline, tonumber(stored[1] or 0), tonumber(stored[2] or 5), epoch()}
+local stored = redis.call('HMGET', settings, 'maxsize', 'max_attempts', 'max_crashes')
+return {now, deadline, tonumber(stored[1] or 0), tonumber(stored[2] or 5), tonumber(stored[3] or 5), epoch()}

@@ -34,7 +34,8 @@ QUEUE_KEYS: Final = {
     "settings": KeyDescription(
         "settings",
         "HASH",
-        "maxsize, max_attempts, shutdown, paused, joining, the server's run_id, and epoch: since when it is known, in us",
+        "maxsize, max_attempts, max_crashes (0: never), shutdown, paused, joining, the server's run_id, and epoch: since "
+        "when it is known, in us",
     ),
     "totals": KeyDescription(
         "totals",

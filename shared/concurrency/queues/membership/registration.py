@@ -16,6 +16,7 @@ log = Log("queues")
 
 # A lane's record is needed while a request may be repeated; a day outlives every outage that a caller waits out.
 _KEEP_LANES_MS: Final = 24 * 3600 * 1000
+_SETTINGS: Final = ("maxsize", "max_attempts", "max_crashes")
 _AFTER_A_REFUSAL: Final = 0.1
 
 
@@ -47,9 +48,9 @@ class Registration:
         self._is_consumer = False
         self._task: asyncio.Task[None] | None = None
 
-    def wish(self, maxsize: int | None, max_attempts: int | None) -> None:
+    def wish(self, maxsize: int | None, max_attempts: int | None, max_crashes: int | None) -> None:
         """Have these settings stored at the next registration, unless others are stored already."""
-        wishes = {"maxsize": maxsize, "max_attempts": max_attempts}
+        wishes = {"maxsize": maxsize, "max_attempts": max_attempts, "max_crashes": max_crashes}
         new = {word: value for word, value in wishes.items() if value is not None and word not in self._wishes}
         if new:
             self._wishes |= new
@@ -88,13 +89,14 @@ class Registration:
 
     async def _register(self) -> None:
         life, wishes, is_consumer = self._registrant.life, dict(self._wishes), self._is_consumer
-        sent_at, (now, deadline, maxsize, max_attempts, epoch) = await self._ask(life, wishes, is_consumer=is_consumer)
+        sent_at, answer = await self._ask(life, wishes, is_consumer=is_consumer)
+        now, deadline, maxsize, max_attempts, max_crashes, epoch = answer
         if life is not self._registrant.life:
             return
         self._registrant.learn(epoch)
         life.registered(sent_at, (deadline - now) / 1000)
         self.is_done = (wishes, is_consumer) == (self._wishes, self._is_consumer)
-        for word, stored in (("maxsize", maxsize), ("max_attempts", max_attempts)):
+        for word, stored in zip(_SETTINGS, (maxsize, max_attempts, max_crashes), strict=True):
             if word in wishes and wishes[word] != stored:
                 self._wishes[word] = stored
                 log.warning(
@@ -109,8 +111,7 @@ class Registration:
             arguments = (
                 life.session_id,
                 int(life.is_fresh),
-                wishes.get("maxsize", ""),
-                wishes.get("max_attempts", ""),
+                *(wishes.get(word, "") for word in _SETTINGS),
                 self._registrant.run_id,
                 _KEEP_LANES_MS,
                 int(is_consumer),

@@ -1,8 +1,13 @@
+-- The stored limit of crashes, 0 for none, as a number.
+local function most_crashes(stored) return tonumber(stored or 5) end
+
 -- Moves leased deliveries back into the queue, in the order given; returns the receipts of those that were not there, joined.
--- From the second crash on a message is suspect and goes to a list of its own; the fifth makes it a dead letter, and so does an
--- immediate shutdown.
-local function put_back(receipts, crash)
-  local missing, has_ended = {}, #receipts > 0 and redis.call('HGET', settings, 'shutdown') == 'immediate'
+-- MOST is given where each of them is a crash: so many make a dead letter, 0: never. From the second crash on a message is suspect
+-- and goes to a list of its own. An immediate shutdown makes dead letters of all.
+local function put_back(receipts, most)
+  local missing, crash = {}, most and 1 or 0
+  if not most or most == 0 then most = math.huge end
+  local has_ended = #receipts > 0 and redis.call('HGET', settings, 'shutdown') == 'immediate'
   for first = 1, #receipts, 500 do
     local slice = {unpack(receipts, first, math.min(first + 499, #receipts))}
     local entries, again, suspect = redis.call('HMGET', leased, unpack(slice)), {}, {}
@@ -10,8 +15,9 @@ local function put_back(receipts, crash)
       local entry = entries[i] and counted(entries[i], crash, 0)
       if not entry then
         missing[#missing + 1] = receipt
-      elseif crashes_of(entry) >= 5 then
-        make_dead_letter(key_of(entry), entry, 'crashed', 'its consumer ended, without an answer, five times')
+      elseif crash == 1 and crashes_of(entry) >= most then
+        local count = most == 1 and 'once' or most .. ' times'
+        make_dead_letter(key_of(entry), entry, 'crashed', 'its consumer ended, without an answer, ' .. count)
       elseif has_ended then
         make_dead_letter(key_of(entry), entry, 'shutdown', 'the queue was shut down while it was handled')
       elseif crashes_of(entry) >= 2 then
