@@ -325,6 +325,24 @@ async def test_what_was_settled_after_the_snapshot_comes_again(
     assert census.unfinished == 0
 
 
+async def test_a_result_is_lost_where_its_message_is_not_in_the_older_data_and_comes_where_it_is(
+    server: EmbeddedServer, client: Redis
+) -> None:
+    async with Session.open(server.url) as session, Session.open(server.url) as handling:
+        queue, theirs = Queue(session, "q", int), Queue(handling, "q", int)
+        before = await queue.submit(1)
+        await client.save()
+        after = [await queue.submit(2), await queue.submit(3, id="three")]
+        await restart_with_older_data(server)
+        for future in after:
+            with pytest.raises(ResultLost, match="older data"):
+                await asyncio.wait_for(future, 10)
+        again = await queue.submit(3, id="three")
+        assert await take(theirs, 2) == [1, 3]
+        async with asyncio.timeout(10):
+            await asyncio.gather(before, again)
+
+
 @every_put
 async def test_a_put_that_waited_goes_in_after_the_server_was_emptied(
     server: EmbeddedServer, client: Redis, put: Putting

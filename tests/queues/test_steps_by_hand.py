@@ -25,7 +25,7 @@ async def test_a_restart_brings_no_session_back_that_is_over(session: Session, c
     keys_of_dead = {**inside.member_at(queue).keys, "leased": leased_key(name, dead)}
     await inside.ask_at(queue, "recover", dead, keys=keys_of_dead)
     assert await client.zscore(keys["sessions"], dead) == 0  # L45: over for ever
-    await inside.ask_at(queue, "announce", "another run")
+    await inside.ask_at(queue, "announce", "another run", "")
     assert await client.zscore(keys["sessions"], dead) == 0  # L20
     await client.delete(f"{{{name}}}:leased:{dead}")
 

@@ -92,7 +92,7 @@ class QueueParticipant:
             self.member.run_id = run_id
             self.puts.lose_place()
             self.takes.distrust()
-        await self.member.announce()
+        self.results.lose_after(await self.member.announce())
 
     def resync(self) -> None:
         """See how things are: notifications that were sent while the connection was away are lost."""

@@ -107,11 +107,11 @@ class Membership:
 
     def greeting(self, run_id: str) -> Call:
         """Tell the queue which run of the server this is."""
-        return Call(load("announce"), self._keys, (run_id,), at_reply=self._announced)
+        return Call(load("announce"), self._keys, (run_id, ""), at_reply=self._announced)
 
-    def _announced(self, epoch: bytes) -> None:
+    def _announced(self, answer: list[Any]) -> None:
         with contextlib.suppress(RuntimeError):  # the loop has ended meanwhile
-            self._loop.call_soon_threadsafe(self._begin_anew, epoch)
+            self._loop.call_soon_threadsafe(self._begin_anew, answer[0])
 
     def renewal(self, run_id: str, loop_idle: float) -> Call | None:  # noqa: ARG002
         """Renew the session that is registered, unless the loop hangs."""
@@ -183,9 +183,14 @@ class Membership:
         """
         return await self.calls.insist(Call(script, keys or self.keys, arguments, more_keys, at_reply))
 
-    async def announce(self) -> None:
-        """Tell the queue which run of the server this is; on a connection that is not open to others yet."""
-        self._begin_anew(await self.calls.now(Call(load("announce"), self._keys, (self.run_id,))))
+    async def announce(self) -> int:
+        """Tell the queue which run of the server this is; on a connection that is not open to others yet.
+
+        Returns the number of this process's last call of puts that the queue knows.
+        """
+        epoch, number = await self.calls.now(Call(load("announce"), self._keys, (self.run_id, self.owner)))
+        self._begin_anew(epoch)
+        return int(number)
 
     async def recover(self, session_id: str) -> None:
         """Give the queue back what an overdue session held."""

@@ -34,6 +34,8 @@ class PutLane(Lane[Portion]):
         self._withdraw = when_memory_is_full(self._put)
         self._in_line = load("onward")
         self._owner = member.owner.encode()
+        self.answered = 0
+        """The number of the last call that was answered."""
         self._sequence = 0
         self._unsent = Unsent()
         self._putters = Putters()
@@ -212,6 +214,7 @@ class PutLane(Lane[Portion]):
             raise ConcurrencyError("the server saw a later put of this process: is the owner id used twice?")
         self.memory_has_room()
         self._call = None
+        self.answered = self._number
         _, _, verdicts, last, refused, shut, live = answer
         self._refused = refused.decode()
         if verdicts == [b"a", len(portion.entries)] and not portion.again:

@@ -44,7 +44,18 @@ class ResultFuture(asyncio.Future[R]):
 class Submission:
     """One submitted message of this process, and the future of its result."""
 
-    __slots__ = ("_on_progress", "_read", "admitted", "answered", "future", "has_id", "kept_for", "key")
+    __slots__ = (
+        "_on_progress",
+        "_read",
+        "admitted",
+        "answered",
+        "future",
+        "has_id",
+        "kept_for",
+        "key",
+        "put_at",
+        "put_by",
+    )
 
     def __init__(
         self,
@@ -62,6 +73,10 @@ class Submission:
         self.kept_for: Final = kept_for
         self.admitted = False
         """Whether the message has gone in, and is ours to cancel."""
+        self.put_by = 0
+        """The call of puts by whose answer its message was in the queue; 0 before, and where another process put it."""
+        self.put_at = 0.0
+        """When that was, by the local clock."""
         self.answered = False
         """Whether the outcome has come, wanted or not."""
         self._read = read

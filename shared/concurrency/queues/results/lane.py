@@ -102,6 +102,10 @@ class ResultLane(Lane[Portion]):
         self._gap = max(self._gap, boottime() - self._contact)
         self._waiting.ask_for_all()
 
+    def lose_after(self, known: int) -> None:
+        """Fail those put by later calls than the server knows: it has come back with older data."""
+        self._waiting.lose_after(known)
+
     def _forgotten(self) -> None:
         self._waiting.lose_all()
 

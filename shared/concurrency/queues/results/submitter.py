@@ -10,6 +10,7 @@ from shared.concurrency.queues.puts.batch import OutgoingEntry
 from shared.concurrency.queues.puts.lane import PutLane
 from shared.concurrency.queues.results.future import ResultFuture, Submission
 from shared.concurrency.queues.results.lane import ResultLane
+from shared.concurrency.session.clock import boottime
 
 R_co = TypeVar("R_co", covariant=True)
 
@@ -58,6 +59,7 @@ class Submitter:
         try:
             await batch.done
             submission.admitted = batch.is_new is not False
+            submission.put_by, submission.put_at = self._puts.answered, boottime()
             return id_ is None or bool(batch.is_new) or await self._meet(submission, id_)
         except asyncio.CancelledError:
             try:

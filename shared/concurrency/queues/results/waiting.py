@@ -7,10 +7,13 @@ from typing import Any, Final
 
 from shared.concurrency.errors import ResultLost
 from shared.concurrency.queues.results.future import ResultFuture, Submission
+from shared.concurrency.session.clock import boottime
 from shared.concurrency.session.futures import reject
 
 _MOST_LOOKED_AT: Final = 300
 """Keys that one look of insurance asks for."""
+_NUMBERS_ARE_KEPT: Final = 23 * 3600.0
+"""Seconds for which the server remembers the last call of a process, at least."""
 
 
 class Waiting:
@@ -42,6 +45,7 @@ class Waiting:
         self._own.pop(submission.key, None)
         submission.key = key
         submission.admitted = False  # it is not ours to cancel
+        submission.put_by = 0
         self._attached.setdefault(key, []).append(submission)
         self.ask([key])
 
@@ -122,6 +126,19 @@ class Waiting:
                 submission.future,
                 ResultLost("the server has forgotten the queue, and the message with it, unless it was handled before"),
             )
+
+    def lose_after(self, known: int) -> None:
+        """The server knows no call of puts after this one, 0 for none: fail those whose message came by a later one."""
+        now = boottime()
+        for own in list(self._own.values()):
+            # Of who puts nothing for a day the server forgets the number.
+            if own.put_by > known and (known or now - own.put_at < _NUMBERS_ARE_KEPT):
+                reject(
+                    own.future,
+                    ResultLost(
+                        "the server has come back with older data, and the message is not in it: submit it again"
+                    ),
+                )
 
     def fail(self, error: Exception) -> None:
         """Fail all of them."""
