@@ -24,7 +24,14 @@ with_shutdown = pytest.mark.parametrize(
 
 async def test_join_of_an_unused_queue_returns_at_once(make: Make) -> None:
     async with make(0) as queue:
-        await queue.join()
+        async with asyncio.timeout(0.9):
+            await queue.join()
+        await queue.put(1)
+        join = asyncio.create_task(queue.join())
+        held = await queue.get()
+        assert not join.done()
+        await held.done()
+        await join
 
 
 async def test_join_waits_until_all_is_done_with(make: Make) -> None:

@@ -257,6 +257,8 @@ async def test_a_signal_that_stops_services_does_not_end_a_message(
     os.kill(pid, ending)
     go_on.touch()
     await call
+    await processes.call(OBEY, entry("return", note), 30)
+    assert [pid for pid, _ in notes(note)] == [pid, pid]
 
 
 async def test_the_time_limit_ends_the_process_and_what_it_has_started(processes: Processes, note: Path) -> None:
@@ -329,7 +331,8 @@ async def test_closing_ends_a_process_that_starts() -> None:
         await until(lambda: asyncio.sleep(0, children() - before), bool)
         call.cancel()
         await asyncio.wait({call})
-    # That no process is left behind is seen by the fixture of all tests.
+        assert call.cancelled()
+    assert children() == before
 
 
 def test_it_works_on_uvloop(note: Path) -> None:

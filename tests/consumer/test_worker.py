@@ -18,6 +18,7 @@ from shared.concurrency import Delivery, Queue, Session
 from shared.concurrency.queues.handout import handout_of
 from shared.concurrency.queues.membership.keys import queue_keys
 from tests.instruments import inside
+from tests.instruments.emptying import take
 from tests.instruments.waiting import until
 from tests.instruments.workers import working
 
@@ -40,14 +41,21 @@ async def test_a_clean_return_acknowledges(queue: Queue[int]) -> None:
 
 async def test_handlers_run_at_once_as_many_as_told(queue: Queue[int]) -> None:
     meeting = asyncio.Barrier(7)
+    at_once: list[int] = []
+    running = 0
 
     async def handle(_: Delivery[int]) -> None:
-        await meeting.wait()
+        nonlocal running
+        running += 1
+        at_once.append(running)
+        await meeting.wait()  # fewer would wait for ever
+        running -= 1
 
     await queue.put_many(range(14))
     async with working(queue, handle, concurrency=7):
         async with asyncio.timeout(5):
             await queue.join()
+    assert (len(at_once), max(at_once)) == (14, 7)
 
 
 async def test_no_worker_is_forgotten_while_there_is_work(queue: Queue[int]) -> None:
@@ -60,10 +68,12 @@ async def test_no_worker_is_forgotten_while_there_is_work(queue: Queue[int]) -> 
         await meeting.wait()
         await asyncio.sleep(0.0003 * (delivery.item % 4))
 
-    for _ in range(40):
+    for nth in range(1, 41):
         await queue.put_many(range(40))
-        async with asyncio.timeout(5), working(queue, handle, concurrency=4):
+        async with asyncio.timeout(5), working(queue, handle, concurrency=4) as worker:
             await queue.join()
+        assert worker.handled == 40
+        assert (await queue.statistics()).acked_total == 40 * nth
 
 
 async def test_a_failing_handler_is_tried_again_later_and_then_given_up(queue: Queue[int]) -> None:
@@ -179,9 +189,7 @@ async def test_what_has_not_started_goes_back_for_others(url: str, name: str, qu
         # Fast until one handler hangs: what was taken ahead by then must not wait behind it.
         async with working(queue, handle, concurrency=1):
             await hanging.wait()
-            async with asyncio.timeout(10):
-                for _ in range(499):
-                    await (await other.get()).ack()
+            assert sorted(await take(other, 499, seconds=10)) == list(range(501, 1000))
             go_on.set()
             await queue.join()
 

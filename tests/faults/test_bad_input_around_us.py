@@ -103,3 +103,5 @@ async def test_a_server_that_is_mended_is_used_again(server: EmbeddedServer) -> 
         await until(refused, bool)
         await client.config_set("maxmemory-policy", "noeviction")
         await until(refused, lambda seen: not seen)
+        await queue.put(2)
+        assert await queue.qsize() == 2

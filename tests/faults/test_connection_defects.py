@@ -103,17 +103,21 @@ async def test_a_spoilt_part_does_not_keep_the_others_from_being_announced(
         await one.put(1)
         await other.put(1)
         connected = QueueParticipant.connected
+        announced: list[str] = []
 
         async def fail(participant: QueueParticipant, run_id: str) -> None:
             if participant.member.name == "one":
                 raise KeyError("a defect")
             await connected(participant, run_id)
+            announced.append(participant.member.name)
 
         monkeypatch.setattr(QueueParticipant, "connected", fail)
         await drop_all(client)
         async with asyncio.timeout(5):
             await one.put(2)
             await other.put(2)
+        assert announced == ["other"]
+        assert [await one.qsize(), await other.qsize()] == [2, 2]
 
 
 async def test_a_defect_in_a_renewal_does_not_end_the_heartbeat(

@@ -80,8 +80,10 @@ async def test_the_end_right_behind_the_reply_of_a_join_is_heard(
         await hold.arrived.wait()
         async with await other.get():
             pass
+        assert not join.done()
     async with asyncio.timeout(0.5):
         await join
+    assert (await other.statistics()).acked_total == 2
 
 
 async def test_a_put_cancelled_while_its_reply_is_late_is_decided_by_the_reply(

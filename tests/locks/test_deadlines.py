@@ -14,6 +14,7 @@ from shared.concurrency import (
 )
 from shared.concurrency.locks.leases import hold as hold_module
 from shared.concurrency.locks.leases.hold import Hold
+from shared.concurrency.locks.leases.keys import lease_keys
 from shared.concurrency.session.clock import boottime
 from tests.instruments import inside
 from tests.instruments.waiting import until
@@ -100,19 +101,29 @@ async def test_an_acquire_that_was_withdrawn_is_refused_when_it_comes_late(
     withdrawn = Hold(inside.new_id_of(session), "p", 10.0, asyncio.get_running_loop(), lambda *_: None)
     participant.releasing.release_soon(withdrawn)  # its question may be on its way on a connection that was dropped
     await until(lambda: client.zscore(f"{{{name}}}:lease:withdrawn", withdrawn.id), lambda score: score is not None, 3)
+    keys = lease_keys(name)
+    assert await inside.ask(session, "acquire", keys, withdrawn.id, "p", "limit 1", "a run") == [b"withdrawn"]
+    assert (await Lock(session, name).statistics()).holders == ()
 
 
 async def test_a_lost_notification_is_made_up_for(session: Session, client: Redis, name: str) -> None:
     condition = Condition(session, name, ttl=0.5)
     true = False
+    looks: list[bool] = []
 
-    async def wait() -> None:
+    async def wait() -> str:
         async with condition:
-            await condition.wait_for(lambda: true)
+            return await condition.wait_for(look)
+
+    def look() -> str:
+        looks.append(true)
+        return "here" if true else ""
 
     waiting = asyncio.create_task(wait())
     key = f"{{{name}}}:condition:waiters"
     await until(lambda: client.zcard(key), lambda count: count == 1)
     true = True  # and nobody says so
     async with asyncio.timeout(5):
-        await waiting
+        assert await waiting == "here"
+    assert looks == [False, True]  # at its next look, half a second later
+    assert await client.exists(key) == 0

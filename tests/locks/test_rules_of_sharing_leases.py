@@ -157,9 +157,12 @@ async def test_rule_10_what_would_wait_for_itself_raises_at_once(session: Sessio
 async def test_rule_10_a_child_that_waits_is_no_self_deadlock(session: Session, name: str) -> None:
     lock = Lock(session, name)
     line = Line(lock)
-    async with lock:
+    async with lock as lease:
         await line.join("child", lock)
+        assert line.order == []
     await line.inside("child")
+    (holder,) = (await lock.statistics()).holders
+    assert holder.token > lease.token
     await line.end()
 
 
@@ -167,7 +170,9 @@ async def test_rule_10_a_hold_may_be_left_from_another_task(session: Session, na
     catalog = ReadersWritersLease(session, name)
     writing = catalog.write()
     await asyncio.create_task(writing.__aenter__())
+    assert len((await catalog.statistics()).holders) == 1
     await asyncio.create_task(writing.__aexit__(None, None, None))
+    assert (await catalog.statistics()).holders == ()
     async with catalog.write():
         pass
 

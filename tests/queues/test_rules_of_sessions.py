@@ -1,6 +1,7 @@
 """The rules of the queue (docs/guarantees.md) that speak of sessions, outages and ends: 8, 9, 12 and 13."""
 
 import asyncio
+import time
 from pathlib import Path
 
 import pytest
@@ -229,8 +230,9 @@ async def test_rule_12_a_deadline_too_far_away_is_cut(url: str, session: Session
     async with Session.open(url, ttl=0.3) as other:
         theirs = Queue(other, name, int)
         await theirs.qsize()
-        # A renewal cuts it; then its deadline passes as any other.
+        # A renewal cuts it to its own time to live; then it passes as any other.
         await until(lambda: client.zscore(sessions, dead), lambda score: score is None or score < 9e15)
+        assert (await client.zscore(sessions, dead) or 0) <= time.time() * 1000 + 300
 
 
 async def test_rule_13_shutdown_ends_puts_and_gets_across_processes(url: str, session: Session, name: str) -> None:
@@ -342,6 +344,8 @@ async def test_rule_13_join_waits_for_all(session: Session, name: str) -> None:
     await delivery.ack()
     async with asyncio.timeout(0.8):
         await joining
+    seen = await queue.statistics()
+    assert (seen.acked_total, seen.dead_total, seen.leased, seen.pending) == (1, 1, 0, 0)
 
 
 async def test_a_key_of_another_type_is_named_before_anything_is_changed(

@@ -82,4 +82,5 @@ async def test_a_deaf_session_takes_no_wake_up(url: str, session: Session, clien
             await client.zadd(keys["idle"], {deaf: number})
         async with asyncio.timeout(0.5):
             await Queue(session, name, int).put(1)
-            await (await getter).ack()
+            async with await getter as item:
+                assert item == 1
