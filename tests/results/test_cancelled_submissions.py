@@ -1,6 +1,7 @@
 """A submission that is cancelled: its message is given up, once, and nobody else's."""
 
 import asyncio
+from typing import Final
 
 import pytest
 from redis.asyncio import Redis
@@ -18,6 +19,9 @@ from tests.instruments.proxy import Proxy
 from tests.instruments.waiting import until
 
 pytestmark = pytest.mark.timeout(60)
+
+DAY: Final = 24 * 3600 * 1000
+"""In ms."""
 
 
 async def test_a_future_that_is_cancelled_gives_its_message_up(
@@ -88,14 +92,31 @@ async def test_what_has_been_taken_is_handled_and_its_result_dropped(
 
 
 async def test_a_mark_is_forgotten_after_a_day(queue: Queue[int], there: Queue[int], client: Redis) -> None:
-    future = await queue.submit(1)
-    future.cancel()
-    await given_up(client, queue.name, 1)
-    (key,) = await client.zrange(queue_keys(queue.name)["given_up"], 0, -1)
+    marks = queue_keys(queue.name)["given_up"]
+    for future in [await queue.submit(1), await queue.submit(2)]:
+        future.cancel()
+    await given_up(client, queue.name, 2)
+    assert DAY - 60_000 < await client.pttl(marks) <= DAY  # of a queue that nobody uses, with its key
+    recent, old = sorted(await client.zrange(marks, 0, -1))
     seconds, _ = await client.time()
-    await client.zadd(queue_keys(queue.name)["given_up"], {key: (seconds - 86401) * 1000})
+    await client.zadd(marks, {recent: seconds * 1000 - DAY + 60_000, old: seconds * 1000 - DAY - 1_000})
     async with await there.get() as item:
-        assert item == 1
+        assert item == 2
+    assert (await queue.statistics()).cancelled_total == 1
+
+
+async def test_what_is_answered_is_not_marked(
+    queue: Queue[int], there: Queue[int], client: Redis, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    future = await queue.submit(1)
+    monkeypatch.setattr(inside.result_lane_at(queue), "receive", lambda *_: None)  # the answer is on its way
+    await (await there.get()).ack(result=1)
+    assert await kept(client, queue.name) == 1
+    future.cancel()
+    await asyncio.sleep(0)
+    await inside.results_flushed(queue)
+    await given_up(client, queue.name, 0)
+    assert await kept(client, queue.name) == 0
 
 
 async def test_a_submission_that_is_cancelled_while_it_waits_is_withdrawn(
