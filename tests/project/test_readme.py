@@ -132,8 +132,18 @@ def test_every_variable_named_is_there() -> None:
     for page, text in TEXTS.items():
         for variable in re.findall(r"\bPIPELINE_[A-Z_]*[A-Z]\b", text):
             assert variable.removeprefix("PIPELINE_").lower() in told, (page.name, variable)
-        for variable in re.findall(r"\b(?:REDIS_IMAGE|CONSUMER_[A-Z]+)\b", text):
+        for variable in re.findall(r"\b(?:REDIS_IMAGE|CONSUMER_[A-Z]+|STOP_[A-Z_]+)\b", text):
             assert "${" + variable in compose, (page.name, variable)
+
+
+def test_compose_passes_every_setting_on() -> None:
+    compose = (ROOT / "docker-compose.yml").read_text(encoding="utf-8")
+    told = {"REDIS_URL" if field == "redis_url" else f"PIPELINE_{field.upper()}" for field in told_settings()}
+    passed = re.findall(r"^ +((?:PIPELINE|REDIS)_[A-Z_]+):(.*)$", compose, flags=re.MULTILINE)
+    assert {variable for variable, _ in passed} == told
+    for variable, value in passed:
+        # By its own name, with a default or without.
+        assert variable == "REDIS_URL" or not value or value.startswith(f" ${{{variable}:-"), variable
 
 
 def test_every_link_and_every_file_named_is_there() -> None:
