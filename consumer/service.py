@@ -1,6 +1,7 @@
 """The consumer service: takes deliveries and has them handled. `python -m consumer` runs it."""
 
 import asyncio
+import os
 from contextlib import AsyncExitStack
 
 import structlog
@@ -47,7 +48,9 @@ async def work(settings: Settings, stopping: asyncio.Event) -> None:
             time_limit=settings.handler_timeout,
             rules=handling.rules,
         )
-        log.info("consuming", queue=settings.queue, concurrency=settings.concurrency)
+        log.info(
+            "consuming", queue=settings.queue, concurrency=settings.concurrency, owner=pipeline.owner, pid=os.getpid()
+        )
         with BlockedLoop(handlers().values()):
             await _work_until(stopping, worker, pipeline)
         log.info("drained", handled=worker.handled)

@@ -25,7 +25,7 @@ async def rewrite_stop_words(context: dict[str, Any]) -> None:
     """Write the next version of the stop words."""
     pipeline: Pipeline = context["pipeline"]
     version = await pipeline.resources.stop_words.rewrite()
-    log.info("the stop words are rewritten", version=version)
+    log.debug("the stop words are rewritten", version=version)
 
 
 class WorkerSettings(Schedule):

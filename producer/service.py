@@ -1,6 +1,7 @@
 """The producer service: puts what the source yields, as fast as the queue takes it. `python -m producer` runs it."""
 
 import asyncio
+import os
 from collections.abc import AsyncGenerator
 from contextlib import AsyncExitStack, aclosing
 from time import monotonic
@@ -41,7 +42,7 @@ async def work(settings: Settings, stopping: asyncio.Event) -> None:
 
 async def _produce(pipeline: Pipeline, stopping: asyncio.Event) -> None:
     settings = pipeline.settings
-    log.info("producing", queue=settings.queue, maxsize=settings.maxsize)
+    log.info("producing", queue=settings.queue, maxsize=settings.maxsize, owner=pipeline.owner, pid=os.getpid())
     put, waited = 0, 0.0
     started_at = monotonic()
     async with aclosing(_batches(pipeline)) as batches:

@@ -1,6 +1,8 @@
 """The clock: a service that runs the schedule. `python -m producer.clock` runs it."""
 
 import asyncio
+import logging
+import os
 from contextlib import AsyncExitStack
 from typing import Any
 
@@ -16,6 +18,8 @@ from shared.settings import Settings
 log = structlog.get_logger("clock")
 
 _PAUSE = 1.0
+# How arq marks the two lines that it logs for each job that ends well.
+_BEGUN_OR_DONE = ("→", "←")
 
 
 def prepare() -> None:
@@ -36,12 +40,20 @@ async def work(settings: Settings, stopping: asyncio.Event) -> None:
         async with unless(stopping):
             pipeline = await stack.enter_async_context(open_pipeline(settings, resources=resources))
         puts = await stack.enter_async_context(Puts(pipeline))
-        log.info("the clock runs", queue=settings.queue, jobs=[job.name for job in WorkerSettings.cron_jobs])
+        if settings.log_level != "debug":
+            logging.getLogger("arq.worker").addFilter(_is_news)
+        jobs = [job.name for job in WorkerSettings.cron_jobs]
+        log.info("the clock runs", queue=settings.queue, jobs=jobs, owner=pipeline.owner, pid=os.getpid())
         while not stopping.is_set():
             context = {"pipeline": pipeline, "puts": puts}
             worker = create_worker(WorkerSettings, handle_signals=False, ctx=context)  # type: ignore[arg-type]
             await _run(worker, stopped, settings.grace)
         log.info("the clock is stopped")
+
+
+def _is_news(record: logging.LogRecord) -> bool:
+    """Whether a line of arq says more than that a job began, or ended well: of those there may be many a second."""
+    return record.levelno > logging.INFO or not any(mark in str(record.msg) for mark in _BEGUN_OR_DONE)
 
 
 async def _run(worker: Worker, stopped: "asyncio.Task[Any]", grace: float) -> None:
@@ -76,4 +88,4 @@ async def _close(worker: Worker) -> None:
     try:
         await worker.close()
     except (RedisError, OSError):
-        await worker.pool.close(close_connection_pool=True)
+        await worker.pool.aclose(close_connection_pool=True)

@@ -21,7 +21,10 @@ def tree(tmp_path: Path) -> Path:
 
 def test_the_words_are_counted_and_the_stop_words_rewritten(url: str, name: str, tree: Path) -> None:
     settings = {"REDIS_URL": url, "PIPELINE_QUEUE": name, "PIPELINE_RUN": "r", "PIPELINE_SOURCE_PATH": str(tree)}
-    with running("consumer", ROOT, **settings) as consumer, running("producer.clock", ROOT, **settings) as clock:
+    with (
+        running("consumer", ROOT, **settings) as consumer,
+        running("producer.clock", ROOT, **settings, PIPELINE_LOG_LEVEL="debug") as clock,
+    ):
         assert ended("producer", **settings).returncode == 0
         with redis.Redis.from_url(url) as client:
             deadline = time.monotonic() + 20

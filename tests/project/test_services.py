@@ -1,6 +1,7 @@
 """The services as OS processes: what they do, how they end, and what they say about a wrong set-up."""
 
 import contextlib
+import json
 import signal
 import subprocess
 import sys
@@ -47,12 +48,14 @@ def run_to_the_end(module: str, **settings: str) -> int:
     return process.returncode
 
 
-def wait_for(process: "subprocess.Popen[str]", word: str) -> None:
-    """Read what a service says until it says this."""
+def wait_for(process: "subprocess.Popen[str]", word: str) -> list[str]:
+    """Read what a service says until it says this; the lines, with that one."""
     assert process.stderr is not None
+    lines = []
     for line in process.stderr:
+        lines.append(line)
         if word in line:
-            return
+            return lines
     raise AssertionError(f"it ended without saying {word!r}")
 
 
@@ -75,6 +78,21 @@ def test_a_producer_and_a_consumer_do_the_work_and_drain(url: str, name: str) ->
         assert '"handled": 100' in said
         assert sorted(map(int, client.lrange(f"{{{name}}}:filled", 0, -1))) == list(range(100))
         assert resources(client, name, consumer) == b"closed"
+
+
+@pytest.mark.parametrize("module,begins", [("consumer", "consuming"), ("producer", "producing")])
+def test_a_session_id_leads_to_a_process(url: str, name: str, module: str, begins: str) -> None:
+    settings = {"REDIS_URL": url, "PIPELINE_QUEUE": name}
+    with running(module, PIPELINE_MAXSIZE="5", **settings) as service:
+        said = json.loads(wait_for(service, begins)[-1])
+        assert said["pid"] == service.pid
+        deadline = time.monotonic() + 20
+        with redis.Redis.from_url(url) as client:
+            while not (sessions := client.zrange(f"{{{name}}}:sessions", 0, -1)):  # it registers with its first call
+                assert time.monotonic() < deadline
+        assert sessions[0].decode().partition(".")[0] == said["owner"]
+        shown = json.loads(command(("queue", "show", "--json"), environment(**settings)).stdout)
+        assert [(each["owner"], each["pid"]) for each in shown["sessions"]] == [(said["owner"], said["pid"])]
 
 
 def test_resources_are_opened_by_those_who_use_them(copy: Path, url: str, name: str) -> None:

@@ -152,7 +152,10 @@ class Membership:
         _tell_lost(lost)
         for react in self.on_over:
             react()
-        log.warning("the session passed its deadline; going on as a new one", queue=self.name, lost=len(lost))
+        log.warning(
+            "the session passed its deadline; going on as a new one",
+            queue=self.name, session=session_id, new=self.session_id, lost=len(lost),
+        )  # fmt: skip
 
     def learn(self, epoch: bytes) -> None:
         """Take note of when the queue became known to the server: another time says that it was forgotten since."""
