@@ -38,6 +38,8 @@ def settle_failed(settler: Settler, handout: Handout[T], error: BaseException, r
             settler.settle_later(handout, "dead", INVALID_RESULT, report, trace=handout.trace_of(error))
         return
     delay = _delay(error, handout, rules)
+    # The last one is followed by the line that tells of the dead letter.
+    again = {} if settler.is_last_attempt(handout, rules.attempts) else {"again_in": round(delay, 2)}
     if isinstance(error, Retry):
         report = _cause(error) or error.reason
         log.info(
@@ -45,13 +47,13 @@ def settle_failed(settler: Settler, handout: Handout[T], error: BaseException, r
             id=handout.stored.id,
             attempt=handout.stored.attempt,
             reason=report,
-            again_in=round(delay, 2),
+            **again,
         )
     else:
         report = describe(error)
         log.warning(
             "the handler failed",
-            id=handout.stored.id, attempt=handout.stored.attempt, error=report, again_in=round(delay, 2), exc_info=_shown(error),
+            id=handout.stored.id, attempt=handout.stored.attempt, error=report, **again, exc_info=_shown(error),
         )  # fmt: skip
     if handout.state == "held":
         kind = "crash" if isinstance(error, ProcessEnded) else "nack"

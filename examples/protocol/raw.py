@@ -99,7 +99,7 @@ class Client:
             "settle_and_take",
             *(self._session, self._takes, self._settles, len(acks), receipts, "", 0, "", "", want, 0, 0),
         )
-        state, _, refused, entries, poll_again, overdue, _ = answer
+        state, _, refused, entries, poll_again, overdue, *_ = answer
         if state != b"ok" or refused:
             raise RuntimeError(f"the session is over, or a delivery was not ours: {state!r} {refused!r}")
         if overdue:

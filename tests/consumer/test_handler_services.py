@@ -1,6 +1,7 @@
 """The consumer service with handlers of every kind, as an OS process: what it says, and how it ends."""
 
 import contextlib
+import json
 import os
 import signal
 import subprocess
@@ -150,15 +151,23 @@ async def test_the_log_tells_what_became_of_a_message(
         _, said = service.communicate(timeout=20)
     lines = {
         word: [line for line in said.splitlines() if word in line]
-        for word in ("requested a retry", "rejected", "failed")
+        for word in ("requested a retry", "handler rejected", "handler failed")
     }
-    assert {word: len(found) for word, found in lines.items()} == {"requested a retry": 1, "rejected": 1, "failed": 1}
+    assert {word: len(found) for word, found in lines.items()} == dict.fromkeys(lines, 1)
     assert '"info"' in lines["requested a retry"][0]
     assert "busy" in lines["requested a retry"][0]
-    assert "unwanted" in lines["rejected"][0]
-    assert "LookupError: nothing there" in lines["failed"][0]
+    assert "unwanted" in lines["handler rejected"][0]
+    assert "LookupError: nothing there" in lines["handler failed"][0]
     assert said.count("Traceback") == 1
-    assert "in obey" in lines["failed"][0]
+    assert "in obey" in lines["handler failed"][0]
+    # Each attempt was the last: none is made again, and each is told to be dead, at the level that wakes somebody.
+    assert "again_in" not in said
+    dead = [json.loads(line) for line in said.splitlines() if "the message is a dead letter" in line]
+    assert sorted((line["reason"], line["error"], line["type"], line["level"]) for line in dead) == [
+        ("failed", "KeyError: 'busy'", "Errand", "error"),
+        ("failed", "LookupError: nothing there", "Errand", "error"),
+        ("unwanted", "", "Errand", "error"),
+    ]
     assert "processes.py" not in said
 
 

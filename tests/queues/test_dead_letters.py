@@ -8,7 +8,8 @@ import pytest
 from pydantic import BaseModel
 from redis.asyncio import Redis
 
-from shared.concurrency import Queue, Selection, Session
+from shared.concurrency import Queue, QueueEmpty, Selection, Session
+from shared.concurrency.session.log import LogLine
 from tests.instruments import inside, programs
 from tests.instruments.census import take_census
 from tests.instruments.processes import running
@@ -225,3 +226,36 @@ async def test_a_replay_that_is_killed_leaves_each_letter_in_one_place(
     assert census.pending + census.dead == MANY
     assert await queue.replay() == census.dead
     assert await take_all(queue) == list(range(MANY))
+
+
+async def test_every_death_is_a_line_at_error_that_says_of_what_and_why(
+    session: Session, other: Session, client: Redis, name: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    queue, dying = Queue(session, name, int, max_attempts=1), Queue(other, name, int)
+    await queue.put(1, id="one")
+    await (await queue.get()).nack()
+    await queue.put(2)
+    await (await queue.get()).dead_letter("unwanted")
+    await queue.put(3, id="three")
+    for _ in range(5):
+        async with asyncio.timeout(5):
+            delivery = await dying.get()
+        await inside.crash(client, session, name, other)
+        assert not inside.is_held(delivery)
+    await client.rpush(f"{{{name}}}:pending", b"rubbish")  # type: ignore[misc]
+    with pytest.raises(QueueEmpty):
+        await queue.get_nowait()
+    await queue.put(4)
+    await queue.shutdown(immediate=True)  # an operator's wish
+    told = [
+        (record.levelname, str(record.msg.fields["id"])[:10], record.msg.fields["reason"])
+        for record in caplog.records
+        if isinstance(record.msg, LogLine) and record.msg.text == "the message is a dead letter"
+    ]
+    assert told == [
+        ("ERROR", "one", "failed"),
+        ("ERROR", inside.owner_of(session)[:10], "unwanted"),
+        ("ERROR", "three", "crashed"),
+        ("ERROR", "unreadable", "undecodable"),
+    ]
+    assert (await queue.statistics()).dead == 5

@@ -58,6 +58,11 @@ class Settler:
         """Tell whoever submitted the message how far it is."""
         self._progress.report(receipt, progress)
 
+    def is_last_attempt(self, handout: Handout[Any], attempts: int | None) -> bool:
+        """Whether another failure makes a dead letter of it; `attempts`: None for what is stored with the queue."""
+        most = self._member.max_attempts if attempts is None else attempts
+        return handout.stored.failures + 1 >= most
+
     # --- what the consumer service uses, which never waits for an answer ---------------------------------------------
 
     def acknowledge(self, handout: Handout[Any]) -> None:

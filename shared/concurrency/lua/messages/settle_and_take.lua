@@ -21,7 +21,8 @@
 --                  with, and somebody asked for the result), delay in ms, reason or outcome, report, attempts ('' for what is
 --                  stored), headers ('' for no new ones), traceback; seven to a delivery
 -- RETURNS 'late'; or 'ok' or 'over' (nothing delivered), now in ms, refused receipts ('all' where the session was over),
---   entries, look again in ms, a session to recover or '', 1 if shut down and finished
+--   entries, look again in ms, a session to recover or '', 1 if shut down and finished, what became a dead letter: key, the
+--   caller's id or '', class or '', reason and error of each
 -- PARTS clock identity sessions room unfinished notify wake ids stamp putter_record admit entry answer dead_letter end_at_once put_back
 --   receive settle take look_again finish
 local lane = owner_of(session) .. ':take'
@@ -39,7 +40,7 @@ if not is_live(session) then
   local verdict = refused or 'all'
   refused = refused or ''
   if verdict ~= 'all' then record() end
-  return {'over', now, verdict, {}, 1000, '', 0}
+  return {'over', now, verdict, {}, 1000, '', 0, {}}
 end
 local stored = redis.call('HMGET', settings, 'maxsize', 'max_attempts', 'shutdown', 'joining', 'paused')
 local maxsize, max_attempts, shut, joining = tonumber(stored[1] or 0), tonumber(stored[2] or 5), stored[3], stored[4]
@@ -108,4 +109,4 @@ end
 record()
 notify_if_finished(shut, joining)
 local has_ended = shut and unfinished() <= 0
-return {'ok', now, refused, entries, look_again, overdue, has_ended and 1 or 0}
+return {'ok', now, refused, entries, look_again, overdue, has_ended and 1 or 0, died}

@@ -4,10 +4,10 @@
 --   settings totals
 -- ARGV
 --   session  the session to recover
--- RETURNS deliveries taken back, deliveries still to take back
+-- RETURNS deliveries taken back, deliveries still to take back, what became a dead letter: as settle_and_take
 -- PARTS clock identity sessions processes unfinished notify wake entry answer dead_letter put_back receive finish
 local deadline = redis.call('ZSCORE', sessions, session)
-if not deadline or tonumber(deadline) >= now then return {0, 0} end
+if not deadline or tonumber(deadline) >= now then return {0, 0, {}} end
 -- Over for ever: a deadline of 0 cannot be renewed, and the last call removes the session.
 redis.call('ZADD', sessions, 0, session)
 redis.call('ZREM', idle, session)
@@ -26,4 +26,4 @@ if #batch > 0 then
   local stored = redis.call('HMGET', settings, 'shutdown', 'joining')
   notify_if_finished(stored[1], stored[2])
 end
-return {#batch, #receipts - #batch}
+return {#batch, #receipts - #batch, died}

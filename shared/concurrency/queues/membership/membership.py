@@ -42,6 +42,8 @@ class Membership:
         self.owner: Final = owner
         self.calls: Final = calls
         self.run_id = ""
+        self.max_attempts = math.inf
+        """Failures until a message is a dead letter, as it is stored with the queue; known once it is registered."""
         self.held: dict[bytes, Holding | ref[Holding] | None] = {}
         """Receipts of the deliveries of this process that no answer has settled yet; None while nobody has started
         them, a weak reference where the holder may be forgotten."""
@@ -199,10 +201,19 @@ class Membership:
         """Give the queue back what an overdue session held."""
         left, taken = 1, 0
         while left:
-            count, left = await self.call(load("recover"), session_id, keys=self._keys_of(session_id))
+            count, left, died = await self.call(load("recover"), session_id, keys=self._keys_of(session_id))
+            self.log_dead(died)
             taken += count
         if taken:
             log.warning("recovered the deliveries of a dead session", queue=self.name, session=session_id, count=taken)
+
+    def log_dead(self, died: Sequence[bytes]) -> None:
+        """Log what an answer tells of messages that became dead letters: five words for each."""
+        for at in range(0, len(died), 5):
+            key, id_, type_, reason, error = (word.decode("utf-8", "backslashreplace") for word in died[at : at + 5])
+            log.error(
+                "the message is a dead letter", queue=self.name, id=id_ or key, type=type_, reason=reason, error=error
+            )
 
     async def leave_behind(self, session_id: str) -> None:
         """Give back what a former session of ours was handed after we had gone on."""

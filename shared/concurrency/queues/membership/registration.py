@@ -25,6 +25,7 @@ class Registrant(Protocol):
 
     name: str
     run_id: str
+    max_attempts: float
 
     @property
     def life(self) -> Life:
@@ -94,6 +95,7 @@ class Registration:
         if life is not self._registrant.life:
             return
         self._registrant.learn(epoch)
+        self._registrant.max_attempts = max_attempts
         life.registered(sent_at, (deadline - now) / 1000)
         self.is_done = (wishes, is_consumer) == (self._wishes, self._is_consumer)
         for word, stored in zip(_SETTINGS, (maxsize, max_attempts, max_crashes), strict=True):

@@ -270,7 +270,7 @@ class TakeLane(Lane[Portion]):
         self._is_answered = True
         # What woke us until now was older than the script that has just run; what comes from here on is news.
         self._idle.is_woken = False
-        state, _, refused, entries, look_again, overdue, is_finished = answer
+        state, _, refused, entries, look_again, overdue, is_finished, died = answer
         self._resolved = wish.doubts
         is_current = portion.session_id == self._member.session_id
         if is_current:
@@ -287,6 +287,8 @@ class TakeLane(Lane[Portion]):
             self._overdue = overdue.decode()
         if stale:
             self._log_refused(stale)
+        if died:
+            self._member.log_dead(died)
 
     def _take(self, wish: _Wish, entries: list[bytes], look_again: int) -> None:
         is_idle = wish.may_idle > 0 and wish.want > len(entries) and sum(map(len, entries)) < _MOST_BYTES
