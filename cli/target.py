@@ -18,6 +18,7 @@ from shared.concurrency.session.session import process_of
 from shared.environment import resolve_redis_url
 from shared.logs import configure_logs
 from shared.message import Message
+from shared.patience import PATIENCE, tell_that_it_waits
 from shared.settings import Settings
 
 _SETTINGS = re.compile(rb"\{([A-Za-z0-9_.-]{1,64})\}(/[A-Za-z0-9_.-]{1,64})?:settings")
@@ -86,9 +87,12 @@ async def open_server() -> AsyncIterator[Server]:
     configure_logs(settings)
     # A command reports what is wrong itself, in one line.
     logging.getLogger("weir").setLevel(logging.ERROR)
+    tell_that_it_waits("pipeline")
     url = resolve_redis_url(settings)
     async with (
-        Session.open(url, ttl=settings.session_ttl, refusal_grace=settings.refusal_grace) as session,
+        Session.open(
+            url, ttl=settings.session_ttl, connect_timeout=PATIENCE, refusal_grace=settings.refusal_grace
+        ) as session,
         redis.asyncio.Redis.from_url(url, socket_timeout=10.0, **connect_options(url)) as client,
     ):
         yield Server(settings, session, client)

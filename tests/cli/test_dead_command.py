@@ -215,6 +215,10 @@ def test_no_server_is_one_line_and_2(tmp_path: Path) -> None:
     done = pipeline("dead", "list", REDIS_URL="http://host")
     assert (done.returncode, done.stdout) == (2, "")
     assert done.stderr.startswith("pipeline: REDIS_URL: must begin with")
-    done = pipeline("dead", "list", REDIS_URL=f"unix://{tmp_path}/nothing.sock")
+    done = pipeline("dead", "list", REDIS_URL=f"unix://:secret@{tmp_path}/nothing.sock")
     assert (done.returncode, done.stdout) == (2, "")
-    assert done.stderr.startswith("pipeline: no server answered at unix://")
+    waits, gives_up = done.stderr.splitlines()
+    assert waits.startswith("pipeline: no server answers yet address='unix://")
+    assert gives_up.startswith("pipeline: no server answered at unix://")
+    assert "No such file" in waits
+    assert "secret" not in done.stderr

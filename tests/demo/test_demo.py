@@ -141,7 +141,9 @@ def test_a_mistake_is_told_without_a_traceback(tree: Path, arguments: list[str],
 def test_a_server_that_is_not_there_is_told(tree: Path) -> None:
     done = demo(str(tree), REDIS_URL="redis://:secret@127.0.0.1:1/0")
     assert done.returncode == 2
-    assert "no server answered at redis://127.0.0.1:1/0" in done.stderr
+    waits, gives_up = done.stderr.splitlines()
+    assert waits.startswith("demo: no server answers yet address='redis://127.0.0.1:1/0'")
+    assert gives_up.startswith("demo: no server answered at redis://127.0.0.1:1/0 within 3 s")
     assert "secret" not in done.stderr
     assert "Traceback" not in done.stderr
 

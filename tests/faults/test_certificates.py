@@ -86,11 +86,19 @@ async def test_a_certificate_for_the_host_is_accepted(url: str, name: str, tmp_p
             assert item == 1
 
 
+async def test_without_tls_at_a_port_that_wants_it_the_error_says_so(url: str, tmp_path: Path) -> None:
+    async with encrypted(url, tmp_path, "localhost") as address:
+        plain = address.replace("rediss://", "redis://").partition("?")[0]
+        with pytest.raises(ServerUnavailable, match=r"does it want TLS\? rediss:// is with it"):
+            async with Session.open(plain, connect_timeout=0.5):
+                pass
+
+
 async def test_a_certificate_for_another_host_is_refused_by_every_connection(
     url: str, name: str, tmp_path: Path
 ) -> None:
     async with encrypted(url, tmp_path, "another.example") as address:
-        with pytest.raises(ServerUnavailable, match="certificate"):
+        with pytest.raises(ServerUnavailable, match=r"certificate.*is its authority named in the address"):
             async with Session.open(address, connect_timeout=1.0):
                 pass
         async with redis.asyncio.Redis.from_url(address, **connect_options(address)) as client:

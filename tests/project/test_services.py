@@ -171,6 +171,17 @@ def test_help_is_printed_and_nothing_is_done(module: str) -> None:
     assert done.stderr.endswith("error: unrecognized arguments: --consumers 3\n")
 
 
+@pytest.mark.parametrize("module", ["producer", "consumer", "producer.clock"])
+def test_a_server_that_does_not_answer_is_told_by_its_address_while_the_service_waits(module: str) -> None:
+    with running(module, REDIS_URL="redis://:topsecret@127.0.0.1:1/0") as service:
+        lines = wait_for(service, "no server answers yet")
+        assert service.poll() is None
+    said = json.loads(lines[-1])
+    assert (said["address"], said["level"]) == ("redis://127.0.0.1:1/0", "warning")
+    assert "Connect call failed" in said["problem"]
+    assert "topsecret" not in "".join(lines)
+
+
 def test_no_server_is_advice_and_2(copy: Path) -> None:
     done = subprocess.run(
         [sys.executable, "-m", "consumer"],

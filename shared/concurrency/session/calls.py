@@ -3,7 +3,7 @@
 import asyncio
 from collections import deque
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any, NamedTuple
+from typing import Any, Final, NamedTuple
 
 import hiredis
 from redis.exceptions import NoScriptError, ResponseError
@@ -14,6 +14,9 @@ from shared.concurrency.session.protocol import Wire
 from shared.concurrency.session.refusals import Refusals
 from shared.concurrency.session.scripts import Script
 from shared.concurrency.session.server_errors import Disconnected, Postponed, Unasked, translate, wrong_key
+
+NO_ANSWER: Final = "it does not answer"
+"""The problem with a server that says nothing."""
 
 
 class Call(NamedTuple):
@@ -41,7 +44,7 @@ class Calls:
 
     def __init__(self, refusals: Refusals) -> None:
         """Begin without a connection."""
-        self.problem = "no connection yet"
+        self.problem = NO_ANSWER
         """Why the last attempt to connect failed."""
         self.run_id = ""
         """The run_id of the server at the other end, from its INFO."""

@@ -17,7 +17,7 @@ from redis.exceptions import AuthenticationError, NoPermissionError, RedisError,
 
 from shared.concurrency.errors import ConcurrencyError, ServerRefused
 from shared.concurrency.session.address import connect_options
-from shared.concurrency.session.calls import Calls
+from shared.concurrency.session.calls import NO_ANSWER, Calls
 from shared.concurrency.session.clock import boottime
 from shared.concurrency.session.log import Log
 from shared.concurrency.session.names import channel
@@ -29,6 +29,8 @@ log = Log("session")
 
 # What a server answers that wants a password, or another one.
 _NO_ENTRY: Final = re.compile(r"NOAUTH|WRONGPASS|HELLO must be called|invalid username-password")
+# What it answers when the address names a database that it does not have.
+_NO_DATABASE: Final = re.compile(r"DB index|SELECT is not allowed")
 # What redis-py raises when a connection is lost.
 _LOST: Final = (RedisError, OSError, TimeoutError, EOFError)
 
@@ -72,12 +74,11 @@ class Connection:
         self._calls = calls
         self._reply_timeout = reply_timeout
         self._refusal_grace = refusal_grace
-        self._was_let_in = False
         self._refused_since = math.inf
         self._on_message = on_message
         self._on_connected = on_connected
         self._on_lost = on_lost
-        self._greeted = False
+        self._greeted = self._was_let_in = False
         self._outage = Outage(log, "no connection to the server", "connected to the server again", owner=owner)
         self._runner: asyncio.Task[None] | None = None
 
@@ -118,6 +119,11 @@ class Connection:
                 self._calls.problem = _described(error)
                 if _NO_ENTRY.search(str(error)):
                     self._refuse(f"the server does not let us in: {error}. Is there a password in the address?")
+                elif _NO_DATABASE.search(str(error)):
+                    self._refuse(
+                        f"the server does not have the database of the address: {error}. The address ends in its number, "
+                        "which is 0 nearly always"
+                    )
             except Exception as error:  # every call of this process waits for this task
                 self._calls.problem = _described(error)
                 log.exception("a defect ended the connection; it is opened again", problem=_described(error))
@@ -125,7 +131,8 @@ class Connection:
                 self._drop(wire)
                 with contextlib.suppress(Exception):
                     await opened.disconnect(nowait=True)
-            self._outage.goes_on(self._calls.problem)
+            if self._was_let_in:  # before that, whoever opens the session is told
+                self._outage.goes_on(self._calls.problem)
             await asyncio.sleep(pause)
             pause = min(1.0, pause * 2)
 
@@ -193,4 +200,6 @@ class Connection:
 
 
 def _described(error: BaseException) -> str:
+    if isinstance(error, TimeoutError) and not str(error):
+        return NO_ANSWER
     return f"{type(error).__name__}: {error}" if str(error) else type(error).__name__

@@ -10,12 +10,18 @@ from contextlib import AbstractContextManager
 from typing import Any, Final, TypeVar
 
 from shared.concurrency.errors import ConcurrencyError, ServerUnavailable, WrongLoop
-from shared.concurrency.session.calls import Call, Calls
+from shared.concurrency.session.advice import advice
+from shared.concurrency.session.calls import NO_ANSWER, Call, Calls
 from shared.concurrency.session.connection import Connection
 from shared.concurrency.session.heartbeat import Heartbeat
+from shared.concurrency.session.log import Log
 from shared.concurrency.session.parts import Listener, Part, Parts
 from shared.concurrency.session.refusals import Refusals
 from shared.concurrency.session.ticker import Ticker
+
+log = Log("start")
+
+_TELL_AFTER: Final = 1.0
 
 T = TypeVar("T")
 P = TypeVar("P", bound=Part)
@@ -57,16 +63,28 @@ class Process:
         :raises ServerUnavailable: when no server answered within `connect_timeout` seconds.
         """
         self._connection.start()
+        telling = self.loop.call_later(_TELL_AFTER, self._tell_that_it_waits, where, connect_timeout)
         try:
             async with asyncio.timeout(connect_timeout):
                 await self.calls.opened()
         except TimeoutError:
             raise ServerUnavailable(
-                f"no server answered at {where} within {connect_timeout:g} s "
-                f"({self.calls.problem}): is the address right, and does it run?"
+                f"no server answered at {where} within {connect_timeout:g} s ({self.calls.problem}): {self._advice(where)}"
             ) from None
+        finally:
+            telling.cancel()
         self._ticker.start()
         self._heartbeat.start()
+
+    def _tell_that_it_waits(self, where: str, connect_timeout: float) -> None:
+        log.warning(
+            "no server answers yet",
+            address=where, problem=self.calls.problem, advice=self._advice(where), gives_up_after_seconds=connect_timeout,
+        )  # fmt: skip
+
+    def _advice(self, where: str) -> str:
+        problem = self.calls.problem
+        return advice(where, problem, is_silent=problem == NO_ANSWER)
 
     async def close(self) -> None:
         """Give back what is held and disconnect. A cancelled caller waits too; the time is bounded."""

@@ -31,9 +31,10 @@ class Session:
         """Connect, and disconnect at the end of the block, giving back what is held.
 
         `url`: redis://, rediss:// or unix://. `ttl`: seconds after which others may take what a silent session holds
-        (0.1 to 3600). Waits until the server answers, `connect_timeout` seconds at most; later outages are waited out
-        by every call. `refusal_grace`: seconds for which a call waits, too, while the server refuses what it accepted
-        before (a rotated password, a changed rule); then it raises ServerRefused.
+        (0.1 to 3600). Waits until the server answers, `connect_timeout` seconds at most, and logs after a second which
+        address does not, and why; later outages are waited out by every call. `refusal_grace`: seconds for which a call
+        waits, too, while the server refuses what it accepted before (a rotated password, a changed rule); then it
+        raises ServerRefused.
 
         :raises ServerUnavailable: (a ConnectionError) when no server answered in time.
         :raises ServerRefused: when the server answers but cannot be used: too old, it evicts, it forbids.
