@@ -1,24 +1,43 @@
 """What a handler raises to decide what becomes of its message."""
 
-from shared.concurrency.checks import check_delay, check_reason
+from typing import Final
+
+from shared.concurrency.checks import check_delay, check_reason, check_seconds
+
+_A_DAY: Final = 86400.0
+_TEN_YEARS: Final = 3650 * _A_DAY
 
 
 class Retry(Exception):
     """This attempt failed, as expected: the message comes again, or is a dead letter once its attempts are spent.
 
     Logged without a traceback. `raise Retry(after=30) from error` keeps that error with the message.
+
+    `Retry(after=30, counts=False)` waits for a precondition, another message's work or an hour of the day: the attempt
+    is no failure, until `within` seconds have passed since the first of these waits of this message. From then on each
+    counts, so that a message whose precondition never comes is a dead letter in the end. Meanwhile it keeps its room.
     """
 
-    def __init__(self, after: float | None = None, reason: str = "") -> None:
+    def __init__(
+        self, after: float | None = None, reason: str = "", *, counts: bool = True, within: float | None = None
+    ) -> None:
         """`after`: seconds until it comes again, by the server's clock and no sooner; None for the handler's backoff.
 
-        :raises ValueError: when `after` is negative, not a number, or longer than ten years.
+        `counts`: whether it is a failure. `within`: where it is not, seconds since the first time, by the server's
+        clock; None for a day.
+
+        :raises ValueError: when `after` is negative, not a number, or longer than ten years; or 0 where it does not
+            count, for then it would come again at once, for ever. When `within` is none of these, or `counts` is True.
         """
         super().__init__(reason)
-        if after is not None:
-            check_delay(after)
+        if after is not None and check_delay(after) == 0 and not counts:
+            raise ValueError("after= is more than 0 where counts=False: the message would come again at once, for ever")
+        if within is not None and counts:
+            raise ValueError("within= says for how long it is no failure: it goes with counts=False")
         self.after = after
         self.reason = reason
+        self.counts = counts
+        self.within = None if counts else check_seconds("within=", _A_DAY if within is None else within, 0, _TEN_YEARS)
 
 
 class Reject(Exception):

@@ -99,7 +99,8 @@ def _handle(codec: "Codec[Message]", results: ResultCodec, name: str, entry: byt
             except (InvalidResult, MessageTooLarge) as error:
                 return _failed("unsendable", error)
     except Retry as retry:
-        return {"outcome": "retry", "after": retry.after, "reason": retry.reason, "error": _cause(retry)}
+        rule = {"counts": retry.counts, "within": retry.within}
+        return {"outcome": "retry", "after": retry.after, "reason": retry.reason, "error": _cause(retry), **rule}
     except Reject as reject:
         return {"outcome": "reject", "reason": reject.reason, "error": _cause(reject)}
     except BaseException as error:  # noqa: BLE001  # SystemExit too: the handler raised it, not we

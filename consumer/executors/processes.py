@@ -213,7 +213,7 @@ def _raise_outcome(answer: dict[str, Any]) -> None:
     kind = UnsendableResult if answer["outcome"] == "unsendable" else RaisedInProcess
     cause = kind(answer["error"]) if answer.get("error") else None
     if answer["outcome"] == "retry":
-        raise Retry(answer["after"], answer["reason"]) from cause
+        raise Retry(answer["after"], answer["reason"], counts=answer["counts"], within=answer["within"]) from cause
     if answer["outcome"] == "reject":
         raise Reject(answer["reason"]) from cause
     if cause is not None:

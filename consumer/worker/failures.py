@@ -18,48 +18,57 @@ log = structlog.get_logger(__name__)
 
 
 def settle_failed(settler: Settler, handout: Handout[T], error: BaseException, rules: Rules, *, queue: str) -> None:
-    """Log what happened, and settle by the rules of the message's class unless the handler has settled."""
+    """Settle by the rules of the message's class unless the handler has settled; log what happened."""
     if isinstance(error, StaleDelivery) and handout.state != "held":
         log.warning(
             "stale delivery: settled or recovered elsewhere", queue=queue, id=handout.stored.id, problem=str(error)
         )
         return
     if isinstance(error, Reject):
+        _dead_letter(settler, handout, error.reason, _cause(error), error)
         log.warning("the handler rejected the message", id=handout.stored.id, reason=error.reason)
-        if handout.state == "held":
-            settler.settle_later(handout, "dead", error.reason, _cause(error), trace=handout.trace_of(error))
         return
     if isinstance(error, UnsendableResult) or handout.is_unsendable(error):
         report = describe(error)
+        _dead_letter(settler, handout, INVALID_RESULT, report, error)
         log.warning(
             "the handler's result cannot be sent: the message is a dead letter", id=handout.stored.id, error=report
         )
-        if handout.state == "held":
-            settler.settle_later(handout, "dead", INVALID_RESULT, report, trace=handout.trace_of(error))
         return
-    delay = _delay(error, handout, rules)
+    _nack(settler, handout, error, rules)
+
+
+def _dead_letter(settler: Settler, handout: Handout[T], reason: str, report: str, error: BaseException) -> None:
+    if handout.state == "held":
+        settler.settle_later(handout, "dead", reason, report, trace=handout.trace_of(error))
+
+
+def _nack(settler: Settler, handout: Handout[T], error: BaseException, rules: Rules) -> None:
+    report = (_cause(error) or error.reason) if isinstance(error, Retry) else describe(error)
+    delay, stored = _delay(error, handout, rules), handout.stored
+    is_last = settler.is_last_attempt(handout, rules.attempts)
+    if handout.state == "held":
+        kind, value = _settlement(error, check_delay(delay))
+        settler.settle_later(handout, kind, value, report, attempts=rules.attempts, trace=handout.trace_of(error))
     # The last one is followed by the line that tells of the dead letter.
-    again = {} if settler.is_last_attempt(handout, rules.attempts) else {"again_in": round(delay, 2)}
+    counts = not isinstance(error, Retry) or error.counts
+    again = {} if is_last and counts else {"again_in": round(delay, 2)}
     if isinstance(error, Retry):
-        report = _cause(error) or error.reason
         log.info(
             "the handler requested a retry",
-            id=handout.stored.id,
-            attempt=handout.stored.attempt,
-            reason=report,
-            **again,
-        )
-    else:
-        report = describe(error)
-        log.warning(
-            "the handler failed",
-            id=handout.stored.id, attempt=handout.stored.attempt, error=report, **again, exc_info=_shown(error),
+            id=stored.id, attempt=stored.attempt, reason=report, counts=error.counts, **again,
         )  # fmt: skip
-    if handout.state == "held":
-        kind = "crash" if isinstance(error, ProcessEnded) else "nack"
-        settler.settle_later(
-            handout, kind, check_delay(delay), report, attempts=rules.attempts, trace=handout.trace_of(error)
-        )
+        return
+    log.warning(
+        "the handler failed", id=stored.id, attempt=stored.attempt, error=report, **again, exc_info=_shown(error)
+    )
+
+
+def _settlement(error: BaseException, delay_ms: int) -> tuple[str, int | str]:
+    """Return the kind of settlement and its value; see Settlements.add."""
+    if isinstance(error, Retry) and error.within is not None:
+        return "wait", f"{delay_ms} {check_delay(error.within)}"
+    return "crash" if isinstance(error, ProcessEnded) else "nack", delay_ms
 
 
 def _delay(error: BaseException, handout: Handout[T], rules: Rules) -> float:

@@ -170,7 +170,10 @@ async def test_what_the_function_raises_comes_back(processes: Processes) -> None
     assert str(retry.value.__cause__) == "KeyError: 'why'"
     with pytest.raises(Retry) as retry:
         await processes.call(OBEY, entry("retry"), 30)
-    assert retry.value.after is None
+    assert (retry.value.after, retry.value.counts, retry.value.within) == (None, True, None)
+    with pytest.raises(Retry) as retry:
+        await processes.call(OBEY, entry("wait_on 1.5"), 30)
+    assert (retry.value.after, retry.value.counts, retry.value.within) == (1.5, False, 60)
     with pytest.raises(Reject) as reject:
         await processes.call(OBEY, entry("reject no such user"), 30)
     assert (reject.value.reason, reject.value.__cause__) == ("no such user", None)

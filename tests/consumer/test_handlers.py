@@ -10,7 +10,7 @@ import pytest
 
 from consumer.outcomes import Reject, Retry
 from consumer.registry import handles
-from consumer.rules.backoff import Backoff
+from consumer.rules.backoff import USUAL_BACKOFF, Backoff
 from consumer.rules.errors import HandlerError, describe
 from consumer.rules.handler import call_plain, place_of
 from shared.concurrency import Delivery
@@ -86,7 +86,7 @@ def test_rules_out_of_range_are_refused(wrong: dict[str, Any]) -> None:
     "wrong",
     [
         {"first": -1}, {"first": math.nan}, {"first": "1"}, {"longest": 0.1}, {"longest": math.inf}, {"factor": 0.5},
-        {"factor": True}, {"longest": 10**9},
+        {"factor": True}, {"longest": 10**9}, {"jitter": -0.1}, {"jitter": 1.1}, {"jitter": True},
     ],
 )  # fmt: skip
 def test_a_backoff_out_of_range_is_refused(wrong: dict[str, Any]) -> None:
@@ -97,15 +97,17 @@ def test_a_backoff_out_of_range_is_refused(wrong: dict[str, Any]) -> None:
 @pytest.mark.parametrize(
     "backoff,failures,most",
     [
-        (Backoff(), 0, 0.25),
-        (Backoff(), 3, 2.0),
-        (Backoff(), 998, 60.0),
-        (Backoff(first=10, longest=10), 5, 10.0),
-        (Backoff(factor=1000), 998, 60.0),
+        (Backoff(jitter=1), 0, 1.0),
+        (Backoff(jitter=1), 3, 300.0),
+        (Backoff(jitter=1), 998, 300.0),
+        (Backoff(first=10, longest=10, jitter=1), 5, 10.0),
+        (Backoff(factor=1000, jitter=1), 998, 300.0),
         (Backoff(first=0), 4, 0.0),
     ],
 )
-def test_a_delay_is_anything_between_nothing_and_the_grown_one(backoff: Backoff, failures: int, most: float) -> None:
+def test_with_full_jitter_a_delay_is_anything_between_nothing_and_the_grown_one(
+    backoff: Backoff, failures: int, most: float
+) -> None:
     delays = [backoff.delay(failures) for _ in range(2000)]
     assert all(0 <= delay <= most for delay in delays)
     # Full jitter: it fills the whole range, so that what failed together does not come together.
@@ -113,10 +115,32 @@ def test_a_delay_is_anything_between_nothing_and_the_grown_one(backoff: Backoff,
     assert max(delays) >= most * 0.98
 
 
+def test_five_attempts_outlast_an_outage_and_do_not_come_together() -> None:
+    # About 1, 10, 60 and 300 seconds: a database is back by then, and all four together are over four minutes.
+    for failures, (least, most) in enumerate([(0.7, 1.2), (6, 12), (45, 75), (220, 360)]):
+        delays = [USUAL_BACKOFF.delay(failures) for _ in range(2000)]
+        assert least <= min(delays) <= max(delays) <= most
+        assert max(delays) >= 1.2 * min(delays)
+
+
 @pytest.mark.parametrize("after", [-1, math.nan, math.inf, True, 10**10, "5"])
 def test_a_retry_after_what_is_no_delay_is_refused(after: Any) -> None:
     with pytest.raises(ValueError, match="delay"):
         Retry(after=after)
+
+
+@pytest.mark.parametrize("within", [-1, math.nan, math.inf, True, 10**10, "5"])
+def test_a_wait_has_an_end(within: Any) -> None:
+    with pytest.raises(ValueError, match="within= is"):
+        Retry(after=1, counts=False, within=within)
+
+
+def test_a_wait_takes_time() -> None:
+    with pytest.raises(ValueError, match="more than 0"):
+        Retry(after=0, counts=False)
+    with pytest.raises(ValueError, match="goes with counts=False"):
+        Retry(after=1, within=5)
+    assert (Retry(after=1, counts=False).within, Retry(after=1).within) == (86400, None)
 
 
 @pytest.mark.parametrize("reason", ["", "x" * 1001, None, 7])

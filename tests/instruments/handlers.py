@@ -55,6 +55,11 @@ def retry(after: str) -> NoReturn:
     raise Retry(float(after) if after else None, "not now") from KeyError("why")
 
 
+def wait_on(after: str) -> NoReturn:
+    """Wait for a precondition, for a minute at most."""
+    raise Retry(float(after), counts=False, within=60)
+
+
 def reject(reason: str) -> NoReturn:
     """Give the message up."""
     raise Reject(reason)
@@ -83,6 +88,7 @@ _VERBS: Final[dict[str, Callable[[Delivery[Errand], str], object]]] = {
     "print": lambda _, text: print(text),  # noqa: T201
     "read": lambda _, __: sys.stdin.read(),
     "fail": lambda _, text: fail(text),
+    "wait_on": lambda _, after: wait_on(after),
     "retry": lambda _, after: retry(after),
     "reject": lambda _, reason: reject(reason),
     "settle": lambda delivery, _: handout_of(delivery).settled("ack"),

@@ -7,7 +7,8 @@
     FAILURES   3  nacks
     FLAG       1  "i": the headers hold the caller's id; "r": whoever put it asks for the result; "s": both; else "."
     LENGTH     3  bytes of the headers
-    headers       JSON object, empty for none: type, id, digest, known_ms, results_ms, first_error, last_error
+    headers       JSON object, empty for none: type, id, digest, known_ms, results_ms, first_error, last_error,
+                  waiting_since
     body          what pydantic wrote
 
 The header is ASCII. The first 45 bytes change with every delivery: they are its *receipt*, the name of its field in
@@ -60,14 +61,16 @@ def pack_middle(headers: bytes, *, has_id: bool, is_asked: bool = False) -> byte
 def pack_headers_with_error(stored: "Stored", error: str) -> bytes:
     """The headers of an entry after a delivery that failed with this error: the first and the last error are kept.
 
-    Each is cut to 300 characters, or to what the headers have room for; empty where they have none.
+    Each is cut to 300 characters, or to what the headers have room for; empty where they have none. The script marks in
+    the headers since when a message waits: that room is left.
     """
     headers = {word: value for word, value in stored.headers.items() if word != "last_error"}
     kept = [word for word in ("first_error", "last_error") if word not in headers]
-    room = _LONGEST_HEADERS - len(pack_headers(headers | dict.fromkeys(kept, "")))
+    longest = _LONGEST_HEADERS - (0 if "waiting_since" in headers else len(',"waiting_since":1000000000000'))
+    room = longest - len(pack_headers(headers | dict.fromkeys(kept, "")))
     text = _cut(error.encode("utf-8", "backslashreplace").decode(), room // len(kept))
     packed = pack_headers(headers | dict.fromkeys(kept, text))
-    return packed if len(packed) <= _LONGEST_HEADERS else b""
+    return packed if len(packed) <= longest else b""
 
 
 def _cut(text: str, room: int) -> str:
@@ -161,7 +164,8 @@ def _read_headers(raw: bytes, *, has_id: bool) -> dict[str, str | int]:
     if not isinstance(headers, dict):
         raise ValueError("the headers are no JSON object")  # noqa: TRY004  # the entry is bad, not the call
     # Without an id and an error they are the same for every message of a class: worth keeping, and few.
-    if not has_id and "last_error" not in headers and len(_seen_headers) < 1000:
+    is_usual = not has_id and "last_error" not in headers and "waiting_since" not in headers
+    if is_usual and len(_seen_headers) < 1000:
         _seen_headers[raw] = headers
     return headers
 

@@ -34,8 +34,9 @@ class Settlements:
         self, receipt: bytes, kind: str, value: int | str | bytes = 0, report: str = "",
         *, attempts: int | None = None, headers: bytes = b"", trace: str = "",
     ) -> None:  # fmt: skip
-        """Add one: ack, result (value: outcome), return, nack or crash (value: delay in ms), or dead (value: reason).
+        """Add one: ack, result (value: outcome), return, nack, crash (value: delay in ms), dead (value: reason), wait.
 
+        The value of `wait`: the delay in ms, a space, and for how many ms since the first wait it is no failure.
         `attempts`: failures until it is a dead letter, None for what is stored with the queue; `headers`: the message's
         new ones, empty when they stay as they are; `trace`: the traceback, for whoever asked for the result.
         """

@@ -18,7 +18,27 @@ local function settle_acks(receipts, held)
   return table.concat(missing)
 end
 
--- VALUE is the delay in ms, the reason of a dead letter or the outcome.
+-- The entry of a delivery that waits for a precondition, marked with the first time it did so; nil once that is WITHIN ms ago,
+-- or when its headers have no room for the mark. A mark older than the entry's stamp is of the time before a replay.
+local function kept_waiting(entry, within)
+  local admitted = math.floor(tonumber(string.sub(entry, 1, 16)) / 1000)
+  local headers = string.sub(entry, 53, 52 + tonumber(string.sub(entry, 50, 52)))
+  local since = tonumber(string.match(headers, '"waiting_since":(%d+)') or 0)
+  if since >= admitted then
+    if now - since >= within then return nil end
+    return entry
+  end
+  local mark = '"waiting_since":' .. string.format('%.0f', math.max(now, admitted))
+  if since > 0 then
+    headers = string.gsub(headers, '"waiting_since":%d+', mark)
+  else
+    headers = headers == '' and '{' .. mark .. '}' or string.sub(headers, 1, -2) .. ',' .. mark .. '}'
+  end
+  return #headers <= 999 and with_headers(entry, headers) or nil
+end
+
+-- VALUE is the delay in ms, the reason of a dead letter or the outcome; of a wait the delay and, behind a space, for how long
+-- in all it is no failure.
 local function settle_other(max_attempts, receipt, kind, value, report, attempts, headers, trace)
   local entry = redis.call('HGET', leased, receipt)
   if not entry then return receipt end
@@ -26,6 +46,16 @@ local function settle_other(max_attempts, receipt, kind, value, report, attempts
     answer(key_of(entry), entry, value)
     acked = acked + redis.call('HDEL', leased, receipt)
     return ''
+  end
+  if kind == 'wait' then
+    local delay, within = string.match(value, '^(%d+) (%d+)$')
+    local waiting = kept_waiting(entry, tonumber(within))
+    if waiting then
+      redis.call('ZADD', delayed, now + delay, counted(waiting, 0, 0))
+      redis.call('HDEL', leased, receipt)
+      return ''
+    end
+    value = delay
   end
   local failure = kind == 'dead' and 0 or 1
   nacked = nacked + failure
