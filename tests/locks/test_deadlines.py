@@ -127,3 +127,17 @@ async def test_a_lost_notification_is_made_up_for(session: Session, client: Redi
         assert await waiting == "here"
     assert looks == [False, True]  # at its next look, half a second later
     assert await client.exists(key) == 0
+
+
+async def test_a_lease_that_rests_after_a_restart_is_open_again_though_the_clock_was_set_back(
+    session: Session, name: str, client: Redis
+) -> None:
+    lock = Lock(session, name, ttl=0.5)
+    async with lock:
+        pass
+    seconds, _ = await client.time()
+    # The server came back with its clock an hour ahead, and was set right.
+    quiet_until = (seconds + 3600) * 1000
+    await client.execute_command("HSET", f"{{{name}}}:lease", "quiet_until", quiet_until)  # type: ignore[no-untyped-call]
+    async with asyncio.timeout(5), lock:
+        pass

@@ -9,6 +9,7 @@ import pytest
 from pydantic import SecretStr
 
 from consumer.executors.dispatch import Dispatch
+from consumer.rules.backoff import Backoff
 from consumer.rules.handler import Handler, Place
 from consumer.rules.rules import Rules
 from consumer.worker.worker import Worker
@@ -149,6 +150,7 @@ async def test_what_else_the_handler_raises_is_tried_again(session: Session, far
             raise errors.pop()
         return delivery.attempt
 
-    async with asyncio.timeout(20), working(there, handle):
+    rules = {int: Rules(backoff=Backoff(first=0))}
+    async with asyncio.timeout(20), working(there, handle, rules=rules):
         assert await (await queue.submit(1)) == 3
     assert (await queue.statistics()).nacked_total == 2

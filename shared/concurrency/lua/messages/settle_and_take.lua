@@ -43,10 +43,11 @@ if not is_live(session) then
   if verdict ~= 'all' then record() end
   return {'over', now, verdict, {}, 1000, '', 0, {}}
 end
-local stored = redis.call('HMGET', settings, 'maxsize', 'max_attempts', 'shutdown', 'joining', 'paused')
+local stored = redis.call('HMGET', settings, 'maxsize', 'max_attempts', 'shutdown', 'joining', 'paused', 'behind', 'clock')
 local maxsize, max_attempts, shut, joining = tonumber(stored[1] or 0), tonumber(stored[2] or 5), stored[3], stored[4]
 local has_ended_at_once = shut == 'immediate'
 local paused = stored[5] or has_ended_at_once
+steady_now = math.max(now + tonumber(stored[6] or 0), tonumber(stored[7] or 0))
 
 local received = receive(session)
 local is_resync, is_former = resync ~= '0', resync == '2'
@@ -83,7 +84,7 @@ if want > 0 and not paused then
   if returned_before > 0 then take_from(returned, returned_before) end
   if suspects_before > 0 and not holds_suspect() then take_from(suspects, 1) end
   if #entries < want then
-    local due, harmless = redis.call('ZRANGEBYSCORE', delayed, '-inf', now, 'LIMIT', 0, math.min(want - #entries, 500)), {}
+    local due, harmless = redis.call('ZRANGEBYSCORE', delayed, '-inf', steady_now, 'LIMIT', 0, math.min(want - #entries, 500)), {}
     for _, entry in ipairs(due) do
       if crashes_of(entry) >= 2 then redis.call('RPUSH', suspects, entry) else harmless[#harmless + 1] = entry end
     end
@@ -94,7 +95,7 @@ end
 take_pending(paused, maxsize)
 if dropped > 0 then redis.call('HINCRBY', totals, 'given_up', dropped) end
 
-local look_again, overdue, ready = look_ahead()
+local look_again, overdue, ready, due_soon = look_ahead()
 local is_unsatisfied = want > #entries and bytes < MOST_BYTES
 if was_idle == '1' then redis.call('ZREM', idle, session) end
 -- What is left is for others first; if nobody waits for it, the caller may call again at once for what it could take.
@@ -102,7 +103,11 @@ if ready > 0 and not paused and not wake_one() and is_unsatisfied then
   local suspect = redis.call('LLEN', suspects)
   if ready > (suspect > 0 and holds_suspect() and suspect or 0) then look_again = 0 end
 end
-if may_idle ~= '0' and is_unsatisfied then
+local goes_idle = may_idle ~= '0' and is_unsatisfied
+-- Somebody who is idle must know that a message is due that was delayed just now, before the others that look once a second. It
+-- is idle anew then, behind those who do not know, so that puts wake those first.
+if due_soon and soonest <= due_soon and ready == 0 and not paused and not goes_idle then wake_one() end
+if goes_idle then
   redis.call('ZADD', idle, now_us, session)
   local takes_handoff = may_idle == '2'
   if takes_handoff then redis.call('HSET', handed, session, '') end

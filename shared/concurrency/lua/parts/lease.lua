@@ -44,6 +44,10 @@ end
 
 -- Takes out what has expired. The clock may have gone back: no deadline is further away than its time to live.
 local function prune()
+  if quiet_until > now + longest_ttl then
+    quiet_until = now + longest_ttl
+    redis.call('HSET', record, 'quiet_until', number(quiet_until))
+  end
   for _, id in ipairs(redis.call('ZRANGEBYSCORE', holders, '-inf', '(' .. number(now))) do forget_holder(id) end
   for _, id in ipairs(redis.call('ZRANGEBYSCORE', waiting, '-inf', '(' .. number(now))) do forget_waiter(id) end
   for _, key in ipairs({holders, waiting}) do

@@ -14,7 +14,7 @@
 --   pid           the process's id at its host, 0 for none
 --   host          the name of its host, may be empty
 -- RETURNS now in ms, deadline in ms, stored maxsize, stored max_attempts, stored max_crashes, when the queue became known here in us
--- PARTS clock identity sessions consumers processes restart
+-- PARTS clock identity sessions consumers processes restart steady
 local kinds = {
   list = {pending, returned, suspects, putters},
   hash = {settings, lanes, leased, handed, bodies, dead, ids, totals, results},
@@ -27,6 +27,7 @@ for kind, keys in pairs(kinds) do
   end
 end
 notice_restart(run_id)
+keep_clock()
 local deadline = now + time_to_live(session)
 if fresh == '1' then
   redis.call('ZADD', sessions, deadline, session)

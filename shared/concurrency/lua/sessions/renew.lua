@@ -1,17 +1,18 @@
 #!lua flags=allow-oom
 -- Renews a session that is live; never resurrects one that is over.
--- KEYS sessions lanes
+-- KEYS sessions lanes settings
 -- ARGV
 --   session  the session's id
 -- RETURNS 1 renewed or 0 over, now in ms, deadline in ms, 1 if the process is to drain
--- PARTS clock identity sessions consumers
+-- PARTS clock identity sessions consumers steady
 -- The clock went back: no deadline may be further away than its session's time to live.
-local far = redis.call('ZRANGEBYSCORE', sessions, '(' .. (now + time_to_live(session)), '+inf', 'WITHSCORES', 'LIMIT', 0, 20)
+local far = redis.call('ZREVRANGEBYSCORE', sessions, '+inf', '(' .. (now + time_to_live(session)), 'WITHSCORES', 'LIMIT', 0, 500)
 for i = 1, #far, 2 do
   local latest = now + time_to_live(far[i])
   if tonumber(far[i + 1]) > latest then redis.call('ZADD', sessions, latest, far[i]) end
 end
 if not is_live(session) then return {0, now, 0, 0} end
+keep_clock()
 local deadline = now + time_to_live(session)
 redis.call('ZADD', sessions, deadline, session)
 local consumer, drains = consumer_record(owner_of(session))

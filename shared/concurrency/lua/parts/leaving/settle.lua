@@ -1,5 +1,12 @@
 -- Settles deliveries of a session. Each function returns the receipts that it refused, joined: those that are not leased.
 local acked, nacked = 0, 0
+-- What is delayed is due by a clock that never goes back; the soonest that was delayed here.
+local steady_now, soonest = now, math.huge
+
+local function delay_for(entry, delay)
+  soonest = math.min(soonest, steady_now + delay)
+  redis.call('ZADD', delayed, steady_now + delay, entry)
+end
 
 -- HELD is how many the caller believes to hold. If as many are leased, all receipts are there, and one call removes them.
 local function settle_acks(receipts, held)
@@ -51,7 +58,7 @@ local function settle_other(max_attempts, receipt, kind, value, report, attempts
     local delay, within = string.match(value, '^(%d+) (%d+)$')
     local waiting = kept_waiting(entry, tonumber(within))
     if waiting then
-      redis.call('ZADD', delayed, now + delay, counted(waiting, 0, 0))
+      delay_for(counted(waiting, 0, 0), tonumber(delay))
       redis.call('HDEL', leased, receipt)
       return ''
     end
@@ -65,7 +72,7 @@ local function settle_other(max_attempts, receipt, kind, value, report, attempts
   elseif tonumber(string.sub(entry, 46, 48)) >= (tonumber(attempts) or max_attempts) then
     make_dead_letter(key_of(entry), entry, kind == 'crash' and 'crashed' or 'failed', report, trace)
   elseif tonumber(value) > 0 then
-    redis.call('ZADD', delayed, now + value, entry)
+    delay_for(entry, tonumber(value))
   elseif crashes_of(entry) >= 2 then
     redis.call('RPUSH', suspects, entry)
   else

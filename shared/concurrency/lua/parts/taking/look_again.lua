@@ -1,7 +1,8 @@
--- When a session looks again, in ms, at the latest; a session to recover or ''; and how many messages are ready.
+-- When a session looks again, in ms, at the latest; a session to recover or ''; how many messages are ready; and when the next
+-- delayed one is due, if that is sooner than whoever is idle looks again.
 local function look_ahead()
   local fresh, later = waiting()
-  local look_again, overdue = 1000, ''
+  local look_again, overdue, due_soon = 1000, '', nil
   local first = redis.call('ZRANGE', sessions, 0, 0, 'WITHSCORES')
   if first[1] and tonumber(first[2]) < now then
     overdue = first[1]
@@ -11,11 +12,12 @@ local function look_ahead()
   local ready = fresh + redis.call('LLEN', returned) + redis.call('LLEN', suspects)
   if later > 0 then
     local due = redis.call('ZRANGE', delayed, 0, 0, 'WITHSCORES')
-    if due[1] and tonumber(due[2]) <= now then
+    if due[1] and tonumber(due[2]) <= steady_now then
       ready = ready + 1
     elseif due[1] then
-      look_again = math.min(look_again, math.max(1, tonumber(due[2]) - now))
+      look_again = math.min(look_again, math.max(1, tonumber(due[2]) - steady_now))
+      if tonumber(due[2]) < steady_now + 1000 then due_soon = tonumber(due[2]) end
     end
   end
-  return look_again, overdue, ready
+  return look_again, overdue, ready, due_soon
 end
