@@ -1,9 +1,10 @@
 #!lua flags=allow-oom
--- Ends a pause, and wakes all sessions that wait for work: what has gathered may be more than a few of them take.
+-- Ends a pause, and wakes sessions that wait for work, 1000 at most: what has gathered may be more than a few of them take. Each that
+-- leaves something wakes the next.
 -- KEYS idle settings
 -- RETURNS 1 if the queue had been paused
 -- PARTS identity notify
 local was_paused = redis.call('HDEL', settings, 'paused')
-for _, id in ipairs(redis.call('ZRANGE', idle, 0, -1)) do notify(id, 'wake') end
-redis.call('DEL', idle)
+local first = redis.call('ZPOPMIN', idle, 1000)
+for i = 1, #first, 2 do notify(first[i], 'wake') end
 return was_paused

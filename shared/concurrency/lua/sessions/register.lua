@@ -15,6 +15,7 @@
 --   host          the name of its host, may be empty
 -- RETURNS now in ms, deadline in ms, stored maxsize, stored max_attempts, stored max_crashes, when the queue became known here in us
 -- PARTS clock identity sessions consumers processes restart steady
+local MOST_FORMER, MOST_PRUNED = 20, 100
 local kinds = {
   list = {pending, returned, suspects, putters},
   hash = {settings, lanes, leased, handed, bodies, dead, ids, totals, results},
@@ -32,12 +33,12 @@ local deadline = now + time_to_live(session)
 if fresh == '1' then
   redis.call('ZADD', sessions, deadline, session)
   record_process(session, pid, host)
-  -- Nothing may be handed to a session that its process has left behind.
-  for _, id in ipairs(redis.call('ZRANGE', idle, 0, -1)) do
-    if id ~= session and owner_of(id) == owner_of(session) then
-      redis.call('ZREM', idle, id)
-      if redis.call('HGET', handed, id) == '' then redis.call('HDEL', handed, id) end
-    end
+  -- Nothing may be handed to a session that its process has left behind: one of the last few, for each takes the one before.
+  local start, life, ttl = string.match(session, '^(.*%.)(%d+)(%.%d+)$')
+  for before = math.max(1, (tonumber(life) or 0) - MOST_FORMER), (tonumber(life) or 0) - 1 do
+    local id = start .. string.format('%.0f', before) .. ttl
+    redis.call('ZREM', idle, id)
+    if redis.call('HGET', handed, id) == '' then redis.call('HDEL', handed, id) end
   end
 end
 if maxsize ~= '' then redis.call('HSETNX', settings, 'maxsize', maxsize) end
@@ -47,10 +48,16 @@ if consumer == '1' then
   local _, drains = consumer_record(owner_of(session))
   record_consumer(session, drains)
 end
-local records = redis.call('HGETALL', lanes)
+-- What nobody needs any more goes bit by bit: a call looks at so many records, whichever, and more go than can come.
+local records = redis.call('HRANDFIELD', lanes, MOST_PRUNED, 'WITHVALUES')
 for i = 1, #records, 2 do
   local unused = tonumber(string.match(records[i + 1], '^%d+')) < now - keep_ms
   if unused and not is_process_of_session(records[i]) then redis.call('HDEL', lanes, records[i]) end
+end
+local old = redis.call('ZRANGEBYSCORE', ids_due, '-inf', string.format('%.0f', now), 'LIMIT', 0, MOST_PRUNED)
+if #old > 0 then
+  redis.call('HDEL', ids, unpack(old))
+  redis.call('ZREM', ids_due, unpack(old))
 end
 local stored = redis.call('HMGET', settings, 'maxsize', 'max_attempts', 'max_crashes')
 return {now, deadline, tonumber(stored[1] or 0), tonumber(stored[2] or 5), tonumber(stored[3] or 5), epoch()}
