@@ -3,8 +3,9 @@
 import asyncio
 import signal
 import sys
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine
 from contextlib import asynccontextmanager
+from typing import Any
 
 import structlog
 
@@ -45,13 +46,31 @@ def run_service(name: str, work: Work, signals: Signals, *, prepare: Callable[[]
         if prepare is not None:
             prepare()
         with asyncio.Runner(loop_factory=loop_factory()) as runner:
-            runner.run(_with_signals(name, settings, work, signals))
+            _run(runner.get_loop(), _with_signals(name, settings, work, signals))
     except Stopped:
         log.info("stopped before it had started", service=name)
     except (SettingsError, ServiceError, ConcurrencyError) as error:
         sys.stderr.write("".join(f"{name}: {line}\n" for line in str(error).splitlines()))
         return _MISTAKE
     return 0
+
+
+def _run(loop: asyncio.AbstractEventLoop, service: Coroutine[Any, Any, None]) -> None:
+    """Run the loop until the service has ended; raises what it raises.
+
+    A task that a handler has started ends the loop by `sys.exit()`, and anybody by `loop.stop()`: it is run again.
+    """
+    task = loop.create_task(service)
+    while not task.done():
+        try:
+            loop.run_until_complete(task)
+        except BaseException as error:
+            interrupted = isinstance(error, KeyboardInterrupt)
+            if interrupted and signal.getsignal(signal.SIGINT) is signal.default_int_handler:
+                raise  # Ctrl-C, which nobody else looks at
+            if not task.done():
+                log.exception("something has ended the event loop: it is run again")
+    task.result()
 
 
 async def _with_signals(name: str, settings: Settings, work: Work, signals: Signals) -> None:

@@ -2,6 +2,8 @@
 
 import asyncio
 
+from shared.concurrency import errors
+
 
 class HandlerError(Exception):
     """The message classes and the handlers do not match, or a handler cannot work; the message says what to write."""
@@ -36,8 +38,4 @@ def describe(error: BaseException) -> str:
     """Return the type and the text of an exception, for a report: `ValueError: no such user`."""
     if isinstance(error, ProcessFailure):
         return str(error)
-    try:
-        text = str(error)
-    except Exception:  # noqa: BLE001  # the __str__ of a user's class
-        text = "(its text cannot be read)"
-    return f"{type(error).__name__}: {text}" if text else type(error).__name__
+    return errors.describe(error)

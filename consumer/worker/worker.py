@@ -17,6 +17,7 @@ from shared.concurrency.queues.handout import Handout
 from shared.concurrency.queues.prefetch import Prefetch
 from shared.concurrency.queues.queue import prefetch
 from shared.concurrency.queues.settling import Settler
+from shared.concurrency.session.tasks import forgive, is_closed
 
 T = TypeVar("T")
 
@@ -37,14 +38,20 @@ class _Slot(Generic[T]):
     timed_out: Handout[T] | None = None
     """The one whose handler the watch has cancelled."""
 
+    def is_cancelled(self, task: asyncio.Task[None]) -> bool:
+        """Whether its task was cancelled by somebody else than the watch or the end of a session."""
+        is_lost = self.handout is not None and self.handout.state == "lost"
+        return task.cancelling() > 0 and self.timed_out is None and not is_lost
+
 
 class Worker(Generic[T]):
     """Handles the messages of a queue, a fixed number at once.
 
     A clean return of the handler acknowledges, together with the next take: one round trip serves both. What it returns
     is the result, for whoever submitted the message. An exception or the time limit nacks, with the backoff of the
-    message's class; Retry and Reject do what their names say; cancellation by `stop` gives the delivery back. A handler
-    may settle the delivery itself. Refusals (the session was over) are logged.
+    message's class; Retry and Reject do what their names say; cancellation by `stop` gives the delivery back. When
+    `run` ends by an error, what is being handled counts as crashed. A handler may settle the delivery itself. Refusals
+    (the session was over) are logged.
     """
 
     def __init__(
@@ -71,6 +78,10 @@ class Worker(Generic[T]):
         self._time_limit = time_limit
         self._time_limits = {tp: each.time_limit for tp, each in self._rules.items() if each.time_limit is not None}
         self._draining = False
+        self._cancels = False
+        """Whether a worker that is cancelled was cancelled by us."""
+        self._has_failed = False
+        """Whether it ends by an error: what is being handled counts as crashed."""
         self._prefetch: Prefetch[T] | None = None
         self._ending: asyncio.Future[None] | None = None
         self._working: set[asyncio.Task[None]] = set()
@@ -98,7 +109,13 @@ class Worker(Generic[T]):
             for task in ended:
                 if not task.cancelled():
                     task.result()
+        except BaseException as error:
+            # Where the workers are cancelled too, and not by us, something has ended the loop.
+            is_cancelled = isinstance(error, asyncio.CancelledError)
+            self._has_failed = not is_cancelled or any(slot.is_cancelled(task) for task, slot in slots.items())
+            raise
         finally:
+            self._cancels = True
             watch.cancel()
             for task in slots:
                 task.cancel()
@@ -117,6 +134,7 @@ class Worker(Generic[T]):
         self.drain()
         if self._working:
             _, late = await asyncio.wait(self._working, timeout=grace)
+            self._cancels = True
             for task in late:
                 task.cancel()
             if late:
@@ -125,13 +143,15 @@ class Worker(Generic[T]):
     async def _work(self, taking: Prefetch[T], slot: _Slot[T]) -> None:
         task = asyncio.current_task()
         settler = taking.settler
-        while (handout := taking.ready(task) or await taking.next(task)) is not None:
+        while (handout := taking.ready(task) or await self._next(taking, task)) is not None:
             slot.handout = handout
             try:
                 result = await self._handle(handout)
             except asyncio.CancelledError as error:
                 await self._cancelled(settler, slot, handout, error)
-            except (Exception, SystemExit) as error:  # noqa: BLE001  # a handler may raise anything; the worker goes on
+            except BaseException as error:  # a handler may raise anything; the worker goes on
+                if is_closed(task, error):
+                    raise
                 self._uncancel(handout)
                 self._failed(settler, handout, error)
             else:
@@ -148,9 +168,22 @@ class Worker(Generic[T]):
                 slot.handout = result = None
         self._end()
 
+    async def _next(self, taking: Prefetch[T], task: "asyncio.Task[Any] | None") -> Handout[T] | None:
+        while True:
+            try:
+                return await taking.next(task)
+            except asyncio.CancelledError:
+                if self._cancels:
+                    raise
+                forgive(task)  # a handler has cancelled its own task, and returned
+
     def _failed(self, settler: Settler, handout: Handout[T], error: BaseException) -> None:
         rules = self._rules.get(type(handout.item), _USUAL)
-        settle_failed(settler, handout, error, rules, queue=self._queue.full_name)
+        try:
+            settle_failed(settler, handout, error, rules, queue=self._queue.full_name)
+        except BaseException as defect:  # noqa: BLE001  # its class has code of its own, or is a Retry only by name
+            defect.__context__ = None  # its text may be what raised
+            settle_failed(settler, handout, defect, rules, queue=self._queue.full_name)
 
     def _limit_of(self, handout: Handout[T]) -> float:
         return self._time_limits.get(type(handout.item), self._time_limit)
@@ -164,17 +197,18 @@ class Worker(Generic[T]):
         cancellations = task.cancelling() if task is not None else 0
         for _ in range(timed_out + (handout.state == "lost")):
             cancellations = task.uncancel() if task is not None else 0
-        if cancellations:
+        if cancellations and self._cancels:
             if handout.state == "held":
-                settler.settle_later(handout, "return")
+                settler.settle_later(handout, "lost" if self._has_failed else "return")
             raise error
+        forgive(task)
         if handout.state == "lost":
             log.warning("the session passed its deadline: another consumer handles the message", id=handout.stored.id)
         elif timed_out:
             late = TimeoutError(f"the handler took longer than {self._limit_of(handout):g} s")
             self._failed(settler, handout, late)
         else:
-            # This task was not cancelled: the error comes from something that the handler awaited.
+            # We did not cancel this task: the error comes from the handler, or from something that it awaited.
             self._failed(settler, handout, error)
         if isinstance(error, StillRunning):
             await self._until_free(settler, handout, error)

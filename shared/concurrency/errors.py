@@ -109,3 +109,12 @@ class WrongLoop(ConcurrencyError, RuntimeError):
 
     Nothing was sent. Open a session there, or send the work to the loop: `asyncio.run_coroutine_threadsafe`.
     """
+
+
+def describe(error: BaseException) -> str:
+    """Return the type and the text of an exception, for a report: `ValueError: no such user`."""
+    try:
+        text = str(error)
+    except BaseException:  # noqa: BLE001  # the __str__ of a user's class
+        text = "(its text cannot be read)"
+    return f"{type(error).__name__}: {text}" if text else type(error).__name__

@@ -164,6 +164,10 @@ async def test_what_the_function_raises_comes_back(processes: Processes) -> None
     with pytest.raises(RaisedInProcess) as raised:
         await processes.call(OBEY, entry("quit bye"), 30)
     assert describe(raised.value) == "SystemExit: bye"
+    for name, said in ("Panic", "BaseException"), ("Interrupt", "KeyboardInterrupt"), ("Exit", "GeneratorExit"):
+        with pytest.raises(RaisedInProcess) as raised:
+            await processes.call(OBEY, entry(f"panic {name}"), 30)
+        assert describe(raised.value) == f"{said}: {name}"
     with pytest.raises(Retry) as retry:
         await processes.call(OBEY, entry("retry 1.5"), 30)
     assert (retry.value.after, retry.value.reason) == (1.5, "not now")

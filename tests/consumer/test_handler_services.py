@@ -1,5 +1,6 @@
 """The consumer service with handlers of every kind, as an OS process: what it says, and how it ends."""
 
+import asyncio
 import contextlib
 import json
 import os
@@ -109,6 +110,40 @@ async def test_a_handler_that_kills_its_service_becomes_a_dead_letter_and_drags_
     assert (letter.reason, letter.attempt) == ("crashed", 5)
     assert deaths == 5
     assert (await queue.statistics()).acked_total == 9
+
+
+STRAY = """
+async def stray(text):
+    if text == "exit":
+        raise SystemExit(0)
+    if text == "interrupt":
+        raise KeyboardInterrupt
+    asyncio.get_running_loop().stop()
+
+
+@handles(Errand, attempts=2, backoff=Backoff(first=0))
+async def start(delivery, pipeline):
+    if delivery.item.text != "return":
+        await asyncio.gather(asyncio.create_task(stray(delivery.item.text)))
+"""
+
+
+async def test_a_task_that_a_handler_starts_does_not_end_its_service(
+    copy: Path, url: str, name: str, queue: Queue[Message]
+) -> None:
+    await queue.put_many([order("exit"), order("interrupt"), order("stop"), *[order("return")] * 9])
+    handlers = "from consumer.rules.backoff import Backoff\n" + STRAY
+    with consuming(copy, handlers, url, name) as service:
+        async with asyncio.timeout(30):
+            await queue.join()
+        assert service.poll() is None
+        service.send_signal(signal.SIGTERM)
+        _, said = service.communicate(timeout=20)
+    assert service.returncode == 0, said
+    assert "something has ended the event loop" in said
+    letters = {(letter.reason, letter.error, letter.failures) for letter in await queue.dead_letters()}
+    assert letters == {("failed", "SystemExit: 0", 2), ("failed", "KeyboardInterrupt", 2)}
+    assert (await queue.statistics()).acked_total == 10
 
 
 async def test_a_wrong_handler_is_advice_and_2(copy: Path, url: str, name: str) -> None:

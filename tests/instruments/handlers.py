@@ -50,6 +50,11 @@ def fail(text: str) -> NoReturn:
     raise LookupError(text)
 
 
+def panic(name: str) -> NoReturn:
+    """Raise what is no Exception, as extensions in Rust do."""
+    raise {"Panic": BaseException, "Interrupt": KeyboardInterrupt, "Exit": GeneratorExit}[name](name)
+
+
 def retry(after: str) -> NoReturn:
     """Ask for another attempt."""
     raise Retry(float(after) if after else None, "not now") from KeyError("why")
@@ -89,6 +94,7 @@ _VERBS: Final[dict[str, Callable[[Delivery[Errand], str], object]]] = {
     "read": lambda _, __: sys.stdin.read(),
     "fail": lambda _, text: fail(text),
     "wait_on": lambda _, after: wait_on(after),
+    "panic": lambda _, name: panic(name),
     "retry": lambda _, after: retry(after),
     "reject": lambda _, reason: reject(reason),
     "settle": lambda delivery, _: handout_of(delivery).settled("ack"),

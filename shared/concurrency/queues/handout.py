@@ -7,12 +7,13 @@ from types import TracebackType
 from typing import Final, Protocol, TypeVar
 
 from shared.concurrency.checks import check_delay, check_reason
-from shared.concurrency.errors import EffectRefused, InvalidResult, MessageTooLarge, StaleDelivery
+from shared.concurrency.errors import EffectRefused, InvalidResult, MessageTooLarge, StaleDelivery, describe
 from shared.concurrency.queues.delivery import Delivery
 from shared.concurrency.queues.effects.effects import Effects
 from shared.concurrency.queues.encoding.entry import ASKED, FLAG, RECEIPT, Stored, pack_headers_with_error, read
 from shared.concurrency.queues.encoding.results import ResultCodec
 from shared.concurrency.queues.takes.settlements import LONGEST_TEXT
+from shared.concurrency.session.tasks import is_cancelled, is_closed
 
 T = TypeVar("T")
 
@@ -140,11 +141,10 @@ class Handout(Delivery[T]):
         elif self.state == "held":
             if error is None:
                 await self._acknowledge()
-            elif isinstance(error, Exception):
-                await self._fail_with(error)
-            else:
-                # Cancelled, or the process ends: no failure of the message.
+            elif is_cancelled(body, error):
                 await asyncio.wait({self.settled("return")}, timeout=_GIVING_BACK)
+            elif not is_closed(body, error):  # else its finalizer, or the session's end, gives it back
+                await self._fail_with(error)
 
     async def _acknowledge(self) -> None:
         try:
@@ -153,11 +153,11 @@ class Handout(Delivery[T]):
             await self._fail_with(refused)
             raise
 
-    async def _fail_with(self, error: Exception) -> None:
+    async def _fail_with(self, error: BaseException) -> None:
         # Work whose result cannot be sent is done, and would end in the same way again.
         kind, value = ("dead", INVALID_RESULT) if self.is_unsendable(error) else ("nack", 0)
         try:
-            await self.settled(kind, value, f"{type(error).__name__}: {error}", self.trace_of(error))
+            await self.settled(kind, value, describe(error), self.trace_of(error))
         except StaleDelivery as stale:
             error.add_note(f"and it could not be settled: {stale}")
 

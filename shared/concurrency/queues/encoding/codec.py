@@ -9,7 +9,7 @@ from typing import Any, Final, Generic, TypeVar, cast
 from pydantic import BaseModel, ConfigDict, PydanticUserError, TypeAdapter, ValidationError
 from pydantic_core import PydanticSerializationError
 
-from shared.concurrency.errors import MessageTooLarge
+from shared.concurrency.errors import MessageTooLarge, describe
 from shared.concurrency.queues.encoding.entry import COUNTS, FLAG, is_entry_with, pack_headers, pack_middle, read
 from shared.concurrency.queues.encoding.lossless import lossless_up_to
 
@@ -164,7 +164,7 @@ class Codec(Generic[T]):
             # As the last one: of the same class, and without an id.
             try:
                 return usual.read(entry[usual.body_at :])  # type: ignore[no-any-return]  # cast() is a call
-            except Exception:  # noqa: BLE001, S110  # a class has code of its own, which may raise anything
+            except BaseException:  # noqa: BLE001, S110  # a class has code of its own, which may raise anything
                 pass  # said in full below
         try:
             stored = read(entry)
@@ -191,8 +191,8 @@ class Codec(Generic[T]):
             raise Unreadable("undecodable" if broken else "invalid", short(error)) from error
         except ValueError as error:
             raise Unreadable("undecodable", str(error)) from error
-        except Exception as error:
-            raise Unreadable("invalid", f"{type(error).__name__}: {error}") from error
+        except BaseException as error:  # a validator in Rust that panics, or one that exits, too
+            raise Unreadable("invalid", describe(error)) from error
 
 
 def digest(name: str | None, body: bytes) -> str:

@@ -5,7 +5,7 @@ from typing import Any, Final
 
 from pydantic import JsonValue, ValidationError
 
-from shared.concurrency.errors import InvalidResult, MessageTooLarge
+from shared.concurrency.errors import InvalidResult, MessageTooLarge, describe
 from shared.concurrency.queues.encoding.codec import Shape, short
 
 _RESULT: Final = b"="
@@ -52,7 +52,7 @@ class ResultCodec:
         else:
             try:
                 body = Written(self._shape(item).write_validated(result))
-            except Exception as error:  # what is declared has code of its own, which may raise anything
+            except BaseException as error:  # what is declared has code of its own, which may raise anything
                 what = type(item).__name__
                 raise InvalidResult(f"this {type(result).__name__} is no result of {what}: {_said(error)}") from error
         if len(body) > self._max_bytes:
@@ -74,11 +74,11 @@ class ResultCodec:
                 return shape.read(body)
             except ValidationError as error:
                 raise InvalidResult(f"what came is no result of {type(item).__name__}: {short(error)}") from error
-            except Exception as error:
+            except BaseException as error:
                 raise InvalidResult(f"what came is no result of {type(item).__name__}: {_said(error)}") from error
 
         return read
 
 
-def _said(error: Exception) -> str:
-    return str(error) if isinstance(error, ValueError) else f"{type(error).__name__}: {error}"
+def _said(error: BaseException) -> str:
+    return str(error) if isinstance(error, ValueError) else describe(error)

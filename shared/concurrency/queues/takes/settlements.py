@@ -34,7 +34,7 @@ class Settlements:
         self, receipt: bytes, kind: str, value: int | str | bytes = 0, report: str = "",
         *, attempts: int | None = None, headers: bytes = b"", trace: str = "",
     ) -> None:  # fmt: skip
-        """Add one: ack, result (value: outcome), return, nack, crash (value: delay in ms), dead (value: reason), wait.
+        """Add one: ack, return, lost, result (value: outcome), nack, crash (delay in ms), dead (value: reason), wait.
 
         The value of `wait`: the delay in ms, a space, and for how many ms since the first wait it is no failure.
         `attempts`: failures until it is a dead letter, None for what is stored with the queue; `headers`: the message's
