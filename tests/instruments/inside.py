@@ -173,12 +173,12 @@ def is_idle(session: Session, name: str) -> bool:
     return participant_of(session, name).takes._idle.is_registered
 
 
-async def take_unheard(queue: Queue[Any]) -> list[Any]:
-    """Take one message in a call whose answer nobody reads: its number is used up, its entry leased to us."""
+async def take_unheard(queue: Queue[Any], want: int = 1) -> list[Any]:
+    """Take so many messages in a call whose answer nobody reads: its number is used up, its entries leased to us."""
     lane, member = take_lane_at(queue), member_at(queue)
     number = lane._number + 1
     answer: list[Any] = await member.call(
-        load("settle_and_take"), member.session_id, number, 0, 1, b"", b"", 0, b"", b"", 1, 0, 0
+        load("settle_and_take"), member.session_id, number, 0, 1, b"", b"", 0, b"", b"", want, 0, 0
     )
     lane._number = number
     return answer
@@ -298,6 +298,11 @@ def result_lane_at(queue: Queue[Any]) -> ResultLane:
 async def results_flushed(queue: Queue[Any]) -> None:
     """Wait until the server knows which results nobody waits for any more."""
     await result_lane_at(queue).flush()
+
+
+def forget_results(queue: Queue[Any]) -> None:
+    """Have the lane of results wait for none: what comes is not its own, and stays at the server."""
+    result_lane_at(queue)._waiting._own.clear()
 
 
 def no_contact_for(session: Session, name: str, seconds: float) -> None:

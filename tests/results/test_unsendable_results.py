@@ -154,3 +154,20 @@ async def test_what_else_the_handler_raises_is_tried_again(session: Session, far
     async with asyncio.timeout(20), working(there, handle, rules=rules):
         assert await (await queue.submit(1)) == 3
     assert (await queue.statistics()).nacked_total == 2
+
+
+async def test_a_result_over_the_server_s_limit_for_subscribers_stops_nobody(
+    session: Session, far: Session, name: str
+) -> None:
+    # It was sent, the server closed the connection, and the same was asked for again.
+    queue, there = (Queue(each, name, int, max_message_bytes=1 << 24) for each in (session, far))
+
+    async def handle(delivery: Delivery[int]) -> str:
+        return "x" * (35_000_000 if delivery.item else 16_000_000)
+
+    futures = [await queue.submit(number) for number in (1, 0)]
+    async with asyncio.timeout(20), working(there, handle):
+        with pytest.raises(RemoteError, match=r"^invalid_result: MessageTooLarge: "):
+            await futures[0]
+        assert len(await futures[1]) == 16_000_000
+    await queue.letters.discard([letter.key for letter in await queue.dead_letters()])

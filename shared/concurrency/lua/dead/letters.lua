@@ -1,6 +1,6 @@
 #!lua flags=allow-oom
--- Reads a page of dead letters in the order of their deaths: looks at 500 of them or 1 MiB at most, and picks
--- out those that match.
+-- Reads a page of dead letters in the order of their deaths: looks at 500 of them or until there is 1 MiB, at 4 MiB at most
+-- unless one alone is larger; picks out those that match.
 -- KEYS dead dead_index
 -- ARGV
 --   after      the place behind which to go on, empty for the beginning
@@ -51,6 +51,10 @@ for at = 1, #found, 2 do
   local key, died = found[at], tonumber(found[at + 1])
   if died > last_died or (died == last_died and key > last_key) then return answer end
   local place, letter = place_of(key, died), redis.call('HGET', dead, key)
+  if letter and at > 1 and bytes + #letter > 4194304 then
+    answer[1] = place_of(found[at - 2], tonumber(found[at - 1]))
+    break
+  end
   if letter and wanted(key, letter) then
     picked = picked + 1
     answer[#answer + 1] = place

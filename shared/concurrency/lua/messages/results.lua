@@ -5,7 +5,7 @@
 -- ARGV
 --   heard     keys (22 bytes each) of outcomes that were received
 --   unwanted  keys of messages that the submitter cancelled
---   wanted    keys to look up: outcomes of 1 MiB together, or one that is larger
+--   wanted    keys to look up: until there is 1 MiB of outcomes, 4 MiB at most, or one that is larger
 --   asked     ... ids
 -- RETURNS how many of the wanted were looked up; the outcomes found, each behind its key; for each id the key of its message, ''
 --   when its result was never asked for, 0 when the id is not known
@@ -30,7 +30,7 @@ if unwanted ~= '' then redis.call('PEXPIRE', given_up, 86400000) end
 forget(split(heard))
 local looked, bytes, found = 0, 0, {}
 for _, key in ipairs(split(wanted)) do
-  if bytes >= 1048576 then break end
+  if bytes >= 1048576 or bytes > 0 and bytes + redis.call('HSTRLEN', results, key) > 4194304 then break end
   looked = looked + 1
   local outcome = redis.call('HGET', results, key)
   if outcome then

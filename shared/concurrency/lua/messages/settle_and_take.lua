@@ -83,20 +83,15 @@ if has_cancelled then redis.call('ZREMRANGEBYSCORE', given_up, '-inf', string.fo
 if want > 0 and not paused then
   if returned_before > 0 then take_from(returned, returned_before) end
   if suspects_before > 0 and not holds_suspect() then take_from(suspects, 1) end
-  if #entries < want then
-    local due, harmless = redis.call('ZRANGEBYSCORE', delayed, '-inf', steady_now, 'LIMIT', 0, math.min(want - #entries, 500)), {}
-    for _, entry in ipairs(due) do
-      if crashes_of(entry) >= 2 then redis.call('RPUSH', suspects, entry) else harmless[#harmless + 1] = entry end
-    end
-    lease(harmless)
-    if #due > 0 then redis.call('ZREM', delayed, unpack(due)) end
-  end
+  if #entries < want and not is_full then take_delayed() end
 end
 take_pending(paused, maxsize)
 if dropped > 0 then redis.call('HINCRBY', totals, 'given_up', dropped) end
 
 local look_again, overdue, ready, due_soon = look_ahead()
-local is_unsatisfied = want > #entries and bytes < MOST_BYTES
+local is_unsatisfied = want > #entries and not is_full
+-- There may be more that had no room in this reply.
+if is_full then look_again = 0 end
 if was_idle == '1' then redis.call('ZREM', idle, session) end
 -- What is left is for others first; if nobody waits for it, the caller may call again at once for what it could take.
 if ready > 0 and not paused and not wake_one() and is_unsatisfied then

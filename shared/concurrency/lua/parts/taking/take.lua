@@ -1,6 +1,8 @@
--- Takes entries for a session, WANT at most and 1 MiB together; they are leased from then on.
-local MOST_BYTES, MOST_DROPPED, MARK_MS = 1048576, 1000, 86400000
+-- Takes entries for a session, WANT at most; they are leased from then on. A reply is full with 1 MiB, and carries 4 MiB or one
+-- entry at most: the server drops a subscriber whose replies pass its limit, and would do so again with the same ones.
+local ENOUGH_BYTES, MOST_BYTES, MOST_DROPPED, MARK_MS = 1048576, 4194304, 1000, 86400000
 local entries, bytes, dropped = {}, 0, 0
+local is_full, largest = false, 0
 local has_cancelled = false
 want = tonumber(want)
 
@@ -13,15 +15,23 @@ local function drop(entry)
   return true
 end
 
+-- Takes of the entries found, from the first on, what the reply has room for; returns how many.
 local function lease(found)
-  local pairs_to_set = {}
-  for _, entry in ipairs(found) do
+  local pairs_to_set, taken = {}, 0
+  for i, entry in ipairs(found) do
+    local size = #entry
+    if size > largest then largest = size end
+    if bytes + size > MOST_BYTES and #entries > 0 then
+      is_full = true
+      break
+    end
+    taken = i
     local is_gone = has_cancelled and is_asked(entry) and drop(entry)
     if not is_gone and is_entry(entry) then
       pairs_to_set[#pairs_to_set + 1] = string.sub(entry, 1, 45)
       pairs_to_set[#pairs_to_set + 1] = entry
       entries[#entries + 1] = entry
-      bytes = bytes + #entry
+      bytes = bytes + size
     elseif not is_gone then
       -- No put of ours wrote this: it has no key of its own, and must not stop the queue.
       redis.call('HINCRBY', totals, 'put', 1)
@@ -30,19 +40,49 @@ local function lease(found)
     end
   end
   if #pairs_to_set > 0 then redis.call('HSET', leased, unpack(pairs_to_set)) end
+  if bytes >= ENOUGH_BYTES then is_full = true end
+  return taken
+end
+
+-- How many entries to read next: as many as have room if none is larger than those seen so far. FIRST reads the first one.
+local function slice_of(most, first)
+  local slice = math.min(most, want - #entries)
+  if slice > 1 and largest == 0 then largest = #(first() or '') end
+  return math.max(1, math.min(slice, math.floor((MOST_BYTES - bytes) / math.max(1, largest))))
 end
 
 local function take_from(list, most)
   local taken = 0
-  while taken < most and want > #entries and bytes < MOST_BYTES and dropped < MOST_DROPPED do
-    local slice = math.min(most - taken, want - #entries, taken == 0 and 16 or 128)
-    local found = redis.call('LRANGE', list, 0, slice - 1)
+  local function first() return redis.call('LINDEX', list, 0) end
+  while taken < most and want > #entries and not is_full and dropped < MOST_DROPPED do
+    local found = redis.call('LRANGE', list, 0, slice_of(math.min(most - taken, taken == 0 and 16 or 128), first) - 1)
     if #found == 0 then break end
-    lease(found)
-    redis.call('LTRIM', list, #found, -1)
-    taken = taken + #found
+    local leased_now = lease(found)
+    redis.call('LTRIM', list, leased_now, -1)
+    taken = taken + leased_now
   end
-  return taken
+end
+
+-- Takes what is due; what crashed twice goes to the suspects first.
+local function take_delayed()
+  local moved = 0
+  local function due(count) return redis.call('ZRANGEBYSCORE', delayed, '-inf', steady_now, 'LIMIT', 0, count) end
+  local function first() return due(1)[1] end
+  while moved < 500 and want > #entries and not is_full and dropped < MOST_DROPPED do
+    local found, harmless, done = due(slice_of(128, first)), {}, {}
+    if #found == 0 then break end
+    for _, entry in ipairs(found) do
+      if crashes_of(entry) >= 2 then
+        redis.call('RPUSH', suspects, entry)
+        done[#done + 1] = entry
+      else
+        harmless[#harmless + 1] = entry
+      end
+    end
+    for i = 1, lease(harmless) do done[#done + 1] = harmless[i] end
+    if #done > 0 then redis.call('ZREM', delayed, unpack(done)) end
+    moved = moved + #done
+  end
 end
 
 local function holds_suspect()
@@ -56,11 +96,11 @@ end
 local function take_pending(paused, maxsize)
   local in_line = redis.call('LLEN', putters)
   repeat
-    if not paused and want > #entries then take_from(pending, math.huge) end
+    if not paused and want > #entries and not is_full then take_from(pending, math.huge) end
     local let_in = 0
     if in_line > 0 then
       let_in = admit(room(maxsize))
       in_line = redis.call('LLEN', putters)
     end
-  until let_in == 0 or want <= #entries or bytes >= MOST_BYTES
+  until let_in == 0 or want <= #entries or is_full
 end
