@@ -1,7 +1,7 @@
 """The composition root: opens what a service works with."""
 
 from collections.abc import AsyncIterator
-from contextlib import AsyncExitStack, aclosing, asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -10,8 +10,8 @@ import redis.asyncio
 import shared.messages  # noqa: F401  # registers the message classes
 from shared.clock.deferred import Deferred
 from shared.concurrency import Queue, Session
-from shared.concurrency.session.address import connect_options
 from shared.concurrency.session.session import process_of
+from shared.connections import OF_A_SESSION, counted_pool
 from shared.environment import resolve_clock_url, resolve_redis_url
 from shared.message import Message
 from shared.resources import Resources, open_resources
@@ -26,7 +26,7 @@ class Pipeline:
     session: Session
     queue: Queue[Message]
     redis: "redis.asyncio.Redis"
-    """For data of your own; bytes in and out."""
+    """For data of your own; bytes in and out. A command waits while all connections of this service are in use."""
     deferred: Deferred
     """What `schedule` and `unschedule` talk to."""
     opened: Resources | None = None
@@ -98,16 +98,19 @@ async def open_pipeline(settings: Settings, *, resources: bool = False) -> Async
 
     :raises SettingsError: when no server is given. ServerUnavailable, ServerRefused: as Session.open.
     """
-    url = resolve_redis_url(settings)
-    # Without a timeout of its own: with one, redis-py can swallow the cancellation of a handler.
-    data = redis.asyncio.Redis.from_url(url, socket_timeout=None, **connect_options(url))
-    deferred = Deferred(resolve_clock_url(settings), settings.queue, settings.max_message_bytes)
+    url, clock_url = resolve_redis_url(settings), resolve_clock_url(settings)
+    most, silence = settings.max_connections, max(1.0, settings.session_ttl)
+    pool = counted_pool(url, most - OF_A_SESSION, silence)
+    clock_pool = pool if clock_url == url else counted_pool(clock_url, most, silence)
     async with (
+        AsyncExitStack() as pools,
         Session.open(url, ttl=settings.session_ttl, refusal_grace=settings.refusal_grace) as session,
-        data as client,
-        aclosing(deferred),
         AsyncExitStack() as stack,
     ):
+        for each in {pool, clock_pool}:
+            pools.push_async_callback(each.disconnect)
+        client = redis.asyncio.Redis(connection_pool=pool)
+        deferred = Deferred(redis.asyncio.Redis(connection_pool=clock_pool), settings.queue, settings.max_message_bytes)
         queue: Queue[Message] = Queue(
             session,
             settings.queue,

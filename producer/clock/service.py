@@ -7,11 +7,14 @@ from contextlib import AsyncExitStack
 from typing import Any
 
 import structlog
+from arq.connections import ArqRedis
 from arq.worker import Worker, create_worker
 from redis.exceptions import RedisError
 
 from producer.clock.puts import Puts
-from shared.pipeline import open_pipeline
+from shared.clock.deferred import NEVER_MS
+from shared.clock.jobs import clock_queue, decode, encode
+from shared.pipeline import Pipeline, open_pipeline
 from shared.service import unless
 from shared.settings import Settings
 
@@ -46,7 +49,12 @@ async def work(settings: Settings, stopping: asyncio.Event) -> None:
         log.info("the clock runs", queue=settings.queue, jobs=jobs, owner=pipeline.owner, pid=os.getpid())
         while not stopping.is_set():
             context = {"pipeline": pipeline, "puts": puts}
-            worker = create_worker(WorkerSettings, handle_signals=False, ctx=context)  # type: ignore[arg-type]
+            worker = create_worker(
+                WorkerSettings,  # type: ignore[arg-type]
+                handle_signals=False,
+                ctx=context,
+                redis_pool=_client(pipeline),
+            )
             await _run(worker, stopped, settings.grace)
         log.info("the clock is stopped")
 
@@ -54,6 +62,17 @@ async def work(settings: Settings, stopping: asyncio.Event) -> None:
 def _is_news(record: logging.LogRecord) -> bool:
     """Whether a line of arq says more than that a job began, or ended well: of those there may be many a second."""
     return record.levelno > logging.INFO or not any(mark in str(record.msg) for mark in _BEGUN_OR_DONE)
+
+
+def _client(pipeline: Pipeline) -> ArqRedis:
+    """Return arq's client on the service's own connections; arq's would not be counted, and wait for ever."""
+    return ArqRedis(
+        pipeline.deferred.pool,
+        job_serializer=encode,
+        job_deserializer=decode,
+        default_queue_name=clock_queue(pipeline.settings.queue),
+        expires_extra_ms=NEVER_MS,
+    )
 
 
 async def _run(worker: Worker, stopped: "asyncio.Task[Any]", grace: float) -> None:

@@ -11,7 +11,7 @@ import re
 from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime, timedelta
 from secrets import token_hex
-from typing import Any, Final, TypeVar, cast
+from typing import Any, Final, TypeVar
 
 import redis.asyncio
 import structlog
@@ -33,7 +33,6 @@ from shared.clock.jobs import clock_queue, decode, encode
 from shared.concurrency import ConcurrencyError, IdConflict, ServerRefused
 from shared.concurrency.queues.encoding.codec import Codec, digest
 from shared.concurrency.queues.encoding.outgoing import with_id
-from shared.concurrency.session.address import connect_options
 from shared.message import Message
 
 T = TypeVar("T")
@@ -86,10 +85,9 @@ return 1
 class Deferred:
     """The deferred messages of one pipeline. No connection is opened before the first call."""
 
-    def __init__(self, url: str, queue: str, max_message_bytes: int) -> None:
-        """`url`: the clock's server. `queue`: the pipeline's queue."""
-        # Without a timeout of its own: with one, redis-py can swallow a cancellation.
-        self._client = redis.asyncio.Redis.from_url(url, socket_timeout=None, **connect_options(url))
+    def __init__(self, client: "redis.asyncio.Redis", queue: str, max_message_bytes: int) -> None:
+        """`client`: of the clock's server; whoever made it closes it. `queue`: the pipeline's queue."""
+        self._client: Any = client
         self._codec: Codec[Message] = Codec(Message, max_message_bytes)
         self._queue = queue
 
@@ -122,13 +120,16 @@ class Deferred:
         # Named, so that a repetition after a lost answer still returns that this call has cancelled.
         return bool(await self._call(_UNSCHEDULE, keys, job, token_hex(8), _MARK_MS))
 
-    async def aclose(self) -> None:
-        """Close the connection, if there is one."""
-        await self._client.aclose()
+    @property
+    def pool(self) -> "redis.asyncio.ConnectionPool":
+        """The connections to the clock's server."""
+        pool: redis.asyncio.ConnectionPool = self._client.connection_pool
+        return pool
 
     async def _call(self, script: str, keys: tuple[str, ...], *arguments: str | bytes | int) -> Any:
         def call() -> Awaitable[Any]:
-            return cast("Awaitable[Any]", self._client.eval(script, len(keys), *keys, *arguments))
+            answer: Awaitable[Any] = self._client.eval(script, len(keys), *keys, *arguments)
+            return answer
 
         return await _through_outages(call)
 

@@ -39,6 +39,7 @@ class Proxy:
         self._flowing = asyncio.Event()
         self._flowing.set()
         self._refusing = False
+        self._swallowed: set[int] = set()
         self._hold: Hold | None = None
         self.judge: Callable[[Command], Fate] = lambda _: Fate.PASS
         """Decides about every command as it arrives."""
@@ -129,6 +130,10 @@ class Proxy:
         finally:
             self._flowing.set()
 
+    def swallow(self) -> None:
+        """Let nothing more through on the present connections, which stay open, as a NAT does; new ones work."""
+        self._swallowed.update(self._links)
+
     @contextlib.asynccontextmanager
     async def holding(self, step: str, *, of_session: bool = True) -> AsyncIterator[Hold]:
         """Keep back the reply to the next command with this name, and all behind it, inside the block.
@@ -171,6 +176,8 @@ class Proxy:
             while True:
                 raw, words = await read_command(client)
                 await self._flowing.wait()
+                if link.number in self._swallowed:
+                    continue
                 link.learn(words)
                 command = Command(link.number, link.about.get("name", ""), self._name(words), words)
                 self.commands.append(command)
@@ -190,6 +197,8 @@ class Proxy:
             while True:
                 reply = await read_reply(server)
                 await self._flowing.wait()
+                if link.number in self._swallowed:
+                    continue
                 fate = Fate.PASS
                 if reply.startswith(b">"):
                     if link.doomed:

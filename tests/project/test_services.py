@@ -13,6 +13,7 @@ from typing import Any
 import pytest
 import redis
 
+from shared.local.embedded import EmbeddedServer
 from shared.local.parent_death import tied
 from tests.instruments.application import application
 from tests.instruments.command_line import command, environment
@@ -112,6 +113,27 @@ def test_resources_are_opened_by_those_who_use_them(copy: Path, url: str, name: 
             clock.send_signal(signal.SIGTERM)
             clock.communicate(timeout=30)
             assert resources(client, name, clock) == b"closed"
+
+
+def test_a_consumer_has_no_more_connections_than_it_may(copy: Path, server: EmbeddedServer) -> None:
+    handlers = copy / "consumer" / "handlers.py"
+    waits = "    await pipeline.redis.blpop(['never'], timeout=1)\n    async with pipeline.resources"
+    handlers.write_text(handlers.read_text().replace("    async with pipeline.resources", waits))
+    settings = {"REDIS_URL": server.url, "PIPELINE_MAXSIZE": "0"}
+    assert run_to_the_end("producer", **settings) == 0
+    with (
+        redis.Redis.from_url(server.url) as client,
+        running("consumer", copy, PIPELINE_CONCURRENCY="40", PIPELINE_MAX_CONNECTIONS="7", **settings) as consumer,
+    ):
+        most = 0
+        deadline = time.monotonic() + 20
+        while sum(each["cmd"] == "blpop" for each in client.client_list()) < 5:
+            assert time.monotonic() < deadline
+        until = time.monotonic() + 1.5
+        while time.monotonic() < until:
+            most = max(most, len(client.client_list()) - 1)
+        assert 5 < most <= 7
+        consumer.kill()
 
 
 @pytest.mark.parametrize("ending", [signal.SIGTERM, signal.SIGINT])

@@ -1,12 +1,26 @@
 """How every connection to an address is made; the address's own options win."""
 
-from typing import Any
+import socket
+from typing import Any, Final
 from urllib.parse import urlsplit
+
+# A peer that says nothing is asked after 15 s, and given up 15 s later; so is one that takes nothing we have sent.
+_KEEPALIVE: Final = {
+    getattr(socket, name): value
+    for name, value in (
+        ("TCP_KEEPIDLE", 15), ("TCP_KEEPINTVL", 5), ("TCP_KEEPCNT", 3), ("TCP_USER_TIMEOUT", 30_000),
+    )
+    if hasattr(socket, name)
+}  # fmt: skip
 
 
 def connect_options(url: str) -> dict[str, Any]:
-    """Options for redis-py beside those of the address: the host name of a certificate is checked.
+    """Options for redis-py beside those of the address: keepalive, and the host name of a certificate is checked.
 
-    redis-py 5 leaves that off. `?ssl_check_hostname=false` in the address turns it off again.
+    redis-py 5 leaves both off. `?ssl_check_hostname=false` in the address turns the check off again.
     """
-    return {"ssl_check_hostname": True} if urlsplit(url).scheme == "rediss" else {}
+    scheme = urlsplit(url).scheme
+    if scheme == "unix":
+        return {}
+    options: dict[str, Any] = {"socket_keepalive": True, "socket_keepalive_options": _KEEPALIVE}
+    return options | {"ssl_check_hostname": True} if scheme == "rediss" else options

@@ -1,0 +1,222 @@
+"""The connections of a service beside those of its session: counted, and looked after.
+
+A NAT or a load balancer may swallow the bytes of a connection that looks open at both ends. So each reply has a bound
+on silence, and a connection that was idle is asked before it is used. redis-py's own `socket_timeout` is left alone: on
+Python 3.11 it uses `wait_for`, which can swallow the cancellation of a handler.
+"""
+
+import asyncio
+from collections import deque
+from typing import Any, Final
+
+import redis.asyncio
+from redis.asyncio.connection import AbstractConnection, Connection, SSLConnection, UnixDomainSocketConnection
+from redis.exceptions import ConnectionError as LostConnection
+from redis.exceptions import TimeoutError as LateAnswer
+
+from shared.concurrency.session.address import connect_options
+
+OF_A_SESSION: Final = 2
+"""A session has two connections: one for calls and wake-ups, one for the heartbeat."""
+
+# Commands that wait on the server: where they say for how long, and how many of it are a second.
+_LAST, _FIRST = -1, 1
+_WAITS: Final = {
+    "BLPOP": (_LAST, 1), "BRPOP": (_LAST, 1), "BRPOPLPUSH": (_LAST, 1), "BLMOVE": (_LAST, 1), "BZPOPMIN": (_LAST, 1),
+    "BZPOPMAX": (_LAST, 1), "BLMPOP": (_FIRST, 1), "BZMPOP": (_FIRST, 1), "WAIT": (_LAST, 1000), "WAITAOF": (_LAST, 1000),
+}  # fmt: skip
+_READS: Final = ("XREAD", "XREADGROUP")
+
+
+class _LookedAfter(AbstractConnection):
+    """A connection that does not wait for ever: of `silence` seconds without a byte of an awaited reply it is closed.
+
+    A command that waits on the server may do so for as long as it says; one that waits for ever has keepalive alone, as
+    has a subscription.
+    """
+
+    def __init__(self, *, silence: float, **options: Any) -> None:
+        super().__init__(**options)
+        self._silence = silence
+        self._patience: float | None = silence
+        self._heard_at = 0.0
+        self._bound: asyncio.Timeout | None = None
+        self._is_greeting = False
+
+    async def connect(self) -> None:
+        """Connect and greet, each step within the bound."""
+        self._is_greeting, patience = True, self._patience
+        try:
+            await super().connect()  # type: ignore[no-untyped-call]
+        finally:
+            self._is_greeting, self._patience = False, patience
+
+    async def _connect(self) -> None:
+        await super()._connect()  # type: ignore[safe-super, no-untyped-call]  # a mixin: it stands before a real one
+        if self._reader is not None:
+            self._hear(self._reader)
+
+    def _hear(self, reader: asyncio.StreamReader) -> None:
+        feed, loop = reader.feed_data, asyncio.get_running_loop()
+
+        def heard(data: Any) -> None:
+            self._heard_at = loop.time()
+            bound = self._bound
+            if bound is not None and bound.when() is not None and not bound.expired():
+                bound.reschedule(self._heard_at + self._silence)
+            feed(data)
+
+        reader.feed_data = heard  # type: ignore[method-assign]
+        self._heard_at = loop.time()
+
+    async def disconnect(self, nowait: bool = False, **about: Any) -> None:  # noqa: FBT001, FBT002  # redis-py's signature
+        """Close the connection; what the other end does not take is not waited for."""
+        writer = self._writer
+        if writer is not None and writer.transport.get_write_buffer_size():
+            writer.transport.abort()
+        await super().disconnect(nowait, **about)
+
+    async def send_command(self, *args: Any, **options: Any) -> None:
+        """Send a command, and note for how long it may wait on the server."""
+        self._patience = _patience(args, self._silence)
+        await super().send_command(*args, **options)
+
+    async def send_packed_command(self, command: Any, check_health: bool = True) -> None:  # noqa: FBT001, FBT002  # as above
+        """Send; a connection that was idle for as long as the bound is asked first, and replaced if it is dead."""
+        if self._is_greeting:
+            check_health = False
+        idle = asyncio.get_running_loop().time() - self._heard_at
+        if check_health and self.is_connected and idle > self._silence:
+            await self._probe()
+        try:
+            async with asyncio.timeout(None if self._writer is None else self._silence):
+                await super().send_packed_command(command, check_health=False)
+        except TimeoutError:
+            raise self._late() from None
+
+    async def _probe(self) -> None:
+        patience = self._patience
+        try:
+            await self._send_ping()  # type: ignore[no-untyped-call]
+        except (LostConnection, LateAnswer):
+            await self.disconnect(nowait=True)
+            await self.connect()
+        finally:
+            self._patience = patience
+
+    async def read_response(self, *args: Any, **options: Any) -> Any:
+        """Read a reply.
+
+        :raises redis.exceptions.TimeoutError: when no byte of it has come for as long as the bound.
+        """
+        patience, self._patience = self._patience, self._silence
+        if options.get("timeout") is not None or options.get("push_request"):
+            return await super().read_response(*args, **options)  # bounded by the caller, or a subscription
+        try:
+            async with asyncio.timeout(patience) as self._bound:
+                return await super().read_response(*args, **options)
+        except TimeoutError:
+            raise self._late() from None
+        finally:
+            self._bound = None
+
+    def _late(self) -> LateAnswer:
+        return LateAnswer(f"{self._host_error()} has not answered for {self._silence:g} s: the connection is closed")
+
+
+class _Plain(_LookedAfter, Connection):
+    pass
+
+
+class _Encrypted(_LookedAfter, SSLConnection):
+    pass
+
+
+class _Local(_LookedAfter, UnixDomainSocketConnection):
+    pass
+
+
+_KINDS: Final[dict[type[AbstractConnection], type[_LookedAfter]]] = {
+    Connection: _Plain,
+    SSLConnection: _Encrypted,
+    UnixDomainSocketConnection: _Local,
+}
+
+
+def _patience(command: tuple[Any, ...], silence: float) -> float | None:
+    """For how many seconds the server may be silent after a command; None for ever."""
+    word = command[0]
+    name = (word.decode() if isinstance(word, bytes) else str(word)).upper()
+    try:
+        if name in _WAITS:
+            place, unit = _WAITS[name]
+            seconds = float(command[place]) / unit
+        elif name in _READS:
+            words = [str(word.decode() if isinstance(word, bytes) else word).upper() for word in command]
+            if "BLOCK" not in words:
+                return silence
+            seconds = float(command[words.index("BLOCK") + 1]) / 1000
+        else:
+            return silence
+    except (ValueError, TypeError, IndexError, UnicodeDecodeError):
+        return silence  # the server refuses it
+    return None if seconds == 0 else silence + seconds
+
+
+class CountedPool(redis.asyncio.ConnectionPool):
+    """A pool that never has more than `max_connections`; who asks for one more waits, first come, first served."""
+
+    def __init__(self, *args: Any, **options: Any) -> None:
+        """Use `counted_pool`."""
+        super().__init__(*args, **options)
+        self.connection_class = _KINDS[self.connection_class]
+        self._waiting: deque[asyncio.Future[None]] = deque()
+        self._granted = 0
+        """Those whose turn has come and who have not run yet."""
+
+    async def get_connection(self, *_: Any, **__: Any) -> AbstractConnection:
+        """Wait for a connection; returns one that is connected."""
+        if self._waiting or not self._has_room():
+            await self._turn()
+        connection: AbstractConnection = self.get_available_connection()  # type: ignore[no-untyped-call]
+        try:
+            await self.ensure_connection(connection)
+        except BaseException:
+            await self.release(connection)
+            raise
+        return connection
+
+    def _has_room(self) -> bool:
+        return len(self._in_use_connections) + self._granted < self.max_connections
+
+    async def _turn(self) -> None:
+        turn: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self._waiting.append(turn)
+        try:
+            await turn
+        except asyncio.CancelledError:
+            if not turn.cancelled():  # it was our turn: it is the next one's
+                self._granted -= 1
+                self._next()
+            raise
+        self._granted -= 1
+
+    async def release(self, connection: AbstractConnection) -> None:
+        """Take a connection back. It awaits nothing: a cancelled caller must not keep its place."""
+        self._in_use_connections.remove(connection)
+        self._available_connections.append(connection)
+        self._next()
+
+    def _next(self) -> None:
+        while self._waiting and self._has_room():
+            turn = self._waiting.popleft()
+            if not turn.done():  # else its caller was cancelled
+                self._granted += 1
+                turn.set_result(None)
+
+
+def counted_pool(url: str, most: int, silence: float) -> CountedPool:
+    """A pool of `most` connections to an address, each closed after `silence` seconds without an awaited byte."""
+    options = {"max_connections": most, "silence": silence, "socket_timeout": None, "socket_connect_timeout": silence}
+    pool: CountedPool = CountedPool.from_url(url, **options, **connect_options(url))
+    return pool
