@@ -6,15 +6,32 @@ Python 3.11 it uses `wait_for`, which can swallow the cancellation of a handler.
 """
 
 import asyncio
+import re
 from collections import deque
 from typing import Any, Final
 
 import redis.asyncio
 from redis.asyncio.connection import AbstractConnection, Connection, SSLConnection, UnixDomainSocketConnection
+from redis.exceptions import (
+    AuthenticationError,
+    AuthorizationError,
+    ClusterDownError,
+    MasterDownError,
+    NoPermissionError,
+    OutOfMemoryError,
+    ReadOnlyError,
+    RedisError,
+)
 from redis.exceptions import ConnectionError as LostConnection
 from redis.exceptions import TimeoutError as LateAnswer
 
 from shared.concurrency.session.address import connect_options
+
+_REFUSALS: Final = (AuthenticationError, AuthorizationError, NoPermissionError)
+# Wrong passwords arrive as lost connections, too.
+_NO_ENTRY: Final = re.compile(r"NOAUTH|WRONGPASS|invalid username-password")
+_PASSES: Final = (LostConnection, LateAnswer, OutOfMemoryError, ReadOnlyError, ClusterDownError, MasterDownError)
+_PASSING_CODES: Final = ("BUSY", "MISCONF", "NOREPLICAS", "TRYAGAIN")
 
 OF_A_SESSION: Final = 2
 """A session has two connections: one for calls and wake-ups, one for the heartbeat."""
@@ -26,6 +43,13 @@ _WAITS: Final = {
     "BZPOPMAX": (_LAST, 1), "BLMPOP": (_FIRST, 1), "BZMPOP": (_FIRST, 1), "WAIT": (_LAST, 1000), "WAITAOF": (_LAST, 1000),
 }  # fmt: skip
 _READS: Final = ("XREAD", "XREADGROUP")
+
+
+def is_passing(error: RedisError) -> bool:
+    """Whether a command that failed like this may work later: the server is away, or refuses for now."""
+    if isinstance(error, _REFUSALS) or _NO_ENTRY.search(str(error)):
+        return False
+    return isinstance(error, _PASSES) or str(error).startswith(_PASSING_CODES)
 
 
 class _LookedAfter(AbstractConnection):

@@ -1,17 +1,21 @@
 """The composition root: opens what a service works with."""
 
+import asyncio
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from datetime import datetime
 
 import redis.asyncio
+from redis.exceptions import RedisError
 
 import shared.messages  # noqa: F401  # registers the message classes
 from shared.clock.deferred import Deferred
 from shared.concurrency import Queue, Session
+from shared.concurrency.session.log import Log
+from shared.concurrency.session.outage import Outage
 from shared.concurrency.session.session import process_of
-from shared.connections import OF_A_SESSION, counted_pool
+from shared.connections import OF_A_SESSION, counted_pool, is_passing
 from shared.environment import resolve_clock_url, resolve_redis_url
 from shared.message import Message
 from shared.resources import Resources, open_resources
@@ -95,6 +99,7 @@ async def open_pipeline(settings: Settings, *, resources: bool = False) -> Async
 
     `resources`: open those of shared/resources.py too, as the consumers do. They are closed first, while the session
     and the client are still there. The producer leaves them out, and so does the clock unless its schedule uses them.
+    They are opened again when a command of redis-py fails that may work later: the server is away, or refuses for now.
 
     :raises SettingsError: when no server is given. ServerUnavailable, ServerRefused: as Session.open.
     """
@@ -121,5 +126,25 @@ async def open_pipeline(settings: Settings, *, resources: bool = False) -> Async
             max_message_bytes=settings.max_message_bytes,
             known_for=settings.known_for,
         )
-        opened = await stack.enter_async_context(open_resources(settings, session, client)) if resources else None
+        opened = await _open_resources(stack, settings, session, client) if resources else None
         yield Pipeline(settings, session, queue, client, deferred, opened)
+
+
+async def _open_resources(
+    stack: AsyncExitStack, settings: Settings, session: Session, client: "redis.asyncio.Redis"
+) -> Resources:
+    """Open them; again and again while a server is away or refuses for now."""
+    outage = Outage(Log("pipeline"), "the resources cannot be opened yet", "the resources are open")
+    pause = 0.02
+    while True:
+        try:
+            opened = await stack.enter_async_context(open_resources(settings, session, client))
+        except RedisError as error:
+            if not is_passing(error):
+                raise
+            outage.goes_on(str(error))
+        else:
+            outage.is_over()
+            return opened
+        await asyncio.sleep(pause)
+        pause = min(1.0, pause * 2)

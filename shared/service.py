@@ -8,6 +8,7 @@ from contextlib import asynccontextmanager
 from typing import Any
 
 import structlog
+from redis.exceptions import RedisError
 
 from shared.arguments import read_arguments
 from shared.concurrency import ConcurrencyError
@@ -18,7 +19,7 @@ from shared.signals import Signals
 
 log = structlog.get_logger(__name__)
 
-_MISTAKE = 2
+_FAILED, _MISTAKE = 1, 2
 
 Work = Callable[[Settings, asyncio.Event], Awaitable[None]]
 
@@ -37,7 +38,8 @@ def run_service(name: str, work: Work, signals: Signals, *, prepare: Callable[[]
     `prepare` is called first, once the settings are known to be right: for imports that take long. A signal ends the
     process at once until it has returned. `work` gets the settings and an event that SIGTERM or SIGINT sets: then it
     drains and returns. A second signal ends the process at once. 0: the work ended or was drained, or was stopped
-    before it had started; 2: the set-up is wrong, one line on stderr says what to do.
+    before it had started; 1: a server failed a command of the application's own, one line says which; 2: the set-up is
+    wrong, one line on stderr says what to do.
     """
     read_arguments(name, Settings)
     try:
@@ -49,6 +51,9 @@ def run_service(name: str, work: Work, signals: Signals, *, prepare: Callable[[]
             _run(runner.get_loop(), _with_signals(name, settings, work, signals))
     except Stopped:
         log.info("stopped before it had started", service=name)
+    except RedisError as error:
+        sys.stderr.write(f"{name}: a server failed a command of the application: {type(error).__name__}: {error}\n")
+        return _FAILED
     except (SettingsError, ServiceError, ConcurrencyError) as error:
         sys.stderr.write("".join(f"{name}: {line}\n" for line in str(error).splitlines()))
         return _MISTAKE

@@ -14,6 +14,7 @@ from redis.exceptions import RedisError
 from producer.clock.puts import Puts
 from shared.clock.deferred import NEVER_MS
 from shared.clock.jobs import clock_queue, decode, encode
+from shared.concurrency.session.futures import retrieve
 from shared.pipeline import Pipeline, open_pipeline
 from shared.service import unless
 from shared.settings import Settings
@@ -78,6 +79,7 @@ def _client(pipeline: Pipeline) -> ArqRedis:
 async def _run(worker: Worker, stopped: "asyncio.Task[Any]", grace: float) -> None:
     """Run the worker until `stopped`, then let its jobs end; or until the server is lost."""
     running = asyncio.create_task(worker.async_run())
+    running.add_done_callback(retrieve)
     try:
         await asyncio.wait({running, stopped}, return_when=asyncio.FIRST_COMPLETED)
         if running.done():

@@ -11,6 +11,7 @@ from typing import Final
 
 import redis.asyncio
 import structlog
+from redis.exceptions import RedisError
 
 from shared.demo.messages import CountWords
 from shared.demo.settings import WordCountSettings
@@ -48,7 +49,14 @@ async def walks(
         log.info("one pass is done", run=run, messages=count)
         if settings.passes == 0 and number > 2:
             # Nobody will ask for it, and the server's memory is not endless.
-            await WordCounts(client, settings.queue, f"{base}-{number - 2}").delete()
+            await _delete(WordCounts(client, settings.queue, f"{base}-{number - 2}"))
+
+
+async def _delete(counts: WordCounts) -> None:
+    try:
+        await counts.delete()
+    except RedisError as error:  # they expire
+        log.warning("the counts of an old run stay", problem=str(error))
 
 
 async def walk(settings: WordCountSettings, run: str) -> AsyncGenerator[CountWords, None]:

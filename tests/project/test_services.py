@@ -136,6 +136,27 @@ def test_a_consumer_has_no_more_connections_than_it_may(copy: Path, server: Embe
         consumer.kill()
 
 
+def test_a_consumer_waits_for_a_server_that_refuses_its_resources_for_now(server: EmbeddedServer) -> None:
+    with redis.Redis.from_url(server.url) as client:
+        client.config_set("min-replicas-to-write", 1)
+        with running("consumer", REDIS_URL=server.url) as consumer:
+            wait_for(consumer, "the resources cannot be opened yet")
+            client.config_set("min-replicas-to-write", 0)
+            wait_for(consumer, "consuming")
+            assert consumer.poll() is None
+
+
+def test_a_failed_command_of_a_source_is_one_line_and_1(copy: Path, url: str, name: str) -> None:
+    source = copy / "producer" / "source.py"
+    spoilt = f"    await pipeline.redis.lpush('{name}', 1)\n    await pipeline.redis.incr('{name}')\n    for number"
+    source.write_text(source.read_text().replace("    for number", spoilt))
+    with running("producer", copy, REDIS_URL=url, PIPELINE_QUEUE=name) as producer:
+        _, said = producer.communicate(timeout=40)
+    assert producer.returncode == 1
+    assert "producer: a server failed a command of the application: ResponseError: WRONGTYPE" in said
+    assert "Traceback" not in said
+
+
 @pytest.mark.parametrize("ending", [signal.SIGTERM, signal.SIGINT])
 @pytest.mark.parametrize("module", ["producer", "consumer", "producer.clock"])
 def test_a_signal_drains_and_ends_with_0(url: str, name: str, module: str, ending: signal.Signals) -> None:

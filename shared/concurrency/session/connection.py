@@ -19,6 +19,7 @@ from shared.concurrency.errors import ConcurrencyError, ServerRefused
 from shared.concurrency.session.address import connect_options
 from shared.concurrency.session.calls import NO_ANSWER, Calls
 from shared.concurrency.session.clock import boottime
+from shared.concurrency.session.futures import retrieve
 from shared.concurrency.session.log import Log
 from shared.concurrency.session.names import channel
 from shared.concurrency.session.outage import Outage
@@ -147,6 +148,7 @@ class Connection:
 
     async def _greet(self, wire: Wire) -> None:
         greeting = asyncio.create_task(self._introduce(wire), name="weir-greeting")
+        greeting.add_done_callback(retrieve)
         ends: set[asyncio.Future[Any]] = {greeting, wire.lost}
         try:
             done, _ = await asyncio.wait(ends, timeout=self._reply_timeout, return_when=asyncio.FIRST_COMPLETED)

@@ -4,6 +4,12 @@ import asyncio
 from typing import Any
 
 
+def retrieve(task: "asyncio.Task[Any]") -> None:
+    """Count a task's exception as looked at: a done callback, for tasks that all who wait for may have left."""
+    if not task.cancelled():
+        task.exception()
+
+
 def reject(future: "asyncio.Future[Any]", error: BaseException) -> None:
     """Fail a future, unless it is done.
 

@@ -8,7 +8,7 @@ thread does not run either.)
 import contextlib
 import math
 import threading
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from typing import Any, Final, Protocol
 
 import redis
@@ -71,6 +71,8 @@ class Heartbeat:
         self._at = boottime() + ttl / 3
         self._stopped = False
         self._outage = Outage(log, "renewing fails: what is held runs out", "renewing works again")
+        self._refused: dict[tuple[str, str], Outage] = {}
+        """What the server refuses to renew: the script, and the name."""
         self._thread = threading.Thread(target=self._run, name="weir-heartbeat", daemon=True)
 
     def start(self) -> None:
@@ -139,12 +141,27 @@ class Heartbeat:
         sent_at = boottime()
         for (renewable, call), answer in zip(asked, self._run_scripts([call for _, call in asked]), strict=True):
             if isinstance(answer, ResponseError):  # one spoilt name must not end what is held under the others
-                log.warning("a session or a lease could not be renewed", keys=_shown(call.keys), problem=str(answer))
+                self._note_refusal(call, str(answer))
                 continue
             try:
+                if self._refused:
+                    self._note_success(call)
                 renewable.renewed(call, sent_at, answer)
             except Exception as error:  # noqa: BLE001  # see above
                 failures.append(error)
+
+    def _note_refusal(self, call: Call, problem: str) -> None:
+        about = script, name = call.script.name, _name(call)
+        if about not in self._refused:
+            self._refused[about] = Outage(
+                log, "a session or a lease could not be renewed", "it is renewed again", script=script, name=name
+            )
+        self._refused[about].goes_on(problem)
+
+    def _note_success(self, call: Call) -> None:
+        outage = self._refused.pop((call.script.name, _name(call)), None)
+        if outage is not None:
+            outage.is_over()
 
     def _connect(self, renewables: list[Renewable]) -> None:
         wire = self._pool.make_connection()
@@ -201,6 +218,7 @@ class Heartbeat:
             return error
 
 
-def _shown(keys: Mapping[str, bytes]) -> str:
-    """What a call is about: the key of which all others take their names."""
-    return min((key.decode(errors="replace") for key in keys.values()), key=len, default="")
+def _name(call: Call) -> str:
+    """What a call is about: the name that all its keys begin with."""
+    key = min(call.keys.values(), key=len, default=b"").decode(errors="replace")
+    return key.partition(":")[0].replace("{", "").replace("}", "")

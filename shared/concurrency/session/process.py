@@ -13,6 +13,7 @@ from shared.concurrency.errors import ConcurrencyError, ServerUnavailable, Wrong
 from shared.concurrency.session.advice import advice
 from shared.concurrency.session.calls import NO_ANSWER, Call, Calls
 from shared.concurrency.session.connection import Connection
+from shared.concurrency.session.futures import retrieve
 from shared.concurrency.session.heartbeat import Heartbeat
 from shared.concurrency.session.log import Log
 from shared.concurrency.session.parts import Listener, Part, Parts
@@ -181,5 +182,4 @@ class Process:
 
     def _finished(self, task: "asyncio.Task[Any]") -> None:
         self._tasks.discard(task)
-        if not task.cancelled():
-            task.exception()
+        retrieve(task)

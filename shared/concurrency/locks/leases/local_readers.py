@@ -7,6 +7,7 @@ from shared.concurrency.locks.leases.asking import Asking
 from shared.concurrency.locks.leases.hold import Hold
 from shared.concurrency.locks.leases.releasing import Releasing
 from shared.concurrency.session.clock import boottime
+from shared.concurrency.session.futures import retrieve
 
 
 class LocalReaders:
@@ -43,6 +44,7 @@ class LocalReaders:
         obtaining = self._obtaining
         if obtaining is None:
             obtaining = self._obtaining = asyncio.create_task(self._obtain(), name="weir-read")
+            obtaining.add_done_callback(retrieve)
         try:
             await asyncio.wait({obtaining})
         except asyncio.CancelledError:

@@ -8,6 +8,7 @@ from typing import Any, Final, Protocol
 from shared.concurrency.queues.membership.life import Life
 from shared.concurrency.session.calls import Call, Calls
 from shared.concurrency.session.clock import boottime
+from shared.concurrency.session.futures import retrieve
 from shared.concurrency.session.log import Log
 from shared.concurrency.session.scripts import load
 from shared.concurrency.session.server_errors import Disconnected, Postponed
@@ -72,6 +73,7 @@ class Registration:
             task = self._task
             if task is None or task.done():
                 task = self._task = asyncio.create_task(self._register(), name="weir-register")
+                task.add_done_callback(retrieve)
             await asyncio.wait({task})
             # `self._task` may be another one by now: whoever woke first found the session over again.
             if not task.cancelled():
