@@ -4,20 +4,19 @@ import asyncio
 import os
 from contextlib import AsyncExitStack
 
-import structlog
-
 from consumer.executors.dispatch import Dispatch
 from consumer.registry import check_handlers, handlers
 from consumer.rules.errors import HandlerError
 from consumer.worker.blocked_loop import BlockedLoop
 from consumer.worker.worker import Worker
 from shared.concurrency.queues.queue import told_to_drain
+from shared.concurrency.session.log import Log
 from shared.message import Message
 from shared.pipeline import Pipeline, open_pipeline
 from shared.service import ServiceError, unless
 from shared.settings import Settings
 
-log = structlog.get_logger("consumer")
+log = Log("consumer")
 
 _TELL_EVERY = 10.0
 
@@ -64,12 +63,12 @@ async def _work_until(stopping: asyncio.Event, worker: Worker[Message], pipeline
     telling = asyncio.create_task(_tell(worker))
     await asyncio.wait({running, stopped, told}, return_when=asyncio.FIRST_COMPLETED)
     grace = pipeline.settings.grace
-    if told.done():
-        log.info("told to drain", owner=pipeline.owner, grace_seconds=grace)
     stopped.cancel()
-    told.cancel()
     telling.cancel()
-    await worker.stop(grace)
+    ending = asyncio.create_task(worker.stop(grace))
+    if not told.cancel():
+        log.info("notified to drain", owner=pipeline.owner, grace_seconds=grace)
+    await ending
     await running
 
 

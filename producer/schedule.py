@@ -8,15 +8,15 @@ that were deferred by `pipeline.schedule` need nothing here.
 
 from typing import Any, ClassVar
 
-import structlog
 from arq.cron import CronJob
 
 from producer.clock.cron import cron_job
 from producer.clock.schedule import Schedule
+from shared.concurrency.session.log import Log
 from shared.pipeline import Pipeline
 from shared.settings import Settings
 
-log = structlog.get_logger("clock")
+log = Log("clock")
 
 _settings = Settings.load()
 

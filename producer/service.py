@@ -6,15 +6,14 @@ from collections.abc import AsyncGenerator
 from contextlib import AsyncExitStack, aclosing
 from time import monotonic
 
-import structlog
-
 from producer.source import messages
+from shared.concurrency.session.log import Log
 from shared.message import Message
 from shared.pipeline import Pipeline, open_pipeline
 from shared.service import unless
 from shared.settings import Settings
 
-log = structlog.get_logger("producer")
+log = Log("producer")
 
 _MOST_AT_ONCE = 64
 

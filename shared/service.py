@@ -7,17 +7,17 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine
 from contextlib import asynccontextmanager
 from typing import Any
 
-import structlog
 from redis.exceptions import RedisError
 
 from shared.arguments import read_arguments
 from shared.concurrency import ConcurrencyError
+from shared.concurrency.session.log import Log
 from shared.environment import SettingsError
 from shared.logs import configure_logs
 from shared.settings import Settings
 from shared.signals import Signals
 
-log = structlog.get_logger(__name__)
+log = Log("service")
 
 _FAILED, _MISTAKE = 1, 2
 

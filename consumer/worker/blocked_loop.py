@@ -9,11 +9,10 @@ from collections.abc import Iterable
 from types import CodeType, FrameType
 from typing import Any, Final, Self
 
-import structlog
-
 from consumer.rules.handler import Handler
+from shared.concurrency.session.log import Log
 
-log = structlog.get_logger(__name__)
+log = Log("consumer")
 
 BLOCKED_SECONDS: Final = 0.5
 """How long the loop may stand still before it is reported."""

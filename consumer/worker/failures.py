@@ -2,8 +2,6 @@
 
 from typing import TypeVar
 
-import structlog
-
 from consumer.outcomes import Reject, Retry
 from consumer.rules.errors import ProcessEnded, ProcessFailure, UnsendableResult, describe
 from consumer.rules.rules import Rules
@@ -11,10 +9,11 @@ from shared.concurrency import StaleDelivery
 from shared.concurrency.checks import check_delay
 from shared.concurrency.queues.handout import INVALID_RESULT, Handout
 from shared.concurrency.queues.settling import Settler
+from shared.concurrency.session.log import Log
 
 T = TypeVar("T")
 
-log = structlog.get_logger(__name__)
+log = Log("consumer")
 
 
 def settle_failed(settler: Settler, handout: Handout[T], error: BaseException, rules: Rules, *, queue: str) -> None:
@@ -59,9 +58,11 @@ def _nack(settler: Settler, handout: Handout[T], error: BaseException, rules: Ru
             id=stored.id, attempt=stored.attempt, reason=report, counts=error.counts, **again,
         )  # fmt: skip
         return
-    log.warning(
-        "the handler failed", id=stored.id, attempt=stored.attempt, error=report, **again, exc_info=_shown(error)
-    )
+    shown, about = _shown(error), {"id": stored.id, "attempt": stored.attempt, "error": report, **again}
+    if shown is None:
+        log.warning("the handler failed", **about)
+    else:
+        log.traceback(shown, "the handler failed", **about)
 
 
 def _settlement(error: BaseException, delay_ms: int) -> tuple[str, int | str]:

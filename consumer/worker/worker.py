@@ -7,8 +7,6 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Any, Final, Generic, TypeVar
 
-import structlog
-
 from consumer.rules.errors import StillRunning
 from consumer.rules.rules import Rules
 from consumer.worker.failures import settle_failed
@@ -17,11 +15,12 @@ from shared.concurrency.queues.handout import Handout
 from shared.concurrency.queues.prefetch import Prefetch
 from shared.concurrency.queues.queue import prefetch
 from shared.concurrency.queues.settling import Settler
+from shared.concurrency.session.log import Log
 from shared.concurrency.session.tasks import forgive, is_closed
 
 T = TypeVar("T")
 
-log = structlog.get_logger(__name__)
+log = Log("consumer")
 
 _USUAL: Final = Rules()
 
@@ -217,9 +216,9 @@ class Worker(Generic[T]):
         """Take nothing while a thread that this worker started still runs: threads must not pile up."""
         if self._ending is None or self._ending.done():
             return
-        log.warning("the handler's thread cannot be stopped: its worker waits for it", id=handout.stored.id)
         # This worker makes no take that would carry the settlement.
         sending = asyncio.create_task(settler.flush(), name="worker-flush")
+        log.warning("the handler's thread cannot be stopped: its worker waits for it", id=handout.stored.id)
         either: set[asyncio.Future[Any]] = {self._ending, running.ended}
         try:
             await asyncio.wait(either, return_when=asyncio.FIRST_COMPLETED)

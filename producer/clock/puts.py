@@ -6,7 +6,6 @@ from functools import partial
 from types import TracebackType
 from typing import Any, Final, Self, cast
 
-import structlog
 from arq import Retry
 from arq.constants import retry_key_prefix
 from pydantic import JsonValue, RootModel, create_model
@@ -16,10 +15,11 @@ from shared.clock.deferred import KNOWN_FOR, message_id, put_id
 from shared.concurrency import ConcurrencyError, Queue
 from shared.concurrency.queues.encoding.codec import Codec, Unreadable
 from shared.concurrency.queues.encoding.entry import LARGEST_MESSAGE
+from shared.concurrency.session.log import Log
 from shared.message import Message
 from shared.pipeline import Pipeline
 
-log = structlog.get_logger("clock")
+log = Log("clock")
 
 JOB_TIMEOUT: Final = 30.0
 """Seconds that a job may take. Ten seconds later another clock can repeat the job of a clock that was killed."""
@@ -70,13 +70,13 @@ class Puts:
         """
         queue, stored = self._stored.get(name) or self._store(name)
         message = stored.model_validate_json(body)
+        await self._put(queue, message, id_)
         try:
             self._codec.decode(name, body.encode())
         except Unreadable as error:
             log.error(  # noqa: TRY400  # no traceback
                 "a deferred message cannot be read: it becomes a dead letter", id=id_, type=name, problem=str(error)
             )
-        await self._put(queue, message, id_)
 
     def _store(self, name: str) -> tuple[Queue[Any], type[RootModel[JsonValue]]]:
         # A class of that name that takes any body: the message is stored as if its own class had been put.

@@ -6,7 +6,6 @@ import os
 from contextlib import AsyncExitStack
 from typing import Any
 
-import structlog
 from arq.connections import ArqRedis
 from arq.worker import Worker, create_worker
 from redis.exceptions import RedisError
@@ -15,11 +14,12 @@ from producer.clock.puts import Puts
 from shared.clock.deferred import NEVER_MS
 from shared.clock.jobs import clock_queue, decode, encode
 from shared.concurrency.session.futures import retrieve
+from shared.concurrency.session.log import Log
 from shared.pipeline import Pipeline, open_pipeline
 from shared.service import unless
 from shared.settings import Settings
 
-log = structlog.get_logger("clock")
+log = Log("clock")
 
 _PAUSE = 1.0
 # How arq marks the two lines that it logs for each job that ends well.

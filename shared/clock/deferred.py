@@ -14,7 +14,6 @@ from secrets import token_hex
 from typing import Any, Final, TypeVar
 
 import redis.asyncio
-import structlog
 from arq.constants import in_progress_key_prefix, job_key_prefix, result_key_prefix, retry_key_prefix
 from arq.jobs import serialize_job
 from redis.exceptions import (
@@ -33,10 +32,11 @@ from shared.clock.jobs import clock_queue, decode, encode
 from shared.concurrency import ConcurrencyError, IdConflict, ServerRefused
 from shared.concurrency.queues.encoding.codec import Codec, digest
 from shared.concurrency.queues.encoding.outgoing import with_id
+from shared.concurrency.session.log import Log
 from shared.message import Message
 
 T = TypeVar("T")
-log = structlog.get_logger(__name__)
+log = Log("clock")
 
 PUT_MESSAGE: Final = "put_message"
 """The name that arq has for the function that puts a deferred message; its arguments are the class and the body."""

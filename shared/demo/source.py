@@ -10,15 +10,15 @@ from pathlib import Path
 from typing import Final
 
 import redis.asyncio
-import structlog
 from redis.exceptions import RedisError
 
+from shared.concurrency.session.log import Log
 from shared.demo.messages import CountWords
 from shared.demo.settings import WordCountSettings
 from shared.demo.word_counts import WORD, WordCounts
 from shared.service import ServiceError
 
-log = structlog.get_logger(__name__)
+log = Log("producer")
 
 MOST_LINES: Final = 200
 MOST_BYTES: Final = 64 * 1024

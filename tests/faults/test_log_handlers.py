@@ -12,7 +12,9 @@ from pathlib import Path
 import pytest
 from redis.asyncio import Redis
 
-from shared.concurrency import Condition, Queue, Session
+from consumer.outcomes import Reject, Retry
+from consumer.worker.worker import Worker
+from shared.concurrency import Condition, Delivery, Queue, Session
 from tests.faults.test_dropped_connections import CASES as CALLS
 from tests.instruments import calls
 from tests.instruments.lease_calls import CASES as LEASE_CALLS
@@ -98,6 +100,28 @@ async def test_every_loss_is_noticed_though_nobody_reads_what_we_say(
     word, _, count = path.read_text().partition(" ")
     assert word == "noticed", path.read_text()
     assert int(count) > 0, "the log was never written: this proves nothing"
+
+
+async def test_a_worker_settles_what_failed_and_goes_on(url: str, name: str, handler: Raises) -> None:
+    ends: list[Exception] = [ValueError("wrong"), Retry(after=60.0), Reject("no use")]
+
+    async def handle(delivery: Delivery[int]) -> None:
+        if delivery.item < len(ends):
+            raise ends[delivery.item]
+
+    async with Session.open(url) as session:
+        queue = Queue(session, name, int, max_attempts=1)
+        await queue.put_many(range(len(ends) + 1))
+        worker = Worker(queue, handle, concurrency=1)
+        working = asyncio.create_task(worker.run())
+        async with asyncio.timeout(15):
+            await until(queue.statistics, lambda seen: (seen.acked_total, seen.leased) == (1, 0))
+            worker.drain()
+            await working
+        assert (await queue.statistics()).dead == len(ends)
+    texts = " ".join(handler.texts)
+    for said in ("the handler failed", "the handler requested a retry", "the handler rejected the message"):
+        assert said in texts, "the log was never asked: this proves nothing"
 
 
 async def test_callbacks_of_users_that_raise_stop_nothing(url: str, name: str) -> None:

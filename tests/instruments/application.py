@@ -104,14 +104,14 @@ async def messages(pipeline: Pipeline) -> AsyncGenerator[Message, None]:
 
 from typing import Any, ClassVar
 
-import structlog
 from arq.cron import CronJob
 
 from producer.clock.cron import cron_job
 from producer.clock.schedule import Schedule
+from shared.concurrency.session.log import Log
 from shared.settings import Settings
 
-log = structlog.get_logger("clock")
+log = Log("clock")
 
 _settings = Settings.load()
 

@@ -30,29 +30,33 @@ class Log:
         """`name`: the room, for example "queues"; the logger is `weir.queues`."""
         self._logger = logging.getLogger(f"weir.{name}")
 
-    def debug(self, text: str, **fields: object) -> None:
+    def debug(self, text: str, /, **fields: object) -> None:
         """Say what only somebody who looks for a fault wants to know."""
         self._write(logging.DEBUG, text, fields)
 
-    def info(self, text: str, **fields: object) -> None:
+    def info(self, text: str, /, **fields: object) -> None:
         """Say what is as it should be."""
         self._write(logging.INFO, text, fields)
 
-    def warning(self, text: str, **fields: object) -> None:
+    def warning(self, text: str, /, **fields: object) -> None:
         """Say what the engine deals with, and what an operator should know."""
         self._write(logging.WARNING, text, fields)
 
-    def error(self, text: str, **fields: object) -> None:
+    def error(self, text: str, /, **fields: object) -> None:
         """Say what somebody must do something about."""
         self._write(logging.ERROR, text, fields)
 
-    def exception(self, text: str, **fields: object) -> None:
+    def exception(self, text: str, /, **fields: object) -> None:
         """Report a defect of our own, with the traceback of the exception that is handled now."""
-        self._write(logging.ERROR, text, fields, has_traceback=True)
+        self._write(logging.ERROR, text, fields, error=True)
 
-    def _write(self, level: int, text: str, fields: dict[str, object], *, has_traceback: bool = False) -> None:
+    def traceback(self, error: BaseException, text: str, /, **fields: object) -> None:
+        """As `warning`, with the traceback of an exception that other people's code has raised."""
+        self._write(logging.WARNING, text, fields, error=error)
+
+    def _write(self, level: int, text: str, fields: dict[str, object], *, error: BaseException | bool = False) -> None:
         try:
             if self._logger.isEnabledFor(level):
-                self._logger.log(level, LogLine(text, fields), exc_info=has_traceback, stacklevel=3)
+                self._logger.log(level, LogLine(text, fields), exc_info=error, stacklevel=3)
         except Exception:  # noqa: BLE001, S110  # a handler that raises has nowhere to report to: the log is what failed
             pass
