@@ -132,3 +132,21 @@ async def test_a_put_whose_session_ends_before_its_late_reply_is_put_again(
     async with asyncio.timeout(5), await other.get() as item:
         assert item == 2
     await put
+
+
+async def test_a_put_cancelled_while_the_reply_that_has_it_wait_is_late_leaves_the_line(
+    proxy: Proxy, late: Queue[int], other: Queue[int]
+) -> None:
+    await other.resize(1)
+    await other.put(1)
+    async with proxy.holding("put") as hold:
+        put = asyncio.create_task(late.put(2))
+        await hold.arrived.wait()  # it is in line, and nobody here knows
+        put.cancel()
+        await asyncio.wait({put})
+        assert put.cancelled()
+        assert (await other.statistics()).puts_waiting == 1
+    await until(other.statistics, lambda seen: seen.puts_waiting == 0, seconds=2)
+    async with await other.get() as item:
+        assert item == 1
+    assert await other.qsize() == 0

@@ -143,3 +143,15 @@ async def test_who_joins_is_told_of_the_end(scene: Scene, prepare: Prepare) -> N
             await joining
         seen = await scene.queue.statistics()
         assert (seen.pending, seen.delayed, seen.leased) == (0, 0, 0)
+
+
+async def test_a_put_with_an_id_is_told_of_room(scene: Scene) -> None:
+    await scene.queue.resize(1)
+    await scene.queue.put(1)
+    putting = asyncio.create_task(scene.theirs.put(2, id="two"))
+    await until(scene.queue.statistics, lambda seen: seen.puts_waiting == 1)
+    await (await scene.queue.get()).ack()
+    async with asyncio.timeout(AT_ONCE):
+        assert await putting
+    async with await scene.queue.get() as item:
+        assert item == 2

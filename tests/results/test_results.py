@@ -278,3 +278,23 @@ def test_what_is_told_of_a_failure_can_be_kept() -> None:
     assert str(RemoteError("unwanted")) == "unwanted"
     assert json.loads(TypeAdapter(str).dump_json(str(error)))
     assert issubclass(ResultFuture, asyncio.Future)
+
+
+@pytest.mark.parametrize("size", [1, 100_000])
+async def test_an_outcome_is_told_at_once(session: Session, far: Session, name: str, size: int) -> None:
+    future = await Queue(session, name, str).submit("x")
+    delivery = await Queue(far, name, str).get()
+    # A large one is asked for when its key comes; the look of insurance comes after a second.
+    async with asyncio.timeout(0.5):
+        await delivery.ack(result="r" * size)
+        assert await future == "r" * size
+
+
+async def test_an_outcome_under_a_known_id_is_told_at_once(
+    queue: Queue[int], there: Queue[int], other: Session
+) -> None:
+    future = await queue.submit(1, id="one")
+    await (await there.get()).ack(result=7)
+    assert await future == 7
+    async with asyncio.timeout(0.5):
+        assert await (await Queue(other, queue.name, int).submit(1, id="one")) == 7
