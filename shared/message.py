@@ -13,13 +13,13 @@ R = TypeVar("R", default=Any)
 class Message(BaseModel, Generic[R]):
     """The base of all messages: subclass it, and the class is known to the pipeline by its name.
 
-    Strict and closed, so that a message that was misspelt is refused where it is put, not where it is handled. `class
+    Closed, so that a message that was misspelt is refused where it is put, not where it is handled. Where Python makes
+    one, values are converted as pydantic does by default ("2026-01-01T00:00:00Z" to a datetime, [1, 2] to a tuple), so
+    that a class is the body of an HTTP request too; what is read from the queue is held to the types strictly. `class
     Resize(Message[Size])` says of what type its result is, for who submits it; without, any JSON value is one.
     """
 
-    model_config = ConfigDict(
-        frozen=True, strict=True, extra="forbid", allow_inf_nan=False, use_attribute_docstrings=True
-    )
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False, use_attribute_docstrings=True)
 
     _classes: ClassVar[dict[str, type["Message"]]] = {}
 

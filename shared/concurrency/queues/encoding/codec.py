@@ -4,6 +4,7 @@ import hashlib
 import re
 import warnings
 from collections.abc import Callable, Mapping
+from functools import partial
 from typing import Any, Final, Generic, TypeVar, cast
 
 from pydantic import BaseModel, ConfigDict, PydanticUserError, TypeAdapter, ValidationError
@@ -50,7 +51,9 @@ class Shape:
         """Whether it is an entry of this class without an id."""
         self.body_at = FLAG + len(mark)
         self.write: Callable[..., bytes] = adapter.serializer.to_json
-        self.read: Callable[[bytes], Any] = adapter.validator.validate_json
+        # A registry's classes convert what Python gives them; what is stored was written by one of them.
+        is_strict = True if hasattr(tp, "registered") else None
+        self.read: Callable[[bytes], Any] = partial(adapter.validator.validate_json, strict=is_strict)
         self._validate: Callable[[Any], Any] = adapter.validator.validate_python
         self.lossless_up_to = lossless_up_to(adapter.core_schema)
         """Bytes of a body that need not be read back and compared."""
@@ -94,7 +97,7 @@ class Codec(Generic[T]):
     """Writes and reads the messages of one queue.
 
     A pydantic model travels with its class name. When the model offers `registered()`, a mapping of names to classes,
-    any of those classes may be put, and comes back as itself.
+    any of those classes may be put, and comes back as itself; it is read strictly, whatever it is when Python makes it.
     """
 
     def __init__(self, tp: type[T], max_message_bytes: int) -> None:

@@ -34,8 +34,8 @@ QUEUE_KEYS: Final = {
     "settings": KeyDescription(
         "settings",
         "HASH",
-        "maxsize, max_attempts, max_crashes (0: never), shutdown, paused, joining, the server's run_id, and epoch: since "
-        "when it is known, in us",
+        "maxsize, max_attempts, max_crashes (0: never), shutdown, paused, joining, the server's run_id, epoch: since when "
+        "it is known, in us, clock: what a renewal saw last, and behind: how far it went back so far, both in ms",
     ),
     "totals": KeyDescription(
         "totals",
