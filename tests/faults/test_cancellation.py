@@ -156,6 +156,7 @@ CASES: Final[dict[str, Case]] = {
     "resize": Case(calls.three_pending, lambda world: world.queue.resize(9), (PENDING,)),
     "pause": Case(calls.three_pending, lambda world: world.queue.pause(), (PENDING, (PAUSED, *PENDING))),
     "resume": Case(calls.paused, lambda world: world.queue.resume(), ((PAUSED, *PENDING), PENDING)),
+    "forget": Case(calls.one_known, lambda world: world.queue.forget("one"), ((1,),)),
     "sessions": Case(calls.three_pending, lambda world: world.queue.sessions(), (PENDING,)),
     "drain": Case(calls.one_consumer, lambda world: world.queue.drain(), ((),)),
     "told_to_drain": Case(calls.nothing, lambda world: told_to_drain(world.queue), ((),), drain_meanwhile),

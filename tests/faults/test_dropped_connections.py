@@ -128,6 +128,7 @@ CASES: Final[dict[str, Case]] = {
     "resize": Case(calls.three_pending, lambda world: world.queue.resize(9), left(1, 2, 3, maxsize=9)),
     "pause": Case(calls.three_pending, lambda world: world.queue.pause(), left(PAUSED, 1, 2, 3, is_paused=True)),
     "resume": Case(calls.paused, lambda world: world.queue.resume(), left(1, 2, 3, is_paused=False)),
+    "forget": Case(calls.one_known, lambda world: world.queue.forget("one"), answers(True, 1)),  # noqa: FBT003
     "sessions": Case(calls.one_held, lambda world: world.queue.sessions(), two_sessions),
     "drain": Case(calls.one_consumer, lambda world: world.queue.drain(), one_told),
     "shutdown": Case(calls.three_pending, lambda world: world.queue.shutdown(), left(1, 2, 3, is_shut_down=True)),

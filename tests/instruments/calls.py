@@ -89,6 +89,10 @@ async def shut(world: World) -> None:
     await world.other.shutdown()
 
 
+async def one_known(world: World) -> None:
+    await world.other.put(1, id="one")
+
+
 async def paused(world: World) -> None:
     await three_pending(world)
     await world.other.pause()

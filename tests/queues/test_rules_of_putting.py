@@ -1,6 +1,7 @@
 """The rules of the queue (docs/guarantees.md) that speak of putting: 1 to 5, 14 and 15."""
 
 import asyncio
+import itertools
 import math
 from collections.abc import Iterator
 from typing import Annotated, Any
@@ -291,6 +292,69 @@ async def test_rule_5_an_id_is_forgotten_after_its_time(session: Session, name: 
         return await queue.qsize()
 
     assert await until(put_again, lambda size: size > 1) == 2
+
+
+async def test_rule_5_a_forgotten_id_is_that_of_a_new_message(session: Session, other: Session, name: str) -> None:
+    queue, theirs = Queue(session, name, int), Queue(other, name, int)
+    assert await theirs.forget("one") is False
+    await queue.put(1, id="one")
+    assert await theirs.forget("one") is True
+    assert await theirs.forget("one") is False
+    assert await queue.put(2, id="one") is True
+    assert await drain(queue) == [1, 2]
+    with pytest.raises(IdConflict):
+        await queue.put(1, id="one")
+    with pytest.raises(ValueError, match="an id is"):
+        await queue.forget("")
+
+
+async def test_rule_5_of_a_put_in_line_there_is_nothing_to_forget(session: Session, name: str) -> None:
+    queue = Queue(session, name, int, maxsize=1)
+    await queue.put(0)
+    put = asyncio.create_task(queue.put(1, id="one"))
+    await in_line(queue, 1)
+    assert await queue.forget("one") is False
+    assert await drain(queue) == [0, 1]
+    assert await put is True
+    assert await queue.put(1, id="one") is False
+
+
+async def test_rule_5_forgetting_that_is_repeated_spares_what_was_put_since(session: Session, name: str) -> None:
+    queue = Queue(session, name, int)
+    await queue.put(1, id="one")
+    arguments = (inside.session_id_of(session, name), 7, "one")
+    assert await inside.ask_at(queue, "forget", *arguments) == [1]
+    assert await queue.put(2, id="one") is True
+    # The answer was lost, and the call came again; or it came late.
+    assert await inside.ask_at(queue, "forget", *arguments) == [1]
+    assert await inside.ask_at(queue, "forget", arguments[0], 6, "one") == [0]
+    assert await queue.put(2, id="one") is False
+
+
+async def test_rule_5_an_id_that_was_forgotten_is_free_for_a_submission(session: Session, name: str) -> None:
+    queue = Queue(session, name, int)
+    first = await queue.submit(1, id="one")
+    assert await queue.forget("one") is True
+    second = await queue.submit(2, id="one")
+    for _ in range(2):
+        delivery = await queue.get()
+        await delivery.ack(result=delivery.item * 10)
+    assert [await first, await second] == [10, 20]
+
+
+async def test_rule_5_expired_ids_go_by_and_by(session: Session, name: str, client: Redis) -> None:
+    ids, due = f"{{{name}}}:ids", f"{{{name}}}:ids:due"
+    queue = Queue(session, name, int, known_for=0.001)
+    for number in range(30):
+        await queue.put(number, id=f"n{number}")
+    expired = {f"old{number}": "1 digest" for number in range(100)}
+    await client.execute_command("HSET", ids, *itertools.chain(*expired.items()))  # type: ignore[no-untyped-call]
+    await client.zadd(due, dict.fromkeys(expired, 1))
+    assert await queue.forget("old50") is False
+    assert await client.zcard(due) < 100
+    for _ in range(12):
+        await queue.forget("none")
+    assert (await client.zcard(due), await client.execute_command("HLEN", ids)) == (0, 0)  # type: ignore[no-untyped-call]
 
 
 async def test_rule_14_a_put_refused_for_memory_waits_and_draining_goes_on(server: EmbeddedServer, name: str) -> None:

@@ -8,6 +8,7 @@ from shared.concurrency.checks import check_count
 from shared.concurrency.errors import QueueShutDown
 from shared.concurrency.queues.consumers import Consumers
 from shared.concurrency.queues.dead_letters import DeadLetter, DeadLetters, Selection
+from shared.concurrency.queues.encoding.outgoing import check_id
 from shared.concurrency.queues.participant import QueueParticipant
 from shared.concurrency.queues.statistics import QueueSession, QueueStatistics
 
@@ -80,6 +81,20 @@ class QueueControl:
         """
         check_count("maxsize", maxsize, 0, LARGEST_BOUND)
         await self._participant.ask("resize", maxsize)
+
+    async def forget(self, id: str) -> bool:  # noqa: A002  # as Queue.put
+        """Forget an id: a put under it adds a message again, whatever became of the one that had it.
+
+        Returns whether it was known. Of a put that still waits for room the id is not known yet: it will be, from when
+        the message is let in. A future of `submit` gets its result all the same. Waits for the server's answer; a
+        cancelled call may have forgotten it or not.
+
+        :raises ValueError: when it is no id.
+        """
+        check_id(id)
+        self._participant.process.check_open()
+        (was_known,) = await self._participant.letters.move("forget", [id])
+        return bool(was_known)
 
     # --- the processes at it ----------------------------------------------------------------------------------------
 

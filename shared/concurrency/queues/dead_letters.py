@@ -112,7 +112,7 @@ class Replayed:
 
 @dataclass(frozen=True, slots=True)
 class _Move:
-    """Letters that are put back or deleted with one call, and who waits for it."""
+    """Letters that are put back or deleted with one call, or an id that is forgotten, and who waits for it."""
 
     script: str
     places: Sequence[bytes | str]
@@ -120,7 +120,10 @@ class _Move:
 
 
 class LettersLane(Lane[_Move]):
-    """The calls of one process that move dead letters of one queue: a page each, in the order they were asked for."""
+    """The calls of one process that move dead letters of one queue, or forget an id: one at a time, in order.
+
+    Repeated after a lost answer, each has one effect.
+    """
 
     def __init__(self, member: Membership) -> None:
         """Prepare; the lane works while there is something to move."""

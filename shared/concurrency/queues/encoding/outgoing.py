@@ -15,6 +15,16 @@ KEPT_FOR: Final = 3600.0
 _ID: Final = re.compile(r"[\x21-\x7e]{1,128}", re.ASCII)
 
 
+def check_id(id_: object) -> str:
+    """The caller's id of a message.
+
+    :raises ValueError: when it is something else.
+    """
+    if not isinstance(id_, str) or not _ID.fullmatch(id_):
+        raise ValueError(f"an id is 1 to 128 printable ASCII characters without spaces, not {id_!r:.200}")
+    return id_
+
+
 class Outgoing(Generic[T, E]):
     """Makes the entries that one queue is put to with."""
 
@@ -42,8 +52,8 @@ class Outgoing(Generic[T, E]):
 
         :raises ValueError: when the id is none. Otherwise as `plain`.
         """
-        if id_ is not None and (not isinstance(id_, str) or not _ID.fullmatch(id_)):
-            raise ValueError(f"an id is 1 to 128 printable ASCII characters without spaces, not {id_!r:.200}")
+        if id_ is not None:
+            check_id(id_)
         if id_ is None and not is_asked:
             return self.plain(item)
         shape, body = self._codec.encode(item)
