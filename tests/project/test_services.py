@@ -221,7 +221,7 @@ def test_a_server_that_does_not_answer_is_told_by_its_address_while_the_service_
         assert service.poll() is None
     said = json.loads(lines[-1])
     assert (said["address"], said["level"]) == ("redis://127.0.0.1:1/0", "warning")
-    assert "Connect call failed" in said["problem"]
+    assert "connecting to 127.0.0.1:1" in said["problem"]
     assert "topsecret" not in "".join(lines)
 
 
