@@ -1,16 +1,29 @@
-"""The progress of a demo on the terminal: a bar, and what the queue looks like."""
+"""The live lines of a demo: how far it is, and what happens meanwhile."""
 
+from collections.abc import Iterable
 from types import TracebackType
 from typing import Self
 
-from rich.console import Console
+from rich.console import Console, RenderableType
 from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeElapsedColumn
+from rich.text import Text
 
 from shared.concurrency import QueueStatistics
 
 
+class _WithSecondLine(Progress):
+    """A progress bar, and a text below it: side by side they have no room in 80 columns."""
+
+    told = Text("starting the services")
+
+    def get_renderables(self) -> Iterable[RenderableType]:
+        """Return the bar, then the text."""
+        yield self.make_tasks_table(self.tasks)
+        yield self.told
+
+
 class DemoProgress:
-    """A live line on stderr; nothing where stderr is no terminal."""
+    """Two live lines on stderr; nothing where stderr is no terminal."""
 
     def __init__(self, maxsize: int, expected: int) -> None:
         """Prepare. `expected`: about how many messages there will be."""
@@ -19,16 +32,15 @@ class DemoProgress:
         self._finished = 0
         self._rate = 0.0
         self._measured = (0.0, 0)
-        self._progress = Progress(
+        self._progress = _WithSecondLine(
             TextColumn("[bold]words"),
             BarColumn(bar_width=20),
             TaskProgressColumn(),
-            TextColumn("{task.fields[told]}"),
             TimeElapsedColumn(),
             console=Console(stderr=True),
             transient=True,
         )
-        self._task = self._progress.add_task("", total=expected, told="starting the services")
+        self._task = self._progress.add_task("", total=expected)
 
     def __enter__(self) -> Self:
         self._progress.start()
@@ -46,12 +58,10 @@ class DemoProgress:
         if seconds - since >= 0.5:
             self._rate = (done - before) / (seconds - since)
             self._measured = (seconds, done)
-        told = [
-            f"pending {statistics.pending}/{self._bound}",
-            f"{self._rate:,.0f} messages/s",
-            f"{statistics.puts_waiting} puts wait",
-        ]
+        told = Text(f"pending {statistics.pending}/{self._bound} · {self._rate:,.0f} messages/s")
+        told.append(f" · {statistics.puts_waiting} puts wait")
         if kills:
-            told.append(f"[red]{kills} killed[/red], {statistics.recovered_total} recovered")
+            told.append(f" · {kills} killed", "red").append(f", {statistics.recovered_total} recovered")
+        self._progress.told = told
         total = max(self._expected, statistics.put_total)
-        self._progress.update(self._task, completed=done, total=total, told=" · ".join(told))
+        self._progress.update(self._task, completed=done, total=total)

@@ -98,7 +98,7 @@ def test_list_as_json_is_one_object_a_line(dead: Callable[..., "subprocess.Compl
 @pytest.mark.usefixtures("letters")
 def test_list_on_a_terminal_is_a_table_without_foreign_control_characters(url: str, name: str) -> None:
     code, said = on_a_terminal(
-        ["cli", "dead", "list"], environment(REDIS_URL=url, PIPELINE_QUEUE=name, COLUMNS="200", NO_COLOR="1")
+        ["-m", "cli", "dead", "list"], environment(REDIS_URL=url, PIPELINE_QUEUE=name, COLUMNS="200", NO_COLOR="1")
     )
     assert code == 0
     assert b"died (UTC)" in said
@@ -118,7 +118,8 @@ def test_on_a_narrow_terminal_no_id_is_broken(url: str, name: str) -> None:
     asyncio.run(make())
     for columns in ("40", "80"):
         code, said = on_a_terminal(
-            ["cli", "dead", "list"], environment(REDIS_URL=url, PIPELINE_QUEUE=name, COLUMNS=columns, NO_COLOR="1")
+            ["-m", "cli", "dead", "list"],
+            environment(REDIS_URL=url, PIPELINE_QUEUE=name, COLUMNS=columns, NO_COLOR="1"),
         )
         assert (code, id_ in said.decode()) == (0, True), said.decode()
 

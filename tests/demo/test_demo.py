@@ -19,6 +19,7 @@ from cli.demo.demo import Demo
 from cli.demo.report import Report
 from shared.concurrency import Queue, Session
 from tests.instruments.command_line import command, environment
+from tests.instruments.terminal import on_a_terminal
 
 ROOT = Path(__file__).resolve().parent.parent.parent
 COMMAND = [sys.executable, "-m", "cli.demo"]
@@ -240,3 +241,21 @@ def test_whenever_it_ends_nothing_is_left(tmp_path: Path, moment: str, ending: s
         process.send_signal(ending)
         process.wait(20)
     wait_until(lambda: not processes(tmp_path), seconds=10)
+
+
+SHOWN = """
+from cli.demo.progress import DemoProgress
+from shared.concurrency import QueueStatistics
+numbers = dict.fromkeys(QueueStatistics.__dataclass_fields__, 0)
+numbers |= {"pending": 99_999, "acked_total": 654_321, "puts_waiting": 12_345, "recovered_total": 6_789}
+with DemoProgress(100_000, 1_000_000) as progress:
+    progress.show(100.0, QueueStatistics(**numbers), 1_234)
+"""
+
+
+def test_the_progress_is_whole_in_80_columns() -> None:
+    code, shown = on_a_terminal(["-c", SHOWN], environment(COLUMNS="80", NO_COLOR="1"))
+    assert code == 0
+    assert "pending 99999/100000 · 6,543 messages/s · 12345 puts wait · 1234 killed, 6789 recovered" in " ".join(
+        shown.decode().split()
+    )

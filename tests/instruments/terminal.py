@@ -1,4 +1,4 @@
-"""Runs one of our modules as at a terminal, and reads what it shows there."""
+"""Runs Python as at a terminal, and reads what it shows there."""
 
 import contextlib
 import os
@@ -8,14 +8,14 @@ import sys
 from collections.abc import Mapping, Sequence
 
 
-def on_a_terminal(module: Sequence[str], variables: Mapping[str, str]) -> tuple[int, bytes]:
-    """Run `python -m MODULE...` to its end with stdout and stderr at a terminal; its exit code, and all it showed.
+def on_a_terminal(words: Sequence[str], variables: Mapping[str, str]) -> tuple[int, bytes]:
+    """Run `python WORDS...` to its end with stdout and stderr at a terminal; its exit code, and all it showed.
 
     `variables`: its environment. COLUMNS tells it how wide the terminal is.
     """
     ours, theirs = pty.openpty()
     shown = b""
-    command = [sys.executable, "-m", *module]
+    command = [sys.executable, *words]
     with subprocess.Popen(command, env={"TERM": "xterm", **variables}, stdout=theirs, stderr=theirs) as process:
         os.close(theirs)
         with contextlib.suppress(OSError):  # how a terminal ends
