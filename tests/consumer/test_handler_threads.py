@@ -20,6 +20,7 @@ from consumer.worker.worker import Worker
 from shared.concurrency import Delivery, Queue, Session
 from tests.instruments import inside
 from tests.instruments.cancellation import MODES, Mode, Outcome, at_every_point, cancelled_at
+from tests.instruments.emptying import take
 from tests.instruments.waiting import until
 
 Plain = Callable[[Delivery[int]], None]
@@ -69,6 +70,29 @@ async def test_threads_run_at_once_and_are_kept(queue: Queue[int]) -> None:
         assert worker.handled == 40
     assert len(seen) == 4
     assert threading.main_thread() not in seen
+
+
+async def test_what_a_thread_may_use(session: Session, name: str) -> None:
+    first = Queue(session, "first", int, group=name)
+    second = Queue(session, "second", int, group=name)
+    loop = asyncio.get_running_loop()
+    meeting = threading.Barrier(4)
+
+    def handle(delivery: Delivery[int]) -> None:
+        meeting.wait(5)
+        assert delivery.attempt == 1
+        assert delivery.id
+        delivery.effects.incrby(f"{{{name}}}:handled", 1)
+        delivery.effects.put(second, delivery.item)
+        # What belongs to the loop, by way of the loop.
+        asyncio.run_coroutine_threadsafe(delivery.progress(0.5), loop).result(5)
+
+    await first.put_many(range(200))
+    async with working(first, handle, concurrency=4) as worker, asyncio.timeout(20):
+        await first.join()
+        assert worker.handled == 200
+    assert sorted(await take(second, 200)) == list(range(200))
+    assert (await first.statistics()).dead_total == 0
 
 
 async def test_what_a_thread_raises_counts_as_anywhere(queue: Queue[int]) -> None:

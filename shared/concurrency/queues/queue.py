@@ -178,11 +178,11 @@ class Queue(QueueControl, Generic[T]):
         return await self._submitter.submit(make, item, id, on_progress)
 
     def _forward(self, item: T) -> tuple[Destination, bytes]:
-        """Encode an item for a put that travels with an acknowledgement; `Effects.put` uses it.
+        """Encode an item for a put that travels with an acknowledgement; `Effects.put` uses it, in any thread.
 
         :raises ValueError, TypeError, MessageTooLarge: as `put`.
         """
-        self._participant.process.check_open()
+        self._participant.process.check_not_closed()
         destination = self._participant.destination
         return destination, self._outgoing.forwarded(item, destination.entry)
 

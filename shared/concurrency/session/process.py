@@ -156,6 +156,13 @@ class Process:
         :raises ConcurrencyError: when it is closed, WrongLoop outside its event loop.
         """
         self.check_here()
+        self.check_not_closed()
+
+    def check_not_closed(self) -> None:
+        """Look whether the session is still open, in any thread: for what asks nothing of the server.
+
+        :raises ConcurrencyError: when it is closed.
+        """
         if self._closed:
             raise ConcurrencyError("the session is closed: use its queues inside `async with Session.open(...)`")
 

@@ -96,7 +96,7 @@ class Effects:
 
         It goes in with the acknowledgement. When the queue is full it waits there, in its turn, though this process
         dies; and while more of them wait than this process handles messages at once, it takes no more. Queues that
-        share a `group=` share a hash slot.
+        share a `group=` share a hash slot. A handler in a thread may use it as well.
 
         :raises ValueError, TypeError, MessageTooLarge: as `Queue.put`.
         """
