@@ -9,56 +9,85 @@ import pytest
 
 ROOT = Path(__file__).resolve().parent.parent.parent
 ENGINE = "shared.concurrency"
+QUEUES = f"{ENGINE}.queues"
 DEMO = "shared.demo"
-_SESSION = {f"{ENGINE}.errors", f"{ENGINE}.checks", f"{ENGINE}.session"}
-_GROUND = _SESSION | {f"{ENGINE}.queues.encoding", f"{ENGINE}.queues.membership"}
-_WAYS = {f"{ENGINE}.queues.puts", f"{ENGINE}.queues.takes", f"{ENGINE}.queues.effects"}
+_SESSION = {f"{ENGINE}.errors", f"{ENGINE}.session"}
+_GROUND = _SESSION | {f"{QUEUES}.encoding", f"{QUEUES}.membership"}
 _PACKAGE = {"shared", ENGINE}
-# Each room and what it may import of ours, itself aside. In one line: errors <- session <- queues.{encoding,
-# membership} <- queues.{puts, takes, effects} <- queues.results <- queues; session <- locks.leases <- locks;
-# shared.concurrency <- shared <- producer | consumer | monitor <- cli. Queues and locks never meet. Only YOURS files
-# and cli.demo import shared.demo.
+# Each room and what it imports of ours, itself aside: no right that nobody uses. In one line: errors <- session <-
+# queues.{encoding, membership} <- queues.{puts, takes, effects} <- queues.results <- queues; session <- locks.leases <-
+# locks; shared.concurrency <- shared <- producer | consumer <- cli. Queues and locks never meet. Only YOURS files and
+# cli.demo import shared.demo.
 ALLOWED = {
     f"{ENGINE}.errors": set[str](),
     f"{ENGINE}.checks": set[str](),
     f"{ENGINE}.session": {f"{ENGINE}.errors", f"{ENGINE}.checks"},
-    f"{ENGINE}.queues.encoding": _SESSION,
-    f"{ENGINE}.queues.membership": _SESSION | {f"{ENGINE}.queues.encoding"},
-    f"{ENGINE}.queues.puts": _GROUND,
-    f"{ENGINE}.queues.takes": _GROUND | {f"{ENGINE}.queues.effects", f"{ENGINE}.queues.results"},
-    f"{ENGINE}.queues.effects": _GROUND,
-    f"{ENGINE}.queues.results": _GROUND | _WAYS,
-    f"{ENGINE}.queues": _GROUND | _WAYS | {f"{ENGINE}.queues.results"},
+    f"{QUEUES}.encoding": {f"{ENGINE}.errors"},
+    f"{QUEUES}.membership": _SESSION,
+    f"{QUEUES}.puts": _GROUND,
+    f"{QUEUES}.takes": _GROUND,
+    f"{QUEUES}.effects": _GROUND | {f"{ENGINE}.checks"},
+    f"{QUEUES}.results": _GROUND | {f"{QUEUES}.puts"},
+    QUEUES: _GROUND
+    | {f"{ENGINE}.checks"}
+    | {f"{QUEUES}.puts", f"{QUEUES}.takes", f"{QUEUES}.effects", f"{QUEUES}.results"},
     f"{ENGINE}.locks.leases": _SESSION,
-    f"{ENGINE}.locks": _SESSION | {f"{ENGINE}.locks.leases"},
-    ENGINE: {f"{ENGINE}.{room}" for room in ("errors", "session", "queues", "locks", "locks.leases")}
-    | {f"{ENGINE}.queues.{room}" for room in ("encoding", "membership", "puts", "takes", "effects", "results")},
+    f"{ENGINE}.locks": _SESSION | {f"{ENGINE}.checks", f"{ENGINE}.locks.leases"},
+    ENGINE: _SESSION
+    | {QUEUES, f"{QUEUES}.effects", f"{QUEUES}.results"}
+    | {f"{ENGINE}.locks", f"{ENGINE}.locks.leases"},
     "shared": {ENGINE},
     DEMO: _PACKAGE,
     "producer": _PACKAGE,
     "consumer": _PACKAGE,
-    "monitor": _PACKAGE,
     "examples": _PACKAGE | {"consumer"},
-    "cli": _PACKAGE | {"producer", "consumer", "monitor"},
+    "cli": _PACKAGE,
     "cli.demo": _PACKAGE | {DEMO},
 }
+# The modules inside the engine that a room outside it reaches; all others, and YOURS files, know its face alone.
+REACHED = {
+    "shared": {
+        f"{ENGINE}.session.address", f"{ENGINE}.session.log", f"{ENGINE}.session.session",
+        f"{QUEUES}.encoding.codec", f"{QUEUES}.encoding.outgoing",
+    },
+    "producer": {f"{QUEUES}.encoding.codec", f"{QUEUES}.encoding.entry"},
+    "consumer": {
+        f"{ENGINE}.checks", f"{QUEUES}.queue", f"{QUEUES}.handout", f"{QUEUES}.prefetch", f"{QUEUES}.settling",
+        f"{QUEUES}.effects.effects",
+        f"{QUEUES}.encoding.codec", f"{QUEUES}.encoding.entry", f"{QUEUES}.encoding.results",
+    },
+    "cli": {
+        f"{ENGINE}.session.address", f"{ENGINE}.session.calls", f"{ENGINE}.session.names", f"{ENGINE}.session.scripts",
+        f"{ENGINE}.session.session", f"{ENGINE}.locks.leases.keys", f"{QUEUES}.membership.keys",
+    },
+}  # fmt: skip
 # The files that belong to the application.
 YOURS = {
     "shared.messages", "shared.settings", "shared.resources", "consumer.handlers", "producer.source", "producer.schedule",
 }  # fmt: skip
+# What imports a module whose name is not written in an import statement.
+HIDING = {
+    "TYPE_CHECKING", "__import__", "import_module", "exec_module", "load_module", "pkgutil", "resolve_name",
+    "runpy", "run_module", "run_path",
+}  # fmt: skip
+# Those that are told at run time what to run: a command, an example, the modules of an application's handlers.
+RUNNERS = {"cli.begin", "examples.__main__", "consumer.executors.child"}
 
 
-def modules() -> dict[str, Path]:
-    """Every module of every room, by its dotted name."""
+def modules(*folders: str) -> dict[str, Path]:
+    """Every module in these folders, by its dotted name."""
     found = {}
-    for room in {name.partition(".")[0] for name in ALLOWED}:
-        for path in (ROOT / room).rglob("*.py"):
+    for folder in folders:
+        for path in (ROOT / folder).rglob("*.py"):
             parts = path.relative_to(ROOT).with_suffix("").parts
             found[".".join(parts[:-1] if parts[-1] == "__init__" else parts)] = path
     return found
 
 
-MODULES = modules()
+ROOMS = {room.partition(".")[0] for room in ALLOWED}
+MODULES = modules(*ROOMS)
+# Benchmarks, tools and tests.
+BESIDE = modules(*({path.parent.name for path in ROOT.glob("*/__init__.py")} - ROOMS))
 
 
 def room_of(module: str) -> str | None:
@@ -75,18 +104,60 @@ def imported(path: Path) -> Iterator[str]:
             assert node.level == 0, f"{path}:{node.lineno}: a relative import; write the whole name"
             source = node.module or ""
             for alias in node.names:
-                yield name if (name := f"{source}.{alias.name}") in MODULES else source
+                yield name if (name := f"{source}.{alias.name}") in MODULES or name in BESIDE else source
 
 
-@pytest.mark.parametrize("module", sorted(MODULES))
-def test_imports_go_one_way_only(module: str) -> None:
-    room = room_of(module)
-    assert room is not None
-    rooms = {other for name in imported(MODULES[module]) if (other := room_of(name)) and other != room}
-    if not room.startswith(ENGINE):  # from outside, the engine is one room
-        rooms = {ENGINE if other.startswith(ENGINE) else other for other in rooms}
-    allowed = ALLOWED[room] | ({DEMO} if module in YOURS else set())
-    assert rooms <= allowed, f"{module} imports {sorted(rooms - allowed)}"
+def uses() -> Iterator[tuple[str, str, str, str]]:
+    """Each import that leaves a room: the room, the module, the other room, the module that is imported."""
+    for module, path in MODULES.items():
+        room = room_of(module)
+        assert room is not None
+        for name in imported(path):
+            other = room_of(name)
+            if other and other != room:
+                yield room, module, other, name
+
+
+def seen_from(room: str, other: str) -> str:
+    """A room as another sees it: from outside, the engine is one room."""
+    return ENGINE if other.startswith(ENGINE) and not room.startswith(ENGINE) else other
+
+
+def test_imports_go_one_way_only() -> None:
+    assert not [
+        f"{module} imports {name}"
+        for room, module, other, name in uses()
+        if (seen := seen_from(room, other)) not in ALLOWED[room] and not (seen == DEMO and module in YOURS)
+    ]
+
+
+def test_from_outside_only_the_modules_that_are_listed_are_reached() -> None:
+    assert not [
+        f"{module} imports {name}"
+        for room, module, other, name in uses()
+        if seen_from(room, other) == ENGINE != name
+        and not room.startswith(ENGINE)
+        and (module in YOURS or name not in REACHED.get(room, ()))
+    ]
+
+
+def test_every_right_is_used() -> None:
+    there = {room_of(module) for module in MODULES}  # a project may have no demo and no examples
+    rights = {(room, other) for room, allowed in ALLOWED.items() if room in there for other in allowed}
+    assert not rights - {(room, seen_from(room, other)) for room, _, other, _ in uses()}
+    reached = {(room, name) for room, names in REACHED.items() for name in names}
+    assert not reached - {(room, name) for room, _, _, name in uses()}
+
+
+def test_beside_the_rooms_only_the_tests_of_the_demo_import_it() -> None:
+    demo = (f"{DEMO}.", "cli.demo.", "tests.demo.")
+    assert not [
+        f"{module} imports {name}"
+        for module, path in BESIDE.items()
+        if not f"{module}.".startswith("tests.demo.")
+        for name in imported(path)
+        if f"{name}.".startswith(demo)
+    ]
 
 
 def test_every_file_that_is_yours_is_there_and_says_so() -> None:
@@ -95,11 +166,8 @@ def test_every_file_that_is_yours_is_there_and_says_so() -> None:
     assert set(MODULES) >= YOURS
 
 
-@pytest.mark.parametrize("module", sorted(MODULES))
-def test_nothing_of_ours_outside_the_rooms_is_imported(module: str) -> None:
-    tops = {name.partition(".")[0] for name in imported(MODULES[module])}
-    beside = {path.name for path in ROOT.iterdir() if (path / "__init__.py").is_file()}
-    assert not tops & (beside - {name.partition(".")[0] for name in ALLOWED})
+def test_nothing_of_ours_outside_the_rooms_is_imported() -> None:
+    assert not {module: found for module, path in MODULES.items() if (found := set(imported(path)) & set(BESIDE))}
 
 
 def test_modules_import_each_other_in_no_circle() -> None:
@@ -107,9 +175,37 @@ def test_modules_import_each_other_in_no_circle() -> None:
     TopologicalSorter({module: set(imported(path)) & set(MODULES) for module, path in MODULES.items()}).prepare()
 
 
-@pytest.mark.parametrize("module", sorted(MODULES))
-def test_no_import_hides_from_this_test(module: str) -> None:
-    tree = ast.parse(MODULES[module].read_text())
-    names = {node.id for node in ast.walk(tree) if isinstance(node, ast.Name)}
-    attributes = {node.attr for node in ast.walk(tree) if isinstance(node, ast.Attribute)}
-    assert not (names | attributes) & {"TYPE_CHECKING", "__import__", "import_module"}
+def hiding(source: str) -> set[str]:
+    """The words in a file by which an import can hide."""
+    words = set()
+    for node in ast.walk(ast.parse(source)):
+        if isinstance(node, ast.Name):
+            words.add(node.id)
+        elif isinstance(node, ast.Attribute):
+            words.add(node.attr)
+        elif isinstance(node, ast.alias):
+            words.update(node.name.split("."))
+        elif isinstance(node, ast.ImportFrom):
+            words.update((node.module or "").split("."))
+    return words & HIDING
+
+
+def test_no_import_hides_from_this_test() -> None:
+    assert {module for module, path in MODULES.items() if hiding(path.read_text())} == RUNNERS & set(MODULES)
+
+
+@pytest.mark.parametrize(
+    "source",
+    [
+        "from importlib import import_module as load",
+        "import importlib\nimportlib.import_module('cli')",
+        "import runpy as run",
+        "from runpy import run_path",
+        "from typing import TYPE_CHECKING as never",
+        "import typing\nif typing.TYPE_CHECKING:\n    import cli",
+        "__import__('cli')",
+        "from pkgutil import resolve_name as name",
+    ],
+)
+def test_every_way_to_hide_an_import_is_found(source: str) -> None:
+    assert hiding(source)
