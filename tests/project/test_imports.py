@@ -1,6 +1,7 @@
 """Who may import whom: every import statement of every file counts, wherever it stands."""
 
 import ast
+import re
 from collections.abc import Iterator
 from graphlib import TopologicalSorter
 from pathlib import Path
@@ -17,7 +18,7 @@ _PACKAGE = {"shared", ENGINE}
 # Each room and what it imports of ours, itself aside: no right that nobody uses. In one line: errors <- session <-
 # queues.{encoding, membership} <- queues.{puts, takes, effects} <- queues.results <- queues; session <- locks.leases <-
 # locks; shared.concurrency <- shared <- producer | consumer <- cli. Queues and locks never meet. Only YOURS files and
-# cli.demo import shared.demo.
+# cli.demo import shared.demo. docs/rooms.md says what each room is for.
 ALLOWED = {
     f"{ENGINE}.errors": set[str](),
     f"{ENGINE}.checks": set[str](),
@@ -164,6 +165,17 @@ def test_every_file_that_is_yours_is_there_and_says_so() -> None:
     for module, path in MODULES.items():
         assert path.read_text(encoding="utf-8").startswith('"""YOURS: ') == (module in YOURS), module
     assert set(MODULES) >= YOURS
+
+
+def test_the_page_of_rooms_lists_each_room_and_each_file_that_is_yours() -> None:
+    listed = re.findall(r"^\| `([\w/.]+)` \|", (ROOT / "docs" / "rooms.md").read_text(encoding="utf-8"), re.MULTILINE)
+    assert {name for name in listed if name.endswith(".py")} == {f"{name.replace('.', '/')}.py" for name in YOURS}
+    rooms = {name.removesuffix("/") for name in listed if name.endswith("/")}
+    demo = {"shared/demo", "cli/demo"}  # a project may do without it
+    packages = {path.parent.relative_to(ROOT) for path in MODULES.values() if path.name == "__init__.py"}
+    there = {path.as_posix() for path in packages if path.parts[0] != "examples"}
+    there |= {path.parent.name for path in ROOT.glob("*/__init__.py")} | {"shared/concurrency/lua"}
+    assert rooms - demo == there - demo
 
 
 def test_nothing_of_ours_outside_the_rooms_is_imported() -> None:
