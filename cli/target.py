@@ -11,6 +11,7 @@ from redis.exceptions import RedisError
 
 from shared.concurrency import Queue, QueueStatistics, Session
 from shared.concurrency.queues.membership.keys import queue_keys
+from shared.concurrency.queues.statistics import read_statistics
 from shared.concurrency.session.address import connect_options
 from shared.concurrency.session.calls import Call
 from shared.concurrency.session.scripts import load
@@ -50,9 +51,7 @@ class Server:
 
     async def statistics(self, name: str) -> QueueStatistics:
         """Return the statistics of a queue without taking part in it."""
-        return QueueStatistics.from_reply(
-            await process_of(self.session).call(Call(load("statistics"), queue_keys(name)))
-        )
+        return read_statistics(await process_of(self.session).call(Call(load("statistics"), queue_keys(name))))
 
     async def queue(self, name: str | None) -> Queue[Message]:
         """Return a queue that exists, with the bound and the attempts that are stored with it.

@@ -31,9 +31,9 @@ class Pipeline:
     queue: Queue[Message]
     redis: "redis.asyncio.Redis"
     """For data of your own; bytes in and out. A command waits while all connections of this service are in use."""
-    deferred: Deferred
+    _deferred: Deferred
     """What `schedule` and `unschedule` talk to."""
-    opened: Resources | None = None
+    _opened: Resources | None = None
     """The resources, where this process has opened them."""
 
     @property
@@ -43,9 +43,9 @@ class Pipeline:
         :raises RuntimeError: in a process that has not opened them: a producer, or a clock whose schedule does not use
             them.
         """
-        if self.opened is None:
+        if self._opened is None:
             raise RuntimeError("this process has no resources: open_pipeline(settings, resources=True) opens them")
-        return self.opened
+        return self._opened
 
     @property
     def owner(self) -> str:
@@ -79,7 +79,7 @@ class Pipeline:
         :raises ServerRefused: when the server does not let us. ConcurrencyError: when the pipeline is closed.
         """
         process_of(self.session).check_open()
-        return await self.deferred.schedule(message, at, after, id)
+        return await self._deferred.schedule(message, at, after, id)
 
     async def unschedule(self, id: str) -> bool:  # noqa: A002
         """Cancel a message that `schedule` deferred; whether it is cancelled by this call, and so will never be put.
@@ -90,7 +90,7 @@ class Pipeline:
         :raises ValueError: when it is no id. ServerRefused, ConcurrencyError: as `schedule`.
         """
         process_of(self.session).check_open()
-        return await self.deferred.unschedule(id)
+        return await self._deferred.unschedule(id)
 
 
 @asynccontextmanager

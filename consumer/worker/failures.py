@@ -19,20 +19,16 @@ log = Log("consumer")
 def settle_failed(settler: Settler, handout: Handout[T], error: BaseException, rules: Rules, *, queue: str) -> None:
     """Settle by the rules of the message's class unless the handler has settled; log what happened."""
     if isinstance(error, StaleDelivery) and handout.state != "held":
-        log.warning(
-            "stale delivery: settled or recovered elsewhere", queue=queue, id=handout.stored.id, problem=str(error)
-        )
+        log.warning("stale delivery: settled or recovered elsewhere", queue=queue, id=handout.id, problem=str(error))
         return
     if isinstance(error, Reject):
         _dead_letter(settler, handout, error.reason, _cause(error), error)
-        log.warning("the handler rejected the message", id=handout.stored.id, reason=error.reason)
+        log.warning("the handler rejected the message", id=handout.id, reason=error.reason)
         return
     if isinstance(error, UnsendableResult) or handout.is_unsendable(error):
         report = describe(error)
         _dead_letter(settler, handout, INVALID_RESULT, report, error)
-        log.warning(
-            "the handler's result cannot be sent: the message is a dead letter", id=handout.stored.id, error=report
-        )
+        log.warning("the handler's result cannot be sent: the message is a dead letter", id=handout.id, error=report)
         return
     _nack(settler, handout, error, rules)
 
@@ -44,7 +40,7 @@ def _dead_letter(settler: Settler, handout: Handout[T], reason: str, report: str
 
 def _nack(settler: Settler, handout: Handout[T], error: BaseException, rules: Rules) -> None:
     report = (_cause(error) or error.reason) if isinstance(error, Retry) else describe(error)
-    delay, stored = _delay(error, handout, rules), handout.stored
+    delay = _delay(error, handout, rules)
     is_last = settler.is_last_attempt(handout, rules.attempts)
     if handout.state == "held":
         kind, value = _settlement(error, check_delay(delay))
@@ -55,10 +51,10 @@ def _nack(settler: Settler, handout: Handout[T], error: BaseException, rules: Ru
     if isinstance(error, Retry):
         log.info(
             "the handler requested a retry",
-            id=stored.id, attempt=stored.attempt, reason=report, counts=error.counts, **again,
+            id=handout.id, attempt=handout.attempt, reason=report, counts=error.counts, **again,
         )  # fmt: skip
         return
-    shown, about = _shown(error), {"id": stored.id, "attempt": stored.attempt, "error": report, **again}
+    shown, about = _shown(error), {"id": handout.id, "attempt": handout.attempt, "error": report, **again}
     if shown is None:
         log.warning("the handler failed", **about)
     else:
@@ -75,7 +71,7 @@ def _settlement(error: BaseException, delay_ms: int) -> tuple[str, int | str]:
 def _delay(error: BaseException, handout: Handout[T], rules: Rules) -> float:
     if isinstance(error, Retry) and error.after is not None:
         return error.after
-    return rules.backoff.delay(handout.stored.failures)
+    return rules.backoff.delay(handout.failures)
 
 
 def _shown(error: BaseException) -> BaseException | None:

@@ -202,7 +202,7 @@ class Worker(Generic[T]):
             raise error
         forgive(task)
         if handout.state == "lost":
-            log.warning("the session passed its deadline: another consumer handles the message", id=handout.stored.id)
+            log.warning("the session passed its deadline: another consumer handles the message", id=handout.id)
         elif timed_out:
             late = TimeoutError(f"the handler took longer than {self._limit_of(handout):g} s")
             self._failed(settler, handout, late)
@@ -218,7 +218,7 @@ class Worker(Generic[T]):
             return
         # This worker makes no take that would carry the settlement.
         sending = asyncio.create_task(settler.flush(), name="worker-flush")
-        log.warning("the handler's thread cannot be stopped: its worker waits for it", id=handout.stored.id)
+        log.warning("the handler's thread cannot be stopped: its worker waits for it", id=handout.id)
         either: set[asyncio.Future[Any]] = {self._ending, running.ended}
         try:
             await asyncio.wait(either, return_when=asyncio.FIRST_COMPLETED)

@@ -68,7 +68,7 @@ def _is_news(record: logging.LogRecord) -> bool:
 def _client(pipeline: Pipeline) -> ArqRedis:
     """Return arq's client on the service's own connections; arq's would not be counted, and wait for ever."""
     return ArqRedis(
-        pipeline.deferred.pool,
+        pipeline._deferred.pool,  # noqa: SLF001  # its own service
         job_serializer=encode,
         job_deserializer=decode,
         default_queue_name=clock_queue(pipeline.settings.queue),

@@ -1,17 +1,57 @@
 """What users see of an object is what users need: the names, exactly."""
 
+import dataclasses
+import inspect
+
 import pytest
 
-from shared.concurrency import Condition, Event, Lease, Lock, ReadersWritersLease, Semaphore, Session
+import shared.concurrency
+from shared.concurrency import (
+    Condition,
+    DeadLetters,
+    Delivery,
+    Effects,
+    Event,
+    Lease,
+    Lock,
+    Queue,
+    ReadersWritersLease,
+    Replayed,
+    Semaphore,
+    Session,
+)
 from shared.concurrency.locks.leases.lease import WriteLease
 from shared.concurrency.locks.readers_writers import Reading, Writing
+from shared.concurrency.queues.handout import Forgettable, Handout
+from shared.pipeline import Pipeline
 
 LEASE = {"check", "mode", "name", "release", "seconds_left", "token"}
 ASKED = {"acquire", "locked", "release"}
+DELIVERY = {
+    "ack", "attempt", "dead_letter", "effects", "failures", "first_error", "id", "item", "last_error", "nack", "progress",
+}  # fmt: skip
+# What a queue and a worker use of a Delivery beside: its type and its dir() show users none of it.
+HANDOUT = {
+    "answers", "applied", "body", "collected", "entry", "headers_after", "is_unsendable", "lose", "outcome_of", "receipt",
+    "settled", "settled_elsewhere", "state", "trace_of",
+}  # fmt: skip
+QUEUE = {
+    "dead_letters", "discard", "drain", "get", "get_nowait", "join", "letters", "pause", "put", "put_many", "put_nowait",
+    "qsize", "reopen", "replay", "resize", "resume", "sessions", "shutdown", "statistics", "submit",
+}  # fmt: skip
+EFFECTS = {"delete", "expire", "hincrby", "hset", "incrby", "put", "rpush", "sadd", "set"}
+
+
+def names(kind: type) -> set[str]:
+    """The public names of a class, whatever its dir() says; attributes that it only declares, too."""
+    found: set[str] = set()
+    for each in kind.__mro__:
+        found.update(vars(each), inspect.get_annotations(each))
+    return {name for name in found if not name.startswith("_")}
 
 
 @pytest.mark.parametrize(
-    "kind,names",
+    "kind,shown",
     [
         (Session, {"open"}),
         (Lease, LEASE),
@@ -23,10 +63,36 @@ ASKED = {"acquire", "locked", "release"}
         (Lock, ASKED | {"statistics"}),
         (Condition, ASKED | {"notify", "notify_all", "statistics", "wait", "wait_for"}),
         (Event, {"clear", "is_set", "set", "wait"}),
+        (Delivery, DELIVERY),
+        (Handout, DELIVERY | HANDOUT),
+        (Forgettable, DELIVERY | HANDOUT),
+        (Effects, EFFECTS),
+        (Queue, QUEUE),
+        (DeadLetters, {"discard", "find", "replay"}),
+        (Pipeline, {"owner", "queue", "redis", "resources", "schedule", "session", "settings", "unschedule"}),
     ],
 )
-def test_a_class_shows_what_users_need_and_no_more(kind: type, names: set[str]) -> None:
-    assert {name for name in dir(kind) if not name.startswith("_")} == names
+def test_a_class_shows_what_users_need_and_no_more(kind: type, shown: set[str]) -> None:
+    assert names(kind) == shown
+
+
+def test_a_record_shows_its_fields_and_no_more() -> None:
+    records = [kind for kind in vars(shared.concurrency).values() if dataclasses.is_dataclass(kind)]
+    assert Replayed in records
+    for kind in records:
+        assert isinstance(kind, type)
+        more = {"stayed"} if kind is Replayed else set()
+        assert names(kind) == {field.name for field in dataclasses.fields(kind)} | more, kind
+
+
+async def test_a_delivery_a_queue_and_effects_show_no_more_than_their_classes(url: str, name: str) -> None:
+    async with Session.open(url) as session:
+        queue = Queue(session, name, int)
+        await queue.put(7)
+        delivery = await queue.get()
+        for one, shown in ((delivery, DELIVERY), (delivery.effects, EFFECTS), (queue, QUEUE | {"full_name", "name"})):
+            assert {word for word in dir(one) if not word.startswith("_")} == shown
+        await delivery.ack()
 
 
 async def test_objects_show_no_more_than_their_classes(url: str, name: str) -> None:

@@ -10,7 +10,7 @@ from shared.concurrency.queues.consumers import Consumers
 from shared.concurrency.queues.dead_letters import DeadLetter, DeadLetters, Selection
 from shared.concurrency.queues.encoding.outgoing import check_id
 from shared.concurrency.queues.participant import QueueParticipant
-from shared.concurrency.queues.statistics import QueueSession, QueueStatistics
+from shared.concurrency.queues.statistics import QueueSession, QueueStatistics, read_statistics
 
 LARGEST_BOUND: Final = 10_000_000
 
@@ -29,7 +29,7 @@ class QueueControl:
 
     async def statistics(self) -> QueueStatistics:
         """Count the queue, in one round trip."""
-        return QueueStatistics.from_reply(await self._participant.ask("statistics"))
+        return read_statistics(await self._participant.ask("statistics"))
 
     async def join(self) -> None:
         """Wait until every message put so far, and while we wait, is acknowledged or a dead letter.

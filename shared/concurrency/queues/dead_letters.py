@@ -55,23 +55,6 @@ class DeadLetter:
     last_error: str | None = None
     """The same of the last failure."""
 
-    @classmethod
-    def from_reply(cls, key: bytes, letter: bytes) -> "DeadLetter":
-        """Read a stored letter; what cannot be read is all body."""
-        head, _, entry = letter.partition(b"\n")
-        about = json.loads(head.decode(errors="replace"))
-        fate = (str(about["reason"]), str(about["error"]))
-        died_at = float(about["died_ms"]) / 1000
-        try:
-            stored = read(entry)
-        except (ValueError, IndexError):
-            return cls(key.decode(errors="replace"), "", None, *fate, 0.0, died_at, 0, 0, entry)
-        return cls(
-            stored.key, stored.id, stored.type_name, *fate,
-            stored.put_at, died_at, stored.attempt - 1, stored.failures, stored.body,
-            stored.first_error, stored.last_error,
-        )  # fmt: skip
-
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Selection:
@@ -83,10 +66,6 @@ class Selection:
     """The name of its class."""
     reason: str | None = None
     """Why it is a dead letter."""
-
-    def words(self) -> tuple[str, str, str]:
-        """As the script takes it."""
-        return self.id or "", self.type or "", self.reason or ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -196,7 +175,7 @@ class DeadLetters:
         while left:
             place, upto, *page = await self._page(selection, place, upto, min(left, _PAGE), whole=True)
             for at in range(0, len(page), 2):
-                yield DeadLetter.from_reply(page[at].partition(b" ")[2], page[at + 1])
+                yield _read_letter(page[at].partition(b" ")[2], page[at + 1])
             count += len(page) // 2
             left = _PAGE if limit is None else limit - count
             if not place:
@@ -242,9 +221,27 @@ class DeadLetters:
             yield list(keys[first : first + _PAGE])
 
     async def _page(self, selection: Selection, after: bytes, upto: bytes, count: int, *, whole: bool) -> list[Any]:
-        page: list[Any] = await self._ask("letters", after, upto, count, int(whole), *selection.words())
+        words = (selection.id or "", selection.type or "", selection.reason or "")
+        page: list[Any] = await self._ask("letters", after, upto, count, int(whole), *words)
         return page
 
     async def _move(self, script: str, places: list[bytes | str]) -> list[int]:
         self._check_open()
         return await self._lane.move(script, places)
+
+
+def _read_letter(key: bytes, letter: bytes) -> DeadLetter:
+    """Read a stored letter; what cannot be read is all body."""
+    head, _, entry = letter.partition(b"\n")
+    about = json.loads(head.decode(errors="replace"))
+    fate = (str(about["reason"]), str(about["error"]))
+    died_at = float(about["died_ms"]) / 1000
+    try:
+        stored = read(entry)
+    except (ValueError, IndexError):
+        return DeadLetter(key.decode(errors="replace"), "", None, *fate, 0.0, died_at, 0, 0, entry)
+    return DeadLetter(
+        stored.key, stored.id, stored.type_name, *fate,
+        stored.put_at, died_at, stored.attempt - 1, stored.failures, stored.body,
+        stored.first_error, stored.last_error,
+    )  # fmt: skip

@@ -83,11 +83,6 @@ class Handout(Delivery[T]):
         """What names this handout on the server."""
 
     @property
-    def stored(self) -> Stored:
-        """What the entry says of the message."""
-        return read(self.entry)
-
-    @property
     def _stored(self) -> Stored:
         return read(self.entry)
 
@@ -102,7 +97,7 @@ class Handout(Delivery[T]):
 
     async def ack(self, result: object = None) -> None:
         """As Delivery.ack."""
-        await self.acknowledged(result)
+        await self._acknowledged(result)
 
     async def nack(self, *, delay: float = 0.0) -> None:
         """As Delivery.nack."""
@@ -118,7 +113,7 @@ class Handout(Delivery[T]):
             raise ValueError(f"a fraction is a number from 0 to 1, not {fraction!r:.100}")
         if not isinstance(text, str):
             raise ValueError(f"what is said of the progress is a text, not {text!r:.100}")  # noqa: TRY004
-        self.check()
+        self._check()
         if self.answers is not None:
             self._settling.report(
                 self.receipt, f"{fraction:g} {text[:LONGEST_TEXT]}".encode("utf-8", "backslashreplace")
@@ -126,7 +121,7 @@ class Handout(Delivery[T]):
             await asyncio.sleep(0)
 
     async def __aenter__(self) -> T:
-        self.check()
+        self._check()
         if getattr(self, "body", None) is not None:
             raise RuntimeError(f"delivery {self.id} is handled already: `async with` takes it once")
         self.body = asyncio.current_task()
@@ -137,7 +132,7 @@ class Handout(Delivery[T]):
     ) -> None:
         body, self.body = self.body, None
         if self.state == "lost":
-            self.leave_lost(body, error)
+            self._leave_lost(body, error)
         elif self.state == "held":
             if error is None:
                 await self._acknowledge()
@@ -148,7 +143,7 @@ class Handout(Delivery[T]):
 
     async def _acknowledge(self) -> None:
         try:
-            await self.acknowledged()
+            await self._acknowledged()
         except (EffectRefused, InvalidResult, MessageTooLarge) as refused:
             await self._fail_with(refused)
             raise
@@ -166,24 +161,24 @@ class Handout(Delivery[T]):
 
     # --- what rooms do ----------------------------------------------------------------------------------------------
 
-    def check(self) -> None:
+    def _check(self) -> None:
         """Raise StaleDelivery unless it is ours to settle, and WrongLoop outside the loop of its session."""
         self._settling.check_here()
         if self.state == "settled":
-            raise StaleDelivery(f"delivery {self.stored.id} was settled before")
+            raise StaleDelivery(f"delivery {self.id} was settled before")
         if self.state == "lost":
-            raise self.loss()
+            raise self._loss()
 
-    def loss(self) -> StaleDelivery:
+    def _loss(self) -> StaleDelivery:
         """The error of a handout whose session is over."""
-        return StaleDelivery(f"delivery {self.stored.id} was lost with its session: somebody else handles the message")
+        return StaleDelivery(f"delivery {self.id} was lost with its session: somebody else handles the message")
 
-    def acknowledged(self, result: object = None) -> asyncio.Future[None]:
+    def _acknowledged(self, result: object = None) -> asyncio.Future[None]:
         """Acknowledge, with the effects and the result; the future is the server's answer.
 
         :raises StaleDelivery, EffectRefused, InvalidResult, MessageTooLarge: when that is known before.
         """
-        self.check()
+        self._check()
         outcome = self.outcome_of(result)
         if self.collected:
             return self.applied(outcome)
@@ -211,7 +206,7 @@ class Handout(Delivery[T]):
 
         :raises StaleDelivery, EffectRefused: when that is known before.
         """
-        self.check()
+        self._check()
         future = self._settling.apply(self.receipt, self.collected or Effects(), outcome)
         self.state = "settled"
         future.add_done_callback(self._hold_when_refused)
@@ -228,19 +223,19 @@ class Handout(Delivery[T]):
 
         :raises StaleDelivery: when it is known before not to be ours.
         """
-        self.check()
+        self._check()
         self.state = "settled"
         return self._settling.settle(self.receipt, kind, value, report, headers=self.headers_after(report), trace=trace)
 
     def settled_elsewhere(self) -> bytes:
         """Mark as settled by somebody who sends the receipt himself."""
-        self.check()
+        self._check()
         self.state = "settled"
         return self.receipt
 
     def headers_after(self, report: str) -> bytes:
         """The headers of the message once this handout has failed so; empty when they stay as they are."""
-        return pack_headers_with_error(self.stored, report) if report else b""
+        return pack_headers_with_error(self._stored, report) if report else b""
 
     def trace_of(self, error: BaseException) -> str:
         """The end of the traceback, for whoever asked for the result; empty where nobody did."""
@@ -254,9 +249,9 @@ class Handout(Delivery[T]):
         body = getattr(self, "body", None)
         if body is not None:
             self._cancelling = body.cancelling()
-            body.cancel(f"delivery {self.stored.id} was lost with its session")
+            body.cancel(f"delivery {self.id} was lost with its session")
 
-    def leave_lost(self, body: "asyncio.Task[object] | None", error: BaseException | None) -> None:
+    def _leave_lost(self, body: "asyncio.Task[object] | None", error: BaseException | None) -> None:
         """Leave the body of a handout that was lost; a cancellation from outside wins.
 
         :raises StaleDelivery: in place of our own cancellation.
@@ -264,7 +259,7 @@ class Handout(Delivery[T]):
         before: int | None = getattr(self, "_cancelling", None)
         only_by_us = before is not None and body is not None and body.uncancel() <= before
         if error is None or (isinstance(error, asyncio.CancelledError) and only_by_us):
-            raise self.loss() from error
+            raise self._loss() from error
 
 
 class Forgettable(Handout[T]):

@@ -61,7 +61,7 @@ class Settler:
     def is_last_attempt(self, handout: Handout[Any], attempts: int | None) -> bool:
         """Whether another failure makes a dead letter of it; `attempts`: None for what is stored with the queue."""
         most = self._member.max_attempts if attempts is None else attempts
-        return handout.stored.failures + 1 >= most
+        return handout.failures + 1 >= most
 
     # --- what the consumer service uses, which never waits for an answer ---------------------------------------------
 
@@ -100,7 +100,7 @@ class Settler:
             elif error is not None:
                 log.warning(
                     "stale delivery: settled or recovered elsewhere",
-                    queue=self._member.name, id=handout.stored.id, problem=str(error),
+                    queue=self._member.name, id=handout.id, problem=str(error),
                 )  # fmt: skip
 
         try:

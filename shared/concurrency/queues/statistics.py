@@ -43,18 +43,6 @@ class QueueStatistics:
     max_crashes: int | None
     """Crashes until a message is a dead letter; None for never."""
 
-    @classmethod
-    def from_reply(cls, reply: list[int]) -> "QueueStatistics":
-        """Read what the server counted."""
-        pending, leased, delayed, dead, puts_waiting, onward, oldest, *rest = reply
-        put, acked, nacked, dead_total, recovered, maxsize, max_attempts, shut, oldest_dead, paused, *rest = rest
-        cancelled, max_crashes = rest
-        return cls(
-            pending, leased, delayed, dead, puts_waiting, onward, oldest / 1e6,
-            put, acked, nacked, dead_total, recovered, maxsize, max_attempts, bool(shut), oldest_dead / 1e3,
-            bool(paused), cancelled, max_crashes or None,
-        )  # fmt: skip
-
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class QueueSession:
@@ -74,3 +62,15 @@ class QueueSession:
     """Whether it is a consumer service, which `drain` reaches."""
     is_draining: bool
     """Whether it was told to drain."""
+
+
+def read_statistics(reply: list[int]) -> QueueStatistics:
+    """Read what the server counted."""
+    pending, leased, delayed, dead, puts_waiting, onward, oldest, *rest = reply
+    put, acked, nacked, dead_total, recovered, maxsize, max_attempts, shut, oldest_dead, paused, *rest = rest
+    cancelled, max_crashes = rest
+    return QueueStatistics(
+        pending, leased, delayed, dead, puts_waiting, onward, oldest / 1e6,
+        put, acked, nacked, dead_total, recovered, maxsize, max_attempts, bool(shut), oldest_dead / 1e3,
+        bool(paused), cancelled, max_crashes or None,
+    )  # fmt: skip
