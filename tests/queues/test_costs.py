@@ -10,28 +10,11 @@ from redis.asyncio import Redis
 
 from shared.concurrency import Queue, Session
 from shared.local.embedded import EmbeddedServer
+from tests.instruments.grown import fill
 from tests.instruments.inside import ask_at, session_id_at
 from tests.instruments.server_time import GENEROUS, timed
 
 MANY = 100_000
-
-FILL = """
-local fields = {}
-for i = 1, tonumber(ARGV[2]) do
-  local id = string.format('%012d', i)
-  if ARGV[1] == 'HSET' then
-    fields[#fields + 1] = id .. ARGV[3]
-    fields[#fields + 1] = ARGV[4]
-  else
-    fields[#fields + 1] = ARGV[4]
-    fields[#fields + 1] = id .. ARGV[3]
-  end
-  if #fields == 4000 or i == tonumber(ARGV[2]) then
-    redis.call(ARGV[1], KEYS[1], unpack(fields))
-    fields = {}
-  end
-end
-"""
 
 
 @pytest.fixture
@@ -46,12 +29,6 @@ async def queue(server: EmbeddedServer) -> AsyncIterator[Queue[int]]:
         queue = Queue(session, "jobs", int)
         await queue.statistics()
         yield queue
-
-
-async def fill(client: Any, key: str, value: str | int, *, behind: str = "", count: int = MANY) -> None:
-    """So many fields of a hash, or members of a sorted set: owners from 000000000001 on, with something behind."""
-    command = "HSET" if key in ("lanes", "ids") else "ZADD"
-    await client.eval(FILL, 1, f"{{jobs}}:{key}", command, count, behind, value)
 
 
 def ago(hours: float) -> int:

@@ -55,12 +55,14 @@ class QueueControl:
         does what fails or is given back from then on; nothing accepted is dropped.
         `reopen` ends it. A queue that is paused stays so: without `immediate` it is not done until `resume`.
         """
-        while await self._participant.ask("shutdown", int(immediate)) > 0:
-            pass
+        left = await self._participant.ask("shutdown", int(immediate), 1)
+        while left > 0:
+            left = await self._participant.ask("shutdown", int(immediate), 0)
 
     async def reopen(self) -> None:
         """End a shutdown; does nothing when there is none."""
-        await self._participant.ask("reopen")
+        while await self._participant.ask("reopen") > 0:
+            pass
 
     async def pause(self) -> None:
         """Hand out nothing, in any process, until `resume`; does nothing when the queue is paused already.
@@ -80,7 +82,9 @@ class QueueControl:
         :raises ValueError: when it is out of range.
         """
         check_count("maxsize", maxsize, 0, LARGEST_BOUND)
-        await self._participant.ask("resize", maxsize)
+        goes_on = await self._participant.ask("resize", maxsize)
+        while goes_on:
+            goes_on = await self._participant.ask("resize", "")
 
     async def forget(self, id: str) -> bool:  # noqa: A002  # as Queue.put
         """Forget an id: a put under it adds a message again, whatever became of the one that had it.

@@ -15,7 +15,8 @@
 --   keys among these that were not: its id was known with another body, behind `=` with the same, behind `-` a shutdown
 --   took it out; 1 if shut down, 1 if live. Verdicts, first those on the withdrawn: w taken out, x not there any more; a
 --   admitted, k nothing added for its id is known, c conflict of ids, q waits, f no room, s shut down, o the session is over
--- PARTS clock identity sessions room notify wake handoff ids stamp putter_record admit verdicts enter park
+-- PARTS clock identity sessions room notify wake handoff ids stamp putter_record line refuse admit refuse_waiting verdicts
+--   enter park
 local owner = owner_of(session)
 local record = redis.call('HGET', lanes, owner .. ':put')
 local bound, shut, paused = unpack(redis.call('HMGET', settings, 'maxsize', 'shutdown', 'paused'))
@@ -34,6 +35,8 @@ local maxsize = tonumber(bound or 0)
 local free = room(maxsize)
 forget_refused(owner, heard)
 withdraw(withdrawn)
+-- Whoever shut the queue down may have died on the way.
+if shut and redis.call('LLEN', putters) > 0 then refuse_waiting(1000) end
 local in_line = redis.call('LLEN', putters)
 local admitted = 0
 if in_line > 0 then
@@ -55,8 +58,10 @@ local function put_one(i, outgoing, last, refused)
   if again == '1' and string.find(refused, key, 1, true) then return 'q' end
   if again == '1' and tonumber(string.sub(key, 13)) <= last then return 'a' end
   if shut then return 's' end
-  if again == '1' and redis.call('HEXISTS', bodies, key) == 1 then
-    if live then redis.call('HSET', bodies, key, session .. ' ' .. outgoing) end
+  local body = again == '1' and redis.call('HGET', bodies, key)
+  if body then
+    local _, mark = read_body(body)
+    if live then redis.call('HSET', bodies, key, session .. mark .. ' ' .. outgoing) end
     return live and 'q' or 'o'
   end
   local headers = has_id(outgoing) and headers_of(outgoing)

@@ -24,8 +24,8 @@
 -- RETURNS 'late'; or 'ok' or 'over' (nothing delivered), now in ms, refused receipts ('all' where the session was over),
 --   entries, look again in ms, a session to recover or '', 1 if shut down and finished, what became a dead letter: key, the
 --   caller's id or '', class or '', reason and error of each
--- PARTS clock identity sessions room unfinished notify wake ids stamp putter_record admit entry answer dead_letter end_at_once put_back
---   receive settle take look_again finish
+-- PARTS clock identity sessions room unfinished notify wake ids stamp putter_record line refuse admit entry answer dead_letter
+--   end_waiting put_back receive settle take look_again finish
 local lane = owner_of(session) .. ':take'
 local before = redis.call('HGET', lanes, lane)
 local refused = nil
@@ -45,8 +45,9 @@ if not is_live(session) then
 end
 local stored = redis.call('HMGET', settings, 'maxsize', 'max_attempts', 'shutdown', 'joining', 'paused', 'behind', 'clock')
 local maxsize, max_attempts, shut, joining = tonumber(stored[1] or 0), tonumber(stored[2] or 5), stored[3], stored[4]
-local has_ended_at_once = shut == 'immediate'
-local paused = stored[5] or has_ended_at_once
+-- Of a shutdown at once that is under way, or done: what comes back since ends too.
+local is_ending = shut == 'ending' or shut == 'immediate'
+local paused = stored[5] or is_ending
 steady_now = math.max(now + tonumber(stored[6] or 0), tonumber(stored[7] or 0))
 
 local received = receive(session)
@@ -77,7 +78,7 @@ if received and not is_former and seen ~= string.sub(received, 1, 45) then
   -- The notification that carried it was lost, or is still on its way.
   entries[1], bytes = received, #received
 end
-if has_ended_at_once then end_at_once(500) end
+if is_ending then end_waiting(500) end
 has_cancelled = want > 0 and redis.call('ZCARD', given_up) > 0
 if has_cancelled then redis.call('ZREMRANGEBYSCORE', given_up, '-inf', string.format('%.0f', now - MARK_MS)) end
 if want > 0 and not paused then
@@ -98,6 +99,7 @@ if ready > 0 and not paused and not wake_one() and is_unsatisfied then
   local suspect = redis.call('LLEN', suspects)
   if ready > (suspect > 0 and holds_suspect() and suspect or 0) then look_again = 0 end
 end
+if line_goes_on and is_unsatisfied then look_again = 0 end
 local goes_idle = may_idle ~= '0' and is_unsatisfied
 -- Somebody who is idle must know that a message is due that was delayed just now, before the others that look once a second. It
 -- is idle anew then, behind those who do not know, so that puts wake those first.

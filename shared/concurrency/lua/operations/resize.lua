@@ -2,10 +2,9 @@
 -- Changes the bound; admits waiting puts where there is room now.
 -- KEYS pending returned suspects delayed putters bodies sessions idle lanes ids ids_due settings totals
 -- ARGV
---   maxsize  the new bound in messages, 0 for none
--- RETURNS how many waiting puts were admitted
--- PARTS clock identity sessions room notify wake ids stamp putter_record admit
-redis.call('HSET', settings, 'maxsize', maxsize)
-local count = admit(room(tonumber(maxsize)))
-if count > 0 then wake_one() end
-return count
+--   maxsize  the new bound in messages, 0 for none; empty to go on with what is stored
+-- RETURNS 1 while more may be admitted: call again to go on; else 0
+-- PARTS clock identity sessions room notify wake ids stamp putter_record line refuse admit
+if maxsize ~= '' then redis.call('HSET', settings, 'maxsize', maxsize) end
+if admit(room(tonumber(redis.call('HGET', settings, 'maxsize') or 0))) > 0 then wake_one() end
+return line_goes_on and 1 or 0

@@ -12,9 +12,17 @@ QUEUE_KEYS: Final = {
     "handed": KeyDescription(
         "handed", "HASH", "session -> the entry that a put handed to it; empty while it waits for a handoff"
     ),
-    "putters": KeyDescription("line", "LIST", "keys of waiting puts, in order of arrival"),
+    "putters": KeyDescription(
+        "line",
+        "LIST",
+        "a place for each waiting put, in order of arrival: its key, and `@NUMBER` where it was put again; one that is not "
+        "in `bodies` is passed over",
+    ),
     "bodies": KeyDescription(
-        "bodies", "HASH", "key of a waiting put -> `SESSION ENTRY`, or `+OWNER ENTRY` for one that nobody owns"
+        "bodies",
+        "HASH",
+        "key of a waiting put -> `SESSION ENTRY`, `SESSION@NUMBER ENTRY` where it was put again, or `+OWNER ENTRY` for one "
+        "that nobody owns",
     ),
     "dead": KeyDescription("dead", "HASH", "key -> dead letter: JSON of reason, error and time, a newline, the entry"),
     "dead_index": KeyDescription("dead:index", "ZSET", "key of a dead letter -> time of death in ms"),
@@ -34,13 +42,15 @@ QUEUE_KEYS: Final = {
     "settings": KeyDescription(
         "settings",
         "HASH",
-        "maxsize, max_attempts, max_crashes (0: never), shutdown, paused, joining, the server's run_id, epoch: since when "
-        "it is known, in us, clock: what a renewal saw last, and behind: how far it went back so far, both in ms",
+        "maxsize, max_attempts, max_crashes (0: never), shutdown, refused_upto: places of the line that a shutdown has "
+        "looked at, paused, joining, the server's run_id, epoch: since when it is known, in us, clock: what a renewal saw "
+        "last, and behind: how far it went back so far, both in ms",
     ),
     "totals": KeyDescription(
         "totals",
         "HASH",
-        "counters: put, acked, nacked, dead, recovered, replayed, given_up, unreadable; the last stamp",
+        "counters: put, acked, nacked, dead, recovered, replayed, given_up, unreadable; onward: waiting puts that nobody "
+        "owns; the last stamp",
     ),
     "results": KeyDescription(
         "results", "HASH", "key -> outcome of a submitted message, until it is received or expires"

@@ -28,22 +28,36 @@ local function forward(session, words, first, last)
     in_line = redis.call('LLEN', putters)
   end
   local free = in_line > 0 and 0 or room(maxsize)
-  local fresh, waiting_keys = 0, {}
-  for at = first, last do
-    local outgoing = words[at]
-    if free > 0 then
-      free = free - 1
-      local entry, getter = next_stamp() .. outgoing, not paused and who_waits()
-      if not (getter and hand_off(getter, entry)) then
-        redis.call('RPUSH', pending, entry)
-        fresh = fresh + 1
-      end
-    else
-      local key = string.sub(outgoing, 1, 22)
-      redis.call('HSET', bodies, key, '+' .. owner_of(session) .. ' ' .. outgoing)
-      redis.call('RPUSH', putters, key)
-      waiting_keys[#waiting_keys + 1] = key
+  local fresh, waiting_keys, at = 0, {}, first
+  -- Idle sessions are handed the first ones.
+  while at <= last and free > 0 do
+    local entry, getter = next_stamp() .. words[at], not paused and who_waits()
+    if not (getter and hand_off(getter, entry)) then
+      redis.call('RPUSH', pending, entry)
+      fresh = fresh + 1
     end
+    at, free = at + 1, free - 1
+    if not getter then break end
+  end
+  while at <= last and free > 0 do
+    local batch = {}
+    for i = at, math.min(at + 999, at + free - 1, last) do batch[#batch + 1] = next_stamp() .. words[i] end
+    redis.call('RPUSH', pending, unpack(batch))
+    at, free, fresh = at + #batch, free - #batch, fresh + #batch
+  end
+  local whom = '+' .. owner_of(session) .. ' '
+  if at <= last then redis.call('HINCRBY', totals, 'onward', last - at + 1) end
+  for from = at, last, 1000 do
+    local keys, waits = {}, {}
+    for i = from, math.min(from + 999, last) do
+      local key = string.sub(words[i], 1, 22)
+      keys[#keys + 1] = key
+      waits[#waits + 1] = key
+      waits[#waits + 1] = whom .. words[i]
+    end
+    redis.call('HSET', bodies, unpack(waits))
+    redis.call('RPUSH', putters, unpack(keys))
+    waiting_keys[#waiting_keys + 1] = table.concat(keys)
   end
   count_put(last - first + 1)
   return paused and 0 or fresh, table.concat(waiting_keys)

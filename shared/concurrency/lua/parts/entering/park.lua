@@ -1,27 +1,26 @@
 -- Waiting puts: entries that found no room, in order of arrival.
 -- Has entries[first..last] of a put wait.
 local function park(first, last)
+  local mark = again == '1' and '@' .. number or ''
   for from = first, last, 1000 do
-    local keys, places = {}, {}
+    local places, waits = {}, {}
     for i = from, math.min(from + 999, last) do
-      local key = string.sub(entries[i], 1, 22)
-      keys[#keys + 1] = key
-      places[#places + 1] = key
-      places[#places + 1] = session .. ' ' .. entries[i]
+      local key = string.sub(entries[i], 1, KEY_BYTES)
+      places[#places + 1] = key .. mark
+      waits[#waits + 1] = key
+      waits[#waits + 1] = session .. mark .. ' ' .. entries[i]
     end
-    redis.call('HSET', bodies, unpack(places))
-    redis.call('RPUSH', putters, unpack(keys))
+    redis.call('HSET', bodies, unpack(waits))
+    redis.call('RPUSH', putters, unpack(places))
   end
 end
 
 -- Takes these keys (22 bytes each, joined) out of the waiting puts; `w` for each that was there, `x` for each that was not.
 local function withdraw(keys)
   for at = 1, #keys, 22 do
-    local key = string.sub(keys, at, at + 21)
-    local was_there = redis.call('HDEL', bodies, key) == 1
-    if was_there then redis.call('LREM', putters, 1, key) end
-    verdict(was_there and 'w' or 'x', 1)
+    verdict(leave_line(string.sub(keys, at, at + 21)) and 'w' or 'x', 1)
   end
+  if keys ~= '' then tidy_line() end
 end
 
 -- Forgets these keys, for their owner has received them.

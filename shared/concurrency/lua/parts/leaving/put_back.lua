@@ -7,7 +7,8 @@ local function most_crashes(stored) return tonumber(stored or 5) end
 local function put_back(receipts, most)
   local missing, crash = {}, most and 1 or 0
   if not most or most == 0 then most = math.huge end
-  local has_ended = #receipts > 0 and redis.call('HGET', settings, 'shutdown') == 'immediate'
+  local shut = #receipts > 0 and redis.call('HGET', settings, 'shutdown')
+  local has_ended = shut == 'immediate' or shut == 'ending'
   for first = 1, #receipts, 500 do
     local slice = {unpack(receipts, first, math.min(first + 499, #receipts))}
     local entries, again, suspect = redis.call('HMGET', leased, unpack(slice)), {}, {}
