@@ -7,7 +7,7 @@
 --   places   ... places or keys of the dead letters, 500 at most
 -- RETURNS letters put back, those that are no dead letters (any more), letters that cannot be read (they stay), 1 if shut down:
 --   nothing is put back then. The others stay for want of room; the oldest go first
--- PARTS clock identity sessions room notify wake ids stamp putter_record line refuse admit places one_effect
+-- PARTS clock identity sessions room notify wake ids stamp putter_record line refuse_waiting admit places one_effect
 local before = answered()
 if before then return before end
 if redis.call('HGET', settings, 'shutdown') then return answer_once({0, 0, 0, 1}) end

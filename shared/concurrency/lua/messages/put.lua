@@ -15,7 +15,7 @@
 --   keys among these that were not: its id was known with another body, behind `=` with the same, behind `-` a shutdown
 --   took it out; 1 if shut down, 1 if live. Verdicts, first those on the withdrawn: w taken out, x not there any more; a
 --   admitted, k nothing added for its id is known, c conflict of ids, q waits, f no room, s shut down, o the session is over
--- PARTS clock identity sessions room notify wake handoff ids stamp putter_record line refuse admit refuse_waiting verdicts
+-- PARTS clock identity sessions room notify wake handoff ids stamp putter_record line take_out refuse_waiting admit verdicts
 --   enter park
 local owner = owner_of(session)
 local record = redis.call('HGET', lanes, owner .. ':put')
@@ -34,13 +34,15 @@ end
 local maxsize = tonumber(bound or 0)
 local free = room(maxsize)
 forget_refused(owner, heard)
-withdraw(withdrawn)
+if withdrawn ~= '' then
+  for _, waited in ipairs(take_out(withdrawn)) do verdict(waited and 'w' or 'x', 1) end
+end
 -- Whoever shut the queue down may have died on the way.
-if shut and redis.call('LLEN', putters) > 0 then refuse_waiting(1000) end
+if shut then refuse_waiting(1000) end
 local in_line = redis.call('LLEN', putters)
 local admitted = 0
 if in_line > 0 then
-  admitted = admit(free)
+  admitted = admit(free, shut)
   in_line = redis.call('LLEN', putters)
   free = in_line > 0 and 0 or room(maxsize)
 end
@@ -60,7 +62,7 @@ local function put_one(i, outgoing, last, refused)
   if shut then return 's' end
   local body = again == '1' and redis.call('HGET', bodies, key)
   if body then
-    local _, mark = read_body(body)
+    local _, mark = string.match(body, WAITS)
     if live then redis.call('HSET', bodies, key, session .. mark .. ' ' .. outgoing) end
     return live and 'q' or 'o'
   end

@@ -24,7 +24,7 @@
 -- RETURNS 'late'; or 'ok' or 'over' (nothing delivered), now in ms, refused receipts ('all' where the session was over),
 --   entries, look again in ms, a session to recover or '', 1 if shut down and finished, what became a dead letter: key, the
 --   caller's id or '', class or '', reason and error of each
--- PARTS clock identity sessions room unfinished notify wake ids stamp putter_record line refuse admit entry answer dead_letter
+-- PARTS clock identity sessions room unfinished notify wake ids stamp putter_record line refuse_waiting admit entry answer dead_letter
 --   end_waiting put_back receive settle take look_again finish
 local lane = owner_of(session) .. ':take'
 local before = redis.call('HGET', lanes, lane)
@@ -86,7 +86,7 @@ if want > 0 and not paused then
   if suspects_before > 0 and not holds_suspect() then take_from(suspects, 1) end
   if #entries < want and not is_full then take_delayed() end
 end
-take_pending(paused, maxsize)
+take_pending(paused, maxsize, shut)
 if dropped > 0 then redis.call('HINCRBY', totals, 'given_up', dropped) end
 
 local look_again, overdue, ready, due_soon = look_ahead()

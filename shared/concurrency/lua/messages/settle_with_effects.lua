@@ -11,7 +11,7 @@
 --            KEYS (of a queue: of its first key), number of operands, the operands; 'result' with the outcome is one of them
 -- RETURNS 'late'; or 'ok' or 'over' (the session; nothing was written), and for each delivery: 'ok' and the keys of puts
 --   that wait, 'stale', or 'refused', the number of the write that cannot be made, and why
--- PARTS clock identity sessions room unfinished notify wake handoff ids stamp putter_record line refuse admit entry answer finish select_queue
+-- PARTS clock identity sessions room unfinished notify wake handoff ids stamp putter_record line refuse_waiting admit entry answer finish select_queue
 --   writes forward apply
 local lane = owner_of(session) .. ':effects'
 local before = redis.call('HGET', lanes, lane)

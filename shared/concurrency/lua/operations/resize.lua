@@ -4,7 +4,7 @@
 -- ARGV
 --   maxsize  the new bound in messages, 0 for none; empty to go on with what is stored
 -- RETURNS 1 while more may be admitted: call again to go on; else 0
--- PARTS clock identity sessions room notify wake ids stamp putter_record line refuse admit
+-- PARTS clock identity sessions room notify wake ids stamp putter_record line refuse_waiting admit
 if maxsize ~= '' then redis.call('HSET', settings, 'maxsize', maxsize) end
 if admit(room(tonumber(redis.call('HGET', settings, 'maxsize') or 0))) > 0 then wake_one() end
 return line_goes_on and 1 or 0

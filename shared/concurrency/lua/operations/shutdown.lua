@@ -7,7 +7,7 @@
 --   immediate  1: nothing more is delivered
 --   begins     1; 0 to go on, which does nothing when the queue was reopened
 -- RETURNS how much is left: call again to go on while there is some
--- PARTS clock identity sessions room unfinished notify wake entry answer dead_letter end_waiting stamp putter_record line refuse
+-- PARTS clock identity sessions room unfinished notify wake entry answer dead_letter end_waiting stamp putter_record line
 --   refuse_waiting finish
 if begins == '1' then
   redis.call('HSET', settings, 'shutdown', immediate == '1' and 'ending' or 'drain')
@@ -15,6 +15,9 @@ if begins == '1' then
 end
 local mode = redis.call('HGET', settings, 'shutdown')
 if not mode then return 0 end
+local function end_one(key, entry)
+  make_dead_letter(key, entry, 'shutdown', 'the queue was shut down before it was handled')
+end
 local left = refuse_waiting(1000, mode == 'ending' and end_one)
 count_put(0)
 if mode == 'ending' then left = left + (left == 0 and end_waiting(500) or 1) end

@@ -6,11 +6,8 @@
 --   session    the session's id
 --   withdrawn  keys (22 bytes each) of waiting puts to take out
 -- RETURNS deliveries given back, deliveries still to give back
--- PARTS clock identity sessions processes notify wake line entry answer dead_letter put_back receive
-for at = 1, #withdrawn, 22 do
-  leave_line(string.sub(withdrawn, at, at + 21))
-end
-if withdrawn ~= '' then tidy_line() end
+-- PARTS clock identity sessions processes notify wake line take_out entry answer dead_letter put_back receive
+if withdrawn ~= '' then take_out(withdrawn) end
 redis.call('ZREM', idle, session)
 if not is_live(session) then return {0, 0} end
 receive(session)

@@ -15,14 +15,6 @@ local function park(first, last)
   end
 end
 
--- Takes these keys (22 bytes each, joined) out of the waiting puts; `w` for each that was there, `x` for each that was not.
-local function withdraw(keys)
-  for at = 1, #keys, 22 do
-    verdict(leave_line(string.sub(keys, at, at + 21)) and 'w' or 'x', 1)
-  end
-  if keys ~= '' then tidy_line() end
-end
-
 -- Forgets these keys, for their owner has received them.
 local function forget_refused(owner, received)
   if received == '' then return end

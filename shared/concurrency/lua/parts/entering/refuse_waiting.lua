@@ -1,53 +1,61 @@
--- Has a shutdown go on along the line, MOST places at most: `refused_upto` places at its front are looked at already. What came with
--- an acknowledgement was accepted: it stays, and is admitted as room appears; or END_ONE ends it. Returns the places that are left.
+-- Has a shutdown go on along the line, MOST places at most, and lets the owners know, in the order of the line: `refused_upto` places
+-- at its front are looked at already. What came with an acknowledgement was accepted: it stays, and is admitted as room appears; or
+-- END_ONE ends it. Returns how many places are left, and how many are looked at.
 local function refuse_waiting(most, end_one)
-  local is_short = redis.call('LLEN', putters) <= SHORT_LINE
+  local length = redis.call('LLEN', putters)
   local upto = end_one and 0 or tonumber(redis.call('HGET', settings, 'refused_upto') or 0)
+  if length <= upto then return 0, length end
   local places = redis.call('LRANGE', putters, upto, upto + most - 1)
-  if #places == 0 then return 0 end
-  local keys, waits, bytes = keys_of_places(places), {}, 0
-  for first = 1, #keys, 50 do
-    if bytes >= 4194304 then break end
-    for _, body in ipairs(redis.call('HMGET', bodies, unpack(keys, first, math.min(first + 49, #keys)))) do
-      waits[#waits + 1] = body
-      bytes = bytes + (body and #body or 0)
-    end
-  end
-  local count, kept, gone, ended = #waits, {}, {}, 0
-  local first_kept = nil
-  for i, body in ipairs(waits) do
-    local who, mark, from
-    if body then who, mark, from = read_body(body) end
-    if who and mark == string.sub(places[i], KEY_BYTES + 1) then
-      local is_accepted = string.byte(who) == PLUS
-      if is_accepted and not end_one then
-        kept[#kept + 1] = places[i]
-        first_kept = first_kept or i
-      else
-        gone[#gone + 1] = keys[i]
-        if is_accepted then
-          end_one(keys[i], next_stamp() .. string.sub(body, from))
-          ended = ended + 1
+  local gone, refused, kept, looked, bytes, ended, first_kept = {}, {}, {}, 0, 0, 0, nil
+  while looked < #places and bytes < 4194304 do
+    local keys = {}
+    for i = looked + 1, math.min(looked + 50, #places) do keys[#keys + 1] = string.sub(places[i], 1, KEY_BYTES) end
+    for i, body in ipairs(redis.call('HMGET', bodies, unpack(keys))) do
+      local key, who, mark, from = keys[i], string.match(body or '', WAITS)
+      bytes = bytes + #(body or '')
+      if who and key .. mark == places[looked + i] then
+        local is_accepted = string.byte(who) == PLUS
+        if is_accepted and not end_one then
+          kept[#kept + 1] = places[looked + i]
+          first_kept = first_kept or looked + i
         else
-          refuse(keys[i])
+          gone[#gone + 1] = key
+        end
+        if is_accepted and end_one then
+          end_one(key, next_stamp() .. string.sub(body, from))
+          ended = ended + 1
+        elseif not is_accepted then
+          local owner = owner_of(key)
+          refused[owner] = refused[owner] or {}
+          table.insert(refused[owner], ' -' .. key)
         end
       end
     end
+    looked = looked + #keys
   end
   if #gone > 0 then redis.call('HDEL', bodies, unpack(gone)) end
   if ended > 0 then redis.call('HINCRBY', totals, 'onward', -ended) end
-  tell_shut_out()
-  if is_short and upto == 0 and count < most and count == #places then
-    -- All of it.
+  for owner, keys in pairs(refused) do
+    local last, before = putter_record(owner)
+    local all = string.match(before .. table.concat(keys), '^ ?(.*)$')
+    redis.call('HSET', lanes, owner .. ':line', string.format('%.0f %.0f ', now, last) .. all)
+    notify(owner, 'shutdown')
+  end
+  if looked == length then
+    -- All of it, and as it seems a short one.
     redis.call('DEL', putters)
     if #kept > 0 then redis.call('RPUSH', putters, unpack(kept)) end
-    upto = #kept
+    length, upto = #kept, #kept
   else
-    local leading = upto == 0 and (first_kept or count + 1) - 1 or 0
+    -- Those in front of the first that stays need no place.
+    local leading = upto == 0 and (first_kept or looked + 1) - 1 or 0
     redis.call('LTRIM', putters, leading, -1)
-    upto = upto + count - leading
+    length, upto = length - leading, upto + looked - leading
+    if redis.call('HLEN', bodies) == 0 then
+      redis.call('DEL', putters)
+      length, upto = 0, 0
+    end
   end
   redis.call('HSET', settings, 'refused_upto', upto)
-  tidy_line()
-  return math.max(0, redis.call('LLEN', putters) - upto)
+  return length - upto, upto
 end

@@ -93,13 +93,13 @@ local function holds_suspect()
 end
 
 -- Take and admit in turn, or a small bound would cost one trip for every maxsize messages.
-local function take_pending(paused, maxsize)
+local function take_pending(paused, maxsize, shut)
   local in_line = redis.call('LLEN', putters)
   repeat
     if not paused and want > #entries and not is_full then take_from(pending, math.huge) end
     local let_in = 0
     if in_line > 0 then
-      let_in = admit(room(maxsize))
+      let_in = admit(room(maxsize), shut)
       in_line = redis.call('LLEN', putters)
     end
   until let_in == 0 or want <= #entries or is_full
