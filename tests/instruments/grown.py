@@ -38,6 +38,17 @@ end
 """
 
 
+_HOLDS: Final = """
+local session, first, count = ARGV[1], tonumber(ARGV[2]), tonumber(ARGV[3])
+redis.call('ZADD', KEYS[1], 'NX', ARGV[4], session)
+for number = first + count - 1, first, -1 do
+  local receipt = string.format('%016d%s%010d0000000', number, string.sub(session, 1, 12), number)
+  redis.call('HSET', KEYS[2], receipt, receipt .. '000.000' .. number)
+end
+redis.call('HINCRBY', KEYS[3], 'put', count)
+"""
+
+
 async def fill(client: Any, key: str, value: str | int, *, behind: str = "", count: int = 100_000) -> None:
     """So many fields of a hash, or members of a sorted set: owners from 000000000001 on, with something behind."""
     command = "HSET" if key in ("lanes", "ids") else "ZADD"
@@ -48,3 +59,9 @@ async def stand_in_line(client: Any, processes: int) -> None:
     """Have processes from 000000000001 on wait with 500 puts each; they never look at what becomes of these."""
     keys = [f"{{jobs}}:{suffix}" for suffix in ("sessions", "line", "bodies")]
     await client.eval(_LINE, len(keys), *keys, processes)
+
+
+async def hold(client: Any, session: str, count: int, *, deadline: int = 1, first: int = 1) -> None:
+    """Have a session hold the numbers from `first` on; `deadline`: unless it is known, in ms. 1: it is overdue."""
+    keys = ["{jobs}:sessions", f"{{jobs}}:leased:{session}", "{jobs}:totals"]
+    await client.eval(_HOLDS, len(keys), *keys, session, first, count, deadline)

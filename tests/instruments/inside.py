@@ -131,7 +131,7 @@ async def ask_at(queue: Queue[Any], script: str, *arguments: bytes | str | int, 
 
 async def give_up_membership(queue: Queue[Any]) -> None:
     """Have the server forget a queue's session, as when it was recovered while its process was stopped."""
-    await ask_at(queue, "leave", session_id_at(queue), b"")
+    await ask_at(queue, "leave", session_id_at(queue), b"", b"")
 
 
 def registration_of(session: Session, name: str) -> "asyncio.Task[None]":

@@ -5,19 +5,20 @@
 -- ARGV
 --   session    the session's id
 --   withdrawn  keys (22 bytes each) of waiting puts to take out
+--   names      as of `recover`
 -- RETURNS deliveries given back, deliveries still to give back
--- PARTS clock identity sessions processes notify wake line take_out entry answer dead_letter put_back receive
+-- PARTS clock identity sessions processes notify wake line take_out entry answer dead_letter put_back receive named
 if withdrawn ~= '' then take_out(withdrawn) end
 redis.call('ZREM', idle, session)
 if not is_live(session) then return {0, 0} end
 receive(session)
-local receipts = redis.call('HKEYS', leased)
-table.sort(receipts)
-local batch = {unpack(receipts, 1, math.min(200, #receipts))}
+local batch = named(names)
+local held = redis.call('HLEN', leased)
 put_back(batch)
-if #batch == #receipts then
+local left = redis.call('HLEN', leased)
+if left == 0 then
   redis.call('ZREM', sessions, session)
   forget_process(session)
 end
-if #batch > 0 then wake_one() end
-return {#batch, #receipts - #batch}
+if held > left then wake_one() end
+return {held - left, left}

@@ -91,6 +91,11 @@ def keys_in(joined: bytes) -> set[bytes]:
     return {joined[at : at + KEY] for at in range(0, len(joined), KEY)}
 
 
+def receipts_in(joined: bytes) -> list[bytes]:
+    """The receipts that a script has joined."""
+    return [joined[at : at + RECEIPT] for at in range(0, len(joined), RECEIPT)]
+
+
 def has_id(outgoing: bytes) -> bool:
     """Whether the headers of an outgoing entry hold the caller's id."""
     return outgoing[KEY + COUNTS] in (_ID_FLAG, _BOTH_FLAG)

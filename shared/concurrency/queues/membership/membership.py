@@ -7,6 +7,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Final, Protocol
 from weakref import ref
 
+from shared.concurrency.queues.encoding.entry import receipts_in
 from shared.concurrency.queues.membership.keys import leased_key, queue_keys
 from shared.concurrency.queues.membership.life import Life
 from shared.concurrency.queues.membership.registration import Registration
@@ -17,6 +18,8 @@ from shared.concurrency.session.scripts import Script, load
 log = Log("queues")
 
 _SHORTEST_HANG: Final = 10.0
+# So many deliveries a call.
+_GIVEN_BACK: Final = 500
 
 
 class Holding(Protocol):
@@ -198,14 +201,19 @@ class Membership:
         return int(number)
 
     async def recover(self, session_id: str) -> None:
-        """Give the queue back what an overdue session held."""
-        left, taken = 1, 0
-        while left:
-            count, left, died = await self.call(load("recover"), session_id, keys=self._keys_of(session_id))
-            self.log_dead(died)
-            taken += count
+        """Give the queue back what overdue sessions held: this one, and all others that there are then."""
+        seen, others = {session_id}, await self._recover(session_id)
+        while new := [each for each in dict.fromkeys(others) if each not in seen]:
+            seen.update(new)
+            answers = await asyncio.gather(*map(self._recover, new))
+            others = [each for answer in answers for each in answer]
+
+    async def _recover(self, session_id: str) -> list[str]:
+        """Give back what one held; returns others that are overdue."""
+        taken, (_, others) = await self._give_back("recover", session_id)
         if taken:
             log.warning("recovered the deliveries of a dead session", queue=self.name, session=session_id, count=taken)
+        return [each.decode() for each in others]
 
     def log_dead(self, died: Sequence[bytes]) -> None:
         """Log what an answer tells of messages that became dead letters: five words for each."""
@@ -228,9 +236,24 @@ class Membership:
             await self._leave(self.session_id, withdrawn)
 
     async def _leave(self, session_id: str, withdrawn: bytes) -> None:
-        left = 1
+        await self._give_back("leave", session_id, withdrawn)
+
+    async def _give_back(self, script: str, session_id: str, *words: bytes) -> tuple[int, list[Any]]:
+        """Give back all that a session holds, in its order; returns how much, and what else the last answer says.
+
+        Where that is very much, it is put in order here: the server would have to sort all of it in each call.
+        """
+        step, keys = load(script), self._keys_of(session_id)
+        total, left, *more = await self.call(step, session_id, *words, b"-", keys=keys)
+        self.log_dead(more[0] if more else ())
         while left:
-            _, left = await self.call(load("leave"), session_id, withdrawn, keys=self._keys_of(session_id))
+            receipts = sorted(receipts_in(await self.call(load("receipts"), keys=keys)))
+            for first in range(0, len(receipts), _GIVEN_BACK):
+                names = b"".join(receipts[first : first + _GIVEN_BACK])
+                count, left, *more = await self.call(step, session_id, *words, names, keys=keys)
+                self.log_dead(more[0] if more else ())
+                total += count
+        return total, more
 
     def _keys_of(self, session_id: str) -> dict[str, bytes]:
         return {**self._keys, "leased": leased_key(self.name, session_id)}
