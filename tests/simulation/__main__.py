@@ -16,7 +16,7 @@ from tests.simulation.product import install
 
 ROOT = Path(__file__).resolve().parent.parent.parent
 _BATCH = 10
-WORKLOADS = ("queues", "leases", "puts", "losses", "outages")
+WORKLOADS = ("queues", "leases", "puts", "losses", "outages", "clocks")
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -52,6 +52,7 @@ def run_seeds(chosen: Sequence[str], first: int, count: int, spoil: Callable[[],
         path = unquote(urlsplit(server.url).path)
         install()
         # Only now: the product takes the simulated clocks when it is imported.
+        from tests.simulation.clocks import Clocks  # noqa: PLC0415
         from tests.simulation.leases import Leases  # noqa: PLC0415
         from tests.simulation.losses import Losses  # noqa: PLC0415
         from tests.simulation.outages import Outages  # noqa: PLC0415
@@ -60,7 +61,14 @@ def run_seeds(chosen: Sequence[str], first: int, count: int, spoil: Callable[[],
         from tests.simulation.run import run  # noqa: PLC0415
 
         spoil()
-        kinds = {"queues": Queues, "leases": Leases, "puts": Puts, "losses": Losses, "outages": Outages}
+        kinds = {
+            "queues": Queues,
+            "leases": Leases,
+            "puts": Puts,
+            "losses": Losses,
+            "outages": Outages,
+            "clocks": Clocks,
+        }
         for seed in range(first, first + count):
             for name in chosen:
                 outcome = run(kinds[name], seed, path)

@@ -20,6 +20,10 @@ class Air(Protocol):
     def now(self) -> float:
         """Virtual seconds."""
 
+    @property
+    def server_now(self) -> float:
+        """What the server's clock says, in virtual seconds."""
+
     def delay(self) -> float:
         """How long a packet travels, in virtual seconds; drawn from the seed."""
 
@@ -128,7 +132,7 @@ class Link:
         """The command runs now, whatever becomes of its answer."""
         if self.is_gone or self.is_mute:
             return
-        self._control.set_clock(self._air.now)
+        self._control.set_clock(self._air.server_now)
         self._socket.sendall(data)
         answer = self._air.told(self._answer(subscribing=b"SUBSCRIBE" in data[:40]))
         self._air.ran(self._who, data, answer)

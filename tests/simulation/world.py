@@ -58,6 +58,8 @@ class World:
         self.mean_delay = 0.001
         self.down_until = 0.0
         """Until when the server cannot be reached."""
+        self.clock_off = 0.0
+        """By how much the server's clock is wrong."""
         self.control = Control(path)
         self._path = path
         self._sequence = 0
@@ -102,6 +104,11 @@ class World:
         link = Link(self, self.control, self._path, process.name, loop.call_soon)
         process.links.append(link)
         return link
+
+    @property
+    def server_now(self) -> float:
+        """What the server's clock says."""
+        return self.now + self.clock_off
 
     # --- what links need --------------------------------------------------------------------------------------------
 
