@@ -2,7 +2,9 @@
 
 import asyncio
 import contextlib
+import math
 from collections.abc import AsyncIterator
+from datetime import UTC, datetime
 from typing import Any
 
 import pytest
@@ -126,6 +128,51 @@ async def test_an_ack_that_is_refused_inside_a_block_fails_it_once(
     with pytest.raises(RemoteError, match=r"^invalid_result: "):
         await future
     await assert_failed_once(queue, error.__name__)
+
+
+class Unequal(dict[str, int]):
+    """What cannot be compared."""
+
+    __hash__ = None
+
+    def __eq__(self, other: object) -> bool:
+        raise RuntimeError
+
+
+class Unspeakable:
+    """What cannot be shown."""
+
+    def __repr__(self) -> str:
+        raise RuntimeError
+
+
+def endless() -> list[Any]:
+    """What holds itself."""
+    one: list[Any] = []
+    one.append(one)
+    return one
+
+
+@pytest.mark.parametrize(
+    "result",
+    [
+        b"\xff", "\ud800", math.nan, [math.inf], 10**5000, (1, 2), {1: 2}, object(), datetime.now(UTC), ValueError("x"),
+        iter([1]), Unequal(a=1), Unspeakable(), endless(),
+    ],
+    ids=lambda result: type(result).__name__,
+)  # fmt: skip
+async def test_whatever_is_no_json_fails_it_once_and_says_why(
+    session: Session, far: Session, name: str, result: object
+) -> None:
+    queue, there = (Queue(each, name, int) for each in (session, far))
+
+    async def handle(_: Delivery[int]) -> object:
+        return result
+
+    async with asyncio.timeout(20), working(there, handle):
+        with pytest.raises(RemoteError, match=rf"^invalid_result: InvalidResult: this {type(result).__name__} is no"):
+            await (await queue.submit(1))
+    await assert_failed_once(queue, "InvalidResult")
 
 
 async def test_a_refused_ack_may_be_followed_by_another(session: Session, far: Session, name: str) -> None:

@@ -14,7 +14,8 @@ class Delivery(ABC, Generic[T]):
     """A message in your hands: yours until you settle it or your session ends.
 
     `async with delivery as item:` acknowledges on a clean exit, nacks on any exception and gives back on cancellation
-    (neither a failure nor a crash); each waits for the server's answer. When the session passes its deadline inside the
+    (neither a failure nor a crash); each waits for the server's answer. It nacks without a delay: where what failed may
+    be away for a while, catch the exception and `nack(delay=)`. When the session passes its deadline inside the
     block, the body is cancelled and StaleDelivery raised in its place: the message was recovered, somebody else
     handles it. A cancellation from outside wins over that, as with asyncio.timeout.
 
