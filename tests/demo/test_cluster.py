@@ -1,11 +1,13 @@
 """The demo cluster, for real: scaled, killed and drained by `docker compose`, and the words counted exactly."""
 
 import json
+import threading
 from typing import Final
 
 import pytest
 
 from tests.instruments.cluster import Cluster
+from tests.instruments.lines import compose_lines
 from tests.project.test_compose import assert_hardened, built, ended
 
 __all__ = ["built"]
@@ -90,3 +92,43 @@ def test_more_consumers_join_and_all_drain_on_valkey(built: str) -> None:
     assert logs["producer"].count("the producer is stopped") == 1
     assert logs["consumer"].count("drained") == 3
     assert logs["clock"].count("the clock is stopped") == 1
+
+
+@pytest.mark.timeout(600)
+def test_the_lines_of_the_readme_do_what_it_says_of_them(built: str) -> None:
+    up, scale, kill, again, down, follow, show, dead, crash, server = compose_lines()
+    cluster = Cluster(built)
+
+    def running() -> list[int]:
+        """Of each consumer that runs, how often the engine has started it again."""
+        containers = cluster.containers("consumer")
+        return [each["RestartCount"] for each in containers if each["State"]["Status"] == "running"]
+
+    def consumers() -> int:
+        return cluster.typed(show)[1].count(" consumer ")
+
+    with cluster.typing(up) as first:
+        # Its output is nobody's here, and must not fill the pipe.
+        reader = threading.Thread(target=first.communicate, name="reads-up")
+        reader.start()
+        try:
+            cluster.until("at work", lambda: running() == [0], seconds=120)
+            assert cluster.typed(scale)[0] == 0
+            cluster.until("five at work", lambda: consumers() == 5, seconds=120)
+            assert cluster.typed(dead) == (0, "")
+            assert "redis_version:" in cluster.typed(server)[1]
+            with cluster.typing(follow) as logs:
+                assert logs.stdout is not None
+                assert any('"consuming"' in line for line in logs.stdout)
+            cluster.typed(crash)
+            cluster.until("back after a crash", lambda: sorted(running()) == [0, 0, 0, 0, 1], seconds=60)
+            assert cluster.typed(kill)[0] == 0
+            assert ended(cluster, "consumer") == [137] * 5
+            assert again == scale
+            assert cluster.typed(again)[0] == 0
+            cluster.until("five again", lambda: consumers() == 5, seconds=120)
+        finally:
+            code, said = cluster.typed(down)
+            reader.join(60)
+    assert code == 0, said
+    assert cluster.containers("consumer") == []

@@ -1,12 +1,13 @@
 """A compose cluster of a test's own: its own project name, network and volumes, all removed at the end."""
 
+import contextlib
 import json
 import os
 import re
 import shutil
 import subprocess
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -111,6 +112,24 @@ class Cluster:
     def python(self, program: str, *arguments: str) -> Any:
         """Run a program in a container of the consumer's image, with its settings; what it printed, from JSON."""
         return json.loads(self.compose("exec", "-T", "consumer", "python", "-", *arguments, given=program))
+
+    @contextlib.contextmanager
+    def typing(self, line: str) -> Iterator["subprocess.Popen[str]"]:
+        """Type a line as a reader would, in the folder of the project; what it says can be read, and it is ended."""
+        with subprocess.Popen(
+            ["/bin/sh", "-c", f"exec {line}"], cwd=ROOT, env=self._environment | {"COMPOSE_PROJECT_NAME": self.project},
+            stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
+        ) as process:  # fmt: skip
+            try:
+                yield process
+            finally:
+                process.kill()
+
+    def typed(self, line: str) -> tuple[int, str]:
+        """Type a line, and wait for its end; its exit code and what it said."""
+        with self.typing(line) as process:
+            said, _ = process.communicate(timeout=200)
+            return process.returncode, said
 
     def until(self, what: str, satisfied: Callable[[], bool], seconds: float = 60.0) -> None:
         """Look again until satisfied; AssertionError with the logs of the cluster after so many seconds."""

@@ -71,6 +71,34 @@ def test_all_services_run_one_image(built: str) -> None:
     assert consumer["Config"]["User"] == "10001:10001"
 
 
+def test_what_is_set_outside_reaches_the_services(built: str) -> None:
+    outside = {
+        "PIPELINE_MAX_MESSAGE_BYTES": "1000", "PIPELINE_KNOWN_FOR": "60", "PIPELINE_CLOCK_URL": "redis://redis:6379/1",
+        "PIPELINE_GRACE": "7", "STOP_GRACE_PERIOD": "9s",
+    }  # fmt: skip
+    cluster = Cluster(built, **outside)
+    try:
+        cluster.compose("up", "--detach", "--no-build", "consumer")
+        here = variables(cluster)
+        assert {name: here.get(name) for name in outside if name.startswith("PIPELINE_")}.items() <= outside.items()
+        assert cluster.containers("consumer")[0]["Config"]["StopTimeout"] == 9
+        # What nobody sets has the default of the services: it is not there, for an empty one would be an error.
+        cluster = Cluster(built)
+        cluster.compose("up", "--detach", "--no-build", "consumer")
+        assert (
+            not {"PIPELINE_CLOCK_URL", "PIPELINE_KNOWN_FOR", "PIPELINE_MAX_MESSAGE_BYTES"} & variables(cluster).keys()
+        )
+        assert variables(cluster)["PIPELINE_GRACE"] == "20"
+    finally:
+        cluster.down()
+
+
+def variables(cluster: Cluster) -> dict[str, str]:
+    """The environment of a consumer, as it is inside."""
+    told = cluster.compose("exec", "-T", "consumer", "env")
+    return dict(line.split("=", 1) for line in told.splitlines())
+
+
 def assert_hardened(cluster: Cluster) -> None:
     for service in ("redis", "producer", "consumer", "clock"):
         for container in cluster.containers(service):

@@ -1,0 +1,190 @@
+"""Every command line of the README and of docs/ is typed as it is written, and does what the page says.
+
+What would take minutes is made short by an argument behind it; compose lines are typed by tests/demo/test_cluster.py.
+"""
+
+import contextlib
+import os
+import re
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Final
+
+import pytest
+
+from shared.local.parent_death import tied
+from tests.instruments.lines import ROOT, compose_lines, lines
+
+FEW_TESTS: Final = "tests/shared/test_address.py"
+
+AT_ONCE: Final = {
+    "./run example": (0, "semaphore"),
+    "./run pipeline": (2, "Usage: ./run pipeline "),
+    "./run demo --help": (0, "--chaos"),
+    "./run bench --help": (0, "--compare"),
+    "./run pipeline schema": (0, "asyncapi.json"),
+    "./run pipeline scripts --into DIR": (0, "DIR/scripts.json"),
+}
+"""Line -> exit code, and what it says among other things."""
+
+SLOWLY: Final = {
+    "./run example semaphore": ("", "10 users were inside, at most 3 at once"),
+    "./run example stages": ("", "exact: True, dead letters: 0"),
+    "./run example outside": ("", "the ledger holds 100"),
+    "./run example fencing": ("", "check() raised LeaseLost"),
+    "./run demo": ("", "exact: the counts equal"),
+    "./run demo --chaos": ("examples --glob '*/*.py'", "exact: the counts equal"),
+    "./run test": (FEW_TESTS, " passed"),
+    "./run test --all": (FEW_TESTS, " passed"),
+    "./run test tests/queues/test_rules_of_putting.py": ("", " passed"),
+    "./run check": ("", "passed"),
+    "./run campaign": ("2", " passed"),
+    "./run campaign-stages": ("200", " passed"),
+    "./run campaign-results": ("200", " passed"),
+    "./run bench": ("one --rounds 1", "| "),
+    "./run bench drain latency --rounds 3": ("--rounds 1", "| "),
+    "./run bench-leases": ("--alone --rounds 1", "| "),
+}
+"""Line -> what is typed behind it so that it ends soon, and what it says among other things."""
+
+TOGETHER: Final = [
+    "./run server --port 6379", "./run server", "./run clock", "./run consumer", "./run producer",
+    "./run pipeline queue show", "./run pipeline dead list",
+]  # fmt: skip
+"""Those that a reader types in several terminals."""
+
+ELSEWHERE: Final = {
+    "./run bench --compare COMMIT drain latency": "test_a_commit_is_measured_beside_itself_and_leaves_the_checkout_alone",
+    "arq producer.schedule.WorkerSettings": "test_arqs_own_command_runs_it",
+    # These download other environments first.
+    "./run test --redis-py 8": "test_only_redis_py_8_can_be_asked_for",
+    "./run bench --peers ardiq,repid,huey --plots": "test_every_peer_has_an_adapter_and_a_lock",
+    "./run bench submit --peers arq,taskiq": "test_every_peer_has_an_adapter_and_a_lock",
+    # A question of arq's, about its own key.
+    "arq --check": "test_arqs_own_command_runs_it",
+}
+"""Line -> the test that has it, or as much of it as can be had here."""
+
+of_the_demo = pytest.mark.skipif(
+    not (ROOT / "cli" / "demo").exists(), reason="the demo is not in this project any more"
+)
+
+
+def test_every_line_of_the_pages_is_typed_by_a_test_and_no_other() -> None:
+    told = {*AT_ONCE, *SLOWLY, *TOGETHER, *ELSEWHERE, *compose_lines(), "docker compose up"}
+    assert lines() - told == set()
+    assert told - lines() == set()
+    sources = "".join(path.read_text(encoding="utf-8") for path in (ROOT / "tests").rglob("test_*.py"))
+    for test in ELSEWHERE.values():
+        assert f"def {test}(" in sources, test
+
+
+@pytest.fixture(scope="module")
+def clone(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The project as in a clone of its own, whose environment is prepared."""
+    clone = tmp_path_factory.mktemp("clone") / "project"
+    left_out = shutil.ignore_patterns(".venv*", ".git", ".run", ".hypothesis", ".*_cache", "__pycache__")
+    shutil.copytree(ROOT, clone, ignore=left_out)
+    (clone / ".venv").symlink_to(sys.prefix)
+    return clone
+
+
+def settings() -> dict[str, str]:
+    kept = {
+        name: value for name, value in os.environ.items() if not name.startswith(("PIPELINE_", "REDIS_", "PYTEST_"))
+    }
+    return {**kept, "COLUMNS": "200", "PYTHONUNBUFFERED": "1"}
+
+
+def typed(clone: Path, line: str, seconds: float = 50) -> "subprocess.CompletedProcess[str]":
+    return subprocess.run(
+        ["/bin/sh", "-c", line],
+        cwd=clone, env=settings(), stdin=subprocess.DEVNULL, capture_output=True, text=True, check=False, timeout=seconds,
+    )  # fmt: skip
+
+
+@pytest.mark.parametrize("line", [pytest.param(line, marks=of_the_demo if "demo" in line else ()) for line in AT_ONCE])
+def test_a_line_does_what_it_says(clone: Path, line: str) -> None:
+    code, says = AT_ONCE[line]
+    schema = {path.name: path.read_bytes() for path in (clone / "docs" / "schema").iterdir()}
+    done = typed(clone, line)
+    assert (done.returncode, says in done.stdout + done.stderr) == (code, True), done.stdout + done.stderr
+    assert "Traceback" not in done.stderr
+    assert schema == {path.name: path.read_bytes() for path in (clone / "docs" / "schema").iterdir()}
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(300)
+@pytest.mark.parametrize("line", [pytest.param(line, marks=of_the_demo if "demo" in line else ()) for line in SLOWLY])
+def test_a_line_that_takes_its_time_does_what_it_says(clone: Path, line: str) -> None:
+    behind, says = SLOWLY[line]
+    done = typed(clone, f"{line} {behind}".strip(), seconds=290)
+    assert (done.returncode, says in done.stdout) == (0, True), done.stdout[-4000:] + done.stderr[-4000:]
+    assert "Traceback" not in done.stderr
+
+
+@contextlib.contextmanager
+def running(clone: Path, line: str, says: str) -> Iterator["subprocess.Popen[str]"]:
+    """Type a line that stays, wait until it says this; Ctrl-C at the end, after which it ends with 0."""
+    with subprocess.Popen(
+        line.split(), cwd=clone, env=settings(), stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT, text=True, preexec_fn=tied(),  # noqa: PLW1509
+    ) as process:  # fmt: skip
+        try:
+            assert process.stdout is not None
+            heard = []
+            for said in process.stdout:
+                heard.append(said)
+                if says in said:
+                    break
+            assert heard
+            assert says in heard[-1], "".join(heard)
+            yield process
+            process.send_signal(signal.SIGINT)
+            rest, _ = process.communicate(timeout=40)
+            assert (process.returncode, "Traceback" in rest) == (0, False), rest
+        finally:
+            process.kill()
+
+
+def is_free(port: int) -> bool:
+    with socket.socket() as here:
+        here.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            here.bind(("127.0.0.1", port))
+        except OSError:
+            return False
+    return True
+
+
+@of_the_demo  # its producer and its handlers are those of the demo
+@pytest.mark.slow
+@pytest.mark.timeout(300)
+def test_the_lines_for_several_terminals_work_together(clone: Path) -> None:
+    with contextlib.ExitStack() as terminals:
+        server = "./run server --port 6379" if is_free(6379) else "./run server"
+        terminals.enter_context(running(clone, server, "keeps its data in"))
+        if server.endswith("6379"):
+            assert not is_free(6379)
+        terminals.enter_context(running(clone, "./run clock", "the clock runs"))
+        terminals.enter_context(running(clone, "./run consumer", "consuming"))
+        assert typed(clone, "./run producer", seconds=200).returncode == 0
+        deadline = time.monotonic() + 60
+        while not re.search(r"^pending: 0\n(.*\n)*leased: 0$", shown := show(clone), re.MULTILINE):
+            assert time.monotonic() < deadline, shown
+        assert "dead: 0" in shown
+        assert re.search(r"^\w{12} +0 +[\d.]+ +consumer ", shown, re.MULTILINE), shown
+        done = typed(clone, "./run pipeline dead list")
+        assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
+
+
+def show(clone: Path) -> str:
+    done = typed(clone, "./run pipeline queue show")
+    assert (done.returncode, done.stderr) == (0, "")
+    return done.stdout
