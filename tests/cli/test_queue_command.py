@@ -114,6 +114,7 @@ def test_list_shows_every_queue_and_only_queues(queue: Run, name: str, client: "
     client.hset(f"{{{name}-2}}:settings", mapping={"paused": 1, "shutdown": "drain"})
     client.set(f"{{{name}-3}}:settings", "not ours")
     done = queue("list")
+    assert done.stdout.splitlines()[0] == "queue  pending  leased  delayed  dead  state"
     ours = [line for line in done.stdout.splitlines() if name in line]
     assert ours == [f"{name}  2  0  0  0  open", f"{name}-2  0  0  0  0  paused, shut down"]
     assert done.returncode == 1

@@ -95,3 +95,16 @@ def test_a_directory_that_can_not_be_written_is_a_mistake(tmp_path: Path) -> Non
     done = ended("-m", "cli", "scripts", "--into", str(tmp_path / "file"))
     assert (done.returncode, done.stdout) == (2, "")
     assert done.stderr.startswith("pipeline: the scripts cannot be written")
+
+
+async def test_stamps_never_go_back_and_entries_admitted_together_may_share_one(
+    session: Session, client: Redis, name: str
+) -> None:
+    queue = Queue(session, name, int)
+    await queue.put_many(range(5))
+    await queue.put(5)
+    entries: list[bytes] = await client.lrange(f"{{{name}}}:pending", 0, -1)  # type: ignore[misc]
+    stamps = [entry[:16] for entry in entries]
+    assert len(set(stamps[:5])) == 1
+    assert stamps[5] > stamps[4]
+    assert entries == sorted(entries)

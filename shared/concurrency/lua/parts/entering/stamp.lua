@@ -1,4 +1,5 @@
--- Stamps order all messages of a queue by when each was admitted: microseconds, never twice the same.
+-- Stamps order all messages of a queue by when each was admitted: microseconds, and each greater than the one before. Entries that
+-- one call admits may share one: their keys order them.
 local stamp = nil
 local function next_stamp()
   if not stamp then stamp = tonumber(redis.call('HGET', totals, 'stamp') or 0) end
