@@ -1,4 +1,4 @@
-"""Bad input to the leases (anchors/faults.md section 6): a typed error that says what to do, and nothing is changed."""
+"""Bad input to the leases: a typed error that says what to do, and nothing is changed."""
 
 import math
 from collections.abc import Callable

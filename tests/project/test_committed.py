@@ -47,6 +47,16 @@ def test_every_file_is_text_with_unix_line_ends_and_small(tracked: list[Path]) -
             assert b"\r" not in content, path
 
 
+def test_no_file_cites_a_document_that_is_not_here(tracked: list[Path]) -> None:
+    for path in set(tracked) - {Path(__file__).resolve()}:
+        if path.suffix not in {".py", ".lua", ".md", ".yml", ".toml"}:
+            continue
+        text = path.read_text(encoding="utf-8")
+        assert not re.search(r"\bDESIGN\b|# L\d+\b", text), path
+        for page in re.findall(r"(?<![\w/.-])((?:[\w-]+/)+[\w-]+\.md|[A-Z-]+\.md)\b", text):
+            assert any((folder / page).exists() for folder in (ROOT, ROOT / "docs", path.parent)), (path, page)
+
+
 def test_the_doors_can_be_executed(tracked: list[Path]) -> None:
     assert all(path in tracked and path.stat().st_mode & 0o111 for path in (ROOT / "run", ROOT / ".ci" / "run"))
 

@@ -120,11 +120,11 @@ def test_a_line_does_what_it_says(clone: Path, line: str) -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.timeout(300)
+@pytest.mark.timeout(600)
 @pytest.mark.parametrize("line", [pytest.param(line, marks=of_the_demo if "demo" in line else ()) for line in SLOWLY])
 def test_a_line_that_takes_its_time_does_what_it_says(clone: Path, line: str) -> None:
     behind, says = SLOWLY[line]
-    done = typed(clone, f"{line} {behind}".strip(), seconds=290)
+    done = typed(clone, f"{line} {behind}".strip(), seconds=590)
     assert (done.returncode, says in done.stdout) == (0, True), done.stdout[-4000:] + done.stderr[-4000:]
     assert "Traceback" not in done.stderr
 

@@ -24,9 +24,9 @@ async def test_a_restart_brings_no_session_back_that_is_over(session: Session, c
         await client.hset(f"{{{name}}}:leased:{dead}", field, field + b"000.0001")
     keys_of_dead = {**inside.member_at(queue).keys, "leased": leased_key(name, dead)}
     await inside.ask_at(queue, "recover", dead, keys=keys_of_dead)
-    assert await client.zscore(keys["sessions"], dead) == 0  # L45: over for ever
+    assert await client.zscore(keys["sessions"], dead) == 0  # over for ever
     await inside.ask_at(queue, "announce", "another run", "")
-    assert await client.zscore(keys["sessions"], dead) == 0  # L20
+    assert await client.zscore(keys["sessions"], dead) == 0
     await client.delete(f"{{{name}}}:leased:{dead}")
 
 

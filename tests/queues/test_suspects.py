@@ -40,6 +40,6 @@ async def test_a_suspect_that_is_nacked_stays_one(url: str, session: Session, cl
     (entry,) = await client.zrange(keys["delayed"], 0, -1)
     await client.zadd(keys["delayed"], {entry: 1})
     await queue.put(2)
-    async with await queue.get_nowait() as item:  # L73: what is due goes to the suspects first, not among others
+    async with await queue.get_nowait() as item:  # what is due goes to the suspects first, not among others
         assert item == 2
     await (await queue.get()).ack()
