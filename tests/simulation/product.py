@@ -90,6 +90,7 @@ class _Wire:
         self._link = opened.link
         self._reader = hiredis.Reader(replyError=redis._parsers.BaseParser.parse_error)
         self._on_answer, self._on_push = on_answer, on_push
+        self._moved_at = _world().now
         self._link.receive, self._link.lost = self._received, self._lose
 
     @property
@@ -99,6 +100,9 @@ class _Wire:
     def send(self, packed: bytes) -> None:
         self._link.send(packed)
 
+    def moved_at(self) -> float:
+        return self._moved_at
+
     def close(self) -> None:
         self._lose(None)
         self._link.cut()
@@ -106,6 +110,7 @@ class _Wire:
     def _received(self, data: bytes) -> None:
         if self.lost.done():
             return
+        self._moved_at = _world().now
         self._reader.feed(data)
         while (answer := self._reader.gets()) is not False:
             if isinstance(answer, hiredis.PushNotification):

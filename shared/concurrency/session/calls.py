@@ -185,8 +185,10 @@ class Calls:
             reply.set_result(answer)
 
     def silent_for(self) -> float:
-        """For how many seconds the oldest unanswered call has waited."""
-        return boottime() - self._replies[0].sent_at if self._replies else 0.0
+        """For how many seconds nothing has come or gone while a call is not answered."""
+        if not self._replies or self._wire is None:
+            return 0.0
+        return boottime() - max(self._replies[0].sent_at, self._wire.moved_at())
 
     def drop(self) -> None:
         """Fail what is not answered: the connection was dropped."""

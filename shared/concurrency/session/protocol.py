@@ -5,12 +5,18 @@ task, no stream and no timer: about 2 us less of each message, and two turns of 
 """
 
 import asyncio
+import fcntl
+import struct
+import sys
+import termios
 from collections.abc import Callable
 from typing import Any
 
 import hiredis
 from redis.asyncio.connection import AbstractConnection
 from redis.exceptions import ConnectionError as RedisConnectionError
+
+from shared.concurrency.session.clock import boottime
 
 
 class Wire(asyncio.Protocol):
@@ -38,6 +44,9 @@ class Wire(asyncio.Protocol):
             raise RedisConnectionError("the server closed the connection")
         self._transport: asyncio.WriteTransport = writer.transport
         self._transport.set_protocol(self)
+        self._moved_at = boottime()
+        self._given = self._gone = 0
+        """Bytes to be sent so far, and those of them that are known to be under way."""
 
     @property
     def is_open(self) -> bool:
@@ -47,7 +56,15 @@ class Wire(asyncio.Protocol):
 
     def send(self, packed: bytes) -> None:
         """Send a packed command; the loop writes it out."""
+        self._given += len(packed)
         self._transport.write(packed)
+
+    def moved_at(self) -> float:
+        """When bytes came last, or were seen to go: the boot-time clock. A long answer, or request, is no silence."""
+        gone = self._given - self._transport.get_write_buffer_size() - _unsent(self._transport.get_extra_info("socket"))
+        if gone > self._gone:
+            self._gone, self._moved_at = gone, boottime()
+        return self._moved_at
 
     def close(self) -> None:
         """Drop the connection at once: nothing more is read, and what is not sent yet is lost."""
@@ -58,6 +75,7 @@ class Wire(asyncio.Protocol):
         """Hand over what is complete."""
         if self.lost.done():
             return
+        self._moved_at = boottime()
         try:
             self._answers.feed(data)
             while (answer := self._answers.gets()) is not False:
@@ -85,3 +103,14 @@ class Wire(asyncio.Protocol):
     def _lose(self, error: Exception | None) -> None:
         if not self.lost.done():
             self.lost.set_result(error)
+
+
+def _unsent(socket: Any) -> int:
+    """Bytes that the kernel has and the other end has not confirmed; 0 where the system does not say."""
+    if socket is None or sys.platform != "linux":
+        return 0
+    try:
+        (unsent,) = struct.unpack("i", fcntl.ioctl(socket.fileno(), termios.TIOCOUTQ, bytes(4)))
+    except OSError:
+        return 0
+    return int(unsent)
