@@ -7,6 +7,8 @@ from contextlib import contextmanager
 from types import FrameType
 from typing import Final
 
+from shared.local.forked import Forks
+
 ENDINGS: Final = (signal.SIGTERM, signal.SIGINT)
 """The signals that end a service."""
 
@@ -23,8 +25,7 @@ class Signals:
         """Receive them from here on."""
         self._receiver: Receiver | None = None
         self._is_ending = False
-        for ending in ENDINGS:
-            signal.signal(ending, self._receive)
+        Forks(self._receive, {ending: signal.signal(ending, self._receive) for ending in ENDINGS})
 
     @contextmanager
     def delivered_to(self, receiver: Receiver) -> Iterator[None]:

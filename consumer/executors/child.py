@@ -27,10 +27,12 @@ from shared.concurrency.queues.encoding.codec import Codec
 from shared.concurrency.queues.encoding.entry import LARGEST_MESSAGE
 from shared.concurrency.queues.encoding.results import ResultCodec
 from shared.concurrency.queues.handout import Handout
+from shared.local.forked import Forks
 from shared.local.parent_death import end_with
 from shared.logs import configure_logs
 from shared.message import Message
 from shared.settings import Settings
+from shared.signals import ENDINGS
 
 _LONGEST_TEXT: Final = 20_000
 
@@ -39,8 +41,7 @@ def serve(parent: int, modules: list[str]) -> None:
     """Answer requests until the service ends or closes the pipe."""
     end_with(parent)
     # A signal to all processes of a service is meant for the service: it decides what becomes of its messages.
-    for ending in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(ending, _pass_over)
+    Forks(_pass_over, {ending: signal.signal(ending, _pass_over) for ending in ENDINGS})
     requests, answers = _take_pipes()
     calls: SimpleQueue[tuple[str, bytes]] = SimpleQueue()
     threading.Thread(target=_receive, args=(requests, calls), daemon=True).start()
