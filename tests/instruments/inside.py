@@ -129,6 +129,11 @@ async def ask_at(queue: Queue[Any], script: str, *arguments: bytes | str | int, 
     return await member_at(queue).call(load(script), *arguments, **more)
 
 
+async def operate_at(queue: Queue[Any], script: str, *arguments: bytes | str | int) -> Any:
+    """Run one call of an administrative step, which a queue would go on with; returns the first word of the answer."""
+    return (await _participant_at(queue).operate(script, *arguments))[0]
+
+
 async def give_up_membership(queue: Queue[Any]) -> None:
     """Have the server forget a queue's session, as when it was recovered while its process was stopped."""
     await ask_at(queue, "leave", session_id_at(queue), b"", b"")

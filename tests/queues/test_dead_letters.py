@@ -188,10 +188,10 @@ async def test_a_letter_that_died_again_meanwhile_is_not_the_one_that_was_chosen
     await let_die(queue, 1)
     [letter] = await queue.dead_letters()
     await client.zadd(f"{{{queue.name}}}:dead:index", {letter.key: 1000})
-    chosen = await queue.letters._page(Selection(), b"", b"", 500, whole=False)
+    [chosen] = [places async for places in queue.letters._pages(Selection())]
     assert await queue.replay() == 1
     await (await queue.get()).nack()
-    assert await queue.letters._move("discard", chosen[2:]) == [0]
+    assert await queue.letters._operate("discard", *chosen) == [0]
     assert (await queue.statistics()).dead == 1
 
 

@@ -11,7 +11,7 @@ from shared.concurrency import Queue, QueueShutDown, Session
 from shared.concurrency.session.scripts import load
 from shared.local.embedded import EmbeddedServer
 from tests.instruments.grown import stand_in_line
-from tests.instruments.inside import ask_at, owner_at, pass_deadline, session_id_at, session_of
+from tests.instruments.inside import operate_at, owner_at, pass_deadline, session_id_at, session_of
 from tests.instruments.server_time import GENEROUS, timed
 from tests.instruments.waiting import until
 
@@ -70,7 +70,7 @@ async def test_a_shutdown_whose_client_dies_goes_on(client: Any, queue: Queue[in
     await stand_in_line(client, 10)
     putting = asyncio.create_task(queue.put(1))
     await waits(queue, 5001)
-    assert await ask_at(queue, "shutdown", 0, 1) == 4001
+    assert await operate_at(queue, "shutdown", 0, 1) == 4001
     with pytest.raises(QueueShutDown):
         await putting
     assert (await in_line(client))[1] < 4001
@@ -80,21 +80,21 @@ async def test_nobody_who_waited_at_a_shutdown_gets_in_though_it_was_not_done_at
     client: Any, queue: Queue[int]
 ) -> None:
     await stand_in_line(client, 10)
-    await ask_at(queue, "shutdown", 0, 1)
+    await operate_at(queue, "shutdown", 0, 1)
     await queue.reopen()
     assert await in_line(client) == (0, 0)
     await queue.resize(0)
     await queue.put(1)
     assert (await queue.statistics()).pending == 2
     # Whoever began it goes on, and does nothing.
-    assert await ask_at(queue, "shutdown", 0, 0) == 0
+    assert await operate_at(queue, "shutdown", 0, 0) == 0
     assert not (await queue.statistics()).is_shut_down
 
 
 async def test_an_immediate_shutdown_whose_client_dies_goes_on(queue: Queue[int]) -> None:
     await queue.resize(0)
     await queue.put_many(range(2000))
-    assert await ask_at(queue, "shutdown", 1, 1) == 1501
+    assert await operate_at(queue, "shutdown", 1, 1) == 1501
     with pytest.raises(QueueShutDown):
         await queue.get()
     seen = await queue.statistics()
@@ -211,9 +211,9 @@ async def test_a_resize_lets_in_100_000(client: Any, queue: Queue[int]) -> None:
 
 async def test_a_resize_that_goes_on_keeps_a_later_bound(client: Any, queue: Queue[int]) -> None:
     await stand_in_line(client, 10)
-    assert await ask_at(queue, "resize", 0) == 1
+    assert await operate_at(queue, "resize", 0) == 1
     await queue.resize(7)
-    assert await ask_at(queue, "resize", "") == 0
+    assert await operate_at(queue, "resize", "") == 0
     seen = await queue.statistics()
     assert (seen.maxsize, seen.puts_waiting) == (7, 5000 - PART)
 

@@ -303,7 +303,7 @@ async def test_rule_13_an_immediate_shutdown_that_was_killed_half_way_delivers_n
 ) -> None:
     queue = Queue(session, name, int)
     await queue.put_many(range(1100))
-    await inside.ask_at(queue, "shutdown", 1, 1)  # 500 of them
+    await inside.operate_at(queue, "shutdown", 1, 1)  # 500 of them
     with pytest.raises(QueueEmpty):
         await queue.get_nowait()
     with pytest.raises(QueueShutDown):

@@ -14,9 +14,10 @@ Ask = Callable[..., Awaitable[Any]]
 class Consumers:
     """The sessions at one queue."""
 
-    def __init__(self, ask: Ask, member: Membership) -> None:
-        """`ask` runs a script of the queue; `member`: this process."""
+    def __init__(self, ask: Ask, operate: Ask, member: Membership) -> None:
+        """`ask` and `operate` run a script of the queue, the latter once under a number; `member`: this process."""
         self._ask = ask
+        self._operate = operate
         self._member = member
 
     async def sessions(self) -> list[QueueSession]:
@@ -49,4 +50,4 @@ class Consumers:
 
     async def drain(self, owner: str | None) -> list[str]:
         """Tell one consumer service to drain, or all; returns the owners told."""
-        return [session_id[:12].decode() for session_id in await self._ask("drain", owner or "")]
+        return [session_id[:12].decode() for session_id in await self._operate("drain", owner or "")]

@@ -16,12 +16,17 @@ LARGEST_BOUND: Final = 10_000_000
 
 
 class QueueControl:
-    """The half of Queue that needs no messages."""
+    """The half of Queue that needs no messages.
+
+    A step that changes the queue (shutdown, reopen, pause, resume, resize, drain, replay, discard) has one effect,
+    though its answer is lost and it is sent again. Cancelled, also by asyncio.timeout, a call is sent no more; one that
+    is on its way may have its effect.
+    """
 
     def __init__(self, participant: QueueParticipant) -> None:
         """`participant`: what this process has at the queue."""
         self._participant = participant
-        self._consumers = Consumers(participant.ask, participant.member)
+        self._consumers = Consumers(participant.ask, participant.operate, participant.member)
 
     async def qsize(self) -> int:
         """How many messages are pending: never delivered yet."""
@@ -55,13 +60,13 @@ class QueueControl:
         does what fails or is given back from then on; nothing accepted is dropped.
         `reopen` ends it. A queue that is paused stays so: without `immediate` it is not done until `resume`.
         """
-        left = await self._participant.ask("shutdown", int(immediate), 1)
+        (left,) = await self._participant.operate("shutdown", int(immediate), 1)
         while left > 0:
-            left = await self._participant.ask("shutdown", int(immediate), 0)
+            (left,) = await self._participant.operate("shutdown", int(immediate), 0)
 
     async def reopen(self) -> None:
         """End a shutdown; does nothing when there is none."""
-        while await self._participant.ask("reopen") > 0:
+        while (await self._participant.operate("reopen"))[0] > 0:
             pass
 
     async def pause(self) -> None:
@@ -70,11 +75,11 @@ class QueueControl:
         Puts go in while there is room, and wait then. What is in consumers' hands is settled as ever, and recovered
         from the dead. `get` waits, `get_nowait` raises QueueEmpty.
         """
-        await self._participant.ask("pause")
+        await self._participant.operate("pause")
 
     async def resume(self) -> None:
         """End a pause, and wake all who wait in `get`; does nothing when there is none."""
-        await self._participant.ask("resume")
+        await self._participant.operate("resume")
 
     async def resize(self, maxsize: int) -> None:
         """Change the stored bound; 0 for none. After a shrink nothing enters until there is room.
@@ -82,9 +87,9 @@ class QueueControl:
         :raises ValueError: when it is out of range.
         """
         check_count("maxsize", maxsize, 0, LARGEST_BOUND)
-        goes_on = await self._participant.ask("resize", maxsize)
+        (goes_on,) = await self._participant.operate("resize", maxsize)
         while goes_on:
-            goes_on = await self._participant.ask("resize", "")
+            (goes_on,) = await self._participant.operate("resize", "")
 
     async def forget(self, id: str) -> bool:  # noqa: A002  # as Queue.put
         """Forget an id: a put under it adds a message again, whatever became of the one that had it.
@@ -96,8 +101,7 @@ class QueueControl:
         :raises ValueError: when it is no id.
         """
         check_id(id)
-        self._participant.process.check_open()
-        (was_known,) = await self._participant.letters.move("forget", [id])
+        (was_known,) = await self._participant.operate("forget", id)
         return bool(was_known)
 
     # --- the processes at it ----------------------------------------------------------------------------------------
@@ -120,7 +124,7 @@ class QueueControl:
     @property
     def letters(self) -> DeadLetters:
         """The dead letters, to be read, put back and deleted by id, class or reason, however many there are."""
-        return DeadLetters(self._participant.ask, self._participant.letters, self._participant.process.check_open)
+        return DeadLetters(self._participant.ask, self._participant.operate)
 
     async def dead_letters(self, limit: int = 100) -> list[DeadLetter]:
         """Read the oldest dead letters."""

@@ -3,21 +3,12 @@
 They are read, put back and deleted a page at a time, for there may be a million of them.
 """
 
-import asyncio
 import json
-from collections import deque
-from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Iterable, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Iterable
 from dataclasses import dataclass
-from functools import partial
 from typing import Any, Final
 
-from shared.concurrency.errors import ConcurrencyError
 from shared.concurrency.queues.encoding.entry import read
-from shared.concurrency.queues.membership.lane import Lane
-from shared.concurrency.queues.membership.membership import Membership
-from shared.concurrency.session.calls import Call
-from shared.concurrency.session.futures import reject
-from shared.concurrency.session.scripts import load
 
 # What one call carries; the server looks at so many letters in a few milliseconds.
 _PAGE: Final = 500
@@ -89,72 +80,6 @@ class Replayed:
         return self.no_room + self.shut_down + self.unreadable
 
 
-@dataclass(frozen=True, slots=True)
-class _Move:
-    """Letters that are put back or deleted with one call, or an id that is forgotten, and who waits for it."""
-
-    script: str
-    places: Sequence[bytes | str]
-    moved: "asyncio.Future[list[int]]"
-
-
-class LettersLane(Lane[_Move]):
-    """The calls of one process that move dead letters of one queue, or forget an id: one at a time, in order.
-
-    Repeated after a lost answer, each has one effect.
-    """
-
-    def __init__(self, member: Membership) -> None:
-        """Prepare; the lane works while there is something to move."""
-        super().__init__(member, "weir-letters")
-        self._moves: deque[_Move] = deque()
-
-    async def move(self, script: str, places: Sequence[bytes | str]) -> list[int]:
-        """Run a script that moves letters; returns its counts. Cancelled, what is sent already runs to its end.
-
-        :raises ConcurrencyError: when the session was closed before the server answered, or the server refuses it.
-        """
-        moved: asyncio.Future[list[int]] = self._loop.create_future()
-        self._moves.append(_Move(script, places, moved))
-        self.kick()
-        return await moved
-
-    def due(self) -> float | None:
-        """At once, while somebody waits."""
-        while self._moves and self._moves[0].moved.done():
-            self._moves.popleft()
-        return 0 if self._moves else None
-
-    def is_unsent(self) -> bool:
-        """Whether a page waits."""
-        return bool(self._moves)
-
-    def compose(self) -> _Move:
-        """The page that has waited longest."""
-        return self._moves.popleft()
-
-    async def send(self, call: _Move) -> None:
-        """Send it with a number: repeated, it has one effect."""
-        words = (self._member.session_id, self.number(), *call.places)
-        try:
-            await self._member.calls.insist(
-                Call(load(call.script), self._member.keys, words, at_reply=partial(_take_answer, call))
-            )
-        except ConcurrencyError as error:
-            reject(call.moved, error)
-
-    def fail(self, call: _Move | None, error: Exception) -> None:
-        """Fail all who wait."""
-        for move in (*([call] if call is not None else ()), *self._moves):
-            reject(move.moved, error)
-        self._moves.clear()
-
-
-def _take_answer(call: _Move, counts: list[int]) -> None:
-    if not call.moved.done():
-        call.moved.set_result(counts)
-
-
 class DeadLetters:
     """The dead letters of a queue, in the order of their deaths; `Queue.letters`.
 
@@ -162,18 +87,18 @@ class DeadLetters:
     A call that is cancelled has done whole pages, of 500 letters at most.
     """
 
-    def __init__(self, ask: Ask, lane: LettersLane, check_open: Callable[[], None]) -> None:
-        """Made by `Queue.letters`."""
-        self._ask = ask
-        self._lane = lane
-        self._check_open = check_open
+    def __init__(self, read: Ask, operate: Ask) -> None:
+        """Made by `Queue.letters`; `read` and `operate` run a script of the queue, the latter once under a number."""
+        self._read = read
+        self._operate = operate
 
     async def find(self, selection: Selection, limit: int | None = None) -> AsyncGenerator[DeadLetter, None]:
         """Read letters, the oldest first, `limit` at most; a page at a time, each of about 1 MiB."""
         left = _PAGE if limit is None else limit
         place, upto, count = b"", b"", 0
         while left:
-            place, upto, *page = await self._page(selection, place, upto, min(left, _PAGE), whole=True)
+            words = (place, upto, min(left, _PAGE), 1, *_words(selection))
+            place, upto, *page = await self._read("letters", b"", 0, *words)
             for at in range(0, len(page), 2):
                 yield _read_letter(page[at].partition(b" ")[2], page[at + 1])
             count += len(page) // 2
@@ -193,7 +118,7 @@ class DeadLetters:
                 # What is younger than a letter that stayed stays too; it is counted all the same.
                 no_room, shut_down = no_room + bool(no_room) * len(places), shut_down + bool(shut_down) * len(places)
                 continue
-            went, gone, spoilt, shut = await self._move("replay", places)
+            went, gone, spoilt, shut = await self._operate("replay", *places)
             stayed = len(places) - went - gone - spoilt
             replayed, missing, unreadable = replayed + went, missing + gone, unreadable + spoilt
             no_room, shut_down = (no_room, stayed) if shut else (stayed, shut_down)
@@ -203,7 +128,7 @@ class DeadLetters:
         """Delete letters (by keys, or those selected); returns how many."""
         total = 0
         async for places in self._pages(which):
-            (discarded,) = await self._move("discard", places)
+            (discarded,) = await self._operate("discard", *places)
             total += discarded
         return total
 
@@ -211,7 +136,7 @@ class DeadLetters:
         if isinstance(which, Selection):
             place, upto = b"", b""
             while True:
-                place, upto, *places = await self._page(which, place, upto, _PAGE, whole=False)
+                place, upto, *places = await self._operate("letters", place, upto, _PAGE, 0, *_words(which))
                 if places:
                     yield places
                 if not place:
@@ -220,14 +145,9 @@ class DeadLetters:
         for first in range(0, len(keys), _PAGE):
             yield list(keys[first : first + _PAGE])
 
-    async def _page(self, selection: Selection, after: bytes, upto: bytes, count: int, *, whole: bool) -> list[Any]:
-        words = (selection.id or "", selection.type or "", selection.reason or "")
-        page: list[Any] = await self._ask("letters", after, upto, count, int(whole), *words)
-        return page
 
-    async def _move(self, script: str, places: list[bytes | str]) -> list[int]:
-        self._check_open()
-        return await self._lane.move(script, places)
+def _words(selection: Selection) -> tuple[str, str, str]:
+    return selection.id or "", selection.type or "", selection.reason or ""
 
 
 def _read_letter(key: bytes, letter: bytes) -> DeadLetter:

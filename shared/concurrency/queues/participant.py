@@ -5,9 +5,9 @@ from collections.abc import Mapping
 from typing import Any, ClassVar, Final
 
 from shared.concurrency.errors import ConcurrencyError
-from shared.concurrency.queues.dead_letters import LettersLane
 from shared.concurrency.queues.effects.forwards import Destination
 from shared.concurrency.queues.membership.membership import Membership
+from shared.concurrency.queues.operations import OperationsLane
 from shared.concurrency.queues.puts.lane import PutLane
 from shared.concurrency.queues.results.lane import RESULT_NEWS, ResultLane
 from shared.concurrency.queues.settling import Settler
@@ -39,7 +39,7 @@ class QueueParticipant:
         self.results = ResultLane(self.member)
         self.destination = Destination(self.member)
         """What acknowledgements of other queues put into this one."""
-        self.letters = LettersLane(self.member)
+        self.operations = OperationsLane(self.member)
         self.finished = asyncio.Event()
         """Set when all messages of the queue are finished."""
 
@@ -64,18 +64,23 @@ class QueueParticipant:
             self.member.draining.set()
 
     async def ask(self, script: str, *arguments: bytes | str | int, keys: Mapping[str, bytes] | None = None) -> Any:
-        """Run a script that may be repeated; `keys`: others than the queue's own. A cancelled caller leaves it running.
+        """Run a script that may be repeated; `keys`: others than the queue's own. Cancelled, it is not repeated.
 
         :raises ConcurrencyError: when the session is closed, or the server refuses the script.
         """
         self.process.check_open()
 
-        async def asked() -> Any:
-            if not self.member.registered:
-                await self.member.ready()
-            return await self.member.call(load(script), *arguments, keys=keys)
+        if not self.member.registered:
+            await self.member.ready()
+        return await self.member.call(load(script), *arguments, keys=keys)
 
-        return await self.process.run(asked())
+    async def operate(self, script: str, *arguments: bytes | str | int) -> list[Any]:
+        """Run the script of an administrative step, once though its answer is lost; cancelled, it is withdrawn.
+
+        :raises ConcurrencyError: as `ask`.
+        """
+        self.process.check_open()
+        return await self.operations.run(script, *arguments)
 
     @property
     def renewable(self) -> Renewable:
@@ -118,5 +123,5 @@ class QueueParticipant:
             await self.settler.stop()
             await self.takes.stop()
             await self.results.stop()
-            await self.letters.stop()
+            await self.operations.stop()
             await self.member.stop()

@@ -54,8 +54,9 @@ class Connection:
         """Prepare; `start` connects.
 
         `on_connected` gets the server's run_id; it may use `Calls.now`, and other callers wait until it returns.
-        A call that is not answered, and no byte that comes or goes for `reply_timeout` seconds, mean that the connection
-        is dead. A server that let us in before and does not now is waited for `refusal_grace` seconds until callers fail.
+        A call that is not answered, and no byte that comes or goes for `reply_timeout` seconds, mean that the
+        connection is dead. A server that let us in before and does not now is waited for `refusal_grace` seconds until
+        callers fail.
 
         :raises ValueError: when redis-py cannot read the address.
         """

@@ -5,7 +5,7 @@ import base64
 import itertools
 import os
 import secrets
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable
 from contextlib import AbstractContextManager
 from typing import Any, Final, TypeVar
 
@@ -13,7 +13,6 @@ from shared.concurrency.errors import ConcurrencyError, ServerUnavailable, Wrong
 from shared.concurrency.session.advice import advice
 from shared.concurrency.session.calls import NO_ANSWER, Call, Calls
 from shared.concurrency.session.connection import Connection
-from shared.concurrency.session.futures import retrieve
 from shared.concurrency.session.heartbeat import Heartbeat
 from shared.concurrency.session.log import Log
 from shared.concurrency.session.parts import Listener, Part, Parts
@@ -24,7 +23,6 @@ log = Log("start")
 
 _TELL_AFTER: Final = 1.0
 
-T = TypeVar("T")
 P = TypeVar("P", bound=Part)
 
 
@@ -42,7 +40,6 @@ class Process:
         self._pid = os.getpid()
         self._parts = Parts()
         self._numbers = itertools.count(1)
-        self._tasks: set[asyncio.Task[Any]] = set()
         self._closed = False
         self._patience = max(1.0, ttl / 2)
         self._connection = Connection(
@@ -105,10 +102,6 @@ class Process:
         await self._parts.close(self._patience)
         await self._ticker.stop()
         await asyncio.to_thread(self._heartbeat.stop)
-        for task in self._tasks:
-            task.cancel()
-        if self._tasks:
-            await asyncio.wait(self._tasks)
         await self._connection.close()
         self.calls.close()
 
@@ -173,20 +166,3 @@ class Process:
         """
         self.check_open()
         return await self.calls.insist(call)
-
-    async def run(self, work: Coroutine[Any, Any, T]) -> T:
-        """Run a call to its end even if the caller is cancelled: a command on the wire is never cancelled.
-
-        :raises ConcurrencyError: when the session was closed before the server answered.
-        """
-        task = asyncio.create_task(work, name="weir-call")
-        self._tasks.add(task)
-        task.add_done_callback(self._finished)
-        await asyncio.wait({task})
-        if task.cancelled():
-            raise ConcurrencyError("the session was closed before the server answered")
-        return task.result()
-
-    def _finished(self, task: "asyncio.Task[Any]") -> None:
-        self._tasks.discard(task)
-        retrieve(task)

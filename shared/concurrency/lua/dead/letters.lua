@@ -1,8 +1,10 @@
 #!lua flags=allow-oom
 -- Reads a page of dead letters in the order of their deaths: looks at 500 of them or until there is 1 MiB, at 4 MiB at most
 -- unless one alone is larger; picks out those that match.
--- KEYS dead dead_index
+-- KEYS dead dead_index lanes
 -- ARGV
+--   session    the caller's session
+--   number     this step's number in its lane, for a repetition to end where the first one did; 0 for a reader
 --   after      the place behind which to go on, empty for the beginning
 --   upto       the last place to look at, empty for the one that is last now
 --   count      letters to pick out at most
@@ -12,7 +14,7 @@
 --   of_reason  only those with this reason; empty for any
 -- RETURNS the place to go on from ('' at the end), the last place to look at, then a place for each, followed by its letter
 --   if whole; a letter is JSON (reason, error, died_ms), a newline, the entry
--- PARTS places
+-- PARTS clock identity places one_effect
 local function decoded(text)
   local good, found = pcall(cjson.decode, text)
   return good and type(found) == 'table' and found or {}
@@ -40,9 +42,15 @@ if after ~= '' then
   end
 end
 if upto == '' then
+  local last, before = recorded()
   local newest = redis.call('ZRANGE', dead_index, -1, -1, 'WITHSCORES')
-  if not newest[1] then return {'', ''} end
-  upto = place_of(newest[1], newest[2])
+  upto = newest[1] and place_of(newest[1], newest[2]) or ''
+  if number == last then
+    upto = before
+  elseif tonumber(number) > tonumber(last or 0) then
+    answer_once({upto})
+  end
+  if upto == '' then return {'', ''} end
 end
 local last_died, last_key = split(upto)
 local answer, bytes, picked = {'', upto}, 0, 0

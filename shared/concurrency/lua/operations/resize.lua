@@ -2,9 +2,13 @@
 -- Changes the bound; admits waiting puts where there is room now.
 -- KEYS pending returned suspects delayed putters bodies sessions idle lanes ids ids_due settings totals
 -- ARGV
+--   session  the caller's session
+--   number   this step's number in its lane; a repetition carries the same
 --   maxsize  the new bound in messages, 0 for none; empty to go on with what is stored
--- RETURNS 1 while more may be admitted: call again to go on; else 0
--- PARTS clock identity sessions room notify wake ids stamp putter_record line refuse_waiting admit
+-- RETURNS 1 while more may be admitted: call again, under the next number, to go on; else 0
+-- PARTS clock identity sessions room notify wake ids stamp putter_record line refuse_waiting admit one_effect
+local before = answered()
+if before then return before end
 if maxsize ~= '' then redis.call('HSET', settings, 'maxsize', maxsize) end
 if admit(room(tonumber(redis.call('HGET', settings, 'maxsize') or 0))) > 0 then wake_one() end
-return line_goes_on and 1 or 0
+return answer_once({line_goes_on and 1 or 0})

@@ -4,17 +4,21 @@
 -- KEYS pending returned suspects delayed putters bodies dead dead_index sessions idle ids ids_due results results_due
 --   given_up joiners settings totals lanes
 -- ARGV
+--   session    the caller's session
+--   number     this step's number in its lane; a repetition carries the same
 --   immediate  1: nothing more is delivered
 --   begins     1; 0 to go on, which does nothing when the queue was reopened
--- RETURNS how much is left: call again to go on while there is some
+-- RETURNS how much is left: call again, under the next number, to go on while there is some
 -- PARTS clock identity sessions room unfinished notify wake entry answer dead_letter end_waiting stamp putter_record line
---   refuse_waiting finish
+--   refuse_waiting finish one_effect
+local before = answered()
+if before then return before end
 if begins == '1' then
   redis.call('HSET', settings, 'shutdown', immediate == '1' and 'ending' or 'drain')
   redis.call('HDEL', settings, 'refused_upto')
 end
 local mode = redis.call('HGET', settings, 'shutdown')
-if not mode then return 0 end
+if not mode then return answer_once({0}) end
 local function end_one(key, entry)
   make_dead_letter(key, entry, 'shutdown', 'the queue was shut down before it was handled')
 end
@@ -22,4 +26,4 @@ local left = refuse_waiting(1000, mode == 'ending' and end_one)
 count_put(0)
 if mode == 'ending' then left = left + (left == 0 and end_waiting(500) or 1) end
 notify_if_finished(true, redis.call('HGET', settings, 'joining'))
-return left
+return answer_once({left})

@@ -2,9 +2,13 @@
 -- Has consumer services drain: each is notified at once, or by its next renewal.
 -- KEYS sessions lanes
 -- ARGV
---   owner  the process; empty for all
+--   session  the caller's session
+--   number   this step's number in its lane; a repetition carries the same
+--   owner    the process; empty for all
 -- RETURNS the sessions that are to drain, earlier ones included
--- PARTS clock identity sessions notify consumers
+-- PARTS clock identity sessions notify consumers one_effect
+local before = answered()
+if before then return before end
 local draining = {}
 for _, id in ipairs(redis.call('ZRANGEBYSCORE', sessions, string.format('%.0f', now), '+inf')) do
   if (owner == '' or owner_of(id) == owner) and consumer_record(owner_of(id)) == id then
@@ -13,4 +17,4 @@ for _, id in ipairs(redis.call('ZRANGEBYSCORE', sessions, string.format('%.0f', 
     draining[#draining + 1] = id
   end
 end
-return draining
+return answer_once(draining)

@@ -1,0 +1,110 @@
+"""Operations: the administrative steps of one process at one queue, one at a time, each with one effect."""
+
+import asyncio
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import partial
+from typing import Any, Final
+
+from shared.concurrency.errors import ConcurrencyError
+from shared.concurrency.queues.membership.lane import Lane
+from shared.concurrency.queues.membership.membership import Membership
+from shared.concurrency.session.calls import Call
+from shared.concurrency.session.futures import reject
+from shared.concurrency.session.scripts import load
+from shared.concurrency.session.server_errors import Disconnected, Postponed
+
+_FIRST_PAUSE: Final = 0.02
+_LONGEST_PAUSE: Final = 1.0
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Step:
+    """One run of a script, and who waits for it."""
+
+    script: str
+    words: Sequence[bytes | str | int]
+    answer: "asyncio.Future[list[Any]]"
+
+    def is_unwanted(self) -> bool:
+        """Whether its caller has gone."""
+        return self.answer.done()
+
+
+class OperationsLane(Lane[_Step]):
+    """Steps in the order in which they were asked for. A lost answer is asked for again under the same number.
+
+    The server remembers the answer to the last number for a day at least.
+    """
+
+    def __init__(self, member: Membership) -> None:
+        """Prepare; the lane works while there is something to do."""
+        super().__init__(member, "weir-operations")
+        self._steps: dict[_Step, None] = {}
+
+    async def run(self, script: str, *words: bytes | str | int) -> list[Any]:
+        """Run a script of an administrative step; returns its answer. Waits out an outage.
+
+        Cancelled, it is not sent any more; one that is on its way may have its effect, and is not repeated.
+
+        :raises ConcurrencyError: when the session was closed before the server answered, or the server refuses it.
+        """
+        step = _Step(script, words, self._loop.create_future())
+        self._steps[step] = None
+        self.kick()
+        try:
+            return await step.answer
+        finally:
+            self._steps.pop(step, None)
+
+    def due(self) -> float | None:
+        """At once, while somebody waits."""
+        return 0 if self._steps else None
+
+    def is_unsent(self) -> bool:
+        """Whether a step waits."""
+        return bool(self._steps)
+
+    def compose(self) -> _Step:
+        """The step that has waited longest; one that nobody waits for when all callers went meanwhile."""
+        if not self._steps:
+            gone = self._loop.create_future()
+            gone.cancel()
+            return _Step("", (), gone)
+        step = next(iter(self._steps))
+        del self._steps[step]
+        return step
+
+    async def send(self, call: _Step) -> None:
+        """Send it with a number, until it is answered or nobody waits for it any more."""
+        calls = self._member.calls
+        numbered: Call | None = None
+        pause = _FIRST_PAUSE
+        while not call.is_unwanted():
+            try:
+                await calls.opened()
+                if call.is_unwanted():
+                    return
+                if numbered is None:
+                    words = (self._member.session_id, self.number(), *call.words)
+                    answered = partial(_take_answer, call)
+                    numbered = Call(load(call.script), self._member.keys, words, at_reply=answered)
+                await calls.now(numbered)
+            except Disconnected:
+                pause = _FIRST_PAUSE
+            except Postponed:
+                await asyncio.sleep(pause)
+                pause = min(_LONGEST_PAUSE, pause * 2)
+            except ConcurrencyError as error:
+                reject(call.answer, error)
+
+    def fail(self, call: _Step | None, error: Exception) -> None:
+        """Fail all who wait."""
+        for step in (*([call] if call is not None else ()), *self._steps):
+            reject(step.answer, error)
+        self._steps.clear()
+
+
+def _take_answer(call: _Step, answer: list[Any]) -> None:
+    if not call.answer.done():
+        call.answer.set_result(answer)
