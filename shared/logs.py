@@ -3,6 +3,7 @@
 import logging
 import os
 import sys
+from typing import Any
 
 import structlog
 
@@ -23,7 +24,7 @@ def configure_logs(settings: Environment) -> None:
     ]
     structlog.configure(
         processors=[*enrich, structlog.stdlib.ProcessorFormatter.wrap_for_formatter],
-        wrapper_class=structlog.make_filtering_bound_logger(level),
+        wrapper_class=_never_raising(structlog.make_filtering_bound_logger(level)),
         logger_factory=structlog.stdlib.LoggerFactory(),
     )
     handler = logging.StreamHandler(sys.stderr)
@@ -38,6 +39,30 @@ def configure_logs(settings: Environment) -> None:
     )
     logging.basicConfig(handlers=[handler], level=level, force=True)
     logging.captureWarnings(capture=True)
+
+
+def _never_raising(kind: type[Any]) -> type[Any]:
+    """A bound logger whose lines raise nothing: a handler of other people's, or a dead pipe, must not stop a drain."""
+
+    class NeverRaising(kind):  # type: ignore[misc]
+        def _proxy_to_logger(self, *args: Any, **fields: Any) -> Any:
+            try:
+                return super()._proxy_to_logger(*args, **fields)
+            except Exception:  # noqa: BLE001  # it has nowhere to report to: the log is what failed
+                return None
+
+    return NeverRaising
+
+
+def flush_logs() -> None:
+    """Write out what stdout and stderr hold; into nowhere when nobody reads them: Python would end with code 120."""
+    for stream in (sys.stdout, sys.stderr):
+        try:
+            stream.flush()
+        except OSError:
+            nowhere = os.open(os.devnull, os.O_WRONLY)
+            os.dup2(nowhere, stream.fileno())
+            os.close(nowhere)
 
 
 def _fields_of_the_engine(

@@ -1,10 +1,10 @@
 """What a service is around its work: settings, logs, signals, exit codes."""
 
 import asyncio
+import contextlib
 import signal
 import sys
 from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine
-from contextlib import asynccontextmanager
 from typing import Any
 
 from redis.exceptions import RedisError
@@ -13,7 +13,7 @@ from shared.arguments import read_arguments
 from shared.concurrency import ConcurrencyError
 from shared.concurrency.session.log import Log
 from shared.environment import SettingsError
-from shared.logs import configure_logs
+from shared.logs import configure_logs, flush_logs
 from shared.settings import Settings
 from shared.signals import Signals
 
@@ -52,11 +52,13 @@ def run_service(name: str, work: Work, signals: Signals, *, prepare: Callable[[]
     except Stopped:
         log.info("stopped before it had started", service=name)
     except RedisError as error:
-        sys.stderr.write(f"{name}: a server failed a command of the application: {type(error).__name__}: {error}\n")
+        _tell(name, f"a server failed a command of the application: {type(error).__name__}: {error}")
         return _FAILED
     except (SettingsError, ServiceError, ConcurrencyError) as error:
-        sys.stderr.write("".join(f"{name}: {line}\n" for line in str(error).splitlines()))
+        _tell(name, str(error))
         return _MISTAKE
+    finally:
+        flush_logs()
     return 0
 
 
@@ -78,6 +80,11 @@ def _run(loop: asyncio.AbstractEventLoop, service: Coroutine[Any, Any, None]) ->
     task.result()
 
 
+def _tell(name: str, text: str) -> None:
+    with contextlib.suppress(OSError):  # nobody reads it
+        sys.stderr.write("".join(f"{name}: {line}\n" for line in text.splitlines()))
+
+
 async def _with_signals(name: str, settings: Settings, work: Work, signals: Signals) -> None:
     stopping = asyncio.Event()
     loop = asyncio.get_running_loop()
@@ -90,7 +97,7 @@ async def _with_signals(name: str, settings: Settings, work: Work, signals: Sign
         await work(settings, stopping)
 
 
-@asynccontextmanager
+@contextlib.asynccontextmanager
 async def unless(stopping: asyncio.Event) -> AsyncIterator[None]:
     """Start inside the block: it is cancelled once `stopping` is set.
 

@@ -21,6 +21,10 @@ from tests.instruments.command_line import command, environment
 pytestmark = pytest.mark.usefixtures("command_line")
 
 
+BEGINS = {"producer": "producing", "consumer": "consuming", "producer.clock": "the clock runs"}
+"""What each says once it works."""
+
+
 @contextlib.contextmanager
 def running(module: str, root: Path | None = None, /, **settings: str) -> Iterator["subprocess.Popen[str]"]:
     """A service of the project in `root`, which is the application of the tests if nothing else is said."""
@@ -163,9 +167,7 @@ def test_a_signal_drains_and_ends_with_0(url: str, name: str, module: str, endin
     settings = {"REDIS_URL": url, "PIPELINE_QUEUE": name, "PIPELINE_GRACE": "0.2"}
     # The producer stands before a full queue, the consumer before an empty one.
     with running(module, PIPELINE_MAXSIZE="5", **settings) as process:
-        wait_for(
-            process, {"producer": "producing", "consumer": "consuming", "producer.clock": "the clock runs"}[module]
-        )
+        wait_for(process, BEGINS[module])
         process.send_signal(ending)
         _, said = process.communicate(timeout=30)
     assert process.returncode == 0, said
@@ -281,3 +283,63 @@ def test_adding_a_job_is_one_class_and_one_function(copy: Path, url: str, name: 
             consumer.terminate()
     with redis.Redis.from_url(url) as client:
         assert client.get(f"{{{name}}}:greeted") == b"Ada"
+
+
+@pytest.mark.parametrize("module", ["producer", "consumer", "producer.clock"])
+def test_a_service_whose_log_nobody_reads_any_more_works_and_drains(url: str, name: str, module: str) -> None:
+    settings = {"REDIS_URL": url, "PIPELINE_QUEUE": name, "PIPELINE_LOG_LEVEL": "debug", "PIPELINE_GRACE": "0.2"}
+    with running(module, PIPELINE_MAXSIZE="5", **settings) as process, redis.Redis.from_url(url) as client:
+        wait_for(process, BEGINS[module])
+        assert process.stderr is not None
+        process.stderr.close()
+        if module == "consumer":
+            assert run_to_the_end("producer", **settings) == 0
+            deadline = time.monotonic() + 20
+            while client.llen(f"{{{name}}}:filled") < 100:
+                assert time.monotonic() < deadline
+        process.send_signal(signal.SIGTERM)
+        assert process.wait(30) == 0
+
+
+RAISES = """
+
+import logging
+
+
+class Raises(logging.Handler):
+    def handle(self, record):
+        if not record.name.startswith("arq"):
+            raise RuntimeError("this handler raises")
+
+
+"""
+ADDS = "logging.getLogger().addHandler(Raises())\n"
+
+
+@pytest.mark.parametrize("module", ["producer", "consumer", "producer.clock"])
+def test_a_log_handler_that_raises_stops_no_drain(copy: Path, url: str, name: str, module: str) -> None:
+    settings = {"REDIS_URL": url, "PIPELINE_QUEUE": name, "PIPELINE_GRACE": "0.2"}
+    yours = {
+        "producer": "producer/source.py",
+        "consumer": "consumer/handlers.py",
+        "producer.clock": "producer/schedule.py",
+    }
+    file = copy / yours[module]
+    if module == "producer":  # its source is imported before the logs are set up
+        file.write_text(file.read_text().replace("    for number", f"    {ADDS}    for number") + RAISES)
+    else:
+        file.write_text(file.read_text() + RAISES + ADDS)
+    with running(module, copy, PIPELINE_MAXSIZE="5", **settings) as process:
+        wait_for(process, BEGINS[module])
+        process.send_signal(signal.SIGTERM)
+        _, said = process.communicate(timeout=30)
+    assert process.returncode == 0, said
+    assert "stopping" in said
+    assert "Traceback" not in said
+
+
+def test_a_mistake_that_nobody_reads_is_still_2(url: str) -> None:
+    with running("consumer", REDIS_URL=url, PIPELINE_CONCURRENCY="many") as consumer:
+        assert consumer.stderr is not None
+        consumer.stderr.close()
+        assert consumer.wait(30) == 2
