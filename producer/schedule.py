@@ -12,7 +12,7 @@ from arq.cron import CronJob
 
 from producer.clock.cron import cron_job
 from producer.clock.schedule import Schedule
-from shared.concurrency.session.log import Log
+from shared.logs import Log
 from shared.pipeline import Pipeline
 from shared.settings import Settings
 

@@ -7,7 +7,7 @@ from contextlib import AsyncExitStack, aclosing
 from time import monotonic
 
 from producer.source import messages
-from shared.concurrency.session.log import Log
+from shared.logs import Log
 from shared.message import Message
 from shared.pipeline import Pipeline, open_pipeline
 from shared.service import unless

@@ -7,8 +7,10 @@ from typing import Any
 
 import structlog
 
-from shared.concurrency.session.log import LogLine
+from shared.concurrency.session.log import Log, LogLine
 from shared.environment import Environment
+
+__all__ = ["Log", "configure_logs", "flush_logs"]
 
 
 def configure_logs(settings: Environment) -> None:

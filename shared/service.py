@@ -11,9 +11,8 @@ from redis.exceptions import RedisError
 
 from shared.arguments import read_arguments
 from shared.concurrency import ConcurrencyError
-from shared.concurrency.session.log import Log
 from shared.environment import SettingsError
-from shared.logs import configure_logs, flush_logs
+from shared.logs import Log, configure_logs, flush_logs
 from shared.settings import Settings
 from shared.signals import Signals
 

@@ -10,7 +10,7 @@ from types import CodeType, FrameType
 from typing import Any, Final, Self
 
 from consumer.rules.handler import Handler
-from shared.concurrency.session.log import Log
+from shared.logs import Log
 
 log = Log("consumer")
 

@@ -9,7 +9,7 @@ from shared.concurrency import StaleDelivery
 from shared.concurrency.checks import check_delay
 from shared.concurrency.queues.handout import INVALID_RESULT, Handout
 from shared.concurrency.queues.settling import Settler
-from shared.concurrency.session.log import Log
+from shared.logs import Log
 
 T = TypeVar("T")
 

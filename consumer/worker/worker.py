@@ -15,8 +15,8 @@ from shared.concurrency.queues.handout import Handout
 from shared.concurrency.queues.prefetch import Prefetch
 from shared.concurrency.queues.queue import prefetch
 from shared.concurrency.queues.settling import Settler
-from shared.concurrency.session.log import Log
 from shared.concurrency.session.tasks import forgive, is_closed
+from shared.logs import Log
 
 T = TypeVar("T")
 

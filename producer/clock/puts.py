@@ -15,7 +15,7 @@ from shared.clock.deferred import KNOWN_FOR, message_id, put_id
 from shared.concurrency import ConcurrencyError, Queue
 from shared.concurrency.queues.encoding.codec import Codec, Unreadable
 from shared.concurrency.queues.encoding.entry import LARGEST_MESSAGE
-from shared.concurrency.session.log import Log
+from shared.logs import Log
 from shared.message import Message
 from shared.pipeline import Pipeline
 

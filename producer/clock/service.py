@@ -14,7 +14,7 @@ from producer.clock.puts import Puts
 from shared.clock.deferred import NEVER_MS
 from shared.clock.jobs import clock_queue, decode, encode
 from shared.concurrency.session.futures import retrieve
-from shared.concurrency.session.log import Log
+from shared.logs import Log
 from shared.pipeline import Pipeline, open_pipeline
 from shared.service import unless
 from shared.settings import Settings

@@ -32,7 +32,7 @@ from shared.clock.jobs import clock_queue, decode, encode
 from shared.concurrency import ConcurrencyError, IdConflict, ServerRefused
 from shared.concurrency.queues.encoding.codec import Codec, digest
 from shared.concurrency.queues.encoding.outgoing import with_id
-from shared.concurrency.session.log import Log
+from shared.logs import Log
 from shared.message import Message
 
 T = TypeVar("T")

@@ -12,10 +12,10 @@ from typing import Final
 import redis.asyncio
 from redis.exceptions import RedisError
 
-from shared.concurrency.session.log import Log
 from shared.demo.messages import CountWords
 from shared.demo.settings import WordCountSettings
 from shared.demo.word_counts import WORD, WordCounts
+from shared.logs import Log
 from shared.service import ServiceError
 
 log = Log("producer")

@@ -108,7 +108,7 @@ from arq.cron import CronJob
 
 from producer.clock.cron import cron_job
 from producer.clock.schedule import Schedule
-from shared.concurrency.session.log import Log
+from shared.logs import Log
 from shared.settings import Settings
 
 log = Log("clock")

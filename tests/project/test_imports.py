@@ -24,7 +24,7 @@ ALLOWED = {
     f"{ENGINE}.checks": set[str](),
     f"{ENGINE}.session": {f"{ENGINE}.errors", f"{ENGINE}.checks"},
     f"{QUEUES}.encoding": {f"{ENGINE}.errors"},
-    f"{QUEUES}.membership": _SESSION,
+    f"{QUEUES}.membership": _SESSION | {f"{QUEUES}.encoding"},
     f"{QUEUES}.puts": _GROUND,
     f"{QUEUES}.takes": _GROUND,
     f"{QUEUES}.effects": _GROUND | {f"{ENGINE}.checks"},
@@ -48,12 +48,12 @@ ALLOWED = {
 # The modules inside the engine that a room outside it reaches; all others, and YOURS files, know its face alone.
 REACHED = {
     "shared": {
-        f"{ENGINE}.session.address", f"{ENGINE}.session.log", f"{ENGINE}.session.session",
+        f"{ENGINE}.session.address", f"{ENGINE}.session.log", f"{ENGINE}.session.outage", f"{ENGINE}.session.session",
         f"{QUEUES}.encoding.codec", f"{QUEUES}.encoding.outgoing",
     },
-    "producer": {f"{QUEUES}.encoding.codec", f"{QUEUES}.encoding.entry"},
+    "producer": {f"{ENGINE}.session.futures", f"{QUEUES}.encoding.codec", f"{QUEUES}.encoding.entry"},
     "consumer": {
-        f"{ENGINE}.checks", f"{QUEUES}.queue", f"{QUEUES}.handout", f"{QUEUES}.prefetch", f"{QUEUES}.settling",
+        f"{ENGINE}.checks", f"{ENGINE}.errors", f"{ENGINE}.session.tasks", f"{QUEUES}.queue", f"{QUEUES}.handout", f"{QUEUES}.prefetch", f"{QUEUES}.settling",
         f"{QUEUES}.effects.effects",
         f"{QUEUES}.encoding.codec", f"{QUEUES}.encoding.entry", f"{QUEUES}.encoding.results",
     },
