@@ -7,8 +7,7 @@ import asyncio
 from itertools import count
 
 from shared.concurrency import EffectRefused, Queue, Session, StaleDelivery
-from shared.concurrency.queues.membership.keys import queue_keys
-from tests.simulation.run import Workload
+from tests.simulation.consuming import Consuming
 from tests.simulation.server import Server
 from tests.simulation.world import Process, World
 
@@ -16,17 +15,15 @@ _URL = "redis://simulated/0"
 _ITEMS = 150
 
 
-class Losses(Workload):
+class Losses(Consuming):
     """Producers and consumers of one bounded queue, and somebody who joins it at the end."""
 
     name = "losses"
 
     def __init__(self, world: World, ttl: float) -> None:
         """Start the processes."""
-        super().__init__(world)
-        self._ttl = ttl
+        super().__init__(world, ttl)
         self._maxsize = world.rng.choice([1, 2, 5])
-        self._keys = queue_keys("q")
         self._items = count()
         self._begun: dict[int, float] = {}
         """Item whose put returned -> when that had begun."""
@@ -39,7 +36,7 @@ class Losses(Workload):
         if world.rng.random() < 0.5:
             self.more_faults.append(self._lose_all)
         self._producers = [world.start(f"producer{n}", self._produce) for n in range(2)]
-        self._consumers = [world.start(f"consumer{n}", self._consume) for n in range(2)]
+        self._start_consumers(2)
         self._joiner = world.start("joiner", self._join)
 
     def _lose_a_little(self) -> None:
@@ -72,11 +69,6 @@ class Losses(Workload):
             except TimeoutError:
                 self._in_doubt.add(item)
 
-    async def _consume(self, _process: Process) -> None:
-        async with Session.open(_URL, ttl=self._ttl, connect_timeout=1000) as session:
-            queue = Queue(session, "q", int, max_attempts=999)
-            await asyncio.gather(*(self._get_all(queue) for _ in range(self.world.rng.choice([1, 3]))))
-
     async def _get_all(self, queue: Queue[int]) -> None:
         rng = self.world.rng
         while True:
@@ -104,15 +96,6 @@ class Losses(Workload):
 
     # --- what the run asks ------------------------------------------------------------------------------------------
 
-    def victims(self) -> list[Process]:
-        """Consumers."""
-        return [one for one in self._consumers if not one.is_dead]
-
-    def replace(self, killed: Process) -> None:
-        """Another consumer."""
-        self._consumers.remove(killed)
-        self._consumers.append(self.world.start(f"consumer{len(self.world.processes)}", self._consume))
-
     def is_calm(self) -> bool:
         """Most puts have been decided."""
         return len(self._begun) + len(self._in_doubt) >= _ITEMS * 2 // 3
@@ -120,12 +103,6 @@ class Losses(Workload):
     def is_done(self) -> bool:
         """Everything was put and settled, and whoever put or joined has left."""
         return all(one.is_finished for one in (*self._producers, self._joiner)) and not self._left()
-
-    def _left(self) -> int:
-        call, keys = self.world.control.call, self._keys
-        lists = sum(call("LLEN", keys[word]) for word in ("pending", "returned", "suspects", "putters"))
-        leased = sum(call("HLEN", key) for key in call("KEYS", "{q}:leased:*"))
-        return int(lists + call("ZCARD", keys["delayed"]) + leased)
 
     def look_at_the_end(self) -> None:
         """What was put since the last loss has arrived, and nothing came from nowhere."""

@@ -9,8 +9,7 @@ from collections import Counter
 from itertools import count
 
 from shared.concurrency import Queue, QueueFull, QueueShutDown, Session, StaleDelivery
-from shared.concurrency.queues.membership.keys import queue_keys
-from tests.simulation.run import Workload
+from tests.simulation.consuming import Consuming
 from tests.simulation.server import Server
 from tests.simulation.world import Process, World
 
@@ -19,17 +18,15 @@ _ITEMS = 120
 _SUM = "{q}:sum"
 
 
-class Puts(Workload):
+class Puts(Consuming):
     """Producers and consumers of one bounded queue, and somebody who shuts it down and opens it again."""
 
     name = "puts"
 
     def __init__(self, world: World, ttl: float) -> None:
         """Start the processes."""
-        super().__init__(world)
-        self._ttl = ttl
+        super().__init__(world, ttl)
         self._maxsize = world.rng.choice([1, 2, 5])
-        self._keys = queue_keys("q")
         self._items = count()
         self._put: set[int] = set()
         self._refused: set[int] = set()
@@ -39,7 +36,7 @@ class Puts(Workload):
         self._server = Server(world)
         self.more_faults = [self._server.fill_memory, self._server.fill_memory, self._server.restart]
         self._producers = [world.start(f"producer{n}", self._produce) for n in range(2)]
-        self._consumers = [world.start(f"consumer{n}", self._consume) for n in range(2)]
+        self._start_consumers(2)
         self._operator = world.start("operator", self._operate)
 
     # --- the processes ----------------------------------------------------------------------------------------------
@@ -69,11 +66,6 @@ class Puts(Workload):
             except (QueueShutDown, QueueFull):
                 self._refused.add(item)
 
-    async def _consume(self, _process: Process) -> None:
-        async with Session.open(_URL, ttl=self._ttl, connect_timeout=1000) as session:
-            queue = Queue(session, "q", int, max_attempts=999)
-            await asyncio.gather(*(self._get_all(queue) for _ in range(self.world.rng.choice([1, 3]))))
-
     async def _get_all(self, queue: Queue[int]) -> None:
         rng = self.world.rng
         while True:
@@ -102,15 +94,6 @@ class Puts(Workload):
 
     # --- what the run asks ------------------------------------------------------------------------------------------
 
-    def victims(self) -> list[Process]:
-        """Consumers; what a killed producer was told is not known."""
-        return [one for one in self._consumers if not one.is_dead]
-
-    def replace(self, killed: Process) -> None:
-        """Another consumer."""
-        self._consumers.remove(killed)
-        self._consumers.append(self.world.start(f"consumer{len(self.world.processes)}", self._consume))
-
     def is_calm(self) -> bool:
         """Every put but the last ones has been decided."""
         return len(self._put) + len(self._in_doubt) + len(self._refused) >= _ITEMS - 10
@@ -118,12 +101,6 @@ class Puts(Workload):
     def is_done(self) -> bool:
         """Everything was put and settled, and those who put have left."""
         return all(one.is_finished for one in (*self._producers, self._operator)) and not self._left()
-
-    def _left(self) -> int:
-        call, keys = self.world.control.call, self._keys
-        lists = sum(call("LLEN", keys[word]) for word in ("pending", "returned", "suspects", "putters"))
-        leased = sum(call("HLEN", key) for key in call("KEYS", "{q}:leased:*"))
-        return int(lists + call("ZCARD", keys["delayed"]) + leased)
 
     def look_at_the_end(self) -> None:
         """What each put said holds."""

@@ -9,8 +9,7 @@ import contextlib
 from collections import Counter
 
 from shared.concurrency import ConcurrencyError, EffectRefused, Queue, Session, StaleDelivery
-from shared.concurrency.queues.membership.keys import queue_keys
-from tests.simulation.run import Workload
+from tests.simulation.consuming import Consuming
 from tests.simulation.world import Process, World
 
 _URL = "redis://simulated/0"
@@ -20,18 +19,17 @@ _CONSUMERS = 3
 _SUM = "{q}:sum"
 
 
-class Queues(Workload):
+class Queues(Consuming):
     """Producers and consumers of one bounded queue; consumers are killed."""
 
     name = "queues"
+    getters = (1, 5)
 
     def __init__(self, world: World, ttl: float) -> None:
         """Start the processes."""
-        super().__init__(world)
-        self._ttl = ttl
+        super().__init__(world, ttl)
         self._maxsize = world.rng.choice([1, 2, 5, 20])
         self._max_crashes = None if self._maxsize == 5 else 5
-        self._keys = queue_keys("q")
         self._numbers = iter(range(_MESSAGES))
         self._put: set[int] = set()
         self._in_doubt: set[int] = set()
@@ -39,7 +37,7 @@ class Queues(Workload):
         self._top = 0
         world.checks.append(self._look_at_the_bound)
         self._producers = [world.start(f"producer{n}", self._produce) for n in range(_PRODUCERS)]
-        self._consumers = [world.start(f"consumer{n}", self._consume) for n in range(_CONSUMERS)]
+        self._start_consumers(_CONSUMERS)
 
     def _look_at_the_bound(self) -> None:
         pending = self.world.control.call("LLEN", self._keys["pending"])
@@ -66,11 +64,6 @@ class Queues(Workload):
             except ConcurrencyError:
                 self._in_doubt.add(number)
                 raise
-
-    async def _consume(self, _process: Process) -> None:
-        async with Session.open(_URL, ttl=self._ttl, connect_timeout=1000) as session:
-            queue = Queue(session, "q", int, max_attempts=999, max_crashes=self._max_crashes)
-            await asyncio.gather(*(self._get_all(queue) for _ in range(self.world.rng.choice([1, 5]))))
 
     async def _get_all(self, queue: Queue[int]) -> None:
         rng = self.world.rng
@@ -99,15 +92,6 @@ class Queues(Workload):
 
     # --- what the run asks ------------------------------------------------------------------------------------------
 
-    def victims(self) -> list[Process]:
-        """Consumers; a killed producer's puts would be in doubt."""
-        return [one for one in self._consumers if not one.is_dead]
-
-    def replace(self, killed: Process) -> None:
-        """Another consumer."""
-        self._consumers.remove(killed)
-        self._consumers.append(self.world.start(f"consumer{len(self.world.processes)}", self._consume))
-
     def is_calm(self) -> bool:
         """Everything was put."""
         return len(self._put) + len(self._in_doubt) >= _MESSAGES
@@ -115,12 +99,6 @@ class Queues(Workload):
     def is_done(self) -> bool:
         """Everything was put and settled, and the producers have left."""
         return self.is_calm() and all(one.is_finished for one in self._producers) and not self._left()
-
-    def _left(self) -> int:
-        call, keys = self.world.control.call, self._keys
-        lists = sum(call("LLEN", keys[word]) for word in ("pending", "returned", "suspects", "putters"))
-        leased = sum(call("HLEN", key) for key in call("KEYS", "{q}:leased:*"))
-        return int(lists + call("ZCARD", keys["delayed"]) + leased)
 
     def look_at_the_end(self) -> None:
         """Nothing lost, nothing from nowhere, effects once."""
