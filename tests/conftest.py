@@ -56,17 +56,22 @@ async def client(url: str) -> AsyncIterator[Redis]:
 
 
 @pytest.fixture
-async def session(url: str) -> AsyncIterator[Session]:
-    """A session at the server that the tests share."""
-    async with Session.open(url) as session:
+async def session(url: str, request: pytest.FixtureRequest) -> AsyncIterator[Session]:
+    """A session at the server that the tests share. The marker session_ttl gives its time to live, in seconds."""
+    async with Session.open(url, ttl=_ttl(request)) as session:
         yield session
 
 
 @pytest.fixture
-async def other(url: str) -> AsyncIterator[Session]:
+async def other(url: str, request: pytest.FixtureRequest) -> AsyncIterator[Session]:
     """A second session, as of another process."""
-    async with Session.open(url) as other:
+    async with Session.open(url, ttl=_ttl(request)) as other:
         yield other
+
+
+def _ttl(request: pytest.FixtureRequest) -> float:
+    marker = request.node.get_closest_marker("session_ttl")
+    return float(marker.args[0]) if marker else 10.0
 
 
 @pytest.fixture
@@ -74,6 +79,13 @@ async def proxy(url: str, tmp_path: Path) -> AsyncIterator[Proxy]:
     """A proxy in front of the server, which breaks connections as it is told."""
     async with Proxy(url, tmp_path) as proxy:
         yield proxy
+
+
+@pytest.fixture
+async def through_proxy(proxy: Proxy) -> AsyncIterator[Session]:
+    """A session whose connections the proxy breaks."""
+    async with Session.open(proxy.url) as session:
+        yield session
 
 
 @pytest.fixture

@@ -4,7 +4,7 @@ import asyncio
 import contextlib
 import signal
 import subprocess
-from collections.abc import AsyncIterator, Callable
+from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -21,13 +21,7 @@ from tests.project.test_services import wait_for
 
 TTL = 1.0
 
-pytestmark = pytest.mark.timeout(120)
-
-
-@pytest.fixture
-async def queue(url: str, name: str) -> AsyncIterator[Queue[int]]:
-    async with Session.open(url, ttl=TTL) as session:
-        yield Queue(session, name, int)
+pytestmark = [pytest.mark.timeout(120), pytest.mark.session_ttl(TTL)]
 
 
 def consumers(sessions: list[QueueSession]) -> dict[str, bool]:

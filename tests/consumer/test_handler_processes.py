@@ -29,7 +29,7 @@ from shared.message import Message
 from shared.pipeline import Pipeline, open_pipeline
 from shared.service import loop_factory
 from shared.settings import Settings
-from tests.instruments import handlers, inside, programs
+from tests.instruments import handlers, inside, programs, workers
 from tests.instruments.cancellation import Mode, Outcome, at_every_point, cancelled_at
 from tests.instruments.handlers import notes, obey, order
 from tests.instruments.messages import Errand
@@ -94,14 +94,11 @@ async def working(
         open_pipeline(wanted) as pipeline,
         Dispatch({Errand: Handler(obey, "process", rules)}, pipeline) as handling,
     ):
-        concurrency = int(settings.get("concurrency", 3))
-        worker = Worker(pipeline.queue, handling.handle, concurrency=concurrency, rules=handling.rules)
-        running = asyncio.create_task(worker.run())
-        try:
+        concurrency, grace = int(settings.get("concurrency", 3)), settings.get("grace", 20)
+        async with workers.working(
+            pipeline.queue, handling.handle, grace=grace, concurrency=concurrency, rules=handling.rules
+        ) as worker:
             yield pipeline, worker
-        finally:
-            await worker.stop(settings.get("grace", 20))
-            await running
 
 
 async def test_a_function_is_called_in_another_process_which_is_kept(processes: Processes, note: Path) -> None:

@@ -1,6 +1,7 @@
 """Plain functions in threads: they do not block the loop; one that cannot be stopped holds up its worker only."""
 
 import asyncio
+import contextlib
 import contextvars
 import threading
 from collections.abc import AsyncIterator, Callable, Iterator
@@ -18,7 +19,7 @@ from consumer.rules.handler import call_plain
 from consumer.rules.rules import Rules
 from consumer.worker.worker import Worker
 from shared.concurrency import Delivery, Queue, Session
-from tests.instruments import inside
+from tests.instruments import inside, workers
 from tests.instruments.cancellation import MODES, Mode, Outcome, at_every_point, cancelled_at
 from tests.instruments.emptying import take
 from tests.instruments.waiting import until
@@ -45,15 +46,10 @@ async def working(queue: Queue[int], function: Plain, **more: float) -> AsyncIte
         await threads.run(partial(call_plain, function, delivery))
 
     rules = Rules(backoff=Backoff(first=0), time_limit=more.get("time_limit"))
-    worker = Worker(queue, handle, concurrency=int(more.get("concurrency", 10)), rules={int: rules})
-    running = asyncio.create_task(worker.run())
-    try:
-        yield worker
-    finally:
-        async with asyncio.timeout(5):
-            await worker.stop(more.get("grace", 5))
-            await running
-        threads.close()
+    grace, concurrency = more.get("grace", 5), int(more.get("concurrency", 10))
+    with contextlib.closing(threads):
+        async with workers.working(queue, handle, grace=grace, concurrency=concurrency, rules={int: rules}) as worker:
+            yield worker
 
 
 async def test_threads_run_at_once_and_are_kept(queue: Queue[int]) -> None:

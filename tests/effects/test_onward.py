@@ -23,12 +23,6 @@ from tests.instruments.waiting import until
 from tests.instruments.workers import working
 
 
-@pytest.fixture
-async def other(url: str) -> AsyncIterator[Session]:
-    async with Session.open(url) as session:
-        yield session
-
-
 def stages(session: Session, name: str, maxsize: int = 2) -> tuple[Queue[int], Queue[int]]:
     return Queue(session, name, int), Queue(session, f"{name}-2", int, maxsize=maxsize)
 

@@ -2,7 +2,6 @@
 
 import asyncio
 import logging
-from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
 
@@ -17,12 +16,6 @@ from shared.concurrency.session.session import process_of
 from shared.local.embedded import EmbeddedServer
 from tests.instruments.inside import session_id_of
 from tests.instruments.waiting import until
-
-
-@pytest.fixture
-async def client(server: EmbeddedServer) -> AsyncIterator[Redis]:
-    async with Redis.from_url(server.url, protocol=3) as client:
-        yield client
 
 
 async def drop_all(client: Redis) -> None:

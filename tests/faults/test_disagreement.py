@@ -67,12 +67,6 @@ async def other(server: EmbeddedServer) -> AsyncIterator[Queue[int]]:
         yield Queue(session, "q", int)
 
 
-@pytest.fixture
-async def client(server: EmbeddedServer) -> AsyncIterator[Redis]:
-    async with Redis.from_url(server.url, protocol=3) as client:
-        yield client
-
-
 @pytest.fixture(params=["told", "cut off"])
 def away(proxy: Proxy, request: pytest.FixtureRequest) -> Away:
     """Whether those behind the proxy are there when something happens."""

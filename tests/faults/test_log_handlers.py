@@ -6,7 +6,7 @@ stderr are pipes that nobody reads.
 
 import asyncio
 import logging
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -48,12 +48,6 @@ def handler() -> Iterator[Raises]:
     yield handler
     logger.removeHandler(handler)
     logger.setLevel(before)
-
-
-@pytest.fixture
-async def client(url: str) -> AsyncIterator[Redis]:
-    async with Redis.from_url(url, protocol=3) as client:
-        yield client
 
 
 @pytest.mark.parametrize("what", CALLS)

@@ -1,7 +1,6 @@
 """A put that waits loses its session while the server's memory is full, and its caller may be cancelled too."""
 
 import asyncio
-from collections.abc import AsyncIterator
 
 import pytest
 from redis.asyncio import Redis
@@ -12,12 +11,6 @@ from shared.local.embedded import EmbeddedServer
 from tests.instruments import inside
 from tests.instruments.emptying import take
 from tests.instruments.waiting import until
-
-
-@pytest.fixture
-async def client(server: EmbeddedServer) -> AsyncIterator[Redis]:
-    async with Redis.from_url(server.url, protocol=3) as client:
-        yield client
 
 
 async def lose_place_while_memory_is_full(session: Session, queue: Queue[int], client: Redis) -> "asyncio.Task[bool]":

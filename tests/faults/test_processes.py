@@ -3,14 +3,13 @@
 import asyncio
 import random
 from collections import Counter
-from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack
 from functools import partial
 
 import pytest
 from redis.asyncio import Redis
 
-from shared.concurrency import Queue, Session
+from shared.concurrency import Queue
 from tests.instruments import programs
 from tests.instruments.census import take_census
 from tests.instruments.emptying import take
@@ -19,13 +18,7 @@ from tests.instruments.waiting import until
 
 TTL = 1.0
 
-pytestmark = pytest.mark.timeout(120)
-
-
-@pytest.fixture
-async def queue(url: str, name: str) -> AsyncIterator[Queue[int]]:
-    async with Session.open(url, ttl=TTL) as session:
-        yield Queue(session, name, int)
+pytestmark = [pytest.mark.timeout(120), pytest.mark.session_ttl(TTL)]
 
 
 async def live_sessions(client: Redis, name: str) -> int:

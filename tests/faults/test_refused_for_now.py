@@ -20,12 +20,6 @@ from tests.instruments.waiting import resolved, until
 ASKED: Final = ("put", "settle_and_take", "acquire")
 
 
-@pytest.fixture
-async def client(server: EmbeddedServer) -> AsyncIterator[Redis]:
-    async with Redis.from_url(server.url, protocol=3) as client:
-        yield client
-
-
 @contextlib.asynccontextmanager
 async def read_only(client: Redis, folder: Path) -> AsyncIterator[None]:  # noqa: ARG001
     await client.execute_command("REPLICAOF", "127.0.0.1", "1")  # type: ignore[no-untyped-call]

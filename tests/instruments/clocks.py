@@ -50,6 +50,11 @@ class Clock:
         with contextlib.suppress(ProcessLookupError):
             self._process.kill()
 
+    def kill_before(self) -> Fate:
+        """SIGKILL, and the command that it has just sent is lost: what a Moment does."""
+        self.kill()
+        return Fate.DROP_BEFORE
+
     async def stop(self) -> None:
         """SIGTERM; AssertionError when it does not end in peace."""
         self._process.send_signal(signal.SIGTERM)

@@ -1,10 +1,11 @@
 """Handlers that do as their message says, in whatever process or thread they are called."""
 
+import asyncio
 import os
 import subprocess
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import Final, NoReturn
 
@@ -106,3 +107,15 @@ _VERBS: Final[dict[str, Callable[[Delivery[Errand], str], object]]] = {
 async def block(delivery: Delivery[Errand], _: Pipeline) -> None:
     """Block the event loop until there is the file that the text names."""
     wait_for(Path(delivery.item.text))
+
+
+def on_the_loop(
+    function: Callable[[Delivery[Errand]], object],
+) -> Callable[[Delivery[Errand], Pipeline], Awaitable[object]]:
+    """A handler that runs on the event loop, and returns what this function does."""
+
+    async def handle(delivery: Delivery[Errand], _: Pipeline) -> object:
+        await asyncio.sleep(0)
+        return function(delivery)
+
+    return handle

@@ -1,7 +1,6 @@
 """Cancellation at every point where a call of the leases waits: nothing is held, nobody waits, and others go on."""
 
 import asyncio
-from collections.abc import AsyncIterator
 
 import pytest
 
@@ -10,12 +9,6 @@ from tests.instruments.cancellation import Mode, Outcome, at_every_point, cancel
 from tests.instruments.lease_calls import CASES, placed
 
 pytestmark = pytest.mark.timeout(120)
-
-
-@pytest.fixture
-async def other(url: str) -> AsyncIterator[Session]:
-    async with Session.open(url) as session:
-        yield session
 
 
 @pytest.mark.parametrize("case", CASES)

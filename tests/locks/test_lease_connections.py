@@ -4,7 +4,6 @@ Every call runs once untouched, to count its commands; then once for each of the
 """
 
 import asyncio
-from collections.abc import AsyncIterator
 from typing import Final
 
 import pytest
@@ -17,18 +16,6 @@ from tests.instruments.traffic import Fate
 FATES: Final = (Fate.DROP_BEFORE, Fate.DROP_AFTER, Fate.DROP_WITHIN)
 
 pytestmark = pytest.mark.timeout(120)
-
-
-@pytest.fixture
-async def session(proxy: Proxy) -> AsyncIterator[Session]:
-    async with Session.open(proxy.url) as session:
-        yield session
-
-
-@pytest.fixture
-async def other(url: str) -> AsyncIterator[Session]:
-    async with Session.open(url) as session:
-        yield session
 
 
 async def once(case: Case, session: Session, other: Session, name: str) -> None:
@@ -45,15 +32,15 @@ async def once(case: Case, session: Session, other: Session, name: str) -> None:
 
 @pytest.mark.parametrize("case", CASES)
 async def test_a_broken_connection_has_no_second_effect(
-    case: str, proxy: Proxy, session: Session, other: Session, name: str
+    case: str, proxy: Proxy, through_proxy: Session, other: Session, name: str
 ) -> None:
     proxy.commands.clear()
-    await once(CASES[case], session, other, name)
+    await once(CASES[case], through_proxy, other, name)
     commands = len(proxy.of_session())
     assert commands >= 1
     for nth in range(1, commands + 1):
         for fate in FATES:
             met = proxy.drop_nth(nth, fate)
-            await once(CASES[case], session, other, f"{name}-{nth}-{fate.name}")
+            await once(CASES[case], through_proxy, other, f"{name}-{nth}-{fate.name}")
             # With a connection that broke before, it may need fewer; then it has come through untouched.
             assert met.is_set() or nth > 1

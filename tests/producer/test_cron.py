@@ -144,12 +144,8 @@ async def test_a_clock_that_is_killed_before_any_command_forgets_no_time_that_it
             async with clock({"REDIS_URL": proxy.url, "PIPELINE_QUEUE": name}, copy) as running:
                 await running.said("the clock runs")
 
-                def kill(running: Clock = running) -> Fate:
-                    running.kill()
-                    return Fate.DROP_BEFORE
-
                 # Any time's job, from when it is enqueued until it is done.
-                proxy.judge = Moment(":remind:", nth, kill, (command,)).judge
+                proxy.judge = Moment(":remind:", nth, running.kill_before, (command,)).judge
                 await running.ended()
             jobs = await client.keys(f"arq:job:cron:{name}:remind:*")
             known |= {int(job.decode().rpartition(":")[2]) // 1000 for job in jobs}

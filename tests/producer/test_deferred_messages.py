@@ -24,7 +24,7 @@ from shared.local.embedded import EmbeddedServer
 from shared.pipeline import Pipeline, open_pipeline
 from shared.settings import Settings
 from tests.faults.test_restart import kill_and_start
-from tests.instruments.clocks import Clock, Moment, clock
+from tests.instruments.clocks import Moment, clock
 from tests.instruments.durable import DurableServer
 from tests.instruments.messages import Errand
 from tests.instruments.proxy import Proxy
@@ -295,11 +295,7 @@ async def test_a_clock_that_is_killed_before_any_command_puts_once(
                 assert [await take(pipeline) for _ in met[-1:]] == [number - 1][: len(met)]
                 assert (await pipeline.queue.statistics()).put_total == number - 1
 
-                def kill(running: Clock = running) -> Fate:
-                    running.kill()
-                    return Fate.DROP_BEFORE
-
-                moment = Moment(f"nth-{number:02}", nth, kill)
+                moment = Moment(f"nth-{number:02}", nth, running.kill_before)
                 proxy.judge = moment.judge
                 await pipeline.schedule(message(number), after=0, id=f"nth-{number:02}")
                 await until(partial(killed_or_done, client, name, moment), bool, 30)

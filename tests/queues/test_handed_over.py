@@ -11,7 +11,7 @@ from consumer.worker.worker import Worker
 from shared.concurrency import ConcurrencyError, Delivery, Queue, Session
 from shared.concurrency.queues.takes.lane import TakeLane
 from shared.concurrency.session.calls import Call, Calls
-from tests.instruments import inside, programs
+from tests.instruments import inside, programs, workers
 from tests.instruments.census import take_census
 from tests.instruments.processes import running
 from tests.instruments.proxy import Proxy
@@ -65,15 +65,12 @@ async def working(
     """A worker with a session of its own that waits for messages."""
     async with Session.open(url, ttl=ttl) as session:
         there = Working(client, session, name)
-        worker = Worker(Queue(session, name, int), there.handle, concurrency=concurrency)
-        task = asyncio.create_task(worker.run())
-        try:
-            await there.waits()
-            yield there
-        finally:
-            there.ending.set()
-            worker.drain()
-            await task
+        async with workers.working(Queue(session, name, int), there.handle, concurrency=concurrency):
+            try:
+                await there.waits()
+                yield there
+            finally:
+                there.ending.set()
 
 
 async def test_a_message_is_handled_before_its_worker_asks_for_it(

@@ -1,7 +1,7 @@
 """A queue that is paused hands out nothing, in any process; all else goes on, and resume wakes who waits."""
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import Awaitable, Callable
 from contextlib import AsyncExitStack
 
 import pytest
@@ -17,11 +17,7 @@ from tests.instruments.waiting import until
 
 TTL = 1.0
 
-
-@pytest.fixture
-async def session(url: str) -> AsyncIterator[Session]:
-    async with Session.open(url, ttl=TTL) as session:
-        yield session
+pytestmark = pytest.mark.session_ttl(TTL)
 
 
 @pytest.fixture
@@ -30,10 +26,9 @@ async def queue(session: Session, name: str) -> Queue[int]:
 
 
 @pytest.fixture
-async def theirs(url: str, name: str) -> AsyncIterator[Queue[int]]:
+async def theirs(other: Session, name: str) -> Queue[int]:
     """The queue in another session."""
-    async with Session.open(url, ttl=TTL) as session:
-        yield Queue(session, name, int)
+    return Queue(other, name, int)
 
 
 async def test_nothing_is_handed_out_puts_go_in_and_what_is_held_is_settled(

@@ -1,7 +1,7 @@
 """How many round trips a message costs, counted at the socket: alone, and under load."""
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import Awaitable, Callable
 from typing import Any
 
 import pytest
@@ -15,15 +15,9 @@ from tests.instruments.waiting import until
 
 
 @pytest.fixture
-async def session(proxy: Proxy) -> AsyncIterator[Session]:
-    async with Session.open(proxy.url) as session:
-        yield session
-
-
-@pytest.fixture
-async def queue(session: Session, name: str, proxy: Proxy) -> Queue[int]:
+async def queue(through_proxy: Session, name: str, proxy: Proxy) -> Queue[int]:
     """A queue that has been used: registered, and its scripts known to the server."""
-    queue = Queue(session, name, int)
+    queue = Queue(through_proxy, name, int)
     await queue.put(0)
     async with await queue.get():
         pass
@@ -90,12 +84,14 @@ async def test_concurrent_puts_share_round_trips_and_the_first_waits_for_no_comp
     assert await queue.qsize() == 1000
 
 
-async def test_a_waiting_put_and_a_waiting_get_are_silent(proxy: Proxy, session: Session, queue: Queue[int]) -> None:
+async def test_a_waiting_put_and_a_waiting_get_are_silent(
+    proxy: Proxy, through_proxy: Session, queue: Queue[int]
+) -> None:
     await queue.resize(1)
     await queue.put(1)
     put = asyncio.create_task(queue.put(2))
     await until(queue.statistics, lambda statistics: statistics.puts_waiting == 1)
-    other = Queue(session, f"{queue.name}-other", int)
+    other = Queue(through_proxy, f"{queue.name}-other", int)
     get = asyncio.create_task(other.get())
     await until(proxied(proxy, "settle_and_take"), lambda count: count >= 1)
     proxy.commands.clear()

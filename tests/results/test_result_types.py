@@ -25,7 +25,7 @@ from shared.concurrency import (
 from shared.message import Message
 from shared.pipeline import Pipeline, open_pipeline
 from shared.settings import Settings
-from tests.instruments.handlers import obey, order
+from tests.instruments.handlers import obey, on_the_loop, order
 from tests.instruments.inside import is_held
 from tests.instruments.messages import Errand
 from tests.instruments.workers import working
@@ -230,11 +230,6 @@ async def test_the_type_of_the_future_is_that_of_the_message(session: Session, n
 # --- where handlers run -----------------------------------------------------------------------------------------------
 
 
-async def on_the_loop(delivery: Delivery[Errand], _: Pipeline) -> object:
-    await asyncio.sleep(0)
-    return returned(delivery)
-
-
 def returned(delivery: Delivery[Errand], _: Pipeline | None = None) -> object:
     """Return what the text says."""
     return nothing_to_send() if delivery.item.text == "bad" else {"text": delivery.item.text, "pid": os.getpid()}
@@ -244,7 +239,9 @@ def nothing_to_send() -> object:
     return {1, 2}
 
 
-@pytest.mark.parametrize("place, function", [("loop", on_the_loop), ("thread", returned), ("process", returned)])
+@pytest.mark.parametrize(
+    "place, function", [("loop", on_the_loop(returned)), ("thread", returned), ("process", returned)]
+)
 async def test_a_result_comes_from_wherever_the_handler_runs(
     url: str, session: Session, name: str, place: Place, function: Any
 ) -> None:

@@ -3,7 +3,6 @@
 import asyncio
 import contextlib
 import math
-from collections.abc import AsyncIterator
 from datetime import UTC, datetime
 from typing import Any
 
@@ -14,47 +13,17 @@ from consumer.executors.dispatch import Dispatch
 from consumer.rules.backoff import Backoff
 from consumer.rules.handler import Handler, Place
 from consumer.rules.rules import Rules
-from consumer.worker.worker import Worker
 from shared.concurrency import Delivery, InvalidResult, MessageTooLarge, Queue, RemoteError, Session
 from shared.message import Message
 from shared.pipeline import Pipeline, open_pipeline
 from shared.settings import Settings
-from tests.instruments.handlers import order
+from tests.instruments.handlers import on_the_loop, order
 from tests.instruments.messages import Errand
+from tests.instruments.workers import working
 
 pytestmark = pytest.mark.timeout(60)
 
 TOO_LARGE = "x" * 300_000
-
-
-@pytest.fixture
-async def session(url: str) -> AsyncIterator[Session]:
-    async with Session.open(url) as session:
-        yield session
-
-
-@pytest.fixture
-async def far(url: str) -> AsyncIterator[Session]:
-    """The session of a consumer."""
-    async with Session.open(url) as far:
-        yield far
-
-
-@contextlib.asynccontextmanager
-async def working(queue: Queue[Any], handle: Any, rules: Any = None) -> AsyncIterator[None]:
-    """The consumer service's worker, until the end of the block."""
-    worker = Worker(queue, handle, rules=rules)
-    running = asyncio.create_task(worker.run())
-    try:
-        yield
-    finally:
-        worker.drain()
-        await running
-
-
-async def on_the_loop(delivery: Delivery[Errand], _: Pipeline) -> object:
-    await asyncio.sleep(0)
-    return returned(delivery)
 
 
 async def acknowledged(delivery: Delivery[Errand], _: Pipeline) -> None:
@@ -82,7 +51,7 @@ async def assert_failed_once(queue: Queue[Any], error: str) -> None:
 )
 @pytest.mark.parametrize(
     "place,function",
-    [("loop", on_the_loop), ("loop", acknowledged), ("thread", returned), ("process", returned)],
+    [("loop", on_the_loop(returned)), ("loop", acknowledged), ("thread", returned), ("process", returned)],
     ids=["loop", "ack", "thread", "process"],
 )
 async def test_work_whose_result_cannot_be_sent_is_not_repeated(
@@ -93,7 +62,7 @@ async def test_work_whose_result_cannot_be_sent_is_not_repeated(
         asyncio.timeout(30),
         open_pipeline(Settings(redis_url=SecretStr(url), queue=name, maxsize=0)) as pipeline,
         Dispatch({Errand: Handler(function, place, Rules(attempts=5))}, pipeline) as handling,
-        working(pipeline.queue, handling.handle, handling.rules),
+        working(pipeline.queue, handling.handle, rules=handling.rules),
     ):
         future = await queue.submit(order(text))
         with pytest.raises(RemoteError, match=f"^invalid_result: {error}: ") as raised:
