@@ -84,7 +84,26 @@ if has_cancelled then redis.call('ZREMRANGEBYSCORE', given_up, '-inf', string.fo
 if want > 0 and not paused then
   if returned_before > 0 then take_from(returned, returned_before) end
   if suspects_before > 0 and not holds_suspect() then take_from(suspects, 1) end
-  if #entries < want and not is_full then take_delayed() end
+  local moved = 0
+  -- As `take_from`; what crashed twice goes to the suspects first.
+  while moved < 500 and want > #entries and not is_full and dropped < MOST_DROPPED do
+    local slice = largest == 0 and 1 or math.min(want - #entries, 128)
+    if slice * largest > MOST_BYTES - bytes then slice = math.max(1, math.floor((MOST_BYTES - bytes) / largest)) end
+    local due, harmless, done = redis.call('ZRANGEBYSCORE', delayed, '-inf', steady_now, 'LIMIT', 0, slice), {}, {}
+    if #due == 0 then break end
+    for _, entry in ipairs(due) do
+      if crashes_of(entry) >= 2 then
+        redis.call('RPUSH', suspects, entry)
+        largest = math.max(largest, #entry)
+        done[#done + 1] = entry
+      else
+        harmless[#harmless + 1] = entry
+      end
+    end
+    for i = 1, lease(harmless) do done[#done + 1] = harmless[i] end
+    if #done > 0 then redis.call('ZREM', delayed, unpack(done)) end
+    moved = moved + #done
+  end
 end
 take_pending(paused, maxsize, shut)
 if dropped > 0 then redis.call('HINCRBY', totals, 'given_up', dropped) end

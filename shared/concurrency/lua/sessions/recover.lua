@@ -21,7 +21,7 @@ redis.call('ZREM', idle, session)
 receive(session)
 local batch = named(names)
 local held = redis.call('HLEN', leased)
-put_back(batch, most_crashes(redis.call('HGET', settings, 'max_crashes')))
+put_back(batch, redis.call('HGET', settings, 'max_crashes') or 5)
 local left = redis.call('HLEN', leased)
 if left == 0 then
   redis.call('ZREM', sessions, session)

@@ -1,11 +1,9 @@
--- The stored limit of crashes, 0 for none, as a number.
-local function most_crashes(stored) return tonumber(stored or 5) end
-
 -- Moves leased deliveries back into the queue, in the order given; returns the receipts of those that were not there, joined.
--- MOST is given where each of them is a crash: so many make a dead letter, 0: never. From the second crash on a message is suspect
--- and goes to a list of its own. An immediate shutdown makes dead letters of all.
+-- MOST is given where each of them is a crash: the stored `max_crashes`, so many make a dead letter; 0: never. From the second crash
+-- on a message is suspect and goes to a list of its own. An immediate shutdown makes dead letters of all.
 local function put_back(receipts, most)
   local missing, crash = {}, most and 1 or 0
+  most = tonumber(most)
   if not most or most == 0 then most = math.huge end
   local shut = #receipts > 0 and redis.call('HGET', settings, 'shutdown')
   local has_ended = shut == 'immediate' or shut == 'ending'

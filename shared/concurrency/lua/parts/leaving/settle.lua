@@ -54,7 +54,7 @@ local function settle_other(max_attempts, receipt, kind, value, report, attempts
     acked = acked + redis.call('HDEL', leased, receipt)
     return ''
   end
-  if kind == 'lost' then return put_back({receipt}, most_crashes(redis.call('HGET', settings, 'max_crashes'))) end
+  if kind == 'lost' then return put_back({receipt}, redis.call('HGET', settings, 'max_crashes') or 5) end
   if kind == 'wait' then
     local delay, within = string.match(value, '^(%d+) (%d+)$')
     local waiting = kept_waiting(entry, tonumber(within))

@@ -44,44 +44,22 @@ local function lease(found)
   return taken
 end
 
--- How many entries to read next: as many as have room if none is larger than those seen so far. FIRST reads the first one.
-local function slice_of(most, first)
-  local slice = math.min(most, want - #entries)
-  if slice > 1 and largest == 0 then largest = #(first() or '') end
-  return math.max(1, math.min(slice, math.floor((MOST_BYTES - bytes) / math.max(1, largest))))
-end
-
+-- Reads as many at a time as have room if none is larger than those seen so far; the first one is looked at before others.
 local function take_from(list, most)
   local taken = 0
-  local function first() return redis.call('LINDEX', list, 0) end
   while taken < most and want > #entries and not is_full and dropped < MOST_DROPPED do
-    local found = redis.call('LRANGE', list, 0, slice_of(math.min(most - taken, taken == 0 and 16 or 128), first) - 1)
+    local slice = math.min(most - taken, want - #entries, taken == 0 and 16 or 128)
+    if slice > 1 and largest == 0 then
+      local first = redis.call('LINDEX', list, 0)
+      if not first then break end
+      largest = #first
+    end
+    if slice * largest > MOST_BYTES - bytes then slice = math.max(1, math.floor((MOST_BYTES - bytes) / largest)) end
+    local found = redis.call('LRANGE', list, 0, slice - 1)
     if #found == 0 then break end
     local leased_now = lease(found)
     redis.call('LTRIM', list, leased_now, -1)
     taken = taken + leased_now
-  end
-end
-
--- Takes what is due; what crashed twice goes to the suspects first.
-local function take_delayed()
-  local moved = 0
-  local function due(count) return redis.call('ZRANGEBYSCORE', delayed, '-inf', steady_now, 'LIMIT', 0, count) end
-  local function first() return due(1)[1] end
-  while moved < 500 and want > #entries and not is_full and dropped < MOST_DROPPED do
-    local found, harmless, done = due(slice_of(128, first)), {}, {}
-    if #found == 0 then break end
-    for _, entry in ipairs(found) do
-      if crashes_of(entry) >= 2 then
-        redis.call('RPUSH', suspects, entry)
-        done[#done + 1] = entry
-      else
-        harmless[#harmless + 1] = entry
-      end
-    end
-    for i = 1, lease(harmless) do done[#done + 1] = harmless[i] end
-    if #done > 0 then redis.call('ZREM', delayed, unpack(done)) end
-    moved = moved + #done
   end
 end
 
