@@ -108,6 +108,12 @@ class Environment(BaseSettings):
     max_crashes: Annotated[Annotated[int, Field(ge=1, le=9)] | None, BeforeValidator(_none_from_text)] = 5
     """Deliveries that end with their process until a message is a dead letter; none for never."""
 
+    max_dead: Annotated[Annotated[int, Field(ge=1, le=10_000_000)] | None, BeforeValidator(_none_from_text)] = None
+    """Dead letters that are kept; the oldest are discarded. none for all."""
+
+    dead_for: Annotated[Annotated[float, Field(ge=1, le=3660 * 86_400)] | None, BeforeValidator(_none_from_text)] = None
+    """Seconds for which a dead letter is kept; none for ever."""
+
     max_message_bytes: int = Field(262_144, ge=1, le=1 << 24)
     """The largest encoded message, in bytes; 16 MiB at most."""
 

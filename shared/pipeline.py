@@ -123,6 +123,8 @@ async def open_pipeline(settings: Settings, *, resources: bool = False) -> Async
             maxsize=settings.maxsize,
             max_attempts=settings.max_attempts,
             max_crashes=settings.max_crashes,
+            max_dead=settings.max_dead,
+            dead_for=settings.dead_for,
             max_message_bytes=settings.max_message_bytes,
             known_for=settings.known_for,
         )

@@ -84,7 +84,7 @@ async def test_a_new_session_ends_the_wait_of_the_former_one(client: Any, queue:
     owner, _, rest = session.partition(".1.")
     await client.zadd("{jobs}:idle", {session: 1, f"{owner}.2.{rest}": 2, "somebodyelse.1.60000": 3})
     await client.hset("{jobs}:handed", mapping={session: "", f"{owner}.2.{rest}": "an entry"})
-    await ask_at(queue, "register", f"{owner}.7.{rest}", 1, "", "", "", "", 86_400_000, 0, 0, "")
+    await ask_at(queue, "register", f"{owner}.7.{rest}", 1, *[""] * 6, 86_400_000, 0, 0, "")
     assert await client.zrange("{jobs}:idle", 0, -1) == [b"somebodyelse.1.60000"]
     assert await client.hgetall("{jobs}:handed") == {f"{owner}.2.{rest}".encode(): b"an entry"}
     await client.hdel("{jobs}:handed", f"{owner}.2.{rest}")

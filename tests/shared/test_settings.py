@@ -108,6 +108,8 @@ def test_every_problem_has_its_line(environment: pytest.MonkeyPatch) -> None:
         ("PIPELINE_MAXSIZE", ""),
         ("PIPELINE_MAX_ATTEMPTS", "0"),
         ("PIPELINE_MAX_ATTEMPTS", "1000"),  # an entry counts with three digits
+        ("PIPELINE_MAX_DEAD", "0"),
+        ("PIPELINE_DEAD_FOR", "0"),
         ("PIPELINE_MAX_MESSAGE_BYTES", "0"),
         ("PIPELINE_MAX_MESSAGE_BYTES", "16777217"),
         ("PIPELINE_KNOWN_FOR", "0"),

@@ -22,6 +22,7 @@ class QueueParticipant:
 
     WORDS: ClassVar[tuple[bytes, ...]] = (
         b"handed", b"wake", b"admitted", *RESULT_NEWS, b"onward", b"shutdown", b"finished", b"drain",
+        b"discarded",
     )  # fmt: skip
     """The notifications that it receives."""
 
@@ -62,6 +63,8 @@ class QueueParticipant:
             self.finished.set()
         elif word == b"drain":
             self.member.draining.set()
+        elif word == b"discarded":
+            self.member.tell_discarded(int(rest))
 
     async def ask(self, script: str, *arguments: bytes | str | int, keys: Mapping[str, bytes] | None = None) -> Any:
         """Run a script that may be repeated; `keys`: others than the queue's own. Cancelled, it is not repeated.

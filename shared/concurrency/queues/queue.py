@@ -49,6 +49,8 @@ class Queue(QueueControl, Generic[T]):
         maxsize: int | None = None,
         max_attempts: int | None = None,
         max_crashes: int | EllipsisType | None = ...,
+        max_dead: int | None = None,
+        dead_for: float | None = None,
         max_message_bytes: int = 262144,
         known_for: float = 3600.0,
         group: str | None = None,
@@ -61,7 +63,9 @@ class Queue(QueueControl, Generic[T]):
         many messages may be pending, 0 for no bound; stored with the queue by whoever sets it first, changed by
         `resize` only; None takes what is stored (no bound until then). `max_attempts`: failures until a message is a
         dead letter; stored likewise, 5 until then. `max_crashes`: deliveries that end with their process until it is
-        one, 1 to 9, or None for never; left out, what is stored (5 until then). `max_message_bytes`: of the encoded
+        one, 1 to 9, or None for never; left out, what is stored (5 until then). `max_dead`: how many dead letters are
+        kept, and `dead_for`: for how many seconds, 1 at least; the oldest are discarded then, and a warning says so.
+        Stored likewise; without bound until then. `max_message_bytes`: of the encoded
         message, and of a result; 16 MiB at most. `known_for`: seconds for which `put(id=)` remembers an id. `group`:
         queues of one group share a hash slot, so that on a Cluster too an acknowledgement in one can put into another;
         the group belongs to the name: "a" in a group is another queue than "a". `result`: the type of what handlers
@@ -78,6 +82,10 @@ class Queue(QueueControl, Generic[T]):
         if max_attempts is not None:
             check_count("max_attempts", max_attempts, 1, 999)
         crashes = check_crashes(max_crashes)
+        if max_dead is not None:
+            check_count("max_dead", max_dead, 1, LARGEST_BOUND)
+        if dead_for is not None:
+            check_seconds("dead_for", dead_for, 1, 10 * _LONGEST)
         check_count("max_message_bytes", max_message_bytes, 1, LARGEST_MESSAGE)
         check_seconds("known_for", known_for, 0.001, _LONGEST)
         check_seconds("results_for", results_for, 10, _LONGEST)
@@ -88,7 +96,13 @@ class Queue(QueueControl, Generic[T]):
             self._codec, self._participant.puts.entry, known_for=known_for, results_for=results_for
         )
         self._submitter = Submitter(self._participant.puts, self._participant.results, self._results, results_for)
-        self._participant.member.wish(maxsize, max_attempts, crashes)
+        self._participant.member.wish(
+            maxsize=maxsize,
+            max_attempts=max_attempts,
+            max_crashes=crashes,
+            max_dead=max_dead,
+            dead_for=None if dead_for is None else round(dead_for * 1000),
+        )
 
     # --- putting ----------------------------------------------------------------------------------------------------
 

@@ -42,6 +42,12 @@ class QueueStatistics:
     """Submitted messages whose submitter cancelled them before anybody took them."""
     max_crashes: int | None
     """Crashes until a message is a dead letter; None for never."""
+    discarded_total: int
+    """Dead letters that were discarded because of the next two; those that `discard` was asked for do not count."""
+    max_dead: int | None
+    """How many dead letters are kept; None for all."""
+    dead_for: float | None
+    """For how many seconds each is kept; None for ever."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -68,9 +74,10 @@ def read_statistics(reply: list[int]) -> QueueStatistics:
     """Read what the server counted."""
     pending, leased, delayed, dead, puts_waiting, onward, oldest, *rest = reply
     put, acked, nacked, dead_total, recovered, maxsize, max_attempts, shut, oldest_dead, paused, *rest = rest
-    cancelled, max_crashes = rest
+    cancelled, max_crashes, discarded, max_dead, dead_for = rest
     return QueueStatistics(
         pending, leased, delayed, dead, puts_waiting, onward, oldest / 1e6,
         put, acked, nacked, dead_total, recovered, maxsize, max_attempts, bool(shut), oldest_dead / 1e3,
         bool(paused), cancelled, max_crashes or None,
+        discarded, max_dead or None, dead_for / 1e3 or None,
     )  # fmt: skip

@@ -129,6 +129,7 @@ if goes_idle then
   if takes_handoff then redis.call('HSET', handed, session, '') end
 end
 record()
+if discarded > 0 then notify(session, 'discarded', discarded) end
 notify_if_finished(shut, joining)
 local has_ended = shut and unfinished() <= 0
 return {'ok', now, refused, entries, look_again, overdue, has_ended and 1 or 0, died}

@@ -25,5 +25,6 @@ end
 local left = refuse_waiting(1000, mode == 'ending' and end_one)
 count_put(0)
 if mode == 'ending' then left = left + (left == 0 and end_waiting(500) or 1) end
+if discarded > 0 then notify(session, 'discarded', discarded) end
 notify_if_finished(true, redis.call('HGET', settings, 'joining'))
 return answer_once({left})

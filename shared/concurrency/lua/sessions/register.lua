@@ -8,12 +8,15 @@
 --   maxsize       bound in messages, 0 for none, empty to take the stored one
 --   max_attempts  failures until a message is a dead letter, empty to take the stored one
 --   max_crashes   crashes until a message is a dead letter, 0 for never, empty to take the stored one
+--   max_dead      dead letters that are kept, empty to take the stored number
+--   dead_for      how long each is kept, in ms, empty to take the stored time
 --   run_id        the server's run_id as the caller saw it
 --   keep_ms       how long an unused record of a lane is kept, in ms
 --   consumer      1 when the process is a consumer service, which `drain` may notify
 --   pid           the process's id at its host, 0 for none
 --   host          the name of its host, may be empty
--- RETURNS now in ms, deadline in ms, stored maxsize, stored max_attempts, stored max_crashes, when the queue became known here in us
+-- RETURNS now in ms, deadline in ms, stored maxsize, stored max_attempts, stored max_crashes, stored max_dead and dead_for or 0, when the
+--   queue became known here in us
 -- PARTS clock identity sessions consumers processes restart steady
 local MOST_FORMER, MOST_PRUNED = 20, 100
 local kinds = {
@@ -44,6 +47,8 @@ end
 if maxsize ~= '' then redis.call('HSETNX', settings, 'maxsize', maxsize) end
 if max_attempts ~= '' then redis.call('HSETNX', settings, 'max_attempts', max_attempts) end
 if max_crashes ~= '' then redis.call('HSETNX', settings, 'max_crashes', max_crashes) end
+if max_dead ~= '' then redis.call('HSETNX', settings, 'max_dead', max_dead) end
+if dead_for ~= '' then redis.call('HSETNX', settings, 'dead_for', dead_for) end
 if consumer == '1' then
   local _, drains = consumer_record(owner_of(session))
   record_consumer(session, drains)
@@ -59,5 +64,6 @@ if #old > 0 then
   redis.call('HDEL', ids, unpack(old))
   redis.call('ZREM', ids_due, unpack(old))
 end
-local stored = redis.call('HMGET', settings, 'maxsize', 'max_attempts', 'max_crashes')
-return {now, deadline, tonumber(stored[1] or 0), tonumber(stored[2] or 5), tonumber(stored[3] or 5), epoch()}
+local stored = redis.call('HMGET', settings, 'maxsize', 'max_attempts', 'max_crashes', 'max_dead', 'dead_for')
+for i, usual in ipairs({0, 5, 5, 0, 0}) do stored[i] = tonumber(stored[i] or usual) end
+return {now, deadline, stored[1], stored[2], stored[3], stored[4], stored[5], epoch()}

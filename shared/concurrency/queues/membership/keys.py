@@ -42,14 +42,14 @@ QUEUE_KEYS: Final = {
     "settings": KeyDescription(
         "settings",
         "HASH",
-        "maxsize, max_attempts, max_crashes (0: never), shutdown, refused_upto: places of the line that a shutdown has "
-        "looked at, paused, joining, the server's run_id, epoch: since when it is known, in us, clock: what a renewal saw "
-        "last, and behind: how far it went back so far, both in ms",
+        "maxsize, max_attempts, max_crashes (0: never), max_dead, dead_for in ms, shutdown, refused_upto: places of the line "
+        "that a shutdown has looked at, paused, joining, the server's run_id, epoch: since when it is known, in us, clock: "
+        "what a renewal saw last, and behind: how far it went back so far, both in ms",
     ),
     "totals": KeyDescription(
         "totals",
         "HASH",
-        "counters: put, acked, nacked, dead, recovered, replayed, given_up, unreadable; onward: waiting puts that nobody "
+        "counters: put, acked, nacked, dead, recovered, replayed, given_up, unreadable, discarded; onward: waiting puts that nobody "
         "owns; the last stamp",
     ),
     "results": KeyDescription(

@@ -210,7 +210,8 @@ class Membership:
 
     async def _recover(self, session_id: str) -> list[str]:
         """Give back what one held; returns others that are overdue."""
-        taken, (_, others) = await self._give_back("recover", session_id)
+        taken, (_, others, discarded) = await self._give_back("recover", session_id)
+        self.tell_discarded(discarded)
         if taken:
             log.warning("recovered the deliveries of a dead session", queue=self.name, session=session_id, count=taken)
         return [each.decode() for each in others]
@@ -221,6 +222,13 @@ class Membership:
             key, id_, type_, reason, error = (word.decode("utf-8", "backslashreplace") for word in died[at : at + 5])
             log.error(
                 "the message is a dead letter", queue=self.name, id=id_ or key, type=type_, reason=reason, error=error
+            )
+
+    def tell_discarded(self, count: int) -> None:
+        """Log that the oldest dead letters were discarded, if any were."""
+        if count:
+            log.warning(
+                "dead letters were discarded: the queue keeps so many, and so long", queue=self.name, count=count
             )
 
     async def leave_behind(self, session_id: str) -> None:

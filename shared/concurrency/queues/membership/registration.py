@@ -17,7 +17,7 @@ log = Log("queues")
 
 # A lane's record is needed while a request may be repeated; a day outlives every outage that a caller waits out.
 _KEEP_LANES_MS: Final = 24 * 3600 * 1000
-_SETTINGS: Final = ("maxsize", "max_attempts", "max_crashes")
+_SETTINGS: Final = ("maxsize", "max_attempts", "max_crashes", "max_dead", "dead_for")
 _AFTER_A_REFUSAL: Final = 0.1
 
 
@@ -50,9 +50,8 @@ class Registration:
         self._is_consumer = False
         self._task: asyncio.Task[None] | None = None
 
-    def wish(self, maxsize: int | None, max_attempts: int | None, max_crashes: int | None) -> None:
-        """Have these settings stored at the next registration, unless others are stored already."""
-        wishes = {"maxsize": maxsize, "max_attempts": max_attempts, "max_crashes": max_crashes}
+    def wish(self, **wishes: int | None) -> None:
+        """Have these settings stored at the next registration, unless others are stored already; None: no wish."""
         new = {word: value for word, value in wishes.items() if value is not None and word not in self._wishes}
         if new:
             self._wishes |= new
@@ -93,14 +92,15 @@ class Registration:
     async def _register(self) -> None:
         life, wishes, is_consumer = self._registrant.life, dict(self._wishes), self._is_consumer
         sent_at, answer = await self._ask(life, wishes, is_consumer=is_consumer)
-        now, deadline, maxsize, max_attempts, max_crashes, epoch = answer
+        now, deadline, *settings, epoch = answer
+        kept = dict(zip(_SETTINGS, settings, strict=True))
         if life is not self._registrant.life:
             return
         self._registrant.learn(epoch)
-        self._registrant.max_attempts = max_attempts
+        self._registrant.max_attempts = kept["max_attempts"]
         life.registered(sent_at, (deadline - now) / 1000)
         self.is_done = (wishes, is_consumer) == (self._wishes, self._is_consumer)
-        for word, stored in zip(_SETTINGS, (maxsize, max_attempts, max_crashes), strict=True):
+        for word, stored in kept.items():
             if word in wishes and wishes[word] != stored:
                 self._wishes[word] = stored
                 log.warning(

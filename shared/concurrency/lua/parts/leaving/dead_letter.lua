@@ -3,7 +3,9 @@
 local died = {}
 
 -- Makes a dead letter of an entry: reason, time and the original bytes. Its submitter gets the reason as the outcome. KEY is
--- unique among all messages; TRACE is the traceback, where there is one.
+-- unique among all messages; TRACE is the traceback, where there is one. Where `max_dead` is stored the oldest ones go, ten at most
+-- for each that comes; DISCARDED counts them.
+local discarded, max_dead = 0, nil
 local function make_dead_letter(key, entry, reason, report, trace)
   local about = cjson.encode({reason = reason, error = report, died_ms = now})
   redis.call('HSET', dead, key, about .. '\n' .. entry)
@@ -15,5 +17,14 @@ local function make_dead_letter(key, entry, reason, report, trace)
   end
   if is_asked(entry) then
     answer(key, entry, '!' .. cjson.encode({reason = reason, error = report, traceback = trace or ''}))
+  end
+  max_dead = max_dead or tonumber(redis.call('HGET', settings, 'max_dead') or 0)
+  local beyond = max_dead > 0 and redis.call('ZCARD', dead_index) - max_dead or 0
+  if beyond > 0 then
+    local oldest = redis.call('ZRANGE', dead_index, 0, math.min(beyond, 10) - 1)
+    redis.call('HDEL', dead, unpack(oldest))
+    redis.call('ZREM', dead_index, unpack(oldest))
+    redis.call('HINCRBY', totals, 'discarded', #oldest)
+    discarded = discarded + #oldest
   end
 end
