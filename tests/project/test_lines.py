@@ -116,7 +116,8 @@ def test_a_line_does_what_it_says(clone: Path, line: str) -> None:
     done = typed(clone, line)
     assert (done.returncode, says in done.stdout + done.stderr) == (code, True), done.stdout + done.stderr
     assert "Traceback" not in done.stderr
-    assert schema == {path.name: path.read_bytes() for path in (clone / "docs" / "schema").iterdir()}
+    if (ROOT / "cli" / "demo").exists():  # whose messages the committed schema is of
+        assert schema == {path.name: path.read_bytes() for path in (clone / "docs" / "schema").iterdir()}
 
 
 @pytest.mark.slow

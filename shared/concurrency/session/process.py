@@ -61,18 +61,25 @@ class Process:
         :raises ServerUnavailable: when no server answered within `connect_timeout` seconds.
         """
         self._connection.start()
-        telling = self.loop.call_later(_TELL_AFTER, self._tell_that_it_waits, where, connect_timeout)
-        try:
-            async with asyncio.timeout(connect_timeout):
-                await self.calls.opened()
-        except TimeoutError:
-            raise ServerUnavailable(
-                f"no server answered at {where} within {connect_timeout:g} s ({self.calls.problem}): {self._advice(where)}"
-            ) from None
-        finally:
-            telling.cancel()
+        if not await self._opened_within(min(_TELL_AFTER, connect_timeout)):
+            if connect_timeout > _TELL_AFTER:
+                self._tell_that_it_waits(where, connect_timeout)
+            if not await self._opened_within(connect_timeout - _TELL_AFTER):
+                raise ServerUnavailable(
+                    f"no server answered at {where} within {connect_timeout:g} s ({self.calls.problem}): "
+                    f"{self._advice(where)}"
+                )
         self._ticker.start()
         self._heartbeat.start()
+
+    async def _opened_within(self, seconds: float) -> bool:
+        """Wait for the connection; False when there is none after so many seconds."""
+        try:
+            async with asyncio.timeout(seconds):
+                await self.calls.opened()
+        except TimeoutError:
+            return False
+        return True
 
     def _tell_that_it_waits(self, where: str, connect_timeout: float) -> None:
         log.warning(
