@@ -89,8 +89,9 @@ if want > 0 and not paused then
   while moved < 500 and want > #entries and not is_full and dropped < MOST_DROPPED do
     local slice = largest == 0 and 1 or math.min(want - #entries, 128)
     if slice * largest > MOST_BYTES - bytes then slice = math.max(1, math.floor((MOST_BYTES - bytes) / largest)) end
-    local due, harmless, done = redis.call('ZRANGEBYSCORE', delayed, '-inf', steady_now, 'LIMIT', 0, slice), {}, {}
+    local due = redis.call('ZRANGEBYSCORE', delayed, '-inf', steady_now, 'LIMIT', 0, slice)
     if #due == 0 then break end
+    local harmless, done = {}, {}
     for _, entry in ipairs(due) do
       if crashes_of(entry) >= 2 then
         redis.call('RPUSH', suspects, entry)
