@@ -36,6 +36,8 @@ _PASSING_CODES: Final = ("BUSY", "MISCONF", "NOREPLICAS", "TRYAGAIN")
 OF_A_SESSION: Final = 2
 """A session has two connections: one for calls and wake-ups, one for the heartbeat."""
 
+_AT_ONCE: Final = 16_384
+
 # Commands that wait on the server: where they say for how long, and how many of it are a second.
 _LAST, _FIRST = -1, 1
 _WAITS: Final = {
@@ -112,8 +114,12 @@ class _LookedAfter(AbstractConnection):
         idle = asyncio.get_running_loop().time() - self._heard_at
         if check_health and self.is_connected and idle > self._silence:
             await self._probe()
+        writer = self._writer
+        if writer is None or (_is_small(command) and not writer.transport.get_write_buffer_size()):
+            await super().send_packed_command(command, check_health=False)
+            return
         try:
-            async with asyncio.timeout(None if self._writer is None else self._silence):
+            async with asyncio.timeout(self._silence):
                 await super().send_packed_command(command, check_health=False)
         except TimeoutError:
             raise self._late() from None
@@ -165,6 +171,11 @@ _KINDS: Final[dict[type[AbstractConnection], type[_LookedAfter]]] = {
     SSLConnection: _Encrypted,
     UnixDomainSocketConnection: _Local,
 }
+
+
+def _is_small(command: object) -> bool:
+    """Whether a packed command is written without waiting, where nothing waits to be written before it."""
+    return isinstance(command, list) and len(command) == 1 and len(command[0]) < _AT_ONCE
 
 
 def _patience(command: tuple[Any, ...], silence: float) -> float | None:

@@ -13,6 +13,7 @@ from redis.asyncio import Redis
 from redis.exceptions import ConnectionError as LostConnection
 from redis.exceptions import TimeoutError as LateAnswer
 
+from shared import connections
 from shared.concurrency.session.address import connect_options
 from shared.connections import counted_pool
 from shared.pipeline import open_pipeline
@@ -54,6 +55,26 @@ async def test_an_idle_connection_whose_bytes_are_swallowed_is_replaced_before_i
             assert await client.get(name) == b"a"
 
 
+async def test_a_large_command_that_is_not_taken_is_an_error(tmp_path: Path) -> None:
+    given_up, ended = asyncio.Event(), asyncio.Event()
+
+    async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        while (word := await reader.readline()) != b"SET\r\n":
+            if word in (b"LIB-NAME\r\n", b"LIB-VER\r\n"):
+                writer.write(b"+OK\r\n")
+        await given_up.wait()
+        writer.close()
+        ended.set()
+
+    server = await asyncio.start_unix_server(answer, tmp_path / "full")
+    async with client_of(f"unix://{tmp_path / 'full'}?protocol=2") as client, asyncio.timeout(10):
+        with pytest.raises(LateAnswer, match="has not answered"):
+            await client.set("a", b"x" * 10_000_000)
+    given_up.set()
+    server.close()
+    await ended.wait()
+
+
 async def test_no_connection_is_made_for_ever(proxy: Proxy) -> None:
     with proxy.frozen():
         async with client_of(proxy.url) as client, asyncio.timeout(10):
@@ -62,15 +83,28 @@ async def test_no_connection_is_made_for_ever(proxy: Proxy) -> None:
 
 
 async def test_a_command_that_waits_on_the_server_may_do_so(url: str, name: str) -> None:
-    async with client_of(url, silence=0.2) as client, asyncio.timeout(10):
+    async with client_of(url, silence=0.6) as client, asyncio.timeout(20):
         commands = client.execute_command
-        assert await commands("BLPOP", name, 0.3) is None
-        assert await commands("bzpopmin", name, "0.3") is None
-        assert not await commands("XREAD", "BLOCK", 300, "STREAMS", name, "0")
+        assert await commands("BLPOP", name, 0.8) is None
         waiting = asyncio.create_task(commands(b"BLPOP", name, 0))
-        await asyncio.sleep(0.4)
+        await asyncio.sleep(0.8)
         await commands("RPUSH", name, "a")
         assert (await waiting)[1] == b"a"
+
+
+@pytest.mark.parametrize(
+    "command,seconds",
+    [
+        (("GET", "a"), 1.0), ((b"get", "a"), 1.0), (("BLPOP", "a", "b", 2), 3.0), (("bzpopmin", "a", "0.5"), 1.5),
+        (("BLMPOP", 2.0, 1, "a", "LEFT"), 3.0), (("BRPOP", "a", b"0"), None), (("XREAD", "STREAMS", "a", "0"), 1.0),
+        (("XREAD", "COUNT", 1, b"block", 500, "STREAMS", "a", "0"), 1.5), (("WAIT", 1, 2000), 3.0),
+        (("BLPOP", "a", "nonsense"), 1.0), (("BLPOP",), 1.0),
+    ],
+)  # fmt: skip
+def test_how_long_the_server_may_be_silent_is_read_from_the_command(
+    command: tuple[object, ...], seconds: float | None
+) -> None:
+    assert connections._patience(command, 1.0) == seconds
 
 
 async def test_a_reply_that_comes_slowly_is_waited_for(tmp_path: Path) -> None:
