@@ -115,7 +115,7 @@ async def test_a_page_of_dead_letters_carries_4_mib_or_one_letter(large: Queue[s
         await (await large.get()).dead_letter("a test")
     place, upto, replies = b"", b"", []
     while True:
-        place, upto, *page = await inside.ask_at(large, "letters", place, upto, 500, 1, "", "", "")
+        place, upto, *page = await inside.ask_at(large, "letters", b"", 0, place, upto, 500, 1, "", "", "")
         replies.append([len(letter) for letter in page[1::2]])
         if not place:
             break
