@@ -51,13 +51,15 @@ def scripts(
         sys.stdout.write(f"{path}\n")
 
 
+_DOOR = Path(__file__).resolve().parent.parent / "run"
 _MISTAKES = (TargetError, SchemaError, ScriptsError, SettingsError, ConcurrencyError)
 
 
 def main() -> None:
     """Run the command line. A mistake that the user can correct is one line and exit code 2."""
     try:
-        app(prog_name="./run pipeline")
+        # A container has no door.
+        app(prog_name="./run pipeline" if _DOOR.exists() else "python -m cli")
     except _MISTAKES as error:
         sys.stderr.write("".join(f"pipeline: {line}\n" for line in str(error).splitlines()))
         sys.exit(2)

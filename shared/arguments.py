@@ -1,8 +1,11 @@
 """What stands behind a service on its command line: --help, or nothing."""
 
 import argparse
+from pathlib import Path
 
 from shared.environment import Environment, variable_of
+
+_DOOR = Path(__file__).resolve().parent.parent / "run"
 
 
 def read_arguments(name: str, kind: type[Environment]) -> None:
@@ -11,7 +14,7 @@ def read_arguments(name: str, kind: type[Environment]) -> None:
     `kind`: its settings. Ends the process with exit code 0 after --help, and 2 after anything else.
     """
     argparse.ArgumentParser(
-        prog=f"./run {name}",
+        prog=f"./run {name}" if _DOOR.exists() else name,  # a container has no door
         description=f"Run the {name} in the foreground. SIGTERM and Ctrl-C drain it; a second one ends it at once.",
         epilog="It takes no arguments: these environment variables tell it what to do (README.md says what each means).\n"
         f"Here with their defaults:\n\n{_variables(kind)}",

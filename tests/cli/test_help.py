@@ -1,6 +1,8 @@
 """The help of the command line, and what it advises: every command that it names is there."""
 
 import re
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -8,6 +10,7 @@ import pytest
 import typer.main
 
 from cli.__main__ import app
+from tests.instruments.application import SERVICES, make
 from tests.instruments.command_line import command, environment
 
 ROOT = Path(__file__).resolve().parent.parent.parent
@@ -29,6 +32,16 @@ def test_every_help_names_the_command_as_it_is_called() -> None:
     for words in ((), ("queue", "show")):
         done = command((*words, "--help"), environment(COLUMNS="200"))
         assert done.stdout.startswith(f"Usage: {' '.join(('./run', 'pipeline', *words))} "), done.stdout
+
+
+def test_where_there_is_no_door_help_names_none(tmp_path: Path) -> None:
+    here = make(tmp_path / "container", (*SERVICES, "cli"))
+    for words, begins in ((("cli",), "Usage: python -m cli "), (("consumer",), "usage: consumer ")):
+        done = subprocess.run(
+            [sys.executable, "-m", *words, "--help"], cwd=here, env=environment(PYTHONPATH=str(here)),
+            capture_output=True, text=True, check=False, timeout=40,
+        )  # fmt: skip
+        assert done.stdout.startswith(begins), done.stdout + done.stderr
 
 
 def test_every_command_that_a_text_advises_is_there() -> None:
