@@ -93,6 +93,11 @@ class Pipeline:
         return await self._deferred.unschedule(id)
 
 
+def deferred_of(pipeline: Pipeline) -> Deferred:
+    """What a pipeline's `schedule` talks to, for the clock."""
+    return pipeline._deferred  # noqa: SLF001  # handlers need none of it
+
+
 @asynccontextmanager
 async def open_pipeline(settings: Settings, *, resources: bool = False) -> AsyncIterator[Pipeline]:
     """Open the session, the queue and a client for data; close them at the end of the block.

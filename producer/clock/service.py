@@ -15,7 +15,7 @@ from shared.clock.deferred import NEVER_MS
 from shared.clock.jobs import clock_queue, decode, encode
 from shared.concurrency.session.futures import retrieve
 from shared.logs import Log
-from shared.pipeline import Pipeline, open_pipeline
+from shared.pipeline import Pipeline, deferred_of, open_pipeline
 from shared.service import unless
 from shared.settings import Settings
 
@@ -68,7 +68,7 @@ def _is_news(record: logging.LogRecord) -> bool:
 def _client(pipeline: Pipeline) -> ArqRedis:
     """Return arq's client on the service's own connections; arq's would not be counted, and wait for ever."""
     return ArqRedis(
-        pipeline._deferred.pool,  # noqa: SLF001  # its own service
+        deferred_of(pipeline).pool,
         job_serializer=encode,
         job_deserializer=decode,
         default_queue_name=clock_queue(pipeline.settings.queue),

@@ -36,7 +36,7 @@ HANDOUT = {
     "settled", "settled_elsewhere", "state", "trace_of",
 }  # fmt: skip
 QUEUE = {
-    "dead_letters", "discard", "drain", "get", "get_nowait", "join", "letters", "pause", "put", "put_many", "put_nowait",
+    "dead_letters", "discard", "drain", "forget", "get", "get_nowait", "join", "letters", "pause", "put", "put_many", "put_nowait",
     "qsize", "reopen", "replay", "resize", "resume", "sessions", "shutdown", "statistics", "submit",
 }  # fmt: skip
 EFFECTS = {"delete", "expire", "hincrby", "hset", "incrby", "put", "rpush", "sadd", "set"}
