@@ -136,7 +136,7 @@ class Model:
             return self.returned.pop(0)
         if self.suspects and not any(entry.crashes >= SUSPECT_FROM for entry in self.leased.get(process, [])):
             return self.suspects.pop(0)
-        if self.due:
+        while self.due:
             first = self.due.pop(0)
             if first.crashes < SUSPECT_FROM:
                 return first
