@@ -1,6 +1,7 @@
 """A handler that blocks the event loop is reported while it does, with its name, and when it is over, with how long."""
 
 import asyncio
+import logging
 import os
 import re
 import signal
@@ -12,11 +13,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from structlog.testing import capture_logs
 
 from consumer.rules.handler import Handler
 from consumer.rules.rules import Rules
 from consumer.worker.blocked_loop import BLOCKED_SECONDS, BlockedLoop
+from shared.concurrency.session.log import LogLine
 from shared.local.parent_death import tied
 from tests.instruments import handlers
 from tests.instruments.handlers import block, order
@@ -27,10 +28,25 @@ pytestmark = pytest.mark.timing
 Logs = list[Any]
 
 
+class _Keep(logging.Handler):
+    """Keeps what is said, with its fields."""
+
+    def __init__(self, logs: Logs) -> None:
+        super().__init__()
+        self.logs = logs
+
+    def emit(self, record: logging.LogRecord) -> None:
+        if isinstance(record.msg, LogLine):
+            self.logs.append({"event": record.msg.text, "log_level": record.levelname.lower(), **record.msg.fields})
+
+
 @pytest.fixture
 def logs() -> Iterator[Logs]:
-    with capture_logs() as logs:
-        yield logs
+    logs: Logs = []
+    keep, logger = _Keep(logs), logging.getLogger("weir.consumer")
+    logger.addHandler(keep)
+    yield logs
+    logger.removeHandler(keep)
 
 
 async def two(logs: Logs) -> tuple[Any, Any]:
