@@ -86,7 +86,7 @@ async def test_a_user_without_rights_is_told_what_is_missing(server: EmbeddedSer
 
 
 async def test_a_server_that_is_mended_is_used_again(server: EmbeddedServer) -> None:
-    async with Session.open(server.url) as session, Redis.from_url(server.url, protocol=3) as client:
+    async with Session.open(server.url, refusal_grace=0) as session, Redis.from_url(server.url, protocol=3) as client:
         queue = Queue(session, "mended", int)
         await queue.put(1)
         await client.config_set("maxmemory-policy", "allkeys-lru")

@@ -57,7 +57,7 @@ async def test_a_renewal_that_fails_names_the_queue_and_the_lease(
 async def test_a_heartbeat_that_the_server_has_no_connection_for_says_so(
     server: EmbeddedServer, caplog: pytest.LogCaptureFixture
 ) -> None:
-    async with Redis.from_url(server.url) as client, Session.open(server.url, ttl=1.0) as session:
+    async with Redis.from_url(server.url) as client, Session.open(server.url, ttl=3.0) as session:
         await client.config_set("maxclients", 2)
         async with asyncio.timeout(15):
             await Queue(session, "jobs", int).qsize()

@@ -100,8 +100,8 @@ class Heartbeat:
                 self._asked.clear()
                 continue  # sooner than planned, or for ever
             try:
-                self._beat(self._plan())
-                self._outage.is_over()
+                if self._beat(self._plan()):
+                    self._outage.is_over()
             except Exception as error:  # noqa: BLE001  # a thread that ends lets every session and lease run out
                 self._disconnect()
                 self.within(min(1.0, self._ttl / 20))
@@ -116,18 +116,20 @@ class Heartbeat:
             self._at = boottime() + min([self._ttl, *(each.shortest_ttl for each in renewables)]) / 3
         return renewables
 
-    def _beat(self, renewables: list[Renewable]) -> None:
+    def _beat(self, renewables: list[Renewable]) -> bool:
+        """Renew what is due; whether anything was."""
         loop_idle = boottime() - self._loop_seen()
         failures: list[Exception] = []
         due = [renewable for renewable in renewables if renewable.shortest_ttl < math.inf]
         for first in range(0, len(due), _AT_ONCE):
             if self._stopped:
-                return
+                return False
             if self._wire is None:
                 self._connect(renewables)
             self._renew(due[first : first + _AT_ONCE], loop_idle, failures)
         if failures:
             raise failures[0]
+        return bool(due)
 
     def _renew(self, renewables: list[Renewable], loop_idle: float, failures: list[Exception]) -> None:
         """Renew in one round trip. What fails is raised by the caller: what others hold comes first."""

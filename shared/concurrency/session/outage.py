@@ -6,10 +6,11 @@ from shared.concurrency.session.clock import boottime
 from shared.concurrency.session.log import Log
 
 _AGAIN: Final = 30.0
+_MOST_REASONS: Final = 10
 
 
 class Outage:
-    """Reports one kind of trouble: when it begins, every 30 s while it lasts, and when it is over."""
+    """Reports one kind of trouble: when it begins, every 30 s while it lasts, with each new reason, when it is over."""
 
     def __init__(self, log: Log, lost: str, back: str, **fields: object) -> None:
         """`lost` and `back`: the two texts; `fields` stand in every line."""
@@ -19,6 +20,7 @@ class Outage:
         self._fields = fields
         self._since: float | None = None
         self._report_at = 0.0
+        self._reasons: set[str] = set()
 
     @property
     def seconds(self) -> float:
@@ -30,9 +32,12 @@ class Outage:
         now = boottime()
         if self._since is None:
             self._since, self._report_at = now, now + _AGAIN
+            self._reasons = {problem}
             self._log.warning(self._lost, problem=problem, **self._fields)
-        elif now >= self._report_at:
+        elif now >= self._report_at or (problem not in self._reasons and len(self._reasons) < _MOST_REASONS):
+            # The first may be a broken pipe, and the server's words come with the next.
             self._report_at = now + _AGAIN
+            self._reasons.add(problem)
             self._log.warning(self._lost, problem=problem, for_seconds=round(now - self._since, 1), **self._fields)
 
     def is_over(self) -> None:
