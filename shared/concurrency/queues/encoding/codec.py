@@ -51,9 +51,10 @@ class Shape:
         """Whether it is an entry of this class without an id."""
         self.body_at = FLAG + len(mark)
         self.write: Callable[..., bytes] = adapter.serializer.to_json
-        # A registry's classes convert what Python gives them; what is stored was written by one of them.
-        is_strict = True if hasattr(tp, "registered") else None
-        self.read: Callable[[bytes], Any] = partial(adapter.validator.validate_json, strict=is_strict)
+        self.read: Callable[[bytes], Any] = adapter.validator.validate_json
+        if hasattr(tp, "registered"):
+            # A registry's classes convert what Python gives them; what is stored was written by one of them.
+            self.read = partial(self.read, strict=True)
         self._validate: Callable[[Any], Any] = adapter.validator.validate_python
         self.lossless_up_to = lossless_up_to(adapter.core_schema)
         """Bytes of a body that need not be read back and compared."""

@@ -15,23 +15,26 @@ local function drop(entry)
   return true
 end
 
--- Takes of the entries found, from the first on, what the reply has room for; returns how many.
+-- Takes of the entries found, from the first on, what the reply has room for; returns how many. Its loop runs for each message, so
+-- it counts in locals of its own.
 local function lease(found)
-  local pairs_to_set, taken = {}, 0
-  for i, entry in ipairs(found) do
+  local pairs_to_set, at, count, size_of_all, largest_of_all, taken = {}, 0, #entries, bytes, largest, 0
+  for i = 1, #found do
+    local entry = found[i]
     local size = #entry
-    if size > largest then largest = size end
-    if bytes + size > MOST_BYTES and #entries > 0 then
+    if size > largest_of_all then largest_of_all = size end
+    if size_of_all + size > MOST_BYTES and count > 0 then
       is_full = true
       break
     end
     taken = i
     local is_gone = has_cancelled and is_asked(entry) and drop(entry)
     if not is_gone and is_entry(entry) then
-      pairs_to_set[#pairs_to_set + 1] = string.sub(entry, 1, 45)
-      pairs_to_set[#pairs_to_set + 1] = entry
-      entries[#entries + 1] = entry
-      bytes = bytes + size
+      pairs_to_set[at + 1] = string.sub(entry, 1, 45)
+      pairs_to_set[at + 2] = entry
+      at, count = at + 2, count + 1
+      entries[count] = entry
+      size_of_all = size_of_all + size
     elseif not is_gone then
       -- No put of ours wrote this: it has no key of its own, and must not stop the queue.
       redis.call('HINCRBY', totals, 'put', 1)
@@ -39,7 +42,8 @@ local function lease(found)
       make_dead_letter(key, entry, 'undecodable', 'not an entry')
     end
   end
-  if #pairs_to_set > 0 then redis.call('HSET', leased, unpack(pairs_to_set)) end
+  if at > 0 then redis.call('HSET', leased, unpack(pairs_to_set)) end
+  bytes, largest = size_of_all, largest_of_all
   if bytes >= ENOUGH_BYTES then is_full = true end
   return taken
 end
