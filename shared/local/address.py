@@ -40,6 +40,8 @@ def read_address(directory: Path = RUN_DIRECTORY) -> str | None:
 def _listens(url: str) -> bool:
     try:
         parts = urlsplit(url)
+        if parts.scheme not in ("redis", "rediss", "unix"):
+            return False
         if parts.scheme == "unix":
             with socket.socket(socket.AF_UNIX) as connection:
                 connection.settimeout(1)

@@ -21,7 +21,7 @@ pytestmark = pytest.mark.timeout(60 + ORDERS / 100)
 
 
 async def test_nothing_is_lost_or_doubled_between_three_queues_while_processes_are_killed(url: str) -> None:
-    count, kill_every, least = (ORDERS, 1.0, ORDERS // 10_000) if ORDERS else (3000, 0.3, 2)
+    count, kill_every, least = (ORDERS, 1.0, ORDERS // 10_000) if ORDERS else (3000, 0.1, 2)
     counts, kills, dead = await run(url, count, kill_every)
     assert counts == expected(count)
     assert dead == 0

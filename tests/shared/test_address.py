@@ -37,6 +37,18 @@ def test_nonsense_is_none(tmp_path: Path, text: str) -> None:
     assert read_address(tmp_path) is None
 
 
+def test_what_listens_is_none_unless_its_address_says_redis(tmp_path: Path) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as listening:
+        where = f"127.0.0.1:{listening.getsockname()[1]}"
+        for text, found in (
+            (f"http://{where}", None),
+            (f"//{where}", None),
+            (f"redis://{where}/0", f"redis://{where}/0"),
+        ):
+            (tmp_path / "address").write_text(text)
+            assert read_address(tmp_path) == found
+
+
 def test_bytes_that_are_no_text_are_none(tmp_path: Path) -> None:
     (tmp_path / "address").write_bytes(b"\xff\xfe")
     assert read_address(tmp_path) is None
