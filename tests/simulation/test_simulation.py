@@ -8,20 +8,20 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).resolve().parent.parent.parent
-# The first of each batch; a batch is a process of its own.
+# The first of each batch of ten; a batch is a process of its own.
+BATCHES = [
+    *((workload, first) for workload in ("queues", "leases") for first in (1, 11)),
+    *((workload, 1) for workload in ("puts", "losses", "outages", "clocks")),
+]
 # 120, 121 and 255 of the queues raised InvalidStateError where two callers waited for a registration.
 # Puts were let in and reported as refused by a shutdown (4, 50, 120, 140, 149, 177), or lost (28 to 32).
-# After the clock was set back, the delayed ones of clocks 2, 7 and 20 did not come.
 # 3 of the losses waited for ever in a line that the server had forgotten.
+# 2, 7 and 20 of the clocks were stuck after the server's clock had been set back.
+# Those up to 10 are in the batches.
 FOUND = [
     *(("queues", seed) for seed in (120, 121, 255)),
-    *(("puts", seed) for seed in (4, 28, 31, 32, 50, 120, 140, 149, 177)),
-    ("losses", 3),
-    *(("clocks", seed) for seed in (2, 7, 20)),
-]
-BATCHES = [
-    *((workload, first) for workload in ("queues", "leases", "puts", "losses") for first in (1, 6, 11, 16)),
-    *((workload, first) for workload in ("outages", "clocks") for first in (1, 11)),
+    *(("puts", seed) for seed in (28, 31, 32, 50, 120, 140, 149, 177)),
+    ("clocks", 20),
 ]
 
 
@@ -36,9 +36,9 @@ def simulate(*arguments: str) -> "subprocess.CompletedProcess[str]":
 
 @pytest.mark.parametrize("workload,first", BATCHES)
 def test_fixed_seeds_pass(workload: str, first: int) -> None:
-    done = simulate("--workload", workload, "--seed", str(first), "--count", "5")
+    done = simulate("--workload", workload, "--seed", str(first), "--count", "10")
     assert done.returncode == 0, done.stdout + done.stderr
-    assert done.stdout.count(": ok -- ") == 5
+    assert done.stdout.count(": ok -- ") == 10
 
 
 @pytest.mark.parametrize("workload,seed", FOUND)
@@ -49,10 +49,11 @@ def test_what_was_found_stays_mended(workload: str, seed: int) -> None:
 
 @pytest.mark.parametrize("workload", ["queues", "leases", "puts", "losses", "outages", "clocks"])
 def test_the_same_seed_is_the_same_run(workload: str) -> None:
-    first, again = (simulate("--workload", workload, "--seed", "2") for _ in range(2))
-    assert first.stdout == again.stdout
-    assert " trace " in first.stdout
-    assert simulate("--workload", workload, "--seed", "3").stdout != first.stdout
+    both, again = (simulate("--workload", workload, "--seed", "2", "--count", count) for count in ("2", "1"))
+    first, other = both.stdout.splitlines()
+    assert again.stdout.splitlines() == [first]
+    assert " trace " in first
+    assert other.partition(" trace ")[2] != first.partition(" trace ")[2]
 
 
 _NO_BOUND = """
