@@ -26,7 +26,7 @@ def delivery_of(message: M, *, attempt: int = 1) -> Delivery[M]:
     codec = Codec(type(message), LARGEST_MESSAGE)
     shape, body = codec.encode(message)
     counts = b"0%06d000" % (attempt - 1)
-    entry = b"%016d%b%010d%b%b" % (1, b"trial-------", 1, counts + shape.middle[len(counts) :], body)
+    entry = b"%016d%b%010d%b%b" % (1, b"testing-----", 1, counts + shape.middle[len(counts) :], body)
     return Handout(Detached(), entry, codec.open(entry), ResultCodec(None, LARGEST_MESSAGE))
 
 

@@ -53,7 +53,7 @@ _FORKS: Final = (
 import contextlib
 for name in (
     "cli.dead", "cli.queue", "cli.schema", "cli.scripts", "consumer.worker.worker", "consumer.worker.blocked_loop",
-    "consumer.executors.dispatch", "shared.service", "producer.clock.puts", "tests.instruments.lessees",
+    "consumer.executors.dispatch", "shared.service", "producer.clock.puts", "tests.instruments.lease_processes",
     "tests.instruments.programs", "tests.instruments.submitting", "cli.demo.demo", "tests.demo.dictionaries",
 ):
     with contextlib.suppress(ImportError):  # a fork of the project has no demo

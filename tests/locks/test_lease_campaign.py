@@ -14,7 +14,7 @@ from typing import Final
 import pytest
 
 from shared.concurrency import ReadersWritersLease, Session
-from tests.instruments import lessees
+from tests.instruments import lease_processes
 from tests.instruments.processes import Process, running
 from tests.instruments.referee import Referee, Visit, now, overlaps
 from tests.instruments.waiting import until
@@ -40,7 +40,7 @@ class Campaign:
 
     async def start(self) -> None:
         process = await self._stack.enter_async_context(
-            running(lessees.contend, *self._arguments, TASKS, next(self._seeds))
+            running(lease_processes.contend, *self._arguments, TASKS, next(self._seeds))
         )
         self.processes.append(process)
         await process.said("inside")
@@ -94,7 +94,7 @@ async def test_a_writer_is_always_alone_and_stale_writes_are_refused(url: str, n
             await campaign.kill_one()
             await campaign.stop_a_writer(referee)
     visits = referee.visits()
-    found = overlaps(visits, campaign.broken_off, referee.gaps(), lessees.GAP_NS)
+    found = overlaps(visits, campaign.broken_off, referee.gaps(), lease_processes.GAP_NS)
     assert found == []
     assert len(visits) > 25 * SECONDS
     assert campaign.kills >= 2

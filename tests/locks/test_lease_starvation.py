@@ -9,7 +9,7 @@ import pytest
 
 from shared.concurrency import ReadersWritersLease, Session
 from shared.concurrency.locks.leases.read_write_holds import Policy
-from tests.instruments import lessees
+from tests.instruments import lease_processes
 from tests.instruments.processes import running
 from tests.instruments.waiting import until
 
@@ -133,7 +133,7 @@ async def test_a_reader_waits_for_ever_when_writers_go_first(
 async def test_a_dead_holder_delays_others_by_its_time_to_live_at_most(
     sessions: tuple[Session, Session, Session], url: str, name: str, ttl: float
 ) -> None:
-    async with running(lessees.write, url, name, ttl) as process:
+    async with running(lease_processes.write, url, name, ttl) as process:
         await process.said("holds")
         waiting = asyncio.create_task(ReadersWritersLease(sessions[0], name).read().acquire())
         await process.kill()

@@ -12,7 +12,7 @@ from shared.concurrency import (
 )
 from shared.concurrency.locks.leases.keys import lease_keys
 from shared.concurrency.locks.leases.read_write_holds import Policy
-from tests.instruments import inside, lessees
+from tests.instruments import inside, lease_processes
 from tests.instruments.lease_line import Line, waiters
 from tests.instruments.processes import running
 from tests.instruments.proxy import Proxy
@@ -39,7 +39,7 @@ async def test_rule_1_a_release_hands_the_hold_to_the_next_in_line(session: Sess
 
 
 async def test_rule_1_who_finds_an_expired_holder_passes_the_hold_on(url: str, session: Session, name: str) -> None:
-    async with running(lessees.lock, url, name, 0.5) as process:
+    async with running(lease_processes.lock, url, name, 0.5) as process:
         token = await process.said("holds")
         await process.kill()
         async with Lock(session, name) as lease:
@@ -213,7 +213,7 @@ async def test_rule_6_an_acquire_that_runs_behind_its_release_is_refused(session
 async def test_rule_8_the_waiters_of_a_killed_process_are_passed_over(url: str, session: Session, name: str) -> None:
     lock = Lock(session, name)
     line = Line(lock)
-    async with lock, running(lessees.many_waiters, url, name, 30.0, 50) as process:
+    async with lock, running(lease_processes.many_waiters, url, name, 30.0, 50) as process:
         await waiters(lock, 50)
         await line.join("behind them", Lock(session, name))
         await process.kill()

@@ -16,7 +16,7 @@ from shared.concurrency import (
 )
 from shared.concurrency.locks.leases.hold import Hold, Loss
 from shared.concurrency.locks.leases.keys import lease_keys
-from tests.instruments import inside, lessees
+from tests.instruments import inside, lease_processes
 from tests.instruments.lease_line import forget, waiters
 from tests.instruments.processes import running
 from tests.instruments.proxy import Proxy
@@ -154,7 +154,7 @@ async def test_rule_5_a_process_that_blocks_while_it_waits_holds_for_one_time_to
     lock = Lock(session, name, ttl=0.6)
     # Before the process is there: it would hold the lock for ever.
     held = await lock.acquire()
-    async with running(lessees.many_waiters, url, name, 0.6, 20) as process:
+    async with running(lease_processes.many_waiters, url, name, 0.6, 20) as process:
         await waiters(lock, 20)
         process.stop()
         await held.release()

@@ -1,4 +1,4 @@
-"""Whoever waits is told at once of what he waits for: well before anybody looks again by himself, after a second."""
+"""Whoever waits is notified at once: well before anybody looks again by himself, after a second."""
 
 import asyncio
 import contextlib

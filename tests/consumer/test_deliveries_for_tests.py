@@ -1,4 +1,4 @@
-"""A handler is tried alone: with a delivery that is in no queue."""
+"""A handler is tested alone: `consumer.testing` builds a delivery that is in no queue."""
 
 import pytest
 
@@ -11,7 +11,7 @@ MESSAGE = Errand(text="a b a")
 def test_it_is_as_one_that_was_taken() -> None:
     delivery = delivery_of(MESSAGE, attempt=3)
     assert (delivery.item, delivery.attempt, delivery.failures, delivery.first_error) == (MESSAGE, 3, 0, None)
-    assert delivery.id == "trial-------0000000001"
+    assert delivery.id == "testing-----0000000001"
 
 
 def test_what_is_collected_can_be_looked_at() -> None:

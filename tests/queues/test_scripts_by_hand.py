@@ -1,4 +1,4 @@
-"""Steps asked by hand with what only a broken client would send, and with what is over."""
+"""Scripts called by hand with what only a broken client would send, and with what is over."""
 
 import asyncio
 import time
