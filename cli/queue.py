@@ -177,7 +177,7 @@ async def _drain(consumer: str | None, name: str | None, *, as_json: bool) -> No
         queue = await server.queue(name)
         notified = await queue.drain(consumer)
     if as_json:
-        write_json({"queue": queue.full_name, "told": notified})
+        write_json({"queue": queue.full_name, "notified": notified})
     else:
         for owner in notified:
             _print(f"{owner} will drain")

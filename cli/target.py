@@ -19,7 +19,7 @@ from shared.concurrency.session.session import process_of
 from shared.environment import resolve_redis_url
 from shared.logs import configure_logs
 from shared.message import Message
-from shared.patience import PATIENCE, tell_that_it_waits
+from shared.patience import PATIENCE, report_that_it_waits
 from shared.settings import Settings
 
 _SETTINGS = re.compile(rb"\{([A-Za-z0-9_.-]{1,64})\}(/[A-Za-z0-9_.-]{1,64})?:settings")
@@ -86,7 +86,7 @@ async def open_server() -> AsyncIterator[Server]:
     configure_logs(settings)
     # A command reports what is wrong itself, in one line.
     logging.getLogger("weir").setLevel(logging.ERROR)
-    tell_that_it_waits("pipeline")
+    report_that_it_waits("pipeline")
     url = resolve_redis_url(settings)
     async with (
         Session.open(

@@ -18,7 +18,7 @@ from shared.settings import Settings
 
 log = Log("consumer")
 
-_TELL_EVERY = 10.0
+_REPORT_EVERY = 10.0
 
 
 def prepare() -> None:
@@ -56,27 +56,27 @@ async def work(settings: Settings, stopping: asyncio.Event) -> None:
 
 
 async def _work_until(stopping: asyncio.Event, worker: Worker[Message], pipeline: Pipeline) -> None:
-    """Work until `stopping`, or until told to drain; then finish within the grace time."""
+    """Work until `stopping`, or until a drain; then finish within the grace time."""
     running = asyncio.create_task(worker.run())
     stopped = asyncio.create_task(stopping.wait())
-    told = asyncio.create_task(told_to_drain(pipeline.queue))
-    telling = asyncio.create_task(_tell(worker))
-    await asyncio.wait({running, stopped, told}, return_when=asyncio.FIRST_COMPLETED)
+    draining = asyncio.create_task(told_to_drain(pipeline.queue))
+    reporting = asyncio.create_task(_report(worker))
+    await asyncio.wait({running, stopped, draining}, return_when=asyncio.FIRST_COMPLETED)
     grace = pipeline.settings.grace
     stopped.cancel()
-    telling.cancel()
+    reporting.cancel()
     ending = asyncio.create_task(worker.stop(grace))
-    if not told.cancel():
+    if not draining.cancel():
         log.info("notified to drain", owner=pipeline.owner, grace_seconds=grace)
     await ending
     await running
 
 
-async def _tell(worker: Worker[Message]) -> None:
+async def _report(worker: Worker[Message]) -> None:
     """Log now and then how much was handled, when there was something."""
     before = 0
     while True:
-        await asyncio.sleep(_TELL_EVERY)
+        await asyncio.sleep(_REPORT_EVERY)
         if worker.handled > before:
-            log.info("handling", handled=worker.handled, per_second=round((worker.handled - before) / _TELL_EVERY, 1))
+            log.info("handling", handled=worker.handled, per_second=round((worker.handled - before) / _REPORT_EVERY, 1))
         before = worker.handled

@@ -85,14 +85,14 @@ class _LookedAfter(AbstractConnection):
     def _hear(self, reader: asyncio.StreamReader) -> None:
         feed, loop = reader.feed_data, asyncio.get_running_loop()
 
-        def heard(data: Any) -> None:
+        def receive(data: Any) -> None:
             self._heard_at = loop.time()
             bound = self._bound
             if bound is not None and bound.when() is not None and not bound.expired():
                 bound.reschedule(self._heard_at + self._silence)
             feed(data)
 
-        reader.feed_data = heard  # type: ignore[method-assign]
+        reader.feed_data = receive  # type: ignore[method-assign]
         self._heard_at = loop.time()
 
     async def disconnect(self, nowait: bool = False, **about: Any) -> None:  # noqa: FBT001, FBT002  # redis-py's signature

@@ -28,7 +28,7 @@ class ServiceError(Exception):
 
 
 class Stopped(Exception):
-    """The service was told to stop before it had started."""
+    """The service was stopped before it had started."""
 
 
 def run_service(name: str, work: Work, signals: Signals, *, prepare: Callable[[], None] | None = None) -> int:
@@ -51,10 +51,10 @@ def run_service(name: str, work: Work, signals: Signals, *, prepare: Callable[[]
     except Stopped:
         log.info("stopped before it had started", service=name)
     except RedisError as error:
-        _tell(name, f"a server failed a command of the application: {type(error).__name__}: {error}")
+        _complain(name, f"a server failed a command of the application: {type(error).__name__}: {error}")
         return _FAILED
     except (SettingsError, ServiceError, ConcurrencyError) as error:
-        _tell(name, str(error))
+        _complain(name, str(error))
         return _MISTAKE
     finally:
         flush_logs()
@@ -79,7 +79,7 @@ def _run(loop: asyncio.AbstractEventLoop, service: Coroutine[Any, Any, None]) ->
     task.result()
 
 
-def _tell(name: str, text: str) -> None:
+def _complain(name: str, text: str) -> None:
     with contextlib.suppress(OSError):  # nobody reads it
         sys.stderr.write("".join(f"{name}: {line}\n" for line in text.splitlines()))
 

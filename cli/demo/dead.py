@@ -1,4 +1,4 @@
-"""The dead letters of a demo, told by what they are."""
+"""The dead letters of a demo, counted by what they are."""
 
 from dataclasses import dataclass
 from typing import Any, Final

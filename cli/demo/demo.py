@@ -25,7 +25,7 @@ from shared.demo.lease_waits import Waits
 from shared.demo.word_counts import WordCounts
 from shared.local.embedded import EmbeddedServer
 from shared.message import Message
-from shared.patience import PATIENCE, tell_that_it_waits
+from shared.patience import PATIENCE, report_that_it_waits
 from shared.settings import Settings
 
 _RUN = "demo"
@@ -98,7 +98,7 @@ class Demo:
         return settings | ({"PIPELINE_SOURCE_PATH": str(self.path.resolve())} if self.path else {})
 
     async def _watch(self, url: str, queue: str, processes: Processes, files: list[Path]) -> Report:
-        tell_that_it_waits("demo")
+        report_that_it_waits("demo")
         opening = Session.open(url, connect_timeout=PATIENCE)
         async with opening as session, redis.asyncio.Redis.from_url(url, socket_timeout=None) as client:
             here = Queue(session, queue, Message)

@@ -14,12 +14,12 @@ from shared.concurrency import QueueStatistics
 class _WithSecondLine(Progress):
     """A progress bar, and a text below it: side by side they have no room in 80 columns."""
 
-    told = Text("starting the services")
+    text = Text("starting the services")
 
     def get_renderables(self) -> Iterable[RenderableType]:
         """Return the bar, then the text."""
         yield self.make_tasks_table(self.tasks)
-        yield self.told
+        yield self.text
 
 
 class DemoProgress:
@@ -58,10 +58,10 @@ class DemoProgress:
         if seconds - since >= 0.5:
             self._rate = (done - before) / (seconds - since)
             self._measured = (seconds, done)
-        told = Text(f"pending {statistics.pending}/{self._bound} · {self._rate:,.0f} messages/s")
-        told.append(f" · {statistics.puts_waiting} puts wait")
+        text = Text(f"pending {statistics.pending}/{self._bound} · {self._rate:,.0f} messages/s")
+        text.append(f" · {statistics.puts_waiting} puts wait")
         if kills:
-            told.append(f" · {kills} killed", "red").append(f", {statistics.recovered_total} recovered")
-        self._progress.told = told
+            text.append(f" · {kills} killed", "red").append(f", {statistics.recovered_total} recovered")
+        self._progress.text = text
         total = max(self._expected, statistics.put_total)
         self._progress.update(self._task, completed=done, total=total)

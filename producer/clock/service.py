@@ -45,7 +45,7 @@ async def work(settings: Settings, stopping: asyncio.Event) -> None:
             pipeline = await stack.enter_async_context(open_pipeline(settings, resources=resources))
         puts = await stack.enter_async_context(Puts(pipeline))
         if settings.log_level != "debug":
-            logging.getLogger("arq.worker").addFilter(_is_news)
+            logging.getLogger("arq.worker").addFilter(_is_notable)
         jobs = [job.name for job in WorkerSettings.cron_jobs]
         log.info("the clock runs", queue=settings.queue, jobs=jobs, owner=pipeline.owner, pid=os.getpid())
         while not stopping.is_set():
@@ -60,7 +60,7 @@ async def work(settings: Settings, stopping: asyncio.Event) -> None:
         log.info("the clock is stopped")
 
 
-def _is_news(record: logging.LogRecord) -> bool:
+def _is_notable(record: logging.LogRecord) -> bool:
     """Whether a line of arq says more than that a job began, or ended well: of those there may be many a second."""
     return record.levelno > logging.INFO or not any(mark in str(record.msg) for mark in _BEGUN_OR_DONE)
 

@@ -23,7 +23,7 @@ class Waits:
     """The record of one run; kept for an hour after the last change."""
 
     def __init__(self, client: "redis.asyncio.Redis", queue: str, run: str, owner: str) -> None:
-        """Prepare. `owner`: the process that tells; without one nothing is told, only read."""
+        """Prepare. `owner`: the process that notes; without one nothing is noted, only read."""
         self._client = client
         self._key = f"{{{queue}}}:waits:{run}"
         self._owner = owner
@@ -41,9 +41,9 @@ class Waits:
         if seconds > self._longest[mode]:
             self._longest[mode] = seconds
             # A field for each process: nobody has to compare.
-            await self._tell(f"{mode}:{self._owner}", seconds)
+            await self._note(f"{mode}:{self._owner}", seconds)
 
-    async def _tell(self, field: str, value: float) -> None:
+    async def _note(self, field: str, value: float) -> None:
         async with self._client.pipeline(transaction=True) as transaction:
             transaction.hset(self._key, field, str(value))
             transaction.expire(self._key, _KEPT_SECONDS)
@@ -55,11 +55,11 @@ class Waits:
         await answer
 
     async def read(self) -> Waited:
-        """What all have told so far."""
+        """What all have noted so far."""
         answer: Any = self._client.hgetall(self._key)
-        told = {field.decode(): float(value) for field, value in (await answer).items()}
+        noted = {field.decode(): float(value) for field, value in (await answer).items()}
         longest = {
-            mode: max((value for field, value in told.items() if field.startswith(f"{mode}:")), default=0.0)
+            mode: max((value for field, value in noted.items() if field.startswith(f"{mode}:")), default=0.0)
             for mode in ("read", "write")
         }
-        return Waited(int(told.get("torn", 0)), longest["read"], longest["write"])
+        return Waited(int(noted.get("torn", 0)), longest["read"], longest["write"])

@@ -144,8 +144,8 @@ def test_a_consumer_is_shown_and_drained(queue: Run, url: str, name: str) -> Non
             assert {each["pid"] for each in sessions} == {first.pid, second.pid}
             assert f"  consumer  {sessions[0]['pid']}  {socket.gethostname()}\n" in queue("show").stdout
             assert queue("drain", owner).stdout == f"{owner} will drain\n"
-            told = seen(queue("drain", "--all", "--json"))["told"]
-            assert sessions[1]["owner"] in told
+            notified = seen(queue("drain", "--all", "--json"))["notified"]
+            assert sessions[1]["owner"] in notified
             assert [each.communicate(timeout=30)[1].count("notified to drain") for each in (first, second)] == [1, 1]
             assert (first.returncode, second.returncode) == (0, 0)
     for arguments in (["--all"], [owner]):

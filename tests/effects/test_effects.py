@@ -574,13 +574,13 @@ async def test_the_queue_s_own_keys_are_refused(session: Session, name: str) -> 
         await delivery.dead_letter("a test")
 
 
-async def test_what_is_put_onward_is_checked_where_it_is_asked_for(session: Session, name: str) -> None:
+async def test_what_is_forwarded_is_checked_where_it_is_asked_for(session: Session, name: str) -> None:
     delivery = await taken(Queue(session, name, int))
-    onward = Queue(session, f"{name}-2", int, max_message_bytes=3)
+    following = Queue(session, f"{name}-2", int, max_message_bytes=3)
     with pytest.raises(ValueError, match="cannot be written"):
-        delivery.effects.put(onward, "x")  # type: ignore[misc]
+        delivery.effects.put(following, "x")  # type: ignore[misc]
     with pytest.raises(MessageTooLarge):
-        delivery.effects.put(onward, 12345)
+        delivery.effects.put(following, 12345)
     await delivery.ack()
 
 

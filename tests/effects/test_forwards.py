@@ -1,4 +1,4 @@
-"""Puts that travel with an acknowledgement: in with it or not at all, in line without an owner, holding back."""
+"""Puts that travel with an acknowledgement: in with it or not at all, waiting without an owner, holding back."""
 
 import asyncio
 import socket
@@ -28,7 +28,7 @@ def stages(session: Session, name: str, maxsize: int = 2) -> tuple[Queue[int], Q
 
 
 async def passed_on(first: Queue[int], second: Queue[int], *items: int) -> None:
-    """Put items into the first, and each onward with its acknowledgement."""
+    """Put items into the first, and forward each with its acknowledgement."""
     for item in items:
         await first.put(item)
         async with (delivery := await first.get()) as number:
@@ -54,16 +54,18 @@ async def test_it_goes_in_with_the_acknowledgement(session: Session, client: Red
         (await take_census(client, queue.name)).check()
 
 
-async def test_a_full_queue_has_it_wait_in_line_and_the_bound_holds(session: Session, client: Redis, name: str) -> None:
+async def test_a_full_queue_has_it_wait_for_room_and_the_bound_holds(
+    session: Session, client: Redis, name: str
+) -> None:
     first, second = stages(session, name)
     # Whoever handles one message at once may have one waiting, and takes nothing more while there are two.
     await passed_on(first, second, 1, 2, 3, 4)
     now = await second.statistics()
-    assert (now.pending, now.puts_waiting, now.onward_waiting, now.put_total, now.leased) == (2, 2, 2, 4, 0)
+    assert (now.pending, now.puts_waiting, now.forwards_waiting, now.put_total, now.leased) == (2, 2, 2, 4, 0)
     (await take_census(client, second.name)).check()
     assert [await taken(second) for _ in range(4)] == [1, 2, 3, 4]
     now = await second.statistics()
-    assert (now.pending, now.puts_waiting, now.onward_waiting, now.acked_total) == (0, 0, 0, 4)
+    assert (now.pending, now.puts_waiting, now.forwards_waiting, now.acked_total) == (0, 0, 0, 4)
 
 
 async def test_the_bound_holds_in_a_queue_that_is_first_put_to_while_another_is_opened(
@@ -84,7 +86,7 @@ async def test_the_bound_holds_in_a_queue_that_is_first_put_to_while_another_is_
             await asyncio.sleep(0)  # it is submitted
         await asyncio.gather(*acking)
         now = await third.statistics()
-        assert (now.pending, now.onward_waiting) == (1, 2)
+        assert (now.pending, now.forwards_waiting) == (1, 2)
 
 
 async def test_it_is_let_in_in_its_turn(session: Session, other: Session, name: str) -> None:
@@ -94,13 +96,13 @@ async def test_it_is_let_in_in_its_turn(session: Session, other: Session, name: 
     waiting = []
     for item in (10, 11):
         waiting.append(asyncio.create_task(theirs.put(item)))
-        await until(second.statistics, _in_line(2 * item - 19))
+        await until(second.statistics, _waiting(2 * item - 19))
         await passed_on(first, second, item + 10)
     assert [await taken(second) for _ in range(6)] == [1, 2, 10, 20, 11, 21]
     await asyncio.gather(*waiting)
 
 
-def _in_line(count: int) -> Callable[[QueueStatistics], bool]:
+def _waiting(count: int) -> Callable[[QueueStatistics], bool]:
     return lambda now: now.puts_waiting == count
 
 
@@ -108,7 +110,7 @@ async def test_it_is_let_in_though_its_process_is_gone(url: str, session: Sessio
     async with Session.open(url) as gone:
         await passed_on(*stages(gone, name), 1, 2, 3)
     second = Queue(session, f"{name}-2", int)
-    assert (await second.statistics()).onward_waiting == 1
+    assert (await second.statistics()).forwards_waiting == 1
     assert [await taken(second) for _ in range(3)] == [1, 2, 3]
 
 
@@ -124,7 +126,7 @@ async def test_nothing_more_is_taken_while_more_than_the_concurrency_wait_elsewh
 
     worker = Worker(first, pass_on, concurrency=3)
     working = asyncio.create_task(worker.run())
-    now = await until(theirs.statistics, lambda now: now.onward_waiting > 3)
+    now = await until(theirs.statistics, lambda now: now.forwards_waiting > 3)
     # What was in hand when it got stuck follows; nothing that was pending then is taken.
     await until(first.statistics, lambda now: now.leased == 0)
     pending = (await first.statistics()).pending
@@ -239,7 +241,7 @@ async def test_a_queue_that_is_shut_down_refuses_it_and_the_delivery_is_still_ou
     assert await second.qsize() == 1
 
 
-async def test_what_waits_in_line_is_accepted_and_a_shutdown_lets_it_in(session: Session, name: str) -> None:
+async def test_what_waits_is_accepted_and_a_shutdown_lets_it_in(session: Session, name: str) -> None:
     first, second = stages(session, name)
     await passed_on(first, second, 1, 2, 3, 4)
     waiting = asyncio.create_task(second.put(9))
@@ -268,7 +270,7 @@ async def test_an_immediate_shutdown_makes_dead_letters_of_it(session: Session, 
     assert await second.replay() == 2
 
 
-async def test_join_waits_for_what_waits_in_line(session: Session, name: str) -> None:
+async def test_join_waits_for_what_waits(session: Session, name: str) -> None:
     first, second = stages(session, name)
     await passed_on(first, second, 1, 2, 3)
     joining = asyncio.create_task(second.join())
@@ -285,7 +287,7 @@ async def test_a_resize_lets_it_in(session: Session, name: str) -> None:
     await passed_on(first, second, 1, 2, 3, 4)
     await second.resize(10)
     now = await second.statistics()
-    assert (now.pending, now.onward_waiting, now.put_total) == (4, 0, 4)
+    assert (now.pending, now.forwards_waiting, now.put_total) == (4, 0, 4)
 
 
 async def test_a_notice_that_is_lost_is_made_up_for(session: Session, other: Session, name: str) -> None:
@@ -364,7 +366,7 @@ async def test_a_full_cycle_stands_still_and_statistics_say_so(session: Session,
     working = [asyncio.create_task(worker.run()) for worker in workers]
     await one.put(0)
     for queue in (one, two):
-        await until(queue.statistics, lambda now: now.pending == now.maxsize and now.onward_waiting > 1)
+        await until(queue.statistics, lambda now: now.pending == now.maxsize and now.forwards_waiting > 1)
     for worker in workers:
         await worker.stop(5)
     await asyncio.gather(*working)

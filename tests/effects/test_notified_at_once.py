@@ -14,7 +14,7 @@ AT_ONCE = 0.5
 """Seconds; the look of insurance comes after one."""
 
 
-async def test_the_last_one_tells_who_joins(session: Session, other: Session, client: Any, name: str) -> None:
+async def test_the_last_one_notifies_who_joins(session: Session, other: Session, client: Any, name: str) -> None:
     queue = Queue(session, name, int)
     await queue.put(1)
     delivery = await queue.get()
@@ -28,7 +28,7 @@ async def test_the_last_one_tells_who_joins(session: Session, other: Session, cl
     assert await client.get(f"{{{name}}}:count") == b"1"
 
 
-async def test_the_last_one_tells_who_gets_from_a_queue_that_is_shut_down(
+async def test_the_last_one_notifies_who_gets_from_a_queue_that_is_shut_down(
     session: Session, other: Session, client: Any, name: str
 ) -> None:
     queue = Queue(session, name, int)
@@ -44,7 +44,7 @@ async def test_the_last_one_tells_who_gets_from_a_queue_that_is_shut_down(
             await getting
 
 
-async def test_who_put_onward_is_told_of_room(session: Session, other: Session, name: str) -> None:
+async def test_who_forwarded_a_put_is_notified_of_room(session: Session, other: Session, name: str) -> None:
     first, second = Queue(session, name, int), Queue(session, f"{name}-2", int, maxsize=2)
     for item in range(4):
         await first.put(item)

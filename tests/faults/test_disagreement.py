@@ -67,10 +67,10 @@ async def other(server: EmbeddedServer) -> AsyncIterator[Queue[int]]:
         yield Queue(session, "q", int)
 
 
-@pytest.fixture(params=["told", "cut off"])
+@pytest.fixture(params=["notified", "cut off"])
 def away(proxy: Proxy, request: pytest.FixtureRequest) -> Away:
     """Whether those behind the proxy are there when something happens."""
-    return contextlib.nullcontext if request.param == "told" else proxy.refusing
+    return contextlib.nullcontext if request.param == "notified" else proxy.refusing
 
 
 async def take(queue: Queue[int], count: int) -> list[int]:

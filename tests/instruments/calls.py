@@ -253,7 +253,7 @@ async def ack(world: World) -> None:
     await world.held[0].ack()
 
 
-def onward(world: World) -> Queue[int]:
+def following(world: World) -> Queue[int]:
     """Where effects are put to: there is room for one."""
     return Queue(inside.session_of(world.queue), f"{world.queue.name}-2", int, maxsize=1)
 
@@ -277,7 +277,7 @@ def _collect(world: World, delivery: Delivery[int]) -> None:
     for word in ("a", "b"):
         delivery.effects.hincrby(key, word, 10)
     for item in (1, 2):
-        delivery.effects.put(onward(world), item)
+        delivery.effects.put(following(world), item)
 
 
 async def effects_made(world: World) -> int:

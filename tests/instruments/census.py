@@ -21,8 +21,8 @@ class Census:
     line: int
     bodies: int
     sessions: int
-    onward: int
-    """Those in line that came with an acknowledgement."""
+    forwarded: int
+    """Those that wait for room and came with an acknowledgement."""
     unfinished: int
     """What its counters say is not done with."""
 
@@ -33,7 +33,7 @@ class Census:
 
     def check(self) -> None:
         """AssertionError when a message is missing or there twice, or the line and its bodies differ."""
-        if self.pending + self.waiting + self.leased + self.onward != self.unfinished:
+        if self.pending + self.waiting + self.leased + self.forwarded != self.unfinished:
             raise AssertionError(f"messages do not add up: {self}")
         if self.line != self.bodies:
             raise AssertionError(f"the line and its bodies differ: {self}")
@@ -61,7 +61,7 @@ async def take_census(client: Redis, name: str) -> Census:
         if leased == [key async for key in client.scan_iter(match=f"{{{name}}}:leased:*", count=1000)]:
             break
     pending, returned, suspects, line, delayed, bodies, dead, sessions, totals, handed, in_line, *held = answers
-    put, replayed, acked, died, given_up = (int(total or 0) for total in totals)
+    put, replayed, acked, died, cancelled = (int(total or 0) for total in totals)
     return Census(
         pending,
         returned,
@@ -73,5 +73,5 @@ async def take_census(client: Redis, name: str) -> Census:
         bodies,
         sessions,
         sum(key.startswith(b"+") for key in in_line),
-        put + replayed - acked - died - given_up,
+        put + replayed - acked - died - cancelled,
     )

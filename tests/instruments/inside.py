@@ -130,7 +130,7 @@ async def ask_at(queue: Queue[Any], script: str, *arguments: bytes | str | int, 
 
 
 async def operate_at(queue: Queue[Any], script: str, *arguments: bytes | str | int) -> Any:
-    """Run one call of an administrative step, which a queue would go on with; returns the first word of the answer."""
+    """Run one call of an operation, which a queue would go on with; returns the first word of the answer."""
     return (await _participant_at(queue).operate(script, *arguments))[0]
 
 

@@ -20,8 +20,8 @@ RAW = ROOT / "examples" / "protocol" / "raw.py"
 
 
 @pytest.fixture(scope="module")
-def steps(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    into = tmp_path_factory.mktemp("steps")
+def written(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    into = tmp_path_factory.mktemp("written")
     done = ended("-m", "cli", "scripts", "--into", str(into))
     assert done.returncode == 0, done.stderr
     assert done.stdout.split() == sorted(str(path) for path in into.iterdir())
@@ -40,28 +40,28 @@ def ended(*command: str) -> "subprocess.CompletedProcess[str]":
     )
 
 
-def raw(server: EmbeddedServer, steps: Path, name: str, *words: str) -> list[str]:
+def raw(server: EmbeddedServer, written: Path, name: str, *words: str) -> list[str]:
     address = server.url.removeprefix("unix://").partition("?")[0]
-    done = ended("-m", "examples.protocol.raw", str(steps), address, name, *words)
+    done = ended("-m", "examples.protocol.raw", str(written), address, name, *words)
     assert done.returncode == 0, done.stderr
     return done.stdout.splitlines()
 
 
-async def test_it_puts_and_ours_takes(server: EmbeddedServer, steps: Path, queue: Queue[str], name: str) -> None:
+async def test_it_puts_and_ours_takes(server: EmbeddedServer, written: Path, queue: Queue[str], name: str) -> None:
     await queue.statistics()
-    assert raw(server, steps, name, "put", "one", "gr\u00f6\u00dfe", "three", "four") == ["a", "a", "a", "f"]
+    assert raw(server, written, name, "put", "one", "gr\u00f6\u00dfe", "three", "four") == ["a", "a", "a", "f"]
     for expected in ("one", "gr\u00f6\u00dfe", "three"):
         async with await queue.get() as item:
             assert item == expected
 
 
-async def test_ours_puts_and_it_takes(server: EmbeddedServer, steps: Path, queue: Queue[str], name: str) -> None:
+async def test_ours_puts_and_it_takes(server: EmbeddedServer, written: Path, queue: Queue[str], name: str) -> None:
     for item in ("one", "two"):
         await queue.put(item, id=item)
     held = await queue.get()
     await held.nack()
     # In its own process and session: it acknowledges, and leaves nothing behind.
-    assert sorted(raw(server, steps, name, "take", "2")) == ['"one"', '"two"']
+    assert sorted(raw(server, written, name, "take", "2")) == ['"one"', '"two"']
     async with Redis.from_url(server.url) as client:
         census = await take_census(client, name)
     census.check()
@@ -79,15 +79,15 @@ def test_it_imports_nothing_of_ours() -> None:
     assert {name.partition(".")[0] for name in imported} <= sys.stdlib_module_names
 
 
-def test_the_steps_are_those_that_we_run(steps: Path) -> None:
-    contracts = json.loads((steps / "scripts.json").read_text())
+def test_the_scripts_are_those_that_we_run(written: Path) -> None:
+    contracts = json.loads((written / "scripts.json").read_text())
     assert sorted(contracts) == scripts.names()
     for name, contract in contracts.items():
-        step = scripts.load(name)
-        assert (steps / f"{name}.lua").read_bytes() == step.source
-        assert contract["sha1"] == step.sha.decode()
-        assert [key["word"] for key in contract["keys"]] == list(step.keys)
-        assert contract["arguments"] == list(step.arguments)
+        script = scripts.load(name)
+        assert (written / f"{name}.lua").read_bytes() == script.source
+        assert contract["sha1"] == script.sha.decode()
+        assert [key["word"] for key in contract["keys"]] == list(script.keys)
+        assert contract["arguments"] == list(script.arguments)
 
 
 def test_a_directory_that_can_not_be_written_is_a_mistake(tmp_path: Path) -> None:

@@ -115,7 +115,7 @@ async def test_forwarded_puts_stay_in_a_long_line_that_is_shut_down(client: Any,
         await queue.shutdown()
     assert calls.worst < GENEROUS
     seen = await queue.statistics()
-    assert (seen.puts_waiting, seen.onward_waiting) == (5, 5)
+    assert (seen.puts_waiting, seen.forwards_waiting) == (5, 5)
     got = [item async for item in handled(queue)]
     assert got == [0, 1, 2, 3, 4, 5]
     assert await in_line(client) == (0, 0)

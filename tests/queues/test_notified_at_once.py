@@ -131,7 +131,7 @@ async def last_crashed_for_the_fifth_time(scene: Scene, stack: contextlib.AsyncE
 
 
 @pytest.mark.parametrize("prepare", [last_acknowledged, last_shut_out, last_crashed_for_the_fifth_time])
-async def test_who_joins_is_told_of_the_end(scene: Scene, prepare: Prepare) -> None:
+async def test_who_joins_is_notified_of_the_end(scene: Scene, prepare: Prepare) -> None:
     async with contextlib.AsyncExitStack() as stack:
         act = await prepare(scene, stack)
         joining = asyncio.create_task(scene.theirs.join())
@@ -145,7 +145,7 @@ async def test_who_joins_is_told_of_the_end(scene: Scene, prepare: Prepare) -> N
         assert (seen.pending, seen.delayed, seen.leased) == (0, 0, 0)
 
 
-async def test_a_put_with_an_id_is_told_of_room(scene: Scene) -> None:
+async def test_a_put_with_an_id_is_notified_of_room(scene: Scene) -> None:
     await scene.queue.resize(1)
     await scene.queue.put(1)
     putting = asyncio.create_task(scene.theirs.put(2, id="two"))

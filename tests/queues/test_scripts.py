@@ -1,4 +1,4 @@
-"""Every script keeps its contract: what the header declares is what the step uses, no more and no less."""
+"""Every script keeps its contract: what the header declares is what the script uses, no more and no less."""
 
 import re
 
@@ -10,7 +10,7 @@ from shared.concurrency.locks.leases.keys import CONDITION_KEYS, EVENT_KEYS, LEA
 from shared.concurrency.queues.membership.keys import QUEUE_KEYS, leased_key, queue_keys
 from shared.concurrency.session import scripts
 
-# A step that only reads, or only drains, goes on when the server's memory is full; put is the one that fills it.
+# A script that only reads, or only drains, goes on when the server's memory is full; put is the one that fills it.
 FILLS = {"put", "settle_with_effects"}
 CALL = re.compile(r"redis\.call\(\s*'(\w+)'\s*,\s*([a-z_]+)")
 
@@ -20,7 +20,7 @@ def uncommented(text: str) -> str:
 
 
 def words(script: scripts.Script) -> set[str]:
-    """Every name that the step and its parts use, bindings aside."""
+    """Every name that the script and its parts use, bindings aside."""
     source = uncommented(script.source.decode())
     used = "\n".join(line for line in source.splitlines() if not re.match(r"local \w+ = (KEYS|ARGV)\[", line))
     return set(re.findall(r"[a-z_]\w*", re.sub(r"'[^']*'", "''", used)))
@@ -31,7 +31,7 @@ def script(request: pytest.FixtureRequest) -> scripts.Script:
     return scripts.load(request.param)
 
 
-def test_there_are_steps() -> None:
+def test_there_are_scripts() -> None:
     assert len(scripts.names()) >= 10
 
 
@@ -48,13 +48,13 @@ def test_every_declared_argument_is_used(script: scripts.Script) -> None:
     assert declared - words(script) == set()
 
 
-def test_no_step_reaches_for_keys_or_arguments_behind_its_header(script: scripts.Script) -> None:
-    body = scripts._STEPS[script.name].read_text()
+def test_no_script_reaches_for_keys_or_arguments_behind_its_header(script: scripts.Script) -> None:
+    body = scripts._SCRIPTS[script.name].read_text()
     assert not re.search(r"\b(KEYS|ARGV)\b", uncommented(body))
 
 
-def test_every_header_tells_what_the_step_does_and_returns(script: scripts.Script) -> None:
-    lines = scripts._STEPS[script.name].read_text().splitlines()
+def test_every_header_tells_what_the_script_does_and_returns(script: scripts.Script) -> None:
+    lines = scripts._SCRIPTS[script.name].read_text().splitlines()
     assert lines[0].startswith("#!lua")
     assert re.match(r"-- [A-Z].*", lines[1])
     assert any(line.startswith("-- RETURNS ") for line in lines)
@@ -62,7 +62,7 @@ def test_every_header_tells_what_the_step_does_and_returns(script: scripts.Scrip
     assert not re.search(r"^--.*\b(LIST|HASH|ZSET)\b", "\n".join(lines), flags=re.MULTILINE)
 
 
-def test_steps_that_drain_run_when_memory_is_full(script: scripts.Script) -> None:
+def test_scripts_that_drain_run_when_memory_is_full(script: scripts.Script) -> None:
     flags = script.source.splitlines()[0]
     assert (b"allow-oom" in flags) == (script.name not in FILLS)
 
@@ -90,20 +90,20 @@ def test_the_declared_types_are_the_types_that_the_server_holds(script: scripts.
 
 
 @pytest.mark.parametrize("name", ["register", "settle_with_effects"])
-def test_what_a_step_checks_of_its_keys_are_their_types(name: str) -> None:
-    """Two steps look at the types before they change anything: they must look at the described ones."""
-    step = scripts.load(name)
-    tables = re.findall(r"^ *local kinds = \{\n(.*?)^ *\}$", step.source.decode(), flags=re.MULTILINE | re.DOTALL)
+def test_what_a_script_checks_of_its_keys_are_their_types(name: str) -> None:
+    """Two scripts look at the types before they change anything: they must look at the described ones."""
+    script = scripts.load(name)
+    tables = re.findall(r"^ *local kinds = \{\n(.*?)^ *\}$", script.source.decode(), flags=re.MULTILINE | re.DOTALL)
     checked = {
         word: kind.upper()
         for kind, words in re.findall(r"(\w+) = \{([^}]*)\}", tables[0])
         for word in re.findall(r"\w+", words)
     }
-    kinds = {word: key.kind for word, key in described(step).items()}
+    kinds = {word: key.kind for word, key in described(script).items()}
     expected = kinds if name == "register" else dict(list(kinds.items())[:14])
     assert checked == expected
 
 
-def test_the_server_takes_every_step(script: scripts.Script, url: str) -> None:
+def test_the_server_takes_every_script(script: scripts.Script, url: str) -> None:
     with redis.Redis.from_url(url) as client:
         assert client.script_load(script.source) == script.sha.decode()

@@ -157,7 +157,7 @@ async def test_a_refused_ack_may_be_followed_by_another(session: Session, far: S
 
 async def test_what_else_the_handler_raises_is_tried_again(session: Session, far: Session, name: str) -> None:
     queue, there = (Queue(each, name, int) for each in (session, far))
-    errors = [InvalidResult("what came from elsewhere"), MessageTooLarge("what it put onward")]
+    errors = [InvalidResult("what came from elsewhere"), MessageTooLarge("what it forwarded")]
 
     async def handle(delivery: Delivery[int]) -> int:
         with contextlib.suppress(InvalidResult):

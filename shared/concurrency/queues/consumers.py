@@ -49,5 +49,5 @@ class Consumers:
         return count
 
     async def drain(self, owner: str | None) -> list[str]:
-        """Tell one consumer service to drain, or all; returns the owners told."""
+        """Notify one consumer service to drain, or all; returns the owners notified."""
         return [session_id[:12].decode() for session_id in await self._operate("drain", owner or "")]

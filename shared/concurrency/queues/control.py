@@ -18,9 +18,9 @@ LARGEST_BOUND: Final = 10_000_000
 class QueueControl:
     """The half of Queue that needs no messages.
 
-    A step that changes the queue (shutdown, reopen, pause, resume, resize, drain, replay, discard) has one effect,
-    though its answer is lost and it is sent again. Cancelled, also by asyncio.timeout, a call is sent no more; one that
-    is on its way may have its effect.
+    An operation (shutdown, reopen, pause, resume, resize, drain, replay, discard) has one effect, though its answer is
+    lost and it is sent again. Cancelled, also by asyncio.timeout, a call is sent no more; one that is on its way may
+    have its effect.
     """
 
     def __init__(self, participant: QueueParticipant) -> None:
@@ -46,7 +46,7 @@ class QueueControl:
             finished.clear()
             if await self._participant.ask("join", self._participant.member.session_id) <= 0:
                 return
-            # The script that finishes the last message tells us; once a second is insurance.
+            # The script that finishes the last message notifies us; once a second is insurance.
             try:
                 async with asyncio.timeout(1.0):
                     await finished.wait()
@@ -111,11 +111,11 @@ class QueueControl:
         return await self._consumers.sessions()
 
     async def drain(self, owner: str | None = None) -> list[str]:
-        """Tell consumer services to drain: the one with this owner, or all; returns the owners told.
+        """Notify consumer services to drain: the one with this owner, or all; returns the owners notified.
 
         `owner`: as `sessions` names it. Each takes no more, finishes what it handles and ends, as at SIGTERM; this does
         not wait for it. One that is cut off learns of it at its next renewal, a third of its time to live later. Other
-        sessions (producers, whoever only calls `get`) are not told.
+        sessions (producers, whoever only calls `get`) are not notified.
         """
         return await self._consumers.drain(owner)
 
@@ -134,7 +134,7 @@ class QueueControl:
     async def replay(self, keys: Iterable[str] | None = None) -> int:
         """Put dead letters (default: all) back into the queue, their counts reset, as far as there is room.
 
-        Returns how many went in; the others stay dead letters. `letters.replay` tells why.
+        Returns how many went in; the others stay dead letters. `letters.replay` says why.
 
         :raises QueueShutDown: when the queue is shut down.
         """

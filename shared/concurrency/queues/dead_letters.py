@@ -109,7 +109,7 @@ class DeadLetters:
     async def replay(self, which: Selection | Iterable[str]) -> Replayed:
         """Put letters (by keys, or those selected) back into the queue, the oldest first, as far as there is room.
 
-        A letter leaves in the step that lets its message in, past the known ids, its counts reset: a call that was cut
+        The script that lets a message in removes its letter, past the known ids, its counts reset: a call that was cut
         off may be repeated.
         """
         replayed = no_room = shut_down = unreadable = missing = 0

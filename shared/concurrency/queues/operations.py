@@ -1,4 +1,4 @@
-"""Operations: the administrative steps of one process at one queue, one at a time, each with one effect."""
+"""Operations: what one process does to a queue as a whole, one at a time, each with one effect."""
 
 import asyncio
 from collections.abc import Sequence
@@ -19,7 +19,7 @@ _LONGEST_PAUSE: Final = 1.0
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class _Step:
+class _Operation:
     """One run of a script, and who waits for it."""
 
     script: str
@@ -31,8 +31,8 @@ class _Step:
         return self.answer.done()
 
 
-class OperationsLane(Lane[_Step]):
-    """Steps in the order in which they were asked for. A lost answer is asked for again under the same number.
+class OperationsLane(Lane[_Operation]):
+    """Operations in the order in which they were asked for. A lost answer is asked for again under the same number.
 
     The server remembers the answer to the last number for a day at least.
     """
@@ -40,42 +40,42 @@ class OperationsLane(Lane[_Step]):
     def __init__(self, member: Membership) -> None:
         """Prepare; the lane works while there is something to do."""
         super().__init__(member, "weir-operations")
-        self._steps: dict[_Step, None] = {}
+        self._asked_for: dict[_Operation, None] = {}
 
     async def run(self, script: str, *words: bytes | str | int) -> list[Any]:
-        """Run a script of an administrative step; returns its answer. Waits out an outage.
+        """Run the script of an operation; returns its answer. Waits out an outage.
 
         Cancelled, it is not sent any more; one that is on its way may have its effect, and is not repeated.
 
         :raises ConcurrencyError: when the session was closed before the server answered, or the server refuses it.
         """
-        step = _Step(script, words, self._loop.create_future())
-        self._steps[step] = None
+        operation = _Operation(script, words, self._loop.create_future())
+        self._asked_for[operation] = None
         self.kick()
         try:
-            return await step.answer
+            return await operation.answer
         finally:
-            self._steps.pop(step, None)
+            self._asked_for.pop(operation, None)
 
     def due(self) -> float | None:
         """At once, while somebody waits."""
-        return 0 if self._steps else None
+        return 0 if self._asked_for else None
 
     def is_unsent(self) -> bool:
-        """Whether a step waits."""
-        return bool(self._steps)
+        """Whether an operation waits."""
+        return bool(self._asked_for)
 
-    def compose(self) -> _Step:
-        """The step that has waited longest; one that nobody waits for when all callers went meanwhile."""
-        if not self._steps:
+    def compose(self) -> _Operation:
+        """The operation that has waited longest; one that nobody waits for when all callers went meanwhile."""
+        if not self._asked_for:
             gone = self._loop.create_future()
             gone.cancel()
-            return _Step("", (), gone)
-        step = next(iter(self._steps))
-        del self._steps[step]
-        return step
+            return _Operation("", (), gone)
+        operation = next(iter(self._asked_for))
+        del self._asked_for[operation]
+        return operation
 
-    async def send(self, call: _Step) -> None:
+    async def send(self, call: _Operation) -> None:
         """Send it with a number, until it is answered or nobody waits for it any more."""
         calls = self._member.calls
         numbered: Call | None = None
@@ -98,13 +98,13 @@ class OperationsLane(Lane[_Step]):
             except ConcurrencyError as error:
                 reject(call.answer, error)
 
-    def fail(self, call: _Step | None, error: Exception) -> None:
+    def fail(self, call: _Operation | None, error: Exception) -> None:
         """Fail all who wait."""
-        for step in (*([call] if call is not None else ()), *self._steps):
-            reject(step.answer, error)
-        self._steps.clear()
+        for operation in (*([call] if call is not None else ()), *self._asked_for):
+            reject(operation.answer, error)
+        self._asked_for.clear()
 
 
-def _take_answer(call: _Step, answer: list[Any]) -> None:
+def _take_answer(call: _Operation, answer: list[Any]) -> None:
     if not call.answer.done():
         call.answer.set_result(answer)

@@ -78,7 +78,7 @@ class QueueParticipant:
         return await self.member.call(load(script), *arguments, keys=keys)
 
     async def operate(self, script: str, *arguments: bytes | str | int) -> list[Any]:
-        """Run the script of an administrative step, once though its answer is lost; cancelled, it is withdrawn.
+        """Run the script of an operation, once though its answer is lost; cancelled, it is withdrawn.
 
         :raises ConcurrencyError: as `ask`.
         """
@@ -95,7 +95,7 @@ class QueueParticipant:
         self.member.look_at_clock()
 
     async def connected(self, run_id: str) -> None:
-        """Tell the queue which run of the server this is; another one may have come back with older data."""
+        """Announce which run of the server this is; another one may have come back with older data."""
         if run_id != self.member.run_id:
             self.member.run_id = run_id
             self.puts.lose_place()
@@ -103,14 +103,14 @@ class QueueParticipant:
         self.results.lose_after(await self.member.announce())
 
     def resync(self) -> None:
-        """See how things are: notifications that were sent while the connection was away are lost."""
+        """Query the queue: notifications that were sent while the connection was away are lost."""
         self.takes.woken()
         self.puts.resync()
         self.results.resync()
         self.finished.set()
 
     async def close(self, patience: float) -> None:
-        """Settle what is finished, give back what is held, leave the line; gives up after `patience` seconds."""
+        """Settle what is finished, give back what is held, withdraw what waits; gives up after `patience` seconds."""
         try:
             async with asyncio.timeout(patience):
                 self.takes.getters.end(ConcurrencyError("the session was closed while this get was waiting"))

@@ -17,7 +17,7 @@ class QueueStatistics:
     """Dead letters kept now."""
     puts_waiting: int
     """Puts that wait for room."""
-    onward_waiting: int
+    forwards_waiting: int
     """Those of them that were forwarded with an acknowledgement: accepted, and owned by nobody. Where the queues of a
     cycle are all full and have some of them, that cycle stands still until one is resized or drained."""
     oldest_pending_seconds: float
@@ -67,16 +67,16 @@ class QueueSession:
     is_consumer: bool
     """Whether it is a consumer service, which `drain` reaches."""
     is_draining: bool
-    """Whether it was told to drain."""
+    """Whether it was asked to drain."""
 
 
 def read_statistics(reply: list[int]) -> QueueStatistics:
     """Read what the server counted."""
-    pending, leased, delayed, dead, puts_waiting, onward, oldest, *rest = reply
+    pending, leased, delayed, dead, puts_waiting, forwards, oldest, *rest = reply
     put, acked, nacked, dead_total, recovered, maxsize, max_attempts, shut, oldest_dead, paused, *rest = rest
     cancelled, max_crashes, discarded, max_dead, dead_for = rest
     return QueueStatistics(
-        pending, leased, delayed, dead, puts_waiting, onward, oldest / 1e6,
+        pending, leased, delayed, dead, puts_waiting, forwards, oldest / 1e6,
         put, acked, nacked, dead_total, recovered, maxsize, max_attempts, bool(shut), oldest_dead / 1e3,
         bool(paused), cancelled, max_crashes or None,
         discarded, max_dead or None, dead_for / 1e3 or None,

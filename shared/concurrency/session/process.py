@@ -21,7 +21,7 @@ from shared.concurrency.session.ticker import Ticker
 
 log = Log("start")
 
-_TELL_AFTER: Final = 1.0
+_REPORT_AFTER: Final = 1.0
 
 P = TypeVar("P", bound=Part)
 
@@ -61,10 +61,10 @@ class Process:
         :raises ServerUnavailable: when no server answered within `connect_timeout` seconds.
         """
         self._connection.start()
-        if not await self._opened_within(min(_TELL_AFTER, connect_timeout)):
-            if connect_timeout > _TELL_AFTER:
-                self._tell_that_it_waits(where, connect_timeout)
-            if not await self._opened_within(connect_timeout - _TELL_AFTER):
+        if not await self._opened_within(min(_REPORT_AFTER, connect_timeout)):
+            if connect_timeout > _REPORT_AFTER:
+                self._report_that_it_waits(where, connect_timeout)
+            if not await self._opened_within(connect_timeout - _REPORT_AFTER):
                 raise ServerUnavailable(
                     f"no server answered at {where} within {connect_timeout:g} s ({self.calls.problem}): "
                     f"{self._advice(where)}"
@@ -81,7 +81,7 @@ class Process:
             return False
         return True
 
-    def _tell_that_it_waits(self, where: str, connect_timeout: float) -> None:
+    def _report_that_it_waits(self, where: str, connect_timeout: float) -> None:
         log.warning(
             "no server answers yet",
             address=where, problem=self.calls.problem, advice=self._advice(where), gives_up_after_seconds=connect_timeout,

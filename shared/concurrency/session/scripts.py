@@ -65,7 +65,7 @@ def _found(folder: Traversable) -> dict[str, Traversable]:
 
 
 _LUA: Final = files("shared.concurrency") / "lua"
-_STEPS: Final = _found(_LUA)
+_SCRIPTS: Final = _found(_LUA)
 _PARTS: Final = _found(_LUA / "parts")
 
 
@@ -91,7 +91,7 @@ def _sections(text: str) -> dict[str, list[str]]:
 @cache
 def load(name: str) -> Script:
     """Read a script from its file, with its bindings and parts."""
-    text = _STEPS[name].read_text(encoding="utf-8")
+    text = _SCRIPTS[name].read_text(encoding="utf-8")
     shebang, _, body = text.partition("\n")
     sections = _sections(text)
     keys = tuple(" ".join(sections.get("KEYS", [])).split())
@@ -120,4 +120,4 @@ def load(name: str) -> Script:
 
 def names(folder: str = "") -> list[str]:
     """The names of all scripts, or of those in one folder of `lua/`."""
-    return sorted(_found(_LUA / folder) if folder else _STEPS)
+    return sorted(_found(_LUA / folder) if folder else _SCRIPTS)

@@ -48,10 +48,10 @@ def translate(error: ResponseError, script: Script) -> ConcurrencyError:
     if text.startswith(_LATER):
         return Postponed(text)
     if "ACL failure" in text:  # it may have run half-way
-        return ServerRefused(f"the server's ACL forbids the step {script.name}: {text}")
+        return ServerRefused(f"the server's ACL forbids the script {script.name}: {text}")
     if isinstance(error, NoPermissionError) or text.startswith("NOPERM"):
-        return Forbidden(f"the server's ACL forbids the step {script.name}: {text}")
-    return ConcurrencyError(f"the step {script.name} failed on the server: {text}")
+        return Forbidden(f"the server's ACL forbids the script {script.name}: {text}")
+    return ConcurrencyError(f"the script {script.name} failed on the server: {text}")
 
 
 def wrong_key(script: Script, keys: Mapping[str, bytes], kinds: Mapping[str, str]) -> ConcurrencyError:
@@ -63,7 +63,7 @@ def wrong_key(script: Script, keys: Mapping[str, bytes], kinds: Mapping[str, str
                 f"the key {key.decode()} holds a {kind}, not a {key.kind.lower()} of ours: somebody else uses this "
                 "name. Rename or delete that key, or choose another name"
             )
-    return ConcurrencyError(f"a key of the step {script.name} held another type than expected")
+    return ConcurrencyError(f"a key of the script {script.name} held another type than expected")
 
 
 def fields(info: bytes | str) -> dict[str, str]:
@@ -80,7 +80,9 @@ def check_server(server: Mapping[str, str], memory: Mapping[str, str]) -> None:
     version = server.get("redis_version", "")
     major = version.partition(".")[0]
     if not major.isdecimal():
-        raise ServerRefused(f"the server tells no version that can be read ({version!r:.100}): is it Redis or Valkey?")
+        raise ServerRefused(
+            f"the server reports no version that can be read ({version!r:.100}): is it Redis or Valkey?"
+        )
     if int(major) < 7:
         raise ServerRefused(f"the server is Redis {version}: 7.0 or later is needed (or any Valkey)")
     policy = memory.get("maxmemory_policy", "noeviction")

@@ -12,7 +12,7 @@ from shared.concurrency.session.process import Process
 from shared.concurrency.session.scripts import load
 from shared.concurrency.session.server_errors import Disconnected, Postponed
 
-_NEWS_LASTS: Final = 1.0
+_ANSWER_LASTS: Final = 1.0
 _PAUSE: Final = 0.05
 
 
@@ -85,7 +85,7 @@ class Asking:
 
     def note(self, *, closed: bool, asked_at: float) -> None:
         """Note whether a writer waited when that question was answered."""
-        self.open_until = 0.0 if closed else asked_at + _NEWS_LASTS
+        self.open_until = 0.0 if closed else asked_at + _ANSWER_LASTS
 
     def granted(self, notification: bytes) -> None:
         """Receive a grant: the hold's id, token, deadline, and 1 when a writer waits."""

@@ -57,11 +57,11 @@ class LeaseParticipant:
     async def downgrade(self, hold: Hold) -> bool:
         """Turn a write hold into a read hold; False when it is lost."""
         asked_at = boottime()
-        what, *news = await self._process.calls.insist(Call(load("downgrade"), self.keys, (hold.id,)))
+        what, *state = await self._process.calls.insist(Call(load("downgrade"), self.keys, (hold.id,)))
         if what != b"downgraded":
             return False
         hold.mode = "r"
-        self.asking.note(closed=bool(news[2]), asked_at=asked_at)
+        self.asking.note(closed=bool(state[2]), asked_at=asked_at)
         return True
 
     async def statistics(self) -> LeaseStatistics:

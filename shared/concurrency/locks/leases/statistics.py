@@ -29,7 +29,7 @@ class Waiter:
 
 @dataclass(frozen=True)
 class LeaseStatistics:
-    """One look at a lease; made by one step, so it fits together."""
+    """A lease at one moment, read by one script."""
 
     holders: tuple[Holder, ...]
     waiters: tuple[Waiter, ...]
@@ -37,8 +37,8 @@ class LeaseStatistics:
 
 
 def read_statistics(answer: list[Any]) -> LeaseStatistics:
-    """Make sense of the step's answer."""
-    now, kind, held, readers, line = answer
+    """Read the answer of the script."""
+    now, kind, held, readers, others = answer
     holders = tuple(
         Holder(owner(held[at]), _MODES[grant[:1].decode()], int(grant[2:]), (int(held[at + 1]) - int(now)) / 1000)
         for at, grant in zip(range(0, len(held), 3), held[2::3], strict=True)
@@ -46,7 +46,7 @@ def read_statistics(answer: list[Any]) -> LeaseStatistics:
     other = "permit" if kind.startswith(b"limit") else "write"
     waiting = [
         (int(ticket), owner(waiter), mode)
-        for who, mode in ((readers, "read"), (line, other))
+        for who, mode in ((readers, "read"), (others, other))
         for waiter, ticket in zip(who[::2], who[1::2], strict=True)
     ]
     return LeaseStatistics(holders, tuple(Waiter(who, mode) for _, who, mode in sorted(waiting)))

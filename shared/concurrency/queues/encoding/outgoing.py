@@ -73,11 +73,11 @@ class Outgoing(Generic[T, E]):
 
 
 def with_id(
-    headers: dict[str, str | int], id_: str, told_apart_by: str, known_ms: int, *, is_asked: bool = False
+    headers: dict[str, str | int], id_: str, body_digest: str, known_ms: int, *, is_asked: bool = False
 ) -> bytes:
-    """What stands between the key and the body of an entry with an id. `told_apart_by`: its digest.
+    """What stands between the key and the body of an entry with an id. `body_digest`: of its type and body.
 
     :raises ValueError: when the headers are longer than an entry can say.
     """
-    headers = headers | {"id": id_, "digest": told_apart_by, "known_ms": known_ms}
+    headers = headers | {"id": id_, "digest": body_digest, "known_ms": known_ms}
     return pack_middle(pack_headers(headers), has_id=True, is_asked=is_asked)

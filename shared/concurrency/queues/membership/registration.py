@@ -58,7 +58,7 @@ class Registration:
             self.is_done = False
 
     def can_drain(self) -> None:
-        """Have this process known as a consumer service, which can be told to drain, from its next call on."""
+        """Have this process known as a consumer service, which can be drained, from its next call on."""
         if not self._is_consumer:
             self._is_consumer = True
             self.is_done = False

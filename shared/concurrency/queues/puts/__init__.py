@@ -1,1 +1,1 @@
-"""Putting: what waits, what is in line."""
+"""Putting: what is unsent, and what waits for room at the server."""

@@ -9,11 +9,11 @@ from shared.concurrency.queues.puts.batch import OutgoingEntry
 
 
 class Leavers:
-    """Which entries left the line and were not admitted, as the server told it."""
+    """Which entries wait no more and were not admitted, as the server answered."""
 
-    def __init__(self, told: str) -> None:
+    def __init__(self, answered: str) -> None:
         """Read keys: as they are where the id is known with another body, behind `=` and `-` as below."""
-        keys = told.encode().split()
+        keys = answered.encode().split()
         self.repeated: Final = {key[1:] for key in keys if key[:1] == b"="}
         """The id is known: it is the same message."""
         self.shut_out: Final = {key[1:] for key in keys if key[:1] == b"-"}
@@ -68,7 +68,7 @@ class Putters:
                 break
             if entry.has_id:
                 ask = True  # its id may have become known with another body
-            elif not entry.batch.withdrawn:  # else the answer to its withdrawal tells
+            elif not entry.batch.withdrawn:  # else the answer to its withdrawal decides
                 self.discard(entry)
                 entry.batch.decide(admitted=True)
         return ask

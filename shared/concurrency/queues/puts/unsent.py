@@ -7,19 +7,19 @@ from shared.concurrency.queues.puts.batch import Batch, OutgoingEntry
 
 
 class Unsent:
-    """Entries in the order of their numbers. One whose caller gave up stays in its place and is passed over.
+    """Entries in the order of their numbers. One that is withdrawn stays in its place and is passed over.
 
-    So to give up costs the same however many wait.
+    So a withdrawal costs the same however many wait.
     """
 
     def __init__(self) -> None:
         """Begin with none."""
         self._entries: deque[OutgoingEntry] = deque()
-        self._given_up = 0
+        self._withdrawn = 0
         self._nowaits = 0
 
     def __len__(self) -> int:
-        return len(self._entries) - self._given_up
+        return len(self._entries) - self._withdrawn
 
     def __iter__(self) -> Iterator[OutgoingEntry]:
         return (entry for entry in self._entries if not entry.batch.withdrawn)
@@ -44,10 +44,10 @@ class Unsent:
         here = sum(entry in self for entry in batch.entries)
         for _ in range(here):
             batch.decide(admitted=False)
-        self._given_up += here
+        self._withdrawn += here
         if not batch.may_wait:
             self._nowaits -= here
-        if self._given_up * 2 > len(self._entries):
+        if self._withdrawn * 2 > len(self._entries):
             self._keep(list(self))
 
     def take(self, most: int, most_bytes: int) -> list[OutgoingEntry]:
@@ -59,7 +59,7 @@ class Unsent:
             batch = entry.batch
             if batch.withdrawn:
                 waiting.popleft()
-                self._given_up -= 1
+                self._withdrawn -= 1
                 continue
             size += len(entry.packed)
             if batch.may_wait is not may_wait or size > most_bytes:
@@ -77,7 +77,7 @@ class Unsent:
         while self._nowaits > len(found) and not self._entries[-1].batch.may_wait:
             entry = self._entries.pop()
             if entry.batch.withdrawn:
-                self._given_up -= 1
+                self._withdrawn -= 1
             else:
                 found.append(entry)
         if self._nowaits > len(found):
@@ -95,4 +95,4 @@ class Unsent:
 
     def _keep(self, entries: list[OutgoingEntry]) -> None:
         self._entries = deque(entries)
-        self._given_up = 0
+        self._withdrawn = 0

@@ -23,7 +23,7 @@ class Portion:
     again: bool = False
     """Whether the entries waited already, and lost their place with the session they waited under."""
     is_look: bool = False
-    """Whether to look first which of the putters are still in line."""
+    """Whether to query first which of the putters still wait at the server."""
     missing: AbstractSet[bytes] = frozenset()
     """Keys of those that are not."""
 

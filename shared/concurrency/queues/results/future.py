@@ -112,7 +112,7 @@ class Submission:
 
 def _remote_error(about: bytes) -> RemoteError:
     try:
-        told: dict[str, Any] = json.loads(about.decode(errors="replace"))
-        return RemoteError(str(told["reason"]), str(told["error"]), str(told["traceback"]))
+        failure: dict[str, Any] = json.loads(about.decode(errors="replace"))
+        return RemoteError(str(failure["reason"]), str(failure["error"]), str(failure["traceback"]))
     except (ValueError, LookupError, TypeError) as error:
         raise InvalidResult("what came is no outcome: something else than a queue wrote it") from error
