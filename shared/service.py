@@ -75,7 +75,7 @@ def _run(loop: asyncio.AbstractEventLoop, service: Coroutine[Any, Any, None]) ->
             if interrupted and signal.getsignal(signal.SIGINT) is signal.default_int_handler:
                 raise  # Ctrl-C, which nobody else looks at
             if not task.done():
-                log.exception("something has ended the event loop: it is run again")
+                log.defect(error, "something has ended the event loop: it is run again")
     task.result()
 
 

@@ -32,6 +32,8 @@ log = Log("session")
 _NO_ENTRY: Final = re.compile(r"NOAUTH|WRONGPASS|HELLO must be called|invalid username-password")
 # What it answers when the address names a database that it does not have.
 _NO_DATABASE: Final = re.compile(r"DB index|SELECT is not allowed")
+_FIRST_PAUSE: Final = 0.02
+_LONGEST_PAUSE: Final = 1.0
 # What redis-py raises when a connection is lost.
 _LOST: Final = (RedisError, OSError, TimeoutError, EOFError)
 
@@ -81,6 +83,7 @@ class Connection:
         self._on_connected = on_connected
         self._on_lost = on_lost
         self._greeted = self._was_let_in = False
+        self._pause = _FIRST_PAUSE
         self._outage = Outage(log, "no connection to the server", "connected to the server again", owner=owner)
         self._runner: asyncio.Task[None] | None = None
 
@@ -95,57 +98,62 @@ class Connection:
             await asyncio.wait({self._runner})
 
     async def _run(self) -> None:
-        pause = 0.02
         while True:
-            opened = self._pool.make_connection()  # type: ignore[no-untyped-call]
-            wire: Wire | None = None
+            began = boottime()
             try:
-                async with asyncio.timeout(self._reply_timeout):
-                    await opened.connect()
-                wire = Wire(opened, self._calls.answered, self._pushed)
-                self._calls.attach(wire)
-                await self._greet(wire)
-                pause = 0.02
-                self._greeted = self._was_let_in = True
-                self._refused_since = math.inf
-                self._calls.open_up()
-                self._outage.is_over()
-                await self._watch(wire)
-            except (AuthenticationError, NoPermissionError) as error:
-                self._refuse(
-                    f"the server does not let us in: {error}. Check user, password and ACL rules of the address"
-                )
-            except ServerRefused as error:
-                self._refuse(str(error))
-            except (*_LOST, ConcurrencyError) as error:
-                self._calls.problem = _described(error)
-                if _NO_ENTRY.search(str(error)):
-                    self._refuse(f"the server does not let us in: {error}. Is there a password in the address?")
-                elif _NO_DATABASE.search(str(error)):
-                    self._refuse(
-                        f"the server does not have the database of the address: {error}. The address ends in its number, "
-                        "which is 0 nearly always"
-                    )
-            except Exception as error:  # every call of this process waits for this task
-                self._calls.problem = _described(error)
-                log.exception("a defect ended the connection; it is opened again", problem=_described(error))
-            finally:
-                self._drop(wire)
-                with contextlib.suppress(Exception):
-                    await opened.disconnect(nowait=True)
-            if self._was_let_in:  # before that, whoever opens the session is told
-                self._outage.goes_on(self._calls.problem)
-            await asyncio.sleep(pause)
-            pause = min(1.0, pause * 2)
+                await self._live()
+            except Exception as error:  # noqa: BLE001  # every call of this process waits for this task
+                self._report(error, is_first_refusal=began <= self._refused_since < math.inf)
+            await asyncio.sleep(self._pause)
+            self._pause = min(_LONGEST_PAUSE, self._pause * 2)
+
+    async def _live(self) -> None:
+        """Open a connection and watch over it; raises what ends it, once calls and parts know."""
+        opened = self._pool.make_connection()  # type: ignore[no-untyped-call]
+        wire: Wire | None = None
+        try:
+            async with asyncio.timeout(self._reply_timeout):
+                await opened.connect()
+            wire = Wire(opened, self._calls.answered, self._pushed)
+            self._calls.attach(wire)
+            await self._greet(wire)
+            self._pause = _FIRST_PAUSE
+            self._greeted = self._was_let_in = True
+            self._refused_since = math.inf
+            self._calls.open_up()
+            asyncio.get_running_loop().call_soon(self._report_open)
+            await self._watch(wire)
+        except Exception as error:
+            self._calls.problem = _described(error)
+            if (reason := _refusal(error)) is not None:
+                self._refuse(reason)
+            raise
+        finally:
+            self._drop(wire)
+            with contextlib.suppress(Exception):
+                await opened.disconnect(nowait=True)
 
     def _refuse(self, reason: str) -> None:
         self._calls.problem = reason
-        is_first = self._refused_since == math.inf
         self._refused_since = min(self._refused_since, boottime())
-        if not self._was_let_in or boottime() - self._refused_since >= self._refusal_grace:
+        if self._is_refused_for_good():
             self._calls.refuse(reason)
-        elif is_first:
-            log.warning("the server refuses what it accepted before; calls wait", reason=reason, s=self._refusal_grace)
+
+    def _is_refused_for_good(self) -> bool:
+        return not self._was_let_in or boottime() - self._refused_since >= self._refusal_grace
+
+    def _report_open(self) -> None:
+        if self._greeted:  # else it is lost again already
+            self._outage.is_over()
+
+    def _report(self, error: Exception, *, is_first_refusal: bool) -> None:
+        problem = self._calls.problem
+        if not isinstance(error, (*_LOST, ConcurrencyError)):
+            log.defect(error, "a defect ended the connection; it is opened again", problem=problem)
+        if is_first_refusal and not self._is_refused_for_good():
+            log.warning("the server refuses what it accepted before; calls wait", reason=problem, s=self._refusal_grace)
+        if self._was_let_in:  # before that, whoever opens the session gets the reason
+            self._outage.goes_on(problem)
 
     async def _greet(self, wire: Wire) -> None:
         greeting = asyncio.create_task(self._introduce(wire), name="weir-greeting")
@@ -200,6 +208,24 @@ class Connection:
         self._calls.drop()
         if was_greeted:
             self._on_lost()
+
+
+def _refusal(error: Exception) -> str | None:
+    """Why the server does not serve us, and what to do; None when it is only out of reach."""
+    if isinstance(error, AuthenticationError | NoPermissionError):
+        return f"the server does not let us in: {error}. Check user, password and ACL rules of the address"
+    if isinstance(error, ServerRefused):
+        return str(error)
+    if not isinstance(error, (*_LOST, ConcurrencyError)):
+        return None
+    if _NO_ENTRY.search(str(error)):
+        return f"the server does not let us in: {error}. Is there a password in the address?"
+    if _NO_DATABASE.search(str(error)):
+        return (
+            f"the server does not have the database of the address: {error}. The address ends in its number, which is 0 "
+            "nearly always"
+        )
+    return None
 
 
 def _described(error: BaseException) -> str:

@@ -9,6 +9,7 @@ import contextlib
 import math
 import threading
 from collections.abc import Callable
+from dataclasses import dataclass, field
 from typing import Any, Final, Protocol
 
 import redis
@@ -47,6 +48,16 @@ class Renewable(Protocol):
 
     def renewed(self, call: Call, sent_at: float, answer: list[Any]) -> None:
         """Receive the answer to a renewal; `sent_at`: when that was sent, by the local clock."""
+
+
+@dataclass(slots=True)
+class _Beat:
+    """What one beat found, to be reported when all is renewed."""
+
+    failures: list[Exception] = field(default_factory=list)
+    renewed: list[Call] = field(default_factory=list)
+    refused: list[tuple[Call, str]] = field(default_factory=list)
+    """With what the server says."""
 
 
 class Heartbeat:
@@ -119,51 +130,53 @@ class Heartbeat:
     def _beat(self, renewables: list[Renewable]) -> bool:
         """Renew what is due; whether anything was."""
         loop_idle = boottime() - self._loop_seen()
-        failures: list[Exception] = []
+        beat = _Beat()
         due = [renewable for renewable in renewables if renewable.shortest_ttl < math.inf]
-        for first in range(0, len(due), _AT_ONCE):
-            if self._stopped:
-                return False
-            if self._wire is None:
-                self._connect(renewables)
-            self._renew(due[first : first + _AT_ONCE], loop_idle, failures)
-        if failures:
-            raise failures[0]
+        try:
+            for first in range(0, len(due), _AT_ONCE):
+                if self._stopped:
+                    return False
+                if self._wire is None:
+                    self._connect(renewables)
+                self._renew(due[first : first + _AT_ONCE], loop_idle, beat)
+        finally:
+            self._report(beat)
+        if beat.failures:
+            raise beat.failures[0]
         return bool(due)
 
-    def _renew(self, renewables: list[Renewable], loop_idle: float, failures: list[Exception]) -> None:
-        """Renew in one round trip. What fails is raised by the caller: what others hold comes first."""
+    def _renew(self, renewables: list[Renewable], loop_idle: float, beat: _Beat) -> None:
+        """Renew in one round trip. What fails is raised and reported by the caller: what others hold comes first."""
         asked: list[tuple[Renewable, Call]] = []
         for renewable in renewables:
             try:
                 if (call := renewable.renewal(self._run_id, loop_idle)) is not None:
                     asked.append((renewable, call))
             except Exception as error:  # noqa: BLE001  # see above
-                failures.append(error)
+                beat.failures.append(error)
         sent_at = boottime()
         for (renewable, call), answer in zip(asked, self._run_scripts([call for _, call in asked]), strict=True):
             if isinstance(answer, ResponseError):  # one spoilt name must not end what is held under the others
-                self._note_refusal(call, str(answer))
+                beat.refused.append((call, str(answer)))
                 continue
+            beat.renewed.append(call)
             try:
-                if self._refused:
-                    self._note_success(call)
                 renewable.renewed(call, sent_at, answer)
             except Exception as error:  # noqa: BLE001  # see above
-                failures.append(error)
+                beat.failures.append(error)
 
-    def _note_refusal(self, call: Call, problem: str) -> None:
-        about = script, name = call.script.name, _name(call)
-        if about not in self._refused:
-            self._refused[about] = Outage(
-                log, "a session or a lease could not be renewed", "it is renewed again", script=script, name=name
-            )
-        self._refused[about].goes_on(problem)
-
-    def _note_success(self, call: Call) -> None:
-        outage = self._refused.pop((call.script.name, _name(call)), None)
-        if outage is not None:
-            outage.is_over()
+    def _report(self, beat: _Beat) -> None:
+        for call in beat.renewed if self._refused else ():
+            outage = self._refused.pop((call.script.name, _name(call)), None)
+            if outage is not None:
+                outage.is_over()
+        for call, problem in beat.refused:
+            about = script, name = call.script.name, _name(call)
+            if about not in self._refused:
+                self._refused[about] = Outage(
+                    log, "a session or a lease could not be renewed", "it is renewed again", script=script, name=name
+                )
+            self._refused[about].goes_on(problem)
 
     def _connect(self, renewables: list[Renewable]) -> None:
         wire = self._pool.make_connection()

@@ -46,15 +46,15 @@ class Log:
         """Say what somebody must do something about."""
         self._write(logging.ERROR, text, fields)
 
-    def exception(self, text: str, /, **fields: object) -> None:
-        """Report a defect of our own, with the traceback of the exception that is handled now."""
-        self._write(logging.ERROR, text, fields, error=True)
+    def defect(self, error: BaseException, text: str, /, **fields: object) -> None:
+        """Report a defect of our own, with its traceback."""
+        self._write(logging.ERROR, text, fields, error=error)
 
     def traceback(self, error: BaseException, text: str, /, **fields: object) -> None:
         """As `warning`, with the traceback of an exception that other people's code has raised."""
         self._write(logging.WARNING, text, fields, error=error)
 
-    def _write(self, level: int, text: str, fields: dict[str, object], *, error: BaseException | bool = False) -> None:
+    def _write(self, level: int, text: str, fields: dict[str, object], *, error: BaseException | None = None) -> None:
         try:
             if self._logger.isEnabledFor(level):
                 self._logger.log(level, LogLine(text, fields), exc_info=error, stacklevel=3)

@@ -108,11 +108,14 @@ class Parts:
         """
         word, _, behind = notification.partition(b" ")
         name, _, rest = behind.partition(b" ")
+        defects: list[Exception] = []
         for receiver in list(self._receivers.get((word, name.decode(errors="replace")), ())):
             try:
                 receiver.receive(word, rest)
-            except Exception as error:  # the connection's reader must not pay for it
-                log.exception("a notification could not be received", word=word, name=name, problem=repr(error))
+            except Exception as error:  # noqa: BLE001  # the connection's reader must not pay for it
+                defects.append(error)
+        for defect in defects:
+            log.defect(defect, "a notification could not be received", word=word, name=name, problem=repr(defect))
 
     async def connected(self, run_id: str) -> None:
         """Announce this process under every name on a new connection, then have everything queried again.
@@ -124,30 +127,35 @@ class Parts:
             await asyncio.gather(
                 *(self._announce(name, part, run_id) for (_, name), part in parts[first : first + _AT_ONCE])
             )
-        for (_, name), receivers in list(self._receivers.items()):
+        for receivers in list(self._receivers.values()):
             for receiver in list(receivers):
                 if isinstance(receiver, Listener):
-                    self._resync(name, receiver)
+                    receiver.resync()
 
     async def _announce(self, name: str, part: Part, run_id: str) -> None:
+        spoilt: Exception | None = None
+        defect: Exception | None = None
         try:
             await part.connected(run_id)
         except Disconnected:
             raise
         except Exception as error:  # noqa: BLE001  # one spoilt name must not stop the others
-            log.warning("announcing the new connection failed", name=name, problem=str(error) or repr(error))
-        self._resync(name, part)
+            spoilt = error
+        try:
+            part.resync()
+        except Exception as error:  # noqa: BLE001  # as above
+            defect = error
+        if spoilt is not None:
+            log.warning("announcing the new connection failed", name=name, problem=str(spoilt) or repr(spoilt))
+        if defect is not None:
+            log.defect(defect, "a resync failed", name=name, problem=repr(defect))
 
     async def close(self, patience: float) -> None:
         """Close all parts: those with the lowest number first, each group together. One that fails stops no other."""
+        ends: list[BaseException | None] = []
         for number in sorted({part.CLOSES for part in self}):
             closing: list[Awaitable[None]] = [part.close(patience) for part in self if number == part.CLOSES]
-            for failure in await asyncio.gather(*closing, return_exceptions=True):
-                if isinstance(failure, Exception):
-                    log.error("a part of the session could not be closed", problem=repr(failure))
-
-    def _resync(self, name: str, receiver: Receiver) -> None:
-        try:
-            receiver.resync()
-        except Exception as error:  # as above
-            log.exception("a resync failed", name=name, problem=repr(error))
+            ends += await asyncio.gather(*closing, return_exceptions=True)
+        for failure in ends:
+            if isinstance(failure, Exception):
+                log.error("a part of the session could not be closed", problem=repr(failure))

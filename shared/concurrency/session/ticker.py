@@ -37,9 +37,12 @@ class Ticker:
     async def _run(self) -> None:
         while True:
             self._seen = boottime()
+            defects: list[Exception] = []
             for part in self._parts:
                 try:
                     part.tick()
-                except Exception as error:  # the others, and the next tick, must not pay for it
-                    log.exception("a tick failed", problem=repr(error))
+                except Exception as error:  # noqa: BLE001  # the others, and the next tick, must not pay for it
+                    defects.append(error)
+            for defect in defects:
+                log.defect(defect, "a tick failed", problem=repr(defect))
             await asyncio.sleep(self._pause)

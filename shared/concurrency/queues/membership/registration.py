@@ -100,13 +100,13 @@ class Registration:
         self._registrant.max_attempts = kept["max_attempts"]
         life.registered(sent_at, (deadline - now) / 1000)
         self.is_done = (wishes, is_consumer) == (self._wishes, self._is_consumer)
-        for word, stored in kept.items():
-            if word in wishes and wishes[word] != stored:
-                self._wishes[word] = stored
-                log.warning(
-                    "the queue keeps the value it has: only resize() changes maxsize",
-                    queue=self._registrant.name, setting=word, stored=stored, ignored=wishes[word],
-                )  # fmt: skip
+        others = {word: stored for word, stored in kept.items() if wishes.get(word, stored) != stored}
+        self._wishes |= others
+        for word, stored in others.items():
+            log.warning(
+                "the queue keeps the value it has: only resize() changes maxsize",
+                queue=self._registrant.name, setting=word, stored=stored, ignored=wishes[word],
+            )  # fmt: skip
 
     async def _ask(self, life: Life, wishes: dict[str, int], *, is_consumer: bool) -> tuple[float, list[Any]]:
         while True:
