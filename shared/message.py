@@ -16,7 +16,8 @@ class Message(BaseModel, Generic[R]):
     Closed, so that a message that was misspelt is refused where it is put, not where it is handled. Where Python makes
     one, values are converted as pydantic does by default ("2026-01-01T00:00:00Z" to a datetime, [1, 2] to a tuple), so
     that a class is the body of an HTTP request too; what is read from the queue is held to the types strictly. `class
-    Resize(Message[Size])` says of what type its result is, for who submits it; without, any JSON value is one.
+    Resize(Message[Size])` declares the type of the result, for whoever submits it; without one, any JSON value is a
+    result.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False, use_attribute_docstrings=True)
@@ -39,7 +40,7 @@ class Message(BaseModel, Generic[R]):
 
     @classmethod
     def result_type(cls) -> type[R]:
-        """Of what type its result is."""
+        """The declared type of the result."""
         for base in cls.__mro__:
             about = getattr(base, "__pydantic_generic_metadata__", None)
             if about is not None and about["origin"] is Message:

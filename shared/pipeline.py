@@ -64,10 +64,10 @@ class Pipeline:
 
         `at`: a datetime with a time zone, ten years ahead at most; one that has passed is due at once. `after`: in
         seconds. Exactly one of them. A clock must run then: it puts the message within a second of its time, or waits
-        for room as
-        `Queue.put` does; a message that is overdue is put once a clock runs. It never expires. `id`: 1 to 100 printable
-        ASCII characters; names the message until an hour after it was put. Scheduled again under it meanwhile, it is
-        one message, at the time that was said first. Consumers see it as `delivery.id`, followed by @ and a number.
+        for room as `Queue.put` does; a message that is overdue is put once a clock runs. It never expires. `id`: 1 to
+        100 printable ASCII characters; names the message until an hour after it was put. Scheduled again under it
+        meanwhile, it is one message, at the time that was given first. Consumers see it as `delivery.id`, followed by @
+        and a number.
 
         Waits out an outage of the server: bound it with asyncio.timeout. One that was cancelled may be scheduled or
         not: repeating it with the same `id` is safe, and `unschedule` takes it back.
@@ -84,8 +84,9 @@ class Pipeline:
     async def unschedule(self, id: str) -> bool:  # noqa: A002
         """Cancel a message that `schedule` deferred; whether it is cancelled by this call, and so will never be put.
 
-        False: it is known no more or was never known, or a clock has begun to put it, be it that it waits for room. A
-        message that is overdue and that no clock has begun is cancelled. Waits out an outage, as `schedule`.
+        False: the id is unknown or forgotten, or a clock has already started to put the message (even if it still waits
+        for room). A message that is overdue and that no clock has started to put is cancelled. Waits out an outage, as
+        `schedule`.
 
         :raises ValueError: when it is no id. ServerRefused, ConcurrencyError: as `schedule`.
         """

@@ -20,15 +20,13 @@ class ReadersWritersLease:
     `async with catalog.read():` and `async with catalog.write() as lease:`. The policy says who goes first:
 
     - "fair" (phase-fair: Brandenburg and Anderson, 2009): readers that come after a waiting writer queue behind it, and
-    after
-      a writer all readers that wait go in together. Nobody starves.
+      after a writer all readers that wait go in together. Nobody starves.
     - "readers": a reader waits only while a writer is inside. Writers can starve.
     - "writers": a reader waits while a writer is inside or waits. Readers can starve.
 
     The readers of one session share one hold at the server: while somebody reads, a second reader costs no round trip.
     A task that reads, or its child, may read again though a writer waits. What would wait for the end of the same
-    task's own
-    `async with` raises RuntimeError: write in write, write in read, read in write; there is no upgrade.
+    task's own `async with` raises RuntimeError: write in write, write in read, read in write; there is no upgrade.
     """
 
     def __init__(
@@ -43,9 +41,8 @@ class ReadersWritersLease:
         """Prepare. `ttl`: seconds after which others may pass a silent holder, by default the session's; it is renewed.
 
         `max_hold`: seconds after which a hold is renewed no more, so that a body that never ends loses it; readers with
-        a
-        `max_hold` share no hold. One name has one policy while anybody holds it or waits for it: who asks with another
-        gets a ValueError.
+        a `max_hold` share no hold. One name has one policy while anybody holds it or waits for it: who asks with
+        another gets a ValueError.
 
         :raises ValueError: when an argument is out of range.
         """

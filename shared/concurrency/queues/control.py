@@ -57,8 +57,8 @@ class QueueControl:
         """Shut the queue down for all processes: puts raise QueueShutDown, waiting ones too; gets once all is done.
 
         `immediate`: nothing more is delivered. What waits for delivery becomes dead letters (reason `shutdown`), and so
-        does what fails or is given back from then on; nothing accepted is dropped.
-        `reopen` ends it. A queue that is paused stays so: without `immediate` it is not done until `resume`.
+        does what fails or is given back from then on; nothing accepted is dropped. `reopen` ends it. A queue that is
+        paused stays so: without `immediate` it is not done until `resume`.
         """
         (left,) = await self._participant.operate("shutdown", int(immediate), 1)
         while left > 0:
