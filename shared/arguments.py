@@ -9,14 +9,14 @@ _DOOR = Path(__file__).resolve().parent.parent / "run"
 
 
 def read_arguments(name: str, kind: type[Environment]) -> None:
-    """Read the command line of a service: it takes no arguments, but --help prints what it can be told otherwise.
+    """Read the command line of a service: it takes no arguments, but --help prints the variables that set it up.
 
     `kind`: its settings. Ends the process with exit code 0 after --help, and 2 after anything else.
     """
     argparse.ArgumentParser(
         prog=f"./run {name}" if _DOOR.exists() else name,  # a container has no door
         description=f"Run the {name} in the foreground. SIGTERM and Ctrl-C drain it; a second one ends it at once.",
-        epilog="It takes no arguments: these environment variables tell it what to do (README.md says what each means).\n"
+        epilog="It takes no arguments: these environment variables set it up (README.md says what each means).\n"
         f"Here with their defaults:\n\n{_variables(kind)}",
         formatter_class=argparse.RawDescriptionHelpFormatter,
     ).parse_args()

@@ -65,7 +65,7 @@ class _LookedAfter(AbstractConnection):
         super().__init__(**options)
         self._silence = silence
         self._patience: float | None = silence
-        self._heard_at = 0.0
+        self._received_at = 0.0
         self._bound: asyncio.Timeout | None = None
         self._is_greeting = False
 
@@ -86,14 +86,14 @@ class _LookedAfter(AbstractConnection):
         feed, loop = reader.feed_data, asyncio.get_running_loop()
 
         def receive(data: Any) -> None:
-            self._heard_at = loop.time()
+            self._received_at = loop.time()
             bound = self._bound
             if bound is not None and bound.when() is not None and not bound.expired():
-                bound.reschedule(self._heard_at + self._silence)
+                bound.reschedule(self._received_at + self._silence)
             feed(data)
 
         reader.feed_data = receive  # type: ignore[method-assign]
-        self._heard_at = loop.time()
+        self._received_at = loop.time()
 
     async def disconnect(self, nowait: bool = False, **about: Any) -> None:  # noqa: FBT001, FBT002  # redis-py's signature
         """Close the connection; what the other end does not take is not waited for."""
@@ -111,7 +111,7 @@ class _LookedAfter(AbstractConnection):
         """Send; a connection that was idle for as long as the bound is asked first, and replaced if it is dead."""
         if self._is_greeting:
             check_health = False
-        idle = asyncio.get_running_loop().time() - self._heard_at
+        idle = asyncio.get_running_loop().time() - self._received_at
         if check_health and self.is_connected and idle > self._silence:
             await self._probe()
         writer = self._writer

@@ -73,7 +73,7 @@ def plain_name(value: str) -> str:
 
 
 class Environment(BaseSettings):
-    """What any service can be told: each field by the variable PIPELINE_<FIELD>, and `redis_url` by REDIS_URL.
+    """What any service can be set to: each field by the variable PIPELINE_<FIELD>, and `redis_url` by REDIS_URL.
 
     An application's own settings are a subclass, with one more field for each: `Settings` in shared/settings.py. The
     services call `Settings.load()`. `Settings(...)` itself raises pydantic's ValidationError, which holds no values.

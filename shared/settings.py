@@ -4,4 +4,4 @@ from shared.demo.settings import WordCountSettings
 
 
 class Settings(WordCountSettings):
-    """What the services can be told. Without the demo: `class Settings(Environment)`, from shared.environment."""
+    """What the services can be set to. Without the demo: `class Settings(Environment)`, from shared.environment."""

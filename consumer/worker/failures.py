@@ -45,7 +45,7 @@ def _nack(settler: Settler, handout: Handout[T], error: BaseException, rules: Ru
     if handout.state == "held":
         kind, value = _settlement(error, check_delay(delay))
         settler.settle_later(handout, kind, value, report, attempts=rules.attempts, trace=handout.trace_of(error))
-    # The last one is followed by the line that tells of the dead letter.
+    # The last one is followed by the line that reports the dead letter.
     counts = not isinstance(error, Retry) or error.counts
     again = {} if is_last and counts else {"again_in": round(delay, 2)}
     if isinstance(error, Retry):

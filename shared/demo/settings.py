@@ -15,7 +15,7 @@ def _pattern(value: str) -> str:
 
 
 class WordCountSettings(Environment):
-    """What the word count can be told, beside what any pipeline can."""
+    """What the word count can be set to, beside what any pipeline can."""
 
     source_path: Annotated[Path | None, BeforeValidator(not_empty)] = None
     """The directory tree to count; without it the standard library of the running Python."""

@@ -4,19 +4,19 @@ import re
 
 from shared.demo.settings import WordCountSettings
 from shared.environment import Environment
-from tests.project.test_readme import README, check_defaults, run, told_settings
+from tests.project.test_readme import README, check_defaults, described_settings, run
 
 
 def test_the_table_of_settings_is_complete_and_right() -> None:
     own = set(WordCountSettings.model_fields) - set(Environment.model_fields)
-    assert set(told_settings()) == set(WordCountSettings.model_fields)
-    check_defaults(WordCountSettings, told_settings(), own)
+    assert set(described_settings()) == set(WordCountSettings.model_fields)
+    check_defaults(WordCountSettings, described_settings(), own)
 
 
 def test_every_option_is_there() -> None:
-    (rest,) = re.findall(r"`\./run demo --help` tells the rest:([^\n]*)", README)
+    (rest,) = re.findall(r"`\./run demo --help` shows the rest:([^\n]*)", README)
     options = re.findall(r"--[\w-]+", rest)
     assert len(options) == 5
-    told = run("demo", "--help")
+    helped = run("demo", "--help")
     for option in [*options, *re.findall(r"\./run demo (--[\w-]+)", README)]:
-        assert option in told, option
+        assert option in helped, option

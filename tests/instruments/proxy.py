@@ -31,7 +31,7 @@ class Proxy:
         """`upstream`: the server's address, unix:// or redis:// without TLS."""
         self._upstream = urlsplit(upstream)
         self._socket = directory / "proxy.sock"
-        self._steps = {load(name).sha: name for name in names()} | {load(name).source: name for name in names()}
+        self._scripts = {load(name).sha: name for name in names()} | {load(name).source: name for name in names()}
         self._server: asyncio.Server | None = None
         self._links: dict[int, tuple[asyncio.StreamWriter, asyncio.StreamWriter]] = {}
         self._tasks: set[asyncio.Task[None]] = set()
@@ -225,7 +225,7 @@ class Proxy:
 
     def _name(self, words: tuple[bytes, ...]) -> str:
         if words[0].upper() in (b"EVALSHA", b"EVAL"):
-            return self._steps.get(words[1], "?")
+            return self._scripts.get(words[1], "?")
         return words[0].decode().upper()
 
     def _break(self, number: int) -> None:

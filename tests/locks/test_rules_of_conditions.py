@@ -19,7 +19,7 @@ from shared.concurrency import (
 )
 from shared.concurrency.locks.leases.keys import lease_keys
 from shared.local.embedded import EmbeddedServer
-from tests.instruments.lease_line import url_of
+from tests.instruments.lease_waiters import url_of
 from tests.instruments.waiting import until
 
 pytestmark = pytest.mark.timeout(60)

@@ -13,7 +13,7 @@ from shared.concurrency import (
 from shared.concurrency.locks.leases.keys import lease_keys
 from shared.concurrency.locks.leases.read_write_holds import Policy
 from tests.instruments import inside, lease_processes
-from tests.instruments.lease_line import Line, waiters
+from tests.instruments.lease_waiters import Waiters, waiters
 from tests.instruments.processes import running
 from tests.instruments.proxy import Proxy
 from tests.instruments.traffic import Fate
@@ -27,15 +27,15 @@ pytestmark = pytest.mark.timeout(60)
 
 async def test_rule_1_a_release_hands_the_hold_to_the_next_in_line(session: Session, other: Session, name: str) -> None:
     lock = Lock(session, name)
-    line = Line(lock)
+    queued = Waiters(lock)
     async with lock:
         for who, place in (("first", other), ("second", session), ("third", other)):
-            await line.join(who, Lock(place, name))
+            await queued.join(who, Lock(place, name))
     for at, who in enumerate(("first", "second", "third")):
-        await line.inside(*("first", "second", "third")[: at + 1])
-        line.may_leave[who].set()
-    await line.end()
-    assert line.order == ["first", "second", "third"]
+        await queued.inside(*("first", "second", "third")[: at + 1])
+        queued.may_leave[who].set()
+    await queued.end()
+    assert queued.order == ["first", "second", "third"]
 
 
 async def test_rule_1_who_finds_an_expired_holder_passes_the_hold_on(url: str, session: Session, name: str) -> None:
@@ -53,25 +53,25 @@ async def test_rule_1_who_finds_an_expired_holder_passes_the_hold_on(url: str, s
 async def in_order_of(policy: Policy, session: Session, name: str, url: str) -> list[str]:
     """Who comes in behind a writer: readers 1 and 2 wait, then writer 1, then reader 3, then writer 2."""
     lease = ReadersWritersLease(session, name, policy)
-    line = Line(lease)
+    queued = Waiters(lease)
     async with Session.open(url) as a, Session.open(url) as b, Session.open(url) as c:
         places = [ReadersWritersLease(place, name, policy) for place in (a, b, c)]
         async with lease.write():
-            await line.join("r1", places[0].read())
-            await line.join("r2", places[1].read())
-            await line.join("w1", places[0].write())
-            await line.join("r3", places[2].read())
-            await line.join("w2", places[1].write())
+            await queued.join("r1", places[0].read())
+            await queued.join("r2", places[1].read())
+            await queued.join("w1", places[0].write())
+            await queued.join("r3", places[2].read())
+            await queued.join("w2", places[1].write())
         order: list[str] = []
         while len(order) < 5:
-            await line.come(len(order) + 1)
+            await queued.come(len(order) + 1)
             # They come in together, or alone.
-            await line.come(len(order) + len((await lease.statistics()).holders))
-            fresh = sorted(line.order[len(order) :])
+            await queued.come(len(order) + len((await lease.statistics()).holders))
+            fresh = sorted(queued.order[len(order) :])
             order += fresh
             for who in fresh:
-                line.may_leave[who].set()
-        await line.end()
+                queued.may_leave[who].set()
+        await queued.end()
     return order
 
 
@@ -92,16 +92,16 @@ async def test_rule_2_a_reader_behind_a_waiting_writer_waits(
     session: Session, other: Session, name: str, policy: Policy
 ) -> None:
     catalog, elsewhere = ReadersWritersLease(session, name, policy), ReadersWritersLease(other, name, policy)
-    line = Line(catalog)
+    queued = Waiters(catalog)
     async with catalog.read():
-        await line.join("w", catalog_writer := elsewhere.write())
-        await line.join("r", elsewhere.read())
+        await queued.join("w", catalog_writer := elsewhere.write())
+        await queued.join("r", elsewhere.read())
         assert await elsewhere.read().locked()
-        assert line.order == []
-    await line.inside("w")
-    line.may_leave["w"].set()
-    await line.inside("w", "r")
-    await line.end()
+        assert queued.order == []
+    await queued.inside("w")
+    queued.may_leave["w"].set()
+    await queued.inside("w", "r")
+    await queued.end()
     assert catalog_writer is not None
 
 
@@ -109,13 +109,13 @@ async def test_rule_2_a_reader_does_not_wait_for_a_waiting_writer_when_readers_g
     session: Session, other: Session, name: str
 ) -> None:
     catalog, elsewhere = (ReadersWritersLease(place, name, "readers") for place in (session, other))
-    line = Line(catalog)
+    queued = Waiters(catalog)
     async with catalog.read():
-        await line.join("w", elsewhere.write())
+        await queued.join("w", elsewhere.write())
         async with elsewhere.read():
-            assert line.order == []
-    await line.inside("w")
-    await line.end()
+            assert queued.order == []
+    await queued.inside("w")
+    await queued.end()
 
 
 async def test_rule_2_another_kind_is_refused_while_the_name_is_in_use(
@@ -212,14 +212,14 @@ async def test_rule_6_an_acquire_that_runs_behind_its_release_is_refused(session
 
 async def test_rule_8_the_waiters_of_a_killed_process_are_passed_over(url: str, session: Session, name: str) -> None:
     lock = Lock(session, name)
-    line = Line(lock)
+    queued = Waiters(lock)
     async with lock, running(lease_processes.many_waiters, url, name, 30.0, 50) as process:
         await waiters(lock, 50)
-        await line.join("behind them", Lock(session, name))
+        await queued.join("behind them", Lock(session, name))
         await process.kill()
     # At once, though the server counts the fifty as waiting for two seconds more.
     async with asyncio.timeout(1):
-        await line.inside("behind them")
+        await queued.inside("behind them")
     (holder,) = (await lock.statistics()).holders
     assert holder.owner == inside.owner_of(session)
-    await line.end()
+    await queued.end()

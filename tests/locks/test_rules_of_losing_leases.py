@@ -17,7 +17,7 @@ from shared.concurrency import (
 from shared.concurrency.locks.leases.hold import Hold, Loss
 from shared.concurrency.locks.leases.keys import lease_keys
 from tests.instruments import inside, lease_processes
-from tests.instruments.lease_line import forget, waiters
+from tests.instruments.lease_waiters import forget, waiters
 from tests.instruments.processes import running
 from tests.instruments.proxy import Proxy
 from tests.instruments.traffic import Fate

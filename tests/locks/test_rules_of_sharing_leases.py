@@ -16,7 +16,7 @@ from shared.concurrency import (
     Session,
 )
 from shared.concurrency.locks.leases.acquirable import Acquirable
-from tests.instruments.lease_line import Line, forget, waiters
+from tests.instruments.lease_waiters import Waiters, forget, waiters
 from tests.instruments.proxy import Proxy
 from tests.instruments.waiting import until
 
@@ -55,10 +55,10 @@ async def test_rule_9_readers_that_come_together_ask_once(proxy: Proxy, name: st
 
 async def test_rule_9_a_waiting_writer_closes_a_shared_hold(session: Session, other: Session, name: str) -> None:
     catalog, elsewhere = ReadersWritersLease(session, name), ReadersWritersLease(other, name)
-    line = Line(catalog)
+    queued = Waiters(catalog)
     async with catalog.read():
-        await line.join("w", elsewhere.write())
-        await line.join("r", catalog.read())
+        await queued.join("w", elsewhere.write())
+        await queued.join("r", catalog.read())
         # Its own reads go on, and its child's: they would wait for themselves.
         async with catalog.read():
             pass
@@ -68,35 +68,35 @@ async def test_rule_9_a_waiting_writer_closes_a_shared_hold(session: Session, ot
                 pass
 
         await asyncio.create_task(child())
-        assert line.order == []
-    await line.inside("w")
-    line.may_leave["w"].set()
-    await line.end()
-    assert line.order == ["w", "r"]
+        assert queued.order == []
+    await queued.inside("w")
+    queued.may_leave["w"].set()
+    await queued.end()
+    assert queued.order == ["w", "r"]
 
 
 async def test_rule_9_a_child_whose_parent_has_left_waits_like_anybody(
     session: Session, other: Session, name: str
 ) -> None:
     catalog, elsewhere = ReadersWritersLease(session, name), ReadersWritersLease(other, name)
-    line = Line(catalog)
+    queued = Waiters(catalog)
     parent_left = asyncio.Event()
 
     async def child() -> None:
         await parent_left.wait()
         async with catalog.read():
-            line.order.append("child")
+            queued.order.append("child")
 
     async with elsewhere.read():
         async with catalog.read():
             reading = asyncio.create_task(child())
-        await line.join("w", elsewhere_writer(other, name))
+        await queued.join("w", elsewhere_writer(other, name))
         parent_left.set()
         await waiters(catalog, 2)
-    await line.inside("w")
-    await line.end()
+    await queued.inside("w")
+    await queued.end()
     await reading
-    assert line.order == ["w", "child"]
+    assert queued.order == ["w", "child"]
 
 
 def elsewhere_writer(session: Session, name: str) -> Acquirable[Any]:
@@ -156,14 +156,14 @@ async def test_rule_10_what_would_wait_for_itself_raises_at_once(session: Sessio
 
 async def test_rule_10_a_child_that_waits_is_no_self_deadlock(session: Session, name: str) -> None:
     lock = Lock(session, name)
-    line = Line(lock)
+    queued = Waiters(lock)
     async with lock as lease:
-        await line.join("child", lock)
-        assert line.order == []
-    await line.inside("child")
+        await queued.join("child", lock)
+        assert queued.order == []
+    await queued.inside("child")
     (holder,) = (await lock.statistics()).holders
     assert holder.token > lease.token
-    await line.end()
+    await queued.end()
 
 
 async def test_rule_10_a_hold_may_be_left_from_another_task(session: Session, name: str) -> None:
@@ -181,20 +181,20 @@ async def test_rule_10_downgrade_lets_readers_in_and_no_writer_between(
     session: Session, other: Session, name: str
 ) -> None:
     catalog, elsewhere = ReadersWritersLease(session, name), ReadersWritersLease(other, name)
-    line = Line(catalog)
+    queued = Waiters(catalog)
     async with catalog.write() as lease:
-        await line.join("w", elsewhere.write())
-        await line.join("r", elsewhere.read())
+        await queued.join("w", elsewhere.write())
+        await queued.join("r", elsewhere.read())
         token = lease.token
         await lease.downgrade()
         await lease.downgrade()  # once is enough
         assert (lease.mode, lease.token) == ("read", token)
-        await line.inside("r")
+        await queued.inside("r")
         async with catalog.read() as inner:
             assert inner.token == token
-    line.may_leave["r"].set()
-    await line.inside("r", "w")
-    await line.end()
+    queued.may_leave["r"].set()
+    await queued.inside("r", "w")
+    await queued.end()
 
 
 # --- 11: tokens -------------------------------------------------------------------------------------------------------

@@ -108,27 +108,27 @@ def run(*words: str) -> str:
     ).stdout
 
 
-def told_settings() -> dict[str, str]:
+def described_settings() -> dict[str, str]:
     """The settings in the tables of the README, and the default of each."""
     rows = re.findall(r"^\| `((?:PIPELINE|REDIS)_\w+)` \| `?([^`|]*?)`? ?\|", README, flags=re.MULTILINE)
-    told = {variable.removeprefix("PIPELINE_").lower(): default for variable, default in rows}
-    assert len(told) == len(rows)
-    return told
+    described = {variable.removeprefix("PIPELINE_").lower(): default for variable, default in rows}
+    assert len(described) == len(rows)
+    return described
 
 
-def check_defaults(kind: type[Environment], told: dict[str, str], fields: set[str]) -> None:
+def check_defaults(kind: type[Environment], described: dict[str, str], fields: set[str]) -> None:
     for field in fields:
         real = kind.model_fields[field].default
-        assert told[field] == ("" if real is None else str(real)), field
+        assert described[field] == ("" if real is None else str(real)), field
 
 
 def test_the_table_of_settings_is_complete_and_right() -> None:
-    check_defaults(Environment, told_settings(), set(Environment.model_fields))
+    check_defaults(Environment, described_settings(), set(Environment.model_fields))
 
 
 def test_every_variable_named_is_there() -> None:
     compose = (ROOT / "docker-compose.yml").read_text(encoding="utf-8")
-    told = told_settings()
+    told = described_settings()
     for page, text in TEXTS.items():
         for variable in re.findall(r"\bPIPELINE_[A-Z_]*[A-Z]\b", text):
             assert variable.removeprefix("PIPELINE_").lower() in told, (page.name, variable)
@@ -138,7 +138,7 @@ def test_every_variable_named_is_there() -> None:
 
 def test_compose_passes_every_setting_on() -> None:
     compose = (ROOT / "docker-compose.yml").read_text(encoding="utf-8")
-    told = {"REDIS_URL" if field == "redis_url" else f"PIPELINE_{field.upper()}" for field in told_settings()}
+    told = {"REDIS_URL" if field == "redis_url" else f"PIPELINE_{field.upper()}" for field in described_settings()}
     passed = re.findall(r"^ +((?:PIPELINE|REDIS)_[A-Z_]+):(.*)$", compose, flags=re.MULTILINE)
     assert {variable for variable, _ in passed} == told
     for variable, value in passed:

@@ -4,7 +4,7 @@ import socket
 from typing import Any, Final
 from urllib.parse import urlsplit
 
-# A peer that says nothing is asked after 15 s, and given up 15 s later; so is one that takes nothing we have sent.
+# A peer that says nothing is probed after 15 s, and dropped 15 s later; so is one that takes nothing we have sent.
 _KEEPALIVE: Final = {
     getattr(socket, name): value
     for name, value in (

@@ -113,7 +113,7 @@ def writes_of(effects: Effects) -> Writes:
 
 
 def add_json(effects: Effects, calls: list[list[Any]]) -> None:
-    """Ask for what `Writes.to_json` tells. A forwarded put does not travel: its queue belongs to a session.
+    """Ask for the writes that `Writes.to_json` packed. A forwarded put does not travel: its queue belongs to a session.
 
     :raises ValueError: when it is none of ours.
     """

@@ -88,16 +88,19 @@ class Forwards:
         """Ask once a second while anything waits: notifications that were sent while we were cut off are lost."""
         while self._waiting:
             await asyncio.sleep(_LOOK_AGAIN)
+            problems: dict[str, str] = {}
             for destination in dict.fromkeys(self._waiting.values()):
                 keys = [key for key, where in self._waiting.items() if where is destination][:_MOST]
                 member = destination.member
                 try:
                     still = keys_in(await member.call(load("onward"), *keys))
                 except ConcurrencyError as error:
-                    # Nothing is taken meanwhile: whoever looks for the reason finds it.
-                    log.warning("cannot see whether room has appeared", queue=member.name, problem=str(error))
+                    problems[member.name] = str(error)
                     continue
                 for key in keys:
                     if key not in still:
                         destination.waiting.pop(key, None)
                         self.admitted(key)
+            for name, problem in problems.items():
+                # Nothing is taken meanwhile: whoever looks for the reason finds it.
+                log.warning("cannot see whether room has appeared", queue=name, problem=problem)

@@ -1,4 +1,4 @@
-"""Who stands in the line of a lease, and a lease that the server forgets."""
+"""Who waits for a lease, and a lease that the server forgets."""
 
 import asyncio
 from contextvars import Context
@@ -23,7 +23,7 @@ async def waiters(lease: Semaphore | ReadersWritersLease, count: int) -> LeaseSt
     return await until(lease.statistics, lambda now: len(now.waiters) == count)
 
 
-class Line:
+class Waiters:
     """Tasks that wait for a lease one behind the other, and the order in which they got it."""
 
     def __init__(self, lease: Semaphore | ReadersWritersLease) -> None:
