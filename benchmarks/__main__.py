@@ -19,7 +19,8 @@ from benchmarks.contest import Contest
 from benchmarks.contestants import ROOT, BenchmarkError, Contestant, names, peers, us
 from benchmarks.report import markdown, summary
 from benchmarks.workloads import WORKLOADS, Entry, Workload, calls, drain
-from shared.local.embedded import EmbeddedServer, EmbeddedServerError
+from shared.local.embedded import EmbeddedServer
+from shared.local.server_error import EmbeddedServerError
 
 _PILOT = 200
 _COUNTED = 1000

@@ -1,18 +1,16 @@
 """`./run pipeline dead`: reads, puts back and deletes the dead letters of a queue."""
 
 import asyncio
-import base64
-import json
 import sys
 from contextlib import aclosing
-from datetime import UTC, datetime
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 
+from cli.letter import body_of, cells_of, fields_of, text_of
 from cli.listing import Listing, harmless, write_json
 from cli.target import open_server
-from shared.concurrency import DeadLetter, Replayed, Selection
+from shared.concurrency import Replayed, Selection
 
 app = typer.Typer(
     name="dead",
@@ -64,12 +62,9 @@ async def _list(selection: Selection, limit: int, queue: str | None, *, as_json:
     ):
         async for letter in letters:
             if as_json:
-                write_json(_about(letter))
+                write_json(fields_of(letter))
             else:
-                listing.add(
-                    letter.id or letter.key, letter.type or "", letter.reason, letter.attempt,
-                    _short_time(letter.put_at), _short_time(letter.died_at), letter.error,
-                )  # fmt: skip
+                listing.add(*cells_of(letter))
     listing.end()
 
 
@@ -92,9 +87,12 @@ async def _show(selection: Selection, queue: str | None, *, as_json: bool) -> No
     async with open_server() as server, aclosing((await server.queue(queue)).letters.find(selection)) as letters:
         async for letter in letters:
             if as_json:
-                write_json(_about(letter) | _body(letter))
+                write_json(fields_of(letter) | body_of(letter))
             else:
-                _print_whole(letter, first=not found)
+                if found:
+                    _print("")
+                for line in text_of(letter):
+                    _print(line)
             found += 1
     if not found:
         _fail(f"there is no dead letter {selection.id}")
@@ -193,51 +191,6 @@ def _one_choice(ids: list[str] | None, type_: str | None, reason: str | None, *,
     if [bool(ids), type_ is not None, reason is not None, every].count(True) != 1:
         raise typer.BadParameter("choose by exactly one of --id (once or more), --type, --reason, --all")
     return [_selection(id_, None, None) for id_ in dict.fromkeys(ids or ())] or [_selection(None, type_, reason)]
-
-
-def _about(letter: DeadLetter) -> dict[str, Any]:
-    return {
-        "id": letter.id or letter.key,
-        "key": letter.key,
-        "type": letter.type,
-        "reason": letter.reason,
-        "error": letter.error,
-        "first_error": letter.first_error,
-        "last_error": letter.last_error,
-        "attempts": letter.attempt,
-        "failures": letter.failures,
-        "put_at": _time(letter.put_at) or None,
-        "died_at": _time(letter.died_at),
-    }
-
-
-def _body(letter: DeadLetter) -> dict[str, Any]:
-    try:
-        return {"body": json.loads(letter.body)}
-    except (ValueError, RecursionError):
-        return {"body_base64": base64.b64encode(letter.body).decode()}
-
-
-def _print_whole(letter: DeadLetter, *, first: bool) -> None:
-    if not first:
-        _print("")
-    for word, value in _about(letter).items():
-        if value not in (None, ""):
-            _print(f"{word.replace('_', ' ')}: {value}")
-    for word, value in _body(letter).items():
-        _print(f"{word.replace('_', ' in ')}:")
-        text = value if word != "body" else json.dumps(value, indent=2, ensure_ascii=False)
-        for line in text.split("\n"):
-            _print(f"  {line}")
-
-
-def _time(seconds: float) -> str:
-    """Return a time of the server in UTC, as ISO 8601; empty when it is not known."""
-    return datetime.fromtimestamp(seconds, UTC).isoformat(timespec="milliseconds") if seconds else ""
-
-
-def _short_time(seconds: float) -> str:
-    return _time(seconds)[:19].replace("T", " ")
 
 
 def _letters(count: int) -> str:

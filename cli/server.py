@@ -7,7 +7,8 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from shared.local.address import RUN_DIRECTORY, published
-from shared.local.embedded import EmbeddedServer, EmbeddedServerError
+from shared.local.embedded import EmbeddedServer
+from shared.local.server_error import EmbeddedServerError
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

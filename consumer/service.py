@@ -9,7 +9,7 @@ from consumer.registry import check_handlers, handlers
 from consumer.rules.errors import HandlerError
 from consumer.worker.blocked_loop import BlockedLoop
 from consumer.worker.worker import Worker
-from shared.concurrency.queues.queue import told_to_drain
+from shared.concurrency.queues.service import told_to_drain
 from shared.logs import Log
 from shared.message import Message
 from shared.pipeline import Pipeline, open_pipeline

@@ -10,7 +10,7 @@ from benchmarks.contest import Contest
 from benchmarks.contestants import ROOT, BenchmarkError, Contestant, names, peers, us
 from benchmarks.leases.workloads import WORKLOADS
 from benchmarks.report import BARE_SCRIPTS
-from shared.local.embedded import EmbeddedServerError
+from shared.local.server_error import EmbeddedServerError
 
 FOLDER = ROOT / "benchmarks" / "leases"
 

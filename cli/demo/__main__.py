@@ -9,7 +9,7 @@ import typer
 from cli.demo.demo import Demo, DemoError, ServiceFellError
 from shared.concurrency import ConcurrencyError
 from shared.environment import SettingsError
-from shared.local.embedded import EmbeddedServerError
+from shared.local.server_error import EmbeddedServerError
 
 app = typer.Typer(add_completion=False, pretty_exceptions_enable=False, rich_markup_mode=None)
 

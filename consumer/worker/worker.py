@@ -13,7 +13,7 @@ from consumer.worker.failures import settle_failed
 from shared.concurrency import Delivery, Queue
 from shared.concurrency.queues.handout import Handout
 from shared.concurrency.queues.prefetch import Prefetch
-from shared.concurrency.queues.queue import prefetch
+from shared.concurrency.queues.service import prefetch
 from shared.concurrency.queues.settling import Settler
 from shared.concurrency.session.tasks import forgive, is_closed
 from shared.logs import Log

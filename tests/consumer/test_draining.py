@@ -11,7 +11,7 @@ import pytest
 import redis
 
 from shared.concurrency import Queue, QueueSession, Session
-from shared.concurrency.queues.queue import told_to_drain
+from shared.concurrency.queues.service import told_to_drain
 from tests.instruments import inside, programs
 from tests.instruments.processes import running
 from tests.instruments.proxy import Proxy

@@ -13,7 +13,7 @@ from redis.exceptions import ConnectionError  # noqa: A004
 
 from consumer.worker.worker import Worker
 from shared.concurrency import ConcurrencyError, Delivery, EffectRefused, Queue, QueueShutDown, QueueStatistics, Session
-from shared.local.embedded import server_binary
+from shared.local.binary import server_binary
 from shared.local.parent_death import tied
 from tests.instruments import inside
 from tests.instruments.census import take_census

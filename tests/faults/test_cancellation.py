@@ -16,7 +16,7 @@ from redis.asyncio import Redis
 from consumer.outcomes import Reject, Retry
 from consumer.worker.worker import Worker
 from shared.concurrency import Delivery, Queue, Session
-from shared.concurrency.queues.queue import told_to_drain
+from shared.concurrency.queues.service import told_to_drain
 from tests.instruments import calls, inside
 from tests.instruments.calls import PAUSED, World, items_left
 from tests.instruments.cancellation import MODES, Mode, Outcome, at_every_point, cancelled_at

@@ -8,7 +8,7 @@ import pytest
 from redis.asyncio import Redis
 
 from shared.concurrency import Queue, QueueStatistics, Session
-from shared.concurrency.queues.queue import told_to_drain
+from shared.concurrency.queues.service import told_to_drain
 from shared.concurrency.session.scripts import load, names
 from tests.instruments.proxy import Proxy
 

@@ -13,7 +13,8 @@ from redis.exceptions import ResponseError
 from shared.concurrency import Lock, Queue, Session
 from shared.concurrency.session.scripts import load
 from shared.concurrency.session.server_errors import Postponed, translate
-from shared.local.embedded import EmbeddedServer, server_binary
+from shared.local.binary import server_binary
+from shared.local.embedded import EmbeddedServer
 from tests.instruments.emptying import take
 from tests.instruments.waiting import resolved, until
 

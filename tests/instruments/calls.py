@@ -9,7 +9,7 @@ from typing import Any, Final
 from redis.asyncio import Redis
 
 from shared.concurrency import Delivery, Queue, QueueEmpty, QueueFull, QueueShutDown, Session
-from shared.concurrency.queues.queue import told_to_drain
+from shared.concurrency.queues.service import told_to_drain
 from tests.instruments import inside
 from tests.instruments.census import Census, take_census
 from tests.instruments.inside import is_held

@@ -11,7 +11,7 @@ from consumer.rules.handler import Handler
 from consumer.rules.rules import Rules
 from consumer.worker.worker import Worker
 from shared.concurrency import Delivery, Queue, Session, StaleDelivery
-from shared.concurrency.queues.queue import told_to_drain
+from shared.concurrency.queues.service import told_to_drain
 from shared.pipeline import open_pipeline
 from shared.settings import Settings
 from tests.instruments import inside

@@ -53,7 +53,7 @@ REACHED = {
     },
     "producer": {f"{ENGINE}.session.futures", f"{QUEUES}.encoding.codec", f"{QUEUES}.encoding.entry"},
     "consumer": {
-        f"{ENGINE}.checks", f"{ENGINE}.errors", f"{ENGINE}.session.tasks", f"{QUEUES}.queue", f"{QUEUES}.handout", f"{QUEUES}.prefetch", f"{QUEUES}.settling",
+        f"{ENGINE}.checks", f"{ENGINE}.errors", f"{ENGINE}.session.tasks", f"{QUEUES}.service", f"{QUEUES}.handout", f"{QUEUES}.prefetch", f"{QUEUES}.settling",
         f"{QUEUES}.effects.effects",
         f"{QUEUES}.encoding.codec", f"{QUEUES}.encoding.entry", f"{QUEUES}.encoding.results",
     },

@@ -12,7 +12,9 @@ import pytest
 import redis
 
 from shared.local import embedded
-from shared.local.embedded import EmbeddedServer, EmbeddedServerError, server_binary
+from shared.local.binary import server_binary
+from shared.local.embedded import EmbeddedServer
+from shared.local.server_error import EmbeddedServerError
 
 ROOT = Path(__file__).resolve().parent.parent.parent
 # A process that starts a server, from its main thread or from another one, says so, and waits to be killed.

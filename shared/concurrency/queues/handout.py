@@ -2,9 +2,8 @@
 
 import asyncio
 import traceback
-import warnings
 from types import TracebackType
-from typing import Final, Protocol, TypeVar
+from typing import Final, TypeVar
 
 from shared.concurrency.checks import check_delay, check_reason
 from shared.concurrency.errors import EffectRefused, InvalidResult, MessageTooLarge, StaleDelivery, describe
@@ -12,6 +11,7 @@ from shared.concurrency.queues.delivery import Delivery
 from shared.concurrency.queues.effects.effects import Effects
 from shared.concurrency.queues.encoding.entry import ASKED, FLAG, RECEIPT, Stored, pack_headers_with_error, read
 from shared.concurrency.queues.encoding.results import ResultCodec
+from shared.concurrency.queues.settlement import Settling
 from shared.concurrency.queues.takes.settlements import LONGEST_TEXT
 from shared.concurrency.session.tasks import is_cancelled, is_closed
 
@@ -21,33 +21,6 @@ _LONGEST_TRACE: Final = 8192
 _GIVING_BACK: Final = 0.5
 INVALID_RESULT: Final = "invalid_result"
 """The reason of a dead letter whose result could not be sent."""
-
-
-class Settling(Protocol):
-    """Where a handout is settled."""
-
-    def settle(
-        self, receipt: bytes, kind: str, value: int | str | bytes = 0, report: str = "",
-        *, headers: bytes = b"", trace: str = "",
-    ) -> asyncio.Future[None]:  # fmt: skip
-        """Settle with the next call, which goes at once; the future fails with StaleDelivery when it was not ours."""
-
-    def apply(self, receipt: bytes, effects: Effects, outcome: bytes) -> asyncio.Future[None]:
-        """Acknowledge and write the effects in one step; `outcome` is empty where nobody asked for the result.
-
-        The future fails with StaleDelivery (no longer ours) or EffectRefused (nothing written, still ours).
-
-        :raises EffectRefused: when an effect cannot be sent.
-        """
-
-    def check_here(self) -> None:
-        """Raise WrongLoop outside the event loop of the session."""
-
-    def report(self, receipt: bytes, progress: bytes) -> None:
-        """Tell whoever submitted the message how far it is, sooner or later."""
-
-    def give_back_from_any_thread(self, receipt: bytes) -> None:
-        """Give back what its owner forgot."""
 
 
 class Handout(Delivery[T]):
@@ -260,23 +233,6 @@ class Handout(Delivery[T]):
         only_by_us = before is not None and body is not None and body.uncancel() <= before
         if error is None or (isinstance(error, asyncio.CancelledError) and only_by_us):
             raise self._loss() from error
-
-
-class Forgettable(Handout[T]):
-    """A delivery that a caller may forget; the consumer service spares its messages the finalizer."""
-
-    __slots__ = ()
-
-    def __del__(self) -> None:
-        if getattr(self, "state", "settled") == "held":
-            # First, for a warning may be an error.
-            self._settling.give_back_from_any_thread(self.receipt)
-            warnings.warn(
-                f"delivery {self.id} was never settled: given back. Use `async with`, ack() or nack()",
-                ResourceWarning,
-                stacklevel=2,
-                source=self,
-            )
 
 
 def handout_of(delivery: Delivery[T]) -> Handout[T]:

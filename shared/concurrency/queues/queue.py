@@ -15,9 +15,8 @@ from shared.concurrency.queues.encoding.codec import Codec, Unreadable
 from shared.concurrency.queues.encoding.entry import LARGEST_MESSAGE, RECEIPT
 from shared.concurrency.queues.encoding.outgoing import KEPT_FOR, Outgoing
 from shared.concurrency.queues.encoding.results import ResultCodec
-from shared.concurrency.queues.handout import Forgettable
+from shared.concurrency.queues.forgettable import Forgettable
 from shared.concurrency.queues.participant import QueueParticipant
-from shared.concurrency.queues.prefetch import Prefetch
 from shared.concurrency.queues.puts.batch import OutgoingEntry
 from shared.concurrency.queues.puts.bulk import BulkPut
 from shared.concurrency.queues.results.future import ResultFuture
@@ -247,24 +246,3 @@ class Queue(QueueControl, Generic[T]):
 def participant_of(queue: Queue[Any]) -> QueueParticipant:
     """What this process has at a queue."""
     return queue._participant  # noqa: SLF001  # users never get it
-
-
-def prefetch(queue: Queue[T], workers: int) -> Prefetch[T]:
-    """Take for so many workers, which settle without waiting; for consumer services.
-
-    :raises ConcurrencyError: when the session is closed.
-    """
-    participant = participant_of(queue)
-    participant.process.check_open()
-    return Prefetch(participant.member, participant.settler, queue._codec, queue._results, workers)  # noqa: SLF001  # as above
-
-
-async def told_to_drain(queue: Queue[Any]) -> None:
-    """Wait until somebody tells this process to `drain`. For consumer services: from here on it can be told.
-
-    :raises ConcurrencyError: when the session is closed.
-    """
-    member = participant_of(queue).member
-    participant_of(queue).process.check_open()
-    member.can_drain()
-    await member.draining.wait()

@@ -1,0 +1,63 @@
+"""How a dead letter is shown: as the fields of an object, and as text."""
+
+import base64
+import json
+from collections.abc import Iterator
+from datetime import UTC, datetime
+from typing import Any
+
+from shared.concurrency import DeadLetter
+
+
+def fields_of(letter: DeadLetter) -> dict[str, Any]:
+    """All that is known of a dead letter, its body aside."""
+    return {
+        "id": letter.id or letter.key,
+        "key": letter.key,
+        "type": letter.type,
+        "reason": letter.reason,
+        "error": letter.error,
+        "first_error": letter.first_error,
+        "last_error": letter.last_error,
+        "attempts": letter.attempt,
+        "failures": letter.failures,
+        "put_at": _time(letter.put_at) or None,
+        "died_at": _time(letter.died_at),
+    }
+
+
+def body_of(letter: DeadLetter) -> dict[str, Any]:
+    """Its body, in base64 where that is not JSON."""
+    try:
+        return {"body": json.loads(letter.body)}
+    except (ValueError, RecursionError):
+        return {"body_base64": base64.b64encode(letter.body).decode()}
+
+
+def cells_of(letter: DeadLetter) -> tuple[Any, ...]:
+    """What a table shows: id, class, reason, attempts, when it was put, when it died, error."""
+    return (
+        letter.id or letter.key, letter.type or "", letter.reason, letter.attempt,
+        _short_time(letter.put_at), _short_time(letter.died_at), letter.error,
+    )  # fmt: skip
+
+
+def text_of(letter: DeadLetter) -> Iterator[str]:
+    """The lines that show all of it."""
+    for word, value in fields_of(letter).items():
+        if value not in (None, ""):
+            yield f"{word.replace('_', ' ')}: {value}"
+    for word, value in body_of(letter).items():
+        yield f"{word.replace('_', ' in ')}:"
+        text = value if word != "body" else json.dumps(value, indent=2, ensure_ascii=False)
+        for line in text.split("\n"):
+            yield f"  {line}"
+
+
+def _time(seconds: float) -> str:
+    """Return a time of the server in UTC, as ISO 8601; empty when it is not known."""
+    return datetime.fromtimestamp(seconds, UTC).isoformat(timespec="milliseconds") if seconds else ""
+
+
+def _short_time(seconds: float) -> str:
+    return _time(seconds)[:19].replace("T", " ")

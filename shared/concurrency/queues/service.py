@@ -1,0 +1,29 @@
+"""What a consumer service uses of a queue, and users do not."""
+
+from typing import Any, TypeVar
+
+from shared.concurrency.queues.prefetch import Prefetch
+from shared.concurrency.queues.queue import Queue, participant_of
+
+T = TypeVar("T")
+
+
+def prefetch(queue: Queue[T], workers: int) -> Prefetch[T]:
+    """Take for so many workers, which settle without waiting; for consumer services.
+
+    :raises ConcurrencyError: when the session is closed.
+    """
+    participant = participant_of(queue)
+    participant.process.check_open()
+    return Prefetch(participant.member, participant.settler, queue._codec, queue._results, workers)  # noqa: SLF001  # users never get it
+
+
+async def told_to_drain(queue: Queue[Any]) -> None:
+    """Wait until somebody tells this process to `drain`. For consumer services: from here on it can be told.
+
+    :raises ConcurrencyError: when the session is closed.
+    """
+    member = participant_of(queue).member
+    participant_of(queue).process.check_open()
+    member.can_drain()
+    await member.draining.wait()
