@@ -77,7 +77,7 @@ async def test_a_registration_that_fails_when_its_caller_has_gone_is_heard(
     async with Session.open(proxy.url) as session, asyncio.timeout(15):
         Queue(session, name, int, maxsize=3)
         async with proxy.holding("register") as hold:
-            ready = asyncio.create_task(member_of(session, name).ready())
+            ready = asyncio.create_task(member_of(session, name).registration.ready())
             await hold.arrived.wait()
             ready.cancel()
             await asyncio.wait({ready})
@@ -86,5 +86,5 @@ async def test_a_registration_that_fails_when_its_caller_has_gone_is_heard(
         assert registering.done()
         del registering
         await client.delete(queue_keys(name)["settings"])
-        await member_of(session, name).ready()
+        await member_of(session, name).registration.ready()
         gc.collect()  # a task tells when it is thrown away; the fixture of all tests listens

@@ -107,7 +107,7 @@ async def end_session(client: Redis, session: Session, name: str) -> None:
 
 async def recover(observer: Session, name: str, session_id: str) -> None:
     """Have another session give the queue back what an overdue one held."""
-    await member_of(observer, name).recover(session_id)
+    await member_of(observer, name).recovery.recover(session_id)
 
 
 def pass_deadline(session: Session, name: str) -> None:
@@ -141,7 +141,7 @@ async def give_up_membership(queue: Queue[Any]) -> None:
 
 def registration_of(session: Session, name: str) -> "asyncio.Task[None]":
     """The registration that is under way; AssertionError when there is none."""
-    registration = member_of(session, name)._registration._task
+    registration = member_of(session, name).registration._task
     if registration is None:
         raise AssertionError("nothing registers")
     return registration

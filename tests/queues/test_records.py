@@ -52,7 +52,7 @@ async def test_lane_records_are_kept_for_a_day(url: str, session: Session, clien
 
 async def test_renewals_keep_the_record_of_a_consumer(session: Session, client: Any, name: str) -> None:
     queue = Queue(session, name, int)
-    inside.member_at(queue).can_drain()
+    inside.member_at(queue).registration.can_drain()
     await queue.put(1)
     lanes, word = queue_keys(name)["lanes"], f"{inside.owner_at(queue)}:consumer"
     record = await client.hget(lanes, word)

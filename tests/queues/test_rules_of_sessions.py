@@ -56,14 +56,14 @@ async def test_rule_8_a_session_that_ends_while_two_wait_for_it_is_registered_ag
         ended = True
         member.over(member.session_id)
 
-    waiting = [asyncio.create_task(member.ready()) for _ in range(2)]
+    waiting = [asyncio.create_task(member.registration.ready()) for _ in range(2)]
     await asyncio.sleep(0)
     registration = inside.registration_of(session, name)
     # Called a turn of the loop before those who wait go on: they find the session over again.
     registration.add_done_callback(end_it)
     await asyncio.gather(*waiting)
     assert ended
-    assert member.registered
+    assert member.registration.is_done
 
 
 async def test_rule_8_cancellation_from_outside_wins(url: str, name: str, client: Redis) -> None:

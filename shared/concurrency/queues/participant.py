@@ -64,7 +64,7 @@ class QueueParticipant:
         elif word == b"drain":
             self.member.draining.set()
         elif word == b"discarded":
-            self.member.tell_discarded(int(rest))
+            self.member.recovery.log_discarded(int(rest))
 
     async def ask(self, script: str, *arguments: bytes | str | int, keys: Mapping[str, bytes] | None = None) -> Any:
         """Run a script that may be repeated; `keys`: others than the queue's own. Cancelled, it is not repeated.
@@ -73,8 +73,8 @@ class QueueParticipant:
         """
         self.process.check_open()
 
-        if not self.member.registered:
-            await self.member.ready()
+        if not self.member.registration.is_done:
+            await self.member.registration.ready()
         return await self.member.call(load(script), *arguments, keys=keys)
 
     async def operate(self, script: str, *arguments: bytes | str | int) -> list[Any]:

@@ -95,7 +95,7 @@ class Queue(QueueControl, Generic[T]):
             self._codec, self._participant.puts.entry, known_for=known_for, results_for=results_for
         )
         self._submitter = Submitter(self._participant.puts, self._participant.results, self._results, results_for)
-        self._participant.member.wish(
+        self._participant.member.registration.wish(
             maxsize=maxsize,
             max_attempts=max_attempts,
             max_crashes=crashes,

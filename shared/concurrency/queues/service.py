@@ -25,5 +25,5 @@ async def told_to_drain(queue: Queue[Any]) -> None:
     """
     member = participant_of(queue).member
     participant_of(queue).process.check_open()
-    member.can_drain()
+    member.registration.can_drain()
     await member.draining.wait()

@@ -60,7 +60,7 @@ class Settler:
 
     def is_last_attempt(self, handout: Handout[Any], attempts: int | None) -> bool:
         """Whether another failure makes a dead letter of it; `attempts`: None for what is stored with the queue."""
-        most = self._member.max_attempts if attempts is None else attempts
+        most = self._member.registration.max_attempts if attempts is None else attempts
         return handout.failures + 1 >= most
 
     # --- what the consumer service uses, which never waits for an answer ---------------------------------------------

@@ -149,8 +149,8 @@ class EffectLane(Lane[Portion]):
         self._measure_backpressure()
 
     async def _send(self, portion: Portion) -> None:
-        if not self._member.registered:
-            await self._member.ready()
+        if not self._member.registration.is_done:
+            await self._member.registration.ready()
         portion.session_id, portion.keys = self._member.session_id, self._member.keys
         more_keys, words = pack(self._script, portion)
         call = Call(
@@ -175,8 +175,8 @@ class EffectLane(Lane[Portion]):
         for one in list(portion.acknowledgements):
             try:
                 for destination in one.writes.destinations():
-                    if not destination.member.registered:
-                        await destination.member.ready()
+                    if not destination.member.registration.is_done:
+                        await destination.member.registration.ready()
             except ConcurrencyError as error:
                 portion.acknowledgements.remove(one)
                 self._refuse(one, str(error))

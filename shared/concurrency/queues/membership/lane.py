@@ -140,8 +140,8 @@ class Lane(ABC, Generic[C]):
                 await self._rest(seconds)
             self._calling = True
             try:
-                if not self._member.registered:
-                    await self._member.ready()
+                if not self._member.registration.is_done:
+                    await self._member.registration.ready()
                 self._call = call = self.compose()
                 await self.send(call)
             except ConcurrencyError as error:

@@ -4,7 +4,7 @@ import math
 from dataclasses import dataclass
 from typing import Final
 
-from shared.concurrency.queues.membership.keys import leased_key
+from shared.concurrency.queues.membership.keys import leased_key, queue_keys
 from shared.concurrency.session.clock import boottime, margin
 
 
@@ -12,6 +12,11 @@ from shared.concurrency.session.clock import boottime, margin
 class Life:
     """A session. One that passed its deadline is over for ever (rule 8); the process goes on under another."""
 
+    name: Final[str]
+    """Of the queue."""
+    owner: Final[str]
+    ordinal: Final[int]
+    """Which session of its owner it is there, from 1."""
     session_id: Final[str]
     keys: Final[dict[str, bytes]]
     """The queue's keys, and that of what this session holds."""
@@ -22,9 +27,18 @@ class Life:
     """Until when it may be relied on, by the local boot-time clock."""
 
     @classmethod
-    def begin(cls, name: str, session_id: str, keys: dict[str, bytes], ttl: float) -> "Life":
-        """A session that is not registered yet."""
-        return cls(session_id, {**keys, "leased": leased_key(name, session_id)}, ttl)
+    def first(cls, name: str, owner: str, ttl: float) -> "Life":
+        """The first session of a process at a queue; the queue does not know it yet."""
+        return cls._begin(name, owner, 1, queue_keys(name), ttl)
+
+    def next(self) -> "Life":
+        """The session that follows this one; the queue does not know it yet."""
+        return self._begin(self.name, self.owner, self.ordinal + 1, self.keys, self.ttl)
+
+    @classmethod
+    def _begin(cls, name: str, owner: str, ordinal: int, keys: dict[str, bytes], ttl: float) -> "Life":
+        session_id = f"{owner}.{ordinal}.{round(ttl * 1000)}"
+        return cls(name, owner, ordinal, session_id, {**keys, "leased": leased_key(name, session_id)}, ttl)
 
     def registered(self, sent_at: float, left: float) -> None:
         """The queue knows it, for `left` seconds counted from before the call was sent."""

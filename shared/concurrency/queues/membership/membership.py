@@ -7,9 +7,9 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Final, Protocol
 from weakref import ref
 
-from shared.concurrency.queues.encoding.entry import receipts_in
-from shared.concurrency.queues.membership.keys import leased_key, queue_keys
+from shared.concurrency.queues.membership.keys import leased_key
 from shared.concurrency.queues.membership.life import Life
+from shared.concurrency.queues.membership.recovery import Recovery
 from shared.concurrency.queues.membership.registration import Registration
 from shared.concurrency.session.calls import Call, Calls
 from shared.concurrency.session.log import Log
@@ -18,8 +18,6 @@ from shared.concurrency.session.scripts import Script, load
 log = Log("queues")
 
 _SHORTEST_HANG: Final = 10.0
-# So many deliveries a call.
-_GIVEN_BACK: Final = 500
 
 
 class Holding(Protocol):
@@ -34,19 +32,17 @@ class Holding(Protocol):
 
 
 class Membership:
-    """One session after the other of one process in one queue.
+    """One session after the other of one process in one queue; `registration.ready` has the queue know them.
 
     A session that passed its deadline is over for ever (rule 8): the process goes on under a new id.
     """
 
     def __init__(self, calls: Calls, owner: str, ttl: float, name: str) -> None:
-        """Prepare; `ready` registers."""
+        """Prepare; nothing is registered yet."""
         self.name = name
         self.owner: Final = owner
         self.calls: Final = calls
         self.run_id = ""
-        self.max_attempts = math.inf
-        """Failures until a message is a dead letter, as it is stored with the queue; known once it is registered."""
         self.held: dict[bytes, Holding | ref[Holding] | None] = {}
         """Receipts of the deliveries of this process that no answer has settled yet; None while nobody has started
         them, a weak reference where the holder may be forgotten."""
@@ -56,21 +52,11 @@ class Membership:
         """Called when the server has forgotten the queue: its data is lost, or somebody has deleted it."""
         self.draining: Final = asyncio.Event()
         """Set when this process, a consumer service, is asked to drain."""
-        self._ttl = ttl
+        self.registration: Final = Registration(self, calls)
+        self.recovery: Final = Recovery(self)
         self._epoch = b""
-        self._lives = 0
         self._loop = asyncio.get_running_loop()
-        self._keys = queue_keys(name)
-        self._life = self._next_life()
-        self._registration = Registration(self, calls)
-        self.wish, self.can_drain, self.ready = (
-            self._registration.wish, self._registration.can_drain, self._registration.ready,
-        )  # fmt: skip
-
-    def _next_life(self) -> Life:
-        self._lives += 1
-        session_id = f"{self.owner}.{self._lives}.{round(self._ttl * 1000)}"
-        return Life.begin(self.name, session_id, self._keys, self._ttl)
+        self._life = Life.first(name, owner, ttl)
 
     @property
     def life(self) -> Life:
@@ -86,11 +72,6 @@ class Membership:
     def keys(self) -> dict[str, bytes]:
         """The keys of the queue, by what the scripts call them."""
         return self._life.keys
-
-    @property
-    def registered(self) -> bool:
-        """Whether the queue knows this session and our wishes."""
-        return self._registration.is_done
 
     def hold(self, holding: Holding) -> None:
         """Keep it until it is settled; it is lost at once if the session is over already."""
@@ -108,11 +89,11 @@ class Membership:
     @property
     def shortest_ttl(self) -> float:
         """The session's time to live, once the queue knows the session."""
-        return math.inf if self._life.is_fresh else self._ttl
+        return math.inf if self._life.is_fresh else self._life.ttl
 
     def greeting(self, run_id: str) -> Call:
         """Tell the queue which run of the server this is."""
-        return Call(load("announce"), self._keys, (run_id, ""), at_reply=self._announced)
+        return Call(load("announce"), self.keys, (run_id, ""), at_reply=self._announced)
 
     def _announced(self, answer: list[Any]) -> None:
         with contextlib.suppress(RuntimeError):  # the loop has ended meanwhile
@@ -120,7 +101,8 @@ class Membership:
 
     def renewal(self, run_id: str, loop_idle: float) -> Call | None:  # noqa: ARG002
         """Renew the session that is registered, unless the loop hangs."""
-        life, hang_after = self._life, max(3 * self._ttl, _SHORTEST_HANG)
+        life = self._life
+        hang_after = max(3 * life.ttl, _SHORTEST_HANG)
         if loop_idle > hang_after:
             log.error("the event loop hangs: sessions are no longer renewed", queue=self.name, seconds=hang_after)
             return None
@@ -152,8 +134,8 @@ class Membership:
         if session_id != self.session_id:
             return
         lost, self.held = self.held, {}
-        self._life = self._next_life()
-        self._registration.is_done = False
+        self._life = self._life.next()
+        self.registration.is_done = False
         _tell_lost(lost)
         for react in self.on_over:
             react()
@@ -196,79 +178,21 @@ class Membership:
 
         Returns the number of this process's last call of puts that the queue knows.
         """
-        epoch, number = await self.calls.now(Call(load("announce"), self._keys, (self.run_id, self.owner)))
+        epoch, number = await self.calls.now(Call(load("announce"), self.keys, (self.run_id, self.owner)))
         self._begin_anew(epoch)
         return int(number)
-
-    async def recover(self, session_id: str) -> None:
-        """Give the queue back what overdue sessions held: this one, and all others that there are then."""
-        seen, others = {session_id}, await self._recover(session_id)
-        while new := [each for each in dict.fromkeys(others) if each not in seen]:
-            seen.update(new)
-            answers = await asyncio.gather(*map(self._recover, new))
-            others = [each for answer in answers for each in answer]
-
-    async def _recover(self, session_id: str) -> list[str]:
-        """Give back what one held; returns others that are overdue."""
-        taken, (_, others, discarded) = await self._give_back("recover", session_id)
-        self.tell_discarded(discarded)
-        if taken:
-            log.warning("recovered the deliveries of a dead session", queue=self.name, session=session_id, count=taken)
-        return [each.decode() for each in others]
-
-    def log_dead(self, died: Sequence[bytes]) -> None:
-        """Log what an answer tells of messages that became dead letters: five words for each."""
-        for at in range(0, len(died), 5):
-            key, id_, type_, reason, error = (word.decode("utf-8", "backslashreplace") for word in died[at : at + 5])
-            log.error(
-                "the message is a dead letter", queue=self.name, id=id_ or key, type=type_, reason=reason, error=error
-            )
-
-    def tell_discarded(self, count: int) -> None:
-        """Log that the oldest dead letters were discarded, if any were."""
-        if count:
-            log.warning(
-                "dead letters were discarded: the queue keeps so many, and so long", queue=self.name, count=count
-            )
-
-    async def leave_behind(self, session_id: str) -> None:
-        """Give back what a former session of ours was handed after we had gone on."""
-        await self._leave(session_id, b"")
 
     async def leave(self, withdrawn: bytes) -> None:
         """Give back what the session holds and end it."""
         lost, self.held = self.held, {}
         _tell_lost(lost)
-        await self._registration.settled()
+        await self.registration.settled()
         if not self._life.is_fresh or withdrawn:
-            await self._leave(self.session_id, withdrawn)
-
-    async def _leave(self, session_id: str, withdrawn: bytes) -> None:
-        await self._give_back("leave", session_id, withdrawn)
-
-    async def _give_back(self, script: str, session_id: str, *words: bytes) -> tuple[int, list[Any]]:
-        """Give back all that a session holds, in its order; returns how much, and what else the last answer says.
-
-        Where that is very much, it is put in order here: the server would have to sort all of it in each call.
-        """
-        step, keys = load(script), self._keys_of(session_id)
-        total, left, *more = await self.call(step, session_id, *words, b"-", keys=keys)
-        self.log_dead(more[0] if more else ())
-        while left:
-            receipts = sorted(receipts_in(await self.call(load("receipts"), keys=keys)))
-            for first in range(0, len(receipts), _GIVEN_BACK):
-                names = b"".join(receipts[first : first + _GIVEN_BACK])
-                count, left, *more = await self.call(step, session_id, *words, names, keys=keys)
-                self.log_dead(more[0] if more else ())
-                total += count
-        return total, more
-
-    def _keys_of(self, session_id: str) -> dict[str, bytes]:
-        return {**self._keys, "leased": leased_key(self.name, session_id)}
+            await self.recovery.leave(self.session_id, withdrawn)
 
     async def stop(self) -> None:
         """End what is under way."""
-        await self._registration.stop()
+        await self.registration.stop()
 
 
 def _tell_lost(held: dict[bytes, Holding | ref[Holding] | None]) -> None:

@@ -1,6 +1,7 @@
 """Registration: has the queue know a session, and what this process wishes of the queue."""
 
 import asyncio
+import math
 import os
 import socket
 from typing import Any, Final, Protocol
@@ -26,7 +27,6 @@ class Registrant(Protocol):
 
     name: str
     run_id: str
-    max_attempts: float
 
     @property
     def life(self) -> Life:
@@ -43,6 +43,8 @@ class Registration:
         """Prepare; `ready` registers."""
         self.is_done = False
         """Whether the queue knows the session that there is now, and all wishes."""
+        self.max_attempts = math.inf
+        """Failures until a message is a dead letter, as it is stored with the queue; known once it is registered."""
         self._registrant = registrant
         self._calls = calls
         self._script = load("register")
@@ -97,7 +99,7 @@ class Registration:
         if life is not self._registrant.life:
             return
         self._registrant.learn(epoch)
-        self._registrant.max_attempts = kept["max_attempts"]
+        self.max_attempts = kept["max_attempts"]
         life.registered(sent_at, (deadline - now) / 1000)
         self.is_done = (wishes, is_consumer) == (self._wishes, self._is_consumer)
         others = {word: stored for word, stored in kept.items() if wishes.get(word, stored) != stored}

@@ -45,4 +45,4 @@ class Handoff:
         """
         if self.left_behind:
             session_id, self.left_behind = self.left_behind, ""
-            await self._member.leave_behind(session_id)
+            await self._member.recovery.leave(session_id)

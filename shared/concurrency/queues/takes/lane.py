@@ -211,7 +211,7 @@ class TakeLane(Lane[Portion]):
             else:
                 break
         if self._overdue:
-            await self._member.recover(self._overdue)
+            await self._member.recovery.recover(self._overdue)
             self._overdue = ""
             self._idle.is_woken = True  # there may be something now
         await self._handoff.leave_behind()
@@ -288,7 +288,7 @@ class TakeLane(Lane[Portion]):
         if stale:
             self._log_refused(stale)
         if died:
-            self._member.log_dead(died)
+            self._member.recovery.log_dead(died)
 
     def _take(self, wish: _Wish, entries: list[bytes], look_again: int) -> None:
         is_idle = wish.may_idle > 0 and wish.want > len(entries) and sum(map(len, entries)) < _MOST_BYTES

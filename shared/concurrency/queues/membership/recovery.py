@@ -1,0 +1,96 @@
+"""Recovery: gives a queue back what sessions held, and logs what became of it."""
+
+import asyncio
+from collections.abc import Mapping, Sequence
+from typing import Any, Final, Protocol
+
+from shared.concurrency.queues.encoding.entry import receipts_in
+from shared.concurrency.queues.membership.keys import leased_key
+from shared.concurrency.session.log import Log
+from shared.concurrency.session.scripts import Script, load
+
+log = Log("queues")
+
+# So many deliveries a call.
+_GIVEN_BACK: Final = 500
+
+
+class Caller(Protocol):
+    """Who runs scripts at a queue."""
+
+    name: str
+
+    @property
+    def keys(self) -> dict[str, bytes]:
+        """The keys of the queue, by what the scripts call them."""
+
+    async def call(self, script: Script, *arguments: bytes | str | int, keys: Mapping[str, bytes] | None = None) -> Any:
+        """Run a script that may be repeated, waiting out an outage."""
+
+
+class Recovery:
+    """Takes what was in the hands of a session that is over, or ends."""
+
+    def __init__(self, caller: Caller) -> None:
+        """Prepare; nothing is called yet."""
+        self._caller: Final = caller
+
+    async def recover(self, session_id: str) -> None:
+        """Give the queue back what overdue sessions held: this one, and all others that there are then."""
+        seen, others = {session_id}, await self._recover(session_id)
+        while new := [each for each in dict.fromkeys(others) if each not in seen]:
+            seen.update(new)
+            answers = await asyncio.gather(*map(self._recover, new))
+            others = [each for answer in answers for each in answer]
+
+    async def _recover(self, session_id: str) -> list[str]:
+        """Give back what one held; returns others that are overdue."""
+        taken, (_, others, discarded) = await self._give_back("recover", session_id)
+        self.log_discarded(discarded)
+        if taken:
+            log.warning(
+                "recovered the deliveries of a dead session",
+                queue=self._caller.name, session=session_id, count=taken,
+            )  # fmt: skip
+        return [each.decode() for each in others]
+
+    async def leave(self, session_id: str, withdrawn: bytes = b"") -> None:
+        """Give back what a session of ours holds and end it; `withdrawn`: keys of its puts that may still wait."""
+        await self._give_back("leave", session_id, withdrawn)
+
+    async def _give_back(self, script: str, session_id: str, *words: bytes) -> tuple[int, list[Any]]:
+        """Give back all that a session holds, in its order; returns how much, and what else the last answer says.
+
+        Where that is very much, it is put in order here: the server would have to sort all of it in each call.
+        """
+        call, step = self._caller.call, load(script)
+        keys = {**self._caller.keys, "leased": leased_key(self._caller.name, session_id)}
+        total, left, *more = await call(step, session_id, *words, b"-", keys=keys)
+        self.log_dead(more[0] if more else ())
+        while left:
+            receipts = sorted(receipts_in(await call(load("receipts"), keys=keys)))
+            for first in range(0, len(receipts), _GIVEN_BACK):
+                names = b"".join(receipts[first : first + _GIVEN_BACK])
+                count, left, *more = await call(step, session_id, *words, names, keys=keys)
+                self.log_dead(more[0] if more else ())
+                total += count
+        return total, more
+
+    # --- what is logged ---------------------------------------------------------------------------------------------
+
+    def log_dead(self, died: Sequence[bytes]) -> None:
+        """Log what an answer tells of messages that became dead letters: five words for each."""
+        for at in range(0, len(died), 5):
+            key, id_, type_, reason, error = (word.decode("utf-8", "backslashreplace") for word in died[at : at + 5])
+            log.error(
+                "the message is a dead letter",
+                queue=self._caller.name, id=id_ or key, type=type_, reason=reason, error=error,
+            )  # fmt: skip
+
+    def log_discarded(self, count: int) -> None:
+        """Log that the oldest dead letters were discarded, if any were."""
+        if count:
+            log.warning(
+                "dead letters were discarded: the queue keeps so many, and so long",
+                queue=self._caller.name, count=count,
+            )  # fmt: skip
