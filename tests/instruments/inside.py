@@ -269,7 +269,7 @@ def effect_lane_at(queue: Queue[Any]) -> EffectLane:
 
 def waits_for_memory(lane: Lane[Any]) -> bool:
     """Whether the server refused what a lane sent because its memory is full."""
-    return bool(lane._memory_pause)
+    return lane.pause.is_for_memory
 
 
 def is_backpressured(queue: Queue[Any]) -> bool:

@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import AsyncIterator
 from functools import partial
+from typing import ClassVar
 
 import pytest
 
@@ -19,8 +20,10 @@ Waiter = tuple[str, asyncio.Future[int]]
 class Room(Lane[list[Waiter]]):
     """Answers each waiter with the number of the call that carried it; what is called `defect` breaks it."""
 
+    NAME: ClassVar = "weir-room"
+
     def __init__(self, member: Membership) -> None:
-        super().__init__(member, "weir-room")
+        super().__init__(member)
         self.waiting: list[Waiter] = []
         self.looked = asyncio.Event()
         self.look_at: float | None = None
@@ -33,7 +36,7 @@ class Room(Lane[list[Waiter]]):
 
     def due(self) -> float | None:
         if self.waiting:
-            return self.paused_for()
+            return self.pause.left()
         return None if self.look_at is None else max(0, self.look_at - self._loop.time())
 
     def is_unsent(self) -> bool:
@@ -131,13 +134,13 @@ async def test_a_timer_that_is_set_for_later_gives_way_to_an_earlier_one(room: R
 
 
 async def test_a_pause_is_over_by_itself(room: Room) -> None:
-    room.pause(0.05)
+    room.pause.begin(0.05)
     began = asyncio.get_running_loop().time()
     assert await room.ask("answer") == 2
     assert asyncio.get_running_loop().time() - began >= 0.045
 
 
 async def test_pauses_while_memory_is_full_double_up_to_a_second(room: Room) -> None:
-    assert [room.memory_is_full() for _ in range(6)] == [0.05, 0.1, 0.2, 0.4, 0.8, 1.0]
-    room.memory_has_room()
-    assert room.memory_is_full() == 0.05
+    assert [room.pause.memory_is_full() for _ in range(6)] == [0.05, 0.1, 0.2, 0.4, 0.8, 1.0]
+    room.pause.memory_has_room()
+    assert room.pause.memory_is_full() == 0.05

@@ -4,7 +4,7 @@ import asyncio
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import partial
-from typing import Any, Final
+from typing import Any, ClassVar, Final
 
 from shared.concurrency.errors import ConcurrencyError
 from shared.concurrency.queues.membership.lane import Lane
@@ -37,9 +37,11 @@ class OperationsLane(Lane[_Operation]):
     The server remembers the answer to the last number for a day at least.
     """
 
+    NAME: ClassVar = "weir-operations"
+
     def __init__(self, member: Membership) -> None:
         """Prepare; the lane works while there is something to do."""
-        super().__init__(member, "weir-operations")
+        super().__init__(member)
         self._asked_for: dict[_Operation, None] = {}
 
     async def run(self, script: str, *words: bytes | str | int) -> list[Any]:

@@ -8,7 +8,7 @@ import contextlib
 from collections import deque
 from collections.abc import Callable
 from functools import partial
-from typing import Any, Final
+from typing import Any, ClassVar, Final
 
 from shared.concurrency.errors import ConcurrencyError, EffectRefused
 from shared.concurrency.queues.effects.effects import Effects, writes_of
@@ -37,6 +37,8 @@ _AFTER_A_FAILURE: Final = 1.0
 class EffectLane(Lane[Portion]):
     """The acknowledgements with effects of one process at one queue, in order."""
 
+    NAME: ClassVar = "weir-effects"
+
     def __init__(
         self,
         member: Membership,
@@ -51,7 +53,7 @@ class EffectLane(Lane[Portion]):
         `nack`: what nobody waits for could not be acknowledged; `resync_needed`: nobody knows what a failed call
         has done.
         """
-        super().__init__(member, "weir-effects")
+        super().__init__(member)
         self._workers = workers
         self._kick_takes = kick
         self._nack = nack
@@ -105,7 +107,7 @@ class EffectLane(Lane[Portion]):
     def _measure_backpressure(self) -> None:
         sent = len(self._call.acknowledgements) if self._call is not None else 0
         unanswered = len(self._waiting) + sent
-        waiting = len(self._forwards) + (unanswered if self._memory_pause else 0)
+        waiting = len(self._forwards) + (unanswered if self.pause.is_for_memory else 0)
         is_backpressured = unanswered >= MOST or (waiting > 0 and waiting > self._workers())
         if is_backpressured != self.is_backpressured:
             self.is_backpressured = is_backpressured
@@ -122,7 +124,7 @@ class EffectLane(Lane[Portion]):
 
     def due(self) -> float | None:
         """At once, when there is something to acknowledge; after a call that failed, a second later."""
-        return self.paused_for() if self._waiting else None
+        return self.pause.left() if self._waiting else None
 
     def is_unsent(self) -> bool:
         """Whether an acknowledgement waits."""
@@ -164,7 +166,7 @@ class EffectLane(Lane[Portion]):
             try:
                 await self._member.calls.insist(call)
             except OutOfMemory:
-                pause = self.memory_is_full()
+                pause = self.pause.memory_is_full()
                 self._measure_backpressure()
                 await asyncio.sleep(pause)
             else:
@@ -196,7 +198,7 @@ class EffectLane(Lane[Portion]):
             reject(one.future, error)
         self._resync_needed()
         # What goes back comes again at once, and uncounted, for it was no fault of the message.
-        self.pause(_AFTER_A_FAILURE)
+        self.pause.begin(_AFTER_A_FAILURE)
 
     def fail(self, call: Portion | None, error: Exception) -> None:
         """Fail everything that is not answered."""
@@ -213,7 +215,7 @@ class EffectLane(Lane[Portion]):
     def _take_answer(self, portion: Portion, answer: list[Any]) -> None:
         if answer[0] == b"late":
             raise ConcurrencyError("the server saw a later call of this process: is the owner id used twice?")
-        self.memory_has_room()
+        self.pause.memory_has_room()
         self._call = None
         state, verdicts = answer
         if state == b"over":

@@ -7,16 +7,15 @@ stored verdicts, so a lost reply and a retry have one effect.
 
 import asyncio
 from abc import ABC, abstractmethod
-from typing import Final, Generic, TypeVar
+from typing import ClassVar, Final, Generic, TypeVar
 
 from shared.concurrency.errors import ConcurrencyError
 from shared.concurrency.queues.membership.membership import Membership
+from shared.concurrency.queues.membership.pause import Pause
+from shared.concurrency.queues.membership.rest import Rest
 from shared.concurrency.session.futures import resolve
 
 C = TypeVar("C")
-
-_FIRST_PAUSE: Final = 0.05
-_LONGEST_PAUSE: Final = 1.0
 
 
 class Lane(ABC, Generic[C]):
@@ -26,22 +25,23 @@ class Lane(ABC, Generic[C]):
     fails whoever waits, and the next kick starts it again.
     """
 
-    def __init__(self, member: Membership, name: str) -> None:
-        """Prepare; `name` is that of its task."""
+    NAME: ClassVar[str]
+    """That of its task."""
+
+    def __init__(self, member: Membership) -> None:
+        """Prepare; nothing is sent yet."""
         self._member: Final = member
         self._loop: Final = asyncio.get_running_loop()
         self._closed = False
-        self._name = name
         self._number = 0
         self._task: asyncio.Task[None] | None = None
         self._call: C | None = None
         """What is in flight. A room sets it None as it takes the answer: nobody waits for it any more."""
         self._calling = False
-        self._resting: asyncio.Future[None] | None = None
-        self._timer: asyncio.TimerHandle | None = None
+        self._rest: Final = Rest(self._loop, self.kick)
         self._flushing: list[asyncio.Future[None]] = []
-        self._memory_pause = 0.0
-        self._paused_until = 0.0
+        self.pause: Final = Pause(self._loop)
+        """To be begun by `send` and respected by `due`."""
 
     # --- hooks ------------------------------------------------------------------------------------------------------
 
@@ -78,17 +78,17 @@ class Lane(ABC, Generic[C]):
         if self._task is None or self._task.done():
             if self._closed:
                 return False
-            self._task = self._loop.create_task(self._run(), name=self._name)
+            self._task = self._loop.create_task(self._run(), name=self.NAME)
             self._task.add_done_callback(self._ended)
             return True
-        resting = self._resting
+        resting = self._rest.ended
         if resting is None or resting.done():
             return False
         seconds = self.due()
         if seconds == 0:
             resting.set_result(None)
             return True
-        self._set_timer(seconds)
+        self._rest.look_in(seconds)
         return False
 
     def number(self) -> int:
@@ -112,32 +112,12 @@ class Lane(ABC, Generic[C]):
             await asyncio.wait({self._task})
         self._fail(ConcurrencyError("the session was closed before the server answered"))
 
-    def memory_is_full(self) -> float:
-        """How many seconds to wait before the same is tried again: 0.05, doubled each time, 1 at most."""
-        self._memory_pause = min(_LONGEST_PAUSE, self._memory_pause * 2 or _FIRST_PAUSE)
-        return self._memory_pause
-
-    def memory_has_room(self) -> None:
-        """The server took a call: the next pause is a short one again."""
-        self._memory_pause = 0.0
-
-    def pause(self, seconds: float) -> None:
-        """Begin a pause, which `due` is to respect."""
-        self._paused_until = self._loop.time() + seconds
-
-    def paused_for(self) -> float:
-        """For how many seconds more the lane pauses, 0 when it does not."""
-        if self._paused_until and (left := self._paused_until - self._loop.time()) > 0:
-            return left
-        self._paused_until = 0.0
-        return 0.0
-
     # --- its task ---------------------------------------------------------------------------------------------------
 
     async def _run(self) -> None:
         while True:
             while (seconds := self.due()) != 0:
-                await self._rest(seconds)
+                await self._rest.take(seconds)
             self._calling = True
             try:
                 if not self._member.registration.is_done:
@@ -150,32 +130,6 @@ class Lane(ABC, Generic[C]):
             self._call = None
             self._calling = False
             self._tell_flushed()
-
-    async def _rest(self, seconds: float | None) -> None:
-        self._resting = self._loop.create_future()
-        self._set_timer(seconds)
-        try:
-            await self._resting
-        finally:
-            self._resting = None
-            if self._timer is not None:
-                self._timer.cancel()
-                self._timer = None
-
-    def _set_timer(self, seconds: float | None) -> None:
-        """Look again in so many seconds. A timer that is set for an earlier time stays: that look sets the next one."""
-        if seconds is None:
-            return
-        at = self._loop.time() + seconds
-        if self._timer is not None:
-            if self._timer.when() <= at:
-                return
-            self._timer.cancel()
-        self._timer = self._loop.call_at(at, self._look_again)
-
-    def _look_again(self) -> None:
-        self._timer = None
-        self.kick()
 
     def _ended(self, task: asyncio.Task[None]) -> None:
         error = None if task.cancelled() else task.exception()

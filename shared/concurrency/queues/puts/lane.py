@@ -4,7 +4,7 @@ import asyncio
 import math
 from collections.abc import Iterable
 from functools import partial
-from typing import Any, Final
+from typing import Any, ClassVar, Final
 
 from shared.concurrency.errors import ConcurrencyError, QueueFull
 from shared.concurrency.queues.encoding.entry import keys_in
@@ -27,9 +27,11 @@ _PUTS_WAIT: Final = "the queue is full, and puts of this process wait already"
 class PutLane(Lane[Portion]):
     """The puts of one process to one queue, in order."""
 
+    NAME: ClassVar = "weir-puts"
+
     def __init__(self, member: Membership) -> None:
         """Prepare; the lane works while there is something to do."""
-        super().__init__(member, "weir-puts")
+        super().__init__(member)
         self._put = load("put")
         self._withdraw = when_memory_is_full(self._put)
         self._in_line = load("onward")
@@ -124,7 +126,7 @@ class PutLane(Lane[Portion]):
         unsent, waiting = len(self._unsent), len(self._putters)
         if not (unsent or waiting):
             return None
-        if paused := self.paused_for():
+        if paused := self.pause.left():
             return paused
         if self._lost_place or self._ask or self._must_look or self._fits(unsent, waiting):
             return 0
@@ -164,7 +166,7 @@ class PutLane(Lane[Portion]):
             portion.entries = [entry for entry in self._putters if not entry.batch.withdrawn]
             portion.withdrawn = list(self._putters)
             portion.again = True
-        elif self._fits(len(self._unsent), len(self._putters)) and not (portion.withdrawn and self._memory_pause):
+        elif self._fits(len(self._unsent), len(self._putters)) and not (portion.withdrawn and self.pause.is_for_memory):
             portion.entries = self._unsent.take(MOST_ENTRIES - len(self._putters), MOST_BYTES - self._putters.bytes)
             portion.may_wait = portion.entries[0].batch.may_wait
         return portion
@@ -212,7 +214,7 @@ class PutLane(Lane[Portion]):
     def _take_answer(self, portion: Portion, answer: list[Any]) -> None:
         if answer[0] == b"late":
             raise ConcurrencyError("the server saw a later put of this process: is the owner id used twice?")
-        self.memory_has_room()
+        self.pause.memory_has_room()
         self._call = None
         self.answered = self._number
         _, _, verdicts, last, refused, shut, live = answer
@@ -250,7 +252,7 @@ class PutLane(Lane[Portion]):
         else:
             for entry in portion.entries:
                 entry.batch.fail(QueueFull(_PUTS_WAIT if self._lost_place else "the server's memory is full"))
-        self.pause(self.memory_is_full())
+        self.pause.begin(self.pause.memory_is_full())
 
     def _refuse(self, portion: Portion, error: ConcurrencyError) -> None:
         """The server refuses a portion for good: what it carried fails. Without entries, what waits behind it fails."""

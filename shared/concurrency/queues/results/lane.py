@@ -8,7 +8,7 @@ import asyncio
 from dataclasses import dataclass, field
 from functools import partial
 from itertools import islice
-from typing import Any, Final
+from typing import Any, ClassVar, Final
 
 from shared.concurrency.queues.encoding.entry import KEY
 from shared.concurrency.queues.membership.lane import Lane
@@ -45,9 +45,11 @@ class Portion:
 class ResultLane(Lane[Portion]):
     """The results that one process waits for at one queue."""
 
+    NAME: ClassVar = "weir-results"
+
     def __init__(self, member: Membership) -> None:
         """Prepare; the lane works while there is something to do."""
-        super().__init__(member, "weir-results")
+        super().__init__(member)
         self._script = load("results")
         self._waiting = Waiting(self.kick)
         self._ids: list[tuple[str, asyncio.Future[bytes | None]]] = []
@@ -66,7 +68,7 @@ class ResultLane(Lane[Portion]):
             if not self._waiting.received:
                 self._look_at = self._loop.time() + _LOOK_AGAIN
         self._waiting.expect(submission)
-        if self._timer is None:
+        if not self._rest.has_timer:
             self.kick()
 
     async def key_of(self, id_: str) -> bytes | None:

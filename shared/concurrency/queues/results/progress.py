@@ -1,5 +1,7 @@
 """The lane of progress: how far handlers are, the newest report of each delivery."""
 
+from typing import ClassVar
+
 from shared.concurrency.queues.membership.lane import Lane
 from shared.concurrency.queues.membership.membership import Membership
 from shared.concurrency.session.calls import Call
@@ -12,9 +14,11 @@ log = Log("queues")
 class ProgressLane(Lane[Call]):
     """What the handlers of one process report to those who submitted messages to one queue. A hint: it may get lost."""
 
+    NAME: ClassVar = "weir-progress"
+
     def __init__(self, member: Membership) -> None:
         """Prepare; the lane works while there is something to report."""
-        super().__init__(member, "weir-progress")
+        super().__init__(member)
         self._script = load("progress")
         self._reports: dict[bytes, bytes] = {}
 

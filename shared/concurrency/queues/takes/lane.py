@@ -6,7 +6,7 @@ never is: after a lost reply the next call says so, and what was handed out to n
 
 import asyncio
 from functools import partial
-from typing import Any, Final, NamedTuple
+from typing import Any, ClassVar, Final, NamedTuple
 
 from shared.concurrency.errors import ConcurrencyError, QueueShutDown
 from shared.concurrency.queues.encoding.entry import RECEIPT, key_of
@@ -50,9 +50,11 @@ class _Wish(NamedTuple):
 class TakeLane(Lane[Portion]):
     """The settling and taking of one process at one queue."""
 
+    NAME: ClassVar = "weir-takes"
+
     def __init__(self, member: Membership) -> None:
         """Prepare; the lane works while there is something to do."""
-        super().__init__(member, "weir-takes")
+        super().__init__(member)
         self._script = load("settle_and_take")
         self._settle_number = 0
         self.settlements = Settlements()
