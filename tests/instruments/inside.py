@@ -192,7 +192,7 @@ async def take_unheard(queue: Queue[Any], want: int = 1) -> list[Any]:
 async def take_again(queue: Queue[Any]) -> None:
     """Send the next take as one that does not know what became of those before."""
     lane = take_lane_at(queue)
-    lane._doubts += 1
+    lane._resync.doubt()
     await lane.send(lane.compose())
 
 

@@ -6,45 +6,25 @@ never is: after a lost reply the next call says so, and what was handed out to n
 
 import asyncio
 from functools import partial
-from typing import Any, ClassVar, Final, NamedTuple
+from typing import Any, ClassVar, Final
 
 from shared.concurrency.errors import ConcurrencyError, QueueShutDown
-from shared.concurrency.queues.encoding.entry import RECEIPT, key_of
+from shared.concurrency.queues.encoding.entry import RECEIPT
 from shared.concurrency.queues.membership.lane import Lane
 from shared.concurrency.queues.membership.membership import Membership
 from shared.concurrency.queues.takes.getters import Getter, Getters
 from shared.concurrency.queues.takes.handoff import Handoff
 from shared.concurrency.queues.takes.idle import Idle
-from shared.concurrency.queues.takes.settlements import Settlements
+from shared.concurrency.queues.takes.portion import Portion, Wish, wish_of
+from shared.concurrency.queues.takes.resync import Resync
+from shared.concurrency.queues.takes.settlements import Settlements, log_refused
 from shared.concurrency.session.calls import Call
-from shared.concurrency.session.log import Log
 from shared.concurrency.session.scripts import load
 from shared.concurrency.session.server_errors import Disconnected, Postponed
 
-log = Log("queues")
-
 _MOST_BYTES: Final = 1 << 20
-_MOST_WANTED: Final = 1000
 _AFTER_A_REFUSAL: Final = 0.05
 _LOOK_AGAIN: Final = 1.0
-
-
-class Portion(NamedTuple):
-    """What one call settles. Its number stays when the call is repeated; what it takes is asked for anew each time."""
-
-    session_id: str
-    keys: dict[str, bytes]
-    settle_number: int
-    settlements: Settlements
-
-
-class _Wish(NamedTuple):
-    """What one call takes, and for whom."""
-
-    doubts: int
-    want: int
-    may_idle: int
-    asked: list[Getter]
 
 
 class TakeLane(Lane[Portion]):
@@ -55,7 +35,6 @@ class TakeLane(Lane[Portion]):
     def __init__(self, member: Membership) -> None:
         """Prepare; the lane works while there is something to do."""
         super().__init__(member)
-        self._script = load("settle_and_take")
         self._settle_number = 0
         self.settlements = Settlements()
         """What the next call settles; to be added to by those who do not wait for the answer."""
@@ -66,9 +45,9 @@ class TakeLane(Lane[Portion]):
         self._handoff = Handoff(member)
         self._is_urgent = False
         self._is_answered = False
-        self._doubts = self._resolved = 0
-        """How often nobody knew what a call had done, and which of that a later call has resolved (rule 7)."""
+        self._resync = Resync()
         self._overdue = ""
+        """A session whose deliveries are to be recovered, as an answer said."""
         member.on_over.append(self._session_over)
 
     # --- what callers use -------------------------------------------------------------------------------------------
@@ -123,7 +102,7 @@ class TakeLane(Lane[Portion]):
 
     def resync_needed(self) -> None:
         """Have the next call give back all that this process does not hold."""
-        self._doubts += 1
+        self._resync.doubt()
         self._is_urgent = True
         self.kick()
 
@@ -158,7 +137,7 @@ class TakeLane(Lane[Portion]):
         self._idle.forget()
         self._tell_flushed()
         self.kick()
-        self._log_refused(refused)
+        log_refused(self._member.name, refused)
 
     # --- the lane ---------------------------------------------------------------------------------------------------
 
@@ -203,12 +182,12 @@ class TakeLane(Lane[Portion]):
             try:
                 await self._exchange(call)
             except Disconnected:
-                self._doubts += 1
+                self._resync.doubt()
             except Postponed:
                 await asyncio.sleep(_AFTER_A_REFUSAL)
             except ConcurrencyError:
                 # A script that failed half-way may have leased us something: all that goes back.
-                self._doubts += 1
+                self._resync.doubt()
                 raise
             else:
                 break
@@ -226,54 +205,35 @@ class TakeLane(Lane[Portion]):
             # Nobody here settles it any more: a call that is accepted gives it back.
             for receipt in settlements.receipts():
                 self._member.held.pop(receipt, None)
-                self._doubts += 1
+                self._resync.doubt()
             settlements.fail(error)
-        if self._doubts != self._resolved and not self._closed:
+        if self._resync.is_needed() and not self._closed:
             self._loop.call_later(_LOOK_AGAIN, self.resync_needed)
         self.getters.end(error)
 
     async def _exchange(self, portion: Portion) -> None:
-        is_current = portion.session_id == self._member.session_id
-        asked = self.getters.waiting()
-        takers = sum(taker.pace.wants() for taker in self.getters.takers)
-        want = min(_MOST_WANTED, len(asked) + takers) if is_current and not self.is_backpressured else 0
-        may_wait = takers > 0 or any(getter.may_wait for getter in asked)
-        may_idle = 0 if not want else 2 if self.getters.are_idle() else int(may_wait)
-        doubts, held = self._doubts, self._member.held if is_current else {}
-        is_resync = doubts != self._resolved
-        settlements = portion.settlements
-        others = [word for other in settlements.others for word in other]
-        await self._member.calls.once(
-            Call(
-                self._script,
-                portion.keys,
-                (
-                    portion.session_id,
-                    self.number(),
-                    portion.settle_number,
-                    len(held),
-                    b"".join(settlements.acks),
-                    b"".join(settlements.returns),
-                    0 if not is_resync else 1 if is_current else 2,
-                    b"".join(held) if is_resync else b"",
-                    self._handoff.receipt if is_current else b"",
-                    want,
-                    may_idle,
-                    int(self._idle.is_registered or is_resync),
-                    *others,
-                ),
-                at_reply=partial(self._take_answer, portion, _Wish(doubts, want, may_idle, asked)),
-            )
+        member = self._member
+        is_current = portion.session_id == member.session_id
+        may_take = is_current and not self.is_backpressured
+        wish = wish_of(self.getters, self._resync, may_take=may_take)
+        words = portion.words(
+            self.number(),
+            wish,
+            member.held if is_current else None,
+            handed=self._handoff.receipt if is_current else b"",
+            is_idle=self._idle.is_registered,
         )
+        answered = partial(self._take_answer, portion, wish)
+        await member.calls.once(Call(load("settle_and_take"), portion.keys, words, at_reply=answered))
 
-    def _take_answer(self, portion: Portion, wish: _Wish, answer: list[Any]) -> None:
+    def _take_answer(self, portion: Portion, wish: Wish, answer: list[Any]) -> None:
         if answer[0] == b"late":
             raise ConcurrencyError("the server saw a later call of this process: is the owner id used twice?")
         self._is_answered = True
         # What woke us until now was older than the script that has just run; what comes from here on is news.
         self._idle.is_woken = False
         state, _, refused, entries, look_again, overdue, is_finished, died = answer
-        self._resolved = wish.doubts
+        self._resync.resolved = wish.doubts
         is_current = portion.session_id == self._member.session_id
         if is_current:
             for receipt in portion.settlements.receipts():
@@ -288,11 +248,11 @@ class TakeLane(Lane[Portion]):
             self.getters.refuse(wish.asked)
             self._overdue = overdue.decode()
         if stale:
-            self._log_refused(stale)
+            log_refused(self._member.name, stale)
         if died:
             self._member.recovery.log_dead(died)
 
-    def _take(self, wish: _Wish, entries: list[bytes], look_again: int) -> None:
+    def _take(self, wish: Wish, entries: list[bytes], look_again: int) -> None:
         is_idle = wish.may_idle > 0 and wish.want > len(entries) and sum(map(len, entries)) < _MOST_BYTES
         self._idle.register(
             is_registered=is_idle,
@@ -302,9 +262,3 @@ class TakeLane(Lane[Portion]):
         entries = self._handoff.confirmed(entries)
         self._member.held.update(dict.fromkeys([entry[:RECEIPT] for entry in entries]))
         self.getters.hand_out(entries, self.give_back)
-
-    def _log_refused(self, receipts: list[bytes]) -> None:
-        for receipt in receipts:
-            log.warning(
-                "stale delivery: settled or recovered elsewhere", queue=self._member.name, id=key_of(receipt).decode()
-            )

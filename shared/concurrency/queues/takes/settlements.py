@@ -6,10 +6,13 @@ from itertools import chain
 from typing import Final, TypeVar
 
 from shared.concurrency.errors import StaleDelivery
-from shared.concurrency.queues.encoding.entry import RECEIPT
+from shared.concurrency.queues.encoding.entry import RECEIPT, key_of
 from shared.concurrency.session.futures import reject, resolve
+from shared.concurrency.session.log import Log
 
 T = TypeVar("T")
+
+log = Log("queues")
 
 LONGEST_TEXT: Final = 1000
 """Characters of a reason or a report that are kept."""
@@ -105,6 +108,12 @@ class Settlements:
         """Fail everybody who waits: the call failed."""
         for future in self.waiting.values():
             reject(future, error)
+
+
+def log_refused(queue: str, receipts: Iterable[bytes]) -> None:
+    """Log what was refused and nobody waits for."""
+    for receipt in receipts:
+        log.warning("stale delivery: settled or recovered elsewhere", queue=queue, id=key_of(receipt).decode())
 
 
 def _sendable(text: T) -> T | str:
