@@ -92,7 +92,7 @@ class Queue(QueueControl, Generic[T]):
         self._codec: Codec[T] = Codec(type, max_message_bytes)
         self._results = ResultCodec(result, max_message_bytes)
         self._outgoing: Outgoing[T, OutgoingEntry] = Outgoing(
-            self._codec, self._participant.puts.entry, known_for=known_for, results_for=results_for
+            self._codec, self._participant.puts.numbering.entry, known_for=known_for, results_for=results_for
         )
         self._submitter = Submitter(self._participant.puts, self._participant.results, self._results, results_for)
         self._participant.member.registration.wish(

@@ -1,25 +1,24 @@
 """The lane of puts. Rules 1 to 5: an entry that finds no room waits at the server; whoever frees room admits it."""
 
 import asyncio
-import math
 from collections.abc import Iterable
-from functools import partial
+from functools import cache, partial
 from typing import Any, ClassVar, Final
 
 from shared.concurrency.errors import ConcurrencyError, QueueFull
-from shared.concurrency.queues.encoding.entry import keys_in
 from shared.concurrency.queues.membership.lane import Lane
 from shared.concurrency.queues.membership.membership import Membership
 from shared.concurrency.queues.puts.batch import MOST_BYTES, MOST_ENTRIES, PORTION, Batch, OutgoingEntry
 from shared.concurrency.queues.puts.inquiry import run_or_inquire
+from shared.concurrency.queues.puts.look import Look, missing_keys
+from shared.concurrency.queues.puts.numbering import Numbering
 from shared.concurrency.queues.puts.putters import NOBODY, Leavers, Putters, shut_down, was_shut_down
 from shared.concurrency.queues.puts.unsent import Unsent
 from shared.concurrency.queues.puts.verdicts import Portion, admit_all, decide_each
 from shared.concurrency.session.calls import Call
-from shared.concurrency.session.scripts import load, when_memory_is_full
+from shared.concurrency.session.scripts import Script, load, when_memory_is_full
 from shared.concurrency.session.server_errors import OutOfMemory
 
-_LOOK_AGAIN: Final = 1.0
 _WITHDRAWAL: Final = 0.5
 _PUTS_WAIT: Final = "the queue is full, and puts of this process wait already"
 
@@ -32,30 +31,19 @@ class PutLane(Lane[Portion]):
     def __init__(self, member: Membership) -> None:
         """Prepare; the lane works while there is something to do."""
         super().__init__(member)
-        self._put = load("put")
-        self._withdraw = when_memory_is_full(self._put)
-        self._in_line = load("onward")
-        self._owner = member.owner.encode()
+        self.numbering: Final = Numbering(member.owner)
+        """Entries must be submitted in the order in which it made them."""
         self.answered = 0
         """The number of the last call that was answered."""
-        self._sequence = 0
         self._unsent = Unsent()
         self._putters = Putters()
         self._withdrawn: list[OutgoingEntry] = []
         self._refused = ""
         """Of whom we were told that they left the line: the next call says so, and the server forgets them."""
-        self._lost_place = False
-        self._ask = False
-        self._must_look = False
-        self._look_at = 0.0
+        self._look = Look()
         member.on_over.append(self.lose_place)
 
     # --- what callers use -------------------------------------------------------------------------------------------
-
-    def entry(self, middle: bytes, body: bytes) -> OutgoingEntry:
-        """Number an entry; entries must be submitted in this order."""
-        self._sequence = number = self._sequence + 1
-        return OutgoingEntry(number, b"%b%010d%b%b" % (self._owner, number, middle, body))
 
     def submit(self, entries: list[OutgoingEntry], *, may_wait: bool) -> Batch:
         """Send entries as soon as the lane is free."""
@@ -94,8 +82,8 @@ class PutLane(Lane[Portion]):
 
     def admitted(self, upto: int) -> None:
         """Entries up to this number that waited at the server have been admitted."""
-        self._ask |= self._putters.admit(upto)
-        if self._unsent or self._ask:
+        self._look.asks |= self._putters.admit(upto)
+        if self._unsent or self._look.asks:
             self.kick()
 
     def shut_down(self) -> None:
@@ -108,13 +96,13 @@ class PutLane(Lane[Portion]):
         """Look which of our entries are still in line, and how far the others got."""
         if self._putters or self._call is not None:  # the answer that says "it waits" may not have been looked at yet
             self._putters.distrust()
-            self._must_look = True
+            self._look.must_find = True
             self.kick()
 
     def lose_place(self) -> None:
         """Put again what waited at the server: the session is over, or the server has come back with older data."""
         if self._putters:
-            self._lost_place = True
+            self._look.lost_place = True
             self.kick()
 
     # --- the lane ---------------------------------------------------------------------------------------------------
@@ -128,13 +116,14 @@ class PutLane(Lane[Portion]):
             return None
         if paused := self.pause.left():
             return paused
-        if self._lost_place or self._ask or self._must_look or self._fits(unsent, waiting):
+        look = self._look
+        if look.lost_place or look.asks or look.must_find or self._fits(unsent, waiting):
             return 0
         if unsent:
             self._refuse_nowaits()
         if not (self._unsent or self._putters):
             return None
-        return max(0, self._look_at - self._loop.time())
+        return max(0, look.at - self._loop.time())
 
     def is_unsent(self) -> bool:
         """Whether a put or a withdrawal waits for a call."""
@@ -153,16 +142,12 @@ class PutLane(Lane[Portion]):
     def compose(self) -> Portion:
         """Withdrawals, and as many entries as may wait at the server."""
         portion = Portion(self._member.session_id, self._member.run_id)
-        if not self._putters:
-            self._look_at = math.inf
-        elif not self._lost_place:  # else it is put again, wherever it is
-            portion.is_look = self._must_look or self._loop.time() >= self._look_at
-        self._must_look = False
+        look = self._look
+        look.begin(portion, self._putters, self._loop.time())
         portion.withdrawn, self._withdrawn = [entry for entry in self._withdrawn if entry in self._putters], []
-        self._ask = False
-        if self._lost_place:
+        if look.lost_place:
             # Withdrawn and put again, so that our entries stay in the order of their numbers.
-            self._lost_place = False
+            look.lost_place = False
             portion.entries = [entry for entry in self._putters if not entry.batch.withdrawn]
             portion.withdrawn = list(self._putters)
             portion.again = True
@@ -175,7 +160,7 @@ class PutLane(Lane[Portion]):
         """Send a portion. What the server refuses for good fails; what its memory has no room for waits."""
         try:
             if call.is_look:
-                call.missing = await self._find_missing()
+                call.missing = await missing_keys(self._member, self._putters)
             await self._exchange(call)
         except OutOfMemory:
             if not call.again:
@@ -183,18 +168,12 @@ class PutLane(Lane[Portion]):
             self._put_off(call)
         except ConcurrencyError as error:
             self._refuse(call, error)
-        if call.is_look or self._look_at == math.inf:
-            self._look_at = self._loop.time() + _LOOK_AGAIN
-
-    async def _find_missing(self) -> set[bytes]:
-        """Keys of our putters that are not in line at the server: admitted, or taken out by somebody else."""
-        keys = [entry.key for entry in self._putters]
-        return set(keys) - keys_in(await self._member.call(self._in_line, *keys))
+        self._look.ended(call, self._loop.time())
 
     async def _exchange(self, portion: Portion) -> None:
         number, refused = self.number(), self._refused
         call = Call(
-            self._put if portion.entries else self._withdraw,
+            load("put") if portion.entries else _withdraw(),
             self._member.keys,
             portion.words(number, refused),
             at_reply=partial(self._take_answer, portion),
@@ -203,7 +182,7 @@ class PutLane(Lane[Portion]):
         def inquiry() -> Call:
             # Without entries it needs no memory, and adds nothing.
             words = portion.words(number, refused, with_entries=False)
-            return call._replace(script=self._withdraw, arguments=words)
+            return call._replace(script=_withdraw(), arguments=words)
 
         def is_outdated() -> bool:
             # What waited before comes first, and may be in line no more.
@@ -226,24 +205,24 @@ class PutLane(Lane[Portion]):
                 self._put_off(portion)
                 portion.entries = []
             aftermath = decide_each(portion, self._putters, verdicts, last)
-            self._lost_place |= aftermath.lost_place
+            self._look.lost_place |= aftermath.lost_place
             self._withdrawn += aftermath.withdrawn
             self._unsent.put_back(aftermath.unsent)
-        self._ask |= self._putters.answered(last, Leavers(self._refused) if self._refused else NOBODY)
+        self._look.asks |= self._putters.answered(last, Leavers(self._refused) if self._refused else NOBODY)
         if shut:
             self._putters.fail(shut_down())
         if self._putters and portion.session_id != self._member.session_id:
-            self._lost_place = True  # the session ended while this answer was on its way
+            self._look.lost_place = True  # the session ended while this answer was on its way
         if not live:
             self._member.over(portion.session_id)
         # Whatever took it out, it was not admitted: it waits again.
-        self._lost_place |= self._putters.holds_any(portion.missing)
+        self._look.lost_place |= self._putters.holds_any(portion.missing)
 
     def _put_off(self, portion: Portion) -> None:
         """The server's memory is full: a put waits as it waits for room; put_nowait does not."""
         self._call = None
         if portion.again:
-            self._lost_place = True
+            self._look.lost_place = True
         elif portion.may_wait:
             for entry in portion.entries:
                 if entry.batch.withdrawn:
@@ -251,7 +230,7 @@ class PutLane(Lane[Portion]):
             self._unsent.put_back([entry for entry in portion.entries if not entry.batch.withdrawn])
         else:
             for entry in portion.entries:
-                entry.batch.fail(QueueFull(_PUTS_WAIT if self._lost_place else "the server's memory is full"))
+                entry.batch.fail(QueueFull(_PUTS_WAIT if self._look.lost_place else "the server's memory is full"))
         self.pause.begin(self.pause.memory_is_full())
 
     def _refuse(self, portion: Portion, error: ConcurrencyError) -> None:
@@ -269,3 +248,8 @@ class PutLane(Lane[Portion]):
         self._putters.fail(error)
         for entry in (*(call.entries if call is not None else ()), *self._unsent.take_all()):
             entry.batch.fail(error)
+
+
+@cache
+def _withdraw() -> Script:
+    return when_memory_is_full(load("put"))

@@ -1,0 +1,48 @@
+"""Look: what a lane of puts does not know of its entries that wait, and when it asks the server."""
+
+import math
+from typing import Final
+
+from shared.concurrency.queues.encoding.entry import keys_in
+from shared.concurrency.queues.membership.membership import Membership
+from shared.concurrency.queues.puts.putters import Putters
+from shared.concurrency.queues.puts.verdicts import Portion
+from shared.concurrency.session.scripts import load
+
+_AGAIN: Final = 1.0
+
+
+class Look:
+    """The doubts of one lane about its putters; a look of insurance follows the last call by a second."""
+
+    __slots__ = ("asks", "at", "lost_place", "must_find")
+
+    def __init__(self) -> None:
+        """Begin without a doubt."""
+        self.lost_place = False
+        """Whether none of the putters is in line any more: all are put again."""
+        self.asks = False
+        """Whether an answer, any, is wanted: it says what became of an entry that is not known to wait."""
+        self.must_find = False
+        """Whether to find out which of the putters are still in line."""
+        self.at = 0.0
+        """When to find that out in any case, by the loop's clock."""
+
+    def begin(self, portion: Portion, putters: Putters, now: float) -> None:
+        """A portion is composed: it answers what was asked, and looks where that is to be done."""
+        if not putters:
+            self.at = math.inf
+        elif not self.lost_place:  # else all are put again, wherever they are
+            portion.is_look = self.must_find or now >= self.at
+        self.must_find = self.asks = False
+
+    def ended(self, portion: Portion, now: float) -> None:
+        """The portion was answered, or refused."""
+        if portion.is_look or self.at == math.inf:
+            self.at = now + _AGAIN
+
+
+async def missing_keys(member: Membership, putters: Putters) -> set[bytes]:
+    """Keys of the putters that are not in line at the server: admitted, or taken out by somebody else."""
+    keys = [entry.key for entry in putters]
+    return set(keys) - keys_in(await member.call(load("onward"), *keys))
