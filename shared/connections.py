@@ -1,4 +1,4 @@
-"""The connections of a service beside those of its session: counted, and looked after.
+"""The connections of a service beside those of its session, looked after.
 
 A NAT or a load balancer may swallow the bytes of a connection that looks open at both ends. So each reply has a bound
 on silence, and a connection that was idle is asked before it is used. redis-py's own `socket_timeout` is left alone: on
@@ -7,10 +7,8 @@ Python 3.11 it uses `wait_for`, which can swallow the cancellation of a handler.
 
 import asyncio
 import re
-from collections import deque
 from typing import Any, Final
 
-import redis.asyncio
 from redis.asyncio.connection import AbstractConnection, Connection, SSLConnection, UnixDomainSocketConnection
 from redis.exceptions import (
     AuthenticationError,
@@ -24,8 +22,6 @@ from redis.exceptions import (
 )
 from redis.exceptions import ConnectionError as LostConnection
 from redis.exceptions import TimeoutError as LateAnswer
-
-from shared.concurrency.session.address import connect_options
 
 _REFUSALS: Final = (AuthenticationError, AuthorizationError, NoPermissionError)
 # Wrong passwords arrive as lost connections, too.
@@ -166,11 +162,12 @@ class _Local(_LookedAfter, UnixDomainSocketConnection):
     pass
 
 
-_KINDS: Final[dict[type[AbstractConnection], type[_LookedAfter]]] = {
+KINDS: Final[dict[type[AbstractConnection], type[_LookedAfter]]] = {
     Connection: _Plain,
     SSLConnection: _Encrypted,
     UnixDomainSocketConnection: _Local,
 }
+"""What stands in for each of redis-py's own."""
 
 
 def _is_small(command: object) -> bool:
@@ -196,62 +193,3 @@ def _patience(command: tuple[Any, ...], silence: float) -> float | None:
     except (ValueError, TypeError, IndexError, UnicodeDecodeError):
         return silence  # the server refuses it
     return None if seconds == 0 else silence + seconds
-
-
-class CountedPool(redis.asyncio.ConnectionPool):
-    """A pool that never has more than `max_connections`; who asks for one more waits, first come, first served."""
-
-    def __init__(self, *args: Any, **options: Any) -> None:
-        """Use `counted_pool`."""
-        super().__init__(*args, **options)
-        self.connection_class = _KINDS[self.connection_class]
-        self._waiting: deque[asyncio.Future[None]] = deque()
-        self._granted = 0
-        """Those whose turn has come and who have not run yet."""
-
-    async def get_connection(self, *_: Any, **__: Any) -> AbstractConnection:
-        """Wait for a connection; returns one that is connected."""
-        if self._waiting or not self._has_room():
-            await self._turn()
-        connection: AbstractConnection = self.get_available_connection()  # type: ignore[no-untyped-call]
-        try:
-            await self.ensure_connection(connection)
-        except BaseException:
-            await self.release(connection)
-            raise
-        return connection
-
-    def _has_room(self) -> bool:
-        return len(self._in_use_connections) + self._granted < self.max_connections
-
-    async def _turn(self) -> None:
-        turn: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-        self._waiting.append(turn)
-        try:
-            await turn
-        except asyncio.CancelledError:
-            if not turn.cancelled():  # it was our turn: it is the next one's
-                self._granted -= 1
-                self._next()
-            raise
-        self._granted -= 1
-
-    async def release(self, connection: AbstractConnection) -> None:
-        """Take a connection back. It awaits nothing: a cancelled caller must not keep its place."""
-        self._in_use_connections.remove(connection)
-        self._available_connections.append(connection)
-        self._next()
-
-    def _next(self) -> None:
-        while self._waiting and self._has_room():
-            turn = self._waiting.popleft()
-            if not turn.done():  # else its caller was cancelled
-                self._granted += 1
-                turn.set_result(None)
-
-
-def counted_pool(url: str, most: int, silence: float) -> CountedPool:
-    """A pool of `most` connections to an address, each closed after `silence` seconds without an awaited byte."""
-    options = {"max_connections": most, "silence": silence, "socket_timeout": None, "socket_connect_timeout": silence}
-    pool: CountedPool = CountedPool.from_url(url, **options, **connect_options(url))
-    return pool

@@ -14,10 +14,11 @@ from shared.clock.deferred import Deferred
 from shared.concurrency import Queue, Session
 from shared.concurrency.session.outage import Outage
 from shared.concurrency.session.session import process_of
-from shared.connections import OF_A_SESSION, counted_pool, is_passing
+from shared.connections import OF_A_SESSION, is_passing
 from shared.environment import resolve_clock_url, resolve_redis_url
 from shared.logs import Log
 from shared.message import Message
+from shared.pool import counted_pool
 from shared.resources import Resources, open_resources
 from shared.settings import Settings
 

@@ -1,15 +1,15 @@
 """The worker: takes deliveries, runs their handlers, settles them; drains before it stops."""
 
 import asyncio
-import math
 from collections.abc import Awaitable, Callable, Mapping
-from dataclasses import dataclass
 from functools import partial
 from typing import Any, Final, Generic, TypeVar
 
 from consumer.rules.errors import StillRunning
 from consumer.rules.rules import Rules
 from consumer.worker.failures import settle_failed
+from consumer.worker.slot import Slot
+from consumer.worker.time_limits import TimeLimits
 from shared.concurrency import Delivery, Queue
 from shared.concurrency.queues.handout import Handout
 from shared.concurrency.queues.prefetch import Prefetch
@@ -23,24 +23,6 @@ T = TypeVar("T")
 log = Log("consumer")
 
 _USUAL: Final = Rules()
-
-
-@dataclass(slots=True)
-class _Slot(Generic[T]):
-    """What one worker coroutine is working on."""
-
-    handout: Handout[T] | None = None
-    seen: Handout[T] | None = None
-    """What the watch saw at its last check."""
-    checks: int = 0
-    """How many checks in a row have seen that."""
-    timed_out: Handout[T] | None = None
-    """The one whose handler the watch has cancelled."""
-
-    def is_cancelled(self, task: asyncio.Task[None]) -> bool:
-        """Whether its task was cancelled by somebody else than the watch or the end of a session."""
-        is_lost = self.handout is not None and self.handout.state == "lost"
-        return task.cancelling() > 0 and self.timed_out is None and not is_lost
 
 
 class Worker(Generic[T]):
@@ -74,8 +56,8 @@ class Worker(Generic[T]):
         self._handle = handle
         self._concurrency = concurrency
         self._rules = dict(rules or {})
-        self._time_limit = time_limit
-        self._time_limits = {tp: each.time_limit for tp, each in self._rules.items() if each.time_limit is not None}
+        of_types = {tp: each.time_limit for tp, each in self._rules.items() if each.time_limit is not None}
+        self._time_limits = TimeLimits(time_limit, of_types)
         self._draining = False
         self._cancels = False
         """Whether a worker that is cancelled was cancelled by us."""
@@ -94,12 +76,12 @@ class Worker(Generic[T]):
         """
         taking = self._prefetch = prefetch(self._queue, self._concurrency)
         self._ending = asyncio.get_running_loop().create_future()
-        slots: dict[asyncio.Task[None], _Slot[T]] = {}
+        slots: dict[asyncio.Task[None], Slot[T]] = {}
         for number in range(self._concurrency):
-            slot: _Slot[T] = _Slot()
+            slot: Slot[T] = Slot()
             slots[asyncio.create_task(self._work(taking, slot), name=f"worker-{number}")] = slot
         self._working = set(slots)
-        watch = asyncio.create_task(self._watch(slots), name="worker-time-limit")
+        watch = asyncio.create_task(self._time_limits.watch(slots), name="worker-time-limit")
         if self._draining:
             self.drain()
         try:
@@ -139,7 +121,7 @@ class Worker(Generic[T]):
             if late:
                 log.warning("giving back deliveries not finished in the grace time", count=len(late), seconds=grace)
 
-    async def _work(self, taking: Prefetch[T], slot: _Slot[T]) -> None:
+    async def _work(self, taking: Prefetch[T], slot: Slot[T]) -> None:
         task = asyncio.current_task()
         settler = taking.settler
         while (handout := taking.ready(task) or await self._next(taking, task)) is not None:
@@ -184,11 +166,8 @@ class Worker(Generic[T]):
             defect.__context__ = None  # its text may be what raised
             settle_failed(settler, handout, defect, rules, queue=self._queue.full_name)
 
-    def _limit_of(self, handout: Handout[T]) -> float:
-        return self._time_limits.get(type(handout.item), self._time_limit)
-
     async def _cancelled(
-        self, settler: Settler, slot: _Slot[T], handout: Handout[T], error: asyncio.CancelledError
+        self, settler: Settler, slot: Slot[T], handout: Handout[T], error: asyncio.CancelledError
     ) -> None:
         """Settle after a CancelledError; raise it again if this worker was cancelled."""
         task = asyncio.current_task()
@@ -204,7 +183,7 @@ class Worker(Generic[T]):
         if handout.state == "lost":
             log.warning("the session passed its deadline: another consumer handles the message", id=handout.id)
         elif timed_out:
-            late = TimeoutError(f"the handler took longer than {self._limit_of(handout):g} s")
+            late = TimeoutError(f"the handler took longer than {self._time_limits.of(handout):g} s")
             self._failed(settler, handout, late)
         else:
             # We did not cancel this task: the error comes from the handler, or from something that it awaited.
@@ -236,22 +215,3 @@ class Worker(Generic[T]):
         """Record that this worker takes nothing more."""
         if self._ending is not None and not self._ending.done():
             self._ending.set_result(None)
-
-    async def _watch(self, slots: "dict[asyncio.Task[None], _Slot[T]]") -> None:
-        """Cancel handlers over their time limit. Coarse: a message costs neither a timer nor a reading of the clock."""
-        pause = max(0.01, min([1.0, self._time_limit / 10, *(limit / 10 for limit in self._time_limits.values())]))
-        while True:
-            await asyncio.sleep(pause)
-            for task, slot in slots.items():
-                if slot.timed_out is not None and slot.timed_out is not slot.handout:
-                    # Its handler swallowed the cancellation.
-                    slot.timed_out = None
-                    task.uncancel()
-                handout = slot.handout
-                slot.seen, slot.checks = handout, slot.checks + 1 if handout is slot.seen else 1
-                if handout is None or slot.timed_out is not None:
-                    continue
-                # One check more, because the handler began between two: none is cancelled early.
-                if slot.checks > math.ceil(self._limit_of(handout) / pause):
-                    slot.timed_out = handout
-                    task.cancel()

@@ -15,8 +15,8 @@ from redis.exceptions import TimeoutError as LateAnswer
 
 from shared import connections
 from shared.concurrency.session.address import connect_options
-from shared.connections import counted_pool
 from shared.pipeline import open_pipeline
+from shared.pool import counted_pool
 from shared.settings import Settings
 from tests.instruments.proxy import Proxy
 from tests.instruments.waiting import until

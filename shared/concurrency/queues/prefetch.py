@@ -6,13 +6,13 @@ from collections import deque
 from typing import Any, Final, Generic, TypeVar
 
 from shared.concurrency.errors import QueueShutDown
-from shared.concurrency.queues.encoding.codec import Codec, Unreadable
-from shared.concurrency.queues.encoding.entry import RECEIPT
+from shared.concurrency.queues.encoding.codec import Codec
 from shared.concurrency.queues.encoding.results import ResultCodec
 from shared.concurrency.queues.handout import Handout
 from shared.concurrency.queues.membership.membership import Membership
+from shared.concurrency.queues.opening import Opening
 from shared.concurrency.queues.settling import Settler
-from shared.concurrency.queues.takes.pace import OPENED_AT_ONCE, Pace
+from shared.concurrency.queues.takes.pace import Pace
 from shared.concurrency.queues.takes.unstarted import Unstarted
 
 T = TypeVar("T")
@@ -34,15 +34,13 @@ class Prefetch(Generic[T]):
         """Begin to take when the first of so many workers asks."""
         self._loop = asyncio.get_running_loop()
         self._takes = takes = settler.takes
-        self._member = member
-        self._codec = codec
-        self._results = results
         self.settler: Final = settler
         """Where the workers settle."""
         self._taken: deque[bytes] = deque()
         self._buffer: deque[Handout[T]] = deque()
         self._free: deque[asyncio.Future[None]] = deque()
         self.pace = Pace(workers, self._free, self._buffer, self._taken)
+        self._opening = Opening(member, settler, codec, results, self.pace)
         self._unstarted = Unstarted(self.pace, self._give_back)
         self._is_sending = False
         self._is_spreading = False
@@ -70,7 +68,7 @@ class Prefetch(Generic[T]):
         while True:
             while self._buffer or self._taken:
                 if not self._buffer:
-                    self._open_some()
+                    self._opening.open_some(self._taken, self._buffer)
                     if len(self._taken) <= self.pace.low and self._takes.kick():
                         await self._let_the_lane_send()
                     continue
@@ -86,21 +84,6 @@ class Prefetch(Generic[T]):
                     return None
                 raise self._ended
             await self._wait()
-
-    def _open_some(self) -> None:
-        """Read the next entries. Few at a time: what is soon done with never gets in the garbage collector's way."""
-        settler, codec, held, buffer, taken = self.settler, self._codec, self._member.held, self._buffer, self._taken
-        results = self._results
-        for _ in range(min(len(taken), OPENED_AT_ONCE)):
-            entry = taken.popleft()
-            try:
-                handout = Handout(settler, entry, codec.open(entry), results)
-            except Unreadable as error:
-                self.pace.started += 1
-                self._takes.settle_unheard(entry[:RECEIPT], "dead", error.reason, error.report)
-                continue
-            held[handout.receipt] = handout
-            buffer.append(handout)
 
     async def _let_the_lane_send(self) -> None:
         """Turn the loop, once for the lane to write and once for the loop to send; workers go on meanwhile."""

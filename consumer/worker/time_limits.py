@@ -1,0 +1,43 @@
+"""Time limits: for how long a handler may run, and the watch that cancels it then."""
+
+import asyncio
+import math
+from collections.abc import Mapping
+from typing import Final, Generic, TypeVar
+
+from consumer.worker.slot import Slot
+from shared.concurrency.queues.handout import Handout
+
+T = TypeVar("T")
+
+
+class TimeLimits(Generic[T]):
+    """The limit of all messages, and those of classes that have one of their own; in seconds."""
+
+    def __init__(self, usual: float, of_types: Mapping[type[T], float]) -> None:
+        """Prepare; `watch` watches."""
+        self._usual: Final = usual
+        self._of_types: Final = dict(of_types)
+
+    def of(self, handout: Handout[T]) -> float:
+        """How long the handler of this one may take."""
+        return self._of_types.get(type(handout.item), self._usual)
+
+    async def watch(self, slots: "Mapping[asyncio.Task[None], Slot[T]]") -> None:
+        """Cancel handlers over their limit. Coarse: a message costs neither a timer nor a reading of the clock."""
+        pause = max(0.01, min([1.0, self._usual / 10, *(limit / 10 for limit in self._of_types.values())]))
+        while True:
+            await asyncio.sleep(pause)
+            for task, slot in slots.items():
+                if slot.timed_out is not None and slot.timed_out is not slot.handout:
+                    # Its handler swallowed the cancellation.
+                    slot.timed_out = None
+                    task.uncancel()
+                handout = slot.handout
+                slot.seen, slot.checks = handout, slot.checks + 1 if handout is slot.seen else 1
+                if handout is None or slot.timed_out is not None:
+                    continue
+                # One check more, because the handler began between two: none is cancelled early.
+                if slot.checks > math.ceil(self.of(handout) / pause):
+                    slot.timed_out = handout
+                    task.cancel()

@@ -1,0 +1,40 @@
+"""Opening: makes handouts of entries as they are stored."""
+
+from collections import deque
+from typing import Final, Generic, TypeVar
+
+from shared.concurrency.queues.encoding.codec import Codec, Unreadable
+from shared.concurrency.queues.encoding.entry import RECEIPT
+from shared.concurrency.queues.encoding.results import ResultCodec
+from shared.concurrency.queues.handout import Handout
+from shared.concurrency.queues.membership.membership import Membership
+from shared.concurrency.queues.settling import Settler
+from shared.concurrency.queues.takes.pace import OPENED_AT_ONCE, Pace
+
+T = TypeVar("T")
+
+
+class Opening(Generic[T]):
+    """Reads entries for a consumer service; those that cannot be read become dead letters."""
+
+    def __init__(self, member: Membership, settler: Settler, codec: Codec[T], results: ResultCodec, pace: Pace) -> None:
+        """Prepare; what is opened is held by `member` and settled with `settler`; the rest counts as started."""
+        self._member: Final = member
+        self._settler: Final = settler
+        self._codec: Final = codec
+        self._results: Final = results
+        self._pace: Final = pace
+
+    def open_some(self, taken: deque[bytes], opened: deque[Handout[T]]) -> None:
+        """Read the next entries. Few at a time: what is soon done with never gets in the garbage collector's way."""
+        settler, codec, held, results = self._settler, self._codec, self._member.held, self._results
+        for _ in range(min(len(taken), OPENED_AT_ONCE)):
+            entry = taken.popleft()
+            try:
+                handout = Handout(settler, entry, codec.open(entry), results)
+            except Unreadable as error:
+                self._pace.started += 1
+                settler.takes.settle_unheard(entry[:RECEIPT], "dead", error.reason, error.report)
+                continue
+            held[handout.receipt] = handout
+            opened.append(handout)

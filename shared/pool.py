@@ -1,0 +1,70 @@
+"""The pool of a service's connections beside those of its session: it counts them."""
+
+import asyncio
+from collections import deque
+from typing import Any
+
+import redis.asyncio
+from redis.asyncio.connection import AbstractConnection
+
+from shared.concurrency.session.address import connect_options
+from shared.connections import KINDS
+
+
+class CountedPool(redis.asyncio.ConnectionPool):
+    """A pool that never has more than `max_connections`; who asks for one more waits, first come, first served."""
+
+    def __init__(self, *args: Any, **options: Any) -> None:
+        """Use `counted_pool`."""
+        super().__init__(*args, **options)
+        self.connection_class = KINDS[self.connection_class]
+        self._waiting: deque[asyncio.Future[None]] = deque()
+        self._granted = 0
+        """Those whose turn has come and who have not run yet."""
+
+    async def get_connection(self, *_: Any, **__: Any) -> AbstractConnection:
+        """Wait for a connection; returns one that is connected."""
+        if self._waiting or not self._has_room():
+            await self._turn()
+        connection: AbstractConnection = self.get_available_connection()  # type: ignore[no-untyped-call]
+        try:
+            await self.ensure_connection(connection)
+        except BaseException:
+            await self.release(connection)
+            raise
+        return connection
+
+    def _has_room(self) -> bool:
+        return len(self._in_use_connections) + self._granted < self.max_connections
+
+    async def _turn(self) -> None:
+        turn: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self._waiting.append(turn)
+        try:
+            await turn
+        except asyncio.CancelledError:
+            if not turn.cancelled():  # it was our turn: it is the next one's
+                self._granted -= 1
+                self._next()
+            raise
+        self._granted -= 1
+
+    async def release(self, connection: AbstractConnection) -> None:
+        """Take a connection back. It awaits nothing: a cancelled caller must not keep its place."""
+        self._in_use_connections.remove(connection)
+        self._available_connections.append(connection)
+        self._next()
+
+    def _next(self) -> None:
+        while self._waiting and self._has_room():
+            turn = self._waiting.popleft()
+            if not turn.done():  # else its caller was cancelled
+                self._granted += 1
+                turn.set_result(None)
+
+
+def counted_pool(url: str, most: int, silence: float) -> CountedPool:
+    """A pool of `most` connections to an address, each closed after `silence` seconds without an awaited byte."""
+    options = {"max_connections": most, "silence": silence, "socket_timeout": None, "socket_connect_timeout": silence}
+    pool: CountedPool = CountedPool.from_url(url, **options, **connect_options(url))
+    return pool
