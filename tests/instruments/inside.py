@@ -175,7 +175,7 @@ def take_lane_at(queue: Queue[Any]) -> TakeLane:
 
 def is_idle(session: Session, name: str) -> bool:
     """Whether the server knows that the session waits to be woken."""
-    return participant_of(session, name).takes._idle.is_registered
+    return participant_of(session, name).takes.demand.idle.is_registered
 
 
 async def take_unheard(queue: Queue[Any], want: int = 1) -> list[Any]:
@@ -251,7 +251,7 @@ async def progress_sent(queue: Queue[Any]) -> None:
 
 def in_hand(lane: TakeLane) -> int:
     """How many messages are with the workers of a lane and not handled yet."""
-    return sum(taker.pace.in_hand() for taker in lane.getters.takers if isinstance(taker, Prefetch))
+    return sum(taker.pace.in_hand() for taker in lane.demand.getters.takers if isinstance(taker, Prefetch))
 
 
 # --- effects ----------------------------------------------------------------------------------------------------------

@@ -113,7 +113,7 @@ class QueueParticipant:
         """Settle what is finished, give back what is held, withdraw what waits; gives up after `patience` seconds."""
         try:
             async with asyncio.timeout(patience):
-                self.takes.getters.end(ConcurrencyError("the session was closed while this get was waiting"))
+                self.takes.demand.getters.end(ConcurrencyError("the session was closed while this get was waiting"))
                 await self.settler.effects.finish(patience / 2)
                 await self.takes.flush()
                 withdrawn = await self.puts.leave()

@@ -45,7 +45,7 @@ class Prefetch(Generic[T]):
         self._is_sending = False
         self._is_spreading = False
         self._ended: Exception | None = None
-        takes.getters.takers.append(self)
+        takes.demand.getters.takers.append(self)
         member.on_over.append(self._forget)
 
     def ready(self, body: "asyncio.Task[Any] | None" = None) -> Handout[T] | None:
@@ -153,8 +153,8 @@ class Prefetch(Generic[T]):
         """Nothing more will come; what has not started goes back."""
         self._ended = self._ended or error
         self.pace.is_ended = True
-        if self in self._takes.getters.takers:
-            self._takes.getters.takers.remove(self)
+        if self in self._takes.demand.getters.takers:
+            self._takes.demand.getters.takers.remove(self)
         self._unstarted.stop()
         self._give_back(self.pace.in_hand())
         self._wake(len(self._free))

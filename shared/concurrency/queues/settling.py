@@ -29,7 +29,7 @@ class Settler:
         self.takes: Final = takes
         self.effects: Final = EffectLane(
             member,
-            workers=takes.getters.workers,
+            workers=takes.demand.getters.workers,
             kick=self._backpressure_changed,
             nack=self._nack,
             resync_needed=takes.resync_needed,

@@ -215,8 +215,8 @@ class PutLane(Lane[Portion]):
             self._look.lost_place = True  # the session ended while this answer was on its way
         if not live:
             self._member.over(portion.session_id)
-        # Whatever took it out, it was not admitted: it waits again.
-        self._look.lost_place |= self._putters.holds_any(portion.missing)
+        if portion.missing and self._putters.holds_any(portion.missing):
+            self._look.lost_place = True  # whatever took it out, it was not admitted: it waits again
 
     def _put_off(self, portion: Portion) -> None:
         """The server's memory is full: a put waits as it waits for room; put_nowait does not."""

@@ -12,13 +12,8 @@ class Idle:
         """Whether a put may hand it a message with that."""
         self.is_woken = False
         """Whether it was woken since the last call: it looks, and passes the wake-up on when it wants nothing."""
-        self._look_again_at = 0.0
-
-    def register(self, *, is_registered: bool, takes_handoffs: bool, look_again_at: float) -> None:
-        """Take note of an answer; without a wake-up the session looks again at that time of the loop."""
-        self.is_registered = is_registered
-        self.takes_handoffs = takes_handoffs
-        self._look_again_at = look_again_at
+        self.look_again_at = 0.0
+        """When it looks without a wake-up, by the loop's clock."""
 
     def wake(self) -> None:
         """Take note of a wake-up, which ends the registration."""
@@ -30,5 +25,5 @@ class Idle:
         self.is_registered = self.is_woken = False
 
     def rests_for(self, now: float) -> float:
-        """For how many seconds it may rely on being woken; 0 when it is not registered, or has to look."""
-        return max(0.0, self._look_again_at - now) if self.is_registered else 0.0
+        """For how many seconds a session that is registered may rely on being woken; 0 when it has to look."""
+        return max(0.0, self.look_again_at - now)

@@ -12,17 +12,16 @@ from shared.concurrency.errors import ConcurrencyError, QueueShutDown
 from shared.concurrency.queues.encoding.entry import RECEIPT
 from shared.concurrency.queues.membership.lane import Lane
 from shared.concurrency.queues.membership.membership import Membership
-from shared.concurrency.queues.takes.getters import Getter, Getters
+from shared.concurrency.queues.takes.demand import Demand, Wish
+from shared.concurrency.queues.takes.getters import Getter
 from shared.concurrency.queues.takes.handoff import Handoff
-from shared.concurrency.queues.takes.idle import Idle
-from shared.concurrency.queues.takes.portion import Portion, Wish, wish_of
+from shared.concurrency.queues.takes.portion import Portion
 from shared.concurrency.queues.takes.resync import Resync
 from shared.concurrency.queues.takes.settlements import Settlements, log_refused
 from shared.concurrency.session.calls import Call
 from shared.concurrency.session.scripts import load
 from shared.concurrency.session.server_errors import Disconnected, Postponed
 
-_MOST_BYTES: Final = 1 << 20
 _AFTER_A_REFUSAL: Final = 0.05
 _LOOK_AGAIN: Final = 1.0
 
@@ -38,10 +37,7 @@ class TakeLane(Lane[Portion]):
         self._settle_number = 0
         self.settlements = Settlements()
         """What the next call settles; to be added to by those who do not wait for the answer."""
-        self.getters: Final = Getters()
-        self.is_backpressured = False
-        """Whether nothing is to be taken: too much that was forwarded waits for room, or for an answer."""
-        self._idle = Idle()
+        self.demand: Final = Demand()
         self._handoff = Handoff(member)
         self._is_urgent = False
         self._is_answered = False
@@ -59,7 +55,7 @@ class TakeLane(Lane[Portion]):
         :raises QueueShutDown: when the queue is shut down and finished.
         """
         getter = Getter(may_wait=may_wait)
-        self.getters.add(getter)
+        self.demand.getters.add(getter)
         if not may_wait:
             self._is_urgent = True
         self.kick()
@@ -113,28 +109,28 @@ class TakeLane(Lane[Portion]):
 
     def set_backpressure(self, *, is_on: bool) -> None:
         """Take nothing while it is on."""
-        self.is_backpressured = is_on
+        self.demand.is_backpressured = is_on
         self.kick()
 
     # --- what the session tells us ----------------------------------------------------------------------------------
 
     def woken(self) -> None:
         """Take note that a put woke this session."""
-        self._idle.wake()
+        self.demand.idle.wake()
         self.kick()
 
     def handed(self, session_id: str, entry: bytes) -> None:
         """Take note that a put handed this session its message, and woke it."""
         if self._handoff.accept(session_id, entry):
-            self._idle.is_registered = False
-            self.getters.hand_out([entry], self.give_back)
+            self.demand.idle.is_registered = False
+            self.demand.getters.hand_out([entry], self.give_back)
         self.kick()
 
     def _session_over(self) -> None:
         lost, self.settlements = self.settlements, Settlements()
         refused = lost.answer(b"all")
         self._handoff.forget()
-        self._idle.forget()
+        self.demand.idle.forget()
         self._tell_flushed()
         self.kick()
         log_refused(self._member.name, refused)
@@ -149,19 +145,12 @@ class TakeLane(Lane[Portion]):
 
     def due(self) -> float | None:
         """At once where somebody waits for a call, or a wake-up has to be answered; when idle, at the next look."""
-        if self._is_urgent or self._idle.is_woken or self._handoff.left_behind or (self._flushing and self.settlements):
+        if self._is_urgent or self.demand.idle.is_woken or self._handoff.left_behind:
             return 0
-        if self.is_backpressured:
-            # Nothing is taken; a registration as idle is called off.
-            return 0 if self._idle.is_registered or self.settlements else None
-        if self._idle.is_registered and self._idle.takes_handoffs and not self.getters.takers:
-            return 0  # who took was drained: no put may hand us its message any more
-        is_hungry = self.getters.is_hungry()
-        if self.settlements and (is_hungry or not self.getters.takers):
+        settles = bool(self.settlements)
+        if settles and self._flushing:
             return 0
-        if seconds := self._idle.rests_for(self._loop.time()):
-            return seconds if self.getters else None
-        return 0 if is_hungry or self.getters.waiting() else None
+        return self.demand.due(self._loop.time(), settles=settles)
 
     def is_unsent(self) -> bool:
         """Whether something is to be settled."""
@@ -169,7 +158,7 @@ class TakeLane(Lane[Portion]):
 
     def compose(self) -> Portion:
         """What is to be settled, as much as one call carries."""
-        self._idle.is_woken = self._is_answered = False
+        self.demand.idle.is_woken = self._is_answered = False
         settlements = self.settlements.portion()
         self._is_urgent = bool(self.settlements)
         if settlements:
@@ -194,7 +183,7 @@ class TakeLane(Lane[Portion]):
         if self._overdue:
             await self._member.recovery.recover(self._overdue)
             self._overdue = ""
-            self._idle.is_woken = True  # there may be something now
+            self.demand.idle.is_woken = True  # there may be something now
         await self._handoff.leave_behind()
 
     def fail(self, call: Portion | None, error: Exception) -> None:
@@ -209,19 +198,18 @@ class TakeLane(Lane[Portion]):
             settlements.fail(error)
         if self._resync.is_needed() and not self._closed:
             self._loop.call_later(_LOOK_AGAIN, self.resync_needed)
-        self.getters.end(error)
+        self.demand.getters.end(error)
 
     async def _exchange(self, portion: Portion) -> None:
         member = self._member
         is_current = portion.session_id == member.session_id
-        may_take = is_current and not self.is_backpressured
-        wish = wish_of(self.getters, self._resync, may_take=may_take)
+        wish = self.demand.wish(self._resync, is_current=is_current)
         words = portion.words(
             self.number(),
             wish,
             member.held if is_current else None,
             handed=self._handoff.receipt if is_current else b"",
-            is_idle=self._idle.is_registered,
+            is_idle=self.demand.idle.is_registered,
         )
         answered = partial(self._take_answer, portion, wish)
         await member.calls.once(Call(load("settle_and_take"), portion.keys, words, at_reply=answered))
@@ -231,7 +219,7 @@ class TakeLane(Lane[Portion]):
             raise ConcurrencyError("the server saw a later call of this process: is the owner id used twice?")
         self._is_answered = True
         # What woke us until now was older than the script that has just run; what comes from here on is news.
-        self._idle.is_woken = False
+        self.demand.idle.is_woken = False
         state, _, refused, entries, look_again, overdue, is_finished, died = answer
         self._resync.resolved = wish.doubts
         is_current = portion.session_id == self._member.session_id
@@ -244,8 +232,8 @@ class TakeLane(Lane[Portion]):
         elif is_current:  # else it was handed to a session that is over: recovered, as all it held
             self._take(wish, entries, look_again)
             if is_finished:
-                self.getters.end(QueueShutDown("the queue is shut down, and all its messages are done with"))
-            self.getters.refuse(wish.asked)
+                self.demand.getters.end(QueueShutDown("the queue is shut down, and all its messages are done with"))
+            self.demand.getters.refuse(wish.asked)
             self._overdue = overdue.decode()
         if stale:
             log_refused(self._member.name, stale)
@@ -253,12 +241,7 @@ class TakeLane(Lane[Portion]):
             self._member.recovery.log_dead(died)
 
     def _take(self, wish: Wish, entries: list[bytes], look_again: int) -> None:
-        is_idle = wish.may_idle > 0 and wish.want > len(entries) and sum(map(len, entries)) < _MOST_BYTES
-        self._idle.register(
-            is_registered=is_idle,
-            takes_handoffs=is_idle and wish.may_idle == 2,
-            look_again_at=self._loop.time() + look_again / 1000,
-        )
+        self.demand.answered(wish, entries, self._loop.time() + look_again / 1000)
         entries = self._handoff.confirmed(entries)
         self._member.held.update(dict.fromkeys([entry[:RECEIPT] for entry in entries]))
-        self.getters.hand_out(entries, self.give_back)
+        self.demand.getters.hand_out(entries, self.give_back)

@@ -1,35 +1,10 @@
-"""Portion and wish: what one call settles, and what it takes."""
+"""Portion: what one call of takes carries."""
 
 from collections.abc import Collection
-from typing import Final, NamedTuple
+from typing import NamedTuple
 
-from shared.concurrency.queues.takes.getters import Getter, Getters
-from shared.concurrency.queues.takes.resync import Resync
+from shared.concurrency.queues.takes.demand import Wish
 from shared.concurrency.queues.takes.settlements import Settlements
-
-_MOST_WANTED: Final = 1000
-
-
-class Wish(NamedTuple):
-    """What one call takes, and for whom. It is formed anew each time that the call is sent."""
-
-    want: int
-    may_idle: int
-    """Whether the session is registered as idle when there is less than that; 2: a put may hand it a message, too."""
-    asked: list[Getter]
-    doubts: int
-    """How many doubts there were."""
-    is_resync: bool
-
-
-def wish_of(getters: Getters, resync: Resync, *, may_take: bool) -> Wish:
-    """What all who wait here want together; nothing when nothing may be taken."""
-    asked = getters.waiting()
-    takers = sum(taker.pace.wants() for taker in getters.takers)
-    want = min(_MOST_WANTED, len(asked) + takers) if may_take else 0
-    may_wait = takers > 0 or any(getter.may_wait for getter in asked)
-    may_idle = 0 if not want else 2 if getters.are_idle() else int(may_wait)
-    return Wish(want, may_idle, asked, resync.doubts, resync.doubts != resync.resolved)
 
 
 class Portion(NamedTuple):
