@@ -27,13 +27,7 @@ class Settler:
         """Prepare the lane of effects and that of progress beside the lane of takes."""
         self._member = member
         self.takes: Final = takes
-        self.effects: Final = EffectLane(
-            member,
-            workers=takes.demand.getters.workers,
-            kick=self._backpressure_changed,
-            nack=self._nack,
-            resync_needed=takes.resync_needed,
-        )
+        self.effects: Final = EffectLane(member, self)
         self._progress = ProgressLane(member)
         self.give_back_from_any_thread = takes.give_back_from_any_thread
         self.check_here = check_here
@@ -130,10 +124,21 @@ class Settler:
         await self.effects.stop()
         await self._progress.stop()
 
-    def _backpressure_changed(self) -> None:
+    # --- what the lane of effects uses -------------------------------------------------------------------------------
+
+    def workers(self) -> int:
+        """How many deliveries this process handles at once."""
+        return self.takes.demand.getters.workers()
+
+    def backpressure_changed(self) -> None:
+        """Take, or take nothing: too much waits for room elsewhere, or for an answer."""
         self.takes.set_backpressure(is_on=self.effects.is_backpressured)
 
-    def _nack(self, receipt: bytes, report: str) -> None:
-        """Nobody waits for the answer to an acknowledgement that was refused."""
+    def nack(self, receipt: bytes, report: str) -> None:
+        """Nack what could not be acknowledged; nobody waits for the answer."""
         if receipt in self._member.held:
             self.takes.settle_unheard(receipt, "nack", _REFUSED_AGAIN_MS, report)
+
+    def resync_needed(self) -> None:
+        """Have the next take give back all that this process does not hold."""
+        self.takes.resync_needed()

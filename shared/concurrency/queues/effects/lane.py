@@ -6,9 +6,8 @@ A script of its own, for it needs memory: when that is full the others run on, a
 import asyncio
 import contextlib
 from collections import deque
-from collections.abc import Callable
 from functools import partial
-from typing import Any, ClassVar, Final
+from typing import Any, ClassVar, Final, Protocol
 
 from shared.concurrency.errors import ConcurrencyError, EffectRefused
 from shared.concurrency.queues.effects.effects import Effects, writes_of
@@ -34,31 +33,31 @@ from shared.concurrency.session.server_errors import Forbidden, OutOfMemory
 _AFTER_A_FAILURE: Final = 1.0
 
 
+class Takes(Protocol):
+    """What takes and settles for the same process beside this lane."""
+
+    def workers(self) -> int:
+        """How many deliveries this process handles at once."""
+
+    def backpressure_changed(self) -> None:
+        """More may be taken, or less."""
+
+    def nack(self, receipt: bytes, report: str) -> None:
+        """Nack what nobody waits for and could not be acknowledged."""
+
+    def resync_needed(self) -> None:
+        """Nobody knows what a failed call has done."""
+
+
 class EffectLane(Lane[Portion]):
     """The acknowledgements with effects of one process at one queue, in order."""
 
     NAME: ClassVar = "weir-effects"
 
-    def __init__(
-        self,
-        member: Membership,
-        *,
-        workers: Callable[[], int],
-        kick: Callable[[], object],
-        nack: Callable[[bytes, str], None],
-        resync_needed: Callable[[], None],
-    ) -> None:
-        """Prepare. `workers`: how many deliveries this process handles at once; `kick`: more may be taken, or less.
-
-        `nack`: what nobody waits for could not be acknowledged; `resync_needed`: nobody knows what a failed call
-        has done.
-        """
+    def __init__(self, member: Membership, takes: Takes) -> None:
+        """Prepare; the lane works while there is something to do."""
         super().__init__(member)
-        self._workers = workers
-        self._kick_takes = kick
-        self._nack = nack
-        self._resync_needed = resync_needed
-        self._script = load("settle_with_effects")
+        self._takes: Final = takes
         self._waiting: deque[Acknowledgement] = deque()
         self._forwards = Forwards(self._measure_backpressure)
         self._alone = 0
@@ -108,10 +107,10 @@ class EffectLane(Lane[Portion]):
         sent = len(self._call.acknowledgements) if self._call is not None else 0
         unanswered = len(self._waiting) + sent
         waiting = len(self._forwards) + (unanswered if self.pause.is_for_memory else 0)
-        is_backpressured = unanswered >= MOST or (waiting > 0 and waiting > self._workers())
+        is_backpressured = unanswered >= MOST or (waiting > 0 and waiting > self._takes.workers())
         if is_backpressured != self.is_backpressured:
             self.is_backpressured = is_backpressured
-            self._kick_takes()
+            self._takes.backpressure_changed()
 
     def _session_over(self) -> None:
         for one in self._waiting:
@@ -154,9 +153,10 @@ class EffectLane(Lane[Portion]):
         if not self._member.registration.is_done:
             await self._member.registration.ready()
         portion.session_id, portion.keys = self._member.session_id, self._member.keys
-        more_keys, words = pack(self._script, portion)
+        script = load("settle_with_effects")
+        more_keys, words = pack(script, portion)
         call = Call(
-            self._script,
+            script,
             portion.keys,
             (portion.session_id, self.number(), *words),
             more_keys,
@@ -196,7 +196,7 @@ class EffectLane(Lane[Portion]):
         for one in portion.acknowledgements:
             self._member.held.pop(one.receipt, None)
             reject(one.future, error)
-        self._resync_needed()
+        self._takes.resync_needed()
         # What goes back comes again at once, and uncounted, for it was no fault of the message.
         self.pause.begin(_AFTER_A_FAILURE)
 
@@ -246,7 +246,7 @@ class EffectLane(Lane[Portion]):
     def _refuse(self, one: Acknowledgement, why: str) -> None:
         error = EffectRefused(f"{why}. Nothing was written, and the delivery is not acknowledged")
         if one.future.done():
-            self._nack(one.receipt, f"EffectRefused: {error}")
+            self._takes.nack(one.receipt, f"EffectRefused: {error}")
         else:
             one.writes.sealed = False
             one.future.set_exception(error)

@@ -50,7 +50,6 @@ class ResultLane(Lane[Portion]):
     def __init__(self, member: Membership) -> None:
         """Prepare; the lane works while there is something to do."""
         super().__init__(member)
-        self._script = load("results")
         self._waiting = Waiting(self.kick)
         self._ids: list[tuple[str, asyncio.Future[bytes | None]]] = []
         self._contact = boottime()
@@ -152,7 +151,7 @@ class ResultLane(Lane[Portion]):
             *(id_ for id_, _ in call.ids),
         )
         await self._member.calls.insist(
-            Call(self._script, self._member.keys, words, at_reply=partial(self._take_answer, call))
+            Call(load("results"), self._member.keys, words, at_reply=partial(self._take_answer, call))
         )
         self._look_at = self._loop.time() + _LOOK_AGAIN
 

@@ -19,7 +19,6 @@ class ProgressLane(Lane[Call]):
     def __init__(self, member: Membership) -> None:
         """Prepare; the lane works while there is something to report."""
         super().__init__(member)
-        self._script = load("progress")
         self._reports: dict[bytes, bytes] = {}
 
     def report(self, receipt: bytes, progress: bytes) -> None:
@@ -39,7 +38,7 @@ class ProgressLane(Lane[Call]):
         """All reports there are."""
         reports, self._reports = self._reports, {}
         words = [word for both in reports.items() for word in both]
-        return Call(self._script, self._member.keys, (self._member.session_id, *words))
+        return Call(load("progress"), self._member.keys, (self._member.session_id, *words))
 
     async def send(self, call: Call) -> None:
         """Send it once: a report that is lost is not worth a repetition."""
