@@ -97,6 +97,22 @@ class Demo:
         }
         return settings | ({"PIPELINE_SOURCE_PATH": str(self.path.resolve())} if self.path else {})
 
+    async def _until_done(self, watch: "_Watch", progress: DemoProgress, processes: Processes, chaos: Chaos) -> None:
+        killing = asyncio.create_task(self._start(processes, chaos))
+        try:
+            while not await watch.look():
+                progress.show(watch.seconds, watch.statistics, chaos.kills)
+                if killing.done():
+                    killing.result()
+                await asyncio.sleep(_LOOK_EVERY)
+        finally:
+            # More than once: a client of redis-py may swallow a cancellation.
+            while not killing.done():
+                killing.cancel()
+                await asyncio.wait({killing}, timeout=0.1)
+        if self.chaos and not chaos.kills:
+            chaos.kill(processes.consumers[0])  # there was nothing to hold
+
     async def _watch(self, url: str, queue: str, processes: Processes, files: list[Path]) -> Report:
         report_that_it_waits("demo")
         opening = Session.open(url, connect_timeout=PATIENCE)
@@ -105,20 +121,7 @@ class Demo:
             watch = _Watch(here, processes)
             chaos = Chaos(processes, here)
             with DemoProgress(self.maxsize, estimate(files)) as progress:
-                killing = asyncio.create_task(self._start(processes, chaos))
-                try:
-                    while not await watch.look():
-                        progress.show(watch.seconds, watch.statistics, chaos.kills)
-                        if killing.done():
-                            killing.result()
-                        await asyncio.sleep(_LOOK_EVERY)
-                finally:
-                    # More than once: a client of redis-py may swallow a cancellation.
-                    while not killing.done():
-                        killing.cancel()
-                        await asyncio.wait({killing}, timeout=0.1)
-                if self.chaos and not chaos.kills:
-                    chaos.kill(processes.consumers[0])  # there was nothing to hold
+                await self._until_done(watch, progress, processes, chaos)
             await asyncio.to_thread(processes.stop, processes.consumers, 10.0)
             counted = await WordCounts(client, queue, _RUN).total()
             waited = await Waits(client, queue, _RUN, owner="").read()

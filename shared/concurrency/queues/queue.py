@@ -6,9 +6,9 @@ from functools import partial
 from types import EllipsisType
 from typing import Any, Final, Generic, Self, TypeVar, overload
 
-from shared.concurrency.checks import check_count, check_crashes, check_seconds
+from shared.concurrency.checks import check_count, check_seconds
 from shared.concurrency.errors import QueueShutDown
-from shared.concurrency.queues.control import LARGEST_BOUND, QueueControl
+from shared.concurrency.queues.control import QueueControl
 from shared.concurrency.queues.delivery import Delivery
 from shared.concurrency.queues.effects.forwards import Destination
 from shared.concurrency.queues.encoding.codec import Codec, Unreadable
@@ -21,13 +21,12 @@ from shared.concurrency.queues.puts.batch import OutgoingEntry
 from shared.concurrency.queues.puts.bulk import BulkPut
 from shared.concurrency.queues.results.future import ResultFuture
 from shared.concurrency.queues.results.submitter import HasResult, Submitter
+from shared.concurrency.queues.settings import LONGEST, settings_of
 from shared.concurrency.session.names import full_name
 from shared.concurrency.session.session import Session, process_of
 
 T = TypeVar("T")
 R = TypeVar("R")
-
-_LONGEST: Final = 366 * 86400.0
 
 
 class Queue(QueueControl, Generic[T]):
@@ -76,18 +75,10 @@ class Queue(QueueControl, Generic[T]):
         """
         self.full_name: Final = full_name(name, group)
         self.name: Final = name
-        if maxsize is not None:
-            check_count("maxsize", maxsize, 0, LARGEST_BOUND)
-        if max_attempts is not None:
-            check_count("max_attempts", max_attempts, 1, 999)
-        crashes = check_crashes(max_crashes)
-        if max_dead is not None:
-            check_count("max_dead", max_dead, 1, LARGEST_BOUND)
-        if dead_for is not None:
-            check_seconds("dead_for", dead_for, 1, 10 * _LONGEST)
+        settings = settings_of(maxsize, max_attempts, max_crashes, max_dead, dead_for)
         check_count("max_message_bytes", max_message_bytes, 1, LARGEST_MESSAGE)
-        check_seconds("known_for", known_for, 0.001, _LONGEST)
-        check_seconds("results_for", results_for, 10, _LONGEST)
+        check_seconds("known_for", known_for, 0.001, LONGEST)
+        check_seconds("results_for", results_for, 10, LONGEST)
         super().__init__(process_of(session).part(QueueParticipant, self.full_name))
         self._codec: Codec[T] = Codec(type, max_message_bytes)
         self._results = ResultCodec(result, max_message_bytes)
@@ -95,13 +86,7 @@ class Queue(QueueControl, Generic[T]):
             self._codec, self._participant.puts.numbering.entry, known_for=known_for, results_for=results_for
         )
         self._submitter = Submitter(self._participant.puts, self._participant.results, self._results, results_for)
-        self._participant.member.registration.wish(
-            maxsize=maxsize,
-            max_attempts=max_attempts,
-            max_crashes=crashes,
-            max_dead=max_dead,
-            dead_for=None if dead_for is None else round(dead_for * 1000),
-        )
+        self._participant.member.registration.wish(**settings)
 
     # --- putting ----------------------------------------------------------------------------------------------------
 
