@@ -312,7 +312,7 @@ def forget_results(queue: Queue[Any]) -> None:
 
 def no_contact_for(session: Session, name: str, seconds: float) -> None:
     """Have the lane of results believe that it heard of the server so long ago."""
-    participant_of(session, name).results._contact -= seconds
+    participant_of(session, name).results._contact.at -= seconds
 
 
 def results_awaited(queue: Queue[Any]) -> int:

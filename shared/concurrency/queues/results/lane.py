@@ -42,6 +42,20 @@ class Portion:
     sent_at: float = field(default_factory=boottime)
 
 
+@dataclass(slots=True)
+class Contact:
+    """Since when notifications may have been missed."""
+
+    at: float = field(default_factory=boottime)
+    """When the server was asked last for all that is waited for, or nothing was: by the local boot-time clock."""
+    gap: float = 0.0
+    """For how many seconds notifications may have been missed that are not asked for again yet."""
+
+    def broke(self) -> None:
+        """The connection was away: what was sent meanwhile did not arrive."""
+        self.gap = max(self.gap, boottime() - self.at)
+
+
 class ResultLane(Lane[Portion]):
     """The results that one process waits for at one queue."""
 
@@ -52,9 +66,7 @@ class ResultLane(Lane[Portion]):
         super().__init__(member)
         self._waiting = Waiting(self.kick)
         self._ids: list[tuple[str, asyncio.Future[bytes | None]]] = []
-        self._contact = boottime()
-        self._gap = 0.0
-        """Seconds for which we may have missed notifications."""
+        self._contact = Contact()
         self._look_at = 0.0
         member.on_forgotten.append(self._forgotten)
 
@@ -63,7 +75,7 @@ class ResultLane(Lane[Portion]):
     def expect(self, submission: Submission) -> None:
         """Wait for the outcome of a message that is about to be put."""
         if not self._waiting:
-            self._contact = boottime()
+            self._contact.at = boottime()
             if not self._waiting.received:
                 self._look_at = self._loop.time() + _LOOK_AGAIN
         self._waiting.expect(submission)
@@ -100,7 +112,7 @@ class ResultLane(Lane[Portion]):
 
     def resync(self) -> None:
         """Ask for all that we wait for: notifications that were sent while we were cut off are lost."""
-        self._gap = max(self._gap, boottime() - self._contact)
+        self._contact.broke()
         self._waiting.ask_for_all()
 
     def lose_after(self, known: int) -> None:
@@ -135,13 +147,13 @@ class ResultLane(Lane[Portion]):
             waiting.unwanted[:_MOST],
             list(islice(waiting.asked, _MOST)),
             self._ids[:_MOST],
-            self._gap,
+            self._contact.gap,
         )
         del waiting.received[:_MOST], waiting.unwanted[:_MOST], self._ids[:_MOST]
         for key in portion.asked:
             del waiting.asked[key]
         if not waiting.asked:
-            self._gap = 0.0
+            self._contact.gap = 0.0
         return portion
 
     async def send(self, call: Portion) -> None:
@@ -159,13 +171,13 @@ class ResultLane(Lane[Portion]):
         looked, found, keys = answer
         self._call = None
         if portion.asked:
-            self._contact = max(self._contact, portion.sent_at)
+            self._contact.at = max(self._contact.at, portion.sent_at)
         for at in range(0, len(found), 2):
             self._waiting.receive(found[at], found[at + 1])
         not_looked = portion.asked[looked:]
         self._waiting.asked.update(dict.fromkeys(not_looked))
         if not_looked:
-            self._gap = max(self._gap, portion.gap)
+            self._contact.gap = max(self._contact.gap, portion.gap)
         for key in portion.asked[:looked] if portion.gap else ():
             self._waiting.lost(key, portion.gap)
         for (_, wanted), key in zip(portion.ids, keys, strict=True):
