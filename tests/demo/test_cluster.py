@@ -12,7 +12,7 @@ from tests.project.test_compose import assert_hardened, built, ended
 
 __all__ = ["built"]
 
-pytestmark = [pytest.mark.compose, pytest.mark.timeout(240)]
+pytestmark = [pytest.mark.compose, pytest.mark.slow, pytest.mark.timeout(240)]
 
 RUN: Final = "compose-test"
 
@@ -54,8 +54,8 @@ def test_killed_consumers_and_a_killed_server_lose_nothing(built: str) -> None:
         assert_hardened(cluster)
         cluster.until("at work", lambda: stored(cluster) >= 1000)
         cluster.kill("consumer")
-        cluster.up(consumers=2)
         before = stored(cluster)
+        cluster.up(consumers=2)
         cluster.until("at work again", lambda: stored(cluster) > before)
         cluster.kill("redis")
         cluster.up(consumers=2)
