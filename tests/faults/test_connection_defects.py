@@ -64,6 +64,27 @@ async def _taken(queue: Queue[int]) -> int:
         return item
 
 
+async def test_a_connection_that_breaks_under_a_call_is_no_defect(
+    server: EmbeddedServer, caplog: pytest.LogCaptureFixture
+) -> None:
+    async with Session.open(server.url) as session:
+        queue = Queue(session, "numbers", int)
+
+        async def put() -> None:
+            while True:
+                await queue.put(1)
+
+        putting = [asyncio.create_task(put()) for _ in range(5)]
+        for _ in range(3):
+            await asyncio.to_thread(server.kill)
+            server.start()
+            await until(queue.qsize, bool)
+        for task in putting:
+            task.cancel()
+    assert "no connection to the server" in caplog.text
+    assert "defect" not in caplog.text
+
+
 async def test_a_defect_in_what_a_new_connection_needs_is_logged_and_the_next_one_works(
     server: EmbeddedServer, client: Redis, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:

@@ -7,7 +7,7 @@ from collections.abc import Awaitable, Callable
 
 import pytest
 
-from shared.concurrency import Condition, Event, Lock, Queue, Semaphore, Session
+from shared.concurrency import Condition, Event, Lock, Queue, ReadersWritersLease, Semaphore, Session
 from tests.instruments.inside import session_of
 
 Use = Callable[[Queue[int]], Awaitable[object]]
@@ -60,6 +60,21 @@ async def test_another_loop_in_a_thread_is_refused_and_changes_nothing(url: str,
         assert (after.pending, after.leased, after.put_total, after.is_shut_down) == (1, 0, 1, False)
         async with await queue.get() as item:
             assert item == 0
+
+
+async def test_a_read_in_another_loop_joins_none_that_this_one_holds(url: str, name: str) -> None:
+    async with Session.open(url) as session:
+        lease = ReadersWritersLease(session, name)
+        queue = Queue(session, name, int)
+
+        async def read() -> None:
+            async with lease.read():
+                pass
+
+        async with lease.read():
+            assert (await asyncio.to_thread(used, queue, lambda _: read())).startswith("WrongLoop: ")
+        async with asyncio.timeout(5), lease.write():
+            pass
 
 
 @pytest.mark.parametrize("settle", ["ack", "nack"])

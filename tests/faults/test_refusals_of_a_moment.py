@@ -7,7 +7,7 @@ import pytest
 from redis.asyncio import Redis
 
 from consumer.worker.worker import Worker
-from shared.concurrency import Delivery, Lock, Queue, ServerRefused, Session
+from shared.concurrency import Delivery, EffectRefused, Lock, Queue, ServerRefused, Session
 from shared.local.embedded import EmbeddedServer
 from tests.instruments.waiting import until
 
@@ -115,6 +115,64 @@ async def _put(queue: Queue[int]) -> bool:
         return await queue.put(3)
     except ServerRefused:
         return False
+
+
+async def test_the_time_runs_for_each_name_though_another_is_served(user: User) -> None:
+    async with Session.open(user.url, refusal_grace=0.5) as session:
+        served, forbidden = Queue(session, "served", int), Queue(session, "forbidden", int)
+        await served.put(1)
+        await forbidden.put(1)
+        await user.may("resetkeys", "~{served}*")
+        refused = asyncio.create_task(forbidden.put(2))
+        async with asyncio.timeout(10):
+            while not refused.done():
+                await served.put(1)
+        with pytest.raises(ServerRefused, match="ACL"):
+            await refused
+
+
+@pytest.mark.slow
+async def test_a_refusal_that_nobody_waited_out_does_not_shorten_the_next(user: User) -> None:
+    async with Session.open(user.url, refusal_grace=6.0) as session:
+        queue = Queue(session, "jobs", int)
+        await queue.resize(5)
+        await user.forbidden()
+        with pytest.raises(TimeoutError):
+            async with asyncio.timeout(0.2):
+                await queue.resize(6)
+        await user.is_let_in()
+        await queue.put(1)
+        await asyncio.sleep(6.1)
+        await user.forbidden()
+        again = asyncio.create_task(queue.resize(7))
+        before = await user.refusals()
+        await until(user.refusals, lambda refusals: refusals > before + 3)
+        assert not again.done()
+        await user.is_let_in()
+        async with asyncio.timeout(5):
+            await again
+        assert (await queue.statistics()).maxsize == 7
+
+
+async def test_an_acknowledgement_with_effects_waits_a_moment_and_one_with_a_forbidden_key_fails(user: User) -> None:
+    async with Session.open(user.url) as session:
+        queue = Queue(session, "jobs", int)
+        await queue.put_many([1, 2])
+        first, second = await queue.get(), await queue.get()
+        first.effects.hincrby("{jobs}:zsum", "1")
+        await user.forbidden()
+        before = await user.refusals()
+        settled = asyncio.create_task(first.ack())
+        await until(user.refusals, lambda refusals: refusals > before + 3)
+        assert not settled.done()
+        await user.may("resetkeys", "~{jobs}:[^z]*", "~{jobs}:zsum")
+        async with asyncio.timeout(5):
+            await settled
+        second.effects.hincrby("{jobs}:zsun", "1")
+        with pytest.raises(EffectRefused, match="ACL"):
+            async with asyncio.timeout(5):
+                await second.ack()
+        await second.nack()
 
 
 async def test_what_was_never_accepted_is_refused_at_once(user: User) -> None:

@@ -311,6 +311,18 @@ async def test_rule_13_an_immediate_shutdown_that_was_killed_half_way_delivers_n
     assert (await queue.statistics()).dead == 1100
 
 
+async def test_rule_13_one_get_finishes_an_immediate_shutdown_that_was_killed_half_way(
+    session: Session, name: str
+) -> None:
+    queue = Queue(session, name, int)
+    await queue.put_many(range(5000))
+    await inside.operate_at(queue, "shutdown", 1, 1)
+    # 500 a call, and the calls follow each other.
+    async with asyncio.timeout(3):
+        with pytest.raises(QueueShutDown):
+            await queue.get()
+
+
 async def test_rule_13_replay_puts_dead_letters_back_as_room_allows(session: Session, name: str) -> None:
     queue = Queue(session, name, int, maxsize=3)
     await queue.put_many(range(3))

@@ -1,7 +1,7 @@
 """What operators do with a queue as a whole: look at it, stop it, change its bound, put dead letters back."""
 
 import asyncio
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from typing import Final
 
 from shared.concurrency.checks import check_count
@@ -60,9 +60,7 @@ class QueueControl:
         does what fails or is given back from then on; nothing accepted is dropped. `reopen` ends it. A queue that is
         paused stays so: without `immediate` it is not done until `resume`.
         """
-        (left,) = await self._participant.operate("shutdown", int(immediate), 1)
-        while left > 0:
-            (left,) = await self._participant.operate("shutdown", int(immediate), 0)
+        await self._in_parts(lambda begins: ("shutdown", int(immediate), int(begins)))
 
     async def reopen(self) -> None:
         """End a shutdown; does nothing when there is none."""
@@ -87,9 +85,19 @@ class QueueControl:
         :raises ValueError: when it is out of range.
         """
         check_count("maxsize", maxsize, 0, LARGEST_BOUND)
-        (goes_on,) = await self._participant.operate("resize", maxsize)
-        while goes_on:
-            (goes_on,) = await self._participant.operate("resize", "")
+        await self._in_parts(lambda begins: ("resize", maxsize if begins else ""))
+
+    async def _in_parts(self, words: Callable[[bool], tuple[str | int, ...]]) -> None:
+        """Run an operation until nothing of it is left; from its beginning where the server has come back meanwhile.
+
+        What came back may be older data, which knows nothing of it.
+        """
+        member, begins, left = self._participant.member, True, 1
+        while left > 0 or begins:
+            run_id = member.run_id
+            script, *rest = words(begins)
+            (left,) = await self._participant.operate(str(script), *rest)
+            begins = member.run_id != run_id
 
     async def forget(self, id: str) -> bool:  # noqa: A002  # as Queue.put
         """Forget an id: a put under it adds a message again, whatever became of the one that had it.

@@ -13,7 +13,7 @@ from shared.concurrency.session.clock import boottime
 from shared.concurrency.session.protocol import Wire
 from shared.concurrency.session.refusals import Refusals
 from shared.concurrency.session.scripts import Script
-from shared.concurrency.session.server_errors import Disconnected, Postponed, Unasked, translate, wrong_key
+from shared.concurrency.session.server_errors import Disconnected, Forbidden, Postponed, Unasked, translate, wrong_key
 
 NO_ANSWER: Final = "it does not answer"
 """The problem with a server that says nothing."""
@@ -112,9 +112,10 @@ class Calls:
             if "WRONGTYPE" in str(error):
                 kinds = {word: await self._type_of(call.keys[word]) for word in script.keys}
                 raise wrong_key(script, call.keys, kinds) from error
-            is_of_ours = not call.more_keys
-            refusal = self._refusals.judge(script, first, translate(error, script), is_of_ours=is_of_ours)
-            if self._wire is not None and self._refusals.is_elsewhere(script, refusal):
+            refusal = translate(error, script)
+            is_of_ours = not call.more_keys or (isinstance(refusal, Forbidden) and await self._is_forbidden(first))
+            refusal = self._refusals.judge(script, first, refusal, is_of_ours=is_of_ours)
+            if self._wire is not None and self._refusals.is_elsewhere(script, first, refusal):
                 self.problem = str(refusal)
                 self._wire.close()
             raise refusal from error
@@ -140,6 +141,14 @@ class Calls:
         if isinstance(answer, Exception):
             raise answer
         return answer
+
+    async def _is_forbidden(self, key: bytes) -> bool:
+        """Whether the server forbids this key of ours, too: then the application's keys are not what it minds."""
+        try:
+            await self.command("TYPE", key)
+        except ResponseError:
+            return True
+        return False
 
     async def _type_of(self, key: bytes) -> str:
         found = await self.command("TYPE", key)

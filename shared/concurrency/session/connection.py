@@ -197,7 +197,7 @@ class Connection:
     async def _watch(self, wire: Wire) -> None:
         while not wire.lost.done():
             await asyncio.wait({wire.lost}, timeout=self._reply_timeout / 4)
-            if self._calls.silent_for() > self._reply_timeout:
+            if not wire.lost.done() and self._calls.silent_for() > self._reply_timeout:
                 raise Disconnected("the server does not answer")
         raise wire.lost.result() or Disconnected(self._calls.problem)
 

@@ -111,6 +111,6 @@ def _unsent(socket: Any) -> int:
         return 0
     try:
         (unsent,) = struct.unpack("i", fcntl.ioctl(socket.fileno(), termios.TIOCOUTQ, bytes(4)))
-    except OSError:
+    except (OSError, ValueError):  # it is closed
         return 0
     return int(unsent)

@@ -35,6 +35,8 @@ class ReadWriteHolds:
 
         :raises RuntimeError: when this task writes under the name.
         """
+        # Before anything is joined: from another loop nobody could leave it.
+        self._process.check_open()
         hold = self._readers.join() if self._max_hold is None else None
         if hold is None:
             hold = await self._read_hold(task)
@@ -61,7 +63,6 @@ class ReadWriteHolds:
         return await self._participant.statistics()
 
     async def _read_hold(self, task: "asyncio.Task[object]") -> Hold:
-        self._process.check_open()
         participant = self._participant
         if any(body.mode == "write" for body in participant.relied_on_by(task)):
             raise RuntimeError(

@@ -78,7 +78,7 @@ if received and not is_former and seen ~= string.sub(received, 1, 45) then
   -- The notification that carried it was lost, or is still on its way.
   entries[1], bytes = received, #received
 end
-if is_ending then end_waiting(500) end
+local ends_more = is_ending and end_waiting(500) > redis.call('LLEN', putters)
 has_cancelled = want > 0 and redis.call('ZCARD', given_up) > 0
 if has_cancelled then redis.call('ZREMRANGEBYSCORE', given_up, '-inf', string.format('%.0f', now - MARK_MS)) end
 if want > 0 and not paused then
@@ -119,7 +119,7 @@ if ready > 0 and not paused and not wake_one() and is_unsatisfied then
   local suspect = redis.call('LLEN', suspects)
   if ready > (suspect > 0 and holds_suspect() and suspect or 0) then look_again = 0 end
 end
-if line_goes_on and is_unsatisfied then look_again = 0 end
+if (line_goes_on or ends_more) and is_unsatisfied then look_again = 0 end
 local goes_idle = may_idle ~= '0' and is_unsatisfied
 -- Somebody who is idle must know that a message is due that was delayed just now, before the others that look once a second. It
 -- is idle anew then, behind those who do not know, so that puts wake those first.

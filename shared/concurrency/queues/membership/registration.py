@@ -106,7 +106,7 @@ class Registration:
         self._wishes |= others
         for word, stored in others.items():
             log.warning(
-                "the queue keeps the value it has: only resize() changes maxsize",
+                "the queue keeps the setting that it has",
                 queue=self._registrant.name, setting=word, stored=stored, ignored=wishes[word],
             )  # fmt: skip
 
