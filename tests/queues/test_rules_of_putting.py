@@ -59,7 +59,7 @@ async def test_rule_1_the_bound_is_stored_and_only_resize_changes_it(
         second = Queue(other, name, int, maxsize=7)
         statistics = await second.statistics()
         assert (statistics.maxsize, statistics.max_attempts) == (3, 2)
-        assert "keeps the value" in caplog.text
+        assert "keeps the setting that it has" in caplog.text
         await second.resize(1)
         with pytest.raises(QueueFull):
             await Queue(other, name, int).put_nowait(2)
