@@ -4,8 +4,10 @@ import asyncio
 import contextlib
 import gc
 import logging
-from collections.abc import Callable
+import socket
+from collections.abc import Callable, Iterator
 from functools import partial
+from pathlib import Path
 
 import pytest
 from redis.asyncio import Redis
@@ -54,9 +56,19 @@ async def test_a_renewal_that_fails_names_the_queue_and_the_lease(
             await lease.release()
 
 
+@pytest.fixture
+def at_a_port(tmp_path: Path) -> Iterator[EmbeddedServer]:
+    """A server behind TCP: through a unix socket one writes to who has hung up already, and reads no last words."""
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        port = free.getsockname()[1]
+    with EmbeddedServer(tmp_path / "server", port=port) as server:
+        yield server
+
+
 async def test_a_heartbeat_that_the_server_has_no_connection_for_says_so(
-    server: EmbeddedServer, caplog: pytest.LogCaptureFixture
+    at_a_port: EmbeddedServer, caplog: pytest.LogCaptureFixture
 ) -> None:
+    server = at_a_port
     async with Redis.from_url(server.url) as client, Session.open(server.url, ttl=3.0) as session:
         await client.config_set("maxclients", 2)
         async with asyncio.timeout(15):
