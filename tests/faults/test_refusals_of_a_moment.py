@@ -203,6 +203,25 @@ async def test_an_acknowledgement_that_fails_leaves_nothing_leased_for_ever(user
                 assert item == 1
 
 
+async def test_however_many_calls_fail_the_server_is_asked_again_once_a_second(user: User) -> None:
+    async with Session.open(user.url, ttl=60.0, refusal_grace=0) as session:
+        queue = Queue(session, "jobs", int)
+        await queue.put(1)
+        delivery = await queue.get()
+        await user.forbidden()
+        with pytest.raises(ServerRefused):
+            await delivery.ack()
+        for _ in range(50):
+            with pytest.raises(ServerRefused):
+                await queue.get_nowait()
+        before = await user.refusals()
+        await asyncio.sleep(1.5)
+        assert 1 <= await user.refusals() - before <= 3
+        await user.is_let_in()
+        async with asyncio.timeout(5):
+            await until(lambda: _leased(queue), lambda leased: leased == 0)
+
+
 async def _leased(queue: Queue[int]) -> int:
     try:
         return (await queue.statistics()).leased

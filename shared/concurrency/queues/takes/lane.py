@@ -23,7 +23,6 @@ from shared.concurrency.session.scripts import load
 from shared.concurrency.session.server_errors import Disconnected, Postponed
 
 _AFTER_A_REFUSAL: Final = 0.05
-_LOOK_AGAIN: Final = 1.0
 
 
 class TakeLane(Lane[Portion]):
@@ -41,7 +40,7 @@ class TakeLane(Lane[Portion]):
         self._handoff = Handoff(member)
         self._is_urgent = False
         self._is_answered = False
-        self._resync = Resync()
+        self._resync = Resync(self.resync_needed)
         self._overdue = ""
         """A session whose deliveries are to be recovered, as an answer said."""
         member.on_over.append(self._session_over)
@@ -196,8 +195,10 @@ class TakeLane(Lane[Portion]):
                 self._member.held.pop(receipt, None)
                 self._resync.doubt()
             settlements.fail(error)
-        if self._resync.is_needed() and not self._closed:
-            self._loop.call_later(_LOOK_AGAIN, self.resync_needed)
+        if self._closed:
+            self._resync.stop()
+        elif self._resync.is_needed():
+            self._resync.call_later()
         self.demand.getters.end(error)
 
     async def _exchange(self, portion: Portion) -> None:
