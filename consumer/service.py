@@ -9,7 +9,7 @@ from consumer.registry import check_handlers, handlers
 from consumer.rules.errors import HandlerError
 from consumer.worker.blocked_loop import BlockedLoop
 from consumer.worker.worker import Worker
-from shared.concurrency.queues.service import told_to_drain
+from shared.concurrency.queues.service import notified_to_drain
 from shared.logs import Log
 from shared.message import Message
 from shared.pipeline import Pipeline, open_pipeline
@@ -59,7 +59,7 @@ async def _work_until(stopping: asyncio.Event, worker: Worker[Message], pipeline
     """Work until `stopping`, or until a drain; then finish within the grace time."""
     running = asyncio.create_task(worker.run())
     stopped = asyncio.create_task(stopping.wait())
-    draining = asyncio.create_task(told_to_drain(pipeline.queue))
+    draining = asyncio.create_task(notified_to_drain(pipeline.queue))
     reporting = asyncio.create_task(_report(worker))
     await asyncio.wait({running, stopped, draining}, return_when=asyncio.FIRST_COMPLETED)
     grace = pipeline.settings.grace

@@ -3,7 +3,6 @@
 import logging
 import os
 import sys
-from typing import Any
 
 import structlog
 
@@ -26,7 +25,7 @@ def configure_logs(settings: Environment) -> None:
     ]
     structlog.configure(
         processors=[*enrich, structlog.stdlib.ProcessorFormatter.wrap_for_formatter],
-        wrapper_class=_never_raising(structlog.make_filtering_bound_logger(level)),
+        wrapper_class=structlog.make_filtering_bound_logger(level),
         logger_factory=structlog.stdlib.LoggerFactory(),
     )
     handler = logging.StreamHandler(sys.stderr)
@@ -41,19 +40,6 @@ def configure_logs(settings: Environment) -> None:
     )
     logging.basicConfig(handlers=[handler], level=level, force=True)
     logging.captureWarnings(capture=True)
-
-
-def _never_raising(kind: type[Any]) -> type[Any]:
-    """A bound logger whose lines raise nothing: a handler of other people's, or a dead pipe, must not stop a drain."""
-
-    class NeverRaising(kind):  # type: ignore[misc]
-        def _proxy_to_logger(self, *args: Any, **fields: Any) -> Any:
-            try:
-                return super()._proxy_to_logger(*args, **fields)
-            except Exception:  # noqa: BLE001  # it has nowhere to report to: the log is what failed
-                return None
-
-    return NeverRaising
 
 
 def flush_logs() -> None:

@@ -55,7 +55,7 @@ class Processes:
             except TimeoutError:  # ours: an exception of the handler comes as an answer
                 self._end(child)
                 raise TimeoutError(f"the handler took longer than {time_limit:g} s") from None
-            except BaseException:
+            except BaseException:  # also cancelled: its answer would be taken for the next message's
                 self._end(child)
                 raise
             self._idle.append(child)
@@ -74,7 +74,7 @@ class Processes:
                 if fresh:
                     raise
                 # It ended while it was idle: not the fault of this message.
-            except BaseException:
+            except BaseException:  # also cancelled: it may have received half of the message
                 self._end(child)
                 raise
             else:
@@ -191,7 +191,7 @@ async def _start(modules: list[str]) -> _Child:
     try:
         async with asyncio.timeout(START_SECONDS):
             await child.answer()
-    except BaseException as error:
+    except BaseException as error:  # also cancelled: nobody else knows the process
         child.kill()
         await child.ended()
         if isinstance(error, TimeoutError):

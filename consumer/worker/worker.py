@@ -90,7 +90,7 @@ class Worker(Generic[T]):
             for task in ended:
                 if not task.cancelled():
                     task.result()
-        except BaseException as error:
+        except BaseException as error:  # raised again
             # Where the workers are cancelled too, and not by us, something has ended the loop.
             is_cancelled = isinstance(error, asyncio.CancelledError)
             self._has_failed = not is_cancelled or any(slot.is_cancelled(task) for task, slot in slots.items())

@@ -11,7 +11,7 @@ import pytest
 import redis
 
 from shared.concurrency import Queue, QueueSession, Session
-from shared.concurrency.queues.service import told_to_drain
+from shared.concurrency.queues.service import notified_to_drain
 from tests.instruments import inside, programs
 from tests.instruments.processes import running
 from tests.instruments.proxy import Proxy
@@ -83,7 +83,7 @@ def said(process: Any, word: str) -> Callable[[], Any]:
 async def test_a_consumer_hears_of_it_at_once(url: str, name: str, queue: Queue[int]) -> None:
     async with Session.open(url, ttl=600) as session:
         theirs = Queue(session, name, int)
-        told = asyncio.create_task(told_to_drain(theirs))
+        told = asyncio.create_task(notified_to_drain(theirs))
         await asyncio.sleep(0)
         await theirs.statistics()
         assert await queue.drain(inside.owner_of(session)) == [inside.owner_of(session)]
@@ -97,7 +97,7 @@ async def test_a_consumer_that_was_cut_off_when_it_was_told_hears_of_it(
 ) -> None:
     async with Session.open(proxy.url, ttl=TTL) as session:
         theirs = Queue(session, name, int)
-        told = asyncio.create_task(told_to_drain(theirs))
+        told = asyncio.create_task(notified_to_drain(theirs))
         await asyncio.sleep(0)
         await theirs.statistics()
         with proxy.refusing():
@@ -114,7 +114,7 @@ async def test_a_consumer_whose_session_passed_its_deadline_is_told_under_the_ne
 ) -> None:
     async with Session.open(proxy.url, ttl=TTL) as session:
         theirs = Queue(session, name, int)
-        told = asyncio.create_task(told_to_drain(theirs))
+        told = asyncio.create_task(notified_to_drain(theirs))
         await asyncio.sleep(0)
         await theirs.statistics()
         before = inside.session_id_at(theirs)

@@ -16,7 +16,7 @@ from redis.asyncio import Redis
 from consumer.outcomes import Reject, Retry
 from consumer.worker.worker import Worker
 from shared.concurrency import Delivery, Queue, Session
-from shared.concurrency.queues.service import told_to_drain
+from shared.concurrency.queues.service import notified_to_drain
 from tests.instruments import calls, inside
 from tests.instruments.calls import PAUSED, World, items_left
 from tests.instruments.cancellation import MODES, Mode, Outcome, at_every_point, cancelled_at
@@ -159,7 +159,7 @@ CASES: Final[dict[str, Case]] = {
     "forget": Case(calls.one_known, lambda world: world.queue.forget("one"), ((1,),)),
     "sessions": Case(calls.three_pending, lambda world: world.queue.sessions(), (PENDING,)),
     "drain": Case(calls.one_consumer, lambda world: world.queue.drain(), ((),)),
-    "told_to_drain": Case(calls.nothing, lambda world: told_to_drain(world.queue), ((),), drain_meanwhile),
+    "notified_to_drain": Case(calls.nothing, lambda world: notified_to_drain(world.queue), ((),), drain_meanwhile),
     "shutdown": Case(calls.three_pending, lambda world: world.queue.shutdown(), (PENDING,)),
     "shutdown at once": Case(calls.three_pending, lambda world: world.queue.shutdown(immediate=True), (PENDING, ())),
     "reopen": Case(calls.shut, lambda world: world.queue.reopen(), (PENDING,)),

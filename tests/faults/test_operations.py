@@ -1,4 +1,4 @@
-"""Administrative steps: each has one effect though its answer is lost, and none that its caller has given up."""
+"""Operations: each has one effect though its answer is lost, and none once its caller has cancelled it."""
 
 import asyncio
 import contextlib
@@ -8,7 +8,7 @@ import pytest
 from redis.asyncio import Redis
 
 from shared.concurrency import Queue, QueueStatistics, Session
-from shared.concurrency.queues.service import told_to_drain
+from shared.concurrency.queues.service import notified_to_drain
 from shared.concurrency.session.scripts import load, names
 from tests.instruments.proxy import Proxy
 
@@ -94,14 +94,14 @@ async def test_a_step_whose_answer_is_lost_is_not_done_again_over_somebody_else_
 async def test_a_drain_whose_answer_is_lost_reaches_nobody_who_came_since(proxy: Proxy, url: str, name: str) -> None:
     async with Session.open(proxy.url) as session, Session.open(url) as first, Session.open(url) as second:
         queue, early, late = (Queue(each, name, int) for each in (session, first, second))
-        drained = asyncio.create_task(told_to_drain(early))
+        drained = asyncio.create_task(notified_to_drain(early))
         await asyncio.sleep(0)
         await early.qsize()
         async with asyncio.timeout(20):
             async with proxy.holding("drain") as hold:
                 draining = asyncio.create_task(queue.drain())
                 await hold.arrived.wait()
-                spared = asyncio.create_task(told_to_drain(late))
+                spared = asyncio.create_task(notified_to_drain(late))
                 await asyncio.sleep(0)
                 await late.qsize()
                 proxy.cut()

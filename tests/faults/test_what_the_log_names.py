@@ -58,7 +58,7 @@ async def test_a_renewal_that_fails_names_the_queue_and_the_lease(
 
 @pytest.fixture
 def at_a_port(tmp_path: Path) -> Iterator[EmbeddedServer]:
-    """A server behind TCP: through a unix socket one writes to who has hung up already, and reads no last words."""
+    """A server behind TCP: a write to a closed unix socket fails before the last reply is read."""
     with socket.create_server(("127.0.0.1", 0)) as free:
         port = free.getsockname()[1]
     with EmbeddedServer(tmp_path / "server", port=port) as server:

@@ -9,7 +9,7 @@ from typing import Any, Final
 from redis.asyncio import Redis
 
 from shared.concurrency import Delivery, Queue, QueueEmpty, QueueFull, QueueShutDown, Session
-from shared.concurrency.queues.service import told_to_drain
+from shared.concurrency.queues.service import notified_to_drain
 from tests.instruments import inside
 from tests.instruments.census import Census, take_census
 from tests.instruments.inside import is_held
@@ -100,7 +100,7 @@ async def paused(world: World) -> None:
 
 async def one_consumer(world: World) -> None:
     """The other session is a consumer service's."""
-    world.tasks.append(asyncio.create_task(told_to_drain(world.other)))
+    world.tasks.append(asyncio.create_task(notified_to_drain(world.other)))
     await asyncio.sleep(0)
     await world.other.statistics()  # known as such from now on
     assert [session.is_consumer for session in await world.other.sessions()].count(True) == 1

@@ -11,7 +11,7 @@ from consumer.rules.handler import Handler
 from consumer.rules.rules import Rules
 from consumer.worker.worker import Worker
 from shared.concurrency import Delivery, Queue, Session, StaleDelivery
-from shared.concurrency.queues.service import told_to_drain
+from shared.concurrency.queues.service import notified_to_drain
 from shared.pipeline import open_pipeline
 from shared.settings import Settings
 from tests.instruments import inside
@@ -143,7 +143,7 @@ async def serve(url: str, name: str, ttl: float) -> None:
             report("got", delivery.item)
 
         worker = Worker(queue, handle, concurrency=2)
-        told = asyncio.create_task(told_to_drain(queue))
+        told = asyncio.create_task(notified_to_drain(queue))
         working = asyncio.create_task(worker.run())
         await queue.statistics()
         report("ready", inside.owner_at(queue))

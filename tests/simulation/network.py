@@ -116,10 +116,10 @@ class Link:
         if self.is_cut:
             return
         self.is_cut = True
-        self._air.later(self._air.delay(), self._tell_lost)
+        self._air.later(self._air.delay(), self._report_lost)
         self._air.later(self._air.delay(), self.end_at_server)
 
-    def _tell_lost(self) -> None:
+    def _report_lost(self) -> None:
         self._call_soon(self.lost, OSError("cut"))
 
     def end_at_server(self) -> None:

@@ -1,7 +1,7 @@
 """What operators do with a queue as a whole: look at it, stop it, change its bound, put dead letters back."""
 
 import asyncio
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from typing import Final
 
 from shared.concurrency.checks import check_count
@@ -60,12 +60,11 @@ class QueueControl:
         does what fails or is given back from then on; nothing accepted is dropped. `reopen` ends it. A queue that is
         paused stays so: without `immediate` it is not done until `resume`.
         """
-        await self._in_parts(lambda begins: ("shutdown", int(immediate), int(begins)))
+        await self._in_parts("shutdown", first=(int(immediate), 1), later=(int(immediate), 0))
 
     async def reopen(self) -> None:
         """End a shutdown; does nothing when there is none."""
-        while (await self._participant.operate("reopen"))[0] > 0:
-            pass
+        await self._in_parts("reopen")
 
     async def pause(self) -> None:
         """Hand out nothing, in any process, until `resume`; does nothing when the queue is paused already.
@@ -85,18 +84,20 @@ class QueueControl:
         :raises ValueError: when it is out of range.
         """
         check_count("maxsize", maxsize, 0, LARGEST_BOUND)
-        await self._in_parts(lambda begins: ("resize", maxsize if begins else ""))
+        await self._in_parts("resize", first=(maxsize,), later=("",))
 
-    async def _in_parts(self, words: Callable[[bool], tuple[str | int, ...]]) -> None:
+    async def _in_parts(
+        self, script: str, *, first: tuple[str | int, ...] = (), later: tuple[str | int, ...] = ()
+    ) -> None:
         """Run an operation until nothing of it is left; from its beginning where the server has come back meanwhile.
 
-        What came back may be older data, which knows nothing of it.
+        `first` and `later`: the words that begin it and that go on with it. What came back may be older data, which
+        knows nothing of it.
         """
         member, begins, left = self._participant.member, True, 1
         while left > 0 or begins:
             run_id = member.run_id
-            script, *rest = words(begins)
-            (left,) = await self._participant.operate(str(script), *rest)
+            (left,) = await self._participant.operate(script, *(first if begins else later))
             begins = member.run_id != run_id
 
     async def forget(self, id: str) -> bool:  # noqa: A002  # as Queue.put

@@ -9,7 +9,7 @@ from shared.concurrency.queues.effects.forwards import Destination
 from shared.concurrency.queues.membership.membership import Membership
 from shared.concurrency.queues.operations import OperationsLane
 from shared.concurrency.queues.puts.lane import PutLane
-from shared.concurrency.queues.results.lane import RESULT_NEWS, ResultLane
+from shared.concurrency.queues.results.lane import RESULT_WORDS, ResultLane
 from shared.concurrency.queues.settling import Settler
 from shared.concurrency.queues.takes.lane import TakeLane
 from shared.concurrency.session.heartbeat import Renewable
@@ -21,7 +21,7 @@ class QueueParticipant:
     """The membership of a session at one queue, and a lane for each way of a message."""
 
     WORDS: ClassVar[tuple[bytes, ...]] = (
-        b"handed", b"wake", b"admitted", *RESULT_NEWS, b"onward", b"shutdown", b"finished", b"drain",
+        b"handed", b"wake", b"admitted", *RESULT_WORDS, b"onward", b"shutdown", b"finished", b"drain",
         b"discarded",
     )  # fmt: skip
     """The notifications that it receives."""
@@ -53,7 +53,7 @@ class QueueParticipant:
             self.takes.woken()
         elif word == b"admitted":
             self.puts.admitted(int(rest))
-        elif word in RESULT_NEWS:
+        elif word in RESULT_WORDS:
             self.results.receive(word, rest)
         elif word == b"onward":
             self.destination.admitted(rest)
@@ -99,7 +99,7 @@ class QueueParticipant:
         if run_id != self.member.run_id:
             self.member.run_id = run_id
             self.puts.lose_place()
-            self.takes.distrust()
+            self.takes.resync_if_called()
         self.results.lose_after(await self.member.announce())
 
     def resync(self) -> None:

@@ -63,12 +63,12 @@ class Queue(QueueControl, Generic[T]):
         dead letter; stored likewise, 5 until then. `max_crashes`: deliveries that end with their process until it is
         one, 1 to 9, or None for never; left out, what is stored (5 until then). `max_dead`: how many dead letters are
         kept, and `dead_for`: for how many seconds, 1 at least; the oldest are discarded then, and a warning says so.
-        Stored likewise; without bound until then. `max_message_bytes`: of the encoded
-        message, and of a result; 16 MiB at most. `known_for`: seconds for which `put(id=)` remembers an id. `group`:
-        queues of one group share a hash slot, so that on a Cluster too an acknowledgement in one can put into another;
-        the group belongs to the name: "a" in a group is another queue than "a". `result`: the type of what handlers
-        return, where the message classes do not say it; None for any JSON value. `results_for`: seconds for which a
-        result that was not received is kept for this process, 10 at least.
+        Stored likewise; without bound until then. `max_message_bytes`: of the encoded message, and of a result; 16 MiB
+        at most. `known_for`: seconds for which `put(id=)` remembers an id. `group`: queues of one group share a hash
+        slot, so that on a Cluster too an acknowledgement in one can put into another; the group belongs to the name:
+        "a" in a group is another queue than "a". `result`: the type of what handlers return, where the message classes
+        do not say it; None for any JSON value. `results_for`: seconds for which a result that was not received is kept
+        for this process, 10 at least.
 
         :raises ValueError: when a name or a number is out of range.
         :raises ConcurrencyError: when the session is closed.

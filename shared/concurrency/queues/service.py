@@ -18,8 +18,8 @@ def prefetch(queue: Queue[T], workers: int) -> Prefetch[T]:
     return Prefetch(participant.member, participant.settler, queue._codec, queue._results, workers)  # noqa: SLF001  # users never get it
 
 
-async def told_to_drain(queue: Queue[Any]) -> None:
-    """Wait until somebody tells this process to `drain`. For consumer services: from here on it can be told.
+async def notified_to_drain(queue: Queue[Any]) -> None:
+    """Wait until this process is notified to `drain`. For consumer services: from here on it can be notified.
 
     :raises ConcurrencyError: when the session is closed.
     """

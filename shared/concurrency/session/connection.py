@@ -151,7 +151,11 @@ class Connection:
         if not isinstance(error, (*_LOST, ConcurrencyError)):
             log.defect(error, "a defect ended the connection; it is opened again", problem=problem)
         if is_first_refusal and not self._is_refused_for_good():
-            log.warning("the server refuses what it accepted before; calls wait", reason=problem, s=self._refusal_grace)
+            log.warning(
+                "the server refuses what it accepted before; calls wait",
+                reason=problem,
+                grace_seconds=self._refusal_grace,
+            )
         if self._was_let_in:  # before that, whoever opens the session gets the reason
             self._outage.goes_on(problem)
 

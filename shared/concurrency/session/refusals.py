@@ -81,7 +81,7 @@ class Refusals:
         about = script.name, _tag(key)
         refused = self._refused.get(about)
         if refused is not None and refused.is_stale and boottime() - refused.at > _FORGOTTEN_AFTER:
-            # Whoever was refused has given up, and the server has accepted others since: this is another refusal.
+            # The refused call was cancelled, and the server has accepted others since: this is another refusal.
             refused.outage.is_over()
             refused = None
         if refused is None:

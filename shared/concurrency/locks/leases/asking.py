@@ -66,7 +66,7 @@ class Asking:
                     return hold
             except ValueError:
                 raise  # nothing was changed
-            except BaseException:
+            except BaseException:  # also cancelled: the server may have granted it
                 self._releasing.release_soon(hold)
                 raise
             finally:

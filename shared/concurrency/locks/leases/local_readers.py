@@ -78,7 +78,7 @@ class LocalReaders:
             await self._asking.ask_again(hold, self._kind)
             # From here to the end of `_obtain` nobody else runs.
             open_ = hold.left > 0 and boottime() < self._asking.open_until
-        except BaseException:
+        except BaseException:  # also cancelled: its place must be free again
             self.leave_soon(hold)
             raise
         if open_:

@@ -116,7 +116,7 @@ class EffectLane(Lane[Portion]):
         for one in self._waiting:
             reject(one.future, stale())
         self._waiting.clear()
-        self._tell_flushed()
+        self._resolve_flushed()
         self._measure_backpressure()
 
     # --- the lane ---------------------------------------------------------------------------------------------------

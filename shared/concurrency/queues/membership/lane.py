@@ -129,7 +129,7 @@ class Lane(ABC, Generic[C]):
             # Kept when the task is cancelled or dies of a defect: `stop` and `_ended` fail it.
             self._call = None
             self._calling = False
-            self._tell_flushed()
+            self._resolve_flushed()
 
     def _ended(self, task: asyncio.Task[None]) -> None:
         error = None if task.cancelled() else task.exception()
@@ -139,9 +139,9 @@ class Lane(ABC, Generic[C]):
     def _fail(self, error: Exception) -> None:
         call, self._call, self._calling = self._call, None, False
         self.fail(call, error)
-        self._tell_flushed()
+        self._resolve_flushed()
 
-    def _tell_flushed(self) -> None:
+    def _resolve_flushed(self) -> None:
         flushing, self._flushing = self._flushing, []
         for answered in flushing:
             resolve(answered)

@@ -136,7 +136,7 @@ class Membership:
         lost, self.held = self.held, {}
         self._life = self._life.next()
         self.registration.is_done = False
-        _tell_lost(lost)
+        _lose_all(lost)
         for react in self.on_over:
             react()
         log.warning(
@@ -185,7 +185,7 @@ class Membership:
     async def leave(self, withdrawn: bytes) -> None:
         """Give back what the session holds and end it."""
         lost, self.held = self.held, {}
-        _tell_lost(lost)
+        _lose_all(lost)
         await self.registration.settled()
         if not self._life.is_fresh or withdrawn:
             await self.recovery.leave(self.session_id, withdrawn)
@@ -195,7 +195,7 @@ class Membership:
         await self.registration.stop()
 
 
-def _tell_lost(held: dict[bytes, Holding | ref[Holding] | None]) -> None:
+def _lose_all(held: dict[bytes, Holding | ref[Holding] | None]) -> None:
     for holder in held.values():
         holding = holder() if isinstance(holder, ref) else holder
         if holding is not None:

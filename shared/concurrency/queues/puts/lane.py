@@ -78,7 +78,7 @@ class PutLane(Lane[Portion]):
         await self.stop()
         return keys
 
-    # --- what the session tells us ----------------------------------------------------------------------------------
+    # --- notifications ----------------------------------------------------------------------------------------------
 
     def admitted(self, upto: int) -> None:
         """Entries up to this number that waited at the server have been admitted."""
@@ -95,7 +95,7 @@ class PutLane(Lane[Portion]):
     def resync(self) -> None:
         """Look which of our entries are still in line, and how far the others got."""
         if self._putters or self._call is not None:  # the answer that says "it waits" may not have been looked at yet
-            self._putters.distrust()
+            self._putters.resync_needed()
             self._look.must_find = True
             self.kick()
 

@@ -31,7 +31,7 @@ class Putters:
         """Begin with none."""
         self._entries: dict[int, OutgoingEntry] = {}
         self._upto = 0
-        self._is_trusted = True
+        self._is_current = True
         self.bytes = 0
 
     def __len__(self) -> int:
@@ -60,7 +60,7 @@ class Putters:
     def admit(self, upto: int) -> bool:
         """Entries up to this number wait no more; whether the server must be asked what became of one."""
         self._upto = max(self._upto, upto)
-        if not self._is_trusted:
+        if not self._is_current:
             return True
         ask = False
         for entry in self:
@@ -75,7 +75,7 @@ class Putters:
 
     def answered(self, last: int, leavers: Leavers) -> bool:
         """As `admit`, by an answer, which knows all that happened; notifications may be further already."""
-        self._is_trusted = True
+        self._is_current = True
         for entry in self if self._entries else ():
             if entry.key in leavers.conflicting or entry.key in leavers.shut_out:
                 self.discard(entry)
@@ -88,9 +88,9 @@ class Putters:
                 entry.batch.decide(admitted=True)
         return self.admit(self._upto)
 
-    def distrust(self) -> None:
+    def resync_needed(self) -> None:
         """Somebody may have taken some out: until the next answer, which says whom, no notification admits any."""
-        self._is_trusted = False
+        self._is_current = False
 
     def holds_any(self, keys: AbstractSet[bytes]) -> bool:
         """Whether one of these still waits here."""

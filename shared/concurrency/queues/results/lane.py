@@ -26,7 +26,7 @@ _MOST: Final = 1000
 _ENOUGH: Final = 250
 """Outcomes received that are worth a call of their own."""
 
-RESULT_NEWS: Final = (b"result", b"progress")
+RESULT_WORDS: Final = (b"result", b"progress")
 """The notifications that a submitter receives."""
 
 
@@ -96,7 +96,7 @@ class ResultLane(Lane[Portion]):
         """Wait for the outcome of another submission under the same id."""
         self._waiting.attach(submission, key)
 
-    # --- what the session tells us ----------------------------------------------------------------------------------
+    # --- notifications ----------------------------------------------------------------------------------------------
 
     def receive(self, word: bytes, rest: bytes) -> None:
         """Take an outcome, which is empty when it is too large for a notification, or note how far a handler is."""

@@ -101,7 +101,7 @@ class TakeLane(Lane[Portion]):
         self._is_urgent = True
         self.kick()
 
-    def distrust(self) -> None:
+    def resync_if_called(self) -> None:
         """Resync if this lane has ever called: the server may know deliveries of ours unknown here, or the reverse."""
         if self._number:
             self.resync_needed()
@@ -111,7 +111,7 @@ class TakeLane(Lane[Portion]):
         self.demand.is_backpressured = is_on
         self.kick()
 
-    # --- what the session tells us ----------------------------------------------------------------------------------
+    # --- notifications ----------------------------------------------------------------------------------------------
 
     def woken(self) -> None:
         """Take note that a put woke this session."""
@@ -130,7 +130,7 @@ class TakeLane(Lane[Portion]):
         refused = lost.answer(b"all")
         self._handoff.forget()
         self.demand.idle.forget()
-        self._tell_flushed()
+        self._resolve_flushed()
         self.kick()
         log_refused(self._member.name, refused)
 

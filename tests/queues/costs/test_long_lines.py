@@ -5,7 +5,6 @@ from collections.abc import AsyncIterator
 from typing import Any
 
 import pytest
-from redis.asyncio import Redis
 
 from shared.concurrency import Queue, QueueShutDown, Session
 from shared.concurrency.session.scripts import load
@@ -22,18 +21,11 @@ PART = 1000
 
 
 @pytest.fixture
-async def client(server: EmbeddedServer) -> AsyncIterator[Redis]:
-    async with Redis.from_url(server.url, protocol=3) as client:
-        yield client
-
-
-@pytest.fixture
-async def queue(server: EmbeddedServer) -> AsyncIterator[Queue[int]]:
+async def queue(queue: Queue[int]) -> Queue[int]:
     """A full queue."""
-    async with Session.open(server.url, ttl=60) as session:
-        queue = Queue(session, "jobs", int, maxsize=1)
-        await queue.put(0)
-        yield queue
+    await queue.resize(1)
+    await queue.put(0)
+    return queue
 
 
 async def in_line(client: Any) -> tuple[int, int]:

@@ -1,11 +1,9 @@
 """What very many dead sessions held, and what one held that held very much, comes back in its order."""
 
 import asyncio
-from collections.abc import AsyncIterator
 from typing import Any
 
 import pytest
-from redis.asyncio import Redis
 
 from shared.concurrency import Queue, Session
 from shared.local.embedded import EmbeddedServer
@@ -18,20 +16,6 @@ from tests.instruments.waiting import until
 
 MANY = 30_000
 DEAD = "deaddeaddead.1.10000"
-
-
-@pytest.fixture
-async def client(server: EmbeddedServer) -> AsyncIterator[Redis]:
-    async with Redis.from_url(server.url, protocol=3) as client:
-        yield client
-
-
-@pytest.fixture
-async def queue(server: EmbeddedServer) -> AsyncIterator[Queue[int]]:
-    async with Session.open(server.url, ttl=60) as session:
-        queue = Queue(session, "jobs", int)
-        await queue.statistics()
-        yield queue
 
 
 async def returned(client: Any) -> list[int]:

@@ -2,11 +2,9 @@
 
 import asyncio
 import time
-from collections.abc import AsyncIterator
 from typing import Any
 
 import pytest
-from redis.asyncio import Redis
 
 from shared.concurrency import Queue, Session
 from shared.local.embedded import EmbeddedServer
@@ -15,20 +13,6 @@ from tests.instruments.inside import ask_at, session_id_at
 from tests.instruments.server_time import GENEROUS, timed
 
 MANY = 100_000
-
-
-@pytest.fixture
-async def client(server: EmbeddedServer) -> AsyncIterator[Redis]:
-    async with Redis.from_url(server.url, protocol=3) as client:
-        yield client
-
-
-@pytest.fixture
-async def queue(server: EmbeddedServer) -> AsyncIterator[Queue[int]]:
-    async with Session.open(server.url, ttl=60) as session:
-        queue = Queue(session, "jobs", int)
-        await queue.statistics()
-        yield queue
 
 
 def ago(hours: float) -> int:
