@@ -4,11 +4,11 @@ from typing import Any, TypeVar
 
 from consumer.executors.detached import Detached
 from shared.concurrency import Delivery
+from shared.concurrency.queues.deliveries.handout import Handout
 from shared.concurrency.queues.effects.effects import writes_of
 from shared.concurrency.queues.encoding.codec import Codec
 from shared.concurrency.queues.encoding.entry import LARGEST_MESSAGE
 from shared.concurrency.queues.encoding.results import ResultCodec
-from shared.concurrency.queues.handout import Handout
 from shared.message import Message
 
 M = TypeVar("M", bound=Message)

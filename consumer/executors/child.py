@@ -22,11 +22,11 @@ from consumer.outcomes import Reject, Retry
 from consumer.rules.errors import describe
 from consumer.rules.handler import call_plain
 from shared.concurrency import InvalidResult, MessageTooLarge
+from shared.concurrency.queues.deliveries.handout import Handout
 from shared.concurrency.queues.effects.effects import writes_of
 from shared.concurrency.queues.encoding.codec import Codec
 from shared.concurrency.queues.encoding.entry import LARGEST_MESSAGE
 from shared.concurrency.queues.encoding.results import ResultCodec
-from shared.concurrency.queues.handout import Handout
 from shared.local.forked import Forks
 from shared.local.parent_death import end_with
 from shared.logs import configure_logs

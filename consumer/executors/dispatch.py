@@ -11,9 +11,9 @@ from consumer.executors.threads import Threads
 from consumer.rules.handler import Handler, call_plain
 from consumer.rules.rules import LONGEST_LIMIT, Rules
 from shared.concurrency import Delivery
+from shared.concurrency.queues.deliveries.handout import handout_of
 from shared.concurrency.queues.effects.effects import add_json
 from shared.concurrency.queues.encoding.results import Written
-from shared.concurrency.queues.handout import handout_of
 from shared.message import Message
 from shared.pipeline import Pipeline
 

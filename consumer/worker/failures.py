@@ -7,8 +7,8 @@ from consumer.rules.errors import ProcessEnded, ProcessFailure, UnsendableResult
 from consumer.rules.rules import Rules
 from shared.concurrency import StaleDelivery
 from shared.concurrency.checks import check_delay
-from shared.concurrency.queues.handout import INVALID_RESULT, Handout
-from shared.concurrency.queues.settling import Settler
+from shared.concurrency.queues.deliveries.handout import INVALID_RESULT, Handout
+from shared.concurrency.queues.deliveries.settling import Settler
 from shared.logs import Log
 
 T = TypeVar("T")

@@ -4,7 +4,7 @@ import asyncio
 from dataclasses import dataclass
 from typing import Generic, TypeVar
 
-from shared.concurrency.queues.handout import Handout
+from shared.concurrency.queues.deliveries.handout import Handout
 
 T = TypeVar("T")
 

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import Final, Generic, TypeVar
 
 from consumer.worker.slot import Slot
-from shared.concurrency.queues.handout import Handout
+from shared.concurrency.queues.deliveries.handout import Handout
 
 T = TypeVar("T")
 

@@ -11,10 +11,10 @@ from consumer.worker.failures import settle_failed
 from consumer.worker.slot import Slot
 from consumer.worker.time_limits import TimeLimits
 from shared.concurrency import Delivery, Queue
-from shared.concurrency.queues.handout import Handout
+from shared.concurrency.queues.deliveries.handout import Handout
+from shared.concurrency.queues.deliveries.settling import Settler
 from shared.concurrency.queues.prefetch import Prefetch
 from shared.concurrency.queues.service import prefetch
-from shared.concurrency.queues.settling import Settler
 from shared.concurrency.session.tasks import forgive, is_closed
 from shared.logs import Log
 

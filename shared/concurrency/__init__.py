@@ -24,7 +24,7 @@ from shared.concurrency.locks.leases.statistics import Holder, LeaseStatistics, 
 from shared.concurrency.locks.readers_writers import ReadersWritersLease
 from shared.concurrency.locks.semaphore import Lock, Semaphore
 from shared.concurrency.queues.dead_letters import DeadLetter, DeadLetters, Replayed, Selection
-from shared.concurrency.queues.delivery import Delivery
+from shared.concurrency.queues.deliveries.delivery import Delivery
 from shared.concurrency.queues.effects.effects import Effects
 from shared.concurrency.queues.queue import Queue
 from shared.concurrency.queues.results.future import Progress, ResultFuture

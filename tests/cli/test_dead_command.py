@@ -12,7 +12,7 @@ import pytest
 import redis
 
 from shared.concurrency import Queue, Session
-from shared.concurrency.queues.handout import handout_of
+from shared.concurrency.queues.deliveries.handout import handout_of
 from shared.message import Message
 from tests.instruments.command_line import command, environment
 from tests.instruments.messages import Errand

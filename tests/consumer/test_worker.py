@@ -15,7 +15,7 @@ from consumer.rules.backoff import Backoff
 from consumer.rules.rules import Rules
 from consumer.worker.worker import Worker
 from shared.concurrency import Delivery, Queue, Session
-from shared.concurrency.queues.handout import handout_of
+from shared.concurrency.queues.deliveries.handout import handout_of
 from shared.concurrency.queues.membership.keys import queue_keys
 from tests.instruments import inside
 from tests.instruments.emptying import take

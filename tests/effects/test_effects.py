@@ -22,8 +22,8 @@ from shared.concurrency import (
     Session,
     StaleDelivery,
 )
+from shared.concurrency.queues.deliveries.handout import handout_of
 from shared.concurrency.queues.effects.effects import writes_of
-from shared.concurrency.queues.handout import handout_of
 from shared.local.embedded import EmbeddedServer
 from tests.instruments import inside
 from tests.instruments.census import take_census

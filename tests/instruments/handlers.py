@@ -11,7 +11,7 @@ from typing import Final, NoReturn
 
 from consumer.outcomes import Reject, Retry
 from shared.concurrency import Delivery
-from shared.concurrency.queues.handout import handout_of
+from shared.concurrency.queues.deliveries.handout import handout_of
 from shared.pipeline import Pipeline
 from tests.instruments.messages import Errand
 

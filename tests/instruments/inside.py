@@ -13,8 +13,8 @@ from shared.concurrency import Delivery, Lease, Queue, ReadersWritersLease, Sess
 from shared.concurrency.locks.leases.hold import Hold
 from shared.concurrency.locks.leases.lease import tenure_of
 from shared.concurrency.locks.leases.participant import LeaseParticipant
+from shared.concurrency.queues.deliveries.handout import handout_of
 from shared.concurrency.queues.effects.lane import EffectLane
-from shared.concurrency.queues.handout import handout_of
 from shared.concurrency.queues.membership.lane import Lane
 from shared.concurrency.queues.membership.membership import Membership
 from shared.concurrency.queues.participant import QueueParticipant

@@ -16,9 +16,9 @@ _SESSION = {f"{ENGINE}.errors", f"{ENGINE}.session"}
 _GROUND = _SESSION | {f"{QUEUES}.encoding", f"{QUEUES}.membership"}
 _PACKAGE = {"shared", ENGINE}
 # Each room and what it imports of ours, itself aside: no right that nobody uses. In one line: errors <- session <-
-# queues.{encoding, membership} <- queues.{puts, takes, effects} <- queues.results <- queues; session <- locks.leases <-
-# locks; shared.concurrency <- shared <- producer | consumer <- cli. Queues and locks never meet. Only YOURS files and
-# cli.demo import shared.demo. docs/rooms.md says what each room is for.
+# queues.{encoding, membership} <- queues.{puts, takes, effects} <- queues.results <- queues.deliveries <- queues;
+# session <- locks.leases <- locks; shared.concurrency <- shared <- producer | consumer <- cli. Queues and locks never
+# meet. Only YOURS files and cli.demo import shared.demo. docs/rooms.md says what each room is for.
 ALLOWED = {
     f"{ENGINE}.errors": set[str](),
     f"{ENGINE}.checks": set[str](),
@@ -29,13 +29,16 @@ ALLOWED = {
     f"{QUEUES}.takes": _GROUND,
     f"{QUEUES}.effects": _GROUND | {f"{ENGINE}.checks"},
     f"{QUEUES}.results": _GROUND | {f"{QUEUES}.puts"},
+    f"{QUEUES}.deliveries": _GROUND
+    | {f"{ENGINE}.checks"}
+    | {f"{QUEUES}.takes", f"{QUEUES}.effects", f"{QUEUES}.results"},
     QUEUES: _GROUND
     | {f"{ENGINE}.checks"}
-    | {f"{QUEUES}.puts", f"{QUEUES}.takes", f"{QUEUES}.effects", f"{QUEUES}.results"},
+    | {f"{QUEUES}.puts", f"{QUEUES}.takes", f"{QUEUES}.effects", f"{QUEUES}.results", f"{QUEUES}.deliveries"},
     f"{ENGINE}.locks.leases": _SESSION,
     f"{ENGINE}.locks": _SESSION | {f"{ENGINE}.checks", f"{ENGINE}.locks.leases"},
     ENGINE: _SESSION
-    | {QUEUES, f"{QUEUES}.effects", f"{QUEUES}.results"}
+    | {QUEUES, f"{QUEUES}.effects", f"{QUEUES}.results", f"{QUEUES}.deliveries"}
     | {f"{ENGINE}.locks", f"{ENGINE}.locks.leases"},
     "shared": {ENGINE},
     DEMO: _PACKAGE,
@@ -53,7 +56,7 @@ REACHED = {
     },
     "producer": {f"{ENGINE}.session.futures", f"{QUEUES}.encoding.codec", f"{QUEUES}.encoding.entry"},
     "consumer": {
-        f"{ENGINE}.checks", f"{ENGINE}.errors", f"{ENGINE}.session.tasks", f"{QUEUES}.service", f"{QUEUES}.handout", f"{QUEUES}.prefetch", f"{QUEUES}.settling",
+        f"{ENGINE}.checks", f"{ENGINE}.errors", f"{ENGINE}.session.tasks", f"{QUEUES}.service", f"{QUEUES}.deliveries.handout", f"{QUEUES}.prefetch", f"{QUEUES}.deliveries.settling",
         f"{QUEUES}.effects.effects",
         f"{QUEUES}.encoding.codec", f"{QUEUES}.encoding.entry", f"{QUEUES}.encoding.results",
     },

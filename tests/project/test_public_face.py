@@ -22,8 +22,8 @@ from shared.concurrency import (
 )
 from shared.concurrency.locks.leases.lease import WriteLease
 from shared.concurrency.locks.readers_writers import Reading, Writing
-from shared.concurrency.queues.forgettable import Forgettable
-from shared.concurrency.queues.handout import Handout
+from shared.concurrency.queues.deliveries.forgettable import Forgettable
+from shared.concurrency.queues.deliveries.handout import Handout
 from shared.pipeline import Pipeline
 
 LEASE = {"check", "mode", "name", "release", "seconds_left", "token"}

@@ -10,7 +10,7 @@ from shared.concurrency import (
     QueueFull,
     Session,
 )
-from shared.concurrency.queues.handout import handout_of
+from shared.concurrency.queues.deliveries.handout import handout_of
 from shared.concurrency.queues.membership.keys import queue_keys
 from tests.instruments.emptying import take
 from tests.instruments.waiting import until

@@ -8,7 +8,7 @@ from redis.asyncio import Redis
 
 from consumer.worker.worker import Worker
 from shared.concurrency import Delivery, Queue, Selection, Session
-from shared.concurrency.queues.handout import handout_of
+from shared.concurrency.queues.deliveries.handout import handout_of
 from tests.instruments import inside
 
 MIB = 1 << 20

@@ -8,7 +8,7 @@ import pytest
 from redis.asyncio import Redis
 
 from shared.concurrency import ConcurrencyError, Queue, QueueEmpty, QueueShutDown, Session, StaleDelivery
-from shared.concurrency.queues.handout import handout_of
+from shared.concurrency.queues.deliveries.handout import handout_of
 from shared.concurrency.queues.membership.keys import queue_keys
 from shared.local.embedded import EmbeddedServer
 from tests.instruments import inside

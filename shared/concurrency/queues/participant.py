@@ -5,12 +5,12 @@ from collections.abc import Mapping
 from typing import Any, ClassVar, Final
 
 from shared.concurrency.errors import ConcurrencyError
+from shared.concurrency.queues.deliveries.settling import Settler
 from shared.concurrency.queues.effects.forwards import Destination
 from shared.concurrency.queues.membership.membership import Membership
 from shared.concurrency.queues.operations import OperationsLane
 from shared.concurrency.queues.puts.lane import PutLane
 from shared.concurrency.queues.results.lane import RESULT_WORDS, ResultLane
-from shared.concurrency.queues.settling import Settler
 from shared.concurrency.queues.takes.lane import TakeLane
 from shared.concurrency.session.heartbeat import Renewable
 from shared.concurrency.session.process import Process

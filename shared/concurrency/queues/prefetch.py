@@ -6,12 +6,12 @@ from collections import deque
 from typing import Any, Final, Generic, TypeVar
 
 from shared.concurrency.errors import QueueShutDown
+from shared.concurrency.queues.deliveries.handout import Handout
+from shared.concurrency.queues.deliveries.opening import Opening
+from shared.concurrency.queues.deliveries.settling import Settler
 from shared.concurrency.queues.encoding.codec import Codec
 from shared.concurrency.queues.encoding.results import ResultCodec
-from shared.concurrency.queues.handout import Handout
 from shared.concurrency.queues.membership.membership import Membership
-from shared.concurrency.queues.opening import Opening
-from shared.concurrency.queues.settling import Settler
 from shared.concurrency.queues.takes.pace import Pace
 from shared.concurrency.queues.takes.unstarted import Unstarted
 

@@ -9,13 +9,13 @@ from typing import Any, Final, Generic, Self, TypeVar, overload
 from shared.concurrency.checks import check_count, check_seconds
 from shared.concurrency.errors import QueueShutDown
 from shared.concurrency.queues.control import QueueControl
-from shared.concurrency.queues.delivery import Delivery
+from shared.concurrency.queues.deliveries.delivery import Delivery
+from shared.concurrency.queues.deliveries.forgettable import Forgettable
 from shared.concurrency.queues.effects.forwards import Destination
 from shared.concurrency.queues.encoding.codec import Codec, Unreadable
 from shared.concurrency.queues.encoding.entry import LARGEST_MESSAGE, RECEIPT
 from shared.concurrency.queues.encoding.outgoing import KEPT_FOR, Outgoing
 from shared.concurrency.queues.encoding.results import ResultCodec
-from shared.concurrency.queues.forgettable import Forgettable
 from shared.concurrency.queues.participant import QueueParticipant
 from shared.concurrency.queues.puts.batch import OutgoingEntry
 from shared.concurrency.queues.puts.bulk import BulkPut

@@ -3,12 +3,12 @@
 from collections import deque
 from typing import Final, Generic, TypeVar
 
+from shared.concurrency.queues.deliveries.handout import Handout
+from shared.concurrency.queues.deliveries.settling import Settler
 from shared.concurrency.queues.encoding.codec import Codec, Unreadable
 from shared.concurrency.queues.encoding.entry import RECEIPT
 from shared.concurrency.queues.encoding.results import ResultCodec
-from shared.concurrency.queues.handout import Handout
 from shared.concurrency.queues.membership.membership import Membership
-from shared.concurrency.queues.settling import Settler
 from shared.concurrency.queues.takes.pace import OPENED_AT_ONCE, Pace
 
 T = TypeVar("T")

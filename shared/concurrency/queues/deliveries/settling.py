@@ -5,9 +5,9 @@ from collections.abc import Callable
 from typing import Any, Final, TypeVar
 
 from shared.concurrency.errors import EffectRefused, InvalidResult, MessageTooLarge
+from shared.concurrency.queues.deliveries.handout import Handout
 from shared.concurrency.queues.effects.effects import Effects
 from shared.concurrency.queues.effects.lane import EffectLane
-from shared.concurrency.queues.handout import Handout
 from shared.concurrency.queues.membership.membership import Membership
 from shared.concurrency.queues.results.progress import ProgressLane
 from shared.concurrency.queues.takes.lane import TakeLane

@@ -7,11 +7,11 @@ from typing import Final, TypeVar
 
 from shared.concurrency.checks import check_delay, check_reason
 from shared.concurrency.errors import EffectRefused, InvalidResult, MessageTooLarge, StaleDelivery, describe
-from shared.concurrency.queues.delivery import Delivery
+from shared.concurrency.queues.deliveries.delivery import Delivery
+from shared.concurrency.queues.deliveries.settlement import Settling
 from shared.concurrency.queues.effects.effects import Effects
 from shared.concurrency.queues.encoding.entry import ASKED, FLAG, RECEIPT, Stored, pack_headers_with_error, read
 from shared.concurrency.queues.encoding.results import ResultCodec
-from shared.concurrency.queues.settlement import Settling
 from shared.concurrency.queues.takes.settlements import LONGEST_TEXT
 from shared.concurrency.session.tasks import is_cancelled, is_closed
 

@@ -3,7 +3,7 @@
 import warnings
 from typing import TypeVar
 
-from shared.concurrency.queues.handout import Handout
+from shared.concurrency.queues.deliveries.handout import Handout
 
 T = TypeVar("T")
 
