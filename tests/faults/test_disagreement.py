@@ -337,6 +337,23 @@ async def test_a_result_is_lost_where_its_message_is_not_in_the_older_data_and_c
             await asyncio.gather(before, again)
 
 
+async def test_who_waits_for_the_submission_of_another_process_hears_that_older_data_lack_it(
+    server: EmbeddedServer, client: Redis
+) -> None:
+    async with Session.open(server.url) as submitting, Session.open(server.url) as session:
+        theirs, queue = Queue(submitting, "q", int), Queue(session, "q", int)
+        await theirs.submit(1, id="kept")
+        kept = await queue.submit(1, id="kept")
+        await client.save()
+        await theirs.submit(2, id="lost")
+        lost = await queue.submit(2, id="lost")
+        await restart_with_older_data(server)
+        with pytest.raises(ResultLost, match="older data"):
+            await asyncio.wait_for(lost, 10)
+        assert await take(theirs, 1) == [1]
+        await asyncio.wait_for(kept, 10)
+
+
 @every_put
 async def test_a_put_that_waited_goes_in_after_the_server_was_emptied(
     server: EmbeddedServer, client: Redis, put: Putting

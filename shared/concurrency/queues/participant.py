@@ -96,11 +96,14 @@ class QueueParticipant:
 
     async def connected(self, run_id: str) -> None:
         """Announce which run of the server this is; another one may have come back with older data."""
-        if run_id != self.member.run_id:
+        is_other_run = run_id != self.member.run_id
+        if is_other_run:
             self.member.run_id = run_id
             self.puts.lose_place()
             self.takes.resync_if_called()
         self.results.lose_after(await self.member.announce())
+        if is_other_run:
+            self.results.look_for_attached()
 
     def resync(self) -> None:
         """Query the queue: notifications that were sent while the connection was away are lost."""

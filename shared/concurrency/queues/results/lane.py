@@ -119,6 +119,18 @@ class ResultLane(Lane[Portion]):
         """Fail those put by later calls than the server knows: it has come back with older data."""
         self._waiting.lose_after(known)
 
+    def look_for_attached(self) -> None:
+        """Fail those that wait for a message of another process that the server has lost: it is another run of it."""
+        for submission in self._waiting.attached():
+            known: asyncio.Future[bytes | None] = self._loop.create_future()
+            known.add_done_callback(partial(self._look_at_attached, submission))
+            self._ids.append((submission.future.id, known))
+        self.kick()
+
+    def _look_at_attached(self, submission: Submission, known: asyncio.Future[bytes | None]) -> None:
+        if not known.cancelled() and known.exception() is None:
+            self._waiting.lose_unless_known(submission, known.result())
+
     def _forgotten(self) -> None:
         self._waiting.lose_all()
 

@@ -14,6 +14,7 @@ _MOST_LOOKED_AT: Final = 300
 """Keys that one look of insurance asks for."""
 _NUMBERS_ARE_KEPT: Final = 23 * 3600.0
 """Seconds for which the server remembers the last call of a process, at least."""
+_NOT_IN_OLDER_DATA: Final = "the server has come back with older data, and the message is not in it: submit it again"
 
 
 class Waiting:
@@ -120,8 +121,7 @@ class Waiting:
 
     def lose_all(self) -> None:
         """The server has forgotten the queue: fail those whose message was in it. Others have not gone in yet."""
-        attached = [submission for several in self._attached.values() for submission in several]
-        for submission in [*(own for own in self._own.values() if own.admitted), *attached]:
+        for submission in [*(own for own in self._own.values() if own.admitted), *self.attached()]:
             reject(
                 submission.future,
                 ResultLost("the server has forgotten the queue, and the message with it, unless it was handled before"),
@@ -133,12 +133,16 @@ class Waiting:
         for own in list(self._own.values()):
             # Of who puts nothing for a day the server forgets the number.
             if own.put_by > known and (known or now - own.put_at < _NUMBERS_ARE_KEPT):
-                reject(
-                    own.future,
-                    ResultLost(
-                        "the server has come back with older data, and the message is not in it: submit it again"
-                    ),
-                )
+                reject(own.future, ResultLost(_NOT_IN_OLDER_DATA))
+
+    def attached(self) -> list[Submission]:
+        """Those that wait for the outcome of another submission under their id."""
+        return [submission for several in self._attached.values() for submission in several]
+
+    def lose_unless_known(self, submission: Submission, key: bytes | None) -> None:
+        """The server has come back, and this is the message it has under the id now, None for none."""
+        if key != submission.key:
+            reject(submission.future, ResultLost(_NOT_IN_OLDER_DATA))
 
     def fail(self, error: Exception) -> None:
         """Fail all of them."""
@@ -149,8 +153,7 @@ class Waiting:
 
     def _all(self) -> Iterator[Submission]:
         yield from self._own.values()
-        for several in self._attached.values():
-            yield from several
+        yield from self.attached()
 
     def forget_what_is_unsent(self) -> None:
         """Send nothing of what the server was to know."""
