@@ -21,7 +21,7 @@ from consumer.executors.detached import Detached
 from consumer.outcomes import Reject, Retry
 from consumer.rules.errors import describe
 from consumer.rules.handler import call_plain
-from shared.concurrency import InvalidResult, MessageTooLarge
+from shared.concurrency import InvalidResult
 from shared.concurrency.queues.deliveries.handout import Handout
 from shared.concurrency.queues.effects.effects import writes_of
 from shared.concurrency.queues.encoding.codec import Codec
@@ -97,7 +97,7 @@ def _handle(codec: "Codec[Message]", results: ResultCodec, name: str, entry: byt
         if handout.answers is not None:
             try:
                 answer["result"] = results.write(handout.item, returned).decode()
-            except (InvalidResult, MessageTooLarge) as error:
+            except InvalidResult as error:
                 return _failed("unsendable", error)
     except Retry as retry:
         rule = {"counts": retry.counts, "within": retry.within}

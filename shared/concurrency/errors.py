@@ -11,6 +11,7 @@ ConcurrencyError
 |- MessageTooLarge      also ValueError
 |- RemoteError
 |- InvalidResult        also ValueError
+|  `- ResultTooLarge    also MessageTooLarge
 |- ResultLost
 |- ServerUnavailable    also ConnectionError
 |- ServerRefused
@@ -90,6 +91,10 @@ class RemoteError(ConcurrencyError):
 
 class InvalidResult(ConcurrencyError, ValueError):
     """A result is not of the type that its message, or its queue, declares."""
+
+
+class ResultTooLarge(InvalidResult, MessageTooLarge):
+    """An encoded result is larger than `max_message_bytes`: return a reference to the data instead."""
 
 
 class ResultLost(ConcurrencyError):

@@ -342,16 +342,16 @@ async def test_who_waits_for_the_submission_of_another_process_hears_that_older_
 ) -> None:
     async with Session.open(server.url) as submitting, Session.open(server.url) as session:
         theirs, queue = Queue(submitting, "q", int), Queue(session, "q", int)
-        await theirs.submit(1, id="kept")
-        kept = await queue.submit(1, id="kept")
+        kept = [await each.submit(1, id="kept") for each in (theirs, queue)]
         await client.save()
-        await theirs.submit(2, id="lost")
-        lost = await queue.submit(2, id="lost")
+        lost = [await each.submit(2, id="lost") for each in (theirs, queue)]
         await restart_with_older_data(server)
-        with pytest.raises(ResultLost, match="older data"):
-            await asyncio.wait_for(lost, 10)
+        for future in lost:
+            with pytest.raises(ResultLost, match="older data"):
+                await asyncio.wait_for(future, 10)
         assert await take(theirs, 1) == [1]
-        await asyncio.wait_for(kept, 10)
+        async with asyncio.timeout(10):
+            await asyncio.gather(*kept)
 
 
 @every_put

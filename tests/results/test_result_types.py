@@ -20,6 +20,7 @@ from shared.concurrency import (
     Queue,
     RemoteError,
     ResultFuture,
+    ResultTooLarge,
     Session,
 )
 from shared.message import Message
@@ -191,12 +192,14 @@ async def test_a_result_larger_than_a_message_may_be_is_a_failure(session: Sessi
         return "x" * 1000
 
     async with asyncio.timeout(5), working(there, handle):
-        with pytest.raises(RemoteError, match="MessageTooLarge"):
+        with pytest.raises(RemoteError, match=r"^invalid_result: ResultTooLarge"):
             await (await queue.submit(1))
     future = await queue.submit(1)
     delivery = await there.get()
-    with pytest.raises(MessageTooLarge, match="return a reference"):
+    with pytest.raises(ResultTooLarge, match="return a reference") as raised:
         await delivery.ack(result="x" * 1000)
+    assert isinstance(raised.value, InvalidResult)
+    assert isinstance(raised.value, MessageTooLarge)
     await delivery.ack()
     assert await future is None
 

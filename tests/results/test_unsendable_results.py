@@ -13,7 +13,7 @@ from consumer.executors.dispatch import Dispatch
 from consumer.rules.backoff import Backoff
 from consumer.rules.handler import Handler, Place
 from consumer.rules.rules import Rules
-from shared.concurrency import Delivery, InvalidResult, MessageTooLarge, Queue, RemoteError, Session
+from shared.concurrency import Delivery, InvalidResult, MessageTooLarge, Queue, RemoteError, ResultTooLarge, Session
 from shared.message import Message
 from shared.pipeline import Pipeline, open_pipeline
 from shared.settings import Settings
@@ -47,7 +47,7 @@ async def assert_failed_once(queue: Queue[Any], error: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "text,error", [("set", "InvalidResult"), ("large", "MessageTooLarge"), ("effects", "InvalidResult")]
+    "text,error", [("set", "InvalidResult"), ("large", "ResultTooLarge"), ("effects", "InvalidResult")]
 )
 @pytest.mark.parametrize(
     "place,function",
@@ -84,7 +84,7 @@ async def test_a_block_whose_message_has_no_such_result_is_not_repeated(
     await assert_failed_once(queue, "InvalidResult")
 
 
-@pytest.mark.parametrize("result,error", [({1}, InvalidResult), (TOO_LARGE, MessageTooLarge)], ids=["set", "large"])
+@pytest.mark.parametrize("result,error", [({1}, InvalidResult), (TOO_LARGE, ResultTooLarge)], ids=["set", "large"])
 async def test_an_ack_that_is_refused_inside_a_block_fails_it_once(
     session: Session, far: Session, name: str, result: object, error: type[Exception]
 ) -> None:
@@ -183,7 +183,7 @@ async def test_a_result_over_the_server_s_limit_for_subscribers_stops_nobody(
 
     futures = [await queue.submit(number) for number in (1, 0)]
     async with asyncio.timeout(20), working(there, handle):
-        with pytest.raises(RemoteError, match=r"^invalid_result: MessageTooLarge: "):
+        with pytest.raises(RemoteError, match=r"^invalid_result: ResultTooLarge: "):
             await futures[0]
         assert len(await futures[1]) == 16_000_000
     await queue.letters.discard([letter.key for letter in await queue.dead_letters()])

@@ -6,7 +6,7 @@ from types import TracebackType
 from typing import Final, TypeVar
 
 from shared.concurrency.checks import check_delay, check_reason
-from shared.concurrency.errors import EffectRefused, InvalidResult, MessageTooLarge, StaleDelivery, describe
+from shared.concurrency.errors import EffectRefused, InvalidResult, StaleDelivery, describe
 from shared.concurrency.queues.deliveries.delivery import Delivery
 from shared.concurrency.queues.deliveries.settlement import Settling
 from shared.concurrency.queues.effects.effects import Effects
@@ -117,7 +117,7 @@ class Handout(Delivery[T]):
     async def _acknowledge(self) -> None:
         try:
             await self._acknowledged()
-        except (EffectRefused, InvalidResult, MessageTooLarge) as refused:
+        except (EffectRefused, InvalidResult) as refused:
             await self._fail_with(refused)
             raise
 
@@ -149,7 +149,7 @@ class Handout(Delivery[T]):
     def _acknowledged(self, result: object = None) -> asyncio.Future[None]:
         """Acknowledge, with the effects and the result; the future is the server's answer.
 
-        :raises StaleDelivery, EffectRefused, InvalidResult, MessageTooLarge: when that is known before.
+        :raises StaleDelivery, EffectRefused, InvalidResult: when that is known before.
         """
         self._check()
         outcome = self.outcome_of(result)
@@ -160,13 +160,13 @@ class Handout(Delivery[T]):
     def outcome_of(self, result: object) -> bytes:
         """The result as it travels, empty where nobody asked for it.
 
-        :raises InvalidResult, MessageTooLarge: when it cannot be sent; `is_unsendable` knows the error then.
+        :raises InvalidResult: when it cannot be sent; `is_unsendable` knows the error then.
         """
         if self.answers is None:
             return b""
         try:
             return self.answers.outcome(self.item, result)
-        except (InvalidResult, MessageTooLarge) as error:
+        except InvalidResult as error:
             self._unsendable = error
             raise
 

@@ -4,7 +4,7 @@ import asyncio
 from collections.abc import Callable
 from typing import Any, Final, TypeVar
 
-from shared.concurrency.errors import EffectRefused, InvalidResult, MessageTooLarge
+from shared.concurrency.errors import EffectRefused, InvalidResult
 from shared.concurrency.queues.deliveries.handout import Handout
 from shared.concurrency.queues.effects.effects import Effects
 from shared.concurrency.queues.effects.lane import EffectLane
@@ -75,7 +75,7 @@ class Settler:
         """
         try:
             outcome = handout.outcome_of(result)
-        except (InvalidResult, MessageTooLarge) as error:
+        except InvalidResult as error:
             refused(error)
             return
         if handout.collected:

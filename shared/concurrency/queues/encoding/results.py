@@ -5,7 +5,7 @@ from typing import Any, Final
 
 from pydantic import JsonValue, ValidationError
 
-from shared.concurrency.errors import InvalidResult, MessageTooLarge, describe
+from shared.concurrency.errors import InvalidResult, ResultTooLarge, describe
 from shared.concurrency.queues.encoding.codec import Shape, short
 
 _RESULT: Final = b"="
@@ -45,7 +45,7 @@ class ResultCodec:
         """Write the result of handling a message.
 
         :raises InvalidResult: when it is not of the declared type, or would not come back the same.
-        :raises MessageTooLarge: when it has more bytes than a message of the queue may have.
+        :raises ResultTooLarge: when it has more bytes than a message of the queue may have.
         """
         if isinstance(result, Written):
             body = result
@@ -56,7 +56,7 @@ class ResultCodec:
                 what = type(item).__name__
                 raise InvalidResult(f"this {type(result).__name__} is no result of {what}: {_said(error)}") from error
         if len(body) > self._max_bytes:
-            raise MessageTooLarge(
+            raise ResultTooLarge(
                 f"the result has {len(body)} bytes, the queue takes {self._max_bytes}: return a reference to the data instead"
             )
         return body
