@@ -13,8 +13,11 @@ from shared.concurrency.queues.puts.lane import PutLane
 from shared.concurrency.queues.results.lane import RESULT_WORDS, ResultLane
 from shared.concurrency.queues.takes.lane import TakeLane
 from shared.concurrency.session.heartbeat import Renewable
+from shared.concurrency.session.log import Log
 from shared.concurrency.session.process import Process
 from shared.concurrency.session.scripts import load
+
+log = Log("queues")
 
 
 class QueueParticipant:
@@ -114,6 +117,7 @@ class QueueParticipant:
 
     async def close(self, patience: float) -> None:
         """Settle what is finished, give back what is held, withdraw what waits; gives up after `patience` seconds."""
+        held, seconds_left = len(self.member.held), self.member.seconds_left
         try:
             async with asyncio.timeout(patience):
                 self.takes.demand.getters.end(ConcurrencyError("the session was closed while this get was waiting"))
@@ -122,8 +126,13 @@ class QueueParticipant:
                 withdrawn = await self.puts.leave()
                 await self.results.flush()
                 await self.member.leave(withdrawn)
-        except (TimeoutError, ConcurrencyError):
-            pass  # out of reach: the queue takes it back at the session's deadline
+        except (TimeoutError, ConcurrencyError) as error:
+            if seconds_left > 0:
+                log.warning(
+                    "the session was closed without the server: what it held is delivered again after its deadline",
+                    queue=self.member.name, held=held, seconds=round(seconds_left, 1),
+                    problem=str(error) or f"no answer within {patience:g} s",
+                )  # fmt: skip
         finally:
             await self.puts.stop()
             await self.settler.stop()

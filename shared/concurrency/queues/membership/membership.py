@@ -12,6 +12,7 @@ from shared.concurrency.queues.membership.life import Life
 from shared.concurrency.queues.membership.recovery import Recovery
 from shared.concurrency.queues.membership.registration import Registration
 from shared.concurrency.session.calls import Call, Calls
+from shared.concurrency.session.clock import boottime
 from shared.concurrency.session.log import Log
 from shared.concurrency.session.scripts import Script, load
 
@@ -121,6 +122,11 @@ class Membership:
                 self._loop.call_soon_threadsafe(self.over, session_id)
         if is_live and session_id == life.session_id:
             life.renewed(sent_at, (deadline - now) / 1000)
+
+    @property
+    def seconds_left(self) -> float:
+        """For how many seconds the server still keeps what the session holds; 0 when it does not know the session."""
+        return 0.0 if self._life.is_fresh else max(0.0, self._life.deadline - boottime())
 
     # --- the end of a session -----------------------------------------------------------------------------------------
 
