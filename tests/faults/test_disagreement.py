@@ -25,7 +25,7 @@ from shared.concurrency.queues.queue import participant_of
 from shared.local.embedded import EmbeddedServer
 from tests.instruments.census import take_census
 from tests.instruments.proxy import Proxy
-from tests.instruments.traffic import Fate
+from tests.instruments.traffic import Command, Fate
 from tests.instruments.waiting import until
 
 pytestmark = pytest.mark.timeout(60)
@@ -352,6 +352,31 @@ async def test_who_waits_for_the_submission_of_another_process_hears_that_older_
         assert await take(theirs, 1) == [1]
         async with asyncio.timeout(10):
             await asyncio.gather(*kept)
+
+
+async def test_a_shutdown_that_is_half_done_is_whole_though_the_server_comes_back_from_before_it(
+    server: EmbeddedServer, proxy: Proxy, queue: Queue[int], other: Queue[int], client: Redis
+) -> None:
+    await other.resize(3000)
+    await other.put_many(range(1, 3000))
+    await client.save()
+    half_done, restarted = asyncio.Event(), asyncio.Event()
+
+    def judge(command: Command) -> Fate:
+        if command.name != "shutdown" or command.words[-1] == b"1" or restarted.is_set():
+            return Fate.PASS  # the call that begins it is answered
+        half_done.set()
+        return Fate.DROP_BEFORE
+
+    proxy.judge = judge
+    shutting = asyncio.ensure_future(queue.shutdown(immediate=True))
+    await half_done.wait()
+    await restart_with_older_data(server)
+    restarted.set()
+    async with asyncio.timeout(20):
+        await shutting
+    seen = await other.statistics()
+    assert (seen.is_shut_down, seen.pending, seen.dead) == (True, 0, 3000)
 
 
 @every_put
