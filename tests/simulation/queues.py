@@ -1,7 +1,7 @@
-"""The workload of queues: puts, gets, acknowledgements with effects and nacks, from several processes under faults.
+"""The workload of queues: puts, gets, acknowledgements with effects, nacks and waits, from several processes.
 
-Pending never exceeds maxsize. At the end nothing that was put is lost, nothing came from nowhere, every effect was
-written once, and the queue is at rest.
+They are killed, stopped and cut off. Pending never exceeds maxsize. At the end nothing that was put is lost, nothing
+came from nowhere, every effect was written once, and the queue is at rest.
 """
 
 import asyncio
@@ -9,6 +9,7 @@ import contextlib
 from collections import Counter
 
 from shared.concurrency import ConcurrencyError, EffectRefused, Queue, Session, StaleDelivery
+from shared.concurrency.queues.deliveries.handout import handout_of
 from tests.simulation.consuming import Consuming
 from tests.simulation.world import Process, World
 
@@ -78,7 +79,10 @@ class Queues(Consuming):
                 if rng.random() < 0.3:
                     await asyncio.sleep(rng.expovariate(20))
                 draw = rng.random()
-                if draw < 0.08:
+                if draw < 0.03:
+                    # Retry(after=, counts=False) of a handler: a long wait for a precondition is no failure.
+                    await handout_of(delivery).settled("wait", f"{rng.choice([0, 50])} 3600000")
+                elif draw < 0.08:
                     await delivery.nack(delay=rng.choice([0.0, 0.0, 0.05]))
                 else:
                     if draw < 0.5:
