@@ -50,7 +50,7 @@ def become(request, streams):
 _FORKS: Final = (
     _BECOME
     + """
-import contextlib
+import contextlib, gc
 for name in (
     "cli.dead", "cli.queue", "cli.schema", "cli.scripts", "consumer.worker.worker", "consumer.worker.blocked_loop",
     "consumer.executors.dispatch", "shared.service", "producer.clock.puts", "tests.instruments.lease_processes",
@@ -58,6 +58,9 @@ for name in (
 ):
     with contextlib.suppress(ImportError):  # a fork of the project has no demo
         importlib.import_module(name)
+# Forks leave these objects alone when they collect and when they end, so their pages stay shared.
+gc.collect()
+gc.freeze()
 prctl = ctypes.CDLL(None).prctl
 parent = os.getppid()
 link = socket.socket(fileno=int(sys.argv[1]))
