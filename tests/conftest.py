@@ -17,7 +17,7 @@ from shared.concurrency import Queue, Session
 from shared.local.embedded import EmbeddedServer
 from tests.instruments.application import make
 from tests.instruments.durable import DurableServer
-from tests.instruments.prepared import CAN_FORK, prepared_pid, ready
+from tests.instruments.prepared import CAN_FORK, prepared_pids, ready
 from tests.instruments.proxy import Proxy
 
 
@@ -146,7 +146,7 @@ def _processes() -> set[str]:
     for thread in Path("/proc/self/task").glob("*"):
         with contextlib.suppress(OSError):  # a thread that ends leaves its children to the others
             pids.update((thread / "children").read_text().split())
-    return {f"process {pid} {_command(pid)}" for pid in pids - {prepared_pid()}}
+    return {f"process {pid} {_command(pid)}" for pid in pids - prepared_pids()}
 
 
 def _command(pid: str) -> str:

@@ -13,8 +13,8 @@ import redis
 from shared.concurrency import Queue, Session
 from shared.message import Message
 from tests.cli.test_dead_command import message, pipeline
-from tests.project.test_services import running as service
-from tests.project.test_services import wait_for
+from tests.instruments.services import running as service
+from tests.instruments.services import wait_for
 
 Run = Callable[..., "subprocess.CompletedProcess[str]"]
 

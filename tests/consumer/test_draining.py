@@ -15,9 +15,9 @@ from shared.concurrency.queues.service import notified_to_drain
 from tests.instruments import inside, programs
 from tests.instruments.processes import running
 from tests.instruments.proxy import Proxy
+from tests.instruments.services import Service, wait_for
+from tests.instruments.services import running as service
 from tests.instruments.waiting import until
-from tests.project.test_services import running as service
-from tests.project.test_services import wait_for
 
 TTL = 1.0
 
@@ -195,7 +195,7 @@ async def tell_one(url: str, name: str) -> str:
     return owner
 
 
-def ended_with(process: "subprocess.Popen[str]") -> str | None:
+def ended_with(process: Service) -> str | None:
     """What a service said until it ended; None when it runs on."""
     with contextlib.suppress(subprocess.TimeoutExpired):
         return process.communicate(timeout=2)[1]

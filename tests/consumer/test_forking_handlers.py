@@ -10,7 +10,8 @@ from pathlib import Path
 import pytest
 import redis
 
-from tests.project.test_services import run_to_the_end, running
+from tests.instruments.services import running
+from tests.project.test_services import run_to_the_end
 
 pytestmark = [pytest.mark.usefixtures("command_line"), pytest.mark.timeout(60)]
 
@@ -91,7 +92,6 @@ def is_running(pid: int) -> bool:
 def test_workers_of_a_pool_do_not_outlive_a_killed_service(copy: Path, url: str, name: str, where: str) -> None:
     settings = settings_of(copy, url, name, where, OUTLIVES)
     with running("consumer", copy, **settings) as consumer:
-        assert consumer.stderr is not None
         line = next(line for line in consumer.stderr if line.startswith("working"))
         worker = int(line.split()[1])
         assert is_running(worker)

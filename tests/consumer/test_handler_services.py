@@ -5,20 +5,16 @@ import contextlib
 import json
 import os
 import signal
-import subprocess
-import sys
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 
 import pytest
 
 from shared.concurrency import Queue, Session
-from shared.local.parent_death import tied
 from shared.message import Message
-from tests.instruments.command_line import environment
 from tests.instruments.handlers import order
+from tests.instruments.services import Service, running, wait_for
 from tests.instruments.waiting import until
-from tests.project.test_services import wait_for
 
 pytestmark = pytest.mark.timeout(120)
 
@@ -42,19 +38,12 @@ async def queue(url: str, name: str) -> AsyncIterator[Queue[Message]]:
 
 
 @contextlib.contextmanager
-def consuming(copy: Path, handlers: str, url: str, name: str, **more: str) -> Iterator["subprocess.Popen[str]"]:
+def consuming(copy: Path, handlers: str, url: str, name: str, **more: str) -> Iterator[Service]:
     """The service with these handlers."""
     (copy / "consumer" / "handlers.py").write_text(HEAD + handlers)
     settings = {"REDIS_URL": url, "PIPELINE_QUEUE": name, "PIPELINE_GRACE": "0.2", "PIPELINE_CONCURRENCY": "2", **more}
-    with subprocess.Popen(
-        [sys.executable, "-W", "error", "-m", "consumer"],
-        env=environment(PYTHONPATH=str(copy), **settings), cwd=copy, stderr=subprocess.PIPE, text=True,
-        preexec_fn=tied(),  # noqa: PLW1509
-    ) as process:  # fmt: skip
-        try:
-            yield process
-        finally:
-            process.kill()
+    with running("consumer", copy, PYTHONWARNINGS="error", **settings) as process:
+        yield process
 
 
 HANGING = {

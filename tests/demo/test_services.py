@@ -7,7 +7,8 @@ import pytest
 import redis
 
 from tests.instruments.command_line import ROOT
-from tests.project.test_services import ended, running, wait_for
+from tests.instruments.services import running, wait_for
+from tests.project.test_services import ended
 
 pytestmark = pytest.mark.usefixtures("command_line")
 

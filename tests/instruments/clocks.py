@@ -3,15 +3,14 @@
 import asyncio
 import contextlib
 import itertools
+import os
 import signal
-import sys
 from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 from typing import Final
 
-from shared.local.parent_death import tied
-from tests.instruments.application import application
-from tests.instruments.command_line import environment
+from tests.instruments.prepared import Started
+from tests.instruments.services import start_of_copy
 from tests.instruments.traffic import Command, Fate
 
 COMMANDS: Final = ("WATCH", "EXISTS", "ZSCORE", "EXEC", "PERSIST", "put")
@@ -21,18 +20,16 @@ COMMANDS: Final = ("WATCH", "EXISTS", "ZSCORE", "EXEC", "PERSIST", "put")
 class Clock:
     """One running clock, and what it says."""
 
-    def __init__(self, process: asyncio.subprocess.Process) -> None:
+    def __init__(self, process: Started, stderr: asyncio.StreamReader) -> None:
         """Use `clock`."""
         self._process = process
+        self._stderr = stderr
         self.lines: list[str] = []
         self._news = asyncio.Condition()
         self._reader = asyncio.create_task(self._read(), name="reads-a-clock")
 
     async def _read(self) -> None:
-        stderr = self._process.stderr
-        if stderr is None:
-            raise AssertionError("started with a pipe")
-        while line := await stderr.readline():
+        while line := await self._stderr.readline():
             async with self._news:
                 self.lines.append(line.decode())
                 self._news.notify_all()
@@ -47,8 +44,7 @@ class Clock:
 
     def kill(self) -> None:
         """SIGKILL, at once."""
-        with contextlib.suppress(ProcessLookupError):
-            self._process.kill()
+        self._process.kill()
 
     def kill_before(self) -> Fate:
         """SIGKILL, and the command that it has just sent is lost: what a Moment does."""
@@ -65,7 +61,7 @@ class Clock:
     async def ended(self, seconds: float = 30.0) -> int:
         """Wait until it is gone and all it said is known; its exit code."""
         async with asyncio.timeout(seconds):
-            code = await self._process.wait()
+            code = await self._process.ended()
             await self._reader
         return code
 
@@ -76,17 +72,18 @@ async def clock(settings: dict[str, str], root: Path | None = None) -> AsyncIter
 
     Without `root` it is that of the application of the tests.
     """
-    folder = root or application()
-    process = await asyncio.create_subprocess_exec(
-        sys.executable, "-m", "producer.clock", cwd=folder, env=environment(**settings) | {"PYTHONPATH": str(folder)},
-        stderr=asyncio.subprocess.PIPE, preexec_fn=tied(),
-    )  # fmt: skip
-    running = Clock(process)
+    out, into = os.pipe()
+    stderr = asyncio.StreamReader()
+    pipe, _ = await asyncio.get_running_loop().connect_read_pipe(
+        lambda: asyncio.StreamReaderProtocol(stderr), os.fdopen(out, "rb", 0)
+    )
+    running = Clock(start_of_copy("producer.clock", into, root, settings), stderr)
     try:
         yield running
     finally:
         running.kill()
         await running.ended()
+        pipe.close()
 
 
 class Moment:

@@ -3,6 +3,9 @@
 Each has a process id and a session of its own, is our own child, ends with us, and dies of a real `kill -9`. Only the
 second that the imports take is spared. The prepared process forks twice: the kernel makes the second child ours,
 because at that moment we adopt orphans. That is Linux; elsewhere a process is started as usual.
+
+There are two of them. One has imported this project. The other has imported only the libraries: from it come processes
+of copies of the project, which import their own files.
 """
 
 import asyncio
@@ -27,6 +30,17 @@ CAN_FORK: Final = sys.platform == "linux"
 
 _PR_SET_CHILD_SUBREAPER: Final = 36
 
+_OURS: Final = (
+    "cli.dead", "cli.queue", "cli.schema", "cli.scripts", "consumer.worker.worker", "consumer.worker.blocked_loop",
+    "consumer.executors.dispatch", "shared.service", "producer.clock.puts", "tests.instruments.lease_processes",
+    "tests.instruments.programs", "tests.instruments.submitting", "cli.demo.demo", "tests.demo.dictionaries",
+)  # fmt: skip
+
+_LIBRARIES: Final = (
+    "arq.connections", "arq.cron", "arq.worker", "pydantic.root_model", "pydantic_settings", "redis.asyncio",
+    "structlog.stdlib", "uvloop", "concurrent.futures.thread",
+)  # fmt: skip
+
 _BECOME: Final = """
 import asyncio, ctypes, importlib, json, os, random, runpy, signal, socket, sys, time, warnings
 
@@ -36,6 +50,9 @@ def become(request, streams):
     for number, stream in enumerate((os.open(os.devnull, os.O_RDONLY), *streams)):
         os.dup2(stream, number)
     random.seed()
+    if folder := request.get("folder"):
+        os.chdir(folder)
+        sys.path[0] = folder
     if not request["strict"]:
         sys.warnoptions[:] = []
         warnings.simplefilter("ignore")
@@ -51,11 +68,7 @@ _FORKS: Final = (
     _BECOME
     + """
 import contextlib, gc
-for name in (
-    "cli.dead", "cli.queue", "cli.schema", "cli.scripts", "consumer.worker.worker", "consumer.worker.blocked_loop",
-    "consumer.executors.dispatch", "shared.service", "producer.clock.puts", "tests.instruments.lease_processes",
-    "tests.instruments.programs", "tests.instruments.submitting", "cli.demo.demo", "tests.demo.dictionaries",
-):
+for name in sys.argv[2:]:
     with contextlib.suppress(ImportError):  # a fork of the project has no demo
         importlib.import_module(name)
 # Forks leave these objects alone when they collect and when they end, so their pages stay shared.
@@ -140,22 +153,32 @@ class Started:
 
 
 @cache
-def ready() -> tuple[int, socket.socket]:
-    """The process that forks, one for each process of tests, which it ends with: its id, and the way to it."""
+def ready(modules: tuple[str, ...] = _OURS) -> tuple[int, socket.socket]:
+    """The process that forks with these modules imported, one for each process of tests, which it ends with.
+
+    Returns its id, and the way to it.
+    """
     ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+    variables = {name: value for name, value in os.environ.items() if name != "PYTHONPATH"}
+    if modules is _OURS:
+        variables["PYTHONPATH"] = str(ROOT)
     with theirs:
         process = subprocess.Popen(
-            [sys.executable, "-W", "error", "-c", _FORKS, str(theirs.fileno())],
-            cwd=ROOT, env={**os.environ, "PYTHONPATH": str(ROOT)}, stdin=subprocess.DEVNULL,
+            [sys.executable, "-W", "error", "-c", _FORKS, str(theirs.fileno()), *modules],
+            cwd=ROOT, env=variables, stdin=subprocess.DEVNULL,
             pass_fds=[theirs.fileno()], preexec_fn=tied(),  # noqa: PLW1509
         )  # fmt: skip
+    _prepared.add(str(process.pid))
     atexit.register(_end, process, ours)
     return process.pid, ours
 
 
-def prepared_pid() -> str | None:
-    """The id of the process that forks, once there is one."""
-    return str(ready()[0]) if ready.cache_info().currsize else None
+_prepared: Final[set[str]] = set()
+
+
+def prepared_pids() -> set[str]:
+    """The ids of the processes that fork, as far as there are any."""
+    return _prepared
 
 
 def _end(process: "subprocess.Popen[bytes]", link: socket.socket) -> None:
@@ -167,12 +190,13 @@ def _end(process: "subprocess.Popen[bytes]", link: socket.socket) -> None:
 def start(request: dict[str, Any], out: int, err: int, *, strict: bool = False) -> Started:
     """Start what the request names: a module, or an async function of one; its output goes to `out`, `err`.
 
-    `strict`: warnings are errors there.
+    The module is that of this project, or of the copy in the `folder` that the request names. `strict`: warnings are
+    errors there.
     """
     asked = json.dumps({"variables": dict(os.environ), **request, "strict": strict})
     if not CAN_FORK:
         return _started(asked, out, err)
-    _, link = ready()
+    _, link = ready(_LIBRARIES if "folder" in request else _OURS)
     prctl = ctypes.CDLL(None).prctl
     prctl(_PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
     try:

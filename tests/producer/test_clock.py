@@ -24,7 +24,7 @@ from shared.settings import Settings
 from tests.instruments.application import application
 from tests.instruments.command_line import environment
 from tests.instruments.messages import Errand
-from tests.project.test_services import running, wait_for
+from tests.instruments.services import Service, running, wait_for
 
 pytestmark = pytest.mark.timeout(90)
 
@@ -58,7 +58,7 @@ def sent(url: str) -> Iterator[Sent]:
         yield Sent(client, monitor)
 
 
-def stopped(clock: "subprocess.Popen[str]") -> str:
+def stopped(clock: Service) -> str:
     """Stop a clock; what it said since."""
     clock.send_signal(signal.SIGTERM)
     _, said = clock.communicate(timeout=30)

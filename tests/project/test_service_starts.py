@@ -12,8 +12,10 @@ from pathlib import Path
 
 import pytest
 
+from shared.local.parent_death import tied
+from tests.instruments.application import application
 from tests.instruments.command_line import ROOT, environment
-from tests.project.test_services import running, wait_for
+from tests.instruments.services import Service, running, wait_for
 
 pytestmark = [pytest.mark.usefixtures("command_line"), pytest.mark.timeout(60)]
 
@@ -49,7 +51,7 @@ def deaf_server() -> Iterator[tuple[str, threading.Event]]:
                 connection.close()
 
 
-def end(process: "subprocess.Popen[str]", ending: signal.Signals) -> None:
+def end(process: "Service | subprocess.Popen[str]", ending: signal.Signals) -> None:
     """Send it the signal: it has to end soon, with 0, and say nothing wrong."""
     process.send_signal(ending)
     began = time.monotonic()
@@ -57,6 +59,20 @@ def end(process: "subprocess.Popen[str]", ending: signal.Signals) -> None:
     assert process.returncode == 0, said
     assert "Traceback" not in said
     assert time.monotonic() - began < 5, said
+
+
+@contextlib.contextmanager
+def started(module: str, url: str) -> Iterator["subprocess.Popen[str]"]:
+    """A service as its user starts it."""
+    variables = environment(PYTHONPATH=str(application()), REDIS_URL=url)
+    with subprocess.Popen(
+        [sys.executable, "-m", module],
+        env=variables, cwd=application(), stderr=subprocess.PIPE, text=True, preexec_fn=tied(),  # noqa: PLW1509
+    ) as process:  # fmt: skip
+        try:
+            yield process
+        finally:
+            process.kill()
 
 
 def catches(process: "subprocess.Popen[str]") -> bool:
@@ -71,7 +87,8 @@ def catches(process: "subprocess.Popen[str]") -> bool:
 @pytest.mark.parametrize("ending", [signal.SIGTERM, signal.SIGINT])
 @pytest.mark.parametrize("module", MODULES)
 def test_signals_are_caught_before_the_imports(module: str, ending: signal.Signals) -> None:
-    with deaf_server() as (url, _), running(module, REDIS_URL=url) as process:
+    # From the very start of its Python, which a forked process has behind it.
+    with deaf_server() as (url, _), started(module, url) as process:
         while not catches(process):
             assert process.poll() is None
         libraries = Path(f"/proc/{process.pid}/maps").read_text()

@@ -1,12 +1,10 @@
 """The services as OS processes: what they do, how they end, and what they say about a wrong set-up."""
 
-import contextlib
 import json
 import signal
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -15,32 +13,14 @@ import redis
 
 from shared.local.embedded import EmbeddedServer
 from shared.local.parent_death import tied
-from tests.instruments.application import application
 from tests.instruments.command_line import command, environment
+from tests.instruments.services import Service, running, wait_for
 
 pytestmark = pytest.mark.usefixtures("command_line")
 
 
 BEGINS = {"producer": "producing", "consumer": "consuming", "producer.clock": "the clock runs"}
 """What each says once it works."""
-
-
-@contextlib.contextmanager
-def running(module: str, root: Path | None = None, /, **settings: str) -> Iterator["subprocess.Popen[str]"]:
-    """A service of the project in `root`, which is the application of the tests if nothing else is said."""
-    folder = root or application()
-    with subprocess.Popen(
-        [sys.executable, "-m", module],
-        env=environment(**{"PYTHONPATH": str(folder), **settings}),
-        cwd=folder,
-        stderr=subprocess.PIPE,
-        text=True,
-        preexec_fn=tied(),  # noqa: PLW1509
-    ) as process:
-        try:
-            yield process
-        finally:
-            process.kill()
 
 
 def ended(module: str, **settings: str) -> "subprocess.CompletedProcess[str]":
@@ -50,21 +30,10 @@ def ended(module: str, **settings: str) -> "subprocess.CompletedProcess[str]":
 def run_to_the_end(module: str, **settings: str) -> int:
     with running(module, **settings) as process:
         process.communicate(timeout=40)
-    return process.returncode
+        return process.wait(0)
 
 
-def wait_for(process: "subprocess.Popen[str]", word: str) -> list[str]:
-    """Read what a service says until it says this; the lines, with that one."""
-    assert process.stderr is not None
-    lines = []
-    for line in process.stderr:
-        lines.append(line)
-        if word in line:
-            return lines
-    raise AssertionError(f"it ended without saying {word!r}")
-
-
-def resources(client: "redis.Redis", name: str, process: "subprocess.Popen[str]") -> Any:
+def resources(client: "redis.Redis", name: str, process: Service) -> Any:
     """What a process has done with its resources."""
     return client.get(f"{{{name}}}:resources:{process.pid}")
 
@@ -290,7 +259,6 @@ def test_a_service_whose_log_nobody_reads_any_more_works_and_drains(url: str, na
     settings = {"REDIS_URL": url, "PIPELINE_QUEUE": name, "PIPELINE_LOG_LEVEL": "debug", "PIPELINE_GRACE": "0.2"}
     with running(module, PIPELINE_MAXSIZE="5", **settings) as process, redis.Redis.from_url(url) as client:
         wait_for(process, BEGINS[module])
-        assert process.stderr is not None
         process.stderr.close()
         if module == "consumer":
             assert run_to_the_end("producer", **settings) == 0
@@ -340,6 +308,5 @@ def test_a_log_handler_that_raises_stops_no_drain(copy: Path, url: str, name: st
 
 def test_a_mistake_that_nobody_reads_is_still_2(url: str) -> None:
     with running("consumer", REDIS_URL=url, PIPELINE_CONCURRENCY="many") as consumer:
-        assert consumer.stderr is not None
         consumer.stderr.close()
         assert consumer.wait(30) == 2
