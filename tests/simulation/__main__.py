@@ -7,7 +7,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import NoReturn
 from urllib.parse import unquote, urlsplit
@@ -24,7 +24,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     options = _options(arguments)
     chosen = WORKLOADS if options.workload is None else (options.workload,)
     if options.seed is not None:
-        return run_seeds(chosen, options.seed, options.count)
+        return run_seeds(chosen, range(options.seed, options.seed + options.count))
     return _run_random(chosen, options.seconds)
 
 
@@ -40,7 +40,7 @@ def _options(arguments: Sequence[str] | None) -> argparse.Namespace:
     return options
 
 
-def run_seeds(chosen: Sequence[str], first: int, count: int, spoil: Callable[[], object] = lambda: None) -> NoReturn:
+def run_seeds(chosen: Sequence[str], seeds: Iterable[int], spoil: Callable[[], object] = lambda: None) -> NoReturn:
     """Run seeds in this process, and end it at once: what killed processes left must not run when Python ends.
 
     `spoil` is called once the product lives in the simulated world: a test breaks something with it, to see it found.
@@ -69,7 +69,7 @@ def run_seeds(chosen: Sequence[str], first: int, count: int, spoil: Callable[[],
             "outages": Outages,
             "clocks": Clocks,
         }
-        for seed in range(first, first + count):
+        for seed in seeds:
             for name in chosen:
                 outcome = run(kinds[name], seed, path)
                 failed += bool(outcome.failures)

@@ -2,6 +2,7 @@
 
 import asyncio
 import heapq
+import math
 from collections.abc import Callable
 from typing import Any
 
@@ -52,15 +53,13 @@ class Loop(asyncio.SelectorEventLoop):
         """Virtual seconds."""
         return self._now()
 
-    def due(self) -> float | None:
-        """When it has something to do; None when it waits for others."""
-        if self._ready:
-            return self._now()
+    def due(self) -> float:
+        """When its first timer is due; `inf` when it waits for others. What is ready is due at once."""
         while self._scheduled and self._scheduled[0]._cancelled:  # asyncio's handles have no other door
             handle = heapq.heappop(self._scheduled)
             handle._scheduled = False
             self._timer_cancelled_count = max(0, self._timer_cancelled_count - 1)
-        return float(self._scheduled[0]._when) if self._scheduled else None
+        return float(self._scheduled[0]._when) if self._scheduled else math.inf
 
     def turn(self) -> None:
         """Run what is ready, once."""

@@ -176,21 +176,20 @@ class World:
 
     def _turns(self) -> tuple[list[tuple[Process, Loop] | None], float]:
         """Which loops have something to do now, and when the next one will."""
+        # A fifth of a run is spent here: no call that can be spared.
         ready: list[tuple[Process, Loop] | None] = []
-        next_at = math.inf
+        now, next_at = self.now, math.inf
         for process in self.processes:
             if process.is_dead:
                 continue
-            for loop in (process.loop, process.thread):
-                due = loop.due()
-                if due is None:
-                    continue
-                due = max(due, process.stopped_until)
-                if loop is process.loop:
-                    due = max(due, process.blocked_until)
-                if due <= self.now:
+            stopped, blocked = process.stopped_until, process.blocked_until
+            for loop, until in ((process.loop, max(stopped, blocked)), (process.thread, stopped)):
+                due = 0.0 if loop._ready else loop.due()
+                due = max(due, until)
+                if due <= now:
                     ready.append((process, loop))
-                next_at = min(next_at, due)
+                elif due < next_at:
+                    next_at = due
         return ready, next_at
 
 
