@@ -288,6 +288,7 @@ def states_of_group(group: int) -> list[str]:
     return found
 
 
+@pytest.mark.slow  # a process or two for each point
 async def test_a_call_may_be_cancelled_wherever_it_waits(processes: Processes, note: Path) -> None:
     async def attempt(point: int, mode: Mode) -> Outcome[Any]:
         outcome = await cancelled_at(point, mode, processes.call(OBEY, entry("return", note), 30))
@@ -456,7 +457,14 @@ async def test_a_service_that_is_killed_while_a_process_starts_leaves_none_behin
             await gone(int(pid))
 
 
-@pytest.mark.parametrize("fate", [Fate.DROP_BEFORE, Fate.DROP_AFTER, Fate.DROP_WITHIN])
+@pytest.mark.parametrize(
+    "fate",
+    [
+        pytest.param(Fate.DROP_BEFORE, marks=pytest.mark.slow),
+        Fate.DROP_AFTER,
+        pytest.param(Fate.DROP_WITHIN, marks=pytest.mark.slow),
+    ],
+)
 async def test_a_break_at_each_command_has_no_other_effect(
     url: str, name: str, note: Path, tmp_path: Path, fate: Fate
 ) -> None:

@@ -105,6 +105,7 @@ def test_chaos_kills_one_that_holds_something_however_short_the_work_is(tmp_path
     assert found["top"] == [["a", 1], ["message", 1], ["single", 1]]
 
 
+@pytest.mark.slow
 def test_chaos_without_any_message_kills_too(tmp_path: Path) -> None:
     (tmp_path / "empty.py").touch()
     found = result(demo(str(tmp_path), "--chaos", "--json"))
@@ -233,9 +234,16 @@ MOMENTS: dict[str, Callable[[list[str]], bool]] = {
 }
 
 
+ENDINGS = (signal.SIGINT, signal.SIGTERM, signal.SIGKILL)
+AT_ONCE = set(zip(MOMENTS, ENDINGS, strict=True))
+"""Each moment once, and each ending once; the others are slow."""
+
+
 @pytest.mark.skipif(sys.platform != "linux", reason="looks for processes in /proc")
-@pytest.mark.parametrize("ending", [signal.SIGINT, signal.SIGTERM, signal.SIGKILL], ids=lambda ending: ending.name)
-@pytest.mark.parametrize("moment", MOMENTS)
+@pytest.mark.parametrize("moment,ending", [
+    pytest.param(moment, ending, id=f"{moment}-{ending.name}", marks=() if (moment, ending) in AT_ONCE else pytest.mark.slow)
+    for moment in MOMENTS for ending in ENDINGS
+])  # fmt: skip
 def test_whenever_it_ends_nothing_is_left(tmp_path: Path, moment: str, ending: signal.Signals) -> None:
     with running(tmp_path) as process:
         wait_until(lambda: MOMENTS[moment](processes(tmp_path)) or process.poll() is not None)

@@ -38,6 +38,7 @@ def test_the_words_are_counted_and_the_stop_words_rewritten(url: str, name: str,
             assert service.returncode == 0, said
 
 
+@pytest.mark.slow
 def test_walks_without_an_end_are_runs_of_their_own_and_old_counts_go(url: str, name: str, tmp_path: Path) -> None:
     # More of them in a walk than are on their way at once.
     (tmp_path / "one.py").write_text("some words\n" * 200 * 300)

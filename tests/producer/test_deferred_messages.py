@@ -312,7 +312,14 @@ async def killed_or_done(client: Redis, name: str, moment: Moment) -> bool:
     return moment.met is not None or not await deferred(client, name)
 
 
-@pytest.mark.parametrize("fate", [Fate.DROP_BEFORE, Fate.DROP_AFTER, Fate.DROP_WITHIN])
+@pytest.mark.parametrize(
+    "fate",
+    [
+        pytest.param(Fate.DROP_BEFORE, marks=pytest.mark.slow),
+        Fate.DROP_AFTER,
+        pytest.param(Fate.DROP_WITHIN, marks=pytest.mark.slow),
+    ],
+)
 async def test_a_clock_that_is_cut_off_at_any_command_puts_once(
     pipeline: Pipeline, url: str, name: str, client: Redis, tmp_path: Path, *, fate: Fate
 ) -> None:

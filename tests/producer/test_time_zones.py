@@ -200,6 +200,7 @@ def test_each_time_comes_once_and_in_every_hour_where_all_are_named(
         assert list(runs(line, since, until)) == due
 
 
+@pytest.mark.slow  # all of them; the test above draws some
 @pytest.mark.parametrize("change", CHANGES, ids=str)
 def test_each_hour_of_the_day(change: tuple[str, date]) -> None:
     since = begin(change)

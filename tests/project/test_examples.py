@@ -27,6 +27,9 @@ SAID = {
     "readers_writers": "a reader was inside a write: False",
 }
 
+FAST = {"producer_consumer", "readers_writers"}
+"""Those that are also run across processes with the fast tests; each process has to start its Python."""
+
 
 def said(*command: str, **settings: str) -> str:
     kept = {name: value for name, value in os.environ.items() if not name.startswith(("PIPELINE_", "REDIS_"))}
@@ -45,7 +48,9 @@ def test_a_pattern_in_one_process(pattern: str) -> None:
     assert done.stdout.strip() == SAID[pattern]
 
 
-@pytest.mark.parametrize("pattern", SAID)
+@pytest.mark.parametrize(
+    "pattern", [pytest.param(pattern, marks=() if pattern in FAST else pytest.mark.slow) for pattern in SAID]
+)
 def test_the_same_across_processes(pattern: str, url: str) -> None:
     with redis.Redis.from_url(url) as client:
         before = lasting(client)

@@ -109,6 +109,7 @@ def typed(clone: Path, line: str, seconds: float = 50) -> "subprocess.CompletedP
     )  # fmt: skip
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("line", [pytest.param(line, marks=of_the_demo if "demo" in line else ()) for line in AT_ONCE])
 def test_a_line_does_what_it_says(clone: Path, line: str) -> None:
     code, says = AT_ONCE[line]

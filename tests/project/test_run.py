@@ -73,6 +73,7 @@ def test_an_unknown_command_is_refused_in_one_line() -> None:
     assert done.stderr == "run: there is no command 'tset'; ./run help lists them\n"
 
 
+@pytest.mark.slow  # makes two environments
 @pytest.mark.timeout(180)
 def test_it_prepares_once_from_any_folder_and_anew_when_its_python_is_gone(
     tmp_path: Path, project: Path, path: Path

@@ -56,10 +56,12 @@ def test_every_module_is_imported_without_the_demo(project: Path) -> None:
     assert python(project, "-W", "error", "-c", IMPORT_ALL) == "whole\n"
 
 
+@pytest.mark.slow
 def test_the_import_directions_hold(project: Path) -> None:
     python(project, "-m", "pytest", "-q", "-p", "no:cacheprovider", "tests/project/test_imports.py")
 
 
+@pytest.mark.slow
 @pytest.mark.timeout(180)
 def test_the_short_files_are_typed(project: Path, tmp_path: Path) -> None:
     python(project, "-m", "mypy", f"--cache-dir={tmp_path}", *YOURS, seconds=170)

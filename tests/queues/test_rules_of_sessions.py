@@ -111,7 +111,7 @@ async def test_rule_8_a_busy_loop_keeps_its_session(url: str, session: Session, 
         queue = Queue(busy, name, int)
         await queue.put(1)
         delivery = await queue.get()
-        block_for(5.0)
+        block_for(3.0)
         await delivery.ack()
     assert (await Queue(session, name, int).statistics()).acked_total == 1
 

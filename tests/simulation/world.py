@@ -185,7 +185,8 @@ class World:
             stopped, blocked = process.stopped_until, process.blocked_until
             for loop, until in ((process.loop, max(stopped, blocked)), (process.thread, stopped)):
                 due = 0.0 if loop._ready else loop.due()
-                due = max(due, until)
+                if due < until:  # noqa: PLR1730  # as above
+                    due = until
                 if due <= now:
                     ready.append((process, loop))
                 elif due < next_at:
