@@ -5,6 +5,7 @@ import contextlib
 import os
 import secrets
 import signal
+import sys
 import threading
 from collections.abc import AsyncIterator, Generator, Iterator
 from fnmatch import fnmatch
@@ -27,6 +28,8 @@ def pytest_configure() -> None:
     is_main = threading.current_thread() is threading.main_thread()
     if is_main and signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
         signal.signal(signal.SIGINT, signal.default_int_handler)
+    if sys.dont_write_bytecode:  # wherever it may not stand beside its source; each process compiles all tests else
+        sys.pycache_prefix, sys.dont_write_bytecode = f"{sys.prefix}/bytecode", False
 
 
 def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool | None:

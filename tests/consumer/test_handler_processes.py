@@ -214,7 +214,7 @@ async def test_a_message_of_the_largest_size_gets_through(processes: Processes) 
         await processes.call(OBEY, entry(f"fail {big}"), 30)
 
 
-@pytest.mark.parametrize("code", [0, 1, 7])
+@pytest.mark.parametrize("code", [0, *(pytest.param(code, marks=pytest.mark.slow) for code in (1, 7))])
 async def test_a_process_that_exits_is_told_with_its_code_and_replaced(processes: Processes, code: int) -> None:
     with pytest.raises(ProcessEnded, match=f"^the handler's process ended with code {code}$"):
         await processes.call(OBEY, entry(f"exit {code}"), 30)

@@ -81,6 +81,7 @@ def test_the_result_is_exact_and_the_json_complete(tree: Path) -> None:
     assert measured["longest_write_wait_seconds"] >= 0
 
 
+@pytest.mark.slow
 def test_people_get_a_report(tree: Path) -> None:
     # As its user starts it, imports and all.
     done = subprocess.run(
@@ -113,6 +114,7 @@ def test_chaos_without_any_message_kills_too(tmp_path: Path) -> None:
     assert found["kills"] >= 1
 
 
+@pytest.mark.slow
 def test_with_redis_url_it_uses_that_server_and_cleans_up(tree: Path, url: str) -> None:
     with redis.Redis.from_url(url) as client:
         before = set(client.scan_iter("*demo-*"))

@@ -28,6 +28,7 @@ async def test_nothing_is_lost_or_doubled_between_three_queues_while_processes_a
     assert kills >= least
 
 
+@pytest.mark.slow  # ten processes
 async def test_a_process_that_has_something_to_say_lives_on(url: str, name: str) -> None:
     async with Session.open(url) as session, Redis.from_url(url) as client:
         shop = Shop.of(session, name)

@@ -33,7 +33,7 @@ _PR_SET_CHILD_SUBREAPER: Final = 36
 _OURS: Final = (
     "cli.dead", "cli.queue", "cli.schema", "cli.scripts", "consumer.worker.worker", "consumer.worker.blocked_loop",
     "consumer.executors.dispatch", "shared.service", "producer.clock.puts", "tests.instruments.lease_processes",
-    "tests.instruments.programs", "tests.instruments.submitting", "cli.demo.demo", "tests.demo.dictionaries",
+    "tests.instruments.losses", "tests.instruments.programs", "tests.instruments.submitting", "cli.demo.demo", "tests.demo.dictionaries",
 )  # fmt: skip
 
 _LIBRARIES: Final = (

@@ -1,8 +1,10 @@
 """The instruments do what the tests that use them believe."""
 
 import asyncio
+import subprocess
 import sys
 from collections.abc import AsyncIterator
+from pathlib import Path
 
 import pytest
 from redis.asyncio import Redis
@@ -163,3 +165,26 @@ async def test_a_process_is_heard_stopped_continued_and_killed() -> None:
         await process.kill()
         numbers = process.reports("number")
         assert numbers == list(range(5, 5 + len(numbers)))
+
+
+# --- selections -------------------------------------------------------------------------------------------------------
+
+
+def selected(marks: str) -> set[str]:
+    """The tests that a selection finds."""
+    done = subprocess.run(
+        [sys.executable, "-m", "pytest", "--collect-only", "-q", "-p", "no:cacheprovider", "-m", marks],
+        cwd=Path(__file__).resolve().parent.parent.parent, capture_output=True, text=True, check=True, timeout=50,
+    )  # fmt: skip
+    return {line for line in done.stdout.splitlines() if "::" in line}
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(180)
+def test_no_test_is_lost_because_its_file_was_not_imported() -> None:
+    # Of these, conftest passes over the files that do not hold the word; of their opposites' opposites, over none.
+    for mark in ("slow", "timing"):
+        assert selected(mark) == selected(f"not (not {mark})") != set()
+    both = selected("timing and not slow"), selected("timing and slow")
+    rest = selected("not timing and not slow"), selected("not timing and slow")
+    assert set.union(*both, *rest) == selected("slow or not slow")

@@ -43,6 +43,10 @@ def test_fixed_seeds_pass(workload: str, first: int, count: int) -> None:
     done = simulate("--workload", workload, "--seed", str(first), "--count", str(count))
     assert done.returncode == 0, done.stdout + done.stderr
     assert done.stdout.count(": ok -- ") == count
+    if first == 1:  # the same again, in another process and with nothing before it
+        again = simulate("--workload", workload, "--seed", "2")
+        assert again.stdout.splitlines() == done.stdout.splitlines()[1:2]
+        assert " trace " in again.stdout
 
 
 @cache
@@ -68,6 +72,7 @@ def runs(count: int) -> list[str]:
     return done.stdout.splitlines()
 
 
+@pytest.mark.slow  # the fixed seeds look at one, too
 @pytest.mark.parametrize("workload", WORKLOADS)
 def test_the_same_seed_is_the_same_run(workload: str) -> None:
     both, again = ([line for line in runs(count) if line.startswith(f"{workload} ")] for count in (2, 1))
@@ -114,6 +119,7 @@ def test_the_command_says_what_it_cannot_do() -> None:
         assert "Traceback" not in done.stderr
 
 
+@pytest.mark.slow  # a batch
 def test_random_seeds_are_counted() -> None:
     done = simulate("--workload", "queues", "0.1")
     assert done.returncode == 0, done.stdout + done.stderr
