@@ -22,11 +22,11 @@ BATCHES = [
 # 3 of the losses waited for ever in a line that the server had forgotten.
 # 2, 7 and 20 of the clocks were stuck after the server's clock had been set back.
 # Those up to 5 are in the batches.
-FOUND = [
-    *(("queues", seed) for seed in (120, 121, 255)),
-    *(("puts", seed) for seed in (28, 31, 32, 50, 120, 140, 149, 177)),
-    *(("clocks", seed) for seed in (7, 20)),
-]
+FOUND = {
+    "queues": [120, 121, 255],
+    "puts": [28, 31, 32, 50, 120, 140, 149, 177],
+    "clocks": [7, 20],
+}
 
 
 def python(*words: str) -> "subprocess.CompletedProcess[str]":
@@ -49,19 +49,15 @@ def test_fixed_seeds_pass(workload: str, first: int, count: int) -> None:
         assert " trace " in again.stdout
 
 
-@cache
-def found(workload: str) -> list[str]:
-    """What the seeds of a workload come to, in one process: a start takes longer than most of them."""
-    seeds = [seed for name, seed in FOUND if name == workload]
+@pytest.mark.parametrize("workload", FOUND)
+def test_what_was_found_stays_mended(workload: str) -> None:
+    # All in one process: a start takes longer than most of them.
+    seeds = FOUND[workload]
     done = python("-c", f"from tests.simulation.__main__ import run_seeds; run_seeds([{workload!r}], {seeds})")
-    assert not done.stderr
-    return done.stdout.splitlines()
-
-
-@pytest.mark.parametrize("workload,seed", FOUND)
-def test_what_was_found_stays_mended(workload: str, seed: int) -> None:
-    lines = found(workload)
-    assert [line for line in lines if line.startswith(f"{workload} {seed}: ok -- ")], lines
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert [line.partition(" -- ")[0] for line in done.stdout.splitlines()] == [
+        f"{workload} {seed}: ok" for seed in seeds
+    ]
 
 
 @cache
