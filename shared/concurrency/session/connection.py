@@ -17,6 +17,7 @@ from redis.exceptions import AuthenticationError, NoPermissionError, RedisError,
 
 from shared.concurrency.errors import ConcurrencyError, ServerRefused
 from shared.concurrency.session.address import connect_options
+from shared.concurrency.session.admission import Admission
 from shared.concurrency.session.calls import NO_ANSWER, Calls
 from shared.concurrency.session.clock import boottime
 from shared.concurrency.session.futures import retrieve
@@ -77,12 +78,11 @@ class Connection:
             raise ValueError(f"the address has an option that redis-py does not know: {error}") from error
         self._calls = calls
         self._reply_timeout = reply_timeout
-        self._refusal_grace = refusal_grace
-        self._refused_since = math.inf
+        self._admission = Admission(refusal_grace)
         self._on_message = on_message
         self._on_connected = on_connected
         self._on_lost = on_lost
-        self._greeted = self._was_let_in = False
+        self._greeted = False
         self._pause = _FIRST_PAUSE
         self._outage = Outage(log, "no connection to the server", "connected to the server again", owner=owner)
         self._runner: asyncio.Task[None] | None = None
@@ -103,7 +103,7 @@ class Connection:
             try:
                 await self._live()
             except Exception as error:  # noqa: BLE001  # every call of this process waits for this task
-                self._report(error, is_first_refusal=began <= self._refused_since < math.inf)
+                self._report(error, is_first_refusal=began <= self._admission.refused_since < math.inf)
             await asyncio.sleep(self._pause)
             self._pause = min(_LONGEST_PAUSE, self._pause * 2)
 
@@ -118,8 +118,8 @@ class Connection:
             self._calls.attach(wire)
             await self._greet(wire)
             self._pause = _FIRST_PAUSE
-            self._greeted = self._was_let_in = True
-            self._refused_since = math.inf
+            self._greeted = True
+            self._admission.grant()
             self._calls.open_up()
             asyncio.get_running_loop().call_soon(self._report_open)
             await self._watch(wire)
@@ -135,12 +135,9 @@ class Connection:
 
     def _refuse(self, reason: str) -> None:
         self._calls.problem = reason
-        self._refused_since = min(self._refused_since, boottime())
-        if self._is_refused_for_good():
+        self._admission.refuse()
+        if self._admission.is_refused_for_good():
             self._calls.refuse(reason)
-
-    def _is_refused_for_good(self) -> bool:
-        return not self._was_let_in or boottime() - self._refused_since >= self._refusal_grace
 
     def _report_open(self) -> None:
         if self._greeted:  # else it is lost again already
@@ -150,13 +147,13 @@ class Connection:
         problem = self._calls.problem
         if not isinstance(error, (*_LOST, ConcurrencyError)):
             log.defect(error, "a defect ended the connection; it is opened again", problem=problem)
-        if is_first_refusal and not self._is_refused_for_good():
+        if is_first_refusal and not self._admission.is_refused_for_good():
             log.warning(
                 "the server refuses what it accepted before; calls wait",
                 reason=problem,
-                grace_seconds=self._refusal_grace,
+                grace_seconds=self._admission.grace,
             )
-        if self._was_let_in:  # before that, whoever opens the session gets the reason
+        if self._admission.was_granted:  # before that, whoever opens the session gets the reason
             self._outage.goes_on(problem)
 
     async def _greet(self, wire: Wire) -> None:
