@@ -181,11 +181,11 @@ def is_idle(session: Session, name: str) -> bool:
 async def take_unheard(queue: Queue[Any], want: int = 1) -> list[Any]:
     """Take so many messages in a call whose answer nobody reads: its number is used up, its entries leased to us."""
     lane, member = take_lane_at(queue), member_at(queue)
-    number = lane._number + 1
+    number = lane._flight.number + 1
     answer: list[Any] = await member.call(
         load("settle_and_take"), member.session_id, number, 0, 1, b"", b"", 0, b"", b"", want, 0, 0
     )
-    lane._number = number
+    lane._flight.number = number
     return answer
 
 
@@ -199,10 +199,10 @@ async def take_again(queue: Queue[Any]) -> None:
 async def nack_by_hand(queue: Queue[Any], delivery: Delivery[Any], headers: bytes) -> None:
     """Nack a delivery past its own checks, with these headers."""
     lane, member = take_lane_at(queue), member_at(queue)
-    lane._number += 1
+    lane._flight.number += 1
     lane._settle_number += 1
     await member.call(
-        load("settle_and_take"), member.session_id, lane._number, lane._settle_number, 1, b"", b"", 0, b"", b"", 0, 0, 0,
+        load("settle_and_take"), member.session_id, lane._flight.number, lane._settle_number, 1, b"", b"", 0, b"", b"", 0, 0, 0,
         receipt_of(delivery), "nack", 0, "", "", headers,
     )  # fmt: skip
     forget(queue, delivery)
@@ -231,7 +231,7 @@ def is_lost(delivery: Delivery[Any]) -> bool:
 
 def is_calling(queue: Queue[Any]) -> bool:
     """Whether a take is on the wire."""
-    return take_lane_at(queue)._calling
+    return take_lane_at(queue)._flight.is_begun
 
 
 def resync_needed(queue: Queue[Any]) -> None:

@@ -7,7 +7,7 @@ import pytest
 from shared.concurrency import IdConflict, QueueShutDown
 from shared.concurrency.queues.encoding.outgoing import with_id
 from shared.concurrency.queues.puts.batch import Batch, OutgoingEntry
-from shared.concurrency.queues.puts.putters import Leavers, Putters
+from shared.concurrency.queues.puts.putters import Putters
 from shared.concurrency.queues.puts.verdicts import Portion, decide_each
 
 OWNER = b"abcdefghijkl"
@@ -26,10 +26,9 @@ async def test_what_was_let_in_before_it_was_put_again_says_what_became_of_it() 
     putters = Putters()
     added, repeated, conflicting, shut_out = batches = [waiting(putters, number) for number in (1, 2, 3, 4)]
     portion = Portion("session", "run", [batch.entries[0] for batch in batches], list(putters), again=True)
-    owner = OWNER.decode()
     # The server: no longer in line; the first was let in meanwhile, what became of the others is told by name.
     decide_each(portion, putters, [b"x", 4, b"a", 1, b"q", 3], 3)
-    putters.answered(3, Leavers(f"={owner}0000000002 {owner}0000000003 -{owner}0000000004"))
+    putters.answered(3, b"=%b0000000002 %b0000000003 -%b0000000004" % (OWNER, OWNER, OWNER))
     assert len(putters) == 0
     assert [added.is_new, repeated.is_new] == [True, False]
     with pytest.raises(IdConflict):

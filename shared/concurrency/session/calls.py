@@ -50,6 +50,8 @@ class Calls:
         """The run_id of the server at the other end, from its INFO."""
         self.is_on_cluster = False
         """Whether the server is a node of a Cluster."""
+        self.is_open = False
+        """Whether callers may use the connection now: `opened` would return at once."""
         self._refusals = refusals
         self._wire: Wire | None = None
         self._replies: deque[_Awaited] = deque()
@@ -77,7 +79,8 @@ class Calls:
         :raises ServerRefused: when the server refuses it for good.
         :raises ConcurrencyError: when a key of ours holds something that is not ours.
         """
-        await self.opened()
+        if not self.is_open:
+            await self.opened()
         return await self.now(call)
 
     async def insist(self, call: Call) -> Any:
@@ -163,6 +166,7 @@ class Calls:
     def open_up(self) -> None:
         """Let callers use the connection."""
         self._refusal = None
+        self.is_open = True
         self._usable.set()
 
     def refuse(self, reason: str) -> None:
@@ -170,11 +174,13 @@ class Calls:
         self.problem = reason
         if self._refusal is None:
             self._refusal = ServerRefused(reason)
+            self.is_open = False
             self._usable.set()
 
     def close(self) -> None:
         """Fail callers from here on: no connection will come."""
         self._refusal = ConcurrencyError("the session was closed before the server answered")
+        self.is_open = False
         self._usable.set()
 
     def answered(self, answer: Any) -> None:
@@ -209,6 +215,7 @@ class Calls:
 
     def _forget_wire(self) -> None:
         self._wire = None
+        self.is_open = False
         if self._refusal is None:
             self._usable.clear()
 

@@ -155,6 +155,12 @@ class Process:
 
         :raises ConcurrencyError: when it is closed, WrongLoop outside its event loop.
         """
+        # Before every put and get: the usual way without another function.
+        try:
+            if not self._closed and asyncio.get_running_loop() is self.loop:
+                return
+        except RuntimeError:
+            pass
         self.check_here()
         self.check_not_closed()
 

@@ -104,7 +104,8 @@ class EffectLane(Lane[Portion]):
         await self._forwards.stop()
 
     def _measure_backpressure(self) -> None:
-        sent = len(self._call.acknowledgements) if self._call is not None else 0
+        call = self._flight.call
+        sent = len(call.acknowledgements) if call is not None else 0
         unanswered = len(self._waiting) + sent
         waiting = len(self._forwards) + (unanswered if self.pause.is_for_memory else 0)
         is_backpressured = unanswered >= MOST or (waiting > 0 and waiting > self._takes.workers())
@@ -116,7 +117,7 @@ class EffectLane(Lane[Portion]):
         for one in self._waiting:
             reject(one.future, stale())
         self._waiting.clear()
-        self._resolve_flushed()
+        self._flight.resolve_flushing()
         self._measure_backpressure()
 
     # --- the lane ---------------------------------------------------------------------------------------------------
@@ -142,10 +143,10 @@ class EffectLane(Lane[Portion]):
             if call.acknowledgements:
                 await self._send(call)
         except Forbidden as error:
-            self._call = None
+            self._flight.call = None
             self._find_forbidden(call.acknowledgements, error)
         except ConcurrencyError as error:
-            self._call = None
+            self._flight.call = None
             self._fail_portion(call, error)
         self._measure_backpressure()
 
@@ -216,7 +217,7 @@ class EffectLane(Lane[Portion]):
         if answer[0] == b"late":
             raise ConcurrencyError("the server saw a later call of this process: is the owner id used twice?")
         self.pause.memory_has_room()
-        self._call = None
+        self._flight.call = None
         state, verdicts = answer
         if state == b"over":
             for one in portion.acknowledgements:

@@ -10,10 +10,10 @@ from abc import ABC, abstractmethod
 from typing import ClassVar, Final, Generic, TypeVar
 
 from shared.concurrency.errors import ConcurrencyError
+from shared.concurrency.queues.membership.flight import Flight
 from shared.concurrency.queues.membership.membership import Membership
 from shared.concurrency.queues.membership.pause import Pause
 from shared.concurrency.queues.membership.rest import Rest
-from shared.concurrency.session.futures import resolve
 
 C = TypeVar("C")
 
@@ -33,13 +33,9 @@ class Lane(ABC, Generic[C]):
         self._member: Final = member
         self._loop: Final = asyncio.get_running_loop()
         self._closed = False
-        self._number = 0
         self._task: asyncio.Task[None] | None = None
-        self._call: C | None = None
-        """What is in flight. A room sets it None as it takes the answer: nobody waits for it any more."""
-        self._calling = False
+        self._flight: Final = Flight[C]()
         self._rest: Final = Rest(self._loop, self.kick)
-        self._flushing: list[asyncio.Future[None]] = []
         self.pause: Final = Pause(self._loop)
         """To be begun by `send` and respected by `due`."""
 
@@ -74,8 +70,12 @@ class Lane(ABC, Generic[C]):
     # --- given ------------------------------------------------------------------------------------------------------
 
     def kick(self) -> bool:
-        """See whether a call is due, and have it sent when the loop turns; whether one is."""
-        if self._task is None or self._task.done():
+        """See whether a call is due, and have it sent when the loop turns; whether one is.
+
+        Between an answer and the lane's next turn: whether another call follows.
+        """
+        task = self._task
+        if task is None or task.done():
             if self._closed:
                 return False
             self._task = self._loop.create_task(self._run(), name=self.NAME)
@@ -83,7 +83,7 @@ class Lane(ABC, Generic[C]):
             return True
         resting = self._rest.ended
         if resting is None or resting.done():
-            return False
+            return self._flight.is_answered and self.due() == 0
         seconds = self.due()
         if seconds == 0:
             resting.set_result(None)
@@ -93,14 +93,14 @@ class Lane(ABC, Generic[C]):
 
     def number(self) -> int:
         """The number of a new call. A repetition keeps its own."""
-        self._number += 1
-        return self._number
+        self._flight.number += 1
+        return self._flight.number
 
     async def flush(self) -> None:
         """Wait until all that was given to the lane so far is answered."""
-        while self._calling or self.is_unsent():
+        while self._flight.is_begun or self.is_unsent():
             answered = self._loop.create_future()
-            self._flushing.append(answered)
+            self._flight.flushing.append(answered)
             self.kick()
             await answered
 
@@ -115,21 +115,23 @@ class Lane(ABC, Generic[C]):
     # --- its task ---------------------------------------------------------------------------------------------------
 
     async def _run(self) -> None:
+        flight = self._flight
         while True:
             while (seconds := self.due()) != 0:
                 await self._rest.take(seconds)
-            self._calling = True
+            flight.is_begun = True
             try:
                 if not self._member.registration.is_done:
                     await self._member.registration.ready()
-                self._call = call = self.compose()
+                flight.call = call = self.compose()
                 await self.send(call)
             except ConcurrencyError as error:
                 self._fail(error)
             # Kept when the task is cancelled or dies of a defect: `stop` and `_ended` fail it.
-            self._call = None
-            self._calling = False
-            self._resolve_flushed()
+            flight.call = None
+            flight.is_begun = flight.is_answered = False
+            if flight.flushing:
+                flight.resolve_flushing()
 
     def _ended(self, task: asyncio.Task[None]) -> None:
         error = None if task.cancelled() else task.exception()
@@ -137,11 +139,5 @@ class Lane(ABC, Generic[C]):
             self._fail(error)
 
     def _fail(self, error: Exception) -> None:
-        call, self._call, self._calling = self._call, None, False
-        self.fail(call, error)
-        self._resolve_flushed()
-
-    def _resolve_flushed(self) -> None:
-        flushing, self._flushing = self._flushing, []
-        for answered in flushing:
-            resolve(answered)
+        self.fail(self._flight.ended(), error)
+        self._flight.resolve_flushing()

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from shared.concurrency.queues.membership.keys import leased_key, queue_keys
-from shared.concurrency.session.clock import boottime, margin
+from shared.concurrency.session.clock import margin
 
 
 @dataclass(slots=True, eq=False)
@@ -50,7 +50,3 @@ class Life:
         """Put its deadline off; a renewal that was overtaken by another changes nothing."""
         if not self.is_fresh:
             self.deadline = max(self.deadline, sent_at + left - margin(self.ttl))
-
-    def is_over(self) -> bool:
-        """Whether its deadline has passed."""
-        return boottime() > self.deadline

@@ -57,22 +57,18 @@ class Membership:
         self.recovery: Final = Recovery(self)
         self._epoch = b""
         self._loop = asyncio.get_running_loop()
-        self._life = Life.first(name, owner, ttl)
-
-    @property
-    def life(self) -> Life:
-        """The session that there is now."""
-        return self._life
+        self.life = Life.first(name, owner, ttl)
+        """The session that there is now. A field: every message asks for it, some of them several times."""
 
     @property
     def session_id(self) -> str:
         """How the queue calls the session that there is now."""
-        return self._life.session_id
+        return self.life.session_id
 
     @property
     def keys(self) -> dict[str, bytes]:
         """The keys of the queue, by what the scripts call them."""
-        return self._life.keys
+        return self.life.keys
 
     def hold(self, holding: Holding) -> None:
         """Keep it until it is settled; it is lost at once if the session is over already."""
@@ -90,7 +86,7 @@ class Membership:
     @property
     def shortest_ttl(self) -> float:
         """The session's time to live, once the queue knows the session."""
-        return math.inf if self._life.is_fresh else self._life.ttl
+        return math.inf if self.life.is_fresh else self.life.ttl
 
     def greeting(self, run_id: str) -> Call:
         """Tell the queue which run of the server this is."""
@@ -102,7 +98,7 @@ class Membership:
 
     def renewal(self, run_id: str, loop_idle: float) -> Call | None:  # noqa: ARG002
         """Renew the session that is registered, unless the loop hangs."""
-        life = self._life
+        life = self.life
         hang_after = max(3 * life.ttl, _SHORTEST_HANG)
         if loop_idle > hang_after:
             log.error("the event loop hangs: sessions are no longer renewed", queue=self.name, seconds=hang_after)
@@ -112,7 +108,7 @@ class Membership:
 
     def renewed(self, call: Call, sent_at: float, answer: list[Any]) -> None:
         """Take note of the answer to a renewal."""
-        life = self._life
+        life = self.life
         session_id = str(call.arguments[0])
         is_live, now, deadline, drain = answer
         with contextlib.suppress(RuntimeError):  # the loop has ended meanwhile
@@ -126,21 +122,22 @@ class Membership:
     @property
     def seconds_left(self) -> float:
         """For how many seconds the server still keeps what the session holds; 0 when it does not know the session."""
-        return 0.0 if self._life.is_fresh else max(0.0, self._life.deadline - boottime())
+        return 0.0 if self.life.is_fresh else max(0.0, self.life.deadline - boottime())
 
     # --- the end of a session -----------------------------------------------------------------------------------------
 
     def look_at_clock(self) -> None:
         """End the session when its deadline has passed."""
-        if self._life.is_over():
-            self.over(self.session_id)
+        life = self.life
+        if boottime() > life.deadline:
+            self.over(life.session_id)
 
     def over(self, session_id: str) -> None:
         """End this session, unless it has ended: what it holds is lost, and a new one begins."""
         if session_id != self.session_id:
             return
         lost, self.held = self.held, {}
-        self._life = self._life.next()
+        self.life = self.life.next()
         self.registration.is_done = False
         _lose_all(lost)
         for react in self.on_over:
@@ -162,7 +159,7 @@ class Membership:
         """Learn it; a session that the server has forgotten is over."""
         before = self._epoch
         self.learn(epoch)
-        if before not in (b"", epoch) and not self._life.is_fresh:
+        if before not in (b"", epoch) and not self.life.is_fresh:
             self.over(self.session_id)
 
     async def call(
@@ -193,7 +190,7 @@ class Membership:
         lost, self.held = self.held, {}
         _lose_all(lost)
         await self.registration.settled()
-        if not self._life.is_fresh or withdrawn:
+        if not self.life.is_fresh or withdrawn:
             await self.recovery.leave(self.session_id, withdrawn)
 
     async def stop(self) -> None:

@@ -13,7 +13,8 @@ class Pause:
     def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
         """Begin without one."""
         self._loop: Final = loop
-        self._until = 0.0
+        self.until = 0.0
+        """When it ends, by the loop's clock; 0 while there is none, or none any more that somebody has asked for."""
         self._last = 0.0
         """The last pause for a full memory; 0 while the memory is not known to be full."""
 
@@ -33,11 +34,11 @@ class Pause:
 
     def begin(self, seconds: float) -> None:
         """Send nothing for so many seconds."""
-        self._until = self._loop.time() + seconds
+        self.until = self._loop.time() + seconds
 
     def left(self) -> float:
         """For how many seconds more it lasts, 0 when there is none."""
-        if self._until and (left := self._until - self._loop.time()) > 0:
+        if self.until and (left := self.until - self._loop.time()) > 0:
             return left
-        self._until = 0.0
+        self.until = 0.0
         return 0.0

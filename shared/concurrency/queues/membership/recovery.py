@@ -34,6 +34,8 @@ class Recovery:
     def __init__(self, caller: Caller) -> None:
         """Prepare; nothing is called yet."""
         self._caller: Final = caller
+        self.overdue = ""
+        """A session whose deliveries are to be recovered, as an answer said."""
 
     async def recover(self, session_id: str) -> None:
         """Give the queue back what overdue sessions held: this one, and all others that there are then."""

@@ -24,7 +24,8 @@ class Rest:
     async def take(self, seconds: float | None) -> None:
         """Rest until it is ended; look in so many seconds, or never for None."""
         self.ended = self._loop.create_future()
-        self.look_in(seconds)
+        if seconds is not None:
+            self.look_in(seconds)
         try:
             await self.ended
         finally:

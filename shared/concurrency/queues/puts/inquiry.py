@@ -23,7 +23,8 @@ async def run_or_inquire(
     """
     may_have_run = is_inquiry = False
     while True:
-        await calls.opened()
+        if not calls.is_open:
+            await calls.opened()
         if not is_inquiry and is_outdated():
             call, is_inquiry = inquiry(), True
         try:

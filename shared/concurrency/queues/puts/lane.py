@@ -12,7 +12,7 @@ from shared.concurrency.queues.puts.batch import MOST_BYTES, MOST_ENTRIES, PORTI
 from shared.concurrency.queues.puts.inquiry import run_or_inquire
 from shared.concurrency.queues.puts.look import Look, missing_keys
 from shared.concurrency.queues.puts.numbering import Numbering
-from shared.concurrency.queues.puts.putters import NOBODY, Leavers, Putters, shut_down, was_shut_down
+from shared.concurrency.queues.puts.putters import Putters, shut_down, was_shut_down
 from shared.concurrency.queues.puts.unsent import Unsent
 from shared.concurrency.queues.puts.verdicts import Portion, admit_all, decide_each
 from shared.concurrency.session.calls import Call
@@ -37,9 +37,6 @@ class PutLane(Lane[Portion]):
         """The number of the last call that was answered."""
         self._unsent = Unsent()
         self._putters = Putters()
-        self._withdrawn: list[OutgoingEntry] = []
-        self._refused = ""
-        """Of whom we were told that they left the line: the next call says so, and the server forgets them."""
         self._look = Look()
         member.on_over.append(self.lose_place)
 
@@ -64,7 +61,7 @@ class PutLane(Lane[Portion]):
         batches = [batch for batch in batches if not batch.done.done()]
         for batch in batches:
             batch.withdrawn = True
-            self._withdrawn += [entry for entry in batch.entries if entry in self._putters]
+            self._putters.withdrawn += [entry for entry in batch.entries if entry in self._putters]
             self._unsent.give_up(batch)
         pending = {batch.done for batch in batches if not batch.done.done()}
         if pending:
@@ -73,8 +70,9 @@ class PutLane(Lane[Portion]):
 
     async def leave(self) -> bytes:
         """End the lane; what waits fails. Returns the keys of what may still wait at the server."""
-        sent = self._call.entries if self._call is not None else []
-        keys = b"".join(entry.key for entry in (*self._putters, *self._withdrawn, *sent))
+        call = self._flight.call
+        sent = call.entries if call is not None else []
+        keys = b"".join(entry.key for entry in (*self._putters, *self._putters.withdrawn, *sent))
         await self.stop()
         return keys
 
@@ -94,7 +92,8 @@ class PutLane(Lane[Portion]):
 
     def resync(self) -> None:
         """Look which of our entries are still in line, and how far the others got."""
-        if self._putters or self._call is not None:  # the answer that says "it waits" may not have been looked at yet
+        # A call that is in flight counts: the answer that says "it waits" may not have been looked at yet.
+        if self._putters or self._flight.call is not None:
             self._putters.resync_needed()
             self._look.must_find = True
             self.kick()
@@ -109,29 +108,27 @@ class PutLane(Lane[Portion]):
 
     def due(self) -> float | None:
         """At once for what may be sent, once a second for a look. A full memory lets withdrawals pass."""
-        if self._withdrawn:
+        unsent, putters = self._unsent, self._putters
+        if putters.withdrawn:
             return 0
-        unsent, waiting = len(self._unsent), len(self._putters)
-        if not (unsent or waiting):
+        if not (unsent.count or putters.entries):
             return None
-        if paused := self.pause.left():
+        if self.pause.until and (paused := self.pause.left()):
             return paused
         look = self._look
-        if look.lost_place or look.asks or look.must_find or self._fits(unsent, waiting):
+        if look.lost_place or look.asks or look.must_find or not putters.entries or self._fits():
             return 0
-        if unsent:
+        if unsent.count:
             self._refuse_nowaits()
-        if not (self._unsent or self._putters):
-            return None
         return max(0, look.at - self._loop.time())
 
     def is_unsent(self) -> bool:
         """Whether a put or a withdrawal waits for a call."""
-        return bool(self._unsent or self._withdrawn)
+        return bool(self._unsent.count or self._putters.withdrawn)
 
-    def _fits(self, unsent: int, waiting: int) -> bool:
+    def _fits(self) -> bool:
         """Whether entries may be sent: so many of a process wait at the server (rule 2), refilled in portions."""
-        places = MOST_ENTRIES - waiting
+        unsent, places = self._unsent.count, MOST_ENTRIES - len(self._putters.entries)
         return unsent > 0 and (places >= PORTION or places >= unsent) and self._putters.bytes < MOST_BYTES
 
     def _refuse_nowaits(self) -> None:
@@ -141,18 +138,19 @@ class PutLane(Lane[Portion]):
 
     def compose(self) -> Portion:
         """Withdrawals, and as many entries as may wait at the server."""
-        portion = Portion(self._member.session_id, self._member.run_id)
-        look = self._look
-        look.begin(portion, self._putters, self._loop.time())
-        portion.withdrawn, self._withdrawn = [entry for entry in self._withdrawn if entry in self._putters], []
+        portion = Portion(self._member.life.session_id, self._member.run_id)
+        look, putters = self._look, self._putters
+        look.begin(portion, putters, self._loop)
+        if putters.withdrawn:
+            portion.withdrawn, putters.withdrawn = [entry for entry in putters.withdrawn if entry in putters], []
         if look.lost_place:
             # Withdrawn and put again, so that our entries stay in the order of their numbers.
             look.lost_place = False
-            portion.entries = [entry for entry in self._putters if not entry.batch.withdrawn]
-            portion.withdrawn = list(self._putters)
+            portion.entries = [entry for entry in putters if not entry.batch.withdrawn]
+            portion.withdrawn = list(putters)
             portion.again = True
-        elif self._fits(len(self._unsent), len(self._putters)) and not (portion.withdrawn and self.pause.is_for_memory):
-            portion.entries = self._unsent.take(MOST_ENTRIES - len(self._putters), MOST_BYTES - self._putters.bytes)
+        elif self._fits() and not (portion.withdrawn and self.pause.is_for_memory):
+            portion.entries = self._unsent.take(MOST_ENTRIES - len(putters.entries), MOST_BYTES - putters.bytes)
             portion.may_wait = portion.entries[0].batch.may_wait
         return portion
 
@@ -164,17 +162,18 @@ class PutLane(Lane[Portion]):
             await self._exchange(call)
         except OutOfMemory:
             if not call.again:
-                self._withdrawn[:0] = call.withdrawn
+                self._putters.withdrawn[:0] = call.withdrawn
             self._put_off(call)
         except ConcurrencyError as error:
             self._refuse(call, error)
-        self._look.ended(call, self._loop.time())
+        if self._putters.entries:  # else there is nothing to look for
+            self._look.ended(call, self._loop.time())
 
     async def _exchange(self, portion: Portion) -> None:
-        number, refused = self.number(), self._refused
+        number, refused = self.number(), self._putters.refused
         call = Call(
             load("put") if portion.entries else _withdraw(),
-            self._member.keys,
+            self._member.life.keys,
             portion.words(number, refused),
             at_reply=partial(self._take_answer, portion),
         )
@@ -186,7 +185,7 @@ class PutLane(Lane[Portion]):
 
         def is_outdated() -> bool:
             # What waited before comes first, and may be in line no more.
-            return bool(self._putters) and self._member.run_id != portion.run_id
+            return bool(self._putters.entries) and self._member.run_id != portion.run_id
 
         await run_or_inquire(self._member.calls, call, inquiry, is_outdated)
 
@@ -194,10 +193,9 @@ class PutLane(Lane[Portion]):
         if answer[0] == b"late":
             raise ConcurrencyError("the server saw a later put of this process: is the owner id used twice?")
         self.pause.memory_has_room()
-        self._call = None
-        self.answered = self._number
+        self._flight.call = None
+        self.answered = self._flight.number
         _, _, verdicts, last, refused, shut, live = answer
-        self._refused = refused.decode()
         if verdicts == [b"a", len(portion.entries)] and not portion.again:
             admit_all(portion.entries)
         else:
@@ -206,12 +204,12 @@ class PutLane(Lane[Portion]):
                 portion.entries = []
             aftermath = decide_each(portion, self._putters, verdicts, last)
             self._look.lost_place |= aftermath.lost_place
-            self._withdrawn += aftermath.withdrawn
+            self._putters.withdrawn += aftermath.withdrawn
             self._unsent.put_back(aftermath.unsent)
-        self._look.asks |= self._putters.answered(last, Leavers(self._refused) if self._refused else NOBODY)
+        self._look.asks |= self._putters.answered(last, refused)
         if shut:
             self._putters.fail(shut_down())
-        if self._putters and portion.session_id != self._member.session_id:
+        if self._putters.entries and portion.session_id != self._member.life.session_id:
             self._look.lost_place = True  # the session ended while this answer was on its way
         if not live:
             self._member.over(portion.session_id)
@@ -220,7 +218,7 @@ class PutLane(Lane[Portion]):
 
     def _put_off(self, portion: Portion) -> None:
         """The server's memory is full: a put waits as it waits for room; put_nowait does not."""
-        self._call = None
+        self._flight.call = None
         if portion.again:
             self._look.lost_place = True
         elif portion.may_wait:
@@ -235,8 +233,8 @@ class PutLane(Lane[Portion]):
 
     def _refuse(self, portion: Portion, error: ConcurrencyError) -> None:
         """The server refuses a portion for good: what it carried fails. Without entries, what waits behind it fails."""
-        self._call = None
-        self._withdrawn.clear()
+        self._flight.call = None
+        self._putters.withdrawn.clear()
         unsent = [] if portion.entries or self._putters else self._unsent.take_all()
         self._putters.fail(error)
         for entry in (*portion.entries, *unsent):
@@ -244,7 +242,7 @@ class PutLane(Lane[Portion]):
 
     def fail(self, call: Portion | None, error: Exception) -> None:
         """Fail every put that waits."""
-        self._withdrawn.clear()
+        self._putters.withdrawn.clear()
         self._putters.fail(error)
         for entry in (*(call.entries if call is not None else ()), *self._unsent.take_all()):
             entry.batch.fail(error)

@@ -1,5 +1,6 @@
 """Look: what a lane of puts does not know of its entries that wait, and when it asks the server."""
 
+import asyncio
 import math
 from typing import Final
 
@@ -28,12 +29,12 @@ class Look:
         self.at = 0.0
         """When to find that out in any case, by the loop's clock."""
 
-    def begin(self, portion: Portion, putters: Putters, now: float) -> None:
+    def begin(self, portion: Portion, putters: Putters, loop: asyncio.AbstractEventLoop) -> None:
         """A portion is composed: it answers what was asked, and looks where that is to be done."""
-        if not putters:
+        if not putters.entries:
             self.at = math.inf
         elif not self.lost_place:  # else all are put again, wherever they are
-            portion.is_look = self.must_find or now >= self.at
+            portion.is_look = self.must_find or loop.time() >= self.at
         self.must_find = self.asks = False
 
     def ended(self, portion: Portion, now: float) -> None:

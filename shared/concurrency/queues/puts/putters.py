@@ -21,7 +21,7 @@ class Leavers:
         self.conflicting: Final = {key for key in keys if key[:1] not in b"=-"}
 
 
-NOBODY: Final = Leavers("")
+_NOBODY: Final = Leavers("")
 
 
 class Putters:
@@ -29,31 +29,36 @@ class Putters:
 
     def __init__(self) -> None:
         """Begin with none."""
-        self._entries: dict[int, OutgoingEntry] = {}
+        self.entries: dict[int, OutgoingEntry] = {}
+        """By number. A field: every put asks whether there are any."""
+        self.withdrawn: list[OutgoingEntry] = []
+        """Those whose callers were cancelled: the next call takes them out of the line."""
+        self.refused = ""
+        """Of whom we were told that they left the line: the next call says so, and the server forgets them."""
         self._upto = 0
         self._is_current = True
         self.bytes = 0
 
     def __len__(self) -> int:
-        return len(self._entries)
+        return len(self.entries)
 
     def __iter__(self) -> Iterator[OutgoingEntry]:
-        return iter(list(self._entries.values()))
+        return iter(list(self.entries.values()))
 
     def __contains__(self, entry: OutgoingEntry) -> bool:
-        return entry.sequence in self._entries
+        return entry.sequence in self.entries
 
     def add(self, entry: OutgoingEntry) -> None:
         """Note that an entry waits at the server."""
         if entry not in self:
-            self._entries[entry.sequence] = entry
+            self.entries[entry.sequence] = entry
             self.bytes += len(entry.packed)
 
     def discard(self, entry: OutgoingEntry) -> bool:
         """Take an entry off; whether it was there."""
         if entry not in self:
             return False
-        del self._entries[entry.sequence]
+        del self.entries[entry.sequence]
         self.bytes -= len(entry.packed)
         return True
 
@@ -73,10 +78,17 @@ class Putters:
                 entry.batch.decide(admitted=True)
         return ask
 
-    def answered(self, last: int, leavers: Leavers) -> bool:
-        """As `admit`, by an answer, which knows all that happened; notifications may be further already."""
+    def answered(self, last: int, refused: bytes) -> bool:
+        """As `admit`, by an answer, which knows all that happened; notifications may be further already.
+
+        `refused`: who left the line, as Leavers reads it.
+        """
         self._is_current = True
-        for entry in self if self._entries else ():
+        self.refused = refused.decode()
+        if not self.entries:
+            return False
+        leavers = Leavers(self.refused) if refused else _NOBODY
+        for entry in self:
             if entry.key in leavers.conflicting or entry.key in leavers.shut_out:
                 self.discard(entry)
                 entry.batch.fail(conflict() if entry.key in leavers.conflicting else was_shut_down())

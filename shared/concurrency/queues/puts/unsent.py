@@ -15,11 +15,12 @@ class Unsent:
     def __init__(self) -> None:
         """Begin with none."""
         self._entries: deque[OutgoingEntry] = deque()
-        self._withdrawn = 0
+        self.count = 0
+        """How many there are, without those that are withdrawn. A field: every put asks for it several times."""
         self._nowaits = 0
 
     def __len__(self) -> int:
-        return len(self._entries) - self._withdrawn
+        return self.count
 
     def __iter__(self) -> Iterator[OutgoingEntry]:
         return (entry for entry in self._entries if not entry.batch.withdrawn)
@@ -31,12 +32,14 @@ class Unsent:
     def add(self, batch: Batch) -> None:
         """Have a batch wait, whose numbers are the highest so far."""
         self._entries.extend(batch.entries)
+        self.count += len(batch.entries)
         if not batch.may_wait:
             self._nowaits += len(batch.entries)
 
     def put_back(self, entries: list[OutgoingEntry]) -> None:
         """Have entries wait again that were taken out last."""
         self._entries.extendleft(reversed(entries))
+        self.count += len(entries)
         self._nowaits += sum(not entry.batch.may_wait for entry in entries)
 
     def give_up(self, batch: Batch) -> None:
@@ -44,10 +47,10 @@ class Unsent:
         here = sum(entry in self for entry in batch.entries)
         for _ in range(here):
             batch.decide(admitted=False)
-        self._withdrawn += here
+        self.count -= here
         if not batch.may_wait:
             self._nowaits -= here
-        if self._withdrawn * 2 > len(self._entries):
+        if self.count * 2 < len(self._entries):
             self._keep(list(self))
 
     def take(self, most: int, most_bytes: int) -> list[OutgoingEntry]:
@@ -59,7 +62,6 @@ class Unsent:
             batch = entry.batch
             if batch.withdrawn:
                 waiting.popleft()
-                self._withdrawn -= 1
                 continue
             size += len(entry.packed)
             if batch.may_wait is not may_wait or size > most_bytes:
@@ -67,6 +69,7 @@ class Unsent:
                     break
                 may_wait = batch.may_wait
             taken.append(waiting.popleft())
+        self.count -= len(taken)
         if may_wait is False:
             self._nowaits -= len(taken)
         return taken
@@ -76,10 +79,9 @@ class Unsent:
         found: list[OutgoingEntry] = []
         while self._nowaits > len(found) and not self._entries[-1].batch.may_wait:
             entry = self._entries.pop()
-            if entry.batch.withdrawn:
-                self._withdrawn -= 1
-            else:
+            if not entry.batch.withdrawn:
                 found.append(entry)
+        self.count -= len(found)
         if self._nowaits > len(found):
             found += [entry for entry in self if not entry.batch.may_wait]
             self._keep([entry for entry in self if entry.batch.may_wait])
@@ -95,4 +97,4 @@ class Unsent:
 
     def _keep(self, entries: list[OutgoingEntry]) -> None:
         self._entries = deque(entries)
-        self._withdrawn = 0
+        self.count = len(entries)

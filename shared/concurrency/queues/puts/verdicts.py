@@ -30,6 +30,7 @@ class Portion:
     def words(self, number: int, refused: str, *, with_entries: bool = True) -> tuple[bytes | str | int, ...]:
         """As the script takes it, under this number; `refused`: those we know of, for the server to forget."""
         packed = [entry.packed for entry in self.entries] if with_entries else []
+        withdrawn = b"".join([entry.key for entry in self.withdrawn]) if self.withdrawn else b""
         return (
             self.session_id,
             number,
@@ -37,7 +38,7 @@ class Portion:
             int(any(map(has_id, packed))),
             int(self.again),
             refused,
-            b"".join(entry.key for entry in self.withdrawn),
+            withdrawn,
             *packed,
         )
 

@@ -139,7 +139,7 @@ class ResultLane(Lane[Portion]):
     def due(self) -> float | None:
         """At once for what somebody wants; a second after the last call for the rest, and for a look of insurance."""
         waiting = self._waiting
-        if waiting.unwanted or waiting.asked or self._ids or self._flushing or len(waiting.received) >= _ENOUGH:
+        if waiting.unwanted or waiting.asked or self._ids or self._flight.flushing or len(waiting.received) >= _ENOUGH:
             return 0
         if not (waiting or waiting.received):
             return None
@@ -181,7 +181,7 @@ class ResultLane(Lane[Portion]):
 
     def _take_answer(self, portion: Portion, answer: list[Any]) -> None:
         looked, found, keys = answer
-        self._call = None
+        self._flight.call = None
         if portion.asked:
             self._contact.at = max(self._contact.at, portion.sent_at)
         for at in range(0, len(found), 2):

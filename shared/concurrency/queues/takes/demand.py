@@ -1,5 +1,6 @@
 """Demand: what the callers and the workers of one process want of a queue, and when a call is due for it."""
 
+import asyncio
 from typing import Final, NamedTuple
 
 from shared.concurrency.queues.takes.getters import Getter, Getters
@@ -34,8 +35,11 @@ class Demand:
         self.is_backpressured = False
         """Whether nothing is to be taken: too much that was forwarded waits for room, or for an answer."""
 
-    def due(self, now: float, *, settles: bool) -> float | None:
-        """When a call is due, as Lane.due; `settles`: whether there is something to be settled along with it."""
+    def due(self, loop: asyncio.AbstractEventLoop, *, settles: bool) -> float | None:
+        """When a call is due, as Lane.due; `settles`: whether there is something to be settled along with it.
+
+        The clock of `loop` is read only where it counts.
+        """
         idle, getters = self.idle, self.getters
         if self.is_backpressured:
             # Nothing is taken; a registration as idle is called off.
@@ -45,7 +49,7 @@ class Demand:
         is_hungry = getters.is_hungry()
         if settles and (is_hungry or not getters.takers):
             return 0
-        if idle.is_registered and (seconds := idle.rests_for(now)):
+        if idle.is_registered and (seconds := idle.look_again_at - loop.time()) > 0:
             return seconds if getters else None
         return 0 if is_hungry or getters.waiting() else None
 
@@ -53,7 +57,9 @@ class Demand:
         """What all who wait want together; nothing while nothing may be taken, or when the session is over."""
         getters = self.getters
         asked = getters.waiting()
-        takers = sum(taker.pace.wants() for taker in getters.takers)
+        takers = 0
+        for taker in getters.takers:
+            takers += taker.pace.wants()
         want = min(_MOST_WANTED, len(asked) + takers) if is_current and not self.is_backpressured else 0
         may_wait = takers > 0 or any(getter.may_wait for getter in asked)
         may_idle = 0 if not want else 2 if getters.are_idle() else int(may_wait)

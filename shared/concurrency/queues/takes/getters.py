@@ -56,8 +56,11 @@ class Getters:
         return [getter for getter in self._getters if not getter.future.done()]
 
     def is_hungry(self) -> bool:
-        """Whether a taker is worth a call."""
-        return any(taker.pace.is_hungry() for taker in self.takers)
+        """Whether a taker is worth a call. Asked twice for a message, so without a generator; so is `are_idle`."""
+        for taker in self.takers:  # noqa: SIM110
+            if taker.pace.is_hungry():
+                return True
+        return False
 
     def workers(self) -> int:
         """How many deliveries are handled at once, at least 1: who takes by hand is not counted."""
@@ -65,7 +68,10 @@ class Getters:
 
     def are_idle(self) -> bool:
         """Whether there are takers, and none of them handles anything."""
-        return bool(self.takers) and all(taker.pace.is_idle() for taker in self.takers)
+        for taker in self.takers:
+            if not taker.pace.is_idle():
+                return False
+        return bool(self.takers)
 
     def hand_out(self, entries: list[bytes], give_back: Callable[[bytes], None]) -> None:
         """Hand entries to waiting getters in order, then to takers; return the rest."""

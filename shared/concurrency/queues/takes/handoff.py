@@ -22,7 +22,7 @@ class Handoff:
     def accept(self, session_id: str, entry: bytes) -> bool:
         """Take note of a delivery; False when it went to a former session, which has to give it back."""
         self._member.look_at_clock()  # this process may have been stopped since it was sent
-        if session_id != self._member.session_id:
+        if session_id != self._member.life.session_id:
             self.left_behind = session_id
             return False
         self._receipt = entry[:RECEIPT]

@@ -13,7 +13,7 @@ class Idle:
         self.is_woken = False
         """Whether it was woken since the last call: it looks, and passes the wake-up on when it wants nothing."""
         self.look_again_at = 0.0
-        """When it looks without a wake-up, by the loop's clock."""
+        """Until when a session that is registered may rely on being woken, by the loop's clock: then it looks."""
 
     def wake(self) -> None:
         """Take note of a wake-up, which ends the registration."""
@@ -23,7 +23,3 @@ class Idle:
     def forget(self) -> None:
         """The session is over, and what it was registered for."""
         self.is_registered = self.is_woken = False
-
-    def rests_for(self, now: float) -> float:
-        """For how many seconds a session that is registered may rely on being woken; 0 when it has to look."""
-        return max(0.0, self.look_again_at - now)

@@ -39,10 +39,7 @@ class TakeLane(Lane[Portion]):
         self.demand: Final = Demand()
         self._handoff = Handoff(member)
         self._is_urgent = False
-        self._is_answered = False
         self._resync = Resync(self.resync_needed)
-        self._overdue = ""
-        """A session whose deliveries are to be recovered, as an answer said."""
         member.on_over.append(self._session_over)
 
     # --- what callers use -------------------------------------------------------------------------------------------
@@ -103,7 +100,7 @@ class TakeLane(Lane[Portion]):
 
     def resync_if_called(self) -> None:
         """Resync if this lane has ever called: the server may know deliveries of ours unknown here, or the reverse."""
-        if self._number:
+        if self._flight.number:
             self.resync_needed()
 
     def set_backpressure(self, *, is_on: bool) -> None:
@@ -130,26 +127,21 @@ class TakeLane(Lane[Portion]):
         refused = lost.answer(b"all")
         self._handoff.forget()
         self.demand.idle.forget()
-        self._resolve_flushed()
+        self._flight.resolve_flushing()
         self.kick()
         log_refused(self._member.name, refused)
 
     # --- the lane ---------------------------------------------------------------------------------------------------
 
-    def kick(self) -> bool:
-        """As every lane; between an answer and the lane's next turn it tells whether another call follows."""
-        if self._calling:
-            return self._is_answered and self.due() == 0
-        return super().kick()
-
     def due(self) -> float | None:
         """At once where somebody waits for a call, or a wake-up has to be answered; when idle, at the next look."""
-        if self._is_urgent or self.demand.idle.is_woken or self._handoff.left_behind:
+        demand, settlements = self.demand, self.settlements
+        if self._is_urgent or demand.idle.is_woken or self._handoff.left_behind:
             return 0
-        settles = bool(self.settlements)
-        if settles and self._flushing:
+        settles = bool(settlements.acks or settlements.others or settlements.returns)
+        if settles and self._flight.flushing:
             return 0
-        return self.demand.due(self._loop.time(), settles=settles)
+        return demand.due(self._loop, settles=settles)
 
     def is_unsent(self) -> bool:
         """Whether something is to be settled."""
@@ -157,12 +149,13 @@ class TakeLane(Lane[Portion]):
 
     def compose(self) -> Portion:
         """What is to be settled, as much as one call carries."""
-        self.demand.idle.is_woken = self._is_answered = False
+        self.demand.idle.is_woken = self._flight.is_answered = False
         settlements = self.settlements.portion()
         self._is_urgent = bool(self.settlements)
         if settlements:
             self._settle_number += 1
-        return Portion(self._member.session_id, self._member.keys, self._settle_number, settlements)
+        life = self._member.life
+        return Portion(life.session_id, life.keys, self._settle_number, settlements)
 
     async def send(self, call: Portion) -> None:
         """Settle and take; then recover what the answer found overdue."""
@@ -179,11 +172,13 @@ class TakeLane(Lane[Portion]):
                 raise
             else:
                 break
-        if self._overdue:
-            await self._member.recovery.recover(self._overdue)
-            self._overdue = ""
+        recovery = self._member.recovery
+        if recovery.overdue:
+            await recovery.recover(recovery.overdue)
+            recovery.overdue = ""
             self.demand.idle.is_woken = True  # there may be something now
-        await self._handoff.leave_behind()
+        if self._handoff.left_behind:
+            await self._handoff.leave_behind()
 
     def fail(self, call: Portion | None, error: Exception) -> None:
         """Nobody waits for what will not come."""
@@ -203,7 +198,7 @@ class TakeLane(Lane[Portion]):
 
     async def _exchange(self, portion: Portion) -> None:
         member = self._member
-        is_current = portion.session_id == member.session_id
+        is_current = portion.session_id == member.life.session_id
         wish = self.demand.wish(self._resync, is_current=is_current)
         words = portion.words(
             self.number(),
@@ -218,28 +213,29 @@ class TakeLane(Lane[Portion]):
     def _take_answer(self, portion: Portion, wish: Wish, answer: list[Any]) -> None:
         if answer[0] == b"late":
             raise ConcurrencyError("the server saw a later call of this process: is the owner id used twice?")
-        self._is_answered = True
+        self._flight.is_answered = True
         # What woke us until now was older than the script that has just run; what comes from here on is news.
         self.demand.idle.is_woken = False
         state, _, refused, entries, look_again, overdue, is_finished, died = answer
         self._resync.resolved = wish.doubts
-        is_current = portion.session_id == self._member.session_id
+        member = self._member
+        is_current = portion.session_id == member.life.session_id
         if is_current:
             for receipt in portion.settlements.receipts():
-                self._member.held.pop(receipt, None)
+                member.held.pop(receipt, None)
         stale = portion.settlements.answer(refused)
         if state == b"over":
-            self._member.over(portion.session_id)
+            member.over(portion.session_id)
         elif is_current:  # else it was handed to a session that is over: recovered, as all it held
             self._take(wish, entries, look_again)
             if is_finished:
                 self.demand.getters.end(QueueShutDown("the queue is shut down, and all its messages are done with"))
             self.demand.getters.refuse(wish.asked)
-            self._overdue = overdue.decode()
+            member.recovery.overdue = overdue.decode()
         if stale:
-            log_refused(self._member.name, stale)
+            log_refused(member.name, stale)
         if died:
-            self._member.recovery.log_dead(died)
+            member.recovery.log_dead(died)
 
     def _take(self, wish: Wish, entries: list[bytes], look_again: int) -> None:
         self.demand.answered(wish, entries, self._loop.time() + look_again / 1000)

@@ -50,7 +50,7 @@ class Pace:
             self._ahead = min(_MOST_AHEAD, int((self.started - self._measured) / elapsed * _AHEAD_SECONDS))
             self.low = self._ahead // 2
             self._measured, self._measured_at = self.started, now
-        return max(0, len(self._free) + self.rising + self._ahead - self.in_hand())
+        return max(0, len(self._free) + self.rising + self._ahead - len(self._buffer) - len(self._taken))
 
     def is_hungry(self) -> bool:
         """Whether it is worth a call."""
