@@ -134,6 +134,7 @@ class Lane(ABC, Generic[C]):
                 flight.resolve_flushing()
 
     def _ended(self, task: asyncio.Task[None]) -> None:
+        self._rest.stop()
         error = None if task.cancelled() else task.exception()
         if isinstance(error, Exception):
             self._fail(error)

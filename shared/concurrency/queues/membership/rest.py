@@ -6,7 +6,11 @@ from typing import Final
 
 
 class Rest:
-    """The rest of one lane, and the timer that ends it."""
+    """The rest of one lane, and the timer that ends it.
+
+    The timer outlives the rest: to set and cancel one for each message costs more than to look once too often when it
+    comes.
+    """
 
     def __init__(self, loop: asyncio.AbstractEventLoop, look: Callable[[], object]) -> None:
         """Prepare; `look` is called when the time has come, and ends the rest if a call is due."""
@@ -30,9 +34,12 @@ class Rest:
             await self.ended
         finally:
             self.ended = None
-            if self._timer is not None:
-                self._timer.cancel()
-                self._timer = None
+
+    def stop(self) -> None:
+        """Look no more by itself."""
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
 
     def look_in(self, seconds: float | None) -> None:
         """Look in so many seconds. A timer that is set for an earlier time stays: that look sets the next one."""
