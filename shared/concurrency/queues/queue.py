@@ -119,9 +119,11 @@ class Queue(QueueControl, Generic[T]):
         return await self._put(item, id, may_wait=False)
 
     async def _put(self, item: T, id_: str | None, *, may_wait: bool) -> bool:
-        self._participant.process.check_open()
-        lane = self._participant.puts
-        batch = lane.submit([self._outgoing.entry(item, id_)], may_wait=may_wait)
+        participant, outgoing = self._participant, self._outgoing
+        participant.process.check_open()
+        lane = participant.puts
+        entry = outgoing.plain(item) if id_ is None else outgoing.entry(item, id_)
+        batch = lane.submit([entry], may_wait=may_wait)
         try:
             await batch.done
         except asyncio.CancelledError:

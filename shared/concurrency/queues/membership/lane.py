@@ -74,16 +74,14 @@ class Lane(ABC, Generic[C]):
 
         Between an answer and the lane's next turn: whether another call follows.
         """
-        task = self._task
-        if task is None or task.done():
-            if self._closed:
-                return False
-            self._task = self._loop.create_task(self._run(), name=self.NAME)
-            self._task.add_done_callback(self._ended)
-            return True
+        flight = self._flight
+        if flight.is_begun:
+            return flight.is_answered and self.due() == 0
         resting = self._rest.ended
-        if resting is None or resting.done():
-            return self._flight.is_answered and self.due() == 0
+        if resting is None:
+            return self._start()
+        if resting.done():
+            return False
         seconds = self.due()
         if seconds == 0:
             resting.set_result(None)
@@ -113,6 +111,14 @@ class Lane(ABC, Generic[C]):
         self._fail(ConcurrencyError("the session was closed before the server answered"))
 
     # --- its task ---------------------------------------------------------------------------------------------------
+
+    def _start(self) -> bool:
+        """Begin to work, unless the lane does or is closed; whether it began."""
+        if self._closed or (self._task is not None and not self._task.done()):
+            return False
+        self._task = self._loop.create_task(self._run(), name=self.NAME)
+        self._task.add_done_callback(self._ended)
+        return True
 
     async def _run(self) -> None:
         flight = self._flight

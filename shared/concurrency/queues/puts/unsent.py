@@ -32,9 +32,9 @@ class Unsent:
     def add(self, batch: Batch) -> None:
         """Have a batch wait, whose numbers are the highest so far."""
         self._entries.extend(batch.entries)
-        self.count += len(batch.entries)
+        self.count += batch.undecided  # which are all of them
         if not batch.may_wait:
-            self._nowaits += len(batch.entries)
+            self._nowaits += batch.undecided
 
     def put_back(self, entries: list[OutgoingEntry]) -> None:
         """Have entries wait again that were taken out last."""
@@ -55,7 +55,8 @@ class Unsent:
 
     def take(self, most: int, most_bytes: int) -> list[OutgoingEntry]:
         """Take out the first ones, at least one: all may wait for room, or none may."""
-        waiting, taken, size = self._entries, list[OutgoingEntry](), 0
+        waiting, size = self._entries, 0
+        taken: list[OutgoingEntry] = []
         may_wait: bool | None = None
         while waiting and len(taken) < most:
             entry = waiting[0]
