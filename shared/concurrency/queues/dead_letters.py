@@ -113,23 +113,25 @@ class DeadLetters:
         off may be repeated.
         """
         replayed = no_room = shut_down = unreadable = missing = 0
-        async for places in self._pages(which):
-            if no_room or shut_down:
-                # What is younger than a letter that stayed stays too; it is counted all the same.
-                no_room, shut_down = no_room + bool(no_room) * len(places), shut_down + bool(shut_down) * len(places)
-                continue
-            went, gone, spoilt, shut = await self._operate("replay", *places)
-            stayed = len(places) - went - gone - spoilt
-            replayed, missing, unreadable = replayed + went, missing + gone, unreadable + spoilt
-            no_room, shut_down = (no_room, stayed) if shut else (stayed, shut_down)
+        async for page in self._pages(which):
+            places = page
+            while places and not (no_room or shut_down):
+                went, gone, spoilt, shut, looked = await self._operate("replay", *places)
+                stayed, places = looked - went - gone - spoilt, places[looked:]
+                replayed, missing, unreadable = replayed + went, missing + gone, unreadable + spoilt
+                no_room, shut_down = (no_room, stayed) if shut else (stayed, shut_down)
+            # What is younger than a letter that stayed stays too; it is counted all the same.
+            no_room, shut_down = no_room + bool(no_room) * len(places), shut_down + bool(shut_down) * len(places)
         return Replayed(replayed=replayed, no_room=no_room, shut_down=shut_down, unreadable=unreadable, missing=missing)
 
     async def discard(self, which: Selection | Iterable[str]) -> int:
         """Delete letters (by keys, or those selected); returns how many."""
         total = 0
-        async for places in self._pages(which):
-            (discarded,) = await self._operate("discard", *places)
-            total += discarded
+        async for page in self._pages(which):
+            places = page
+            while places:
+                discarded, looked = await self._operate("discard", *places)
+                total, places = total + discarded, places[looked:]
         return total
 
     async def _pages(self, which: Selection | Iterable[str]) -> AsyncIterator[list[bytes | str]]:

@@ -13,7 +13,7 @@ from shared.concurrency.queues.deliveries.delivery import Delivery
 from shared.concurrency.queues.deliveries.forgettable import Forgettable
 from shared.concurrency.queues.effects.forwards import Destination
 from shared.concurrency.queues.encoding.codec import Codec, Unreadable
-from shared.concurrency.queues.encoding.entry import LARGEST_MESSAGE, RECEIPT
+from shared.concurrency.queues.encoding.entry import LARGEST_MESSAGE
 from shared.concurrency.queues.encoding.outgoing import KEPT_FOR, Outgoing
 from shared.concurrency.queues.encoding.results import ResultCodec
 from shared.concurrency.queues.participant import QueueParticipant
@@ -213,7 +213,7 @@ class Queue(QueueControl, Generic[T]):
             try:
                 item = self._codec.open(entry)
             except Unreadable as error:
-                lane.settle_unheard(entry[:RECEIPT], "dead", error.reason, error.report)
+                lane.settle_unheard(entry, "dead", error.reason, error.report)
                 continue
             delivery = Forgettable(self._participant.settler, entry, item, self._results)
             member.hold(delivery)

@@ -5,16 +5,19 @@
 --   session  the caller's session
 --   number   this call's number in its lane; a repetition carries the same
 --   places   ... places or keys of the dead letters, 500 at most
--- RETURNS letters deleted
+-- RETURNS letters deleted, how many of the places were looked at: until there are 8 MiB, or one that is larger
 -- PARTS clock identity places one_effect
 local before = answered()
 if before then return before end
-local discarded = 0
+local discarded, looked, bytes = 0, 0, 0
 for _, place in ipairs(places) do
-  local key, letter = letter_at(place)
-  if letter then
+  local key = key_at(place)
+  local size = key and redis.call('HSTRLEN', dead, key) or 0
+  if bytes > 0 and bytes + size > 8388608 then break end
+  looked, bytes = looked + 1, bytes + size
+  if key and redis.call('HDEL', dead, key) == 1 then
     redis.call('ZREM', dead_index, key)
-    discarded = discarded + redis.call('HDEL', dead, key)
+    discarded = discarded + 1
   end
 end
-return answer_once({discarded})
+return answer_once({discarded, looked})

@@ -6,17 +6,22 @@
 --   number   this call's number in its lane; a repetition carries the same
 --   places   ... places or keys of the dead letters, 500 at most
 -- RETURNS letters put back, those that are no dead letters (any more), letters that cannot be read (they stay), 1 if shut down:
---   nothing is put back then. The others stay for want of room; the oldest go first
+--   nothing is put back then; how many of the places were looked at: until there are 2 MiB, or one that is larger. The others of these
+--   stay for want of room; the oldest go first
 -- PARTS clock identity sessions room notify wake ids stamp putter_record line refuse_waiting admit places one_effect
 local before = answered()
 if before then return before end
-if redis.call('HGET', settings, 'shutdown') then return answer_once({0, 0, 0, 1}) end
+if redis.call('HGET', settings, 'shutdown') then return answer_once({0, 0, 0, 1, #places}) end
 local maxsize = tonumber(redis.call('HGET', settings, 'maxsize') or 0)
 if redis.call('LLEN', putters) > 0 then admit(room(maxsize)) end
 local free = redis.call('LLEN', putters) > 0 and 0 or room(maxsize)
-local replayed, missing, unreadable = 0, 0, 0
+local replayed, missing, unreadable, looked, bytes = 0, 0, 0, 0, 0
 for _, place in ipairs(places) do
-  local key, letter = letter_at(place)
+  local key = key_at(place)
+  local size = key and redis.call('HSTRLEN', dead, key) or 0
+  if bytes > 0 and bytes + size > 2097152 then break end
+  looked, bytes = looked + 1, bytes + size
+  local letter = key and redis.call('HGET', dead, key)
   local entry = letter and string.sub(letter, (string.find(letter, '\n', 1, true) or 0) + 1)
   if not letter then
     missing = missing + 1
@@ -34,4 +39,4 @@ if replayed > 0 then
   redis.call('HINCRBY', totals, 'replayed', replayed)
   wake_one()
 end
-return answer_once({replayed, missing, unreadable, 0})
+return answer_once({replayed, missing, unreadable, 0, looked})

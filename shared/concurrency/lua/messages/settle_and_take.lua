@@ -23,7 +23,7 @@
 --                  stored), headers ('' for no new ones), traceback; seven to a delivery
 -- RETURNS 'late'; or 'ok' or 'over' (nothing delivered), now in ms, refused receipts ('all' where the session was over),
 --   entries, look again in ms, a session to recover or '', 1 if shut down and finished, what became a dead letter: key, the
---   caller's id or '', class or '', reason and error of each
+--   caller's id or '', class or '', reason and error of each; 1 if a resync has not given back all: resync again
 -- PARTS clock identity sessions room unfinished notify wake ids stamp putter_record line refuse_waiting admit entry answer dead_letter
 --   end_waiting put_back receive settle take look_again finish
 local lane = owner_of(session) .. ':take'
@@ -41,7 +41,7 @@ if not is_live(session) then
   local verdict = refused or 'all'
   refused = refused or ''
   if verdict ~= 'all' then record() end
-  return {'over', now, verdict, {}, 1000, '', 0, {}}
+  return {'over', now, verdict, {}, 1000, '', 0, {}, 0}
 end
 local stored = redis.call('HMGET', settings, 'maxsize', 'max_attempts', 'shutdown', 'joining', 'paused', 'behind', 'clock')
 local maxsize, max_attempts, shut, joining = tonumber(stored[1] or 0), tonumber(stored[2] or 5), stored[3], stored[4]
@@ -51,7 +51,7 @@ local paused = stored[5] or is_ending
 steady_now = math.max(now + tonumber(stored[6] or 0), tonumber(stored[7] or 0))
 
 local received = receive(session)
-local is_resync, is_former = resync ~= '0', resync == '2'
+local is_resync, is_former, has_more_orphans = resync ~= '0', resync == '2', false
 -- First, so that what nobody holds is served again in its old place; what is settled below is kept till then.
 if is_resync then
   local kept, orphans = {}, {}
@@ -62,13 +62,13 @@ if is_resync then
     if not kept[receipt] then orphans[#orphans + 1] = receipt end
   end
   table.sort(orphans)
-  put_back(orphans)
+  has_more_orphans = put_back(orphans, 1) < #orphans
 end
 -- A call may not take what it gives back.
 local returned_before, suspects_before = redis.call('LLEN', returned), redis.call('LLEN', suspects)
 if not refused then
   refused = settle_acks(receipts_in(acks), tonumber(held))
-  if returns ~= '' then refused = refused .. put_back(receipts_in(returns)) end
+  if returns ~= '' then refused = refused .. settle_returns(receipts_in(returns)) end
   for i = 1, #others, 7 do refused = refused .. settle_other(max_attempts, unpack(others, i, i + 6)) end
   if acked > 0 then redis.call('HINCRBY', totals, 'acked', acked) end
   if nacked > 0 then redis.call('HINCRBY', totals, 'nacked', nacked) end
@@ -86,15 +86,15 @@ if want > 0 and not paused then
   if suspects_before > 0 and not holds_suspect() then take_from(suspects, 1) end
   local moved = 0
   -- As `take_from`; what crashed twice goes to the suspects first.
-  while moved < 500 and want > #entries and not is_full and dropped < MOST_DROPPED do
-    local slice = largest == 0 and 1 or math.min(want - #entries, 128)
-    if slice * largest > MOST_BYTES - bytes then slice = math.max(1, math.floor((MOST_BYTES - bytes) / largest)) end
+  while moved < 500 and want > #entries and not is_full and not has_passed_enough() do
+    local slice = fitting(largest == 0 and 1 or math.min(want - #entries, 16))
     local due = redis.call('ZRANGEBYSCORE', delayed, '-inf', steady_now, 'LIMIT', 0, slice)
     if #due == 0 then break end
     local harmless, done = {}, {}
     for _, entry in ipairs(due) do
       if crashes_of(entry) >= 2 then
         redis.call('RPUSH', suspects, entry)
+        pass_over(entry)
         largest = math.max(largest, #entry)
         done[#done + 1] = entry
       else
@@ -133,4 +133,4 @@ record()
 if discarded > 0 then notify(session, 'discarded', discarded) end
 notify_if_finished(shut, joining)
 local has_ended = shut and unfinished() <= 0
-return {'ok', now, refused, entries, look_again, overdue, has_ended and 1 or 0, died}
+return {'ok', now, refused, entries, look_again, overdue, has_ended and 1 or 0, died, has_more_orphans and 1 or 0}

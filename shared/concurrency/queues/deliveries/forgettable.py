@@ -16,7 +16,7 @@ class Forgettable(Handout[T]):
     def __del__(self) -> None:
         if getattr(self, "state", "settled") == "held":
             # First, for a warning may be an error.
-            self._settling.give_back_from_any_thread(self.receipt)
+            self._settling.give_back_from_any_thread(self.entry)
             warnings.warn(
                 f"delivery {self.id} was never settled: given back. Use `async with`, ack() or nack()",
                 ResourceWarning,

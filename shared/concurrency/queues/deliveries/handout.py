@@ -198,13 +198,13 @@ class Handout(Delivery[T]):
         """
         self._check()
         self.state = "settled"
-        return self._settling.settle(self.receipt, kind, value, report, headers=self.headers_after(report), trace=trace)
+        return self._settling.settle(self.entry, kind, value, report, headers=self.headers_after(report), trace=trace)
 
     def settled_elsewhere(self) -> bytes:
-        """Mark as settled by somebody who sends the receipt himself."""
+        """Mark as settled by somebody who sends the receipt himself; returns the entry."""
         self._check()
         self.state = "settled"
-        return self.receipt
+        return self.entry
 
     def headers_after(self, report: str) -> bytes:
         """The headers of the message once this handout has failed so; empty when they stay as they are."""

@@ -6,7 +6,6 @@ from typing import Final, Generic, TypeVar
 from shared.concurrency.queues.deliveries.handout import Handout
 from shared.concurrency.queues.deliveries.settling import Settler
 from shared.concurrency.queues.encoding.codec import Codec, Unreadable
-from shared.concurrency.queues.encoding.entry import RECEIPT
 from shared.concurrency.queues.encoding.results import ResultCodec
 from shared.concurrency.queues.membership.membership import Membership
 from shared.concurrency.queues.takes.pace import OPENED_AT_ONCE, Pace
@@ -34,7 +33,7 @@ class Opening(Generic[T]):
                 handout = Handout(settler, entry, codec.open(entry), results)
             except Unreadable as error:
                 self._pace.started += 1
-                settler.takes.settle_unheard(entry[:RECEIPT], "dead", error.reason, error.report)
+                settler.takes.settle_unheard(entry, "dead", error.reason, error.report)
                 continue
             held[handout.receipt] = handout
             opened.append(handout)

@@ -10,7 +10,7 @@ class Settling(Protocol):
     """Where a handout is settled."""
 
     def settle(
-        self, receipt: bytes, kind: str, value: int | str | bytes = 0, report: str = "",
+        self, entry: bytes, kind: str, value: int | str | bytes = 0, report: str = "",
         *, headers: bytes = b"", trace: str = "",
     ) -> asyncio.Future[None]:  # fmt: skip
         """Settle with the next call, which goes at once; the future fails with StaleDelivery when it was not ours."""
@@ -29,5 +29,5 @@ class Settling(Protocol):
     def report(self, receipt: bytes, progress: bytes) -> None:
         """Tell whoever submitted the message how far it is, sooner or later."""
 
-    def give_back_from_any_thread(self, receipt: bytes) -> None:
+    def give_back_from_any_thread(self, entry: bytes) -> None:
         """Give back what its owner forgot."""

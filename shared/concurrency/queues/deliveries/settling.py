@@ -35,11 +35,11 @@ class Settler:
     # --- what deliveries use ----------------------------------------------------------------------------------------
 
     def settle(
-        self, receipt: bytes, kind: str, value: int | str | bytes = 0, report: str = "",
+        self, entry: bytes, kind: str, value: int | str | bytes = 0, report: str = "",
         *, headers: bytes = b"", trace: str = "",
     ) -> asyncio.Future[None]:  # fmt: skip
         """Settle with the next call, which goes at once; the future fails with StaleDelivery when it was not ours."""
-        return self.takes.settle(receipt, kind, value, report, headers=headers, trace=trace)
+        return self.takes.settle(entry, kind, value, report, headers=headers, trace=trace)
 
     def apply(self, receipt: bytes, effects: Effects, outcome: bytes) -> asyncio.Future[None]:
         """Acknowledge and write the effects in one step; `outcome` is empty where nobody asked for the result.
@@ -82,7 +82,7 @@ class Settler:
             self._apply(handout, outcome, refused)
             return
         handout.state = "settled"
-        self.takes.settlements.add(handout.receipt, "result", outcome)
+        self.takes.settlements.add(handout.entry, "result", outcome)
         self._member.held[handout.receipt] = None
 
     def _apply(self, handout: Handout[T], outcome: bytes, refused: Callable[[Exception], None]) -> None:

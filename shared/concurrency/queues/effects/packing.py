@@ -17,7 +17,7 @@ from shared.concurrency.session.scripts import Script
 
 MOST: Final = 500
 """Acknowledgements in one call; with as many unanswered nothing more is taken."""
-_MOST_WEIGHT: Final = 20_000
+_MOST_WEIGHT: Final = 3_000
 _MOST_BYTES: Final = 4 << 20
 _GROUP: Final = 14
 """The keys of a queue that the script needs of each queue that is put to: the first of its header."""

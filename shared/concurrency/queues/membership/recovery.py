@@ -11,7 +11,7 @@ from shared.concurrency.session.scripts import Script, load
 
 log = Log("queues")
 
-# So many deliveries a call.
+# So many deliveries a call; fewer where they are large.
 _GIVEN_BACK: Final = 500
 
 
@@ -67,16 +67,27 @@ class Recovery:
         """
         call, step = self._caller.call, load(script)
         keys = {**self._caller.keys, "leased": leased_key(self._caller.name, session_id)}
-        total, left, *more = await call(step, session_id, *words, b"-", keys=keys)
+        total, left, _, *more = await call(step, session_id, *words, b"-", keys=keys)
         self.log_dead(more[0] if more else ())
         while left:
-            receipts = sorted(receipts_in(await call(load("receipts"), keys=keys)))
-            for first in range(0, len(receipts), _GIVEN_BACK):
-                names = b"".join(receipts[first : first + _GIVEN_BACK])
-                count, left, *more = await call(step, session_id, *words, names, keys=keys)
+            receipts = await self._receipts(keys)
+            at = 0
+            while left and at < len(receipts):
+                names = b"".join(receipts[at : at + _GIVEN_BACK])
+                count, left, looked, *more = await call(step, session_id, *words, names, keys=keys)
                 self.log_dead(more[0] if more else ())
-                total += count
+                total, at = total + count, at + looked
         return total, more
+
+    async def _receipts(self, keys: Mapping[str, bytes]) -> list[bytes]:
+        """All that the session of these keys holds, in its order; some at a time."""
+        found: set[bytes] = set()
+        cursor = b"0"
+        while True:
+            cursor, joined = await self._caller.call(load("receipts"), cursor, keys=keys)
+            found.update(receipts_in(joined))
+            if cursor == b"0":
+                return sorted(found)
 
     # --- what is logged ---------------------------------------------------------------------------------------------
 

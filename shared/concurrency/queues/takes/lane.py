@@ -63,34 +63,33 @@ class TakeLane(Lane[Portion]):
             raise
 
     def settle(
-        self, receipt: bytes, kind: str, value: int | str | bytes = 0, report: str = "",
+        self, entry: bytes, kind: str, value: int | str | bytes = 0, report: str = "",
         *, headers: bytes = b"", trace: str = "",
     ) -> asyncio.Future[None]:  # fmt: skip
         """Settle with the next call, which goes at once; the future fails with StaleDelivery when it was not ours."""
         future: asyncio.Future[None] = self._loop.create_future()
-        self.settlements.waiting[receipt] = future
-        self.settle_unheard(receipt, kind, value, report, headers=headers, trace=trace)
+        self.settlements.waiting[entry[:RECEIPT]] = future
+        self.settle_unheard(entry, kind, value, report, headers=headers, trace=trace)
         return future
 
     def settle_unheard(
-        self, receipt: bytes, kind: str, value: int | str | bytes = 0, report: str = "",
+        self, entry: bytes, kind: str, value: int | str | bytes = 0, report: str = "",
         *, headers: bytes = b"", trace: str = "",
     ) -> None:  # fmt: skip
         """As `settle`; nobody waits for the answer, and a refusal is logged."""
-        self.settlements.add(receipt, kind, value, report, headers=headers, trace=trace)
+        self.settlements.add(entry, kind, value, report, headers=headers, trace=trace)
         self._is_urgent = True
         self.kick()
 
     def give_back(self, entry: bytes) -> None:
         """Return an entry, or the receipt of one, that nobody has started."""
-        receipt = entry[:RECEIPT]
-        if receipt in self._member.held:
-            self.settle_unheard(receipt, "return")
+        if entry[:RECEIPT] in self._member.held:
+            self.settle_unheard(entry, "return")
 
-    def give_back_from_any_thread(self, receipt: bytes) -> None:
+    def give_back_from_any_thread(self, entry: bytes) -> None:
         """Give back what its owner forgot; garbage is collected in any thread."""
         if not self._loop.is_closed() and not self._closed:
-            self._loop.call_soon_threadsafe(self.give_back, receipt)
+            self._loop.call_soon_threadsafe(self.give_back, entry)
 
     def resync_needed(self) -> None:
         """Have the next call give back all that this process does not hold."""
@@ -216,8 +215,11 @@ class TakeLane(Lane[Portion]):
         self._flight.is_answered = True
         # What woke us until now was older than the script that has just run; what comes from here on is news.
         self.demand.idle.is_woken = False
-        state, _, refused, entries, look_again, overdue, is_finished, died = answer
+        state, _, refused, entries, look_again, overdue, is_finished, died, has_more_orphans = answer
         self._resync.resolved = wish.doubts
+        if has_more_orphans:
+            self._resync.doubt()
+            self._is_urgent = True
         member = self._member
         is_current = portion.session_id == member.life.session_id
         if is_current:

@@ -16,15 +16,21 @@ log = Log("queues")
 
 LONGEST_TEXT: Final = 1000
 """Characters of a reason or a report that are kept."""
-_MOST: Final = 2000
+_MOST_ACKS: Final = 2000
+_MOST_RETURNS: Final = 500
+_MOST_OTHERS: Final = 250
 _MOST_BYTES: Final = 4 << 20
 """What one call carries at most."""
+_MOST_MOVED: Final = 2 << 20
+"""Bytes of the messages that one call moves at the server, at most, or one that is larger."""
+_LARGE: Final = 2 << 10
+"""From so many bytes on a message counts: all that one call settles have no more than `_MOST_MOVED` otherwise."""
 
 
 class Settlements:
     """Deliveries to settle, by kind, with those who wait for the answer."""
 
-    __slots__ = ("acks", "others", "returns", "waiting")
+    __slots__ = ("acks", "large", "others", "returns", "waiting")
 
     def __init__(self) -> None:
         """Start empty."""
@@ -32,20 +38,28 @@ class Settlements:
         self.returns: list[bytes] = []
         self.others: list[tuple[bytes, str, int | str | bytes, str, int | str, bytes, str]] = []
         self.waiting: dict[bytes, asyncio.Future[None]] = {}
+        self.large: dict[bytes, int] = {}
+        """Receipts of large messages that the server moves -> their bytes."""
 
     def add(
-        self, receipt: bytes, kind: str, value: int | str | bytes = 0, report: str = "",
+        self, entry: bytes, kind: str, value: int | str | bytes = 0, report: str = "",
         *, attempts: int | None = None, headers: bytes = b"", trace: str = "",
     ) -> None:  # fmt: skip
-        """Add one: ack, return, lost, result (value: outcome), nack, crash (delay in ms), dead (value: reason), wait.
+        """Add one, by its entry or its receipt.
+
+        Kinds: ack, return, lost, result (value: outcome), nack, crash (delay in ms), dead (value: reason), wait.
 
         The value of `wait`: the delay in ms, a space, and for how many ms since the first wait it is no failure.
         `attempts`: failures until it is a dead letter, None for what is stored with the queue; `headers`: the message's
         new ones, empty when they stay as they are; `trace`: the traceback, for whoever asked for the result.
         """
+        receipt = entry[:RECEIPT]
         if kind == "ack":
             self.acks.append(receipt)
-        elif kind == "return":
+            return
+        if len(entry) > _LARGE:
+            self.large[receipt] = len(entry)
+        if kind == "return":
             self.returns.append(receipt)
         else:
             # A lone surrogate in an exception's text cannot be sent as it is.
@@ -62,24 +76,44 @@ class Settlements:
 
     def portion(self) -> "Settlements":
         """Take out what one call carries."""
-        if len(self) <= _MOST and self._bytes(len(self.others)) <= _MOST_BYTES:
-            portion = Settlements()
+        portion = Settlements()
+        if self._is_small():
             for word in self.__slots__:
                 mine, theirs = getattr(self, word), getattr(portion, word)
                 setattr(self, word, theirs)
                 setattr(portion, word, mine)
             return portion
-        portion = Settlements()
-        portion.acks, self.acks = self.acks[:_MOST], self.acks[_MOST:]
-        portion.returns, self.returns = self.returns[:_MOST], self.returns[_MOST:]
-        most = min(_MOST, len(self.others))
+        portion.acks, self.acks = self.acks[:_MOST_ACKS], self.acks[_MOST_ACKS:]
+        returns, moved = self._fitting(self.returns[:_MOST_RETURNS], 0)
+        portion.returns, self.returns = self.returns[:returns], self.returns[returns:]
+        most, _ = self._fitting([receipt for receipt, *_ in self.others[:_MOST_OTHERS]], moved)
         while most > 1 and self._bytes(most) > _MOST_BYTES:
             most //= 2
         portion.others, self.others = self.others[:most], self.others[most:]
         for receipt in portion.receipts():
+            self.large.pop(receipt, None)
             if receipt in self.waiting:
                 portion.waiting[receipt] = self.waiting.pop(receipt)
         return portion
+
+    def _is_small(self) -> bool:
+        """Whether one call carries all of it."""
+        return (
+            len(self.acks) <= _MOST_ACKS
+            and len(self.returns) <= _MOST_RETURNS
+            and len(self.others) <= _MOST_OTHERS
+            and self._bytes(len(self.others)) <= _MOST_BYTES
+            and (len(self.large) <= 1 or sum(self.large.values()) <= _MOST_MOVED)
+        )
+
+    def _fitting(self, receipts: list[bytes], moved: int) -> tuple[int, int]:
+        """How many of these one call moves beside so many bytes, and what it moves then; at least one beside none."""
+        for count, receipt in enumerate(receipts):
+            size = self.large.get(receipt, 0)
+            if moved and size and moved + size > _MOST_MOVED:
+                return count, moved
+            moved += size
+        return len(receipts), moved
 
     def _bytes(self, count: int) -> int:
         """Bytes of the first of the others: results and tracebacks may be large."""

@@ -2,9 +2,9 @@
 -- stays right while letters come and go, and no longer fits a letter that was put back and died again.
 local function place_of(key, died) return string.format('%.0f', died) .. ' ' .. key end
 
--- The key of a place, or of a key given alone, and its letter; nil when there is none (any more).
-local function letter_at(place)
+-- The key of a place, or of a key given alone; nil when another death of it is meant than the last one.
+local function key_at(place)
   local died, key = string.match(place, '^(%d+) (.+)$')
-  if died and redis.call('ZSCORE', dead_index, key) ~= died then return key, nil end
-  return key or place, redis.call('HGET', dead, key or place) or nil
+  if died and redis.call('ZSCORE', dead_index, key) ~= died then return nil end
+  return key or place
 end

@@ -1,8 +1,8 @@
 -- Moves up to FREE waiting puts to pending, first come first served, and notifies their owners; of a long line so many a script, and
 -- the next one goes on. A put whose owner's session is over is dropped: it never returned. Those that came with an acknowledgement
 -- have no owner (`+`, and whom to notify) and count as put already. SHUT: whether the queue is shut down, where the caller knows.
-local MOST_LET_IN, MOST_BYTES_LET_IN = 1000, 4194304
-local looked_at, bytes_let_in, line_goes_on = 0, 0, false
+local MOST_LET_IN, MOST_BYTES_LET_IN = 1000, 2097152
+local looked_at, bytes_let_in, largest_let_in, line_goes_on = 0, 0, 0, false
 local function admit(free, shut)
   local total, forwarded, last, conflicts, live = 0, 0, {}, {}, {}
   if free > 0 and shut == nil then shut = redis.call('HGET', settings, 'shutdown') end
@@ -14,7 +14,9 @@ local function admit(free, shut)
       line_goes_on = true
       break
     end
-    local slice = (looked_at == 0 or bytes_let_in > looked_at * 4096) and 50 or 500
+    -- Few at first; then as many as have room if none is larger than those seen so far, and ten times as many at most.
+    local slice = looked_at == 0 and 8 or math.floor((MOST_BYTES_LET_IN - bytes_let_in) / math.max(largest_let_in, 1))
+    slice = math.max(1, math.min(slice, 10 * math.max(looked_at, 1), 500))
     local places = redis.call('LRANGE', putters, 0, math.min(free, slice, MOST_LET_IN - looked_at, upto) - 1)
     if #places == 0 then break end
     local keys, entering = places, {}
@@ -47,7 +49,8 @@ local function admit(free, shut)
           last[owner] = string.sub(key, 13)
         end
       end
-      bytes_let_in = bytes_let_in + #(body or '')
+      local size = #(body or '')
+      bytes_let_in, largest_let_in = bytes_let_in + size, math.max(largest_let_in, size)
     end
     if #entering > 0 then redis.call('RPUSH', pending, unpack(entering)) end
     redis.call('LTRIM', putters, #places, -1)

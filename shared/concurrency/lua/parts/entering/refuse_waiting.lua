@@ -1,18 +1,19 @@
 -- Has a shutdown go on along the line, MOST places at most, and lets the owners know, in the order of the line: `refused_upto` places
 -- at its front are looked at already. What came with an acknowledgement was accepted: it stays, and is admitted as room appears; or
 -- END_ONE ends it. Returns how many places are left, and how many are looked at.
+local MOST_BYTES_REFUSED = 2097152
 local function refuse_waiting(most, end_one)
   local length = redis.call('LLEN', putters)
   local upto = end_one and 0 or tonumber(redis.call('HGET', settings, 'refused_upto') or 0)
   if length <= upto then return 0, length end
   local places = redis.call('LRANGE', putters, upto, upto + most - 1)
-  local gone, refused, kept, looked, bytes, ended, first_kept = {}, {}, {}, 0, 0, 0, nil
-  while looked < #places and bytes < 4194304 do
-    local keys = {}
-    for i = looked + 1, math.min(looked + 50, #places) do keys[#keys + 1] = string.sub(places[i], 1, KEY_BYTES) end
+  local gone, refused, kept, looked, bytes, largest, ended, first_kept = {}, {}, {}, 0, 0, 0, 0, nil
+  while looked < #places and bytes < MOST_BYTES_REFUSED do
+    local keys, slice = {}, largest == 0 and 1 or math.min(16, math.ceil((MOST_BYTES_REFUSED - bytes) / largest))
+    for i = looked + 1, math.min(looked + slice, #places) do keys[#keys + 1] = string.sub(places[i], 1, KEY_BYTES) end
     for i, body in ipairs(redis.call('HMGET', bodies, unpack(keys))) do
       local key, who, mark, from = keys[i], string.match(body or '', WAITS)
-      bytes = bytes + #(body or '')
+      bytes, largest = bytes + #(body or ''), math.max(largest, #(body or ''))
       if who and key .. mark == places[looked + i] then
         local is_accepted = string.byte(who) == PLUS
         if is_accepted and not end_one then

@@ -1,19 +1,26 @@
--- Makes dead letters of what waits for delivery, MOST at most, while a queue is shut down at once (`ending`), which is done when none
--- is left (`immediate`). Returns how many are left.
+-- Makes dead letters of what waits for delivery, MOST at most, with 2 MiB or one that is larger, while a queue is shut down at once
+-- (`ending`), which is done when none is left (`immediate`). Returns how many are left.
+local MOST_BYTES_ENDED = 2097152
 local function end_waiting(most)
-  local count = 0
+  local count, bytes, largest = 0, 0, 0
   for _, list in ipairs({pending, returned, suspects, delayed}) do
     local of_delayed = list == delayed
-    local entries = count < most and redis.call(of_delayed and 'ZRANGE' or 'LRANGE', list, 0, most - count - 1) or {}
-    for _, entry in ipairs(entries) do
-      make_dead_letter(key_of(entry), entry, 'shutdown', 'the queue was shut down before it was handled')
+    while count < most and bytes < MOST_BYTES_ENDED do
+      -- The first one is looked at before others; as many as have room if none is larger than those seen so far.
+      local slice = largest == 0 and 1 or math.max(1, math.min(most - count, 16, math.floor((MOST_BYTES_ENDED - bytes) / largest)))
+      local found = redis.call(of_delayed and 'ZRANGE' or 'LRANGE', list, 0, slice - 1)
+      if #found == 0 then break end
+      for _, entry in ipairs(found) do
+        bytes, largest = bytes + #entry, math.max(largest, #entry)
+        make_dead_letter(key_of(entry), entry, 'shutdown', 'the queue was shut down before it was handled')
+      end
+      if of_delayed then
+        redis.call('ZREMRANGEBYRANK', list, 0, #found - 1)
+      else
+        redis.call('LTRIM', list, #found, -1)
+      end
+      count = count + #found
     end
-    if #entries > 0 and of_delayed then
-      redis.call('ZREMRANGEBYRANK', list, 0, #entries - 1)
-    elseif #entries > 0 then
-      redis.call('LTRIM', list, #entries, -1)
-    end
-    count = count + #entries
   end
   local fresh, later = waiting()
   local left = fresh + later + redis.call('LLEN', putters)

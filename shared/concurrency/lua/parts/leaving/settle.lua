@@ -25,6 +25,16 @@ local function settle_acks(receipts, held)
   return table.concat(missing)
 end
 
+-- Gives all of them back; who sends them sends no more than one call may move.
+local function settle_returns(receipts)
+  local missing, looked = '', 0
+  while looked < #receipts do
+    local count, gone = put_back(receipts, looked + 1)
+    looked, missing = looked + count, missing .. gone
+  end
+  return missing
+end
+
 -- The entry of a delivery that waits for a precondition, marked with the first time it did so; nil once that is WITHIN ms ago,
 -- or when its headers have no room for the mark. A mark older than the entry's stamp is of the time before a replay.
 local function kept_waiting(entry, within)
@@ -54,7 +64,7 @@ local function settle_other(max_attempts, receipt, kind, value, report, attempts
     acked = acked + redis.call('HDEL', leased, receipt)
     return ''
   end
-  if kind == 'lost' then return put_back({receipt}, redis.call('HGET', settings, 'max_crashes') or 5) end
+  if kind == 'lost' then return select(2, put_back({receipt}, 1, redis.call('HGET', settings, 'max_crashes') or 5)) end
   if kind == 'wait' then
     local delay, within = string.match(value, '^(%d+) (%d+)$')
     local waiting = kept_waiting(entry, tonumber(within))

@@ -1,16 +1,27 @@
 -- Takes entries for a session, WANT at most; they are leased from then on. A reply is full with 1 MiB, and carries 4 MiB or one
 -- entry at most: the server drops a subscriber whose replies pass its limit, and would do so again with the same ones.
-local ENOUGH_BYTES, MOST_BYTES, MOST_DROPPED, MARK_MS = 1048576, 4194304, 1000, 86400000
-local entries, bytes, dropped = {}, 0, 0
+-- What a call looks at and does not deliver (cancelled, no entry, put among the suspects) is bounded likewise: `passed`.
+local ENOUGH_BYTES, MOST_BYTES, MOST_PASSED, MARK_MS = 1048576, 4194304, 500, 86400000
+local entries, bytes, dropped, passed, passed_bytes = {}, 0, 0, 0, 0
 local is_full, largest = false, 0
 local has_cancelled = false
 want = tonumber(want)
+
+local function pass_over(entry) passed, passed_bytes = passed + 1, passed_bytes + #entry end
+local function has_passed_enough() return passed >= MOST_PASSED or passed_bytes >= MOST_BYTES end
+
+-- So many of SLICE as there is room for, if none is larger than those seen so far.
+local function fitting(slice)
+  local room = MOST_BYTES - bytes - passed_bytes
+  return slice * largest > room and math.max(1, math.floor(room / largest)) or slice
+end
 
 -- Whether the message was cancelled; then it is done with.
 local function drop(entry)
   local key = key_of(entry)
   if redis.call('ZREM', given_up, key) == 0 then return false end
   dropped = dropped + 1
+  pass_over(entry)
   forget_submitted(key, entry)
   return true
 end
@@ -40,6 +51,7 @@ local function lease(found)
       redis.call('HINCRBY', totals, 'put', 1)
       local key = 'unreadable' .. string.format('%012.0f', redis.call('HINCRBY', totals, 'unreadable', 1))
       make_dead_letter(key, entry, 'undecodable', 'not an entry')
+      pass_over(entry)
     end
   end
   if at > 0 then redis.call('HSET', leased, unpack(pairs_to_set)) end
@@ -51,15 +63,14 @@ end
 -- Reads as many at a time as have room if none is larger than those seen so far; the first one is looked at before others.
 local function take_from(list, most)
   local taken = 0
-  while taken < most and want > #entries and not is_full and dropped < MOST_DROPPED do
+  while taken < most and want > #entries and not is_full and not has_passed_enough() do
     local slice = math.min(most - taken, want - #entries, taken == 0 and 16 or 128)
     if slice > 1 and largest == 0 then
       local first = redis.call('LINDEX', list, 0)
       if not first then break end
       largest = #first
     end
-    if slice * largest > MOST_BYTES - bytes then slice = math.max(1, math.floor((MOST_BYTES - bytes) / largest)) end
-    local found = redis.call('LRANGE', list, 0, slice - 1)
+    local found = redis.call('LRANGE', list, 0, fitting(slice) - 1)
     if #found == 0 then break end
     local leased_now = lease(found)
     redis.call('LTRIM', list, leased_now, -1)
