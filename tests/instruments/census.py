@@ -54,13 +54,14 @@ async def take_census(client: Redis, name: str) -> Census:
             pipeline.hmget(keys["totals"], ["put", "replayed", "acked", "dead", "given_up"])
             pipeline.hvals(keys["handed"])
             pipeline.lrange(keys["line"], 0, -1)
+            pipeline.hgetall(keys["bodies"])
             for key in leased:
                 pipeline.hlen(key)
             answers = await pipeline.execute()
         # A session that began to hold something meanwhile is counted at the next look.
         if leased == [key async for key in client.scan_iter(match=f"{{{name}}}:leased:*", count=1000)]:
             break
-    pending, returned, suspects, line, delayed, bodies, dead, sessions, totals, handed, in_line, *held = answers
+    pending, returned, suspects, line, delayed, bodies, dead, sessions, totals, handed, in_line, waits, *held = answers
     put, replayed, acked, died, cancelled = (int(total or 0) for total in totals)
     return Census(
         pending,
@@ -72,6 +73,13 @@ async def take_census(client: Redis, name: str) -> Census:
         line,
         bodies,
         sessions,
-        sum(key.startswith(b"+") for key in in_line),
+        sum(_forwards_at(place, waits) for place in in_line),
         put + replayed - acked - died - cancelled,
     )
+
+
+def _forwards_at(place: bytes, waits: dict[bytes, bytes]) -> int:
+    """How many puts that came with an acknowledgement wait at a place of the line; many in a fold."""
+    if place.startswith(b"*"):
+        return int(waits[place].partition(b" ")[2][:5])
+    return int(place.startswith(b"+"))

@@ -11,7 +11,7 @@ from shared.concurrency.queues.membership.keys import QUEUE_KEYS, leased_key, qu
 from shared.concurrency.session import scripts
 
 # A script that only reads, or only drains, goes on when the server's memory is full; put is the one that fills it.
-FILLS = {"put", "settle_with_effects"}
+FILLS = {"put", "stage", "settle_with_effects"}
 CALL = re.compile(r"redis\.call\(\s*'(\w+)'\s*,\s*([a-z_]+)")
 
 

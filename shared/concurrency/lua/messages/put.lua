@@ -15,7 +15,7 @@
 --   keys among these that were not: its id was known with another body, behind `=` with the same, behind `-` a shutdown
 --   took it out; 1 if shut down, 1 if live. Verdicts, first those on the withdrawn: w taken out, x not there any more; a
 --   admitted, k nothing added for its id is known, c conflict of ids, q waits, f no room, s shut down, o the session is over
--- PARTS clock identity sessions room notify wake handoff ids stamp putter_record line take_out refuse_waiting admit verdicts
+-- PARTS clock identity sessions room notify wake handoff ids stamp putter_record line take_out unfold refuse_waiting admit verdicts
 --   enter park
 local owner = owner_of(session)
 local record = redis.call('HGET', lanes, owner .. ':put')

@@ -9,9 +9,11 @@
 --   number   this call's number in its lane; a repetition carries the same
 --   words    ... for each delivery its receipt and its number of writes, then for each write: command, place of its key among
 --            KEYS (of a queue: of its first key), number of operands, the operands; 'result' with the outcome is one of them
+--            A put may be in folds that were staged: 'staged', and as operands the session at that queue which did so, and their keys
 -- RETURNS 'late'; or 'ok' or 'over' (the session; nothing was written), and for each delivery: 'ok' and the keys of puts
---   that wait, 'stale', or 'refused', the number of the write that cannot be made, and why
--- PARTS clock identity sessions room unfinished notify wake handoff ids stamp putter_record line refuse_waiting admit entry answer finish select_queue
+--   that wait, also keys of folds; 'stale', 'unstaged' (a fold is not there any more), or 'refused', the number of the write that cannot be
+--   made, and why
+-- PARTS clock identity sessions room unfinished notify wake handoff ids staged stamp putter_record line unfold refuse_waiting admit entry answer finish select_queue
 --   writes forward apply
 local lane = owner_of(session) .. ':effects'
 local before = redis.call('HGET', lanes, lane)

@@ -6,7 +6,7 @@
 --   number   this step's number in its lane; a repetition carries the same
 --   maxsize  the new bound in messages, 0 for none; empty to go on with what is stored
 -- RETURNS 1 while more may be admitted: call again, under the next number, to go on; else 0
--- PARTS clock identity sessions room notify wake ids stamp putter_record line refuse_waiting admit one_effect
+-- PARTS clock identity sessions room notify wake ids stamp putter_record line unfold refuse_waiting admit one_effect
 local before = answered()
 if before then return before end
 if maxsize ~= '' then redis.call('HSET', settings, 'maxsize', maxsize) end

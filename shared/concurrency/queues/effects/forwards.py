@@ -5,10 +5,11 @@ import base64
 import itertools
 import secrets
 from collections.abc import Callable, Iterable
+from dataclasses import dataclass
 from typing import Final, Protocol
 
 from shared.concurrency.errors import ConcurrencyError
-from shared.concurrency.queues.encoding.entry import keys_in
+from shared.concurrency.queues.encoding.entry import KEY, keys_in
 from shared.concurrency.queues.membership.membership import Membership
 from shared.concurrency.session.log import Log
 from shared.concurrency.session.scripts import load
@@ -23,8 +24,16 @@ _MOST: Final = 500
 class Awaiting(Protocol):
     """Whoever forwarded something into another queue, and waits until it is admitted there."""
 
-    def admitted(self, key: bytes) -> None:
-        """The entry with this key has been admitted."""
+    def admitted(self, key: bytes, *, whole: bool) -> None:
+        """The entry with this key has been admitted; a fold was unfolded, or has been admitted as a whole."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Fold:
+    """Entries that wait at one place together."""
+
+    key: bytes
+    entries: list[bytes]
 
 
 class Destination:
@@ -43,11 +52,16 @@ class Destination:
         """An outgoing entry that nobody owns."""
         return b"%b%010d%b%b" % (self._owner, next(self._numbers), middle, body)
 
+    def fold(self, entries: list[bytes]) -> Fold:
+        """A fold of these entries, which nobody owns either: its key says by an asterisk what it is."""
+        return Fold(b"*%b%010d" % (self._owner[1:], next(self._numbers)), entries)
+
     def admitted(self, key: bytes) -> None:
-        """Notify whoever forwarded the entry with this key: it has been admitted."""
+        """Notify whoever forwarded the entry with this key: it has been admitted. ` all` stands behind a whole fold."""
+        key, _, more = key.partition(b" ")
         awaiting = self.waiting.pop(key, None)
         if awaiting is not None:
-            awaiting.admitted(key)
+            awaiting.admitted(key, whole=more == b"all")
 
 
 class Forwards:
@@ -57,23 +71,40 @@ class Forwards:
         """Begin with none; `changed` is called when one has been admitted."""
         self._changed = changed
         self._waiting: dict[bytes, Destination] = {}
+        self._folds: dict[bytes, Fold] = {}
+        self._folded = 0
         self._watch: asyncio.Task[None] | None = None
 
     def __len__(self) -> int:
-        return len(self._waiting)
+        return len(self._waiting) + self._folded
 
     def add(self, forwarded: Iterable[tuple[bytes, Destination]]) -> None:
         """Wait until these entries, by key, are admitted."""
         for key, destination in forwarded:
-            self._waiting[key] = destination
-            destination.waiting[key] = self
+            self._wait(key, destination)
         if self._waiting and (self._watch is None or self._watch.done()):
             self._watch = asyncio.get_running_loop().create_task(self._look_again(), name="weir-forwards")
 
-    def admitted(self, key: bytes) -> None:
-        """One of our forwarded puts was admitted."""
-        if self._waiting.pop(key, None) is not None:
-            self._changed()
+    def add_fold(self, fold: Fold, destination: Destination) -> None:
+        """Wait until this fold is unfolded, and then for each of its entries."""
+        self._folds[fold.key] = fold
+        self._folded += len(fold.entries) - 1
+        self.add([(fold.key, destination)])
+
+    def _wait(self, key: bytes, destination: Destination) -> None:
+        self._waiting[key] = destination
+        destination.waiting[key] = self
+
+    def admitted(self, key: bytes, *, whole: bool = False) -> None:
+        """One of our forwarded puts was admitted, or a fold of them was unfolded; `whole`: or admitted."""
+        destination = self._waiting.pop(key, None)
+        if destination is None:
+            return
+        if fold := self._folds.pop(key, None):
+            self._folded -= len(fold.entries) - 1
+            for entry in () if whole else fold.entries:
+                self._wait(entry[:KEY], destination)
+        self._changed()
 
     async def stop(self) -> None:
         """Wait for nothing any more."""
@@ -83,6 +114,8 @@ class Forwards:
         for key, destination in self._waiting.items():
             destination.waiting.pop(key, None)
         self._waiting.clear()
+        self._folds.clear()
+        self._folded = 0
 
     async def _look_again(self) -> None:
         """Ask once a second while anything waits: notifications that were sent while we were cut off are lost."""

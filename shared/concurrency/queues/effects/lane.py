@@ -7,7 +7,7 @@ import asyncio
 import contextlib
 from collections import deque
 from functools import partial
-from typing import Any, ClassVar, Final, Protocol
+from typing import Any, ClassVar, Final
 
 from shared.concurrency.errors import ConcurrencyError, EffectRefused
 from shared.concurrency.queues.effects.effects import Effects, writes_of
@@ -17,12 +17,15 @@ from shared.concurrency.queues.effects.packing import (
     Acknowledgement,
     Portion,
     check,
+    folded,
     forwarded,
     pack,
     reason,
     stale,
     take_out,
 )
+from shared.concurrency.queues.effects.staging import is_much, let_in, stage, unstage
+from shared.concurrency.queues.effects.takes import Takes
 from shared.concurrency.queues.membership.lane import Lane
 from shared.concurrency.queues.membership.membership import Membership
 from shared.concurrency.session.calls import Call
@@ -31,22 +34,6 @@ from shared.concurrency.session.scripts import load
 from shared.concurrency.session.server_errors import Forbidden, OutOfMemory
 
 _AFTER_A_FAILURE: Final = 1.0
-
-
-class Takes(Protocol):
-    """What takes and settles for the same process beside this lane."""
-
-    def workers(self) -> int:
-        """How many deliveries this process handles at once."""
-
-    def backpressure_changed(self) -> None:
-        """More may be taken, or less."""
-
-    def nack(self, receipt: bytes, report: str) -> None:
-        """Nack what nobody waits for and could not be acknowledged."""
-
-    def resync_needed(self) -> None:
-        """Nobody knows what a failed call has done."""
 
 
 class EffectLane(Lane[Portion]):
@@ -149,8 +136,18 @@ class EffectLane(Lane[Portion]):
             self._flight.call = None
             self._fail_portion(call, error)
         self._measure_backpressure()
+        for one in call.acknowledgements:
+            if one.staged:
+                await self._end_staging(one)
+
+    async def _end_staging(self, one: Acknowledgement) -> None:
+        staged, one.staged = one.staged, {}
+        await (let_in if one.is_written else unstage)(staged)
 
     async def _send(self, portion: Portion) -> None:
+        for one in portion.acknowledgements:
+            if one.may_stage and is_much(one.writes):
+                one.staged = await stage(one.writes, self._wait_for_memory)
         if not self._member.registration.is_done:
             await self._member.registration.ready()
         portion.session_id, portion.keys = self._member.session_id, self._member.keys
@@ -167,11 +164,14 @@ class EffectLane(Lane[Portion]):
             try:
                 await self._member.calls.insist(call)
             except OutOfMemory:
-                pause = self.pause.memory_is_full()
-                self._measure_backpressure()
-                await asyncio.sleep(pause)
+                await self._wait_for_memory()
             else:
                 return
+
+    async def _wait_for_memory(self) -> None:
+        pause = self.pause.memory_is_full()
+        self._measure_backpressure()
+        await asyncio.sleep(pause)
 
     async def _register_destinations(self, portion: Portion) -> None:
         """Register at every queue that is put to, so that its bound is known; refuse what cannot be put."""
@@ -235,14 +235,22 @@ class EffectLane(Lane[Portion]):
             number, _, why = rest.partition(b" ")
             self._refuse(one, reason(one.writes, int(number), why.decode()))
             return
+        if kind == b"unstaged":
+            # Lost with a session that was over, or by the server: in one call then.
+            one.may_stage = False
+            self._waiting.appendleft(one)
+            return
         if current:
             self._member.held.pop(one.receipt, None)
         if kind == b"stale":
             reject(one.future, stale())
             return
+        one.is_written = True
         resolve(one.future)
         if rest:
             self._forwards.add(forwarded(one.writes, self._member, rest))
+            for fold, destination in folded(one.staged, self._member, rest):
+                self._forwards.add_fold(fold, destination)
 
     def _refuse(self, one: Acknowledgement, why: str) -> None:
         error = EffectRefused(f"{why}. Nothing was written, and the delivery is not acknowledged")

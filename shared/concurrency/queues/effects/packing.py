@@ -2,15 +2,16 @@
 
 import asyncio
 from collections import deque
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
 from typing import Final
 
 from redis.crc import key_slot
 
 from shared.concurrency.errors import EffectRefused, StaleDelivery
-from shared.concurrency.queues.effects.forwards import Destination
-from shared.concurrency.queues.effects.writes import Writes, shown
+from shared.concurrency.queues.effects.forwards import Destination, Fold
+from shared.concurrency.queues.effects.staging import Staged
+from shared.concurrency.queues.effects.writes import Write, Writes, shown
 from shared.concurrency.queues.encoding.entry import KEY, keys_in
 from shared.concurrency.queues.membership.membership import Membership
 from shared.concurrency.session.scripts import Script
@@ -32,6 +33,12 @@ class Acknowledgement:
     outcome: bytes
     """The result as it travels; empty where nobody asked for it."""
     future: "asyncio.Future[None]"
+    staged: dict[Write, Staged] = field(default_factory=dict)
+    """What of its puts is at their queues already; empty where one call carries them all."""
+    may_stage: bool = True
+    """Whether its puts may be staged: not again, where they were lost."""
+    is_written: bool = False
+    """Whether the server has made its writes."""
 
 
 @dataclass(slots=True)
@@ -97,7 +104,9 @@ def pack(script: Script, portion: Portion) -> tuple[list[bytes], list[bytes | st
             if key not in places:
                 more_keys.append(key)
                 places[key] = len(script.keys) + len(more_keys)
-            words += [write.command, places[key], len(write.operands), *write.operands]
+            staged = acknowledgement.staged.get(write)
+            command, operands = ("staged", staged.operands) if staged else (write.command, write.operands)
+            words += [command, places[key], len(operands), *operands]
         if outcome:
             words += ["result", 1, 1, outcome]
     return more_keys, words
@@ -116,6 +125,14 @@ def forwarded(writes: Writes, member: Membership, waiting: bytes) -> list[tuple[
         for entry in write.operands
         if entry[:KEY] in keys
     ]
+
+
+def folded(staged: Mapping[Write, Staged], member: Membership, waiting: bytes) -> Iterator[tuple[Fold, Destination]]:
+    """The folds that wait, as `forwarded`."""
+    keys = keys_in(waiting)
+    for each in staged.values():
+        if each.destination.member is not member:
+            yield from ((fold, each.destination) for fold in each.folds if fold.key in keys)
 
 
 def reason(writes: Writes, number: int, why: str) -> str:

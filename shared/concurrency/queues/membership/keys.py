@@ -15,14 +15,14 @@ QUEUE_KEYS: Final = {
     "putters": KeyDescription(
         "line",
         "LIST",
-        "a place for each waiting put, in order of arrival: its key, and `@NUMBER` where it was put again; one that is not "
-        "in `bodies` is passed over",
+        "a place for each waiting put, in order of arrival: its key, and `@NUMBER` where it was put again, or for a fold of "
+        "many; one that is not in `bodies` is passed over",
     ),
     "bodies": KeyDescription(
         "bodies",
         "HASH",
         "key of a waiting put -> `SESSION ENTRY`, `SESSION@NUMBER ENTRY` where it was put again, or `+OWNER ENTRY` for one "
-        "that nobody owns",
+        "that nobody owns; key of a fold -> `*OWNER COUNT`, and each entry behind its length",
     ),
     "dead": KeyDescription("dead", "HASH", "key -> dead letter: JSON of reason, error and time, a newline, the entry"),
     "dead_index": KeyDescription("dead:index", "ZSET", "key of a dead letter -> time of death in ms"),
@@ -33,7 +33,7 @@ QUEUE_KEYS: Final = {
         "lanes",
         "HASH",
         "`OWNER:LANE` -> last number and verdicts; `OWNER:consumer` -> session, and whether it is to drain; "
-        "`SESSION:process` -> pid and host",
+        "`SESSION:process` -> pid and host; `SESSION:staged` -> the folds that it has staged, and how many puts each holds",
     ),
     "ids": KeyDescription(
         "ids", "HASH", "known id -> expiry in ms, digest, and the message's key where its result is asked for"
@@ -50,7 +50,7 @@ QUEUE_KEYS: Final = {
         "totals",
         "HASH",
         "counters: put, acked, nacked, dead, recovered, replayed, given_up, unreadable, discarded; onward: waiting puts that nobody "
-        "owns; the last stamp",
+        "owns; folded: waiting puts less the fields of `bodies`; the last stamp",
     ),
     "results": KeyDescription(
         "results", "HASH", "key -> outcome of a submitted message, until it is received or expires"

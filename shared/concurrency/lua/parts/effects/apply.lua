@@ -8,6 +8,15 @@ local function check_put(place)
   return not is_sound_at[place] and 'unsound' or shut and 'shutdown' or nil
 end
 
+-- Whether words[first] has staged the folds that follow in the queue at PLACE.
+local function are_staged(place, first, last)
+  select_queue(place)
+  local counts, found = staged_by(words[first]), true
+  for at = first + 1, last do found = found and counts[words[at]] ~= nil and redis.call('HEXISTS', bodies, words[at]) == 1 end
+  select_queue(1)
+  return found
+end
+
 -- What stands against the first write that cannot be made; nil when all can.
 local function check(writes)
   forget_checked()
@@ -15,6 +24,9 @@ local function check(writes)
     local problem
     if write.command == 'put' then
       problem = check_put(write.place)
+    elseif write.command == 'staged' then
+      problem = check_put(write.place)
+      if not problem and not are_staged(write.place, write.first, write.last) then return 'unstaged' end
     elseif write.command ~= 'result' then
       problem = check_write(words, write.command, key_at(write.place), write.first, write.last)
     end
@@ -31,6 +43,12 @@ local function apply(receipt, writes)
     if write.command == 'put' then
       select_queue(write.place)
       local entered, keys = forward(session, words, write.first, write.last)
+      fresh[write.place] = (fresh[write.place] or 0) + entered
+      waiting_keys = waiting_keys .. keys
+      select_queue(1)
+    elseif write.command == 'staged' then
+      select_queue(write.place)
+      local entered, keys = forward_staged(words, write.first, write.last)
       fresh[write.place] = (fresh[write.place] or 0) + entered
       waiting_keys = waiting_keys .. keys
       select_queue(1)

@@ -62,3 +62,28 @@ local function forward(session, words, first, last)
   count_put(last - first + 1)
   return paused and 0 or fresh, table.concat(waiting_keys)
 end
+
+-- Has the folds words[first + 1..last], which the session words[first] has staged, wait in the selected queue, and lets in what has room.
+-- Returns for how many a session has to be woken, and the keys of what waits, joined: of folds, and of puts that are not in one any more.
+local function forward_staged(words, first, last)
+  local counts, keys = staged_by(words[first])
+  local folds, total = {}, 0
+  for at = first + 1, last do
+    folds[#folds + 1] = words[at]
+    total = total + counts[words[at]]
+    counts[words[at]] = nil
+  end
+  record_staged(words[first], counts, keys)
+  redis.call('RPUSH', putters, unpack(folds))
+  redis.call('HINCRBY', totals, 'onward', total)
+  redis.call('HINCRBY', totals, 'folded', total)
+  count_put(total)
+  local bound, paused = unpack(redis.call('HMGET', settings, 'maxsize', 'paused'))
+  local before, waits = #unfolded, {}
+  local entered = admit(room(tonumber(bound or 0)))
+  for i = before + 1, #unfolded do folds[#folds + 1] = unfolded[i] end
+  for _, key in ipairs(folds) do
+    if redis.call('HEXISTS', bodies, key) == 1 then waits[#waits + 1] = key end
+  end
+  return paused and 0 or entered, table.concat(waits)
+end

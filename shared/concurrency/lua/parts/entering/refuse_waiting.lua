@@ -8,21 +8,27 @@ local function refuse_waiting(most, end_one)
   if length <= upto then return 0, length end
   local places = redis.call('LRANGE', putters, upto, upto + most - 1)
   local gone, refused, kept, looked, bytes, largest, ended, first_kept = {}, {}, {}, 0, 0, 0, 0, nil
-  while looked < #places and bytes < MOST_BYTES_REFUSED do
-    local keys, slice = {}, largest == 0 and 1 or math.min(16, math.ceil((MOST_BYTES_REFUSED - bytes) / largest))
+  while looked < #places and bytes < MOST_BYTES_REFUSED and ended < 500 do
+    local keys, slice = {}, (end_one or largest == 0) and 1 or math.min(16, math.ceil((MOST_BYTES_REFUSED - bytes) / largest))
     for i = looked + 1, math.min(looked + slice, #places) do keys[#keys + 1] = string.sub(places[i], 1, KEY_BYTES) end
     for i, body in ipairs(redis.call('HMGET', bodies, unpack(keys))) do
       local key, who, mark, from = keys[i], string.match(body or '', WAITS)
       bytes, largest = bytes + #(body or ''), math.max(largest, #(body or ''))
       if who and key .. mark == places[looked + i] then
-        local is_accepted = string.byte(who) == PLUS
+        local is_fold = string.byte(who) == FOLD
+        local is_accepted = is_fold or string.byte(who) == PLUS
         if is_accepted and not end_one then
           kept[#kept + 1] = places[looked + i]
           first_kept = first_kept or looked + i
         else
           gone[#gone + 1] = key
         end
-        if is_accepted and end_one then
+        if is_fold and end_one then
+          local entries = entries_of(body, from)
+          for _, outgoing in ipairs(entries) do end_one(string.sub(outgoing, 1, KEY_BYTES), next_stamp() .. outgoing) end
+          ended = ended + #entries
+          redis.call('HINCRBY', totals, 'folded', 1 - #entries)
+        elseif is_accepted and end_one then
           end_one(key, next_stamp() .. string.sub(body, from))
           ended = ended + 1
         elseif not is_accepted then
