@@ -8,6 +8,7 @@ import structlog
 
 from shared.concurrency.session.log import Log, LogLine
 from shared.environment import Environment
+from shared.log_handler import PatientHandler
 
 __all__ = ["Log", "configure_logs", "flush_logs"]
 
@@ -28,7 +29,7 @@ def configure_logs(settings: Environment) -> None:
         wrapper_class=structlog.make_filtering_bound_logger(level),
         logger_factory=structlog.stdlib.LoggerFactory(),
     )
-    handler = logging.StreamHandler(sys.stderr)
+    handler = PatientHandler(sys.stderr)
     handler.setFormatter(
         structlog.stdlib.ProcessorFormatter(
             foreign_pre_chain=[*enrich, _fields_of_the_engine],
