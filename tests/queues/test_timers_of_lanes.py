@@ -60,8 +60,11 @@ async def test_a_closed_session_leaves_no_timer(url: str, name: str, timers: lis
         async with await getting:
             pass
         waiting = asyncio.create_task(queue.get())
-        await queue.qsize()
-        assert timers
+
+        async def set_so_far() -> int:
+            return len(timers)
+
+        await until(set_so_far, bool)
         waiting.cancel()
         await asyncio.wait({waiting})
     now = asyncio.get_running_loop().time()
