@@ -2,6 +2,8 @@
 
 import asyncio
 import multiprocessing
+import os
+import signal
 import warnings
 from collections.abc import Awaitable, Callable
 
@@ -113,3 +115,64 @@ async def test_a_forked_child_is_refused_and_does_not_disturb_its_parent(url: st
         theirs.close()
         assert said.startswith("WrongLoop: ")
         assert "a forked child" in said
+
+
+async def forked(act: Callable[[], Awaitable[object]], meanwhile: Callable[[], Awaitable[None]]) -> str:
+    """Fork here, as a coroutine may: what becomes of `act` in the child, once `meanwhile` is over here."""
+    ours, theirs = multiprocessing.Pipe()
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", DeprecationWarning)  # as above
+        pid = os.fork()
+    if pid == 0:
+        try:
+            await act()
+            theirs.send("done")
+        except BaseException as error:  # noqa: BLE001  # the child ends here
+            theirs.send(f"{type(error).__name__}: {error}")
+        os._exit(0)
+    theirs.close()
+    try:
+        async with asyncio.timeout(10):
+            await meanwhile()
+        return str(ours.recv()) if await asyncio.to_thread(ours.poll, 1) else "nothing"
+    finally:
+        os.kill(pid, signal.SIGKILL)
+        await asyncio.to_thread(os.waitpid, pid, 0)
+        ours.close()
+
+
+async def test_a_child_that_leaves_the_body_of_a_lease_sends_nothing(
+    url: str, name: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    async with Session.open(url) as session:
+        lock, queue = Lock(session, name), Queue(session, name, int)
+        async with lock as lease:
+
+            async def use() -> None:
+                for number in range(200):
+                    await queue.put(number)
+
+            assert "forked child" in await forked(lease.release, use)
+            lease.check()
+            assert await lock.locked()
+    assert "no connection" not in caplog.text
+
+
+async def test_a_child_that_goes_on_with_the_loop_takes_no_answer_from_its_parent(
+    url: str, name: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    async with Session.open(url) as session:
+        queue = Queue(session, name, int)
+        await queue.put(0)
+        never = asyncio.get_running_loop().create_future()
+
+        async def wait() -> None:
+            await never
+
+        async def use() -> None:
+            for number in range(1, 500):
+                await queue.put(number)
+                assert (await queue.statistics()).put_total == number + 1
+
+        assert await forked(wait, use) == "nothing"
+    assert not caplog.records

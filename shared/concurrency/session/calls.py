@@ -1,14 +1,16 @@
 """Calls: what one process asks of its server, sent in order and answered in order."""
 
 import asyncio
+import os
 from collections import deque
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Final, NamedTuple
+from weakref import WeakSet
 
 import hiredis
 from redis.exceptions import NoScriptError, ResponseError
 
-from shared.concurrency.errors import ConcurrencyError, ServerRefused
+from shared.concurrency.errors import ConcurrencyError, ServerRefused, WrongLoop
 from shared.concurrency.session.clock import boottime
 from shared.concurrency.session.protocol import Wire
 from shared.concurrency.session.refusals import Refusals
@@ -57,7 +59,10 @@ class Calls:
         self._replies: deque[_Awaited] = deque()
         self._usable = asyncio.Event()
         self._refusal: ConcurrencyError | None = None
+        self._forked: WrongLoop | None = None
+        """What callers get in a forked child, which inherits all this."""
         self._loop = asyncio.get_running_loop()
+        _all.add(self)
 
     # --- what callers use -------------------------------------------------------------------------------------------
 
@@ -129,12 +134,13 @@ class Calls:
         """Run a command on the present connection, also before callers may use it.
 
         :raises Disconnected: when there is none, or it broke before the answer came.
+        :raises WrongLoop: in a forked child.
         """
         wire = self._wire
         if wire is None or not wire.is_open:
             # It broke, and the watch has not noticed yet: whoever calls again waits for the next connection.
             self._forget_wire()
-            raise Disconnected(self.problem)
+            raise self._forked or Disconnected(self.problem)
         # Before the reply is awaited: what cannot be packed must not shift all answers by one.
         packed = pack(*command)
         reply: asyncio.Future[Any] = self._loop.create_future()
@@ -213,11 +219,31 @@ class Calls:
             if not reply.done():
                 reply.set_result(Disconnected(self.problem))
 
+    def in_child(self) -> None:
+        """Send nothing, and read nothing, in a process that was forked: the connection is its parent's."""
+        self._refusal = self._forked = WrongLoop(
+            "this session belongs to the process that opened it, and this is a forked child: open a session here"
+        )
+        self._usable.set()
+        if self._wire is not None:
+            self._wire.cut_off()
+
     def _forget_wire(self) -> None:
         self._wire = None
         self.is_open = False
         if self._refusal is None:
             self._usable.clear()
+
+
+_all: Final[WeakSet[Calls]] = WeakSet()
+
+
+def _in_child() -> None:
+    for calls in _all:
+        calls.in_child()
+
+
+os.register_at_fork(after_in_child=_in_child)
 
 
 def pack(*command: bytes | str | int) -> bytes:

@@ -6,6 +6,8 @@ task, no stream and no timer: about 2 us less of each message, and two turns of 
 
 import asyncio
 import fcntl
+import os
+import socket
 import struct
 import sys
 import termios
@@ -71,6 +73,17 @@ class Wire(asyncio.Protocol):
         self._transport.abort()
         self._lose(None)
 
+    def cut_off(self) -> None:
+        """Put a dead connection in the place of this one, in a forked child: its parent goes on with it."""
+        # The child's loop, if it goes on, reads the descriptors that the parent's does: it would take its answers.
+        shared = self._transport.get_extra_info("socket")
+        if shared is not None and shared.fileno() >= 0:
+            dead, other = socket.socketpair()
+            other.close()
+            os.dup2(dead.fileno(), shared.fileno(), inheritable=False)
+            dead.close()
+        self._lose(RedisConnectionError("this is a forked child"))
+
     def data_received(self, data: bytes) -> None:
         """Hand over what is complete."""
         if self.lost.done():
@@ -105,12 +118,12 @@ class Wire(asyncio.Protocol):
             self.lost.set_result(error)
 
 
-def _unsent(socket: Any) -> int:
+def _unsent(opened: Any) -> int:
     """Bytes that the kernel has and the other end has not confirmed; 0 where the system does not say."""
-    if socket is None or sys.platform != "linux":
+    if opened is None or sys.platform != "linux":
         return 0
     try:
-        (unsent,) = struct.unpack("i", fcntl.ioctl(socket.fileno(), termios.TIOCOUTQ, bytes(4)))
+        (unsent,) = struct.unpack("i", fcntl.ioctl(opened.fileno(), termios.TIOCOUTQ, bytes(4)))
     except (OSError, ValueError):  # it is closed
         return 0
     return int(unsent)
