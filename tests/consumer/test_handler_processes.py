@@ -197,6 +197,11 @@ async def test_effects_that_a_process_collects_travel_with_the_acknowledgement(u
         assert 59 <= await client.ttl(f"{key}:set") <= 60
 
 
+async def test_a_put_that_a_process_forwards_is_refused_and_does_not_end_it(processes: Processes, url: str) -> None:
+    with pytest.raises(RaisedInProcess, match=r"^EffectRefused: a handler in a process cannot forward a put"):
+        await processes.call(OBEY, entry(f"forward {url}"), 30)
+
+
 async def test_what_it_prints_and_reads_does_not_get_into_the_pipe(
     processes: Processes, capfd: pytest.CaptureFixture[str]
 ) -> None:

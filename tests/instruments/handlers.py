@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Final, NoReturn
 
 from consumer.outcomes import Reject, Retry
-from shared.concurrency import Delivery
+from shared.concurrency import Delivery, Queue, Session
 from shared.concurrency.queues.deliveries.handout import handout_of
 from shared.pipeline import Pipeline
 from tests.instruments.messages import Errand
@@ -84,6 +84,16 @@ def count(delivery: Delivery[Errand], key: str) -> None:
     effects.expire(f"{key}:set", 60)
 
 
+def forward(delivery: Delivery[Errand], url: str) -> None:
+    """Forward a put into a queue of a session of this process's own."""
+
+    async def there() -> None:
+        async with Session.open(url) as session:
+            delivery.effects.put(Queue(session, "elsewhere", Errand), delivery.item)
+
+    asyncio.run(there())
+
+
 _VERBS: Final[dict[str, Callable[[Delivery[Errand], str], object]]] = {
     "return": lambda _, __: None,
     "exit": lambda _, code: os._exit(int(code)),
@@ -100,6 +110,7 @@ _VERBS: Final[dict[str, Callable[[Delivery[Errand], str], object]]] = {
     "reject": lambda _, reason: reject(reason),
     "settle": lambda delivery, _: handout_of(delivery).settled("ack"),
     "count": count,
+    "forward": forward,
     "tell": lambda delivery, _: fail(f"{delivery.id} {delivery.attempt} {delivery.failures} {delivery.first_error}"),
 }
 

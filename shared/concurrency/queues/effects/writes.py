@@ -4,6 +4,7 @@ import base64
 from collections.abc import Iterable, Iterator
 from typing import Any, Final
 
+from shared.concurrency.errors import EffectRefused
 from shared.concurrency.queues.effects.forwards import Destination
 
 LARGEST: Final = 2**53 - 1
@@ -160,7 +161,15 @@ class Writes:
         return dict.fromkeys(write.key for write in self if isinstance(write.key, bytes))
 
     def to_json(self) -> list[list[Any]]:
-        """All that was asked for, as JSON can hold it: for a handler in another process."""
+        """All that was asked for, as JSON can hold it: for a handler in another process.
+
+        :raises EffectRefused: when a put is among them.
+        """
+        if any(command == "put" for command, *_ in self.asked):
+            raise EffectRefused(
+                "a handler in a process cannot forward a put, for its queue belongs to the session of the service: "
+                "forward it in a handler that is a coroutine or runs in a thread"
+            )
         return [
             [{"bytes": base64.b64encode(one).decode()} if isinstance(one, bytes) else one for one in asked]
             for asked in self.asked
