@@ -69,9 +69,9 @@ class Delivery(ABC, Generic[T]):
         memory too. `result` goes to whoever submitted the message; where nobody did, it is ignored.
 
         :raises StaleDelivery: when it is not yours any more, or was settled before; nothing is changed.
-        :raises InvalidResult: when the result cannot be sent; the delivery is still yours to settle.
-            Where the error leaves the handler, or the `async with`, the message becomes a dead letter,
-            `invalid_result`.
+        :raises InvalidResult: when the result cannot be sent (ResultTooLarge: it is over `max_message_bytes`); the
+            delivery is still yours to settle. Where the error leaves the handler, or the `async with`, the message
+            becomes a dead letter, `invalid_result`.
         :raises EffectRefused: when an effect cannot be written; none is, and the delivery is still yours to settle.
         """
 
