@@ -11,6 +11,7 @@ import typer
 from cli.listing import Listing, harmless, write_json
 from cli.target import open_server
 from shared.concurrency import ConcurrencyError, Queue, QueueSession, QueueStatistics
+from shared.concurrency.queues.settings import LARGEST_BOUND, LONGEST
 from shared.concurrency.session.session import process_of
 from shared.message import Message
 
@@ -111,15 +112,42 @@ def resume(*, queue: OfQueue = None, as_json: AsJson = False) -> None:
 @app.command()
 def resize(
     maxsize: Annotated[
-        int, typer.Argument(min=0, max=10_000_000, help="Messages pending at most; 0 for no bound.", metavar="MAXSIZE")
-    ],
+        int | None,
+        typer.Argument(min=0, max=LARGEST_BOUND, help="Messages pending at most; 0 for no bound.", metavar="MAXSIZE"),
+    ] = None,
     *,
+    max_attempts: Annotated[
+        int | None, typer.Option(min=1, max=999, help="Failures until a message is a dead letter.")
+    ] = None,
+    max_crashes: Annotated[
+        int | None, typer.Option(min=0, max=9, help="Crashes until a message is a dead letter; 0 for never.")
+    ] = None,
+    max_dead: Annotated[
+        int | None, typer.Option(min=0, max=LARGEST_BOUND, help="Dead letters that are kept; 0 for all.")
+    ] = None,
+    dead_for: Annotated[
+        float | None, typer.Option(min=0, max=10 * LONGEST, help="Seconds for which each is kept; 0 for ever.")
+    ] = None,
     queue: OfQueue = None,
     as_json: AsJson = False,
 ) -> None:
-    """Change the bound of a running queue. After a shrink no put enters until there is room."""
-    bound = f"takes {maxsize} pending messages at most" if maxsize else "has no bound"
-    _do(lambda there: there.resize(maxsize), queue, bound, as_json)
+    """Change the bound of a running queue, or another of the settings that are stored with it.
+
+    What is not named stays as it is. After a shrink no put enters until there is room.
+    """
+    others = {"max_crashes": max_crashes, "max_dead": max_dead, "dead_for": dead_for}
+    changes: dict[str, Any] = {word: value or None for word, value in others.items() if value is not None}
+    if max_attempts is not None:
+        changes["max_attempts"] = max_attempts
+    if maxsize is None and not changes:
+        raise typer.BadParameter("give MAXSIZE, or an option: what is to change?")
+    done = "has new settings: see `./run pipeline queue show`"
+    if maxsize is not None and not changes:
+        done = f"takes {maxsize} pending messages at most" if maxsize else "has no bound"
+    try:
+        _do(lambda there: there.resize(maxsize, **changes), queue, done, as_json)
+    except ValueError as error:
+        raise typer.BadParameter(str(error)) from error
 
 
 @app.command()

@@ -86,11 +86,18 @@ def test_each_command_does_it_and_shows_it(queue: Run, name: str) -> None:
     assert seen(queue("resize", "9", "--json"))["maxsize"] == 9
     assert "has no bound" in queue("resize", "0").stdout
     assert "maxsize: no bound\n" in queue("show").stdout
+    others = "--max-attempts", "4", "--max-crashes", "0", "--max-dead", "8", "--dead-for", "60"
+    changed = seen(queue("resize", *others, "--json"))
+    words = ("maxsize", "max_attempts", "max_crashes", "max_dead", "dead_for")
+    assert [changed[word] for word in words] == [0, 4, None, 8, 60.0]
+    assert "has new settings" in queue("resize", "9", "--max-dead", "0").stdout
+    changed = seen(queue("show", "--json"))
+    assert [changed[word] for word in words] == [9, 4, None, None, 60.0]
     assert "no put enters" in queue("shutdown").stdout
     assert seen(queue("show", "--json"))["is_shut_down"]
     assert not seen(queue("reopen", "--json"))["is_shut_down"]
     after = seen(queue("shutdown", "--immediate", "--json"))
-    assert (after["pending"], after["dead"], after["max_attempts"]) == (0, 2, 3)
+    assert (after["pending"], after["dead"], after["max_attempts"]) == (0, 2, 4)
 
 
 def test_a_queue_of_a_group_is_named_by_both(url: str, queue: Run, name: str) -> None:
@@ -158,7 +165,8 @@ def test_a_consumer_is_shown_and_drained(queue: Run, url: str, name: str) -> Non
 @pytest.mark.parametrize(
     "arguments",
     [
-        ["resize"], ["resize", "-1"], ["resize", "--", "-1"], ["resize", "10000001"], ["resize", "many"], ["drain"], ["drain", "x", "--all"],
+        ["resize"], ["resize", "-1"], ["resize", "--", "-1"], ["resize", "10000001"], ["resize", "many"], ["resize", "--max-attempts", "0"],
+        ["resize", "--max-crashes", "10"], ["resize", "9", "--dead-for", "0.5"], ["drain"], ["drain", "x", "--all"],
         ["drain", ""], ["pause", "extra"], ["stop"], ["shutdown", "--queue", "a b"], ["show", "--queue", "nobody-s"],
     ],
 )  # fmt: skip

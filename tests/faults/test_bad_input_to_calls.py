@@ -86,6 +86,23 @@ async def test_a_number_out_of_range_is_refused_and_never_clamped(
         Queue(session, name, int, **arguments)
 
 
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"max_attempts": 0}, {"max_attempts": 1000}, {"max_crashes": 0}, {"max_crashes": 10}, {"max_dead": 0}, {"max_dead": True},
+        {"dead_for": 0.5}, {"dead_for": math.nan},
+    ],
+    ids=str,
+)  # fmt: skip
+async def test_a_setting_out_of_range_is_refused_by_resize_and_nothing_changes(
+    session: Session, name: str, change: dict[str, Any]
+) -> None:
+    queue = Queue(session, name, int, maxsize=3)
+    with pytest.raises(ValueError, match=next(iter(change))):
+        await queue.resize(7, **change)
+    assert (await queue.statistics()).maxsize == 3
+
+
 @pytest.mark.parametrize("maxsize", [-1, 10**7 + 1, True, 1.5, None])
 async def test_a_bound_out_of_range_is_refused_by_resize(session: Session, name: str, maxsize: Any) -> None:
     queue = Queue(session, name, int, maxsize=3)

@@ -51,6 +51,10 @@ LOST: dict[str, tuple[str, Act, Act, Act, Callable[[QueueStatistics], bool]]] = 
         "resize", lambda _: asyncio.sleep(0), lambda queue: queue.resize(5), lambda queue: queue.resize(50),
         lambda seen: seen.maxsize == 50,
     ),
+    "resize of the other settings": (
+        "resize", lambda _: asyncio.sleep(0), lambda queue: queue.resize(max_attempts=2, max_dead=9),
+        lambda queue: queue.resize(max_attempts=3, max_dead=None), lambda seen: (seen.max_attempts, seen.max_dead) == (3, None),
+    ),
     "pause": (
         "pause", lambda _: asyncio.sleep(0), lambda queue: queue.pause(), lambda queue: queue.resume(),
         lambda seen: not seen.is_paused,

@@ -63,7 +63,7 @@ REACHED = {
     "cli": {
         f"{ENGINE}.session.address", f"{ENGINE}.session.calls", f"{ENGINE}.session.names", f"{ENGINE}.session.scripts",
         f"{ENGINE}.session.session", f"{ENGINE}.locks.leases.keys", f"{QUEUES}.membership.keys",
-        f"{QUEUES}.statistics",
+        f"{QUEUES}.settings", f"{QUEUES}.statistics",
     },
 }  # fmt: skip
 # The files that belong to the application.

@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import Iterable
-from typing import Final
+from types import EllipsisType
 
 from shared.concurrency.checks import check_count
 from shared.concurrency.errors import QueueShutDown
@@ -10,9 +10,8 @@ from shared.concurrency.queues.consumers import Consumers
 from shared.concurrency.queues.dead_letters import DeadLetter, DeadLetters, Selection
 from shared.concurrency.queues.encoding.outgoing import check_id
 from shared.concurrency.queues.participant import QueueParticipant
+from shared.concurrency.queues.settings import LARGEST_BOUND, changes_of
 from shared.concurrency.queues.statistics import QueueSession, QueueStatistics, read_statistics
-
-LARGEST_BOUND: Final = 10_000_000
 
 
 class QueueControl:
@@ -78,13 +77,27 @@ class QueueControl:
         """End a pause, and wake all who wait in `get`; does nothing when there is none."""
         await self._participant.operate("resume")
 
-    async def resize(self, maxsize: int) -> None:
+    async def resize(
+        self,
+        maxsize: int | None = None,
+        *,
+        max_attempts: int | None = None,
+        max_crashes: int | EllipsisType | None = ...,
+        max_dead: int | EllipsisType | None = ...,
+        dead_for: float | EllipsisType | None = ...,
+    ) -> None:
         """Change the stored bound; 0 for none. After a shrink nothing enters until there is room.
 
-        :raises ValueError: when it is out of range.
+        The other settings are those of `Queue`, and are changed in the same step; what is left out stays as it is.
+        None is no limit for `max_crashes`, `max_dead` and `dead_for`. They hold from the next failure, crash or dead
+        letter on, in all processes; dead letters beyond a new limit go with renewals.
+
+        :raises ValueError: when a number is out of range, or none is given.
         """
-        check_count("maxsize", maxsize, 0, LARGEST_BOUND)
-        await self._in_parts("resize", first=(maxsize,), later=("",))
+        changes = changes_of(maxsize, max_attempts, max_crashes, max_dead, dead_for)
+        bound = changes.pop("maxsize", "")
+        others = [word for both in changes.items() for word in both]
+        await self._in_parts("resize", first=(bound, *others), later=("",))
 
     async def _in_parts(
         self, script: str, *, first: tuple[str | int, ...] = (), later: tuple[str | int, ...] = ()

@@ -59,11 +59,11 @@ class Queue(QueueControl, Generic[T]):
 
         `type`: anything pydantic can validate; see Codec for classes that register their subclasses. `maxsize`: how
         many messages may be pending, 0 for no bound; stored with the queue by whoever sets it first, changed by
-        `resize` only; None takes what is stored (no bound until then). `max_attempts`: failures until a message is a
-        dead letter; stored likewise, 5 until then. `max_crashes`: deliveries that end with their process until it is
+        `resize` only, as are the next four; None takes what is stored (no bound until then). `max_attempts`: failures
+        until a message is a dead letter, 5 until set. `max_crashes`: deliveries that end with their process until it is
         one, 1 to 9, or None for never; left out, what is stored (5 until then). `max_dead`: how many dead letters are
         kept, and `dead_for`: for how many seconds, 1 at least; the oldest are discarded then, and a warning says so.
-        Stored likewise; without bound until then. `max_message_bytes`: of the encoded message, and of a result; 16 MiB
+        Without bound until then. `max_message_bytes`: of the encoded message, and of a result; 16 MiB
         at most. `known_for`: seconds for which `put(id=)` remembers an id. `group`: queues of one group share a hash
         slot, so that on a Cluster too an acknowledgement in one can put into another; the group belongs to the name:
         "a" in a group is another queue than "a". `result`: the type of what handlers return, where the message classes

@@ -4,7 +4,8 @@ from types import EllipsisType
 from typing import Final
 
 from shared.concurrency.checks import check_count, check_crashes, check_seconds
-from shared.concurrency.queues.control import LARGEST_BOUND
+
+LARGEST_BOUND: Final = 10_000_000
 
 LONGEST: Final = 366 * 86400.0
 """Seconds of a leap year."""
@@ -37,3 +38,28 @@ def settings_of(
         "max_dead": max_dead,
         "dead_for": None if dead_for is None else round(dead_for * 1000),
     }
+
+
+def changes_of(
+    maxsize: int | None,
+    max_attempts: int | None,
+    max_crashes: int | EllipsisType | None,
+    max_dead: int | EllipsisType | None,
+    dead_for: float | EllipsisType | None,
+) -> dict[str, int]:
+    """The settings to change, as they are stored; 0 where there is to be no limit. Those left out stay as they are.
+
+    :raises ValueError: when a number is out of range, or none is given.
+    """
+    asked = settings_of(
+        maxsize,
+        max_attempts,
+        max_crashes,
+        None if isinstance(max_dead, EllipsisType) else max_dead,
+        None if isinstance(dead_for, EllipsisType) else dead_for,
+    )
+    changes = {word: value for word, value in asked.items() if value is not None}
+    changes |= {word: 0 for word, value in (("max_dead", max_dead), ("dead_for", dead_for)) if value is None}
+    if not changes:
+        raise ValueError("say what is to change: maxsize, max_attempts, max_crashes, max_dead or dead_for")
+    return changes
