@@ -9,11 +9,11 @@ from consumer.registry import check_handlers, handlers
 from consumer.rules.errors import HandlerError
 from consumer.worker.blocked_loop import BlockedLoop
 from consumer.worker.worker import Worker
-from shared.concurrency.queues.service import notified_to_drain
+from shared.concurrency.queues.service import left_leased, notified_to_drain
 from shared.logs import Log
 from shared.message import Message
 from shared.pipeline import Pipeline, open_pipeline
-from shared.service import ServiceError, unless
+from shared.service import ServiceError, Unfinished, unless
 from shared.settings import Settings
 
 log = Log("consumer")
@@ -35,7 +35,10 @@ def prepare() -> None:
 
 
 async def work(settings: Settings, stopping: asyncio.Event) -> None:
-    """Handle messages until `stopping` or a drain; then finish within the grace time, and give back the rest."""
+    """Handle messages until `stopping` or a drain; then finish within the grace time, and give back the rest.
+
+    :raises Unfinished: when the server did not take that back.
+    """
     async with AsyncExitStack() as stack:
         async with unless(stopping):
             pipeline = await stack.enter_async_context(open_pipeline(settings, resources=True))
@@ -53,6 +56,11 @@ async def work(settings: Settings, stopping: asyncio.Event) -> None:
         with BlockedLoop(handlers().values()):
             await _work_until(stopping, worker, pipeline)
         log.info("drained", handled=worker.handled)
+    if left := left_leased(pipeline.queue):
+        raise Unfinished(
+            f"{left} deliveries stay leased, for the server did not take them back: whoever takes recovers them, within "
+            f"{settings.session_ttl:g} s"
+        )
 
 
 async def _work_until(stopping: asyncio.Event, worker: Worker[Message], pipeline: Pipeline) -> None:

@@ -27,6 +27,10 @@ class ServiceError(Exception):
     """The service cannot work as it was set up; the message says what to change."""
 
 
+class Unfinished(Exception):
+    """The service has ended and could not give back what it held; the message says what becomes of it."""
+
+
 class Stopped(Exception):
     """The service was stopped before it had started."""
 
@@ -37,8 +41,8 @@ def run_service(name: str, work: Work, signals: Signals, *, prepare: Callable[[]
     `prepare` is called first, once the settings are known to be right: for imports that take long. A signal ends the
     process at once until it has returned. `work` gets the settings and an event that SIGTERM or SIGINT sets: then it
     drains and returns. A second signal ends the process at once. 0: the work ended or was drained, or was stopped
-    before it had started; 1: a server failed a command of the application's own, one line says which; 2: the set-up is
-    wrong, one line on stderr says what to do.
+    before it had started; 1: a server failed a command of the application's own, or did not take back what the service
+    held, one line says which; 2: the set-up is wrong, one line on stderr says what to do.
     """
     read_arguments(name, Settings)
     try:
@@ -52,6 +56,9 @@ def run_service(name: str, work: Work, signals: Signals, *, prepare: Callable[[]
         log.info("stopped before it had started", service=name)
     except RedisError as error:
         _complain(name, f"a server failed a command of the application: {type(error).__name__}: {error}")
+        return _FAILED
+    except Unfinished as error:
+        _complain(name, str(error))
         return _FAILED
     except (SettingsError, ServiceError, ConcurrencyError) as error:
         _complain(name, str(error))

@@ -6,11 +6,15 @@ import json
 import os
 import signal
 from collections.abc import AsyncIterator, Iterator
+from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 
 import pytest
+from redis.asyncio import Redis
 
 from shared.concurrency import Queue, Session
+from shared.local.embedded import EmbeddedServer
 from shared.message import Message
 from tests.instruments.handlers import order
 from tests.instruments.services import Service, running, wait_for
@@ -55,6 +59,30 @@ HANGING = {
     "process": ("@handles(Errand, executor='process')\ndef hang(delivery):\n    print_it()\n    time.sleep(1000)\n"),
 }
 PRINT = "def print_it():\n    os.write(2, b'hanging\\n')\n\n\n"
+
+
+async def test_a_service_that_cannot_give_back_what_it_held_says_so_and_until_when(
+    copy: Path, server: EmbeddedServer, name: str
+) -> None:
+    as_weir = server.url.replace("unix://", "unix://weir:secret@")
+    async with Session.open(server.url) as session, Redis.from_url(server.url) as client:
+        may = partial(client.execute_command, "ACL", "SETUSER", "weir")
+        await may("on", ">secret", "~*", "&*", "+@all")
+        queue = Queue(session, name, Message)
+        await queue.put(order("x"))
+        with consuming(copy, PRINT + HANGING["loop"], as_weir, name) as service:
+            await asyncio.to_thread(wait_for, service, "hanging")
+            await may("resetkeys", f"~{{{name}}}:resources:*")  # the application's own
+            service.send_signal(signal.SIGTERM)
+            _, said = await asyncio.to_thread(service.communicate, timeout=40)
+        assert service.returncode == 1, said
+        (line,) = [json.loads(line) for line in said.splitlines() if "stay leased" in line and line.startswith("{")]
+        assert (line["level"], line["queue"], line["count"]) == ("error", name, 1)
+        assert abs((datetime.fromisoformat(line["until"]) - datetime.now(UTC)).total_seconds()) < 10
+        assert "ACL" in line["problem"]
+        assert said.splitlines()[-1].startswith("consumer: ")
+        assert "Traceback" not in said
+        assert (await queue.statistics()).leased == 1
 
 
 @pytest.mark.parametrize("place", HANGING)

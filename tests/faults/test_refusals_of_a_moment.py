@@ -8,7 +8,6 @@ from redis.asyncio import Redis
 
 from consumer.worker.worker import Worker
 from shared.concurrency import Delivery, EffectRefused, Lock, Queue, ServerRefused, Session
-from shared.concurrency.session.log import LogLine
 from shared.local.embedded import EmbeddedServer
 from tests.instruments.waiting import until
 
@@ -202,21 +201,6 @@ async def test_an_acknowledgement_that_fails_leaves_nothing_leased_for_ever(user
             await until(lambda: _leased(queue), lambda leased: leased == 0)
             async with await queue.get() as item:
                 assert item == 1
-
-
-async def test_a_session_that_is_closed_while_it_is_refused_says_what_it_leaves(
-    user: User, caplog: pytest.LogCaptureFixture
-) -> None:
-    async with Session.open(user.url, ttl=60.0, refusal_grace=0) as session:
-        queue = Queue(session, "jobs", int)
-        await queue.put_many([1, 2])
-        kept = [await queue.get(), await queue.get()]
-        await user.forbidden()
-        caplog.clear()
-    lines = [record.msg for record in caplog.records if isinstance(record.msg, LogLine)]
-    (left,) = [line.fields for line in lines if line.text.startswith("the session was closed without the server")]
-    assert (left["queue"], left["held"], len(kept)) == ("jobs", 2, 2)
-    assert 50 < float(str(left["seconds"])) <= 60
 
 
 async def test_however_many_calls_fail_the_server_is_asked_again_once_a_second(user: User) -> None:

@@ -13,11 +13,8 @@ from shared.concurrency.queues.puts.lane import PutLane
 from shared.concurrency.queues.results.lane import RESULT_WORDS, ResultLane
 from shared.concurrency.queues.takes.lane import TakeLane
 from shared.concurrency.session.heartbeat import Renewable
-from shared.concurrency.session.log import Log
 from shared.concurrency.session.process import Process
 from shared.concurrency.session.scripts import load
-
-log = Log("queues")
 
 
 class QueueParticipant:
@@ -44,6 +41,8 @@ class QueueParticipant:
         self.destination = Destination(self.member)
         """What acknowledgements of other queues put into this one."""
         self.operations = OperationsLane(self.member)
+        self.left_leased = 0
+        """Deliveries that `close` could not give back: they stay leased until the session's deadline."""
         self.finished = asyncio.Event()
         """Set when all messages of the queue are finished."""
 
@@ -117,7 +116,7 @@ class QueueParticipant:
 
     async def close(self, patience: float) -> None:
         """Settle what is finished, give back what is held, withdraw what waits; gives up after `patience` seconds."""
-        held, seconds_left = len(self.member.held), self.member.seconds_left
+        life, held = self.member.life, self._unsettled()
         try:
             async with asyncio.timeout(patience):
                 self.takes.demand.getters.end(ConcurrencyError("the session was closed while this get was waiting"))
@@ -125,14 +124,15 @@ class QueueParticipant:
                 await self.takes.flush()
                 withdrawn = await self.puts.leave()
                 await self.results.flush()
+                held = self._unsettled()
                 await self.member.leave(withdrawn)
         except (TimeoutError, ConcurrencyError) as error:
-            if seconds_left > 0:
-                log.warning(
-                    "the session was closed without the server: what it held is delivered again after its deadline",
-                    queue=self.member.name, held=held, seconds=round(seconds_left, 1),
-                    problem=str(error) or f"no answer within {patience:g} s",
-                )  # fmt: skip
+            # Out of reach: whoever takes recovers it after the session's deadline, which may have passed meanwhile.
+            if life is self.member.life and self.member.held:
+                held = self._unsettled()
+            if held:
+                life.report_left(held, str(error) or self.process.calls.why_they_wait())
+            self.left_leased = held
         finally:
             await self.puts.stop()
             await self.settler.stop()
@@ -140,3 +140,6 @@ class QueueParticipant:
             await self.results.stop()
             await self.operations.stop()
             await self.member.stop()
+
+    def _unsettled(self) -> int:
+        return len(self.member.held) + self.takes.failed

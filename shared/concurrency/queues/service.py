@@ -27,3 +27,8 @@ async def notified_to_drain(queue: Queue[Any]) -> None:
     participant_of(queue).process.check_open()
     member.registration.can_drain()
     await member.draining.wait()
+
+
+def left_leased(queue: Queue[Any]) -> int:
+    """How many deliveries the end of the session could not give back; 0 before."""
+    return participant_of(queue).left_leased

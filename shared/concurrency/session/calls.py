@@ -163,6 +163,10 @@ class Calls:
         found = await self.command("TYPE", key)
         return found.decode() if isinstance(found, bytes) else str(found)
 
+    def why_they_wait(self) -> str:
+        """What the server refuses now, in its words, or why there is no connection."""
+        return self._refusals.words() or self.problem
+
     # --- what the connection does -----------------------------------------------------------------------------------
 
     def attach(self, wire: Wire) -> None:

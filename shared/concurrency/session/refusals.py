@@ -26,6 +26,8 @@ class _Refused:
             log, "the server refuses for now", "the server accepts again",
             script=script.name, name=tag.decode(errors="replace").lstrip("{"),
         )  # fmt: skip
+        self.words = ""
+        """The server's, the last time."""
         self.at = boottime()
         """When it was refused last."""
         self.is_stale = False
@@ -56,9 +58,13 @@ class Refusals:
             refusal = Postponed(str(refusal))
         if isinstance(refusal, Postponed | OutOfMemory):
             refused = self._of(script, key)
-            refused.at, refused.is_stale = boottime(), False
+            refused.at, refused.is_stale, refused.words = boottime(), False, str(refusal)
             refused.outage.goes_on(str(refusal))
         return refusal
+
+    def words(self) -> str:
+        """What the server said when it refused something last; empty where it refuses nothing now."""
+        return max(self._refused.values(), key=lambda refused: refused.at).words if self._refused else ""
 
     def is_elsewhere(self, script: Script, key: bytes, refusal: ConcurrencyError) -> bool:
         """Whether what was the primary is a replica now, for longer than a moment: the address may lead elsewhere."""

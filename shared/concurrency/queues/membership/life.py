@@ -2,10 +2,14 @@
 
 import math
 from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
 from typing import Final
 
 from shared.concurrency.queues.membership.keys import leased_key, queue_keys
-from shared.concurrency.session.clock import margin
+from shared.concurrency.session.clock import boottime, margin
+from shared.concurrency.session.log import Log
+
+log = Log("queues")
 
 
 @dataclass(slots=True, eq=False)
@@ -50,3 +54,11 @@ class Life:
         """Put its deadline off; a renewal that was overtaken by another changes nothing."""
         if not self.is_fresh:
             self.deadline = max(self.deadline, sent_at + left - margin(self.ttl))
+
+    def report_left(self, count: int, problem: str) -> None:
+        """Log how many deliveries it leaves leased, and until when: the server did not take them back."""
+        until = datetime.now(UTC) + timedelta(seconds=self.deadline + margin(self.ttl) - boottime())
+        log.error(
+            "deliveries stay leased, for the server did not take them back: whoever takes recovers them after this",
+            queue=self.name, count=count, until=until.isoformat(timespec="seconds"), session=self.session_id, problem=problem,
+        )  # fmt: skip

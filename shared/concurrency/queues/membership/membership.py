@@ -119,11 +119,6 @@ class Membership:
         if is_live and session_id == life.session_id:
             life.renewed(sent_at, (deadline - now) / 1000)
 
-    @property
-    def seconds_left(self) -> float:
-        """For how many seconds the server still keeps what the session holds; 0 when it does not know the session."""
-        return 0.0 if self.life.is_fresh else max(0.0, self.life.deadline - boottime())
-
     # --- the end of a session -----------------------------------------------------------------------------------------
 
     def look_at_clock(self) -> None:

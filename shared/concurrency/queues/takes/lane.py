@@ -121,9 +121,15 @@ class TakeLane(Lane[Portion]):
             self.demand.getters.hand_out([entry], self.give_back)
         self.kick()
 
+    @property
+    def failed(self) -> int:
+        """Settlements that the server refused for good and nothing has given back yet."""
+        return self._resync.failed
+
     def _session_over(self) -> None:
         lost, self.settlements = self.settlements, Settlements()
         refused = lost.answer(b"all")
+        self._resync.failed = 0
         self._handoff.forget()
         self.demand.idle.forget()
         self._flight.resolve_flushing()
@@ -186,6 +192,7 @@ class TakeLane(Lane[Portion]):
         for settlements in (failed,) if call is None else (call.settlements, failed):
             # Nobody here settles it any more: a call that is accepted gives it back.
             for receipt in settlements.receipts():
+                self._resync.failed += receipt in self._member.held
                 self._member.held.pop(receipt, None)
                 self._resync.doubt()
             settlements.fail(error)
@@ -216,7 +223,7 @@ class TakeLane(Lane[Portion]):
         # What woke us until now was older than the script that has just run; what comes from here on is news.
         self.demand.idle.is_woken = False
         state, _, refused, entries, look_again, overdue, is_finished, died, has_more_orphans = answer
-        self._resync.resolved = wish.doubts
+        self._resync.resolve(wish.doubts)
         if has_more_orphans:
             self._resync.doubt()
             self._is_urgent = True

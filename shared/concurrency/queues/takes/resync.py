@@ -10,7 +10,7 @@ _SECONDS: Final = 1.0
 class Resync:
     """Whether nobody knows what a call has done; a later call that resyncs tells."""
 
-    __slots__ = ("_call", "_timer", "doubts", "resolved")
+    __slots__ = ("_call", "_timer", "doubts", "failed", "resolved")
 
     def __init__(self, call: Callable[[], None]) -> None:
         """Begin without a doubt; `call` has a call made that resyncs."""
@@ -18,8 +18,16 @@ class Resync:
         self._timer: asyncio.TimerHandle | None = None
         self.doubts = 0
         """How often nobody knew."""
+        self.failed = 0
+        """Settlements that the server refused for good and nothing has given back yet."""
         self.resolved = 0
         """How many of these doubts there were when the call was made that was answered last."""
+
+    def resolve(self, doubts: int) -> None:
+        """A call that was made after so many doubts was answered."""
+        self.resolved = doubts
+        if self.failed and not self.is_needed():
+            self.failed = 0
 
     def is_needed(self) -> bool:
         """Whether a doubt is left."""
