@@ -24,6 +24,7 @@ from shared.concurrency import (
 from shared.concurrency.queues.queue import participant_of
 from shared.local.embedded import EmbeddedServer
 from tests.instruments.census import take_census
+from tests.instruments.grown import stand_in_line
 from tests.instruments.proxy import Proxy
 from tests.instruments.traffic import Command, Fate
 from tests.instruments.waiting import until
@@ -377,6 +378,48 @@ async def test_a_shutdown_that_is_half_done_is_whole_though_the_server_comes_bac
         await shutting
     seen = await other.statistics()
     assert (seen.is_shut_down, seen.pending, seen.dead) == (True, 0, 3000)
+
+
+async def part_by_part(
+    server: EmbeddedServer, proxy: Proxy, client: Redis, script: str, begun: "Callable[[], Awaitable[None]]"
+) -> None:
+    """An operation that takes several calls; the server comes back with older data behind the second one."""
+    await client.save()
+    async with proxy.holding(script) as first:
+        operating = asyncio.ensure_future(begun())
+        await first.arrived.wait()
+        async with proxy.holding(script) as second:
+            first.release()
+            await second.arrived.wait()
+            await restart_with_older_data(server)
+    async with asyncio.timeout(20):
+        await operating
+
+
+@pytest.mark.parametrize("immediate", [False, True])
+async def test_a_shutdown_begins_again_where_the_server_comes_back_with_data_from_before_it(
+    server: EmbeddedServer, proxy: Proxy, client: Redis, *, immediate: bool
+) -> None:
+    async with Session.open(proxy.url, ttl=60) as session:
+        queue = Queue(session, "jobs", int, maxsize=1200)
+        await queue.put_many(range(1200))
+        await stand_in_line(client, 5)
+        await part_by_part(server, proxy, client, "shutdown", lambda: queue.shutdown(immediate))
+        seen = await queue.statistics()
+        assert (seen.is_shut_down, seen.puts_waiting) == (True, 0)
+        assert (seen.dead, seen.pending) == ((1200, 0) if immediate else (0, 1200))
+
+
+async def test_a_resize_begins_again_where_the_server_comes_back_with_data_from_before_it(
+    server: EmbeddedServer, proxy: Proxy, client: Redis
+) -> None:
+    async with Session.open(proxy.url, ttl=60) as session:
+        queue = Queue(session, "jobs", int, maxsize=1)
+        await queue.put(0)
+        await stand_in_line(client, 5)
+        await part_by_part(server, proxy, client, "resize", lambda: queue.resize(0, max_dead=7))
+        seen = await queue.statistics()
+        assert (seen.maxsize, seen.max_dead, seen.pending, seen.puts_waiting) == (0, 7, 2501, 0)
 
 
 @every_put
