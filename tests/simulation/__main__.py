@@ -16,7 +16,7 @@ from tests.simulation.product import install
 
 ROOT = Path(__file__).resolve().parent.parent.parent
 _BATCH = 10
-WORKLOADS = ("queues", "leases", "puts", "losses", "outages", "clocks")
+WORKLOADS = ("queues", "leases", "puts", "losses", "outages", "clocks", "waits")
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -59,6 +59,7 @@ def run_seeds(chosen: Sequence[str], seeds: Iterable[int], spoil: Callable[[], o
         from tests.simulation.puts import Puts  # noqa: PLC0415
         from tests.simulation.queues import Queues  # noqa: PLC0415
         from tests.simulation.run import run  # noqa: PLC0415
+        from tests.simulation.waits import Waits  # noqa: PLC0415
 
         spoil()
         kinds = {
@@ -68,6 +69,7 @@ def run_seeds(chosen: Sequence[str], seeds: Iterable[int], spoil: Callable[[], o
             "losses": Losses,
             "outages": Outages,
             "clocks": Clocks,
+            "waits": Waits,
         }
         for seed in seeds:
             for name in chosen:

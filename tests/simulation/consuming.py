@@ -49,4 +49,5 @@ class Consuming(Workload):
         call, keys = self.world.control.call, self._keys
         lists = sum(call("LLEN", keys[word]) for word in ("pending", "returned", "suspects", "putters"))
         leased = sum(call("HLEN", key) for key in call("KEYS", "{q}:leased:*"))
-        return int(lists + call("ZCARD", keys["delayed"]) + leased)
+        handed = sum(entry != b"" for entry in call("HVALS", keys["handed"]))
+        return int(lists + call("ZCARD", keys["delayed"]) + leased + handed)

@@ -17,7 +17,7 @@ _URL = "redis://simulated/0"
 _MESSAGES = 100
 _PRODUCERS = 2
 _CONSUMERS = 3
-_SUM = "{q}:sum"
+SUM = "{q}:sum"
 
 
 class Queues(Consuming):
@@ -25,6 +25,7 @@ class Queues(Consuming):
 
     name = "queues"
     getters = (1, 5)
+    max_attempts = 999
 
     def __init__(self, world: World, ttl: float) -> None:
         """Start the processes."""
@@ -50,7 +51,9 @@ class Queues(Consuming):
 
     async def _produce(self, _process: Process) -> None:
         async with Session.open(_URL, ttl=self._ttl, connect_timeout=1000) as session:
-            queue = Queue(session, "q", int, maxsize=self._maxsize, max_attempts=999, max_crashes=self._max_crashes)
+            queue = Queue(
+                session, "q", int, maxsize=self._maxsize, max_attempts=self.max_attempts, max_crashes=self._max_crashes
+            )
             await asyncio.gather(*(self._put_some(queue) for _ in range(self.world.rng.choice([1, 4]))))
 
     async def _put_some(self, queue: Queue[int]) -> None:
@@ -86,7 +89,7 @@ class Queues(Consuming):
                     await delivery.nack(delay=rng.choice([0.0, 0.0, 0.05]))
                 else:
                     if draw < 0.5:
-                        delivery.effects.hincrby(_SUM, str(delivery.item))
+                        delivery.effects.hincrby(SUM, str(delivery.item))
                     await delivery.ack()
             except EffectRefused:
                 with contextlib.suppress(StaleDelivery):
@@ -115,7 +118,7 @@ class Queues(Consuming):
             self.failures.append(f"lost {lost[:5]}")
         if ghosts := sorted(set(self._got) - self._put - self._in_doubt):
             self.failures.append(f"from nowhere {ghosts[:5]}")
-        counts = call("HGETALL", _SUM)
+        counts = call("HGETALL", SUM)
         if twice := [number.decode() for number, count in zip(counts[::2], counts[1::2], strict=True) if count != b"1"]:
             self.failures.append(f"effects not once {twice[:5]}")
 

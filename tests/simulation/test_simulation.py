@@ -14,8 +14,11 @@ ROOT = Path(__file__).resolve().parent.parent.parent
 # The first of each batch, and how many it has; a batch is a process of its own.
 BATCHES = [
     *((workload, first, 10) for workload in ("queues", "leases") for first in (1, 11)),
-    *((workload, 1, 5) for workload in ("puts", "losses", "outages", "clocks")),
-    *(pytest.param(workload, 6, 5, marks=pytest.mark.slow) for workload in ("puts", "losses", "outages", "clocks")),
+    *((workload, 1, 5) for workload in ("puts", "losses", "outages", "clocks", "waits")),
+    *(
+        pytest.param(workload, 6, 5, marks=pytest.mark.slow)
+        for workload in ("puts", "losses", "outages", "clocks", "waits")
+    ),
 ]
 # 120, 121 and 255 of the queues raised InvalidStateError where two callers waited for a registration.
 # Puts were let in and reported as refused by a shutdown (4, 50, 120, 140, 149, 177), or lost (28 to 32).
@@ -91,6 +94,10 @@ from shared.concurrency.locks.leases.hold import Hold
 Hold.lose = lambda self: None
 Hold.left = property(lambda self: 1.0)
 """
+_NO_WAIT = """
+from consumer.worker import failures
+failures._settlement = lambda error, delay_ms: ("nack", delay_ms)
+"""
 
 
 @pytest.mark.parametrize(
@@ -98,6 +105,7 @@ Hold.left = property(lambda self: 1.0)
     [
         ("queues", 1, _NO_BOUND, r"\d pending, and maxsize is \d"),
         ("leases", 32, _NO_LOSS, r" beside |permits|two in a lock"),
+        ("waits", 1, _NO_WAIT, "failed though they only waited"),
     ],
 )
 def test_what_is_broken_is_found(workload: str, first: int, spoil: str, found: str) -> None:
