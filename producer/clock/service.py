@@ -11,12 +11,13 @@ from arq.worker import Worker, create_worker
 from redis.exceptions import RedisError
 
 from producer.clock.puts import Puts
+from producer.clock.wall_time import ScheduleError
 from shared.clock.deferred import NEVER_MS
 from shared.clock.jobs import clock_queue, decode, encode
 from shared.concurrency.session.futures import retrieve
 from shared.logs import Log
 from shared.pipeline import Pipeline, deferred_of, open_pipeline
-from shared.service import unless
+from shared.service import ServiceError, unless
 from shared.settings import Settings
 
 log = Log("clock")
@@ -27,8 +28,14 @@ _BEGUN_OR_DONE = ("→", "←")
 
 
 def prepare() -> None:
-    """Import the schedule; not before the settings are known to be right, for it reads them, too."""
-    import producer.schedule  # noqa: F401, PLC0415
+    """Import the schedule; not before the settings are known to be right, for it reads them, too.
+
+    :raises ServiceError: when it asks for what the clock does not do.
+    """
+    try:
+        import producer.schedule  # noqa: F401, PLC0415
+    except ScheduleError as error:
+        raise ServiceError(str(error)) from error
 
 
 async def work(settings: Settings, stopping: asyncio.Event) -> None:

@@ -15,6 +15,10 @@ _SECOND: Final = timedelta(seconds=1)
 _MICROSECOND: Final = timedelta(microseconds=1)
 
 
+class ScheduleError(ValueError):
+    """The schedule asks for what the clock does not do; the message says what to write."""
+
+
 @dataclass
 class ZonedJob(CronJob):
     """A cron job whose times are those of a place."""
@@ -24,7 +28,15 @@ class ZonedJob(CronJob):
 
     @classmethod
     def of(cls, job: CronJob, zone: tzinfo | None) -> Self:
-        """Make one of any cron job of arq's."""
+        """Make one of any cron job of arq's.
+
+        :raises ScheduleError: when it is to run at start-up: several clocks run, and each start of one would run it.
+        """
+        if job.run_at_startup:
+            raise ScheduleError(
+                f"{job.name}: run_at_startup= has no effect in the clock, which runs a job once for each of its times, and "
+                "makes up the last that it missed: leave it out, and put what is to be done at a start in producer/source.py"
+            )
         return cls(**{field.name: getattr(job, field.name) for field in fields(CronJob)}, zone=zone)
 
     def calculate_next(self, prev_run: datetime) -> None:

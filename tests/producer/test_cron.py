@@ -3,6 +3,8 @@
 import asyncio
 import itertools
 import os
+import subprocess
+import sys
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack
 from datetime import datetime, timedelta
@@ -17,6 +19,7 @@ from producer.clock.cron import cron_job, make_up
 from shared.clock.jobs import clock_queue
 from shared.concurrency import Queue, Session
 from tests.instruments.clocks import Clock, Moment, clock
+from tests.instruments.command_line import environment
 from tests.instruments.proxy import Proxy
 from tests.instruments.traffic import Fate
 from tests.instruments.waiting import until
@@ -217,3 +220,25 @@ async def test_what_was_done_is_remembered_and_never_goes_back(client: Redis, na
     for due_ms in (2_000_000, 1_000_000):
         await line.coroutine({"redis": client, "job_id": f"{line.name}:{due_ms}"})
     assert await client.zscore(f"{clock_queue(name)}:done", line.name) == 2_000_000
+
+
+@pytest.mark.parametrize("made_by", ["cron_job(Settings.load().queue, send", "arq.cron(send"])
+def test_a_job_that_is_to_run_at_each_start_is_refused_by_name(copy: Path, url: str, made_by: str) -> None:
+    schedule = copy / "producer" / "schedule.py"
+    schedule.write_text(
+        "import arq\n\nfrom producer.clock.cron import cron_job\nfrom producer.clock.schedule import Schedule\n"
+        "from shared.settings import Settings\n\n\nasync def send(context):\n    pass\n\n\n"
+        f"class WorkerSettings(Schedule):\n    cron_jobs = [{made_by}, hour=6, run_at_startup=True)]\n"
+    )
+    done = subprocess.run(
+        [sys.executable, "-m", "producer.clock"],
+        env=environment(PYTHONPATH=str(copy), REDIS_URL=url),
+        cwd=copy,
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=40,
+    )
+    assert (done.returncode, done.stdout) == (2, "")
+    assert "run_at_startup= has no effect in the clock" in done.stderr
+    assert len(done.stderr.splitlines()) == 1
