@@ -46,3 +46,7 @@ class Signals:
             os._exit(128 + number)  # what we hold comes back at the session's deadline
         self._is_ending = True
         self._receiver(signal.Signals(number))
+
+
+def pass_over(_number: int, _frame: FrameType | None) -> None:
+    """Do nothing. The programs that a process starts still stop at the signal; SIG_IGN would be inherited."""

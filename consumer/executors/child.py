@@ -1,6 +1,6 @@
 """The process that handlers with `executor="process"` run in: receives a message, calls its handler, answers.
 
-consumer.executors.processes starts it as `python -m consumer.executors.child PARENT MODULE...`. Its stdin and stdout
+consumer.executors.processes starts it as `python -m consumer.executors PARENT MODULE...`. Its stdin and stdout
 are the pipes; what a handler prints goes to stderr. Requests and answers are JSON and stored messages: nothing is
 pickled.
 """
@@ -9,10 +9,9 @@ import json
 import os
 import pkgutil
 import signal
-import sys
 import threading
 import traceback
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from queue import SimpleQueue
 from typing import Any, BinaryIO, Final
 
@@ -27,21 +26,20 @@ from shared.concurrency.queues.effects.effects import writes_of
 from shared.concurrency.queues.encoding.codec import Codec
 from shared.concurrency.queues.encoding.entry import LARGEST_MESSAGE
 from shared.concurrency.queues.encoding.results import ResultCodec
-from shared.local.forked import Forks
+from shared.local.forked import Forks, Handler
 from shared.local.parent_death import end_with
 from shared.logs import configure_logs
 from shared.message import Message
 from shared.settings import Settings
-from shared.signals import ENDINGS
+from shared.signals import pass_over
 
 _LONGEST_TEXT: Final = 20_000
 
 
-def serve(parent: int, modules: list[str]) -> None:
-    """Answer requests until the service ends or closes the pipe."""
+def serve(parent: int, modules: list[str], before: Mapping[signal.Signals, Handler]) -> None:
+    """Answer requests until the service ends or closes the pipe; `before`: as Forks has it, what signals did."""
     end_with(parent)
-    # A signal to all processes of a service is meant for the service: it decides what becomes of its messages.
-    Forks(_pass_over, {ending: signal.signal(ending, _pass_over) for ending in ENDINGS})
+    Forks(pass_over, before)
     requests, answers = _take_pipes()
     calls: SimpleQueue[tuple[str, bytes]] = SimpleQueue()
     threading.Thread(target=_receive, args=(requests, calls), daemon=True).start()
@@ -55,10 +53,6 @@ def serve(parent: int, modules: list[str]) -> None:
         name, entry = calls.get()
         _send(answers, {"outcome": "started"})
         _send(answers, _handle(codec, results, name, entry))
-
-
-def _pass_over(_number: int, _frame: object) -> None:
-    """Do nothing. The programs that a handler starts still stop at the signal; SIG_IGN would be inherited."""
 
 
 def _take_pipes() -> tuple[BinaryIO, BinaryIO]:
@@ -116,7 +110,3 @@ def _failed(outcome: str, error: BaseException) -> dict[str, Any]:
 
 def _cause(error: Exception) -> str:
     return "" if error.__cause__ is None else describe(error.__cause__)[:_LONGEST_TEXT]
-
-
-if __name__ == "__main__":
-    serve(int(sys.argv[1]), sys.argv[2:])

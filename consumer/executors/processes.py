@@ -181,7 +181,7 @@ async def _start(modules: list[str]) -> _Child:
     # It finds modules where we do. A session of its own: Ctrl-C in a terminal is for the service, which drains.
     environment = os.environ | {"PYTHONPATH": os.pathsep.join(map(os.path.abspath, sys.path))}
     process = await asyncio.create_subprocess_exec(
-        *(sys.executable, "-m", "consumer.executors.child", str(os.getpid()), *modules),
+        *(sys.executable, "-m", "consumer.executors", str(os.getpid()), *modules),
         stdin=asyncio.subprocess.PIPE,
         stdout=asyncio.subprocess.PIPE,
         start_new_session=True,

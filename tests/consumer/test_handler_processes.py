@@ -270,6 +270,22 @@ async def test_a_signal_that_stops_services_does_not_end_a_message(
     assert [pid for pid, _ in notes(note)] == [pid, pid]
 
 
+@pytest.mark.parametrize("ending", [signal.SIGTERM, signal.SIGINT])
+async def test_a_signal_that_stops_services_does_not_end_a_process_that_starts(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, ending: signal.Signals
+) -> None:
+    # A module that the process imports first sends it: as a supervisor does to all processes of a service.
+    early = tmp_path / "pydantic"
+    early.mkdir()
+    (early / "__init__.py").write_text(
+        f"import os, signal, sys\nos.kill(os.getpid(), {int(ending)})\nsys.path.remove({str(tmp_path)!r})\n"
+        "del sys.modules['pydantic']\nimport pydantic\n"
+    )
+    monkeypatch.setattr(sys, "path", [str(tmp_path), *sys.path])
+    async with Processes([handlers.__name__], 1) as processes:
+        await processes.call(OBEY, entry("return"), 30)
+
+
 async def test_the_time_limit_ends_the_process_and_what_it_has_started(processes: Processes, note: Path) -> None:
     # It counts from when the process is ready: starting one takes longer than this.
     with pytest.raises(TimeoutError, match=r"^the handler took longer than 0\.2 s$"):
