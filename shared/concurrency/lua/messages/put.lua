@@ -47,7 +47,7 @@ if in_line > 0 then
   free = in_line > 0 and 0 or room(maxsize)
 end
 
-local getter = #entries == 1 and not paused and who_waits()
+local getter = #entries == 1 and not paused and may_be_handed(entries[1]) and who_waits()
 -- Entries of this process may have been taken out of the line with its session: nothing goes in before them.
 if not live then free = 0 end
 local overflow = not live and 'o' or may_wait == '1' and 'q' or 'f'

@@ -107,6 +107,7 @@ if want > 0 and not paused then
   end
 end
 take_pending(paused, maxsize, shut)
+set_aside()
 if dropped > 0 then redis.call('HINCRBY', totals, 'given_up', dropped) end
 
 local look_again, overdue, ready, due_soon = look_ahead()

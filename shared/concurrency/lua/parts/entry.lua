@@ -11,6 +11,11 @@ local function is_entry(text)
   return #text >= 52 and (flag == NEITHER or flag == ID or flag == RESULT or flag == BOTH)
 end
 
+-- Whether it is an entry but for its FLAG, a letter of a later protocol: who knows it can read it.
+local function is_of_later_protocol(text)
+  return string.find(text, '^%d%d%d%d%d%d%d%d%d%d%d%d%d%d%d%d' .. string.rep('.', 32) .. '%l%d%d%d') ~= nil
+end
+
 -- Whether somebody asked for the result; the first 12 bytes of the key say who.
 local function is_asked(entry)
   local flag = string.byte(entry, 49)

@@ -4,6 +4,13 @@
 -- A healthy session looks again within a second: one that has not looked for longer may be stopped or cut off.
 local FRESH_US, MOST_BYTES_HANDED = 1500000, 65536
 
+-- Whether anybody can read it: what is of a later protocol (its FLAG) is for who knows it to take.
+local DOT, OF_ID, OF_RESULT, OF_BOTH = 46, 105, 114, 115
+local function may_be_handed(outgoing)
+  local flag = string.byte(outgoing, 33)
+  return flag == DOT or flag == OF_RESULT or flag == OF_ID or flag == OF_BOTH
+end
+
 -- Looked up before anything is written, for a key may be spoilt.
 local function who_waits()
   local first = redis.call('ZRANGE', idle, 0, 0, 'WITHSCORES')

@@ -5,6 +5,8 @@ local ENOUGH_BYTES, MOST_BYTES, MOST_PASSED, MARK_MS = 1048576, 4194304, 500, 86
 local entries, bytes, dropped, passed, passed_bytes = {}, 0, 0, 0, 0
 local is_full, largest = false, 0
 local has_cancelled = false
+-- What is of a later protocol: set aside, uncounted, for a consumer that knows it.
+local ASIDE_MS, aside = 60000, {}
 want = tonumber(want)
 
 local function pass_over(entry) passed, passed_bytes = passed + 1, passed_bytes + #entry end
@@ -46,6 +48,9 @@ local function lease(found)
       at, count = at + 2, count + 1
       entries[count] = entry
       size_of_all = size_of_all + size
+    elseif not is_gone and is_of_later_protocol(entry) then
+      aside[#aside + 1] = entry
+      pass_over(entry)
     elseif not is_gone then
       -- No put of ours wrote this: it has no key of its own, and must not stop the queue.
       redis.call('HINCRBY', totals, 'put', 1)
@@ -76,6 +81,11 @@ local function take_from(list, most)
     redis.call('LTRIM', list, leased_now, -1)
     taken = taken + leased_now
   end
+end
+
+-- Behind the takes, or one of what is delayed would meet it again.
+local function set_aside()
+  for _, entry in ipairs(aside) do redis.call('ZADD', delayed, steady_now + ASIDE_MS, entry) end
 end
 
 local function holds_suspect()
