@@ -10,6 +10,7 @@ from typing import Any
 from redis.asyncio import Redis
 
 from shared.concurrency import Delivery, Lease, Queue, ReadersWritersLease, Session
+from shared.concurrency.locks.leases.acquirable import Acquirable
 from shared.concurrency.locks.leases.hold import Hold
 from shared.concurrency.locks.leases.lease import tenure_of
 from shared.concurrency.locks.leases.participant import LeaseParticipant
@@ -341,3 +342,8 @@ def has_ended(lease: Lease) -> bool:
 def joined(catalog: ReadersWritersLease) -> Hold | None:
     """A place in the read hold that stands, where that needs no question."""
     return catalog._holds._readers.join()
+
+
+def held_by_hand(claim: Acquirable[Any]) -> int:
+    """How many holds an object keeps that were acquired by hand."""
+    return len(claim._by_hand or ())

@@ -85,15 +85,13 @@ class Condition(Lock):
             raise held.loss()
 
     def _held(self) -> Tenure:
-        task = self._task()
-        held = [
-            *(body for body in self._bodies if body.task is task),
-            *(bare for bare in self._bare if not bare.ended),
-        ]
-        if not held:
-            raise RuntimeError("the condition's lock is not held: wait and notify inside `async with`")
-        held[0].check()
-        return held[0]
+        self._process.check_here()
+        held = self._own(self._task())
+        if held is None:
+            held, several = self._by_hand.first() if self._by_hand is not None else (None, False)
+            if held is None or several:
+                raise RuntimeError("the condition's lock is not held: wait and notify inside `async with`")
+        return held
 
     async def _wait(self, longest: float | None) -> None:
         held = self._held()
@@ -143,7 +141,7 @@ class Condition(Lock):
         try:
             hold = await self._participant.asking.acquire("p", "limit 1", self._ttl, None)
         except (ConcurrencyError, ValueError) as error:
-            held.ended = True
+            held.end()
             raise LeaseLost(
                 f"the lock of the condition {self._participant.name} could not be taken again: {error}"
             ) from error

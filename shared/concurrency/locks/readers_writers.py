@@ -1,15 +1,15 @@
 """ReadersWritersLease: many read at once or one writes, in all processes."""
 
 import asyncio
-from types import TracebackType
 from typing import get_args
 
 from shared.concurrency.locks.leases.acquirable import Acquirable
-from shared.concurrency.locks.leases.lease import Lease, WriteLease, tenure_of
+from shared.concurrency.locks.leases.lease import Lease, WriteLease
 from shared.concurrency.locks.leases.participant import LeaseParticipant
 from shared.concurrency.locks.leases.read_write_holds import Policy, ReadWriteHolds
 from shared.concurrency.locks.leases.reentry import leave_ended, read_on
 from shared.concurrency.locks.leases.statistics import LeaseStatistics
+from shared.concurrency.locks.leases.tenure import Tenure
 from shared.concurrency.session.names import check_name
 from shared.concurrency.session.session import Session, check_times, process_of
 
@@ -73,7 +73,7 @@ class Reading(Acquirable[Lease]):
 
     def __init__(self, holds: ReadWriteHolds) -> None:
         """Use `ReadersWritersLease.read`."""
-        super().__init__(holds.loop)
+        super().__init__(holds.process)
         self._holds = holds
 
     async def _grant(self, task: "asyncio.Task[object]") -> Lease:
@@ -85,18 +85,11 @@ class Reading(Acquirable[Lease]):
         waits = self._holds.policy != "readers" and any(waiter.mode == "write" for waiter in now.waiters)
         return waits or any(holder.mode == "write" for holder in now.holders)
 
-    async def __aenter__(self) -> Lease:
-        lease = await super().__aenter__()
-        read_on(tenure_of(lease))
-        return lease
+    def _entered(self, tenure: Tenure) -> None:
+        read_on(tenure)
 
-    async def __aexit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
-    ) -> None:
-        try:
-            await super().__aexit__(kind, error, traceback)
-        finally:
-            leave_ended()
+    def _left(self) -> None:
+        leave_ended()
 
 
 class Writing(Acquirable[WriteLease]):
@@ -104,7 +97,7 @@ class Writing(Acquirable[WriteLease]):
 
     def __init__(self, holds: ReadWriteHolds) -> None:
         """Use `ReadersWritersLease.write`."""
-        super().__init__(holds.loop)
+        super().__init__(holds.process)
         self._holds = holds
 
     async def _grant(self, task: "asyncio.Task[object]") -> WriteLease:

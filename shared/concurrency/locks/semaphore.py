@@ -23,6 +23,8 @@ class Semaphore(Acquirable[Lease]):
     nothing to release, so that there are never more permits than `limit`.
     """
 
+    _ARE_ALIKE = True
+
     def __init__(
         self, session: Session, name: str, limit: int, *, ttl: float | None = None, max_hold: float | None = None
     ) -> None:
@@ -32,8 +34,7 @@ class Semaphore(Acquirable[Lease]):
 
         :raises ValueError: when an argument is out of range.
         """
-        self._process = process_of(session)
-        super().__init__(self._process.loop)
+        super().__init__(process_of(session))
         self._participant = self._process.part(LeaseParticipant, check_name(name))
         self._limit = check_count("limit", limit, 1, _MOST)
         self._ttl, self._max_hold = check_times(session, ttl, max_hold)
@@ -67,6 +68,8 @@ class Lock(Semaphore):
     What differs: as Semaphore. Like asyncio's it is not reentrant; a task that asks again inside its own `async with`
     gets a RuntimeError instead of waiting for itself for ever.
     """
+
+    _ARE_ALIKE = False
 
     def __init__(self, session: Session, name: str, *, ttl: float | None = None, max_hold: float | None = None) -> None:
         """Prepare; `ttl` and `max_hold` as for Semaphore."""

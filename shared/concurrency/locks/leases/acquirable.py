@@ -1,11 +1,16 @@
 """Acquirable: the ways to ask for a lease - `async with`, or acquire() and release() by hand."""
 
 import asyncio
+import sys
 from types import TracebackType
-from typing import Generic, TypeVar, cast
+from typing import ClassVar, Generic, TypeVar, cast
 
+from shared.concurrency.errors import LeaseLost
+from shared.concurrency.locks.leases.bodies import left_by
+from shared.concurrency.locks.leases.by_hand import ByHand
 from shared.concurrency.locks.leases.lease import Lease, tenure_of
 from shared.concurrency.locks.leases.tenure import Tenure
+from shared.concurrency.session.process import Process
 
 L = TypeVar("L", bound=Lease)
 
@@ -13,11 +18,15 @@ L = TypeVar("L", bound=Lease)
 class Acquirable(Generic[L]):
     """Asks for leases of one kind: for the body of an `async with`, or by hand."""
 
-    def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
+    _ARE_ALIKE: ClassVar = False
+    """Whether it does not matter whose hold a task without one gives back."""
+
+    def __init__(self, process: Process) -> None:
         """Begin with nothing."""
-        self._loop = loop
+        self._process = process
         self._bodies: list[Tenure] = []
-        self._bare: list[Tenure] = []
+        self._by_hand: ByHand | None = None
+        """Made at the first call: most objects are only entered."""
 
     async def _grant(self, task: "asyncio.Task[object]") -> L:
         """Wait for a lease, asked for by this task."""
@@ -28,7 +37,13 @@ class Acquirable(Generic[L]):
         raise NotImplementedError
 
     def _task(self) -> "asyncio.Task[object]":
-        return cast("asyncio.Task[object]", asyncio.current_task(self._loop))
+        return cast("asyncio.Task[object]", asyncio.current_task())
+
+    def _entered(self, tenure: Tenure) -> None:
+        """The calling task has entered a body."""
+
+    def _left(self) -> None:
+        """The calling task has left a body."""
 
     async def acquire(self) -> L:
         """Wait for a lease, first come first served. Cancelled: it leaves no trace. An outage is waited out.
@@ -39,40 +54,77 @@ class Acquirable(Generic[L]):
         :raises RuntimeError: when this task would wait for the end of its own `async with`.
         :raises ConcurrencyError: when the session is closed, or the server refuses.
         """
-        lease = await self._grant(self._task())
-        self._bare = [bare for bare in self._bare if not bare.ended]
-        self._bare.append(tenure_of(lease))
+        task = self._task()
+        lease = await self._grant(task)
+        if self._by_hand is None:
+            self._by_hand = ByHand()
+        self._by_hand.add(tenure_of(lease), task)
         return lease
 
     async def release(self) -> None:
-        """Give back the oldest lease of this object that was acquired by hand. Waits for the server's answer.
+        """Give back the calling task's own: the oldest that it acquired by hand, else that of its `async with`.
 
-        :raises RuntimeError: when there is none.
-        :raises LeaseLost: when it was lost.
+        A task without one gives back what another acquired by hand from this object, if that is the only one; of a
+        Semaphore the oldest. Waits for the server's answer. Cancelled: the release goes on in the background.
+
+        :raises RuntimeError: when there is none, or several of other tasks.
+        :raises LeaseLost: when the calling task has lost all that it held; nothing is given back then.
+        :raises WrongLoop: outside the event loop of the session.
         """
-        while self._bare:
-            tenure = self._bare.pop(0)
-            if not tenure.ended:
-                await tenure.release()
-                return
-        raise RuntimeError("release() of a lease that was not acquired: there is none of this object to give back")
+        self._process.check_here()
+        task = self._task()
+        try:
+            tenure = self._own(task)
+        except LeaseLost:
+            if self._by_hand is not None:
+                self._by_hand.forget_lost(task)
+            raise
+        if tenure is None:
+            tenure, several = self._by_hand.first() if self._by_hand is not None else (None, False)
+            if tenure is None:
+                raise RuntimeError(
+                    "release() of a lease that is not held: none of this object was acquired by hand and is held now"
+                )
+            if several and not self._ARE_ALIKE:
+                raise RuntimeError(
+                    "release() is ambiguous: this task acquired none, and several others hold what they acquired from "
+                    "this object. Nothing was given back; use `release()` of the Lease that `acquire()` returned"
+                )
+        await tenure.release()
+
+    def _own(self, task: "asyncio.Task[object]") -> Tenure | None:
+        """The oldest live one that this task acquired by hand, else that of the last body that it is in.
+
+        :raises LeaseLost: when the task has lost all that it held.
+        """
+        by_hand = self._by_hand.of_task(task) if self._by_hand is not None else ()
+        if (found := next((tenure for tenure in by_hand if tenure.is_live), None)) is not None:
+            return found
+        bodies = [tenure for tenure in self._bodies if tenure.task is task and not tenure.ended]
+        if (found := next((tenure for tenure in reversed(bodies) if tenure.is_live), None)) is not None:
+            return found
+        if lost := [tenure for tenure in (*by_hand, *bodies) if tenure.is_lost]:
+            raise lost[-1].loss()
+        return None
 
     async def __aenter__(self) -> L:
-        task = self._task()
+        task, frame = self._task(), sys._getframe(1)  # noqa: SLF001  # inspect.currentframe is the same, and slower
         lease = await self._grant(task)
         tenure = tenure_of(lease)
-        tenure.begin(task)
+        tenure.begin(task, frame)
         self._bodies.append(tenure)
+        self._entered(tenure)
         return lease
 
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
+        if asyncio.get_running_loop() is not self._process.loop:
+            self._process.check_here()
         bodies = self._bodies
-        tenure = bodies[-1]
-        if len(bodies) > 1:
-            # Several tasks are inside; a hold may be left from another task, too.
-            task = self._task()
-            tenure = next((one for one in reversed(bodies) if one.task is task), tenure)
+        tenure = bodies[0] if len(bodies) == 1 else left_by(bodies, self._task(), sys._getframe(1))  # noqa: SLF001
         bodies.remove(tenure)
-        await tenure.leave(error)
+        try:
+            await tenure.leave(error)
+        finally:
+            self._left()

@@ -54,6 +54,13 @@ class LeaseParticipant:
         """The read hold that this session's readers share."""
         return self._local_readers.setdefault((kind, ttl), LocalReaders(self.asking, self.releasing, kind, ttl))
 
+    def check_here(self) -> None:
+        """Look whether this is the event loop of the session.
+
+        :raises WrongLoop: when it is another loop, a thread, or a forked child.
+        """
+        self._process.check_here()
+
     async def downgrade(self, hold: Hold) -> bool:
         """Turn a write hold into a read hold; False when it is lost."""
         asked_at = boottime()

@@ -22,9 +22,8 @@ class ReadWriteHolds:
         self, process: Process, participant: LeaseParticipant, policy: Policy, ttl: float, max_hold: float | None
     ) -> None:
         """Prepare. Readers with a `max_hold` of their own share no hold."""
-        self.loop: Final = process.loop
+        self.process: Final = process
         self.policy: Final = policy
-        self._process = process
         self._participant = participant
         self._ttl = ttl
         self._max_hold = max_hold
@@ -36,7 +35,7 @@ class ReadWriteHolds:
         :raises RuntimeError: when this task writes under the name.
         """
         # Before anything is joined: from another loop nobody could leave it.
-        self._process.check_open()
+        self.process.check_open()
         hold = self._readers.join() if self._max_hold is None else None
         if hold is None:
             hold = await self._read_hold(task)
@@ -47,7 +46,7 @@ class ReadWriteHolds:
 
         :raises RuntimeError: when this task reads or writes under the name.
         """
-        self._process.check_open()
+        self.process.check_open()
         participant = self._participant
         for body in participant.relied_on_by(task):
             raise RuntimeError(

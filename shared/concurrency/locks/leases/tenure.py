@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Awaitable, Callable
+from types import FrameType
 from typing import Final, Protocol
 
 from shared.concurrency.errors import LeaseLost
@@ -15,6 +16,9 @@ class Source(Protocol):
 
     name: str
 
+    def check_here(self) -> None:
+        """Raise WrongLoop outside the event loop of the session."""
+
     async def downgrade(self, hold: Hold) -> bool:
         """Turn a write hold into a read hold; False when it is lost."""
 
@@ -22,7 +26,18 @@ class Source(Protocol):
 class Tenure:
     """One holder's part in a hold: who relies on it, and how it ends."""
 
-    __slots__ = ("_cancelled", "_cancelling", "_release", "ended", "hold", "outer", "source", "task")
+    __slots__ = (
+        "_cancelled",
+        "_cancelling",
+        "_release",
+        "ended",
+        "frame",
+        "hold",
+        "on_end",
+        "outer",
+        "source",
+        "task",
+    )
 
     def __init__(self, source: Source, hold: Hold, release: Callable[[Hold], Awaitable[bool]]) -> None:
         """Begin; `release` gives the hold back, and says whether it was still there."""
@@ -32,6 +47,10 @@ class Tenure:
         """The task whose body relies on it; None for one that was acquired by hand."""
         self.ended = False
         """Whether it was given back, or its body has ended."""
+        self.frame: FrameType | None = None
+        """Where its body stands; None for one that was acquired by hand."""
+        self.on_end: Callable[[Tenure], None] | None = None
+        """Called when it has ended or is lost."""
         self.outer: Tenure | None = None
         """What the task read under before."""
         self._release = release
@@ -43,6 +62,16 @@ class Tenure:
     def mode(self) -> str:
         """What it allows: read, write or permit."""
         return _MODES[self.hold.mode]
+
+    @property
+    def is_live(self) -> bool:
+        """Whether it is held at this moment, by the local clock."""
+        return not self.ended and self.hold.left > 0
+
+    @property
+    def is_lost(self) -> bool:
+        """Whether its hold was lost before it ended; a suspended one has none to lose."""
+        return not self.ended and self in self.hold.bodies and self.hold.left <= 0
 
     def check(self) -> None:
         """Raise LeaseLost unless it is held at this moment, by the local clock."""
@@ -62,7 +91,9 @@ class Tenure:
         """Give it back.
 
         :raises LeaseLost: when it was lost, or released before; nothing is changed then.
+        :raises WrongLoop: outside the event loop of the session.
         """
+        self.source.check_here()
         self.check()
         if not await self._end():
             raise self.loss()
@@ -77,9 +108,9 @@ class Tenure:
         self.hold = hold
         hold.bodies[self] = None
 
-    def begin(self, task: "asyncio.Task[object]") -> None:
-        """Have this task's body cancelled when the hold is lost."""
-        self.task = task
+    def begin(self, task: "asyncio.Task[object]", frame: FrameType) -> None:
+        """Have this task's body, which stands in that frame, cancelled when the hold is lost."""
+        self.task, self.frame = task, frame
         self._cancelling = task.cancelling()
 
     def lose(self) -> None:
@@ -87,13 +118,15 @@ class Tenure:
         if self.task is not None and not self._cancelled:
             self._cancelled = True
             self.task.cancel(f"the lease {self.source.name} is lost")
+        if self.on_end is not None:
+            self.on_end(self)
 
     async def leave(self, error: BaseException | None) -> None:
         """End the body, which raised this error or none.
 
         :raises LeaseLost: when the hold was lost before, even if the body ended by itself.
         """
-        task, self.task = self.task, None
+        task, self.task, self.frame = self.task, None, None
         lost = self.hold.left <= 0
         cancelled = isinstance(error, asyncio.CancelledError)
         if self._cancelled and task is not None:
@@ -101,14 +134,19 @@ class Tenure:
         if self.ended:
             return  # released by hand in the body
         if lost:
-            self.ended = True
-            self.hold.bodies.pop(self, None)
+            self.end()
         elif not await self._end():
             lost = True
         if lost and not cancelled:
             raise self.loss() from error
 
-    async def _end(self) -> bool:
+    def end(self) -> None:
+        """Count it as ended."""
         self.ended = True
         self.hold.bodies.pop(self, None)
+        if self.on_end is not None:
+            self.on_end(self)
+
+    async def _end(self) -> bool:
+        self.end()
         return await self._release(self.hold)
