@@ -347,3 +347,10 @@ def joined(catalog: ReadersWritersLease) -> Hold | None:
 def held_by_hand(claim: Acquirable[Any]) -> int:
     """How many holds an object keeps that were acquired by hand."""
     return len(claim._by_hand or ())
+
+
+def lease_leftovers(session: Session, name: str) -> list[str]:
+    """What a session's part in the lease of that name still holds, asks for, or ends in the background."""
+    participant = lease_participant_of(session, name)
+    background = [task.get_name() for task in participant.releasing._background]
+    return [*participant.holds, *participant.asking._waiters, *background]

@@ -2,8 +2,8 @@
 
 import asyncio
 import inspect
-from collections.abc import Awaitable, Callable
-from typing import Final, TypeVar, cast
+from collections.abc import Awaitable, Callable, Coroutine
+from typing import Any, Final, TypeVar, cast
 
 from shared.concurrency.checks import check_count
 from shared.concurrency.errors import ConcurrencyError, LeaseLost
@@ -13,6 +13,7 @@ from shared.concurrency.locks.semaphore import Lock
 from shared.concurrency.session.calls import Call
 from shared.concurrency.session.scripts import load
 from shared.concurrency.session.session import Session
+from shared.concurrency.session.tasks import outlast
 
 T = TypeVar("T")
 
@@ -96,29 +97,39 @@ class Condition(Lock):
     async def _wait(self, longest: float | None) -> None:
         held = self._held()
         waiter = self._process.new_id(self._ttl)
-        # While the lock is held: whoever notifies from here on finds this waiter.
-        await self._process.call(Call(load("condition_wait"), self._keys, (waiter,)))
-        cancelled: asyncio.CancelledError | None = None
+        try:
+            # While the lock is held: whoever notifies from here on finds this waiter.
+            await self._process.call(Call(load("condition_wait"), self._keys, (waiter,)))
+        except (asyncio.CancelledError, ConcurrencyError) as error:
+            # The server may know the waiter. It leaves before the lock is given back, or it takes a notification.
+            cancelled = await outlast(self._in_background(self._leave(waiter)), held.hold.left)
+            if cancelled is not None:
+                raise cancelled from error
+            raise
+        failure: asyncio.CancelledError | ConcurrencyError | None = None
         try:
             if not await held.suspend():
-                await self._process.call(Call(load("condition_leave"), self._keys, (waiter,)))
-                raise held.loss()
+                held.resume(held.hold)
+                raise await outlast(self._in_background(self._leave(waiter))) or held.loss()
             await self._until_notified(waiter, longest)
-        except asyncio.CancelledError as error:
-            cancelled = error
-        ending = asyncio.create_task(self._end_wait(held, waiter), name="weir-condition")
-        while not ending.done():
-            try:
-                await asyncio.shield(ending)
-            except asyncio.CancelledError as error:
-                cancelled = error
-            except Exception:  # noqa: BLE001  # raised below
-                break
-        notified = ending.result()
-        if cancelled is not None:
+        except LeaseLost:
+            raise
+        except (asyncio.CancelledError, ConcurrencyError) as error:
+            failure = error
+        notified, cancelled = await self._to_the_end(self._end_wait(held, waiter))
+        failure = cancelled or failure
+        if failure is not None:
             if notified:
-                await self._notify(held, 1)
-            raise cancelled
+                await self._to_the_end(self._notify(held, 1))
+            raise failure
+
+    async def _to_the_end(self, what: Coroutine[Any, Any, T]) -> tuple[T, asyncio.CancelledError | None]:
+        """The result of what must not be left half done, and the last cancellation meanwhile."""
+        task = self._in_background(what)
+        cancelled = await outlast(task)
+        if task.cancelled():
+            raise ConcurrencyError("the session was closed before the server answered")
+        return task.result(), cancelled
 
     async def _until_notified(self, waiter: str, longest: float | None) -> None:
         try:
@@ -135,10 +146,15 @@ class Condition(Lock):
         except TimeoutError:
             pass  # the predicate is looked at again
 
+    async def _leave(self, waiter: str) -> bool:
+        """Wait no more; True when a notification had come. A session that is being closed still says it."""
+        leave = Call(load("condition_leave"), self._keys, (waiter,))
+        return bool(await self._process.calls.insist(leave))
+
     async def _end_wait(self, held: Tenure, waiter: str) -> bool:
         """Take the lock again; True when a notification had come."""
-        notified = await self._process.call(Call(load("condition_leave"), self._keys, (waiter,)))
         try:
+            notified = await self._leave(waiter)
             hold = await self._participant.asking.acquire("p", "limit 1", self._ttl, None)
         except (ConcurrencyError, ValueError) as error:
             held.end()
@@ -146,4 +162,7 @@ class Condition(Lock):
                 f"the lock of the condition {self._participant.name} could not be taken again: {error}"
             ) from error
         held.resume(hold)
-        return bool(notified)
+        return notified
+
+    def _in_background(self, what: Coroutine[Any, Any, T]) -> "asyncio.Task[T]":
+        return self._participant.releasing.in_background(what, "weir-condition")

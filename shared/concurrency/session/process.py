@@ -17,6 +17,7 @@ from shared.concurrency.session.heartbeat import Heartbeat
 from shared.concurrency.session.log import Log
 from shared.concurrency.session.parts import Listener, Part, Parts
 from shared.concurrency.session.refusals import Refusals
+from shared.concurrency.session.tasks import outlast
 from shared.concurrency.session.ticker import Ticker
 
 log = Log("start")
@@ -94,12 +95,7 @@ class Process:
     async def close(self) -> None:
         """Give back what is held and disconnect. A cancelled caller waits too; the time is bounded."""
         closing = asyncio.create_task(self._end(), name="weir-close")
-        cancelled: asyncio.CancelledError | None = None
-        while not closing.done():
-            try:
-                await asyncio.shield(closing)
-            except asyncio.CancelledError as error:
-                cancelled = error
+        cancelled = await outlast(closing)
         closing.result()
         if cancelled is not None:
             raise cancelled

@@ -1,12 +1,29 @@
-"""Whether a task was cancelled or closed from outside, or its coroutine raised by itself what looks like that."""
+"""Tasks: whether one was cancelled or closed from outside, or raised by itself what looks like that; outlasting one."""
 
 import asyncio
 from typing import Any
+
+from shared.concurrency.session.clock import boottime
 
 
 def is_cancelled(task: "asyncio.Task[Any] | None", error: BaseException) -> bool:
     """Whether this error says that somebody cancels the task; without a task a CancelledError always does."""
     return isinstance(error, asyncio.CancelledError) and (task is None or task.cancelling() > 0)
+
+
+async def outlast(task: "asyncio.Task[Any]", seconds: float | None = None) -> asyncio.CancelledError | None:
+    """Wait for a task, however often the caller is cancelled meanwhile; returns the last cancellation.
+
+    Gives up after so many seconds; then the task is not done.
+    """
+    cancelled: asyncio.CancelledError | None = None
+    until = None if seconds is None else boottime() + seconds
+    while not task.done() and (until is None or boottime() < until):
+        try:
+            await asyncio.wait({task}, timeout=None if until is None else max(0.0, until - boottime()))
+        except asyncio.CancelledError as error:
+            cancelled = error
+    return cancelled
 
 
 def is_closed(task: "asyncio.Task[Any] | None", error: BaseException) -> bool:

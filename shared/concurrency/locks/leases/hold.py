@@ -40,6 +40,7 @@ class Hold:
         "_timer",
         "bodies",
         "deadline",
+        "downgrade",
         "id",
         "lost",
         "mode",
@@ -66,6 +67,8 @@ class Hold:
         self.lost = False
         # A dictionary as an ordered set: who is notified first must not depend on addresses in memory.
         self.bodies: dict[Body, None] = {}
+        self.downgrade: asyncio.Task[bool] | None = None
+        """Turns it from a write hold into a read hold, also when who asked for that is cancelled."""
         self.places = 0
         """How many local readers are in it, those included who are about to enter."""
         self._loop = loop

@@ -61,16 +61,19 @@ class WriteLease(Lease):
     async def downgrade(self) -> None:
         """Go on as a reader, in one step: no other writer comes between; waiting readers come in. The token stays.
 
-        Waits for the server's answer. Does nothing when it was downgraded before.
+        Waits for the server's answer. Does nothing when it was downgraded before. From the call on the lease says that
+        it reads. Cancelled: the downgrade goes on in the background.
 
         :raises LeaseLost: when it is lost.
+        :raises WrongLoop: outside the event loop of the session.
         """
         tenure = self._tenure
+        tenure.source.check_here()
         tenure.check()
         if tenure.hold.mode == "w":
-            if not await tenure.source.downgrade(tenure.hold):
-                raise tenure.loss()
             read_on(tenure)
+        if not await tenure.source.downgrade(tenure.hold):
+            raise tenure.loss()
 
 
 def tenure_of(lease: Lease) -> Tenure:

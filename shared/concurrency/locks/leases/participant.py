@@ -7,6 +7,7 @@ twice and renewals that cross an end do no harm.
 import asyncio
 from typing import Any, ClassVar
 
+from shared.concurrency.errors import ConcurrencyError
 from shared.concurrency.locks.leases.asking import Asking
 from shared.concurrency.locks.leases.hold import Body, Hold, Loss
 from shared.concurrency.locks.leases.keys import lease_keys
@@ -62,12 +63,22 @@ class LeaseParticipant:
         self._process.check_here()
 
     async def downgrade(self, hold: Hold) -> bool:
-        """Turn a write hold into a read hold; False when it is lost."""
+        """Turn a write hold into a read hold; False when it is lost. Cancelled: it goes on in the background."""
+        # First of all: however this ends, nobody here writes beside those whom the server lets in.
+        hold.mode = "r"
+        downgrade = hold.downgrade
+        if downgrade is None or (downgrade.done() and (downgrade.cancelled() or downgrade.exception())):
+            downgrade = hold.downgrade = self.releasing.in_background(self._downgrade(hold), "weir-downgrade")
+        await asyncio.wait({downgrade})
+        if downgrade.cancelled():
+            raise ConcurrencyError("the session was closed before the server answered")
+        return downgrade.result()
+
+    async def _downgrade(self, hold: Hold) -> bool:
         asked_at = boottime()
         what, *state = await self._process.calls.insist(Call(load("downgrade"), self.keys, (hold.id,)))
         if what != b"downgraded":
             return False
-        hold.mode = "r"
         self.asking.note(closed=bool(state[2]), asked_at=asked_at)
         return True
 

@@ -1,11 +1,13 @@
 """Releasing: how the holds of one name end at the server, in the background where nobody can wait."""
 
 import asyncio
-from typing import Final
+from collections.abc import Coroutine
+from typing import Any, Final, TypeVar
 
 from shared.concurrency.errors import ConcurrencyError
 from shared.concurrency.locks.leases.hold import Hold
 from shared.concurrency.session.calls import Call, Calls
+from shared.concurrency.session.futures import retrieve
 from shared.concurrency.session.log import Log
 from shared.concurrency.session.scripts import load
 from shared.concurrency.session.server_errors import Disconnected, Postponed
@@ -13,6 +15,8 @@ from shared.concurrency.session.server_errors import Disconnected, Postponed
 log = Log("locks")
 
 _PAUSE: Final = 0.05
+
+T = TypeVar("T")
 
 
 class Releasing:
@@ -25,7 +29,7 @@ class Releasing:
         self._keys = keys
         self._held = held
         self._script = load("release")
-        self._background: set[asyncio.Task[None]] = set()
+        self._background: set[asyncio.Task[Any]] = set()
 
     async def release(self, hold: Hold) -> bool:
         """End a hold; False when it had been lost. An outage is waited out until its deadline, when the server ends it.
@@ -51,6 +55,14 @@ class Releasing:
         hold.end()
         self._in_background(hold)
 
+    def in_background(self, what: Coroutine[Any, Any, T], name: str) -> "asyncio.Task[T]":
+        """Have something go on though its caller may be cancelled; the session waits for it when it is closed."""
+        task = asyncio.create_task(what, name=name)
+        self._background.add(task)
+        task.add_done_callback(self._background.discard)
+        task.add_done_callback(retrieve)
+        return task
+
     async def close(self, patience: float) -> None:
         """Wait for what goes on in the background; gives up after `patience` seconds."""
         if self._background:
@@ -61,10 +73,7 @@ class Releasing:
                 await asyncio.wait(late)
 
     def _in_background(self, hold: Hold) -> set[asyncio.Task[None]]:
-        task = asyncio.create_task(self._release_later(hold), name="weir-release")
-        self._background.add(task)
-        task.add_done_callback(self._background.discard)
-        return {task}
+        return {self.in_background(self._release_later(hold), "weir-release")}
 
     async def _release_later(self, hold: Hold) -> None:
         while True:
