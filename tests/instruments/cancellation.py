@@ -93,6 +93,45 @@ async def cancelled_at(point: int, mode: Mode, coroutine: Coroutine[Any, Any, T]
     return Outcome(hit, cancelled=False, value=None if error else task.result(), error=error)
 
 
+async def interrupted_at(
+    point: int,
+    interruption: Callable[[], Coroutine[Any, Any, object]],
+    coroutine: Coroutine[Any, Any, T],
+    seconds: float,
+) -> Outcome[T]:
+    """Run a coroutine in a task of its own, and something else beside it from the POINT-th time on that it waits.
+
+    AssertionError when the coroutine has not ended so many seconds after that. What ran beside it has ended, too.
+    """
+    beside: list[asyncio.Task[object]] = []
+
+    def on_wait(count: int, _: Any) -> None:
+        if count == point:
+            beside.append(asyncio.create_task(interruption(), name="interruption"))
+
+    async def counted() -> T:
+        return await _Counted(coroutine, on_wait)
+
+    task = asyncio.create_task(counted(), name="interrupted-at")
+    await asyncio.wait({task}, timeout=20)
+    if beside:
+        await asyncio.wait(beside)
+        await asyncio.wait({task}, timeout=seconds)
+    hangs = not task.done()
+    if hangs:
+        task.print_stack()
+        task.cancel()
+        await asyncio.wait({task})
+    for each in beside:
+        each.result()
+    assert not hangs, f"it hangs after the interruption at point {point}"
+    if task.cancelled():
+        return Outcome(bool(beside), cancelled=True, value=None, error=None)
+    error = task.exception()
+    assert error is None or isinstance(error, Exception)
+    return Outcome(bool(beside), cancelled=False, value=None if error else task.result(), error=error)
+
+
 async def at_every_point(
     attempt: Callable[[int, Mode], Awaitable[Outcome[Any]]], modes: tuple[Mode, ...] = MODES, most: int = 200
 ) -> AsyncIterator[tuple[int, Mode, Outcome[Any]]]:

@@ -349,8 +349,7 @@ def held_by_hand(claim: Acquirable[Any]) -> int:
     return len(claim._by_hand or ())
 
 
-def lease_leftovers(session: Session, name: str) -> list[str]:
-    """What a session's part in the lease of that name still holds, asks for, or ends in the background."""
-    participant = lease_participant_of(session, name)
+def lease_leftovers(participant: LeaseParticipant) -> list[str]:
+    """What a session's part in a lease still holds, asks for, or ends in the background."""
     background = [task.get_name() for task in participant.releasing._background]
     return [*participant.holds, *participant.asking._waiters, *background]

@@ -1,6 +1,7 @@
 """Condition: wait under a lock for something that another process brings about."""
 
 import asyncio
+import contextlib
 import inspect
 from collections.abc import Awaitable, Callable, Coroutine
 from typing import Any, Final, TypeVar, cast
@@ -96,6 +97,10 @@ class Condition(Lock):
 
     async def _wait(self, longest: float | None) -> None:
         held = self._held()
+        with self._participant.underway:
+            await self._wait_under(held, longest)
+
+    async def _wait_under(self, held: Tenure, longest: float | None) -> None:
         waiter = self._process.new_id(self._ttl)
         try:
             # While the lock is held: whoever notifies from here on finds this waiter.
@@ -120,7 +125,7 @@ class Condition(Lock):
         failure = cancelled or failure
         if failure is not None:
             if notified:
-                await self._to_the_end(self._notify(held, 1))
+                await self._to_the_end(self._leave(waiter, pass_on=True))
             raise failure
 
     async def _to_the_end(self, what: Coroutine[Any, Any, T]) -> tuple[T, asyncio.CancelledError | None]:
@@ -146,18 +151,28 @@ class Condition(Lock):
         except TimeoutError:
             pass  # the predicate is looked at again
 
-    async def _leave(self, waiter: str) -> bool:
-        """Wait no more; True when a notification had come. A session that is being closed still says it."""
-        leave = Call(load("condition_leave"), self._keys, (waiter,))
+    async def _leave(self, waiter: str, *, pass_on: bool = False) -> bool:
+        """Wait no more; True when a notification had come. `pass_on`: the next waiter is notified in place of this one.
+
+        A session that is being closed still says it.
+        """
+        leave = Call(load("condition_leave"), self._keys, (waiter, int(pass_on)))
         return bool(await self._process.calls.insist(leave))
 
     async def _end_wait(self, held: Tenure, waiter: str) -> bool:
         """Take the lock again; True when a notification had come."""
+        notified = False
         try:
             notified = await self._leave(waiter)
             hold = await self._participant.asking.acquire("p", "limit 1", self._ttl, None)
+        except asyncio.CancelledError:  # the session was closed, and the server is out of reach
+            held.end()
+            raise
         except (ConcurrencyError, ValueError) as error:
             held.end()
+            if notified:
+                with contextlib.suppress(ConcurrencyError):  # the same one, which says why
+                    await self._leave(waiter, pass_on=True)
             raise LeaseLost(
                 f"the lock of the condition {self._participant.name} could not be taken again: {error}"
             ) from error

@@ -127,6 +127,9 @@ class Parts:
             await asyncio.gather(
                 *(self._announce(name, part, run_id) for (_, name), part in parts[first : first + _AT_ONCE])
             )
+        self._resync_listeners()
+
+    def _resync_listeners(self) -> None:
         for receivers in list(self._receivers.values()):
             for receiver in list(receivers):
                 if isinstance(receiver, Listener):
@@ -151,7 +154,11 @@ class Parts:
             log.defect(defect, "a resync failed", name=name, problem=repr(defect))
 
     async def close(self, patience: float) -> None:
-        """Close all parts: those with the lowest number first, each group together. One that fails stops no other."""
+        """Close all parts: those with the lowest number first, each group together. One that fails stops no other.
+
+        Whoever waits for a notification looks again first, and finds that the session is closed.
+        """
+        self._resync_listeners()
         ends: list[BaseException | None] = []
         for number in sorted({part.CLOSES for part in self}):
             closing: list[Awaitable[None]] = [part.close(patience) for part in self if number == part.CLOSES]

@@ -42,6 +42,8 @@ class Process:
         self._parts = Parts()
         self._numbers = itertools.count(1)
         self._closed = False
+        self.closed_by: asyncio.Task[Any] | None = None
+        """The task that closes it: it is not cancelled for what it holds itself."""
         self._patience = max(1.0, ttl / 2)
         self._connection = Connection(
             url,
@@ -93,7 +95,12 @@ class Process:
         return advice(where, problem, is_silent=problem == NO_ANSWER)
 
     async def close(self) -> None:
-        """Give back what is held and disconnect. A cancelled caller waits too; the time is bounded."""
+        """Give back what is held and disconnect. A cancelled caller waits too; the time is bounded.
+
+        :raises WrongLoop: outside the event loop that opened the session.
+        """
+        self.check_here()
+        self.closed_by = asyncio.current_task()
         closing = asyncio.create_task(self._end(), name="weir-close")
         cancelled = await outlast(closing)
         closing.result()

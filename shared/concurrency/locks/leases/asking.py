@@ -6,6 +6,7 @@ from typing import Any, Final, NamedTuple
 
 from shared.concurrency.locks.leases.hold import Hold, Loss, Mode
 from shared.concurrency.locks.leases.releasing import Releasing
+from shared.concurrency.locks.leases.underway import Underway
 from shared.concurrency.session.calls import Call, Calls
 from shared.concurrency.session.clock import boottime, margin
 from shared.concurrency.session.process import Process
@@ -35,6 +36,7 @@ class Asking:
         name: str,
         keys: dict[str, bytes],
         releasing: Releasing,
+        underway: Underway,
         *,
         on_granted: Callable[[Hold], None],
         on_lost: Callable[[Hold, Loss], None],
@@ -47,6 +49,7 @@ class Asking:
         self._name = name
         self._keys = keys
         self._releasing = releasing
+        self._underway = underway
         self._on_granted = on_granted
         self._on_lost = on_lost
         self._script = load("acquire")
@@ -59,20 +62,21 @@ class Asking:
         :raises ValueError: when the lease is in use as another kind.
         :raises ConcurrencyError: when the server refuses it.
         """
-        while True:
-            hold = Hold(self._process.new_id(ttl), mode, ttl, self._process.loop, self._on_lost)
-            try:
-                if await self._obtain(hold, kind, max_hold):
-                    return hold
-            except ValueError:
-                raise  # nothing was changed
-            except BaseException:  # also cancelled: the server may have granted it
+        with self._underway:
+            while True:
+                hold = Hold(self._process.new_id(ttl), mode, ttl, self._process.loop, self._on_lost)
+                try:
+                    if await self._obtain(hold, kind, max_hold):
+                        return hold
+                except ValueError:
+                    raise  # nothing was changed
+                except BaseException:  # also cancelled: the server may have granted it
+                    self._releasing.release_soon(hold)
+                    raise
+                finally:
+                    self._waiters.pop(hold.id, None)
+                # Granted so long ago that it may have expired, for this process was stopped meanwhile.
                 self._releasing.release_soon(hold)
-                raise
-            finally:
-                self._waiters.pop(hold.id, None)
-            # Granted so long ago that it may have expired, for this process was stopped meanwhile.
-            self._releasing.release_soon(hold)
 
     async def ask_again(self, hold: Hold, kind: str) -> None:
         """Query whether a writer waits; a hold that is not there any more is lost."""

@@ -12,6 +12,11 @@ Mode = Literal["r", "w", "p"]
 Loss = Literal["deadline", "server forgot it", "session closed"]
 """Why a hold is lost."""
 
+_REASONS: Final[dict[Loss, str]] = {
+    "deadline": "its deadline passed, or the server forgot it",
+    "server forgot it": "its deadline passed, or the server forgot it",
+    "session closed": "its session was closed",
+}
 _LONGEST_LOOK: Final = 0.25
 _SHORTEST_HANG: Final = 10.0
 
@@ -26,8 +31,8 @@ class Body(Protocol):
     def mode(self) -> str:
         """What it allows: read, write or permit."""
 
-    def lose(self) -> None:
-        """Receive the notification that the hold is lost."""
+    def lose(self, spared: "asyncio.Task[object] | None") -> None:
+        """Receive the notification that the hold is lost: the task is cancelled unless it is spared."""
 
 
 class Hold:
@@ -38,6 +43,7 @@ class Hold:
         "_on_lost",
         "_renew_until",
         "_timer",
+        "_why",
         "bodies",
         "deadline",
         "downgrade",
@@ -74,6 +80,7 @@ class Hold:
         self._loop = loop
         self._on_lost = on_lost
         self._renew_until = 0.0
+        self._why: Loss = "deadline"
         self._timer: asyncio.TimerHandle | None = None
 
     def take(self, token: int, deadline: float, max_hold: float | None) -> None:
@@ -87,6 +94,11 @@ class Hold:
         """Seconds for which it may be relied on if it is not renewed; not positive when it is lost."""
         return 0.0 if self.lost else self.deadline - boottime()
 
+    @property
+    def reason(self) -> str:
+        """Why it is lost, for an error message."""
+        return _REASONS[self._why]
+
     def may_be_renewed(self, loop_idle: float) -> bool:
         """Whether the loop that uses it still runs, and its longest time has not passed; any thread."""
         return loop_idle <= max(3 * self.ttl, _SHORTEST_HANG) and boottime() < self._renew_until
@@ -95,14 +107,14 @@ class Hold:
         """Rely on it until then; any thread."""
         self.deadline = max(self.deadline, deadline)
 
-    def lose(self, why: Loss) -> None:
-        """Count it as lost, and notify those who rely on it."""
+    def lose(self, why: Loss, spared: "asyncio.Task[object] | None" = None) -> None:
+        """Count it as lost, and notify those who rely on it; but do not cancel a task that is spared."""
         if self.lost:
             return
-        self.lost = True
+        self.lost, self._why = True, why
         self.end()
         for body in list(self.bodies):
-            body.lose()
+            body.lose(spared)
         self._on_lost(self, why)
 
     def end(self) -> None:

@@ -14,6 +14,7 @@ from shared.concurrency.locks.leases.keys import lease_keys
 from shared.concurrency.locks.leases.local_readers import LocalReaders
 from shared.concurrency.locks.leases.releasing import Releasing
 from shared.concurrency.locks.leases.statistics import LeaseStatistics, read_statistics
+from shared.concurrency.locks.leases.underway import Underway
 from shared.concurrency.session.calls import Call
 from shared.concurrency.session.clock import boottime, margin
 from shared.concurrency.session.heartbeat import Renewable
@@ -40,7 +41,11 @@ class LeaseParticipant:
         self.holds: dict[str, Hold] = {}
         """What is held and renewed."""
         self.releasing = Releasing(process.calls, name, self.keys, self.holds)
-        self.asking = Asking(process, name, self.keys, self.releasing, on_granted=self._keep, on_lost=self._forget)
+        self.underway = Underway()
+        """The waits that a closing session waits for."""
+        self.asking = Asking(
+            process, name, self.keys, self.releasing, self.underway, on_granted=self._keep, on_lost=self._forget
+        )
         self._process = process
         self._local_readers: dict[tuple[str, float], LocalReaders] = {}
         self._renew = load("renew_holds")
@@ -123,12 +128,13 @@ class LeaseParticipant:
 
     async def close(self, patience: float) -> None:
         """Release what is held and withdraw what is asked for; gives up after `patience` seconds."""
+        gives_up_at = boottime() + patience
         self.asking.resync()
         for hold in list(self.holds.values()):
             self.releasing.release_soon(hold)
-            hold.lose("session closed")
-        await asyncio.sleep(0)  # those who asked withdraw their requests
-        await self.releasing.close(patience)
+            hold.lose("session closed", self._process.closed_by)
+        await self.underway.over(patience)  # those who asked withdraw their requests
+        await self.releasing.close(max(0.0, gives_up_at - boottime()))
 
     # --- what the heartbeat calls, in its thread --------------------------------------------------------------------
 

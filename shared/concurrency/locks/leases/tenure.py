@@ -83,8 +83,7 @@ class Tenure:
     def loss(self) -> LeaseLost:
         """What to raise when it is lost."""
         return LeaseLost(
-            f"the lease {self.source.name} (token {self.hold.token}) is lost: its deadline passed, or the server "
-            "forgot it. Stop what it guarded"
+            f"the lease {self.source.name} (token {self.hold.token}) is lost: {self.hold.reason}. Stop what it guarded"
         )
 
     async def release(self) -> None:
@@ -113,9 +112,9 @@ class Tenure:
         self.task, self.frame = task, frame
         self._cancelling = task.cancelling()
 
-    def lose(self) -> None:
-        """Cancel the body: the hold is lost."""
-        if self.task is not None and not self._cancelled:
+    def lose(self, spared: "asyncio.Task[object] | None") -> None:
+        """Cancel the body, unless its task is spared: the hold is lost."""
+        if self.task is not None and self.task is not spared and not self._cancelled:
             self._cancelled = True
             self.task.cancel(f"the lease {self.source.name} is lost")
         if self.on_end is not None:
