@@ -26,6 +26,7 @@ from shared.concurrency.queues.results.lane import ResultLane
 from shared.concurrency.queues.results.progress import ProgressLane
 from shared.concurrency.queues.takes.lane import TakeLane
 from shared.concurrency.session.calls import Call
+from shared.concurrency.session.parts import Listener
 from shared.concurrency.session.process import Process
 from shared.concurrency.session.scripts import load
 from shared.concurrency.session.session import process_of
@@ -353,3 +354,9 @@ def lease_leftovers(participant: LeaseParticipant) -> list[str]:
     """What a session's part in a lease still holds, asks for, or ends in the background."""
     background = [task.get_name() for task in participant.releasing._background]
     return [*participant.holds, *participant.asking._waiters, *background]
+
+
+def listeners_of(session: Session) -> int:
+    """How many wait for a notification, whichever."""
+    receivers = process_of(session)._parts._receivers.values()
+    return sum(isinstance(each, Listener) for there in receivers for each in there)

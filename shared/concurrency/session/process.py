@@ -126,7 +126,11 @@ class Process:
         return self._parts.get(lambda: kind(self, name), kind, name)
 
     def listening(self, word: bytes, name: str) -> AbstractContextManager[Listener]:
-        """An event that is set by that notification about that name, and when notifications may have been lost."""
+        """An event that is set by that notification about that name, and when notifications may have been lost.
+
+        :raises WrongLoop: outside the event loop that opened the session.
+        """
+        self.check_here()
         return self._parts.listening(word, name)
 
     def new_id(self, ttl: float) -> str:

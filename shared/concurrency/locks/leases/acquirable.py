@@ -37,7 +37,7 @@ class Acquirable(Generic[L]):
         raise NotImplementedError
 
     def _task(self) -> "asyncio.Task[object]":
-        return cast("asyncio.Task[object]", asyncio.current_task())
+        return cast("asyncio.Task[object]", asyncio.current_task(self._process.loop))
 
     def _entered(self, tenure: Tenure) -> None:
         """The calling task has entered a body."""
@@ -119,8 +119,7 @@ class Acquirable(Generic[L]):
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
-        if asyncio.get_running_loop() is not self._process.loop:
-            self._process.check_here()
+        self._process.check_here()
         bodies = self._bodies
         tenure = bodies[0] if len(bodies) == 1 else left_by(bodies, self._task(), sys._getframe(1))  # noqa: SLF001
         bodies.remove(tenure)
