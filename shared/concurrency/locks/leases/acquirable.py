@@ -98,11 +98,13 @@ class Acquirable(Generic[L]):
         :raises LeaseLost: when the task has lost all that it held.
         """
         by_hand = self._by_hand.of_task(task) if self._by_hand is not None else ()
-        if (found := next((tenure for tenure in by_hand if tenure.is_live), None)) is not None:
-            return found
+        for tenure in by_hand:
+            if tenure.is_live:
+                return tenure
         bodies = [tenure for tenure in self._bodies if tenure.task is task and not tenure.ended]
-        if (found := next((tenure for tenure in reversed(bodies) if tenure.is_live), None)) is not None:
-            return found
+        for tenure in reversed(bodies):
+            if tenure.is_live:
+                return tenure
         if lost := [tenure for tenure in (*by_hand, *bodies) if tenure.is_lost]:
             raise lost[-1].loss()
         return None

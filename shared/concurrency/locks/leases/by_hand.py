@@ -1,14 +1,10 @@
 """ByHand: what one object has acquired by hand; each is found by the task that acquired it."""
 
 import asyncio
-from collections import OrderedDict
 from collections.abc import Iterable
 from functools import partial
 
 from shared.concurrency.locks.leases.tenure import Tenure
-
-_Ordered = OrderedDict[Tenure, None]
-"""An ordered set, whose first is found at once."""
 
 
 class ByHand:
@@ -16,8 +12,9 @@ class ByHand:
 
     def __init__(self) -> None:
         """Begin with none."""
-        self._held: _Ordered = OrderedDict()
-        self._own: dict[asyncio.Task[object], _Ordered] = {}
+        # Dictionaries as ordered sets.
+        self._held: dict[Tenure, None] = {}
+        self._own: dict[asyncio.Task[object], dict[Tenure, None]] = {}
         """Lost ones too, until their task is told, acquires again or ends: it must not end another's instead."""
 
     def __len__(self) -> int:
@@ -28,9 +25,9 @@ class ByHand:
         """Keep what this task acquired."""
         own = self._own.get(task)
         if own is None:
-            own = self._own[task] = OrderedDict()
-        while own and next(iter(own)).is_lost:
-            own.popitem(last=False)
+            own = self._own[task] = {}
+        while own and (first := next(iter(own))).is_lost:
+            del own[first]
         own[tenure] = self._held[tenure] = None
         tenure.on_end = partial(self._ended, task)
 
