@@ -8,9 +8,9 @@ from typing import Any, Generic, Literal, TypeVar
 
 T = TypeVar("T")
 
-Mode = Literal["early", "late", "twice"]
+Mode = Literal["early", "late", "twice", "always"]
 """early: while it still waits. late: when what it waited for is there, but it has not run yet: what it was given must
-not get lost. twice: early, and again at the next point where its clean-up waits."""
+not get lost. twice: early, and again at the next point where its clean-up waits. always: again wherever that waits."""
 
 MODES: tuple[Mode, ...] = ("early", "late", "twice")
 
@@ -62,7 +62,8 @@ async def cancelled_at(point: int, mode: Mode, coroutine: Coroutine[Any, Any, T]
 
     def on_wait(count: int, waited_for: Any) -> None:
         nonlocal hit
-        if count != point and not (mode == "twice" and count == point + 1):
+        again = {"twice": count == point + 1, "always": count > point}
+        if count != point and not again.get(mode, False):
             return
         hit = True
         if mode == "late" and waited_for is not None:

@@ -1,6 +1,7 @@
 """Whose hold it is: what is given back, notified under or waited under is the calling task's own, not the oldest."""
 
 import asyncio
+import gc
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack
 from typing import Any
@@ -278,6 +279,26 @@ async def test_a_generator_closed_in_another_task_gives_back_its_own_lease(
     may_end.set()
     await worker
     await entering_task
+    assert (await permits.statistics()).holders == ()
+
+
+async def test_an_abandoned_generator_gives_back_its_own_lease_when_it_is_collected(
+    session: Session, name: str
+) -> None:
+    permits = Semaphore(session, name, 5)
+
+    async def abandon() -> Lease:
+        return await anext(entering(permits))
+
+    async with permits as own:
+        abandoned = await asyncio.create_task(abandon())
+
+        async def is_over() -> bool:
+            gc.collect()
+            return inside.has_ended(abandoned)
+
+        await until(is_over, bool)
+        own.check()
     assert (await permits.statistics()).holders == ()
 
 
