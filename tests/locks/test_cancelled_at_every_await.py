@@ -5,7 +5,8 @@ from redis.asyncio import Redis
 
 from shared.concurrency import Session
 from tests.instruments.cancellation import MODES, Mode, Outcome, at_every_point, cancelled_at
-from tests.instruments.second_parties import CASES, set_up
+from tests.instruments.scenes import set_up
+from tests.instruments.second_parties import CASES
 
 pytestmark = pytest.mark.timeout(120)
 

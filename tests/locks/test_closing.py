@@ -21,7 +21,8 @@ from shared.concurrency import (
 from shared.concurrency.session.session import process_of
 from tests.instruments.cancellation import interrupted_at
 from tests.instruments.proxy import Proxy
-from tests.instruments.second_parties import CASES, Scene, set_up
+from tests.instruments.scenes import Scene, set_up
+from tests.instruments.second_parties import CASES
 from tests.instruments.waiting import until
 
 pytestmark = pytest.mark.timeout(60)
