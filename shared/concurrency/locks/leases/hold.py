@@ -48,7 +48,6 @@ class Hold:
         "deadline",
         "downgrade",
         "id",
-        "lost",
         "mode",
         "places",
         "token",
@@ -70,7 +69,6 @@ class Hold:
         self.token = 0
         self.deadline = 0.0
         """By the local clock, and before the server's deadline by a margin."""
-        self.lost = False
         # A dictionary as an ordered set: who is notified first must not depend on addresses in memory.
         self.bodies: dict[Body, None] = {}
         self.downgrade: asyncio.Task[bool] | None = None
@@ -80,7 +78,8 @@ class Hold:
         self._loop = loop
         self._on_lost = on_lost
         self._renew_until = 0.0
-        self._why: Loss = "deadline"
+        self._why: Loss | None = None
+        """Why it is lost; None while it is not."""
         self._timer: asyncio.TimerHandle | None = None
 
     def take(self, token: int, deadline: float, max_hold: float | None) -> None:
@@ -92,12 +91,17 @@ class Hold:
     @property
     def left(self) -> float:
         """Seconds for which it may be relied on if it is not renewed; not positive when it is lost."""
-        return 0.0 if self.lost else self.deadline - boottime()
+        return self.deadline - boottime() if self._why is None else 0.0
+
+    @property
+    def lost(self) -> bool:
+        """Whether nobody may rely on it any more, though nobody here gave it back."""
+        return self._why is not None
 
     @property
     def reason(self) -> str:
         """Why it is lost, for an error message."""
-        return _REASONS[self._why]
+        return _REASONS[self._why or "deadline"]
 
     def may_be_renewed(self, loop_idle: float) -> bool:
         """Whether the loop that uses it still runs, and its longest time has not passed; any thread."""
@@ -109,9 +113,9 @@ class Hold:
 
     def lose(self, why: Loss, spared: "asyncio.Task[object] | None" = None) -> None:
         """Count it as lost, and notify those who rely on it; but do not cancel a task that is spared."""
-        if self.lost:
+        if self._why is not None:
             return
-        self.lost, self._why = True, why
+        self._why = why
         self.end()
         for body in list(self.bodies):
             body.lose(spared)
