@@ -137,7 +137,7 @@ async def test_a_spoilt_part_does_not_keep_the_others_from_being_announced(
 async def test_a_defect_in_a_renewal_does_not_end_the_heartbeat(
     server: EmbeddedServer, client: Redis, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    renewal, failed = Membership.renewal, asyncio.Event()
+    renewals, failed = Membership.renewals, asyncio.Event()
     async with Session.open(server.url, ttl=1.0) as session:
         await Queue(session, "numbers", int).put(1)
         loop = asyncio.get_running_loop()
@@ -146,9 +146,9 @@ async def test_a_defect_in_a_renewal_does_not_end_the_heartbeat(
             if not failed.is_set():
                 loop.call_soon_threadsafe(failed.set)
                 raise KeyError("a defect")
-            return renewal(member, run_id, loop_idle)
+            return renewals(member, run_id, loop_idle)
 
-        monkeypatch.setattr(Membership, "renewal", fail)
+        monkeypatch.setattr(Membership, "renewals", fail)
         async with asyncio.timeout(5):
             await failed.wait()
         session_id = session_id_of(session, "numbers")

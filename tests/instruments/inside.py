@@ -56,13 +56,23 @@ def new_id_of(session: Session, ttl: float = 10.0) -> str:
 
 def heartbeat_path(session: Session) -> str:
     """The socket that the heartbeat of a session renews through."""
-    path: str = process_of(session)._heartbeat._pool.connection_kwargs["path"]
+    path: str = process_of(session)._heartbeat._wire.pool.connection_kwargs["path"]
     return path
 
 
 def renew_now(session: Session) -> None:
     """Have the heartbeat renew at once all that the session holds."""
     process_of(session).renew_within(0.0)
+
+
+def renewed_in(session: Session) -> int:
+    """How many names the heartbeat of a session renews."""
+    return len(process_of(session)._heartbeat.timetable._due)
+
+
+def parts_of(session: Session) -> int:
+    """How many parts a session's process has at present."""
+    return len(list(process_of(session)._parts))
 
 
 async def ask(session: Session, script: str, keys: dict[str, bytes], *arguments: bytes | str | int) -> Any:
@@ -352,7 +362,7 @@ def held_by_hand(claim: Acquirable[Any]) -> int:
 
 def lease_leftovers(participant: LeaseParticipant) -> list[str]:
     """What a session's part in a lease still holds, asks for, or ends in the background."""
-    background = [task.get_name() for task in participant.releasing._background]
+    background = [task.get_name() for task in participant._process.background._tasks]
     return [*participant.holds, *participant.asking._waiters, *background]
 
 

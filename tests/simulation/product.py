@@ -126,31 +126,26 @@ class _Wire:
 class _Heartbeat:
     """As the product's Heartbeat; its thread is the second loop of the process."""
 
-    def __init__(
-        self, _url: str, ttl: float, loop_seen: Callable[[], float], renewables: Callable[[], list[Any]]
-    ) -> None:
+    def __init__(self, _url: str, ttl: float, loop_seen: Callable[[], float], greeted: Callable[[], list[Any]]) -> None:
+        # It takes the clock of the world.
+        from shared.concurrency.session.timetable import Timetable  # noqa: PLC0415
+
         self._world = _world()
-        self._ttl, self._loop_seen, self._renewables = ttl, loop_seen, renewables
+        self._ttl, self._loop_seen, self._greeted = ttl, loop_seen, greeted
         self._process = self._world.current
-        self._at = self._world.now + ttl / 3
         self._is_stopped = False
         self._asked = asyncio.Event()
+        self.timetable = Timetable[Any](ttl, self._ask)
         self._link: Link | None = None
         self._run_id = ""
         self._answer: asyncio.Future[Any] | None = None
         self._reader = hiredis.Reader()
 
+    def _ask(self) -> None:
+        self._process.thread.call_soon(self._asked.set)
+
     def start(self) -> None:
         self._task = self._process.thread.create_task(self._run())
-
-    def ask(self) -> None:
-        self.within(0.0)
-
-    def within(self, seconds: float) -> None:
-        at = self._world.now + seconds
-        if at < self._at:
-            self._at = at
-            self._process.thread.call_soon(self._asked.set)
 
     def stop(self) -> None:
         self._is_stopped = True
@@ -159,38 +154,35 @@ class _Heartbeat:
     async def _run(self) -> None:
         while not self._is_stopped:
             try:
-                async with asyncio.timeout(max(0.0, self._at - self._world.now)):
+                async with asyncio.timeout(max(0.0, self.timetable.next_at - self._world.now)):
                     await self._asked.wait()
                 self._asked.clear()
                 continue
             except TimeoutError:
                 pass
-            renewables = self._renewables()
-            self._at = self._world.now + min([self._ttl, *(each.shortest_ttl for each in renewables)]) / 3
+            pause = min(1.0, self.timetable.shortest / 20)
             try:
-                await self._beat(renewables)
+                while due := self.timetable.take(1, pause):
+                    await self._renew(due[0])
             except (OSError, TimeoutError):
                 if self._link is not None:
                     self._link.cut()
                     self._link = None
-                self.within(min(1.0, self._ttl / 20))
+                self.timetable.rest(pause)
 
-    async def _beat(self, renewables: list[Any]) -> None:
-        loop_idle = self._world.now - self._loop_seen()
-        for renewable in renewables:
-            if renewable.shortest_ttl == math.inf:
-                continue
+    async def _renew(self, renewable: Any) -> None:
+        sent_at = self._world.now
+        if renewable.shortest_ttl < math.inf:
             if self._link is None:
-                await self._connect(renewables)
-            call = renewable.renewal(self._run_id, loop_idle)
-            if call is None:
-                continue
-            sent_at = self._world.now
-            answer = await self._run_script(call)
-            if not isinstance(answer, Exception):
-                renewable.renewed(call, sent_at, answer)
+                await self._connect()
+            for call in renewable.renewals(self._run_id, self._world.now - self._loop_seen()):
+                sent_at = self._world.now
+                answer = await self._run_script(call)
+                if not isinstance(answer, Exception):
+                    renewable.renewed(call, sent_at, answer)
+        self.timetable.renewed(renewable, sent_at)
 
-    async def _connect(self, renewables: list[Any]) -> None:
+    async def _connect(self) -> None:
         await asyncio.sleep(self._world.delay())
         if self._world.now < self._world.down_until or (self._world.cuts and self._world.rng.random() < 0.05):
             raise OSError("refused")
@@ -199,7 +191,7 @@ class _Heartbeat:
         self._link.receive, self._link.lost = self._received, self._lose
         info: bytes = await self._command("INFO", "server")
         self._run_id = next(line[7:].strip() for line in info.decode().splitlines() if line.startswith("run_id:"))
-        for renewable in renewables:
+        for renewable in self._greeted():
             greeting = renewable.greeting(self._run_id)
             if greeting is not None:
                 answer = await self._run_script(greeting)

@@ -180,4 +180,4 @@ class Condition(Lock):
         return notified
 
     def _in_background(self, what: Coroutine[Any, Any, T]) -> "asyncio.Task[T]":
-        return self._participant.releasing.in_background(what, "weir-condition")
+        return self._process.background.start(what, name="weir-condition")

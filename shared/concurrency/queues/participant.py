@@ -29,6 +29,8 @@ class QueueParticipant:
     CLOSES: ClassVar = 0
     """Before the locks: a message whose handler still holds a lease goes back while it holds."""
 
+    LASTS: ClassVar = True
+
     def __init__(self, process: Process, name: str) -> None:
         """Prepare; the first call registers."""
         self.process: Final = process

@@ -5,29 +5,28 @@ once it has not run for max(three times to live, 10 s) the thread renews no more
 thread does not run either.)
 """
 
-import contextlib
 import math
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final, Protocol
 
-import redis
-from redis.backoff import NoBackoff
-from redis.connection import ConnectionInterface
-from redis.exceptions import NoScriptError, ResponseError
-from redis.retry import Retry
+from redis.exceptions import ResponseError
 
-from shared.concurrency.session.address import connect_options
+from shared.concurrency.session.blocking_wire import BlockingWire
 from shared.concurrency.session.calls import Call
 from shared.concurrency.session.clock import boottime
 from shared.concurrency.session.log import Log
 from shared.concurrency.session.outage import Outage
+from shared.concurrency.session.timetable import Timetable
 
 log = Log("session")
 
-_AT_ONCE: Final = 100
-"""So many are renewed in one round trip."""
+_AT_ONCE: Final = 500
+"""So many are renewed in one round trip; who is nearer to its deadline by then goes with the next one."""
+_A_SECOND: Final = 300
+"""So many for each second of the shortest time to live: no round trip may take a large part of it."""
+_FEWEST: Final = 50
 
 
 class Renewable(Protocol):
@@ -40,8 +39,8 @@ class Renewable(Protocol):
     def greeting(self, run_id: str) -> Call | None:
         """The call that announces the server's run, first on a new connection; None for none."""
 
-    def renewal(self, run_id: str, loop_idle: float) -> Call | None:
-        """The call that renews all there is; None when there is nothing.
+    def renewals(self, run_id: str, loop_idle: float) -> Sequence[Call]:
+        """The calls that renew all there is; none when there is nothing.
 
         `loop_idle`: for how many seconds the event loop has not run.
         """
@@ -61,25 +60,26 @@ class _Beat:
 
 
 class Heartbeat:
-    """Renews every third of the shortest time to live, and at once when asked."""
+    """Renews each name a third of its own time to live after the last time, many in a round trip; and all when asked.
+
+    So what is held for long under thousands of names does not cost a short one its life.
+    """
 
     def __init__(
-        self, url: str, ttl: float, loop_seen: Callable[[], float], renewables: Callable[[], list[Renewable]]
+        self, url: str, ttl: float, loop_seen: Callable[[], float], greeted: Callable[[], list[Renewable]]
     ) -> None:
-        """Prepare. `ttl`: the session's, in seconds; `loop_seen`: when the event loop ran last, by the local clock."""
+        """Prepare. `ttl`: the session's, in seconds; `loop_seen`: when the event loop ran last, by the local clock.
+
+        `greeted`: what has a greeting for a new connection, whether it is to be renewed or not.
+        """
         self._ttl = ttl
         self._loop_seen = loop_seen
-        self._renewables = renewables
-        options: dict[str, Any] = connect_options(url) | {
-            "socket_timeout": max(0.2, ttl / 4),
-            "retry": Retry(NoBackoff(), 0),
-        }
-        self._pool = redis.ConnectionPool.from_url(url, **options)
-        self._wire: ConnectionInterface | None = None
+        self._greeted = greeted
+        self._wire = BlockingWire(url, max(0.2, ttl / 4))
         self._run_id = ""
         self._asked = threading.Event()
-        self._planning = threading.Lock()
-        self._at = boottime() + ttl / 3
+        self.timetable: Final = Timetable[Renewable](ttl, self._asked.set)
+        """What is renewed; whoever begins to hold something plans it."""
         self._stopped = False
         self._outage = Outage(log, "renewing fails: what is held runs out", "renewing works again")
         self._refused: dict[tuple[str, str], Outage] = {}
@@ -90,14 +90,6 @@ class Heartbeat:
         """Begin to beat."""
         self._thread.start()
 
-    def within(self, seconds: float) -> None:
-        """Renew in so many seconds at the latest."""
-        at = boottime() + seconds
-        with self._planning:
-            if at < self._at:
-                self._at = at
-                self._asked.set()
-
     def stop(self) -> None:
         """End the thread, if it runs; waits for the command that is on its way."""
         self._stopped = True
@@ -105,57 +97,57 @@ class Heartbeat:
         if self._thread.is_alive():
             self._thread.join()
 
+    @property
+    def _pause(self) -> float:
+        """How long to wait after a failure: long before the next of the shortest is due."""
+        return min(1.0, self.timetable.shortest / 20)
+
+    @property
+    def _portion(self) -> int:
+        return min(_AT_ONCE, max(_FEWEST, int(_A_SECOND * self.timetable.shortest)))
+
     def _run(self) -> None:
         while not self._stopped:
-            if self._asked.wait(max(0.0, self._at - boottime())):
+            if self._asked.wait(max(0.0, self.timetable.next_at - boottime())):
                 self._asked.clear()
                 continue  # sooner than planned, or for ever
             try:
-                if self._beat(self._plan()):
+                if self._beat():
                     self._outage.is_over()
             except Exception as error:  # noqa: BLE001  # a thread that ends lets every session and lease run out
-                self._disconnect()
-                self.within(min(1.0, self._ttl / 20))
+                self._wire.disconnect()
+                self.timetable.rest(self._pause)
                 self._outage.goes_on(f"{type(error).__name__}: {error}")
-        self._disconnect()
+        self._wire.disconnect()
 
-    def _plan(self) -> list[Renewable]:
-        """What to renew now; plans the next beat."""
-        with self._planning:  # what is held from here on asks for an earlier time by itself
-            self._at = boottime() + self._ttl / 3
-            renewables = self._renewables()
-            self._at = boottime() + min([self._ttl, *(each.shortest_ttl for each in renewables)]) / 3
-        return renewables
-
-    def _beat(self, renewables: list[Renewable]) -> bool:
+    def _beat(self) -> bool:
         """Renew what is due; whether anything was."""
-        loop_idle = boottime() - self._loop_seen()
         beat = _Beat()
-        due = [renewable for renewable in renewables if renewable.shortest_ttl < math.inf]
         try:
-            for first in range(0, len(due), _AT_ONCE):
-                if self._stopped:
-                    return False
-                if self._wire is None:
-                    self._connect(renewables)
-                self._renew(due[first : first + _AT_ONCE], loop_idle, beat)
+            while not self._stopped and (due := self.timetable.take(self._portion, self._pause)):
+                if not self._wire.is_open and any(each.shortest_ttl < math.inf for each in due):
+                    self._connect()
+                self._renew(due, boottime() - self._loop_seen(), beat)
         finally:
             self._report(beat)
         if beat.failures:
             raise beat.failures[0]
-        return bool(due)
+        return bool(beat.renewed or beat.refused)
 
-    def _renew(self, renewables: list[Renewable], loop_idle: float, beat: _Beat) -> None:
+    def _renew(self, due: list[Renewable], loop_idle: float, beat: _Beat) -> None:
         """Renew in one round trip. What fails is raised and reported by the caller: what others hold comes first."""
         asked: list[tuple[Renewable, Call]] = []
-        for renewable in renewables:
+        failed: set[Renewable] = set()
+        """Due again after a pause, as the timetable has it for all that are taken."""
+        for renewable in due:
             try:
-                if (call := renewable.renewal(self._run_id, loop_idle)) is not None:
-                    asked.append((renewable, call))
+                asked += [(renewable, call) for call in renewable.renewals(self._run_id, loop_idle)]
             except Exception as error:  # noqa: BLE001  # see above
+                failed.add(renewable)
                 beat.failures.append(error)
         sent_at = boottime()
-        for (renewable, call), answer in zip(asked, self._run_scripts([call for _, call in asked]), strict=True):
+        answers = self._wire.run([call for _, call in asked], max(0.2, self.timetable.shortest / 4))
+        for (renewable, call), answer in zip(asked, answers, strict=True):
             if isinstance(answer, ResponseError):  # one spoilt name must not end what is held under the others
                 beat.refused.append((call, str(answer)))
                 continue
@@ -163,7 +155,11 @@ class Heartbeat:
             try:
                 renewable.renewed(call, sent_at, answer)
             except Exception as error:  # noqa: BLE001  # see above
+                failed.add(renewable)
                 beat.failures.append(error)
+        for renewable in due:
+            if renewable not in failed:
+                self.timetable.renewed(renewable, sent_at)
 
     def _report(self, beat: _Beat) -> None:
         for call in beat.renewed if self._refused else ():
@@ -178,59 +174,16 @@ class Heartbeat:
                 )
             self._refused[about].goes_on(problem)
 
-    def _connect(self, renewables: list[Renewable]) -> None:
-        wire = self._pool.make_connection()
-        wire.connect()  # type: ignore[no-untyped-call]
-        self._wire = wire
+    def _connect(self) -> None:
         # A server that was started again must know it before it judges any deadline.
-        info = self._command("INFO", "server")
-        text = info.decode() if isinstance(info, bytes) else str(info)
-        self._run_id = next((line[7:].strip() for line in text.splitlines() if line.startswith("run_id:")), "")
-        greetings = [call for each in renewables if (call := each.greeting(self._run_id)) is not None]
+        self._run_id = self._wire.connect()
+        greetings = [call for each in self._greeted() if (call := each.greeting(self._run_id)) is not None]
         for first in range(0, len(greetings), _AT_ONCE):
             portion = greetings[first : first + _AT_ONCE]
-            for greeting, answer in zip(portion, self._run_scripts(portion), strict=True):
+            for greeting, answer in zip(portion, self._wire.run(portion, max(0.2, self._ttl / 4)), strict=True):
                 # Where it is refused the renewal is refused too, and says why.
                 if greeting.at_reply is not None and not isinstance(answer, ResponseError):
                     greeting.at_reply(answer)
-
-    def _disconnect(self) -> None:
-        wire, self._wire = self._wire, None
-        if wire is not None:
-            with contextlib.suppress(Exception):  # it is dropped in any case
-                wire.disconnect()  # type: ignore[no-untyped-call]
-
-    def _run_scripts(self, calls: list[Call]) -> list[Any]:
-        """Run scripts in one round trip; an answer may be a ResponseError."""
-        packed = [call.script.pack(call.keys, call.arguments) for call in calls]
-        for call, words in zip(calls, packed, strict=True):
-            self._send("EVALSHA", call.script.sha, *words)
-        answers = [self._answer() for _ in calls]
-        for at, (call, words) in enumerate(zip(calls, packed, strict=True)):
-            if isinstance(answers[at], NoScriptError):
-                self._send("EVAL", call.script.source, *words)
-                answers[at] = self._answer()
-        return answers
-
-    def _command(self, *command: bytes | str | int) -> Any:
-        self._send(*command)
-        answer = self._answer()
-        if isinstance(answer, ResponseError):
-            raise answer
-        return answer
-
-    def _send(self, *command: bytes | str | int) -> None:
-        if self._wire is None:
-            raise ConnectionError("no connection")
-        self._wire.send_command(*command, check_health=False)  # type: ignore[no-untyped-call]
-
-    def _answer(self) -> Any:
-        if self._wire is None:
-            raise ConnectionError("no connection")
-        try:
-            return self._wire.read_response()  # type: ignore[no-untyped-call]
-        except ResponseError as error:
-            return error
 
 
 def _name(call: Call) -> str:

@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import Awaitable, Callable, Iterator
 from contextlib import contextmanager
 from typing import ClassVar, Final, Protocol, TypeVar, cast
+from weakref import WeakValueDictionary
 
 from shared.concurrency.session.heartbeat import Renewable
 from shared.concurrency.session.log import Log
@@ -34,6 +35,17 @@ class Part(Receiver, Protocol):
     CLOSES: ClassVar[int]
     """When it is closed: parts with a lower number first."""
 
+    LASTS: ClassVar[bool]
+    """Whether it stays until its session ends. Any other goes with the last object that uses it: there may be one for
+    each thing that somebody locks once, and at rest they must cost nothing."""
+
+    async def close(self, patience: float) -> None:
+        """Give back what is held; gives up after `patience` seconds."""
+
+
+class LastingPart(Part, Protocol):
+    """A part with LASTS: what is asked of one that stays until its session ends."""
+
     @property
     def renewable(self) -> Renewable:
         """What the heartbeat renews of it."""
@@ -43,9 +55,6 @@ class Part(Receiver, Protocol):
 
     async def connected(self, run_id: str) -> None:
         """Say what must be said first on a new connection to this run of the server."""
-
-    async def close(self, patience: float) -> None:
-        """Give back what is held; gives up after `patience` seconds."""
 
 
 P = TypeVar("P", bound=Part)
@@ -69,24 +78,40 @@ class Parts:
     The table is keyed by word and name, so a queue and a lease may have the same name.
     """
 
-    def __init__(self) -> None:
-        """Begin without any."""
-        self._parts: dict[tuple[object, str], Part] = {}
+    def __init__(self, on_lasting: Callable[[Renewable], None]) -> None:
+        """Begin without any. `on_lasting` is called with what is to be renewed of each part that lasts."""
+        self._on_lasting = on_lasting
+        self._lasting: dict[tuple[object, str], LastingPart] = {}
+        self._passing: WeakValueDictionary[tuple[object, str], Part] = WeakValueDictionary()
+        self._kinds: dict[bytes, object] = {}
+        """Which kind of passing part receives a word."""
         # Dictionaries as ordered sets: who receives first must not depend on addresses in memory.
         self._receivers: dict[tuple[bytes, str], dict[Receiver, None]] = {}
 
     def __iter__(self) -> Iterator[Part]:
         """The parts there are now; more may come while the caller waits."""
-        return iter(list(self._parts.values()))
+        return iter([*self._lasting.values(), *self._passing.values()])
+
+    def lasting(self) -> list[LastingPart]:
+        """Those parts there are now that stay until the session ends."""
+        return list(self._lasting.values())
 
     def get(self, kind: Callable[[], P], key: object, name: str) -> P:
-        """The part of a kind under a name; `kind` makes it at the first call."""
-        found = self._parts.get((key, name))
-        if found is None:
-            found = self._parts[key, name] = kind()
-            for word in found.WORDS:
-                self._receivers.setdefault((word, name), {})[found] = None
-        return cast("P", found)
+        """The part of a kind under a name; `kind` makes it where there is none."""
+        found = self._lasting.get((key, name)) or self._passing.get((key, name))
+        if found is not None:
+            return cast("P", found)
+        made = kind()
+        if made.LASTS:
+            lasting = self._lasting[key, name] = cast("LastingPart", made)
+            for word in made.WORDS:
+                self._receivers.setdefault((word, name), {})[made] = None
+            self._on_lasting(lasting.renewable)
+        else:
+            self._passing[key, name] = made
+            for word in made.WORDS:
+                self._kinds[word] = key
+        return made
 
     @contextmanager
     def listening(self, word: bytes, name: str) -> Iterator[Listener]:
@@ -109,7 +134,7 @@ class Parts:
         word, _, behind = notification.partition(b" ")
         name, _, rest = behind.partition(b" ")
         defects: list[Exception] = []
-        for receiver in list(self._receivers.get((word, name.decode(errors="replace")), ())):
+        for receiver in self._receiving(word, name.decode(errors="replace")):
             try:
                 receiver.receive(word, rest)
             except Exception as error:  # noqa: BLE001  # the connection's reader must not pay for it
@@ -117,16 +142,23 @@ class Parts:
         for defect in defects:
             log.defect(defect, "a notification could not be received", word=word, name=name, problem=repr(defect))
 
+    def _receiving(self, word: bytes, name: str) -> list[Receiver]:
+        receivers = list(self._receivers.get((word, name), ()))
+        passing = self._passing.get((self._kinds.get(word), name))
+        return receivers if passing is None else [passing, *receivers]
+
     async def connected(self, run_id: str) -> None:
         """Announce this process under every name on a new connection, then have everything queried again.
 
         :raises Disconnected: when that connection breaks too.
         """
-        parts = list(self._parts.items())
+        parts = list(self._lasting.items())
         for first in range(0, len(parts), _AT_ONCE):
             await asyncio.gather(
                 *(self._announce(name, part, run_id) for (_, name), part in parts[first : first + _AT_ONCE])
             )
+        for (_, name), passing in list(self._passing.items()):
+            self._resync(name, passing)
         self._resync_listeners()
 
     def _resync_listeners(self) -> None:
@@ -135,23 +167,24 @@ class Parts:
                 if isinstance(receiver, Listener):
                     receiver.resync()
 
-    async def _announce(self, name: str, part: Part, run_id: str) -> None:
+    async def _announce(self, name: str, part: LastingPart, run_id: str) -> None:
         spoilt: Exception | None = None
-        defect: Exception | None = None
         try:
             await part.connected(run_id)
         except Disconnected:
             raise
         except Exception as error:  # noqa: BLE001  # one spoilt name must not stop the others
             spoilt = error
-        try:
-            part.resync()
-        except Exception as error:  # noqa: BLE001  # as above
-            defect = error
+        self._resync(name, part)
         if spoilt is not None:
             log.warning("announcing the new connection failed", name=name, problem=str(spoilt) or repr(spoilt))
-        if defect is not None:
-            log.defect(defect, "a resync failed", name=name, problem=repr(defect))
+
+    @staticmethod
+    def _resync(name: str, part: Part) -> None:
+        try:
+            part.resync()
+        except Exception as error:  # noqa: BLE001  # one spoilt name must not stop the others
+            log.defect(error, "a resync failed", name=name, problem=repr(error))
 
     async def close(self, patience: float) -> None:
         """Close all parts: those with the lowest number first, each group together. One that fails stops no other.

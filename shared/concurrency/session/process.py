@@ -11,9 +11,10 @@ from typing import Any, Final, TypeVar
 
 from shared.concurrency.errors import ConcurrencyError, ServerUnavailable, WrongLoop
 from shared.concurrency.session.advice import advice
+from shared.concurrency.session.background import Background
 from shared.concurrency.session.calls import NO_ANSWER, Call, Calls
 from shared.concurrency.session.connection import Connection
-from shared.concurrency.session.heartbeat import Heartbeat
+from shared.concurrency.session.heartbeat import Heartbeat, Renewable
 from shared.concurrency.session.log import Log
 from shared.concurrency.session.parts import Listener, Part, Parts
 from shared.concurrency.session.refusals import Refusals
@@ -38,8 +39,9 @@ class Process:
         self.loop: Final = asyncio.get_running_loop()
         """The event loop it belongs to."""
         self.calls: Final = Calls(Refusals(refusal_grace))
+        self.background: Final = Background()
         self._pid = os.getpid()
-        self._parts = Parts()
+        self._parts = Parts(lambda renewable: self.renew(renewable, ttl))
         self._numbers = itertools.count(1)
         self._closed = False
         self.closed_by: asyncio.Task[Any] | None = None
@@ -56,7 +58,9 @@ class Process:
             on_lost=lambda: self.renew_within(0.0),
         )
         self._ticker = Ticker(self._parts, ttl)
-        self._heartbeat = Heartbeat(url, ttl, self._ticker.seen, lambda: [part.renewable for part in self._parts])
+        self._heartbeat = Heartbeat(
+            url, ttl, self._ticker.seen, lambda: [part.renewable for part in self._parts.lasting()]
+        )
 
     async def start(self, where: str, connect_timeout: float) -> None:
         """Connect, and begin to renew.
@@ -110,6 +114,7 @@ class Process:
     async def _end(self) -> None:
         self._closed = True
         await self._parts.close(self._patience)
+        await self.background.close(self._patience)
         await self._ticker.stop()
         await asyncio.to_thread(self._heartbeat.stop)
         await self._connection.close()
@@ -137,9 +142,17 @@ class Process:
         """An id that nobody else has at the server, with a time to live in seconds."""
         return f"{self.owner}.{next(self._numbers)}.{round(ttl * 1000)}"
 
+    def renew(self, what: Renewable, ttl: float) -> None:
+        """Have the heartbeat renew it from now on, a third of this time to live from now at the latest."""
+        self._heartbeat.timetable.plan(what, ttl)
+
+    def renew_no_more(self, what: Renewable) -> None:
+        """Have the heartbeat forget it: it holds nothing."""
+        self._heartbeat.timetable.drop(what)
+
     def renew_within(self, seconds: float) -> None:
-        """Have the heartbeat renew in so many seconds at the latest."""
-        self._heartbeat.within(seconds)
+        """Have the heartbeat renew all there is in so many seconds at the latest."""
+        self._heartbeat.timetable.all_within(seconds)
 
     def check_here(self) -> None:
         """Look whether this is the event loop that opened the session.

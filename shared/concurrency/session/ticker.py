@@ -38,7 +38,7 @@ class Ticker:
         while True:
             self._seen = boottime()
             defects: list[Exception] = []
-            for part in self._parts:
+            for part in self._parts.lasting():
                 try:
                     part.tick()
                 except Exception as error:  # noqa: BLE001  # the others, and the next tick, must not pay for it

@@ -124,6 +124,7 @@ class Hold:
     def end(self) -> None:
         """Rely on it no more."""
         self.deadline = 0.0
+        self.downgrade = None  # its context may hold this hold: in a circle, a name at rest would stay
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None

@@ -5,28 +5,35 @@ twice and renewals that cross an end do no harm.
 """
 
 import asyncio
-from typing import Any, ClassVar
+from collections.abc import Callable, Sequence
+from typing import Any, ClassVar, Concatenate, Final, ParamSpec
+from weakref import ref
 
 from shared.concurrency.errors import ConcurrencyError
 from shared.concurrency.locks.leases.asking import Asking
-from shared.concurrency.locks.leases.hold import Body, Hold, Loss
+from shared.concurrency.locks.leases.hold import Hold, Loss
 from shared.concurrency.locks.leases.keys import lease_keys
 from shared.concurrency.locks.leases.local_readers import LocalReaders
 from shared.concurrency.locks.leases.releasing import Releasing
 from shared.concurrency.locks.leases.statistics import LeaseStatistics, read_statistics
+from shared.concurrency.locks.leases.tenure import Tenure
 from shared.concurrency.locks.leases.underway import Underway
 from shared.concurrency.session.calls import Call
 from shared.concurrency.session.clock import boottime, margin
-from shared.concurrency.session.heartbeat import Renewable
 from shared.concurrency.session.log import Log
 from shared.concurrency.session.process import Process
 from shared.concurrency.session.scripts import load
 
 log = Log("locks")
 
+_AT_ONCE: Final = 500
+"""So many holds are renewed by one call: that takes the server a few milliseconds."""
+
+A = ParamSpec("A")
+
 
 class LeaseParticipant:
-    """What one session holds and asks for under one name."""
+    """What one session holds and asks for under one name; it is there while somebody uses that name."""
 
     WORDS: ClassVar[tuple[bytes, ...]] = (b"granted", b"closed")
     """The notifications that it receives."""
@@ -34,27 +41,52 @@ class LeaseParticipant:
     CLOSES: ClassVar = 1
     """After the queues."""
 
+    LASTS: ClassVar = False
+
     def __init__(self, process: Process, name: str) -> None:
         """Prepare; the first question talks to the server."""
         self.name = name
         self.keys = lease_keys(name)
         self.holds: dict[str, Hold] = {}
         """What is held and renewed."""
-        self.releasing = Releasing(process.calls, name, self.keys, self.holds)
+        here = ref(self)
+        self.releasing = Releasing(
+            process, name, self.keys, self.holds, on_none_left=_weak(here, LeaseParticipant._rest)
+        )
         self.underway = Underway()
         """The waits that a closing session waits for."""
         self.asking = Asking(
-            process, name, self.keys, self.releasing, self.underway, on_granted=self._keep, on_lost=self._forget
+            process,
+            name,
+            self.keys,
+            self.releasing,
+            self.underway,
+            on_granted=_weak(here, LeaseParticipant._keep),
+            on_lost=_weak(here, LeaseParticipant._forget),
         )
         self._process = process
+        self._inside: dict[asyncio.Task[object], dict[Tenure, None]] = {}
+        """The task of each body of an `async with` -> what its bodies hold, or held."""
         self._local_readers: dict[tuple[str, float], LocalReaders] = {}
         self._renew = load("renew_holds")
 
     # --- what locks use ---------------------------------------------------------------------------------------------
 
-    def relied_on_by(self, task: "asyncio.Task[object]") -> list[Body]:
+    def relied_on_by(self, task: "asyncio.Task[object]") -> list[Tenure]:
         """The bodies of `async with` of this task that hold something here."""
-        return [body for hold in self.holds.values() for body in hold.bodies if body.task is task]
+        inside = self._inside.get(task, ())
+        return [body for body in inside if body in body.hold.bodies and body.hold.id in self.holds]
+
+    def entered(self, body: Tenure, task: "asyncio.Task[object]") -> None:
+        """Note that a body of this task has begun."""
+        self._inside.setdefault(task, {})[body] = None
+
+    def left(self, body: Tenure, task: "asyncio.Task[object]") -> None:
+        """Note that it has ended."""
+        inside = self._inside.get(task, {})
+        inside.pop(body, None)
+        if not inside:
+            self._inside.pop(task, None)
 
     def local_readers(self, kind: str, ttl: float) -> LocalReaders:
         """The read hold that this session's readers share."""
@@ -73,7 +105,7 @@ class LeaseParticipant:
         hold.mode = "r"
         downgrade = hold.downgrade
         if downgrade is None or (downgrade.done() and (downgrade.cancelled() or downgrade.exception())):
-            downgrade = hold.downgrade = self.releasing.in_background(self._downgrade(hold), "weir-downgrade")
+            downgrade = hold.downgrade = self._process.background.start(self._downgrade(hold), name="weir-downgrade")
         await asyncio.wait({downgrade})
         if downgrade.cancelled():
             raise ConcurrencyError("the session was closed before the server answered")
@@ -96,18 +128,18 @@ class LeaseParticipant:
 
     def _keep(self, hold: Hold) -> None:
         self.holds[hold.id] = hold
-        self._process.renew_within(hold.ttl / 3)
+        self._process.renew(self, hold.ttl)
+
+    def _rest(self) -> None:
+        self._process.renew_no_more(self)
 
     def _forget(self, hold: Hold, why: Loss) -> None:
         if self.holds.pop(hold.id, None) is not None:
+            if not self.holds:
+                self._rest()
             log.warning("lease lost", lease=self.name, token=hold.token, mode=hold.mode, reason=why)
 
     # --- what the session calls -------------------------------------------------------------------------------------
-
-    @property
-    def renewable(self) -> Renewable:
-        """The holds."""
-        return self
 
     def receive(self, word: bytes, rest: bytes) -> None:
         """Receive a notification."""
@@ -120,21 +152,13 @@ class LeaseParticipant:
         """Ask again: notifications that were sent while the connection was away are lost."""
         self.asking.resync()
 
-    def tick(self) -> None:
-        """Do nothing: each hold has a timer of its own."""
-
-    async def connected(self, run_id: str) -> None:
-        """Do nothing: a question says which run of the server it takes it for."""
-
     async def close(self, patience: float) -> None:
         """Release what is held and withdraw what is asked for; gives up after `patience` seconds."""
-        gives_up_at = boottime() + patience
         self.asking.resync()
         for hold in list(self.holds.values()):
             self.releasing.release_soon(hold)
             hold.lose("session closed", self._process.closed_by)
         await self.underway.over(patience)  # those who asked withdraw their requests
-        await self.releasing.close(max(0.0, gives_up_at - boottime()))
 
     # --- what the heartbeat calls, in its thread --------------------------------------------------------------------
 
@@ -147,10 +171,11 @@ class LeaseParticipant:
         """Return None: a renewal says which run of the server it takes it for."""
         return None
 
-    def renewal(self, run_id: str, loop_idle: float) -> Call | None:
-        """What renews all that is held; None when nothing is, or the loop hangs."""
+    def renewals(self, run_id: str, loop_idle: float) -> Sequence[Call]:
+        """What renews all that is held; none when nothing is, or the loop hangs."""
         ids = [hold.id for hold in list(self.holds.values()) if hold.may_be_renewed(loop_idle)]
-        return Call(self._renew, self.keys, (run_id, *ids)) if ids else None
+        portions = (ids[first : first + _AT_ONCE] for first in range(0, len(ids), _AT_ONCE))
+        return [Call(self._renew, self.keys, (run_id, *portion)) for portion in portions]
 
     def renewed(self, call: Call, sent_at: float, answer: list[Any]) -> None:
         """Receive the answer to a renewal."""
@@ -168,3 +193,15 @@ class LeaseParticipant:
     def _lost_at_server(self, hold: Hold) -> None:
         if hold.id in self.holds:
             hold.lose("server forgot it")
+
+
+def _weak(
+    reference: "ref[LeaseParticipant]", method: Callable[Concatenate[LeaseParticipant, A], None]
+) -> Callable[A, None]:
+    """A method that keeps its object from nothing: in a circle, a name at rest would stay until the next collection."""
+
+    def call(*arguments: A.args, **options: A.kwargs) -> None:
+        if (found := reference()) is not None:
+            method(found, *arguments, **options)
+
+    return call

@@ -1,14 +1,14 @@
 """Releasing: how the holds of one name end at the server, in the background where nobody can wait."""
 
 import asyncio
-from collections.abc import Coroutine
-from typing import Any, Final, TypeVar
+from collections.abc import Callable
+from typing import Final
 
 from shared.concurrency.errors import ConcurrencyError
 from shared.concurrency.locks.leases.hold import Hold
 from shared.concurrency.session.calls import Call, Calls
-from shared.concurrency.session.futures import retrieve
 from shared.concurrency.session.log import Log
+from shared.concurrency.session.process import Process
 from shared.concurrency.session.scripts import load
 from shared.concurrency.session.server_errors import Disconnected, Postponed
 
@@ -16,27 +16,34 @@ log = Log("locks")
 
 _PAUSE: Final = 0.05
 
-T = TypeVar("T")
-
 
 class Releasing:
     """Ends holds, and requests for holds, of one session under one name. Ending twice does no harm."""
 
-    def __init__(self, calls: Calls, name: str, keys: dict[str, bytes], held: dict[str, Hold]) -> None:
-        """Prepare; `held`: what is renewed, from which a hold goes at its end."""
-        self._calls: Final = calls
+    def __init__(
+        self,
+        process: Process,
+        name: str,
+        keys: dict[str, bytes],
+        held: dict[str, Hold],
+        *,
+        on_none_left: Callable[[], object],
+    ) -> None:
+        """Prepare; `held`: what is renewed, from which a hold goes at its end; `on_none_left`: called with the last."""
+        self._calls: Final[Calls] = process.calls
+        self._background = process.background
         self._name = name
         self._keys = keys
         self._held = held
+        self._on_none_left = on_none_left
         self._script = load("release")
-        self._background: set[asyncio.Task[Any]] = set()
 
     async def release(self, hold: Hold) -> bool:
         """End a hold; False when it had been lost. An outage is waited out until its deadline, when the server ends it.
 
         :raises ConcurrencyError: when the server refuses the script.
         """
-        self._held.pop(hold.id, None)
+        self._drop(hold)
         left = hold.left
         hold.end()
         try:
@@ -51,29 +58,16 @@ class Releasing:
 
     def release_soon(self, hold: Hold) -> None:
         """End a hold, granted or still asked for, in the background."""
-        self._held.pop(hold.id, None)
+        self._drop(hold)
         hold.end()
         self._in_background(hold)
 
-    def in_background(self, what: Coroutine[Any, Any, T], name: str) -> "asyncio.Task[T]":
-        """Have something go on though its caller may be cancelled; the session waits for it when it is closed."""
-        task = asyncio.create_task(what, name=name)
-        self._background.add(task)
-        task.add_done_callback(self._background.discard)
-        task.add_done_callback(retrieve)
-        return task
-
-    async def close(self, patience: float) -> None:
-        """Wait for what goes on in the background; gives up after `patience` seconds."""
-        if self._background:
-            _, late = await asyncio.wait(self._background, timeout=patience)
-            for task in late:
-                task.cancel()
-            if late:
-                await asyncio.wait(late)
+    def _drop(self, hold: Hold) -> None:
+        if self._held.pop(hold.id, None) is not None and not self._held:
+            self._on_none_left()
 
     def _in_background(self, hold: Hold) -> set[asyncio.Task[None]]:
-        return {self.in_background(self._release_later(hold), "weir-release")}
+        return {self._background.start(self._release_later(hold), name="weir-release")}
 
     async def _release_later(self, hold: Hold) -> None:
         while True:

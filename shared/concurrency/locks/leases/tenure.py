@@ -22,6 +22,12 @@ class Source(Protocol):
     async def downgrade(self, hold: Hold) -> bool:
         """Turn a write hold into a read hold; False when it is lost."""
 
+    def entered(self, body: "Tenure", task: "asyncio.Task[object]") -> None:
+        """Note that a body of this task has begun."""
+
+    def left(self, body: "Tenure", task: "asyncio.Task[object]") -> None:
+        """Note that it has ended."""
+
 
 class Tenure:
     """One holder's part in a hold: who relies on it, and how it ends."""
@@ -110,6 +116,7 @@ class Tenure:
     def begin(self, task: "asyncio.Task[object]", frame: FrameType) -> None:
         """Have this task's body, which stands in that frame, cancelled when the hold is lost."""
         self.task, self.frame = task, frame
+        self.source.entered(self, task)
         self._cancelling = task.cancelling()
 
     def lose(self, spared: "asyncio.Task[object] | None") -> None:
@@ -126,6 +133,8 @@ class Tenure:
         :raises LeaseLost: when the hold was lost before, even if the body ended by itself.
         """
         task, self.task, self.frame = self.task, None, None
+        if task is not None:
+            self.source.left(self, task)
         lost = self.hold.left <= 0
         cancelled = isinstance(error, asyncio.CancelledError)
         if self._cancelled and task is not None:

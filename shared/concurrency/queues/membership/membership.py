@@ -96,15 +96,15 @@ class Membership:
         with contextlib.suppress(RuntimeError):  # the loop has ended meanwhile
             self._loop.call_soon_threadsafe(self._begin_anew, answer[0])
 
-    def renewal(self, run_id: str, loop_idle: float) -> Call | None:  # noqa: ARG002
+    def renewals(self, run_id: str, loop_idle: float) -> Sequence[Call]:  # noqa: ARG002
         """Renew the session that is registered, unless the loop hangs."""
         life = self.life
         hang_after = max(3 * life.ttl, _SHORTEST_HANG)
         if loop_idle > hang_after:
             log.error("the event loop hangs: sessions are no longer renewed", queue=self.name, seconds=hang_after)
-            return None
+            return ()
         # Of one life throughout: the loop may end it and begin the next while this thread asks.
-        return None if life.is_fresh else Call(load("renew"), life.keys, (life.session_id,))
+        return () if life.is_fresh else (Call(load("renew"), life.keys, (life.session_id,)),)
 
     def renewed(self, call: Call, sent_at: float, answer: list[Any]) -> None:
         """Take note of the answer to a renewal."""

@@ -1,0 +1,83 @@
+"""BlockingWire: the connection of a thread. It sends many scripts, then reads their answers: one round trip."""
+
+import contextlib
+from typing import Any
+
+import redis
+from redis.backoff import NoBackoff
+from redis.connection import ConnectionInterface
+from redis.exceptions import NoScriptError, ResponseError
+from redis.retry import Retry
+
+from shared.concurrency.session.address import connect_options
+from shared.concurrency.session.calls import Call, pack
+
+
+class BlockingWire:
+    """One connection at a time. What fails is raised; then `disconnect`, and `connect` again."""
+
+    def __init__(self, url: str, timeout: float) -> None:
+        """Prepare. `timeout`: how long to wait for the server while it connects, and for each answer, in seconds."""
+        options: dict[str, Any] = connect_options(url) | {
+            "socket_timeout": timeout,
+            "retry": Retry(NoBackoff(), 0),
+        }
+        self.pool = redis.ConnectionPool.from_url(url, **options)
+        self._wire: ConnectionInterface | None = None
+
+    @property
+    def is_open(self) -> bool:
+        """Whether there is a connection, as far as is known."""
+        return self._wire is not None
+
+    def connect(self) -> str:
+        """Connect; the run_id of the server."""
+        wire = self.pool.make_connection()
+        wire.connect()  # type: ignore[no-untyped-call]
+        self._wire = wire
+        info = self._command("INFO", "server")
+        if isinstance(info, ResponseError):
+            raise info
+        text = info.decode() if isinstance(info, bytes) else str(info)
+        return next((line[7:].strip() for line in text.splitlines() if line.startswith("run_id:")), "")
+
+    def disconnect(self) -> None:
+        """Drop the connection."""
+        wire, self._wire = self._wire, None
+        if wire is not None:
+            with contextlib.suppress(Exception):  # it is dropped in any case
+                wire.disconnect()  # type: ignore[no-untyped-call]
+
+    def run(self, calls: list[Call], patience: float) -> list[Any]:
+        """Run scripts in one round trip; an answer may be a ResponseError.
+
+        :raises TimeoutError: when the server says nothing at all for `patience` seconds.
+        """
+        if not calls:
+            return []
+        packed = [call.script.pack(call.keys, call.arguments) for call in calls]
+        wire = self._opened()
+        words = (pack("EVALSHA", call.script.sha, *each) for call, each in zip(calls, packed, strict=True))
+        wire.send_packed_command([b"".join(words)], check_health=False)  # type: ignore[no-untyped-call]
+        if not wire.can_read(patience):  # type: ignore[no-untyped-call]
+            raise TimeoutError("the server does not answer")
+        answers = [self._answer() for _ in calls]
+        for at, (call, each) in enumerate(zip(calls, packed, strict=True)):
+            if isinstance(answers[at], NoScriptError):
+                answers[at] = self._command("EVAL", call.script.source, *each)
+        return answers
+
+    def _command(self, *command: bytes | str | int) -> Any:
+        self._opened().send_packed_command([pack(*command)], check_health=False)  # type: ignore[no-untyped-call]
+        return self._answer()
+
+    def _opened(self) -> ConnectionInterface:
+        if self._wire is None:
+            raise ConnectionError("no connection")
+        return self._wire
+
+    def _answer(self) -> Any:
+        try:
+            return self._opened().read_response()  # type: ignore[no-untyped-call]
+        except ResponseError as error:
+            return error

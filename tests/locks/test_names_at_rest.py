@@ -1,0 +1,163 @@
+"""A name that nobody uses costs nothing: in the process at once, at the server after a while."""
+
+import asyncio
+import gc
+import time
+from collections.abc import Iterator
+
+import pytest
+
+from shared.concurrency import Condition, LeaseLost, Lock, ReadersWritersLease, Semaphore, Session
+from tests.instruments import inside
+from tests.instruments.waiting import until
+
+MANY = 1000
+
+
+@pytest.fixture
+def no_collection() -> Iterator[None]:
+    """What goes at once goes without the collector."""
+    gc.collect()
+    gc.disable()
+    yield
+    gc.enable()
+
+
+async def lock_once(session: Session, name: str) -> None:
+    async with Lock(session, name):
+        pass
+
+
+async def read_once(session: Session, name: str) -> None:
+    catalog = ReadersWritersLease(session, name)
+    async with catalog.read(), catalog.read():
+        pass
+    async with catalog.write() as lease:
+        await lease.downgrade()
+
+
+async def give_up(session: Session, name: str) -> None:
+    lease = await Lock(session, name).acquire()
+    with pytest.raises(TimeoutError):
+        async with asyncio.timeout(0.01), Lock(session, name):
+            pass
+    await lease.release()
+
+
+async def lose(session: Session, name: str) -> None:
+    with pytest.raises(LeaseLost):
+        async with Semaphore(session, name, 2, ttl=0.2, max_hold=0.1):
+            await asyncio.Event().wait()
+
+
+async def wait_for_nothing(session: Session, name: str) -> None:
+    async with Condition(session, name) as _:
+        pass
+
+
+@pytest.mark.usefixtures("no_collection")
+@pytest.mark.parametrize("use", [lock_once, read_once, give_up, lose, wait_for_nothing])
+async def test_names_that_are_used_once_leave_the_process_at_once(session: Session, name: str, use: object) -> None:
+    assert callable(use)
+    for first in range(0, 100, 20):
+        await asyncio.gather(*(use(session, f"{name}-{number}") for number in range(first, first + 20)))
+
+    async def left() -> tuple[int, int]:
+        return inside.parts_of(session), inside.renewed_in(session)
+
+    # What was given up is withdrawn in the background.
+    await until(left, lambda seen: seen == (0, 0), seconds=2)
+
+
+async def test_a_lock_that_is_kept_at_rest_is_not_looked_at(session: Session, name: str) -> None:
+    locks = [Lock(session, f"{name}-{number}") for number in range(MANY)]
+    assert inside.renewed_in(session) == 0
+    async with locks[0]:
+        assert inside.renewed_in(session) == 1
+    assert inside.renewed_in(session) == 0
+    assert inside.parts_of(session) == MANY
+
+
+async def test_who_keeps_only_the_lease_holds_on(url: str, session: Session, name: str) -> None:
+    """The object that it came from is gone: it is renewed, known in the process, and given back at the end."""
+    async with Session.open(url) as ending:
+        lease = await Lock(ending, name, ttl=0.3).acquire()
+        gc.collect()
+        before = inside.hold_of(lease).deadline
+
+        async def deadline() -> float:
+            return inside.hold_of(lease).deadline
+
+        await until(deadline, lambda now: now > before + 0.5)
+        await Lock(session, name).statistics()
+        assert await Lock(ending, name).locked()
+    with pytest.raises(LeaseLost):
+        lease.check()
+    assert not (await Lock(session, name).statistics()).holders
+
+
+async def test_who_drops_even_the_lease_holds_until_the_session_ends(url: str, session: Session, name: str) -> None:
+    async with Session.open(url) as ending:
+        await Lock(ending, name).acquire()
+        gc.collect()
+        assert inside.renewed_in(ending) == 1
+        assert await Lock(session, name).locked()
+    assert not await Lock(session, name).locked()
+
+
+async def test_a_release_goes_on_though_its_lock_is_gone(url: str, session: Session, name: str) -> None:
+    """The session waits for it at its end."""
+    held = await Lock(session, name).acquire()
+    async with Session.open(url) as ending:
+
+        async def wait() -> None:
+            await Lock(ending, name).acquire()
+
+        waiting = asyncio.create_task(wait())
+        await until(Lock(session, name).statistics, lambda seen: len(seen.waiters) == 1)
+        waiting.cancel()
+        await asyncio.wait({waiting})
+        del waiting
+        gc.collect()  # a task that was cancelled keeps what it was doing, and that its task
+        assert inside.parts_of(ending) == 0
+    assert not (await Lock(session, name).statistics()).waiters
+    await held.release()
+
+
+@pytest.mark.timing
+async def test_holds_by_hand_cost_the_same_however_many_there_are(session: Session, name: str) -> None:
+    permits = Semaphore(session, name, 5000)
+
+    async def cost(count: int) -> float:
+        """Seconds of this process for each of so many more."""
+        began = time.process_time()
+        for _ in range(0, count, 50):
+            await asyncio.gather(*(permits.acquire() for _ in range(50)))
+        return (time.process_time() - began) / count
+
+    first = await cost(500)
+    await cost(3000)
+    assert await cost(500) < 2 * first
+
+
+async def test_bodies_of_many_tasks_cost_the_same_however_many_there_are(session: Session, name: str) -> None:
+    """Who asks is compared with its own bodies, and not with those of all tasks."""
+    permits = Semaphore(session, name, MANY)
+    may_leave = asyncio.Event()
+
+    async def stay() -> None:
+        async with permits:
+            await may_leave.wait()
+
+    staying = [asyncio.create_task(stay()) for _ in range(MANY - 1)]
+    await until(permits.statistics, lambda seen: len(seen.holders) == MANY - 1)
+    participant = inside.lease_participant_of(session, name)
+    assert [len(participant.relied_on_by(task)) for task in staying] == [1] * len(staying)
+    async with permits:
+        task = asyncio.current_task()
+        assert task is not None
+        assert len(participant.relied_on_by(task)) == 1
+    assert not participant.relied_on_by(task)
+    may_leave.set()
+    await asyncio.gather(*staying)
+    assert not participant._inside
