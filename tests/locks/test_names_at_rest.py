@@ -4,10 +4,12 @@ import asyncio
 import gc
 import time
 from collections.abc import Iterator
+from typing import Any
 
 import pytest
 
 from shared.concurrency import Condition, LeaseLost, Lock, ReadersWritersLease, Semaphore, Session
+from shared.concurrency.locks.leases.keys import lease_keys
 from tests.instruments import inside
 from tests.instruments.waiting import until
 
@@ -81,7 +83,7 @@ async def test_a_lock_that_is_kept_at_rest_is_not_looked_at(session: Session, na
 async def test_who_keeps_only_the_lease_holds_on(url: str, session: Session, name: str) -> None:
     """The object that it came from is gone: it is renewed, known in the process, and given back at the end."""
     async with Session.open(url) as ending:
-        lease = await Lock(ending, name, ttl=0.3).acquire()
+        lease = await Lock(ending, name, ttl=2.0).acquire()
         gc.collect()
         before = inside.hold_of(lease).deadline
 
@@ -161,3 +163,48 @@ async def test_bodies_of_many_tasks_cost_the_same_however_many_there_are(session
     may_leave.set()
     await asyncio.gather(*staying)
     assert not participant._inside
+
+
+# --- at the server ----------------------------------------------------------------------------------------------------
+
+HOUR = 3_600_000
+
+
+@pytest.mark.parametrize("ttl,rest", [(10.0, HOUR), (0.3, HOUR), (1000.0, 10_000_000)])
+async def test_the_server_forgets_a_name_after_ten_times_to_live_or_an_hour(
+    session: Session, client: Any, name: str, ttl: float, rest: int
+) -> None:
+    keys = lease_keys(name)
+    async with Lock(session, name, ttl=ttl):
+        # And one whose process has died while it held, and nobody asks for it.
+        assert rest - 60_000 < await client.pttl(keys["holders"]) <= rest
+    assert rest - 60_000 < await client.pttl(keys["record"]) <= rest
+    assert await client.exists(*keys.values()) == 1
+
+
+async def test_a_name_that_is_used_just_before_it_is_forgotten_is_kept(
+    session: Session, client: Any, name: str
+) -> None:
+    record = lease_keys(name)["record"]
+    async with Lock(session, name) as first:
+        pass
+    await client.pexpire(record, 5000)
+    async with Lock(session, name) as lease:
+        assert lease.token > first.token
+        assert await client.pttl(record) > HOUR - 60_000
+
+
+async def test_a_token_goes_back_where_the_name_is_forgotten_and_then_the_clock_set_back_by_more_than_its_rest(
+    session: Session, client: Any, name: str
+) -> None:
+    """While the name is kept it does not, however far the clock goes back."""
+    record = lease_keys(name)["record"]
+    seconds, _ = await client.time()
+    ahead = (seconds + 2 * 3600) * 1_000_000  # granted before the clock was set back by two hours
+    async with Lock(session, name):
+        await client.hset(record, "token", ahead)
+    async with Lock(session, name) as kept:
+        assert kept.token == ahead + 1
+    await client.delete(record)  # as it is an hour later
+    async with Lock(session, name) as lease:
+        assert lease.token < ahead

@@ -6,7 +6,10 @@ from shared.concurrency.session.names import KeyDescription, keys_under
 
 LEASE_KEYS: Final = {
     "record": KeyDescription(
-        "lease", "HASH", "token, kind, phase, longest_ttl, run_id, quiet_until, tickets; hold -> its mode and token"
+        "lease",
+        "HASH",
+        "token, kind, phase, longest_ttl, run_id, quiet_until, tickets; passed_over: up to which ticket the line receives nothing; "
+        "entering: behind which ticket readers still come in, and up to which; hold -> its mode and token",
     ),
     "holders": KeyDescription("lease:holders", "ZSET", "hold -> deadline in ms"),
     "waiting": KeyDescription("lease:waiting", "ZSET", "waiter -> deadline in ms; it asks again before"),

@@ -26,7 +26,7 @@ from shared.concurrency.session.scripts import load
 
 log = Log("locks")
 
-_AT_ONCE: Final = 500
+_AT_ONCE: Final = 250
 """So many holds are renewed by one call: that takes the server a few milliseconds."""
 
 A = ParamSpec("A")
@@ -117,6 +117,8 @@ class LeaseParticipant:
         if what != b"downgraded":
             return False
         self.asking.note(closed=bool(state[2]), asked_at=asked_at)
+        if state[3]:
+            self.releasing.let_in()
         return True
 
     async def statistics(self) -> LeaseStatistics:

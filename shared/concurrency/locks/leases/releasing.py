@@ -15,6 +15,8 @@ from shared.concurrency.session.server_errors import Disconnected, Postponed
 log = Log("locks")
 
 _PAUSE: Final = 0.05
+_NOBODY: Final = "nobody"
+"""No hold's id: to end nothing, and grant what is free."""
 
 
 class Releasing:
@@ -47,13 +49,15 @@ class Releasing:
         left = hold.left
         hold.end()
         try:
-            outcome = await self._calls.now(Call(self._script, self._keys, (hold.id, 0)))
+            outcome, has_more = await self._calls.now(Call(self._script, self._keys, (hold.id, 0)))
         except (Disconnected, Postponed):
             await asyncio.wait(self._in_background(hold), timeout=max(0.0, left))
             return True
         except asyncio.CancelledError:
             self._in_background(hold)
             raise
+        if has_more:
+            self.let_in()
         return bool(outcome != b"unknown")
 
     def release_soon(self, hold: Hold) -> None:
@@ -62,19 +66,23 @@ class Releasing:
         hold.end()
         self._in_background(hold)
 
+    def let_in(self) -> None:
+        """Have the server grant what is more than one call grants; those who wait would look themselves, but later."""
+        _ = self._background.start(self._end_later(_NOBODY, in_doubt=0), name="weir-let-in")
+
     def _drop(self, hold: Hold) -> None:
         if self._held.pop(hold.id, None) is not None and not self._held:
             self._on_none_left()
 
     def _in_background(self, hold: Hold) -> set[asyncio.Task[None]]:
-        return {self._background.start(self._release_later(hold), name="weir-release")}
+        # Our request may still be on its way on a connection that was dropped: it must find nothing to do.
+        return {self._background.start(self._end_later(hold.id, in_doubt=1), name="weir-release")}
 
-    async def _release_later(self, hold: Hold) -> None:
+    async def _end_later(self, hold_id: str, in_doubt: int) -> None:
         while True:
             try:
                 await self._calls.opened()
-                # Our request may still be on its way on a connection that was dropped: it must find nothing to do.
-                await self._calls.now(Call(self._script, self._keys, (hold.id, 1)))
+                _, has_more = await self._calls.now(Call(self._script, self._keys, (hold_id, in_doubt)))
             except Disconnected:
                 continue
             except Postponed:
@@ -85,4 +93,6 @@ class Releasing:
                 )
                 return
             else:
-                return
+                if not has_more:
+                    return
+                hold_id, in_doubt = _NOBODY, 0

@@ -13,17 +13,18 @@ if redis.call('EXISTS', holders, waiting, withdrawn) == 0 and stored[6] == run_i
   -- Nobody holds, nobody waits: the most frequent case.
   kind, longest_ttl = wanted, 0
   local token = hold(id, mode)
-  redis.call('PEXPIRE', holders, REST_MS)
+  -- The record too: it may have rested nearly for as long as it is kept.
+  for _, key in ipairs({record, holders}) do redis.call('PEXPIRE', key, rest_ms()) end
   return {'granted', number(now), token, number(now + time_to_live(id)), 0}
 end
 if redis.call('ZSCORE', withdrawn, id) then return {'withdrawn'} end
 notice_restart(run_id)
 prune()
 local function granted()
+  local deadline = held_until(id)
+  if not deadline then return nil end
   local _, token = mode_and_token(id)
-  if not token then return nil end
-  local deadline = redis.call('ZSCORE', holders, id)
-  return {'granted', number(now), token, number(tonumber(deadline)), closed_to_readers() and 1 or 0}
+  return {'granted', number(now), token, number(deadline), closed_to_readers() and 1 or 0}
 end
 local already = granted()
 if already then return already end
@@ -37,11 +38,20 @@ longest_ttl = math.max(longest_ttl, ttl)
 redis.call('HSET', record, 'kind', kind, 'longest_ttl', number(longest_ttl))
 if not redis.call('ZSCORE', waiting, id) then
   if mode == 'w' and kind ~= 'readers' and redis.call('ZCARD', line) == 0 then
-    for _, reader in ipairs(redis.call('ZRANGE', holders, 0, -1)) do notify(reader, 'closed') end
+    -- Each process once, and not too many: the others learn it from their next answer, within a second.
+    local notified, told = 0, {}
+    for _, reader in ipairs(redis.call('ZRANGE', holders, 0, PASSED)) do
+      local owner = owner_of(reader)
+      if not told[owner] and notified < UNHEARD then
+        notify(reader, 'closed')
+        told[owner], notified = true, notified + 1
+      end
+    end
   end
   redis.call('ZADD', mode == 'r' and readers or line, redis.call('HINCRBY', record, 'tickets', 1), id)
 end
 redis.call('ZADD', waiting, number(now + math.min(ttl, PATIENCE_MS)), id)
+hear(id)
 advance(id)
 let_rest()
 local given = granted()
@@ -53,4 +63,5 @@ if redis.call('ZRANK', line, id) == 0 or redis.call('ZRANK', readers, id) == 0 t
   if first[2] then look_again = math.min(look_again, math.max(1, tonumber(first[2]) - now + 1)) end
   if quiet_until > now then look_again = math.min(look_again, quiet_until - now) end
 end
+if unfinished then look_again = 1 end
 return {'waits', number(now), math.ceil(look_again)}

@@ -3,12 +3,14 @@
 -- KEYS record holders waiting line readers
 -- ARGV
 --   id  the hold's id
--- RETURNS 'downgraded', now in ms, deadline in ms, 1 if a writer keeps new readers out; or 'unknown' when it is lost
+-- RETURNS 'downgraded', now in ms, deadline in ms, 1 if a writer keeps new readers out, 1 if there is more to grant: call again; or
+--   'unknown' when it is lost
 -- PARTS clock identity notify lease
 prune()
-local mode, token = mode_and_token(id)
-if not mode then return {'unknown'} end
+local deadline = held_until(id)
+if not deadline then return {'unknown'} end
+local _, token = mode_and_token(id)
 redis.call('HSET', record, id, 'r ' .. token, 'phase', 'r')
 -- As behind a writer that leaves: the readers that wait go in together, before the next writer.
 if kind == 'fair' then admit_readers() else advance() end
-return {'downgraded', number(now), number(tonumber(redis.call('ZSCORE', holders, id))), closed_to_readers() and 1 or 0}
+return {'downgraded', number(now), number(deadline), closed_to_readers() and 1 or 0, unfinished and 1 or 0}

@@ -4,7 +4,7 @@
 -- ARGV
 --   id        the hold's id
 --   in_doubt  1 when the request may still be on its way, on a connection that was dropped: refuse it when it comes
--- RETURNS 'released', 'left' (it was waiting) or 'unknown'
+-- RETURNS 'released', 'left' (it was waiting) or 'unknown'; 1 if there is more to grant: call again
 -- PARTS clock identity notify lease
 local deadline = redis.call('ZSCORE', holders, id)
 local outcome = 'unknown'
@@ -24,4 +24,4 @@ if redis.call('EXISTS', holders, waiting) > 0 then
   advance()
 end
 let_rest()
-return outcome
+return {outcome, unfinished and 1 or 0}

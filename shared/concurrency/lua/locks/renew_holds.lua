@@ -11,7 +11,7 @@ prune()
 local answer = {number(now), closed_to_readers() and 1 or 0}
 for _, id in ipairs(ids) do
   local deadline = '0'
-  if redis.call('ZSCORE', holders, id) then
+  if held_until(id) then
     deadline = number(now + time_to_live(id))
     redis.call('ZADD', holders, deadline, id)
   end

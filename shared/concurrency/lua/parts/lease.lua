@@ -1,14 +1,21 @@
 -- What the scripts of a lease share: what has expired goes, then whoever may enters, in the order of the policy.
 -- In the record, a hold's own field is `MODE TOKEN`; the modes are r (reads), w (writes) and p (has a permit).
--- A name is forgotten a week after its last use, and its last token with it.
-local REST_MS = 7 * 24 * 3600 * 1000
+-- A name at rest is forgotten after the longer of ten times to live and an hour, and its last token with it.
+local SHORTEST_REST_MS = 3600 * 1000
 -- A waiter asks again after a third of it.
 local PATIENCE_MS = 3000
 -- For how long a call may be under way on a connection that was dropped.
 local DOUBT_MS = 600 * 1000
-local stored = redis.call('HMGET', record, 'token', 'kind', 'phase', 'longest_ttl', 'quiet_until', 'run_id')
+-- What one call does at most, a few milliseconds of the server: how many it grants a hold, how many that are silent it
+-- notifies in vain, how many it goes along, and how many of each kind that have expired it takes out. The next call goes on.
+local GRANTED, UNHEARD, PASSED, SWEPT = 100, 300, 2000, 500
+local stored = redis.call('HMGET', record, 'token', 'kind', 'phase', 'longest_ttl', 'quiet_until', 'run_id', 'passed_over', 'entering')
 local last_token, kind, phase = tonumber(stored[1] or 0), stored[2], stored[3]
 local longest_ttl, quiet_until = tonumber(stored[4] or 0), tonumber(stored[5] or 0)
+-- Those in the line up to that ticket receive nothing.
+local passed_over = stored[7]
+-- Readers that may come in, though it takes several calls: behind which ticket to go on, and up to which.
+local entering = stored[8]
 
 local function number(value) return string.format('%.0f', value) end
 
@@ -23,11 +30,13 @@ local function notice_restart(run_id)
   redis.call('HSET', record, 'run_id', run_id)
 end
 
+local function rest_ms() return number(math.max(SHORTEST_REST_MS, 10 * longest_ttl)) end
+
 local function let_rest()
   if redis.call('EXISTS', holders, waiting) == 0 then
-    redis.call('PEXPIRE', record, REST_MS)
+    redis.call('PEXPIRE', record, rest_ms())
   else
-    for _, key in ipairs({record, holders, waiting, line, readers}) do redis.call('PEXPIRE', key, REST_MS) end
+    for _, key in ipairs({record, holders, waiting, line, readers}) do redis.call('PEXPIRE', key, rest_ms()) end
   end
 end
 
@@ -42,18 +51,40 @@ local function forget_holder(id)
   redis.call('HDEL', record, id)
 end
 
+-- Whether there is more to grant than one call does: then whoever can calls again. Those who wait look again anyway.
+local unfinished, swept_all = false, true
+
+local function expired(key)
+  local ids = redis.call('ZRANGEBYSCORE', key, '-inf', '(' .. number(now), 'LIMIT', 0, SWEPT)
+  if #ids == SWEPT then unfinished, swept_all = true, false end
+  return ids
+end
+
 -- Takes out what has expired. The clock may have gone back: no deadline is further away than its time to live.
 local function prune()
   if quiet_until > now + longest_ttl then
     quiet_until = now + longest_ttl
     redis.call('HSET', record, 'quiet_until', number(quiet_until))
   end
-  for _, id in ipairs(redis.call('ZRANGEBYSCORE', holders, '-inf', '(' .. number(now))) do forget_holder(id) end
-  for _, id in ipairs(redis.call('ZRANGEBYSCORE', waiting, '-inf', '(' .. number(now))) do forget_waiter(id) end
+  local gone = expired(holders)
+  if #gone > 0 then
+    redis.call('ZREM', holders, unpack(gone))
+    redis.call('HDEL', record, unpack(gone))
+  end
+  gone = expired(waiting)
+  if #gone > 0 then
+    for _, key in ipairs({waiting, readers, line}) do redis.call('ZREM', key, unpack(gone)) end
+  end
   for _, key in ipairs({holders, waiting}) do
-    local far = redis.call('ZRANGEBYSCORE', key, '(' .. number(now + longest_ttl), '+inf')
+    local far = redis.call('ZRANGEBYSCORE', key, '(' .. number(now + longest_ttl), '+inf', 'LIMIT', 0, SWEPT / 2)
     for _, id in ipairs(far) do redis.call('ZADD', key, 'LT', number(now + time_to_live(id)), id) end
   end
+end
+
+-- The deadline of a hold that has not expired.
+local function held_until(id)
+  local deadline = tonumber(redis.call('ZSCORE', holders, id) or 0)
+  return deadline >= now and deadline or nil
 end
 
 local function mode_and_token(id)
@@ -75,39 +106,87 @@ end
 -- Whether a waiting writer keeps new readers from entering beside those that read.
 local function closed_to_readers() return kind ~= 'readers' and redis.call('ZCARD', line) > 0 end
 
+local grants, unheard, passed = 0, 0, 0
+local silent = {}
+
+-- Whether this call has done its share.
+local function is_spent() return grants >= GRANTED or unheard >= UNHEARD or passed >= PASSED end
+
 -- Grants a waiter its hold. One whose process receives nothing is passed over and keeps its place. CALLER gets an answer instead
 -- of a notification.
 local function admit(id, mode, caller)
+  passed = passed + 1
   local token = number(math.max(last_token + 1, now_us))
   if id ~= caller then
+    local owner = owner_of(id)
+    if silent[owner] then return false end
+    if not swept_all and tonumber(redis.call('ZSCORE', waiting, id) or 0) < now then return false end
     local deadline, closed = number(now + time_to_live(id)), closed_to_readers() and '1' or '0'
-    if notify(id, 'granted', id .. ' ' .. token .. ' ' .. deadline .. ' ' .. closed) == 0 then return false end
+    if notify(id, 'granted', id .. ' ' .. token .. ' ' .. deadline .. ' ' .. closed) == 0 then
+      silent[owner], unheard = true, unheard + 1
+      return false
+    end
   end
   forget_waiter(id)
   hold(id, mode)
+  grants = grants + 1
   return true
 end
 
+-- Lets in the readers that wait now. Where that is too much for one call, no writer and no later reader comes before the rest.
 local function admit_readers(caller)
-  local entered = 0
-  for _, id in ipairs(redis.call('ZRANGE', readers, 0, -1)) do
-    if admit(id, 'r', caller) then entered = entered + 1 end
+  local from, upto = string.match(entering or '', '^(%d+) (%d+)$')
+  if not from then
+    from, upto = '0', redis.call('ZRANGE', readers, -1, -1, 'WITHSCORES')[2]
+    if not upto then return 0 end
   end
+  local entered = 0
+  while true do
+    local ids = redis.call('ZRANGEBYSCORE', readers, '(' .. from, upto, 'WITHSCORES', 'LIMIT', 0, 50)
+    if #ids == 0 then break end
+    for i = 1, #ids, 2 do
+      if is_spent() then
+        unfinished, entering = true, from .. ' ' .. upto
+        redis.call('HSET', record, 'entering', entering)
+        return entered
+      end
+      if admit(ids[i], 'r', caller) then entered = entered + 1 end
+      from = ids[i + 1]
+    end
+  end
+  if entering then redis.call('HDEL', record, 'entering') end
+  entering = false
   return entered
 end
 
 -- Grants the first that wait for a permit or to write, ROOM of them at most.
 local function admit_first(mode, room, caller)
-  local entered, passed_over = 0, 0
-  while entered < room do
-    local ids = redis.call('ZRANGE', line, passed_over, passed_over + 9)
+  local entered, from, silent_upto = 0, passed_over or '0', passed_over
+  while entered < room and not unfinished do
+    local ids = redis.call('ZRANGEBYSCORE', line, '(' .. from, '+inf', 'WITHSCORES', 'LIMIT', 0, 10)
     if #ids == 0 then break end
-    for _, id in ipairs(ids) do
+    for i = 1, #ids, 2 do
       if entered >= room then break end
-      if admit(id, mode, caller) then entered = entered + 1 else passed_over = passed_over + 1 end
+      unfinished = is_spent()
+      if unfinished then break end
+      from = ids[i + 1]
+      if admit(ids[i], mode, caller) then entered = entered + 1 else silent_upto = from end
     end
   end
+  if silent_upto ~= passed_over then
+    passed_over = silent_upto
+    redis.call('HSET', record, 'passed_over', passed_over)
+  end
   return entered
+end
+
+-- Who asks receives again, and keeps its turn.
+local function hear(id)
+  local ticket = passed_over and redis.call('ZSCORE', line, id)
+  if ticket and tonumber(ticket) <= tonumber(passed_over) then
+    redis.call('HDEL', record, 'passed_over')
+    passed_over = false
+  end
 end
 
 local function writer_holds()
@@ -125,12 +204,15 @@ local function advance(caller)
     return
   end
   if held > 0 then
-    if not writer_holds() and not closed_to_readers() then admit_readers(caller) end
+    if writer_holds() then return end
+    if entering then admit_readers(caller) end
+    if not entering and not closed_to_readers() then admit_readers(caller) end
     return
   end
+  if entering and (admit_readers(caller) > 0 or is_spent()) then return end
   -- Phase-fair (Brandenburg and Anderson, 2009): after a writer all readers that wait, then the next writer.
   local readers_first = kind == 'readers' or kind == 'fair' and phase == 'w'
-  if readers_first and admit_readers(caller) > 0 then return end
-  if admit_first('w', 1, caller) > 0 then return end
+  if readers_first and (admit_readers(caller) > 0 or is_spent()) then return end
+  if admit_first('w', 1, caller) > 0 or is_spent() then return end
   if not readers_first then admit_readers(caller) end
 end
