@@ -144,7 +144,8 @@ class Parts:
 
     def _receiving(self, word: bytes, name: str) -> list[Receiver]:
         receivers = list(self._receivers.get((word, name), ()))
-        passing = self._passing.get((self._kinds.get(word), name))
+        kind = self._kinds.get(word)
+        passing = None if kind is None else self._passing.get((kind, name))
         return receivers if passing is None else [passing, *receivers]
 
     async def connected(self, run_id: str) -> None:

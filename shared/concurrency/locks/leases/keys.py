@@ -1,5 +1,6 @@
 """The keys of a lease, an event and a condition, each described once: its type, and what it holds."""
 
+from functools import lru_cache
 from typing import Final
 
 from shared.concurrency.session.names import KeyDescription, keys_under
@@ -39,6 +40,7 @@ CONDITION_KEYS: Final = {
 """The same for a condition, beside the keys of its lock."""
 
 
+@lru_cache(maxsize=256)  # a lock is often made anew for each use
 def lease_keys(name: str) -> dict[str, bytes]:
     """The keys of a lease, by what the scripts call them."""
     return keys_under(name, LEASE_KEYS)

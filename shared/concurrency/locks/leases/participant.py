@@ -65,8 +65,7 @@ class LeaseParticipant:
             on_lost=_weak(here, LeaseParticipant._forget),
         )
         self._process = process
-        self._inside: dict[asyncio.Task[object], dict[Tenure, None]] = {}
-        """The task of each body of an `async with` -> what its bodies hold, or held."""
+        self.inside: dict[asyncio.Task[object], Tenure] = {}
         self._local_readers: dict[tuple[str, float], LocalReaders] = {}
         self._renew = load("renew_holds")
 
@@ -74,19 +73,13 @@ class LeaseParticipant:
 
     def relied_on_by(self, task: "asyncio.Task[object]") -> list[Tenure]:
         """The bodies of `async with` of this task that hold something here."""
-        inside = self._inside.get(task, ())
-        return [body for body in inside if body in body.hold.bodies and body.hold.id in self.holds]
-
-    def entered(self, body: Tenure, task: "asyncio.Task[object]") -> None:
-        """Note that a body of this task has begun."""
-        self._inside.setdefault(task, {})[body] = None
-
-    def left(self, body: Tenure, task: "asyncio.Task[object]") -> None:
-        """Note that it has ended."""
-        inside = self._inside.get(task, {})
-        inside.pop(body, None)
-        if not inside:
-            self._inside.pop(task, None)
+        found: list[Tenure] = []
+        body = self.inside.get(task)
+        while body is not None:
+            if body in body.hold.bodies and body.hold.id in self.holds:
+                found.append(body)
+            body = body.below
+        return found
 
     def local_readers(self, kind: str, ttl: float) -> LocalReaders:
         """The read hold that this session's readers share."""

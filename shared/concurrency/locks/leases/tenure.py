@@ -15,18 +15,14 @@ class Source(Protocol):
     """What holds come from: all that one session has under one name."""
 
     name: str
+    inside: "dict[asyncio.Task[object], Tenure]"
+    """A task -> its body that began last, which knows the one before."""
 
     def check_here(self) -> None:
         """Raise WrongLoop outside the event loop of the session."""
 
     async def downgrade(self, hold: Hold) -> bool:
         """Turn a write hold into a read hold; False when it is lost."""
-
-    def entered(self, body: "Tenure", task: "asyncio.Task[object]") -> None:
-        """Note that a body of this task has begun."""
-
-    def left(self, body: "Tenure", task: "asyncio.Task[object]") -> None:
-        """Note that it has ended."""
 
 
 class Tenure:
@@ -36,6 +32,7 @@ class Tenure:
         "_cancelled",
         "_cancelling",
         "_release",
+        "below",
         "ended",
         "frame",
         "hold",
@@ -116,7 +113,11 @@ class Tenure:
     def begin(self, task: "asyncio.Task[object]", frame: FrameType) -> None:
         """Have this task's body, which stands in that frame, cancelled when the hold is lost."""
         self.task, self.frame = task, frame
-        self.source.entered(self, task)
+        self.below: Tenure | None = None
+        """The body of the same task that began before it."""
+        if (before := self.source.inside.setdefault(task, self)) is not self:
+            self.below = before
+            self.source.inside[task] = self
         self._cancelling = task.cancelling()
 
     def lose(self, spared: "asyncio.Task[object] | None") -> None:
@@ -134,7 +135,9 @@ class Tenure:
         """
         task, self.task, self.frame = self.task, None, None
         if task is not None:
-            self.source.left(self, task)
+            last = self.source.inside.pop(task)
+            if last is not self or self.below is not None:
+                self._unlink(task, last)
         lost = self.hold.left <= 0
         cancelled = isinstance(error, asyncio.CancelledError)
         if self._cancelled and task is not None:
@@ -147,6 +150,17 @@ class Tenure:
             lost = True
         if lost and not cancelled:
             raise self.loss() from error
+
+    def _unlink(self, task: "asyncio.Task[object]", last: "Tenure") -> None:
+        """Go from among several bodies of a task, the last of which was `last`."""
+        if last is self:
+            if self.below is not None:
+                self.source.inside[task] = self.below
+            return
+        self.source.inside[task] = above = last
+        while above.below is not None and above.below is not self:
+            above = above.below
+        above.below = self.below  # left in another order than entered
 
     def end(self) -> None:
         """Count it as ended."""

@@ -8,15 +8,7 @@
 --   run_id  the server's run_id as the caller saw it
 -- RETURNS 'granted', now in ms, token, deadline in ms, 1 if a writer keeps new readers out; 'waits', now, look again in ms;
 --   'withdrawn'; or 'other', the kind that is in use
--- PARTS clock identity notify lease
-if redis.call('EXISTS', holders, waiting, withdrawn) == 0 and stored[6] == run_id and quiet_until <= now then
-  -- Nobody holds, nobody waits: the most frequent case.
-  kind, longest_ttl = wanted, 0
-  local token = hold(id, mode)
-  -- The record too: it may have rested nearly for as long as it is kept.
-  for _, key in ipairs({record, holders}) do redis.call('PEXPIRE', key, rest_ms()) end
-  return {'granted', number(now), token, number(now + time_to_live(id)), 0}
-end
+-- PARTS clock identity uncontended_acquire notify lease
 if redis.call('ZSCORE', withdrawn, id) then return {'withdrawn'} end
 notice_restart(run_id)
 prune()
@@ -51,9 +43,14 @@ if not redis.call('ZSCORE', waiting, id) then
   redis.call('ZADD', mode == 'r' and readers or line, redis.call('HINCRBY', record, 'tickets', 1), id)
 end
 redis.call('ZADD', waiting, number(now + math.min(ttl, PATIENCE_MS)), id)
-hear(id)
+if passed_over and tonumber(redis.call('ZSCORE', line, id) or passed_over + 1) <= tonumber(passed_over) then
+  -- It receives again, and keeps its turn.
+  redis.call('HDEL', record, 'passed_over')
+  passed_over = false
+end
 advance(id)
-let_rest()
+keep(waiting, mode == 'r' and readers or line)
+if grants > 0 then keep(record, holders) end
 local given = granted()
 if given then return given end
 local look_again = math.min(PATIENCE_MS, ttl) / 3

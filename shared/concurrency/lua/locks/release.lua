@@ -5,7 +5,7 @@
 --   id        the hold's id
 --   in_doubt  1 when the request may still be on its way, on a connection that was dropped: refuse it when it comes
 -- RETURNS 'released', 'left' (it was waiting) or 'unknown'; 1 if there is more to grant: call again
--- PARTS clock identity notify lease
+-- PARTS clock identity uncontended_release notify lease
 local deadline = redis.call('ZSCORE', holders, id)
 local outcome = 'unknown'
 if deadline and tonumber(deadline) >= now then
@@ -23,5 +23,6 @@ if redis.call('EXISTS', holders, waiting) > 0 then
   prune()
   advance()
 end
-let_rest()
+keep(record)
+if grants > 0 then keep(holders) end
 return {outcome, unfinished and 1 or 0}

@@ -18,5 +18,5 @@ for _, id in ipairs(ids) do
   answer[#answer + 1] = deadline
 end
 advance()
-let_rest()
+keep(record, holders, waiting, line, readers)
 return answer

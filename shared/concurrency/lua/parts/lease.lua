@@ -30,14 +30,10 @@ local function notice_restart(run_id)
   redis.call('HSET', record, 'run_id', run_id)
 end
 
-local function rest_ms() return number(math.max(SHORTEST_REST_MS, 10 * longest_ttl)) end
-
-local function let_rest()
-  if redis.call('EXISTS', holders, waiting) == 0 then
-    redis.call('PEXPIRE', record, rest_ms())
-  else
-    for _, key in ipairs({record, holders, waiting, line, readers}) do redis.call('PEXPIRE', key, rest_ms()) end
-  end
+-- Has these keys kept for a name at rest. Each is kept again by whoever adds to it, and all of them by a renewal.
+local function keep(...)
+  local rest = math.max(SHORTEST_REST_MS, 10 * longest_ttl)
+  for _, key in ipairs({...}) do redis.call('PEXPIRE', key, rest) end
 end
 
 local function forget_waiter(id)
@@ -54,29 +50,27 @@ end
 -- Whether there is more to grant than one call does: then whoever can calls again. Those who wait look again anyway.
 local unfinished, swept_all = false, true
 
-local function expired(key)
-  local ids = redis.call('ZRANGEBYSCORE', key, '-inf', '(' .. number(now), 'LIMIT', 0, SWEPT)
-  if #ids == SWEPT then unfinished, swept_all = true, false end
-  return ids
-end
-
 -- Takes out what has expired. The clock may have gone back: no deadline is further away than its time to live.
 local function prune()
   if quiet_until > now + longest_ttl then
     quiet_until = now + longest_ttl
     redis.call('HSET', record, 'quiet_until', number(quiet_until))
   end
-  local gone = expired(holders)
+  local before, latest = '(' .. number(now), '(' .. number(now + longest_ttl)
+  local gone = redis.call('ZRANGEBYSCORE', holders, '-inf', before, 'LIMIT', 0, SWEPT)
   if #gone > 0 then
     redis.call('ZREM', holders, unpack(gone))
     redis.call('HDEL', record, unpack(gone))
   end
-  gone = expired(waiting)
+  swept_all = #gone < SWEPT
+  gone = redis.call('ZRANGEBYSCORE', waiting, '-inf', before, 'LIMIT', 0, SWEPT)
   if #gone > 0 then
     for _, key in ipairs({waiting, readers, line}) do redis.call('ZREM', key, unpack(gone)) end
   end
+  swept_all = swept_all and #gone < SWEPT
+  unfinished = not swept_all
   for _, key in ipairs({holders, waiting}) do
-    local far = redis.call('ZRANGEBYSCORE', key, '(' .. number(now + longest_ttl), '+inf', 'LIMIT', 0, SWEPT / 2)
+    local far = redis.call('ZRANGEBYSCORE', key, latest, '+inf', 'LIMIT', 0, SWEPT / 2)
     for _, id in ipairs(far) do redis.call('ZADD', key, 'LT', number(now + time_to_live(id)), id) end
   end
 end
@@ -161,32 +155,22 @@ end
 
 -- Grants the first that wait for a permit or to write, ROOM of them at most.
 local function admit_first(mode, room, caller)
-  local entered, from, silent_upto = 0, passed_over or '0', passed_over
-  while entered < room and not unfinished do
-    local ids = redis.call('ZRANGEBYSCORE', line, '(' .. from, '+inf', 'WITHSCORES', 'LIMIT', 0, 10)
+  local entered, last_silent = 0, nil
+  local at = passed_over and redis.call('ZCOUNT', line, '-inf', passed_over) or 0
+  while entered < room and not is_spent() do
+    local ids = redis.call('ZRANGE', line, at, at + math.min(50, room - entered) - 1)
     if #ids == 0 then break end
-    for i = 1, #ids, 2 do
-      if entered >= room then break end
-      unfinished = is_spent()
-      if unfinished then break end
-      from = ids[i + 1]
-      if admit(ids[i], mode, caller) then entered = entered + 1 else silent_upto = from end
+    for _, id in ipairs(ids) do
+      if is_spent() then break end
+      if admit(id, mode, caller) then entered = entered + 1 else at, last_silent = at + 1, id end
     end
   end
-  if silent_upto ~= passed_over then
-    passed_over = silent_upto
+  unfinished = unfinished or entered < room and is_spent()
+  if last_silent then
+    passed_over = redis.call('ZSCORE', line, last_silent)
     redis.call('HSET', record, 'passed_over', passed_over)
   end
   return entered
-end
-
--- Who asks receives again, and keeps its turn.
-local function hear(id)
-  local ticket = passed_over and redis.call('ZSCORE', line, id)
-  if ticket and tonumber(ticket) <= tonumber(passed_over) then
-    redis.call('HDEL', record, 'passed_over')
-    passed_over = false
-  end
 end
 
 local function writer_holds()

@@ -1,0 +1,15 @@
+-- The most frequent case, before anything else is read or made: nobody holds, nobody waits. It grants as `hold` does.
+if redis.call('EXISTS', holders, waiting, withdrawn) == 0 then
+  local known = redis.call('HMGET', record, 'run_id', 'quiet_until', 'token')
+  if known[1] == run_id and tonumber(known[2] or 0) <= now then
+    local last, ttl, number = tonumber(known[3] or 0), time_to_live(id), string.format
+    local token, deadline = number('%.0f', math.max(last + 1, now_us)), number('%.0f', now + ttl)
+    redis.call('HSET', record, 'token', token, 'kind', wanted, 'phase', mode, 'longest_ttl', ttl, id, mode .. ' ' .. token)
+    redis.call('ZADD', holders, deadline, id)
+    local rest = math.max(3600000, 10 * ttl)
+    redis.call('PEXPIRE', holders, rest)
+    -- The record may have rested nearly for as long as it is kept, and that is an hour at least.
+    if now_us - last > 1800 * 1000000 then redis.call('PEXPIRE', record, rest) end
+    return {'granted', number('%.0f', now), token, deadline, 0}
+  end
+end

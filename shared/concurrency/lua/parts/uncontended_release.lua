@@ -1,0 +1,10 @@
+-- The most frequent case, before anything else is read or made: it is held, nobody else holds, nobody waits.
+if redis.call('EXISTS', waiting) == 0 and redis.call('ZCARD', holders) == 1 then
+  local deadline = redis.call('ZSCORE', holders, id)
+  if deadline and tonumber(deadline) >= now then
+    redis.call('DEL', holders)
+    redis.call('HDEL', record, id)
+    redis.call('PEXPIRE', record, math.max(3600000, 10 * (redis.call('HGET', record, 'longest_ttl') or 0)))
+    return {'released', 0}
+  end
+end
