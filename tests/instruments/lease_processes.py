@@ -4,6 +4,7 @@ import asyncio
 import contextlib
 import os
 import random
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Final
 
@@ -34,20 +35,32 @@ async def many_waiters(url: str, name: str, ttl: float, count: int) -> None:
 
 
 CONTENDER_TTL: Final = 0.5
-GAP_NS: Final = int(margin(CONTENDER_TTL) * 1e9)
-"""A loop that has no turn for longer cannot be expected to leave before its lease ends."""
 
 
-async def contend(url: str, name: str, path: str, tasks: int, seed: int) -> None:
+def gap_ns(ttl: float) -> int:
+    """A loop that has no turn for longer cannot be expected to leave before its lease ends."""
+    return int(margin(ttl) * 1e9)
+
+
+async def contend(url: str, name: str, path: str, seed: int, how: Mapping[str, float]) -> None:
     """Read and write under one lease with many tasks until the process is killed, telling the referee everything.
 
-    Says `owner`, and `inside` now and then with the number of stays so far.
+    `how`: so many `tasks`; the `ttl`; how many names each process holds `beside`, for 30 s; and `own_reads`, 1 when its
+    readers share no hold. Says `owner`, and `inside` now and then with the number of stays so far.
     """
-    async with Session.open(url, ttl=CONTENDER_TTL) as session:
-        contender = _Contender(ReadersWritersLease(session, name), Referee(Path(path), os.getpid()))
+    async with Session.open(url, ttl=how["ttl"]) as session:
+        kept = [
+            await Lock(session, f"{name}-{os.getpid()}-{number}", ttl=30.0).acquire()
+            for number in range(int(how["beside"]))
+        ]
+        lease = ReadersWritersLease(session, name, max_hold=3600.0 if how["own_reads"] else None)
+        contender = _Contender(lease, Referee(Path(path), os.getpid()), gap_ns(how["ttl"]))
         report("owner", inside.owner_of(session))
+        report("beside", len(kept))
         await asyncio.gather(
-            contender.tell(), contender.watch(), *(contender.go_on(f"{seed} {number}") for number in range(tasks))
+            contender.tell(),
+            contender.watch(),
+            *(contender.go_on(f"{seed} {number}") for number in range(int(how["tasks"]))),
         )
 
 
@@ -55,9 +68,10 @@ class _Contender:
     """Many tasks that come and go. A writer writes to the guarded store, also when its lease is over: the store has
     to refuse that."""
 
-    def __init__(self, catalog: ReadersWritersLease, referee: Referee) -> None:
+    def __init__(self, catalog: ReadersWritersLease, referee: Referee, gap: int) -> None:
         self._catalog = catalog
         self._referee = referee
+        self._gap = gap
         self._stays = 0
 
     async def go_on(self, seed: str) -> None:
@@ -103,7 +117,7 @@ class _Contender:
         while True:
             await asyncio.sleep(0.005)
             after = now()
-            if after - before > GAP_NS:
+            if after - before > self._gap:
                 self._referee.gap(before, after)
             before = after
 

@@ -1,118 +1,50 @@
 """Several processes with hundreds of readers and writers; kill -9, SIGSTOP past the deadline; a referee outside Redis.
 
-`./run campaign SECONDS` runs it for longer.
+`./run campaign SECONDS` runs the first for longer, `./run test --only-slow tests/locks/test_lease_campaign.py` the
+storms.
 """
 
-import asyncio
-import itertools
 import os
-import time
-from contextlib import AsyncExitStack
 from pathlib import Path
 from typing import Final
 
 import pytest
 
-from shared.concurrency import ReadersWritersLease, Session
-from tests.instruments import lease_processes
-from tests.instruments.processes import Process, running
-from tests.instruments.referee import Referee, Visit, now, overlaps
-from tests.instruments.waiting import until
+from tests.instruments.distance import distant
+from tests.instruments.lease_campaign import Storm, contended
+from tests.instruments.referee import Visit, overlaps
 
 SECONDS: Final = float(os.environ.get("WEIR_CAMPAIGN_SECONDS", "4"))
-SLOW_SECONDS: Final = 12.0
-PROCESSES: Final = 3
-TASKS: Final = 70
+SLOW_SECONDS: Final = max(SECONDS, 12.0)
 
-pytestmark = [pytest.mark.timing, pytest.mark.timeout(max(SECONDS, SLOW_SECONDS) * 2 + 60)]
-
-
-class Campaign:
-    """Processes that contend, and what is done to them."""
-
-    def __init__(self, arguments: tuple[str, str, str], stack: AsyncExitStack, lease: ReadersWritersLease) -> None:
-        self._arguments = arguments
-        self._stack = stack
-        self._lease = lease
-        self._seeds = itertools.count(time.time_ns())
-        self.broken_off: dict[int, list[int]] = {}
-        self.processes: list[Process] = []
-        self.kills = self.stops = 0
-
-    async def start(self) -> None:
-        process = await self._stack.enter_async_context(
-            running(lease_processes.contend, *self._arguments, TASKS, next(self._seeds))
-        )
-        self.processes.append(process)
-        await process.said("inside")
-
-    async def kill_one(self) -> None:
-        process = self.processes.pop(0)
-        await process.kill()
-        self.broken_off.setdefault(process.pid, []).append(now())
-        self.kills += 1
-        await self.start()
-
-    async def stop_a_writer(self, referee: Referee) -> None:
-        """Stop a process while it writes, until somebody else has written; then let it go on, to be refused."""
-        while True:
-            process = self.processes[-1]
-            owner = await process.said("owner")
-            self.broken_off.setdefault(process.pid, []).append(now())
-            process.stop()
-            held = [holder for holder in (await self._lease.statistics()).holders if holder.mode == "write"]
-            writes = [holder.owner for holder in held] == [owner] and held[0].token <= referee.last_token()
-            if writes and referee.is_inside(held[0].token) and referee.can_be_written():
-                break
-            process.cont()
-            self.broken_off[process.pid].pop()
-            await asyncio.sleep(0.003)
-
-        token = held[0].token
-
-        async def last_token() -> int:
-            return referee.last_token()
-
-        async def refusals() -> int:
-            return referee.refusals(token)
-
-        await until(last_token, token.__lt__)
-        process.cont()
-        await until(refusals, bool)
-        self.stops += 1
+pytestmark = [pytest.mark.timing, pytest.mark.timeout(SLOW_SECONDS * 2 + 180)]
 
 
 @pytest.mark.parametrize("seconds", [SECONDS, pytest.param(SLOW_SECONDS, marks=pytest.mark.slow)])
 async def test_a_writer_is_always_alone_and_stale_writes_are_refused(
     url: str, name: str, tmp_path: Path, seconds: float
 ) -> None:
-    path = tmp_path / "referee.sqlite"
-    Referee.create(path)
-    referee = Referee(path, os.getpid())
-    ends_at = time.monotonic() + seconds
-    async with AsyncExitStack() as stack, Session.open(url) as session:
-        lease = ReadersWritersLease(session, name)
-        campaign = Campaign((url, name, str(path)), stack, lease)
-        await asyncio.gather(*(campaign.start() for _ in range(PROCESSES)))
-        while time.monotonic() < ends_at or campaign.stops < 2:
-            await campaign.kill_one()
-            await campaign.stop_a_writer(referee)
-    visits = referee.visits()
-    found = overlaps(visits, campaign.broken_off, referee.gaps(), lease_processes.GAP_NS)
-    assert found == []
-    assert len(visits) > 25 * seconds
-    assert campaign.kills >= 2
-    # Who was refused knew that its lease was over: nobody has written with a larger token while it was not.
-    assert referee.refused(stale=False) == 0
-    assert referee.refused(stale=True) >= campaign.stops >= 2
-    assert referee.accepted_out_of_order() == 0
-    referee.close()
-    # Dead holders and waiters are gone a time to live later, and nobody waits for ever.
-    async with Session.open(url) as session:
-        lease = ReadersWritersLease(session, name)
-        async with asyncio.timeout(5), lease.write():
-            pass
-        await until(lease.statistics, lambda state: not state.holders and not state.waiters)
+    await contended(url, url, name, tmp_path / "referee.sqlite", Storm(seconds))
+
+
+@pytest.mark.slow
+async def test_a_storm_of_5000_waiters(url: str, name: str, tmp_path: Path) -> None:
+    """Each reader has a hold of its own, so they all wait at the server."""
+    storm = Storm(SLOW_SECONDS, tasks=1667, ttl=3.0, own_reads=True, stops_writers=False, visits_a_second=10)
+    await contended(url, url, name, tmp_path / "referee.sqlite", storm)
+
+
+@pytest.mark.slow
+async def test_a_storm_with_20_ms_of_round_trip(url: str, name: str, tmp_path: Path) -> None:
+    async with distant(url, tmp_path, 0.020) as far:
+        await contended(url, far, name, tmp_path / "referee.sqlite", Storm(8.0, ttl=1.0, visits_a_second=10))
+
+
+@pytest.mark.slow
+async def test_a_storm_of_0_3_s_beside_leases_of_30_s(url: str, name: str, tmp_path: Path) -> None:
+    """Each process holds hundreds of names of 30 s beside the one of 0.3 s that all contend for."""
+    storm = Storm(8.0, ttl=0.3, beside=300, visits_a_second=10)
+    await contended(url, url, name, tmp_path / "referee.sqlite", storm)
 
 
 def test_the_referee_sees_an_overlap() -> None:
