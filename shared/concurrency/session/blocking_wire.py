@@ -53,19 +53,27 @@ class BlockingWire:
 
         :raises TimeoutError: when the server says nothing at all for `patience` seconds.
         """
+        answers = self._round_trip(calls, patience)
+        unknown = [at for at, answer in enumerate(answers) if isinstance(answer, NoScriptError)]
+        while unknown:
+            # The server knows this script from then on: the others need not send it, and go in one round trip again.
+            first, *others = unknown
+            call = calls[first]
+            answers[first] = self._command("EVAL", call.script.source, *call.script.pack(call.keys, call.arguments))
+            for at, answer in zip(others, self._round_trip([calls[at] for at in others], patience), strict=True):
+                answers[at] = answer
+            unknown = [at for at in others if isinstance(answers[at], NoScriptError)]
+        return answers
+
+    def _round_trip(self, calls: list[Call], patience: float) -> list[Any]:
         if not calls:
             return []
-        packed = [call.script.pack(call.keys, call.arguments) for call in calls]
         wire = self._opened()
-        words = (pack("EVALSHA", call.script.sha, *each) for call, each in zip(calls, packed, strict=True))
+        words = (pack("EVALSHA", call.script.sha, *call.script.pack(call.keys, call.arguments)) for call in calls)
         wire.send_packed_command([b"".join(words)], check_health=False)  # type: ignore[no-untyped-call]
         if not wire.can_read(patience):  # type: ignore[no-untyped-call]
             raise TimeoutError("the server does not answer")
-        answers = [self._answer() for _ in calls]
-        for at, (call, each) in enumerate(zip(calls, packed, strict=True)):
-            if isinstance(answers[at], NoScriptError):
-                answers[at] = self._command("EVAL", call.script.source, *each)
-        return answers
+        return [self._answer() for _ in calls]
 
     def _command(self, *command: bytes | str | int) -> Any:
         self._opened().send_packed_command([pack(*command)], check_health=False)  # type: ignore[no-untyped-call]
