@@ -6,8 +6,8 @@ from typing import Any
 
 import pytest
 
-from shared.concurrency import Lease, Lock, ReadersWritersLease, Semaphore, Session
-from shared.concurrency.locks.leases.keys import lease_keys
+from shared.concurrency import Condition, Lease, Lock, ReadersWritersLease, Semaphore, Session
+from shared.concurrency.locks.leases.keys import condition_keys, lease_keys
 from tests.instruments import inside
 from tests.instruments.grown_lease import grow
 from tests.instruments.server_time import GENEROUS, timed
@@ -152,3 +152,15 @@ async def test_statistics_of_5000_holders_and_5000_waiters(client: Any, session:
         seen = await Semaphore(session, NAME, MANY).statistics()
     assert (len(seen.holders), len(seen.waiters)) == (MANY, MANY)
     assert calls.worst < GENEROUS
+
+
+async def test_all_of_5000_waiters_are_notified(client: Any, session: Session, other: Session) -> None:
+    keys, later = condition_keys(NAME), 1000.0 * (await client.time())[0] + 60_000
+    ids = [inside.new_id_of(other) for _ in range(MANY)]
+    await client.zadd(keys["waiters"], {each: number for number, each in enumerate(ids)})
+    await client.zadd(keys["alive"], dict.fromkeys(ids, later))
+    condition = Condition(session, NAME)
+    async with timed(client) as calls, condition:
+        await condition.notify_all()
+    assert calls.worst < GENEROUS
+    assert await client.zcard(keys["waiters"]) == 0
