@@ -46,12 +46,11 @@ class Process:
         self._closed = False
         self.closed_by: asyncio.Task[Any] | None = None
         """The task that closes it: it is not cancelled for what it holds itself."""
-        self._patience = max(1.0, ttl / 2)
         self._connection = Connection(
             url,
             self.owner,
             self.calls,
-            reply_timeout=self._patience,
+            reply_timeout=_patience(ttl),
             refusal_grace=refusal_grace,
             on_message=self._parts.dispatch,
             on_connected=self._parts.connected,
@@ -113,8 +112,9 @@ class Process:
 
     async def _end(self) -> None:
         self._closed = True
-        await self._parts.close(self._patience)
-        await self.background.close(self._patience)
+        patience = _patience(self.ttl)
+        await self._parts.close(patience)
+        await self.background.close(patience)
         await self._ticker.stop()
         await asyncio.to_thread(self._heartbeat.stop)
         await self._connection.close()
@@ -200,3 +200,8 @@ class Process:
         """
         self.check_open()
         return await self.calls.insist(call)
+
+
+def _patience(ttl: float) -> float:
+    """For how many seconds a silent server, or the end of what is under way, is waited for."""
+    return max(1.0, ttl / 2)
