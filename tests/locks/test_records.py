@@ -16,7 +16,7 @@ async def test_withdrawals_are_kept_for_ten_minutes(session: Session, client: An
     keys, now = lease_keys(name), time.time() * 1000
     before = {"old": now - TEN_MINUTES - 5_000, "recent": now - TEN_MINUTES + 30_000}
     await client.zadd(keys["withdrawn"], before)
-    await inside.ask(session, "release", keys, "late", 1)
+    await inside.ask(session, "release", keys, "late", 1, "a run")
     assert await client.zrange(keys["withdrawn"], 0, -1) == [b"recent", b"late"]
     assert TEN_MINUTES - 30_000 < await client.pttl(keys["withdrawn"]) <= TEN_MINUTES
 

@@ -6,7 +6,10 @@ from shared.concurrency.session.names import KeyDescription, keys_under
 
 LEASE_KEYS: Final = {
     "record": KeyDescription(
-        "lease", "HASH", "token, kind, phase, longest_ttl, run_id, quiet_until, tickets; hold -> its mode and token"
+        "lease",
+        "HASH",
+        "token, kind, phase, longest_ttl, run_id, quiet_until, tickets, clock: when a deadline was written last, in ms; "
+        "hold -> its mode and token",
     ),
     "holders": KeyDescription("lease:holders", "ZSET", "hold -> deadline in ms"),
     "waiting": KeyDescription("lease:waiting", "ZSET", "waiter -> deadline in ms; it asks again before"),

@@ -81,7 +81,7 @@ class LeaseParticipant:
 
     async def _downgrade(self, hold: Hold) -> bool:
         asked_at = boottime()
-        what, *state = await self._process.calls.insist(Call(load("downgrade"), self.keys, (hold.id,)))
+        what, *state = await self._process.calls.insist(Call(load("downgrade"), self.keys, (hold.id,), says_run=True))
         if what != b"downgraded":
             return False
         self.asking.note(closed=bool(state[2]), asked_at=asked_at)

@@ -40,7 +40,7 @@ class Releasing:
         left = hold.left
         hold.end()
         try:
-            outcome = await self._calls.now(Call(self._script, self._keys, (hold.id, 0)))
+            outcome = await self._calls.now(Call(self._script, self._keys, (hold.id, 0), says_run=True))
         except (Disconnected, Postponed):
             await asyncio.wait(self._in_background(hold), timeout=max(0.0, left))
             return True
@@ -80,7 +80,7 @@ class Releasing:
             try:
                 await self._calls.opened()
                 # Our request may still be on its way on a connection that was dropped: it must find nothing to do.
-                await self._calls.now(Call(self._script, self._keys, (hold.id, 1)))
+                await self._calls.now(Call(self._script, self._keys, (hold.id, 1), says_run=True))
             except Disconnected:
                 continue
             except Postponed:

@@ -17,8 +17,8 @@ if redis.call('EXISTS', holders, waiting, withdrawn) == 0 and stored[6] == run_i
   return {'granted', number(now), token, number(now + time_to_live(id)), 0}
 end
 if redis.call('ZSCORE', withdrawn, id) then return {'withdrawn'} end
-notice_restart(run_id)
 prune()
+notice_restart(run_id)
 local function granted()
   local _, token = mode_and_token(id)
   if not token then return nil end
@@ -34,7 +34,7 @@ elseif kind ~= wanted then
   return {'other', kind}
 end
 longest_ttl = math.max(longest_ttl, ttl)
-redis.call('HSET', record, 'kind', kind, 'longest_ttl', number(longest_ttl))
+redis.call('HSET', record, 'kind', kind, 'longest_ttl', number(longest_ttl), 'clock', number(now))
 if not redis.call('ZSCORE', waiting, id) then
   if mode == 'w' and kind ~= 'readers' and redis.call('ZCARD', line) == 0 then
     for _, reader in ipairs(redis.call('ZRANGE', holders, 0, -1)) do notify(reader, 'closed') end

@@ -6,8 +6,9 @@
 --   ids     ... the holds
 -- RETURNS now in ms, 1 if a writer keeps new readers out, then for each hold its deadline in ms, or 0 when it is lost
 -- PARTS clock identity notify lease
-notice_restart(run_id)
 prune()
+notice_restart(run_id)
+redis.call('HSET', record, 'clock', number(now))
 local answer = {number(now), closed_to_readers() and 1 or 0}
 for _, id in ipairs(ids) do
   local deadline = '0'

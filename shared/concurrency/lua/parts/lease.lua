@@ -6,7 +6,7 @@ local REST_MS = 7 * 24 * 3600 * 1000
 local PATIENCE_MS = 3000
 -- For how long a call may be under way on a connection that was dropped.
 local DOUBT_MS = 600 * 1000
-local stored = redis.call('HMGET', record, 'token', 'kind', 'phase', 'longest_ttl', 'quiet_until', 'run_id')
+local stored = redis.call('HMGET', record, 'token', 'kind', 'phase', 'longest_ttl', 'quiet_until', 'run_id', 'clock')
 local last_token, kind, phase = tonumber(stored[1] or 0), stored[2], stored[3]
 local longest_ttl, quiet_until = tonumber(stored[4] or 0), tonumber(stored[5] or 0)
 
@@ -17,7 +17,7 @@ local function notice_restart(run_id)
   if stored[6] == run_id then return end
   if stored[6] then
     quiet_until = now + longest_ttl
-    redis.call('HSET', record, 'quiet_until', number(quiet_until))
+    redis.call('HSET', record, 'quiet_until', number(quiet_until), 'clock', number(now))
   end
   stored[6] = run_id
   redis.call('HSET', record, 'run_id', run_id)
@@ -42,17 +42,41 @@ local function forget_holder(id)
   redis.call('HDEL', record, id)
 end
 
--- Takes out what has expired. The clock may have gone back: no deadline is further away than its time to live.
+-- No deadline is further away than its time to live.
+local function cut(key, ids)
+  for first = 1, #ids, 500 do
+    local scores = {}
+    for at = first, math.min(first + 499, #ids) do
+      scores[#scores + 1] = number(now + time_to_live(ids[at]))
+      scores[#scores + 1] = ids[at]
+    end
+    redis.call('ZADD', key, 'LT', unpack(scores))
+  end
+end
+
+-- `clock` is what the clock said when a deadline was written last. Where it says less now it was set back: every
+-- deadline may be too far away, and of a rest there is left what was left then.
+local function notice_clock()
+  local clock = tonumber(stored[7] or 0)
+  if clock <= now then return end
+  stored[7] = now
+  quiet_until = math.min(math.max(0, quiet_until - (clock - now)), now + longest_ttl)
+  redis.call('HSET', record, 'clock', number(now), 'quiet_until', number(quiet_until))
+  for _, key in ipairs({holders, waiting}) do cut(key, redis.call('ZRANGE', key, 0, -1)) end
+end
+
+-- Takes out what has expired.
 local function prune()
+  notice_clock()
   if quiet_until > now + longest_ttl then
     quiet_until = now + longest_ttl
     redis.call('HSET', record, 'quiet_until', number(quiet_until))
   end
   for _, id in ipairs(redis.call('ZRANGEBYSCORE', holders, '-inf', '(' .. number(now))) do forget_holder(id) end
   for _, id in ipairs(redis.call('ZRANGEBYSCORE', waiting, '-inf', '(' .. number(now))) do forget_waiter(id) end
+  -- Of a record that says nothing of the clock.
   for _, key in ipairs({holders, waiting}) do
-    local far = redis.call('ZRANGEBYSCORE', key, '(' .. number(now + longest_ttl), '+inf')
-    for _, id in ipairs(far) do redis.call('ZADD', key, 'LT', number(now + time_to_live(id)), id) end
+    cut(key, redis.call('ZRANGEBYSCORE', key, '(' .. number(now + longest_ttl), '+inf'))
   end
 end
 
@@ -67,7 +91,8 @@ local function hold(id, mode)
   last_token = math.max(last_token + 1, now_us)
   local token, ttl = number(last_token), time_to_live(id)
   phase, longest_ttl = mode, math.max(longest_ttl, ttl)
-  redis.call('HSET', record, 'token', token, 'kind', kind, 'phase', mode, 'longest_ttl', number(longest_ttl), id, mode .. ' ' .. token)
+  redis.call('HSET', record, 'token', token, 'kind', kind, 'phase', mode, 'longest_ttl', number(longest_ttl), 'clock', number(now),
+    id, mode .. ' ' .. token)
   redis.call('ZADD', holders, number(now + ttl), id)
   return token
 end
