@@ -37,7 +37,7 @@ async def test_a_first_call_that_gives_something_up_grants_nothing_after_a_resta
     assert (await inside.ask(session, "acquire", keys, WAITER, "r", "fair", "first run"))[0] == b"waits"
     await inside.ask(session, step, keys, WRITER, *more, "second run")
     assert WAITER.encode() not in await client.zrange(keys["holders"], 0, -1)
-    assert await client.hget(keys["record"], "run_id") == b"second run"  # type: ignore[misc]
+    assert await client.hget(f"{{{name}}}:lease", "run_id") == b"second run"  # type: ignore[misc]
     await channels.aclose()
 
 
@@ -66,7 +66,7 @@ async def test_a_release_that_waited_for_the_server_to_come_back_grants_nothing(
         async with Redis.from_url(durable.url) as client:
             await releasing
             # It is the first that this run of the server is asked.
-            await until(lambda: client.hget(keys["record"], "run_id"), lambda run: run != first_run.encode())
+            await until(lambda: client.hget(f"{{{name}}}:lease", "run_id"), lambda run: run != first_run.encode())
             assert await client.zrange(keys["holders"], 0, -1) == []
             await channels.aclose()
 
@@ -94,7 +94,7 @@ async def test_a_short_hold_beside_a_long_one_ends_in_its_own_time_though_the_cl
         await set_in(client, name, clock=ahead, **{dead: "p 1"})  # type: ignore[arg-type]
         async with asyncio.timeout(5), Semaphore(session, name, 2, ttl=0.5):
             assert await client.zscore(keys["holders"], dead) is None
-    assert await client.hget(keys["record"], "clock") is not None  # type: ignore[misc]
+    assert await client.hget(f"{{{name}}}:lease", "clock") is not None  # type: ignore[misc]
 
 
 async def test_a_waiter_that_is_gone_is_forgotten_in_its_own_time_though_the_clock_was_set_back(

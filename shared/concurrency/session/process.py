@@ -23,6 +23,7 @@ from shared.concurrency.session.ticker import Ticker
 log = Log("start")
 
 _REPORT_AFTER: Final = 1.0
+_SHORT_TTL: Final = 0.5
 
 P = TypeVar("P", bound=Part)
 
@@ -41,7 +42,7 @@ class Process:
         self._pid = os.getpid()
         self._parts = Parts()
         self._numbers = itertools.count(1)
-        self._closed = False
+        self._closed = self._is_warned = False
         self.closed_by: asyncio.Task[Any] | None = None
         """The task that closes it: it is not cancelled for what it holds itself."""
         self._patience = max(1.0, ttl / 2)
@@ -140,6 +141,15 @@ class Process:
     def renew_within(self, seconds: float) -> None:
         """Have the heartbeat renew in so many seconds at the latest."""
         self._heartbeat.within(seconds)
+
+    def warn_of_short(self, ttl: float) -> None:
+        """Warn, once, of a time to live that a busy machine does not keep."""
+        if ttl < _SHORT_TTL and not self._is_warned:
+            self._is_warned = True
+            log.warning(
+                "a short time to live is lost under load: 0.05 s of it are a margin, and it is renewed every third",
+                ttl=ttl, better=_SHORT_TTL,
+            )  # fmt: skip
 
     def check_here(self) -> None:
         """Look whether this is the event loop that opened the session.
