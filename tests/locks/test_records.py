@@ -39,7 +39,7 @@ async def test_a_waiter_that_has_gone_silent_takes_no_notification_and_is_forgot
         await condition.notify()
     async with asyncio.timeout(5):
         await waiting
-    assert await client.exists(*keys.values()) == 0
+    assert await client.exists(*(keys[word] for word in ("waiters", "alive", "notified"))) == 0
 
 
 async def test_who_was_notified_and_never_confirmed_is_forgotten_after_ten_minutes(

@@ -217,7 +217,7 @@ async def test_rule_8_the_waiters_of_a_killed_process_are_passed_over(url: str, 
         await waiters(lock, 50)
         await queued.join("behind them", Lock(session, name))
         await process.kill()
-    # At once, though the server counts the fifty as waiting for two seconds more.
+    # At once, though the server counts the fifty as waiting for their time to live.
     async with asyncio.timeout(1):
         await queued.inside("behind them")
     (holder,) = (await lock.statistics()).holders

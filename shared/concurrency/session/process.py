@@ -126,13 +126,13 @@ class Process:
         self.check_open()
         return self._parts.get(lambda: kind(self, name), kind, name)
 
-    def listening(self, word: bytes, name: str) -> AbstractContextManager[Listener]:
+    def listening(self, word: bytes, name: str, id: str = "") -> AbstractContextManager[Listener]:  # noqa: A002
         """An event that is set by that notification about that name, and when notifications may have been lost.
 
         :raises WrongLoop: outside the event loop that opened the session.
         """
         self.check_here()
-        return self._parts.listening(word, name)
+        return self._parts.listening(word, name, id)
 
     def new_id(self, ttl: float) -> str:
         """An id that nobody else has at the server, with a time to live in seconds."""

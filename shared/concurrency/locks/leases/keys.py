@@ -4,6 +4,8 @@ from typing import Final
 
 from shared.concurrency.session.names import KeyDescription, keys_under
 
+_CALLS: Final = "call that may be sent again, for its answer was lost -> when it ran, in ms"
+
 LEASE_KEYS: Final = {
     "record": KeyDescription(
         "lease",
@@ -24,6 +26,7 @@ LEASE_KEYS: Final = {
 EVENT_KEYS: Final = {
     "event": KeyDescription("event", "HASH", "set (1 or 0), and generation: grows with every set"),
     "watchers": KeyDescription("event:watchers", "ZSET", "process that waits -> until when, in ms"),
+    "calls": KeyDescription("event:calls", "ZSET", _CALLS),
 }
 """The same for an event."""
 
@@ -35,6 +38,7 @@ CONDITION_KEYS: Final = {
     "notified": KeyDescription(
         "condition:notified", "ZSET", "waiter that was notified and has not confirmed -> when, in ms"
     ),
+    "calls": KeyDescription("condition:calls", "ZSET", _CALLS),
 }
 """The same for a condition, beside the keys of its lock."""
 

@@ -41,12 +41,12 @@ if not redis.call('ZSCORE', waiting, id) then
   end
   redis.call('ZADD', mode == 'r' and readers or line, redis.call('HINCRBY', record, 'tickets', 1), id)
 end
-redis.call('ZADD', waiting, number(now + math.min(ttl, PATIENCE_MS)), id)
+redis.call('ZADD', waiting, number(now + ttl), id)
 advance(id)
 let_rest()
 local given = granted()
 if given then return given end
-local look_again = math.min(PATIENCE_MS, ttl) / 3
+local look_again = math.min(LOOK_MS, ttl / 3)
 -- Only those in front look again when the next deadline passes.
 if redis.call('ZRANK', line, id) == 0 or redis.call('ZRANK', readers, id) == 0 then
   local first = redis.call('ZRANGE', holders, 0, 0, 'WITHSCORES')

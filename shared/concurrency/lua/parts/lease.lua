@@ -2,8 +2,8 @@
 -- In the record, a hold's own field is `MODE TOKEN`; the modes are r (reads), w (writes) and p (has a permit).
 -- A name is forgotten a week after its last use, and its last token with it.
 local REST_MS = 7 * 24 * 3600 * 1000
--- A waiter asks again after a third of it.
-local PATIENCE_MS = 3000
+-- A waiter asks again after so long, or a third of its time to live.
+local LOOK_MS = 1000
 -- For how long a call may be under way on a connection that was dropped.
 local DOUBT_MS = 600 * 1000
 local stored = redis.call('HMGET', record, 'token', 'kind', 'phase', 'longest_ttl', 'quiet_until', 'run_id', 'clock')
