@@ -112,7 +112,7 @@ class LeaseParticipant:
     def receive(self, word: bytes, rest: bytes) -> None:
         """Receive a notification."""
         if word == b"closed":
-            self.asking.open_until = 0.0
+            self.asking.close(boottime())
         elif word == b"granted":
             self.asking.granted(rest)
 
