@@ -157,3 +157,36 @@ async def test_five_thousand_deadlines_are_cut_within_ten_milliseconds(
             await client.zadd(keys["waiting"], dict.fromkeys(ids, ahead + 500))
         await client.delete(keys["waiting"], keys["line"])
     assert min(costs) < 10_000, costs
+
+
+# --- times to live of several lengths ---------------------------------------------------------------------------------
+
+
+async def rest_after_restart(session: Session, client: Redis, name: str) -> float:
+    """For how many seconds the lease rests when another run of the server is seen."""
+    keys, hold_id = lease_keys(name), "aaaaaaaaaaaa.1.500"
+    answer = await inside.ask(session, "acquire", keys, hold_id, "p", "limit 1", "another run")
+    if answer[0] == b"granted":
+        return 0.0
+    until_ms = int(await client.hget(f"{{{name}}}:lease", "quiet_until") or 0)  # type: ignore[misc]
+    return (until_ms - await now_of(client)) / 1000
+
+
+async def test_a_rest_is_as_long_as_the_longest_time_to_live_of_the_last_day(
+    session: Session, client: Redis, name: str
+) -> None:
+    for ttl in (60.0, 0.5):  # a hold of 60 s may be what the data does not know, though it knows one of 0.5 s after it
+        async with Lock(session, name, ttl=ttl):
+            pass
+    assert 55 < await rest_after_restart(session, client, name) <= 60
+
+
+async def test_a_time_to_live_that_nobody_used_for_a_day_is_forgotten(
+    session: Session, client: Redis, name: str
+) -> None:
+    async with Lock(session, name, ttl=60.0):
+        pass
+    await set_in(client, name, longest_at=await now_of(client) - 25 * 3_600_000)
+    async with Lock(session, name, ttl=0.5):
+        pass
+    assert 0 < await rest_after_restart(session, client, name) <= 0.5

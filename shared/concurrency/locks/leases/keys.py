@@ -10,8 +10,8 @@ LEASE_KEYS: Final = {
     "record": KeyDescription(
         "lease",
         "HASH",
-        "token, kind, phase, longest_ttl, run_id, quiet_until, tickets, clock: when a deadline was written last, in ms; "
-        "hold -> its mode and token",
+        "token, kind, phase, longest_ttl, run_id, quiet_until, tickets, longest_at: when longest_ttl was used last, clock: "
+        "when a deadline was written last, both in ms; hold -> its mode and token",
     ),
     "holders": KeyDescription("lease:holders", "ZSET", "hold -> deadline in ms"),
     "waiting": KeyDescription("lease:waiting", "ZSET", "waiter -> deadline in ms; it asks again before"),

@@ -11,7 +11,7 @@
 -- PARTS clock identity notify lease
 if redis.call('EXISTS', holders, waiting, withdrawn) == 0 and stored[6] == run_id and quiet_until <= now then
   -- Nobody holds, nobody waits: the most frequent case.
-  kind, longest_ttl = wanted, 0
+  kind = wanted
   local token = hold(id, mode)
   redis.call('PEXPIRE', holders, REST_MS)
   return {'granted', number(now), token, number(now + time_to_live(id)), 0}
@@ -33,8 +33,8 @@ if redis.call('EXISTS', holders, waiting) == 0 then
 elseif kind ~= wanted then
   return {'other', kind}
 end
-longest_ttl = math.max(longest_ttl, ttl)
-redis.call('HSET', record, 'kind', kind, 'longest_ttl', number(longest_ttl), 'clock', number(now))
+note_deadline(ttl)
+redis.call('HSET', record, 'kind', kind)
 if not redis.call('ZSCORE', waiting, id) then
   if mode == 'w' and kind ~= 'readers' and redis.call('ZCARD', line) == 0 then
     for _, reader in ipairs(redis.call('ZRANGE', holders, 0, -1)) do notify(reader, 'closed') end

@@ -8,12 +8,13 @@
 -- PARTS clock identity notify lease
 prune()
 notice_restart(run_id)
-redis.call('HSET', record, 'clock', number(now))
 local answer = {number(now), closed_to_readers() and 1 or 0}
 for _, id in ipairs(ids) do
   local deadline = '0'
   if redis.call('ZSCORE', holders, id) then
-    deadline = number(now + time_to_live(id))
+    local ttl = time_to_live(id)
+    note_deadline(ttl)
+    deadline = number(now + ttl)
     redis.call('ZADD', holders, deadline, id)
   end
   answer[#answer + 1] = deadline

@@ -2,13 +2,17 @@
 -- In the record, a hold's own field is `MODE TOKEN`; the modes are r (reads), w (writes) and p (has a permit).
 -- A name is forgotten a week after its last use, and its last token with it.
 local REST_MS = 7 * 24 * 3600 * 1000
+local HOUR_MS = 3600 * 1000
+local DAY_MS = 24 * HOUR_MS
 -- A waiter asks again after so long, or a third of its time to live.
 local LOOK_MS = 1000
 -- For how long a call may be under way on a connection that was dropped.
 local DOUBT_MS = 600 * 1000
-local stored = redis.call('HMGET', record, 'token', 'kind', 'phase', 'longest_ttl', 'quiet_until', 'run_id', 'clock')
+local stored = redis.call('HMGET', record, 'token', 'kind', 'phase', 'longest_ttl', 'quiet_until', 'run_id', 'clock',
+  'longest_at')
 local last_token, kind, phase = tonumber(stored[1] or 0), stored[2], stored[3]
 local longest_ttl, quiet_until = tonumber(stored[4] or 0), tonumber(stored[5] or 0)
+local clock, longest_at = tonumber(stored[7] or 0), tonumber(stored[8] or 0)
 
 local function number(value) return string.format('%.0f', value) end
 
@@ -57,10 +61,9 @@ end
 -- `clock` is what the clock said when a deadline was written last. Where it says less now it was set back: every
 -- deadline may be too far away, and of a rest there is left what was left then.
 local function notice_clock()
-  local clock = tonumber(stored[7] or 0)
   if clock <= now then return end
-  stored[7] = now
   quiet_until = math.min(math.max(0, quiet_until - (clock - now)), now + longest_ttl)
+  clock, longest_at = now, math.min(longest_at, now)
   redis.call('HSET', record, 'clock', number(now), 'quiet_until', number(quiet_until))
   for _, key in ipairs({holders, waiting}) do cut(key, redis.call('ZRANGE', key, 0, -1)) end
 end
@@ -86,13 +89,25 @@ local function mode_and_token(id)
   return string.sub(held, 1, 1), string.sub(held, 3)
 end
 
+-- Whoever writes a deadline notes when, to a quarter of a second, and the longest time to live of the last day: a server
+-- that comes back may have forgotten whoever had it.
+local function note_deadline(ttl)
+  if now - clock > 250 then
+    clock = now
+    redis.call('HSET', record, 'clock', number(now))
+  end
+  if ttl == longest_ttl and now - longest_at < HOUR_MS or ttl < longest_ttl and now - longest_at < DAY_MS then return end
+  longest_ttl, longest_at = ttl, now
+  redis.call('HSET', record, 'longest_ttl', number(ttl), 'longest_at', number(now))
+end
+
 -- Tokens grow with every grant: past the last one, and past the clock, should the server have lost its last second.
 local function hold(id, mode)
   last_token = math.max(last_token + 1, now_us)
   local token, ttl = number(last_token), time_to_live(id)
-  phase, longest_ttl = mode, math.max(longest_ttl, ttl)
-  redis.call('HSET', record, 'token', token, 'kind', kind, 'phase', mode, 'longest_ttl', number(longest_ttl), 'clock', number(now),
-    id, mode .. ' ' .. token)
+  phase = mode
+  note_deadline(ttl)
+  redis.call('HSET', record, 'token', token, 'kind', kind, 'phase', mode, id, mode .. ' ' .. token)
   redis.call('ZADD', holders, number(now + ttl), id)
   return token
 end
