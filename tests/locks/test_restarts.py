@@ -97,6 +97,17 @@ async def test_a_short_hold_beside_a_long_one_ends_in_its_own_time_though_the_cl
     assert await client.hget(f"{{{name}}}:lease", "clock") is not None  # type: ignore[misc]
 
 
+async def test_every_deadline_notes_the_clock_also_one_of_a_short_hold_beside_a_long_one(
+    session: Session, client: Redis, name: str
+) -> None:
+    async with Semaphore(session, name, 2, ttl=60.0):
+        before = int(await client.hget(f"{{{name}}}:lease", "clock") or 0)  # type: ignore[misc]
+        await until(lambda: now_of(client), lambda now: now > before + 300)
+        async with Semaphore(session, name, 2, ttl=0.5):
+            after = int(await client.hget(f"{{{name}}}:lease", "clock") or 0)  # type: ignore[misc]
+            assert after >= before + 250
+
+
 async def test_a_waiter_that_is_gone_is_forgotten_in_its_own_time_though_the_clock_was_set_back(
     session: Session, client: Redis, name: str
 ) -> None:
@@ -137,6 +148,7 @@ async def test_a_rest_goes_on_for_as_long_as_was_left_when_the_clock_was_set_bac
         assert await now_of(client) >= before + 1_000
 
 
+@pytest.mark.timing
 async def test_five_thousand_deadlines_are_cut_within_ten_milliseconds(
     session: Session, client: Redis, name: str
 ) -> None:
@@ -146,7 +158,7 @@ async def test_five_thousand_deadlines_are_cut_within_ten_milliseconds(
         for key in ("waiting", "line"):
             await client.zadd(keys[key], dict.fromkeys(ids, ahead + 500))
         costs = []
-        for _ in range(3):
+        for _ in range(6):
             await set_in(client, name, clock=ahead)
             await client.config_resetstat()
             await inside.ask(session, "renew_holds", keys, "a run", "aaaaaaaaaaaa.0.500")
@@ -156,7 +168,7 @@ async def test_five_thousand_deadlines_are_cut_within_ten_milliseconds(
             assert max(scores) <= now + 5_500
             await client.zadd(keys["waiting"], dict.fromkeys(ids, ahead + 500))
         await client.delete(keys["waiting"], keys["line"])
-    assert min(costs) < 10_000, costs
+    assert min(costs[1:]) < 10_000, costs  # the first is of a script that the server has not seen yet
 
 
 # --- times to live of several lengths ---------------------------------------------------------------------------------

@@ -7,7 +7,7 @@ from shared.concurrency.locks.leases.hold import Hold
 from shared.concurrency.locks.leases.lease import Lease, WriteLease
 from shared.concurrency.locks.leases.local_readers import LocalReaders
 from shared.concurrency.locks.leases.participant import LeaseParticipant
-from shared.concurrency.locks.leases.reentry import tenure_around
+from shared.concurrency.locks.leases.reentry import is_of, tenure_around
 from shared.concurrency.locks.leases.statistics import LeaseStatistics
 from shared.concurrency.locks.leases.tenure import Tenure
 from shared.concurrency.session.log import Log
@@ -72,7 +72,7 @@ class ReadWriteHolds:
                 f"this task writes under {participant.name}, and would wait for itself: read in there as it is"
             )
         around = self._not_in_a_write()
-        if around is not None and (around.entered_by is task or participant.asking.is_open_to_children(self._ttl)):
+        if around is not None and (is_of(around, task) or participant.asking.is_open_to_children(self._ttl)):
             # Though it is closed to others: the task would wait for itself.
             around.hold.places += 1
             return around.hold

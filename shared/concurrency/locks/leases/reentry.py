@@ -10,14 +10,27 @@ _inside: ContextVar[Tenure | None] = ContextVar("weir_inside", default=None)
 
 def enter(tenure: Tenure) -> None:
     """Have this task, and those that it starts, be inside of this tenure from here on."""
-    if tenure.entered_by is not None:
-        return  # a write that goes on as a read
-    tenure.entered_by = asyncio.current_task()
-    outer = tenure.outer = _live(_inside.get())
+    outer = _inside.get()
     if outer is not None:
-        # Or a chain of tasks that each start the next would keep all that they ever read under.
-        outer.outer = _live(outer.outer)
+        if outer.ended:
+            outer = _live(outer)
+        if outer is not None and outer.outer is not None and outer.outer.ended:
+            # Or a chain of tasks that each start the next would keep all that they were ever inside of.
+            outer.outer = _live(outer.outer)
+        tenure.outer = outer
     _inside.set(tenure)
+
+
+def enter_by_hand(tenure: Tenure) -> None:
+    """The same for what was acquired by hand, by the task that says that it is inside of it."""
+    if tenure.task is None and tenure.entered_by is None:
+        tenure.entered_by = asyncio.current_task()
+        enter(tenure)
+
+
+def is_of(tenure: Tenure, task: "asyncio.Task[object]") -> bool:
+    """Whether this task itself is inside of it, and not one that it started."""
+    return task in (tenure.task, tenure.entered_by)
 
 
 def leave_ended() -> None:

@@ -55,7 +55,7 @@ class Tenure:
         self.outer: Tenure | None = None
         """What the task was inside of before."""
         self.entered_by: asyncio.Task[object] | None = None
-        """The task that is inside of it, and whose children inherit that; None when it was acquired by hand."""
+        """The task that is inside of what was acquired by hand."""
         self._release = release
         self._cancelled = False
         self._cancelling = 0
@@ -128,7 +128,7 @@ class Tenure:
 
         :raises LeaseLost: when the hold was lost before, even if the body ended by itself.
         """
-        task, self.task, self.frame, self.entered_by = self.task, None, None, None
+        task, self.task, self.frame = self.task, None, None
         lost = self.hold.left <= 0
         cancelled = isinstance(error, asyncio.CancelledError)
         if self._cancelled and task is not None:
@@ -144,7 +144,7 @@ class Tenure:
 
     def end(self) -> None:
         """Count it as ended."""
-        self.ended, self.entered_by = True, None
+        self.ended = True
         self.hold.bodies.pop(self, None)
         if self.on_end is not None:
             self.on_end(self)

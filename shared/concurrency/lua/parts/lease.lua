@@ -2,17 +2,15 @@
 -- In the record, a hold's own field is `MODE TOKEN`; the modes are r (reads), w (writes) and p (has a permit).
 -- A name is forgotten a week after its last use, and its last token with it.
 local REST_MS = 7 * 24 * 3600 * 1000
-local HOUR_MS = 3600 * 1000
-local DAY_MS = 24 * HOUR_MS
+local DAY_MS = 24 * 3600 * 1000
 -- A waiter asks again after so long, or a third of its time to live.
 local LOOK_MS = 1000
 -- For how long a call may be under way on a connection that was dropped.
 local DOUBT_MS = 600 * 1000
-local stored = redis.call('HMGET', record, 'token', 'kind', 'phase', 'longest_ttl', 'quiet_until', 'run_id', 'clock',
-  'longest_at')
+local stored = redis.call('HMGET', record, 'token', 'kind', 'phase', 'longest_ttl', 'quiet_until', 'run_id', 'clock')
 local last_token, kind, phase = tonumber(stored[1] or 0), stored[2], stored[3]
 local longest_ttl, quiet_until = tonumber(stored[4] or 0), tonumber(stored[5] or 0)
-local clock, longest_at = tonumber(stored[7] or 0), tonumber(stored[8] or 0)
+local clock = tonumber(stored[7] or 0)
 
 local function number(value) return string.format('%.0f', value) end
 
@@ -46,40 +44,32 @@ local function forget_holder(id)
   redis.call('HDEL', record, id)
 end
 
--- No deadline is further away than its time to live.
-local function cut(key, ids)
-  for first = 1, #ids, 500 do
-    local scores = {}
-    for at = first, math.min(first + 499, #ids) do
-      scores[#scores + 1] = number(now + time_to_live(ids[at]))
-      scores[#scores + 1] = ids[at]
-    end
-    redis.call('ZADD', key, 'LT', unpack(scores))
-  end
-end
-
--- `clock` is what the clock said when a deadline was written last. Where it says less now it was set back: every
--- deadline may be too far away, and of a rest there is left what was left then.
-local function notice_clock()
-  if clock <= now then return end
-  quiet_until = math.min(math.max(0, quiet_until - (clock - now)), now + longest_ttl)
-  clock, longest_at = now, math.min(longest_at, now)
-  redis.call('HSET', record, 'clock', number(now), 'quiet_until', number(quiet_until))
-  for _, key in ipairs({holders, waiting}) do cut(key, redis.call('ZRANGE', key, 0, -1)) end
-end
-
--- Takes out what has expired.
+-- Takes out what has expired. `clock` is what the clock said when a deadline was written last. Where it says less now
+-- it was set back: every deadline may be too far away, and of a rest there is left what was left then.
 local function prune()
-  notice_clock()
-  if quiet_until > now + longest_ttl then
-    quiet_until = now + longest_ttl
+  local was_set_back, longest = clock > now, now + longest_ttl
+  if was_set_back then
+    quiet_until = math.max(0, quiet_until - (clock - now))
+    clock = now
+    redis.call('HSET', record, 'clock', number(now), 'quiet_until', number(quiet_until))
+  end
+  if quiet_until > longest then
+    quiet_until = longest
     redis.call('HSET', record, 'quiet_until', number(quiet_until))
   end
   for _, id in ipairs(redis.call('ZRANGEBYSCORE', holders, '-inf', '(' .. number(now))) do forget_holder(id) end
   for _, id in ipairs(redis.call('ZRANGEBYSCORE', waiting, '-inf', '(' .. number(now))) do forget_waiter(id) end
-  -- Of a record that says nothing of the clock.
   for _, key in ipairs({holders, waiting}) do
-    cut(key, redis.call('ZRANGEBYSCORE', key, '(' .. number(now + longest_ttl), '+inf'))
+    local far = redis.call('ZRANGEBYSCORE', key, was_set_back and '-inf' or '(' .. number(longest), '+inf')
+    -- No deadline is further away than its time to live.
+    for first = 1, #far, 500 do
+      local scores = {}
+      for at = first, math.min(first + 499, #far) do
+        scores[2 * (at - first) + 1] = now + time_to_live(far[at])
+        scores[2 * (at - first) + 2] = far[at]
+      end
+      redis.call('ZADD', key, 'LT', unpack(scores))
+    end
   end
 end
 
@@ -92,13 +82,15 @@ end
 -- Whoever writes a deadline notes when, to a quarter of a second, and the longest time to live of the last day: a server
 -- that comes back may have forgotten whoever had it.
 local function note_deadline(ttl)
-  if now - clock > 250 then
-    clock = now
-    redis.call('HSET', record, 'clock', number(now))
+  if ttl > longest_ttl or
+    ttl < longest_ttl and now - tonumber(redis.call('HGET', record, 'longest_at') or 0) > DAY_MS then
+    longest_ttl = ttl
+    redis.call('HSET', record, 'longest_ttl', number(ttl), 'longest_at', number(now))
   end
-  if ttl == longest_ttl and now - longest_at < HOUR_MS or ttl < longest_ttl and now - longest_at < DAY_MS then return end
-  longest_ttl, longest_at = ttl, now
-  redis.call('HSET', record, 'longest_ttl', number(ttl), 'longest_at', number(now))
+  if now - clock < 250 then return end
+  clock = now
+  redis.call('HSET', record, 'clock', number(now))
+  if ttl == longest_ttl then redis.call('HSET', record, 'longest_at', number(now)) end
 end
 
 -- Tokens grow with every grant: past the last one, and past the clock, should the server have lost its last second.
