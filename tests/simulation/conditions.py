@@ -7,7 +7,7 @@ lock, takers wait without looking again by themselves, and so a notification tha
 import asyncio
 from collections.abc import Awaitable
 
-from shared.concurrency import Condition, Lease, LeaseLost, Session
+from shared.concurrency import ConcurrencyError, Condition, Lease, LeaseLost, Session
 from tests.simulation.belief import believes
 from tests.simulation.blocks import Blocks
 from tests.simulation.run import Workload
@@ -38,7 +38,7 @@ class Conditions(Workload):
         self._blocks = Blocks(world, ttl * self.longest_stop)
         self.more_faults = [self._restart, self._blocks.strike]
         self._made = self._stock = self._taken = 0
-        self._cut_short = self._lost = 0
+        self._cut_short = self._lost = self._closings = 0
         self._inside: dict[Lease, Process] = {}
         for _ in range(_PROCESSES):
             self._start()
@@ -58,10 +58,24 @@ class Conditions(Workload):
     # --- the processes ----------------------------------------------------------------------------------------------
 
     async def _live(self, process: Process) -> None:
-        async with Session.open(_URL, ttl=self._ttl, connect_timeout=1000) as session:
-            condition = Condition(session, "c")
-            takers = [self._take_all(process, condition) for _ in range(self.world.rng.choice([1, 3]))]
-            await asyncio.gather(self._make_some(process, condition), *takers)
+        """Make and take, in one session, or in several, each of which ends before those who wait in it."""
+        rng = self.world.rng
+        while not self._is_over:
+            async with Session.open(_URL, ttl=self._ttl, connect_timeout=1000) as session:
+                condition = Condition(session, "c")
+                work = [
+                    self._make_some(process, condition),
+                    *(self._take_all(process, condition) for _ in range(rng.choice([1, 3]))),
+                ]
+                tasks = [asyncio.create_task(each) for each in work]
+                if not self._strict and rng.random() < 0.3:
+                    self._closings += 1
+                    await asyncio.wait(tasks, timeout=rng.random() * 3)
+                else:
+                    await asyncio.gather(*tasks)
+            for end in await asyncio.gather(*tasks, return_exceptions=True):
+                if end is not None and not isinstance(end, ConcurrencyError):
+                    raise end
 
     async def _make_some(self, process: Process, condition: Condition) -> None:
         while self._made < _MADE:
@@ -157,5 +171,5 @@ class Conditions(Workload):
         """How strict it was, and what happened."""
         return (
             f"{'strict' if self._strict else 'rough'} made {self._made} taken {self._taken} cut short {self._cut_short} "
-            f"lost {self._lost} restarts {self._server.restarts} blocks {self._blocks.count}"
+            f"lost {self._lost} closings {self._closings} restarts {self._server.restarts} blocks {self._blocks.count}"
         )
