@@ -31,7 +31,9 @@ class Client:
 
     async def release(self, hold: str) -> None:
         """Release the lock."""
-        await self._client.command("EVALSHA", self._release.sha, *self._release.pack(self._keys, (hold, 0)))
+        await self._client.command(
+            "EVALSHA", self._release.sha, *self._release.pack(self._keys, (hold, 0, self._run_id))
+        )
 
 
 async def open(url: str) -> Client:  # noqa: A001  # the name that the harness calls

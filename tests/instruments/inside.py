@@ -60,6 +60,11 @@ def heartbeat_path(session: Session) -> str:
     return path
 
 
+def run_id_of(session: Session) -> str:
+    """The run of the server that a session sees."""
+    return process_of(session).calls.run_id
+
+
 def renew_now(session: Session) -> None:
     """Have the heartbeat renew at once all that the session holds."""
     process_of(session).renew_within(0.0)
@@ -370,3 +375,16 @@ def listeners_of(session: Session) -> int:
     """How many wait for a notification, whichever."""
     receivers = process_of(session)._parts._receivers.values()
     return sum(isinstance(each, Listener) for there in receivers for each in there)
+
+
+def leases_kept_by(lease: Lease) -> int:
+    """How many leases a task's reads before this one keep in memory."""
+    count, tenure = 0, tenure_of(lease).outer
+    while tenure is not None:
+        count, tenure = count + 1, tenure.outer
+    return count
+
+
+def is_closed_to_children(session: Session, name: str, ttl: float) -> bool:
+    """Whether a writer has waited for so long that children join no hold of their parents."""
+    return not lease_participant_of(session, name).asking.is_open_to_children(ttl)

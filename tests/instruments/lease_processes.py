@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Final
 
-from shared.concurrency import Lease, LeaseLost, Lock, ReadersWritersLease, Session
+from shared.concurrency import Condition, Lease, LeaseLost, Lock, ReadersWritersLease, Session
 from shared.concurrency.session.clock import margin
 from tests.instruments import inside
 from tests.instruments.processes import report
@@ -131,4 +131,15 @@ async def write(url: str, name: str, ttl: float) -> None:
     """Write under a lease until the process is killed; says `holds` with the token."""
     async with Session.open(url, ttl=ttl) as session, ReadersWritersLease(session, name).write() as lease:
         report("holds", lease.token)
+        await asyncio.Event().wait()
+
+
+async def wait_under(url: str, name: str, ttl: float) -> None:
+    """Wait for one notification of a condition; says `waits`, and `woken`."""
+    async with Session.open(url, ttl=ttl) as session:
+        condition = Condition(session, name)
+        async with condition:
+            report("waits", inside.owner_of(session))
+            await condition.wait()
+            report("woken")
         await asyncio.Event().wait()

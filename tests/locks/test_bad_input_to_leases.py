@@ -154,3 +154,19 @@ async def test_a_closed_session_is_said_to_be_closed(url: str, name: str) -> Non
 async def test_an_event_is_not_to_be_tested_as_a_flag(session: Session, name: str) -> None:
     with pytest.raises(TypeError, match="is_set"):
         bool(Event(session, name))
+
+
+async def test_a_short_time_to_live_is_warned_of_once(url: str, name: str, caplog: pytest.LogCaptureFixture) -> None:
+    said = "a short time to live is lost under load"
+    async with Session.open(url) as session:
+        Lock(session, name, ttl=0.5)
+        assert said not in caplog.text
+        for ttl in (0.4, 0.3):
+            Lock(session, name, ttl=ttl)
+            ReadersWritersLease(session, name, ttl=ttl)
+        assert caplog.text.count(said) == 1
+        assert "ttl=0.4" in caplog.text
+    async with Session.open(url, ttl=0.3) as session:
+        assert caplog.text.count(said) == 2
+        Lock(session, name)
+        assert caplog.text.count(said) == 2

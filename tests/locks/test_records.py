@@ -16,7 +16,7 @@ async def test_withdrawals_are_kept_for_ten_minutes(session: Session, client: An
     keys, now = lease_keys(name), time.time() * 1000
     before = {"old": now - TEN_MINUTES - 5_000, "recent": now - TEN_MINUTES + 30_000}
     await client.zadd(keys["withdrawn"], before)
-    await inside.ask(session, "release", keys, "late", 1)
+    await inside.ask(session, "release", keys, "late", 1, "a run")
     assert await client.zrange(keys["withdrawn"], 0, -1) == [b"recent", b"late"]
     assert TEN_MINUTES - 30_000 < await client.pttl(keys["withdrawn"]) <= TEN_MINUTES
 
@@ -39,7 +39,7 @@ async def test_a_waiter_that_has_gone_silent_takes_no_notification_and_is_forgot
         await condition.notify()
     async with asyncio.timeout(5):
         await waiting
-    assert await client.exists(*keys.values()) == 0
+    assert await client.exists(*(keys[word] for word in ("waiters", "alive", "notified"))) == 0
 
 
 async def test_who_was_notified_and_never_confirmed_is_forgotten_after_ten_minutes(

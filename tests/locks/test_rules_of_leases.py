@@ -200,7 +200,7 @@ async def test_rule_6_a_repeated_release_ends_one_hold(proxy: Proxy, other: Sess
 
 async def test_rule_6_an_acquire_that_runs_behind_its_release_is_refused(session: Session, name: str) -> None:
     keys, late = lease_keys(name), inside.new_id_of(session)
-    assert await inside.ask(session, "release", keys, late, 1) == [b"unknown", 0]
+    assert await inside.ask(session, "release", keys, late, 1, "a run") == [b"unknown", 0]
     assert await inside.ask(session, "acquire", keys, late, "p", "limit 1", "a run") == [b"withdrawn"]
     assert (await Lock(session, name).statistics()).holders == ()
     async with Lock(session, name):
@@ -217,7 +217,7 @@ async def test_rule_8_the_waiters_of_a_killed_process_are_passed_over(url: str, 
         await waiters(lock, 50)
         await queued.join("behind them", Lock(session, name))
         await process.kill()
-    # At once, though the server counts the fifty as waiting for two seconds more.
+    # At once, though the server counts the fifty as waiting for their time to live.
     async with asyncio.timeout(1):
         await queued.inside("behind them")
     (holder,) = (await lock.statistics()).holders

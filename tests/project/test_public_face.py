@@ -63,7 +63,7 @@ def names(kind: type) -> set[str]:
         (Semaphore, ASKED | {"statistics"}),
         (Lock, ASKED | {"statistics"}),
         (Condition, ASKED | {"notify", "notify_all", "statistics", "wait", "wait_for"}),
-        (Event, {"clear", "is_set", "set", "wait"}),
+        (Event, {"clear", "delete", "is_set", "set", "wait"}),
         (Delivery, DELIVERY),
         (Handout, DELIVERY | HANDOUT),
         (Forgettable, DELIVERY | HANDOUT),

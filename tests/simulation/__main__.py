@@ -16,7 +16,7 @@ from tests.simulation.product import install
 
 ROOT = Path(__file__).resolve().parent.parent.parent
 _BATCH = 10
-WORKLOADS = ("queues", "leases", "puts", "losses", "outages", "clocks", "waits")
+WORKLOADS = ("queues", "leases", "conditions", "events", "puts", "losses", "outages", "clocks", "waits")
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -53,6 +53,8 @@ def run_seeds(chosen: Sequence[str], seeds: Iterable[int], spoil: Callable[[], o
         install()
         # Only now: the product takes the simulated clocks when it is imported.
         from tests.simulation.clocks import Clocks  # noqa: PLC0415
+        from tests.simulation.conditions import Conditions  # noqa: PLC0415
+        from tests.simulation.events import Events  # noqa: PLC0415
         from tests.simulation.leases import Leases  # noqa: PLC0415
         from tests.simulation.losses import Losses  # noqa: PLC0415
         from tests.simulation.outages import Outages  # noqa: PLC0415
@@ -65,6 +67,8 @@ def run_seeds(chosen: Sequence[str], seeds: Iterable[int], spoil: Callable[[], o
         kinds = {
             "queues": Queues,
             "leases": Leases,
+            "conditions": Conditions,
+            "events": Events,
             "puts": Puts,
             "losses": Losses,
             "outages": Outages,

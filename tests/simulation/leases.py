@@ -1,6 +1,8 @@
 """The workload of leases: processes hold, downgrade and release under one name while they are killed and stopped.
 
-Whoever is inside, and whose `check()` passes, never conflicts with another; tokens grow; everybody comes to an end.
+Loops block, the server restarts with its data or with older data, sessions end before those who hold and wait in them,
+callers are cancelled at their first steps. Whoever is inside, and whose `check()` passes, never conflicts with another;
+tokens grow; everybody comes to an end.
 """
 
 import asyncio
@@ -8,12 +10,18 @@ from collections.abc import Callable
 from contextlib import AbstractAsyncContextManager
 from typing import Any
 
-from shared.concurrency import Lease, LeaseLost, Lock, ReadersWritersLease, Semaphore, Session
+from shared.concurrency import ConcurrencyError, Lease, LeaseLost, Lock, ReadersWritersLease, Semaphore, Session
+from shared.concurrency.locks.leases.keys import lease_keys
 from shared.concurrency.locks.leases.read_write_holds import Policy
+from tests.simulation.belief import believes
+from tests.simulation.blocks import Blocks
+from tests.simulation.first_steps import FirstSteps
 from tests.simulation.run import Workload
+from tests.simulation.server import Server
 from tests.simulation.world import Process, World
 
 _URL = "redis://simulated/0"
+_RECORD = lease_keys("c")["record"]
 _ROUNDS = 12
 _PROCESSES = 4
 _PERMITS = 3
@@ -37,16 +45,43 @@ class Leases(Workload):
         self._token = 0
         self._entries = self._lost = 0
         self._number = 0
+        self._closings = self._losses = 0
+        self._server = Server(world)
+        self._blocks = Blocks(world, ttl * 2.5)
+        self._first_steps = FirstSteps(world, 0.1)
+        self.more_faults = [self._server.restart, self._server.save, self._lose_a_little, self._blocks.strike]
         for _ in range(_PROCESSES):
             self._start()
+
+    def _lose_a_little(self) -> None:
+        """Restart with older data that knows the lease: a server without any has forgotten who holds."""
+        if self._server.has_saved(_RECORD):
+            self._losses += 1
+            self._server.restart_with_saved_data()
 
     def _start(self) -> None:
         self.world.start(f"p{len(self.world.processes)}", self._live)
 
     async def _live(self, process: Process) -> None:
-        async with Session.open(_URL, ttl=self._ttl, connect_timeout=1000) as session:
-            ask = self._asking(session)
-            await asyncio.gather(*(self._hold_often(process, ask) for _ in range(self.world.rng.choice([1, 3]))))
+        """Hold often, in one session; or in several, each of which ends before those who hold and wait in it."""
+        rng = self.world.rng
+        left = [_ROUNDS] * rng.choice([1, 3])
+        while any(left):
+            async with Session.open(_URL, ttl=self._ttl, connect_timeout=1000) as session:
+                ask = self._asking(session)
+                tasks = [
+                    asyncio.create_task(self._hold_often(process, ask, left, which))
+                    for which, rounds in enumerate(left)
+                    if rounds
+                ]
+                if rng.random() < 0.3:
+                    self._closings += 1
+                    await asyncio.wait(tasks, timeout=rng.random() * 3)
+                else:
+                    await asyncio.gather(*tasks)
+            for end in await asyncio.gather(*tasks, return_exceptions=True):
+                if end is not None and not isinstance(end, ConcurrencyError):
+                    raise end
 
     def _asking(self, session: Session) -> Callable[[str], AbstractAsyncContextManager[Any]]:
         if self._kind == "rw":
@@ -55,18 +90,25 @@ class Leases(Workload):
         alone = Lock(session, "c") if self._kind == "lock" else Semaphore(session, "c", _PERMITS)
         return lambda _: alone
 
-    async def _hold_often(self, process: Process, ask: Callable[[str], AbstractAsyncContextManager[Any]]) -> None:
+    async def _hold_often(
+        self, process: Process, ask: Callable[[str], AbstractAsyncContextManager[Any]], left: list[int], which: int
+    ) -> None:
         rng = self.world.rng
-        for _ in range(_ROUNDS):
+        while left[which]:
+            left[which] -= 1
             mode = ("w" if rng.random() < 0.3 else "r") if self._kind == "rw" else "x"
             self._number += 1
             try:
-                async with asyncio.timeout(rng.random() * 0.2 if rng.random() < 0.1 else None), ask(mode) as lease:
-                    await self._stay(self._number, process, mode, lease)
+                async with asyncio.timeout(rng.random() * 0.2 if rng.random() < 0.1 else None):
+                    await self._first_steps.run(self._hold(self._number, process, mode, ask(mode)))
             except TimeoutError:
                 pass
             except LeaseLost:
                 self._lost += 1
+
+    async def _hold(self, number: int, process: Process, mode: str, claim: AbstractAsyncContextManager[Any]) -> None:
+        async with claim as lease:
+            await self._stay(number, process, mode, lease)
 
     async def _stay(self, number: int, process: Process, mode: str, lease: Any) -> None:
         rng = self.world.rng
@@ -82,9 +124,9 @@ class Leases(Workload):
 
     def _enter(self, number: int, process: Process, mode: str, lease: Lease) -> None:
         self._entries += 1
-        others = [theirs for one, theirs, held in self._inside.values() if self._believes(one, held)]
+        others = [theirs for one, theirs, held in self._inside.values() if believes(self.world, one, held)]
         self._inside[number] = (process, mode, lease)
-        if not self._believes(process, lease):
+        if not believes(self.world, process, lease):
             return
         if self._kind == "rw" and ((mode == "w" and others) or (mode == "r" and "w" in others)):
             self.failures.append(f"{mode} beside {sorted(set(others))} at {self.world.now:.3f} s")
@@ -96,15 +138,6 @@ class Leases(Workload):
             if lease.token <= self._token:
                 self.failures.append(f"token {lease.token} behind {self._token}")
             self._token = lease.token
-
-    def _believes(self, process: Process, lease: Lease) -> bool:
-        if process.is_dead or process.stopped_until > self.world.now:
-            return False
-        try:
-            lease.check()
-        except LeaseLost:
-            return False
-        return True
 
     # --- what the run asks ------------------------------------------------------------------------------------------
 
@@ -132,4 +165,8 @@ class Leases(Workload):
     def details(self) -> str:
         """Which kind, and how often somebody was inside."""
         kind = f"rw {self._policy}" if self._kind == "rw" else self._kind
-        return f"{kind} entries {self._entries} lost {self._lost}"
+        return (
+            f"{kind} entries {self._entries} lost {self._lost} closings {self._closings} cancelled "
+            f"{self._first_steps.cancelled} restarts {self._server.restarts} losses {self._losses} "
+            f"blocks {self._blocks.count}"
+        )

@@ -8,6 +8,7 @@ from collections.abc import Callable, Coroutine
 from typing import Any
 
 from shared.concurrency import ServerRefused
+from tests.simulation.blocks import Blocks
 from tests.simulation.queues import Queues
 from tests.simulation.server import Server
 from tests.simulation.world import Process, World
@@ -25,8 +26,9 @@ class Outages(Queues):
         """Start the processes."""
         super().__init__(world, ttl)
         self._server = Server(world)
-        self._mutes = self._blocks = 0
-        self.more_faults = [self._server.restart, self._server.refuse, self._mute, self._block]
+        self._blocks = Blocks(world, ttl * 2.5)
+        self._mutes = 0
+        self.more_faults = [self._server.restart, self._server.refuse, self._mute, self._blocks.strike]
 
     async def _produce(self, process: Process) -> None:
         await _started_again(process, super()._produce)
@@ -40,20 +42,12 @@ class Outages(Queues):
             self.world.rng.choice(links).is_mute = True
             self._mutes += 1
 
-    def _block(self) -> None:
-        """A loop that does not turn, while the thread of the heartbeat goes on."""
-        if self._blocks >= _MOST:
-            return
-        blocked = self.world.rng.choice([one for one in self.world.processes if not one.is_dead])
-        blocked.blocked_until = self.world.now + self.world.rng.random() * self._ttl * 2.5
-        self._blocks += 1
-
     def details(self) -> str:
         """As of Queues, and what happened."""
         server = self._server
         return (
             f"{super().details()} restarts {server.restarts} refusals {server.refusals} mutes {self._mutes} "
-            f"blocks {self._blocks}"
+            f"blocks {self._blocks.count}"
         )
 
 

@@ -33,6 +33,10 @@ class Workload(ABC):
     """What the processes of a world do, and what must hold. A room of its own for each."""
 
     name: str
+    longest_stop = 2.5
+    """For how long a process is stopped at most, in times to live."""
+    worst_delay = 0.03
+    """The mean of the slowest network, in seconds; one packet in a hundred takes a hundred times as long."""
 
     def __init__(self, world: World) -> None:
         """Start the processes."""
@@ -76,7 +80,7 @@ class Faults:
         self._ttl = ttl
         self._rate = world.rng.choice([1, 4, 15])
         world.cuts = world.rng.choice([0.001, 0.01, 0.05])
-        world.mean_delay = world.rng.choice([0.0005, 0.005, 0.03])
+        world.mean_delay = min(workload.worst_delay, world.rng.choice([0.0005, 0.005, 0.03]))
         self.kills = self.stops = 0
         self.are_over = False
         world.later(0.05, self._strike)
@@ -99,7 +103,7 @@ class Faults:
             self.kills += 1
         elif draw < 0.7:
             stopped = rng.choice([one for one in self._world.processes if not one.is_dead])
-            stopped.stopped_until = self._world.now + rng.random() * self._ttl * 2.5
+            stopped.stopped_until = self._world.now + rng.random() * self._ttl * self._workload.longest_stop
             self.stops += 1
         elif draw < 0.75:
             self._world.control.call("SCRIPT", "FLUSH")

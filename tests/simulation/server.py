@@ -53,6 +53,10 @@ class Server:
             if isinstance(left, int) and isinstance(data, bytes):
                 self._saved.append((key, max(0, left), data))
 
+    def has_saved(self, key: bytes) -> bool:
+        """Whether what was saved holds this key."""
+        return any(saved == key for saved, _, _ in self._saved)
+
     def restart(self) -> None:
         """Have it end and come back with its data."""
         if not self._may_strike():

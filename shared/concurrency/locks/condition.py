@@ -10,8 +10,11 @@ from shared.concurrency.checks import check_count
 from shared.concurrency.errors import ConcurrencyError, LeaseLost
 from shared.concurrency.locks.leases.keys import condition_keys
 from shared.concurrency.locks.leases.tenure import Tenure
+from shared.concurrency.locks.once import Once
 from shared.concurrency.locks.semaphore import Lock
 from shared.concurrency.session.calls import Call
+from shared.concurrency.session.futures import retrieve
+from shared.concurrency.session.parts import Listener
 from shared.concurrency.session.scripts import load
 from shared.concurrency.session.session import Session
 from shared.concurrency.session.tasks import outlast
@@ -21,6 +24,10 @@ T = TypeVar("T")
 _LOOK_AGAIN: Final = 1.0
 _AT_ONCE: Final = 250
 """So many are notified by one call: that takes the server a few milliseconds."""
+_NOT_HELD: Final = (
+    "this task does not hold the condition's lock: wait and notify inside `async with`. On Python 3.11 asyncio.wait_for "
+    "runs what it waits for in another task: use `async with asyncio.timeout(seconds): await condition.wait()`"
+)
 
 
 class Condition(Lock):
@@ -28,8 +35,9 @@ class Condition(Lock):
 
     It is the Lock of its name, too: `Lock(session, name)` excludes it. What differs: `notify` and `notify_all` are
     coroutines; the predicate of `wait_for` may be a coroutine function, because what it looks at is mostly on a server;
-    a notification can be lost with the process that received it, so `wait_for` looks at its predicate again at least
-    once in a time to live. Prefer it to `wait`.
+    on Python 3.11 `asyncio.wait_for(condition.wait(), ...)` raises RuntimeError, because it waits in another task: use
+    `asyncio.timeout`; a notification can be lost with the process that received it, so `wait_for` looks at its
+    predicate again at least once in a time to live. Prefer it to `wait`.
     """
 
     def __init__(self, session: Session, name: str, *, ttl: float | None = None) -> None:
@@ -39,6 +47,7 @@ class Condition(Lock):
         """
         super().__init__(session, name, ttl=ttl)
         self._keys = {**condition_keys(name), **self._participant.keys}
+        self._once = Once(self._process, self._keys)
 
     async def wait(self) -> bool:
         """Give back the lock, wait for a notification, take the lock again; True.
@@ -88,7 +97,7 @@ class Condition(Lock):
             pass
 
     async def _notify(self, held: Tenure, count: int) -> int:
-        notified = await self._process.call(Call(load("condition_notify"), self._keys, (held.hold.id, count)))
+        notified = await self._once.call("condition_notify", held.hold.id, count)
         if notified < 0:
             raise held.loss()
         return int(notified)
@@ -99,7 +108,7 @@ class Condition(Lock):
         if held is None:
             held, several = self._by_hand.first() if self._by_hand is not None else (None, False)
             if held is None or several:
-                raise RuntimeError("the condition's lock is not held: wait and notify inside `async with`")
+                raise RuntimeError(_NOT_HELD)
         return held
 
     async def _wait(self, longest: float | None) -> None:
@@ -144,19 +153,34 @@ class Condition(Lock):
         return task.result(), cancelled
 
     async def _until_notified(self, waiter: str, longest: float | None) -> None:
-        try:
-            async with asyncio.timeout(longest):
-                while True:
-                    with self._process.listening(b"notified", self._participant.name) as notified:
-                        if await self._process.call(Call(load("condition_wait"), self._keys, (waiter,))):
-                            return
-                        try:
-                            async with asyncio.timeout(min(_LOOK_AGAIN, self._ttl / 3)):
-                                await notified.wait()
-                        except TimeoutError:
-                            pass
-        except TimeoutError:
-            pass  # the predicate is looked at again
+        """Wait for its notification, `longest` seconds at most.
+
+        Nobody looks before it goes on: so those whom one call notifies go on in the order in which they came.
+        """
+        with self._process.listening(b"notified", self._participant.name, waiter) as notified:
+            staying = asyncio.create_task(self._stay(waiter, notified), name="weir-condition-place")
+            staying.add_done_callback(retrieve)
+            staying.add_done_callback(lambda _: notified.set())
+            try:
+                async with asyncio.timeout(longest):
+                    while not (notified.received or staying.done()):
+                        notified.clear()
+                        await notified.wait()
+            except TimeoutError:
+                pass  # the predicate is looked at again
+            finally:
+                staying.cancel()
+        if staying.done() and not staying.cancelled():
+            staying.result()
+
+    async def _stay(self, waiter: str, notified: Listener) -> None:
+        """Keep the waiter's place, until it was notified; what was said while the connection was away is looked up."""
+        while not await self._process.call(Call(load("condition_wait"), self._keys, (waiter,))):
+            try:
+                async with asyncio.timeout(min(_LOOK_AGAIN, self._ttl / 3)):
+                    await notified.wait()
+            except TimeoutError:
+                pass
 
     async def _leave(self, waiter: str, *, pass_on: bool = False) -> bool:
         """Wait no more; True when a notification had come. `pass_on`: the next waiter is notified in place of this one.

@@ -1,9 +1,11 @@
 """Event: a flag that any process can set, and that others wait for."""
 
 import asyncio
-from typing import Final
+from collections.abc import Callable
+from typing import Any, Final
 
 from shared.concurrency.locks.leases.keys import event_keys
+from shared.concurrency.locks.once import Once
 from shared.concurrency.session.calls import Call
 from shared.concurrency.session.names import check_name
 from shared.concurrency.session.scripts import load
@@ -15,9 +17,10 @@ _LOOK_AGAIN: Final = 1.0
 class Event:
     """A flag in all processes; as asyncio.Event.
 
-    What differs: all four are coroutines; the flag stays on the server until somebody clears it, whichever process ends
-    meanwhile. A wait returns when the flag was set, even if it is cleared again before the waiter runs. A `set` or
-    `clear` whose connection broke is repeated, so it can take effect after a later one of another process.
+    What differs: all are coroutines; the flag stays on the server, whichever process ends meanwhile: a set one until
+    somebody clears or deletes it, a cleared one for a week. So delete an event whose name is used once. A wait returns
+    when the flag was set, even if it is cleared again before the waiter runs. A `set`, `clear` or `delete` whose
+    connection broke is sent again, and has one effect.
     """
 
     def __init__(self, session: Session, name: str) -> None:
@@ -28,6 +31,7 @@ class Event:
         self._process = process_of(session)
         self._name = check_name(name)
         self._keys = event_keys(name)
+        self._once = Once(self._process, self._keys)
         self._process.check_open()
 
     def __bool__(self) -> bool:
@@ -46,35 +50,46 @@ class Event:
 
         :raises ConcurrencyError: when the session is closed, or the server refuses.
         """
-        await self._process.call(Call(load("event_set"), self._keys, (1,)))
+        await self._once.call("event_set", 1)
 
     async def clear(self) -> None:
         """Clear it: whoever waits from now on waits until it is set again. Waits for the server's answer.
 
         :raises ConcurrencyError: as `set`.
         """
-        await self._process.call(Call(load("event_set"), self._keys, (0,)))
+        await self._once.call("event_set", 0)
+
+    async def delete(self) -> None:
+        """Have the server forget it, as if it had never been set. Whoever waits goes on waiting for a `set`.
+
+        :raises ConcurrencyError: as `set`.
+        """
+        await self._once.call("event_set", "")
 
     async def wait(self) -> bool:
         """Wait until it is set; True. Returns at once when it is set already. Cancelled: nothing is left behind.
 
         :raises ConcurrencyError: as `set`.
         """
-        first = ""
-        while True:
-            with self._process.listening(b"event", self._name) as notified:
-                found, generation = await self._look(first, watch=True)
+        seen = ""
+        with self._process.listening(b"event", self._name) as notified:
+            while True:
+                # Not set since: what the server says now counts, though it is less where it has forgotten the event.
+                found, seen = await self._look(seen, watch=True, at_reply=notified.forget)
                 if found:
                     return True
-                first = first or generation
                 try:
                     async with asyncio.timeout(_LOOK_AGAIN):
                         await notified.wait()
                 except TimeoutError:
-                    pass
+                    continue
+                if notified.received:  # even if it was deleted since
+                    return True
 
-    async def _look(self, seen: str, *, watch: bool) -> tuple[bool, str]:
+    async def _look(
+        self, seen: str, *, watch: bool, at_reply: Callable[[Any], object] | None = None
+    ) -> tuple[bool, str]:
         found, generation = await self._process.call(
-            Call(load("event_look"), self._keys, (self._process.owner, seen, int(watch)))
+            Call(load("event_look"), self._keys, (self._process.owner, seen, int(watch)), at_reply=at_reply)
         )
         return bool(found), generation.decode()

@@ -3,11 +3,11 @@
 import asyncio
 from typing import get_args
 
-from shared.concurrency.locks.leases.acquirable import Acquirable
+from shared.concurrency.locks.leases.acquirable import Acquirable, L
 from shared.concurrency.locks.leases.lease import Lease, WriteLease
 from shared.concurrency.locks.leases.participant import LeaseParticipant
 from shared.concurrency.locks.leases.read_write_holds import Policy, ReadWriteHolds
-from shared.concurrency.locks.leases.reentry import leave_ended, read_on
+from shared.concurrency.locks.leases.reentry import enter, leave_ended
 from shared.concurrency.locks.leases.statistics import LeaseStatistics
 from shared.concurrency.locks.leases.tenure import Tenure
 from shared.concurrency.session.names import check_name
@@ -25,8 +25,10 @@ class ReadersWritersLease:
     - "writers": a reader waits while a writer is inside or waits. Readers can starve.
 
     The readers of one session share one hold at the server: while somebody reads, a second reader costs no round trip.
-    A task that reads, or its child, may read again though a writer waits. What would wait for the end of the same
-    task's own `async with` raises RuntimeError: write in write, write in read, read in write; there is no upgrade.
+    A task that reads may read again though a writer waits. A task that it started may, too, until a writer has waited
+    for max(1 s, ttl / 3); then it waits behind the writer, so do not wait for it inside the read. What would wait for
+    the end of the same task's own `async with` raises RuntimeError: write in write, write in read, read in write, the
+    same of a task that was started inside a write; there is no upgrade.
     """
 
     def __init__(
@@ -68,7 +70,17 @@ class ReadersWritersLease:
         return await self._holds.statistics()
 
 
-class Reading(Acquirable[Lease]):
+class Entering(Acquirable[L]):
+    """Asks for what a task, and those that it starts, are inside of from `async with` on."""
+
+    def _entered(self, tenure: Tenure) -> None:
+        enter(tenure)
+
+    def _left(self) -> None:
+        leave_ended()
+
+
+class Reading(Entering[Lease]):
     """The asking for a read hold: `async with`, or by hand."""
 
     def __init__(self, holds: ReadWriteHolds) -> None:
@@ -85,14 +97,8 @@ class Reading(Acquirable[Lease]):
         waits = self._holds.policy != "readers" and any(waiter.mode == "write" for waiter in now.waiters)
         return waits or any(holder.mode == "write" for holder in now.holders)
 
-    def _entered(self, tenure: Tenure) -> None:
-        read_on(tenure)
 
-    def _left(self) -> None:
-        leave_ended()
-
-
-class Writing(Acquirable[WriteLease]):
+class Writing(Entering[WriteLease]):
     """The asking for a write hold: `async with`, or by hand."""
 
     def __init__(self, holds: ReadWriteHolds) -> None:

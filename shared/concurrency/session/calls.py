@@ -33,6 +33,8 @@ class Call(NamedTuple):
     at_reply: Callable[[Any], object] | None = None
     """Gets the answer when it is read: before any push behind it, a turn of the loop before the caller. What it raises,
     the caller gets."""
+    says_run: bool = False
+    """Whether the last argument is the server's run_id, as the connection knows it that the call is sent on."""
 
 
 class _Awaited(NamedTuple):
@@ -54,6 +56,7 @@ class Calls:
         """Whether the server is a node of a Cluster."""
         self.is_open = False
         """Whether callers may use the connection now: `opened` would return at once."""
+        self._is_run_known = False
         self._refusals = refusals
         self._wire: Wire | None = None
         self._replies: deque[_Awaited] = deque()
@@ -110,7 +113,8 @@ class Calls:
         """
         script = call.script
         first = call.keys[script.keys[0]]
-        packed = script.pack(call.keys, call.arguments, call.more_keys)
+        arguments = (*call.arguments, self._run()) if call.says_run else call.arguments
+        packed = script.pack(call.keys, arguments, call.more_keys)
         try:
             try:
                 answer = await self.command(b"EVALSHA", script.sha, *packed, at_reply=call.at_reply)
@@ -151,6 +155,11 @@ class Calls:
             raise answer
         return answer
 
+    def _run(self) -> str:
+        if not self._is_run_known:  # the connection is not greeted yet: the run that we know may be the one before
+            raise Disconnected(self.problem)
+        return self.run_id
+
     async def _is_forbidden(self, key: bytes) -> bool:
         """Whether the server forbids this key of ours, too: then the application's keys are not what it minds."""
         try:
@@ -172,6 +181,12 @@ class Calls:
     def attach(self, wire: Wire) -> None:
         """Send on this wire from here on; `open_up` lets callers use it."""
         self._wire = wire
+        self._is_run_known = False
+
+    def leads_to(self, run_id: str) -> None:
+        """Note which run of the server the connection leads to."""
+        self.run_id = run_id
+        self._is_run_known = True
 
     def open_up(self) -> None:
         """Let callers use the connection."""

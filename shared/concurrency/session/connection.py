@@ -184,7 +184,7 @@ class Connection:
                 f"the server does not let us subscribe to {self._channel.decode()}: {error}. Allow the channels of this "
                 "project: ACL SETUSER <user> &weir:*"
             ) from error
-        self._calls.run_id = server.get("run_id", "")
+        self._calls.leads_to(server.get("run_id", ""))
         # Redis says redis_mode, Valkey server_mode.
         self._calls.is_on_cluster = "cluster" in (server.get("redis_mode"), server.get("server_mode"))
         await self._on_connected(self._calls.run_id)

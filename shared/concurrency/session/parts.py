@@ -63,9 +63,18 @@ P = TypeVar("P", bound=Part)
 class Listener(asyncio.Event):
     """An event that is set by a notification, and when notifications may have been lost."""
 
+    received = False
+    """Whether it was a notification."""
+
     def receive(self, word: bytes, rest: bytes) -> None:  # noqa: ARG002  # whatever it says
         """Set it."""
+        self.received = True
         self.set()
+
+    def forget(self, _reply: object) -> None:
+        """Clear it: the reply to a query says how things are after all notifications so far."""
+        self.received = False
+        self.clear()
 
     def resync(self) -> None:
         """Set it: a notification may have been missed."""
@@ -114,9 +123,11 @@ class Parts:
         return made
 
     @contextmanager
-    def listening(self, word: bytes, name: str) -> Iterator[Listener]:
-        """A listener for one word about one name, while the block runs."""
+    def listening(self, word: bytes, name: str, id: str = "") -> Iterator[Listener]:  # noqa: A002
+        """A listener for one word about one name, while the block runs; with an `id`, for what is about that alone."""
         listener = Listener()
+        if id:
+            name = f"{name} {id}"
         there = self._receivers.setdefault((word, name), {})
         there[listener] = None
         try:
@@ -133,8 +144,11 @@ class Parts:
         """
         word, _, behind = notification.partition(b" ")
         name, _, rest = behind.partition(b" ")
+        receivers = self._receiving(word, name.decode(errors="replace"))
+        if not receivers:
+            receivers = self._receiving(word, behind.decode(errors="replace"))
         defects: list[Exception] = []
-        for receiver in self._receiving(word, name.decode(errors="replace")):
+        for receiver in receivers:
             try:
                 receiver.receive(word, rest)
             except Exception as error:  # noqa: BLE001  # the connection's reader must not pay for it

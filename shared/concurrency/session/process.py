@@ -24,6 +24,7 @@ from shared.concurrency.session.ticker import Ticker
 log = Log("start")
 
 _REPORT_AFTER: Final = 1.0
+_SHORT_TTL: Final = 0.5
 
 P = TypeVar("P", bound=Part)
 
@@ -43,9 +44,9 @@ class Process:
         self._pid = os.getpid()
         self._parts = Parts(lambda renewable: self.renew(renewable, ttl))
         self._numbers = itertools.count(1)
-        self._closed = False
+        self._is_warned = False
         self.closed_by: asyncio.Task[Any] | None = None
-        """The task that closes it: it is not cancelled for what it holds itself."""
+        """The task that closes it: None while it is open. It is not cancelled for what it holds itself."""
         self._connection = Connection(
             url,
             self.owner,
@@ -111,7 +112,6 @@ class Process:
             raise cancelled
 
     async def _end(self) -> None:
-        self._closed = True
         patience = _patience(self.ttl)
         await self._parts.close(patience)
         await self.background.close(patience)
@@ -130,13 +130,13 @@ class Process:
         self.check_open()
         return self._parts.get(lambda: kind(self, name), kind, name)
 
-    def listening(self, word: bytes, name: str) -> AbstractContextManager[Listener]:
+    def listening(self, word: bytes, name: str, id: str = "") -> AbstractContextManager[Listener]:  # noqa: A002
         """An event that is set by that notification about that name, and when notifications may have been lost.
 
         :raises WrongLoop: outside the event loop that opened the session.
         """
         self.check_here()
-        return self._parts.listening(word, name)
+        return self._parts.listening(word, name, id)
 
     def new_id(self, ttl: float) -> str:
         """An id that nobody else has at the server, with a time to live in seconds."""
@@ -153,6 +153,15 @@ class Process:
     def renew_within(self, seconds: float) -> None:
         """Have the heartbeat renew all there is in so many seconds at the latest."""
         self._heartbeat.timetable.all_within(seconds)
+
+    def warn_of_short(self, ttl: float) -> None:
+        """Warn, once, of a time to live that a busy machine does not keep."""
+        if ttl < _SHORT_TTL and not self._is_warned:
+            self._is_warned = True
+            log.warning(
+                "a short time to live is lost under load: 0.05 s of it are a margin, and it is renewed every third",
+                ttl=ttl, better=_SHORT_TTL,
+            )  # fmt: skip
 
     def check_here(self) -> None:
         """Look whether this is the event loop that opened the session.
@@ -177,12 +186,12 @@ class Process:
         """
         # Before every put and get: the usual way without another function.
         try:
-            if not self._closed and asyncio.get_running_loop() is self.loop:
+            if self.closed_by is None and asyncio.get_running_loop() is self.loop:
                 return
         except RuntimeError:
             pass
         self.check_here()
-        if self._closed:  # looked at here: it is on the way of a reader that costs 3 us in all
+        if self.closed_by is not None:  # looked at here: it is on the way of a reader that costs 3 us in all
             self.check_not_closed()
 
     def check_not_closed(self) -> None:
@@ -190,7 +199,7 @@ class Process:
 
         :raises ConcurrencyError: when it is closed.
         """
-        if self._closed:
+        if self.closed_by is not None:
             raise ConcurrencyError("the session is closed: use its queues inside `async with Session.open(...)`")
 
     async def call(self, call: Call) -> Any:

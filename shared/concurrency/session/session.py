@@ -31,10 +31,10 @@ class Session:
         """Connect, and disconnect at the end of the block, giving back what is held.
 
         `url`: redis://, rediss:// or unix://. `ttl`: seconds after which others may take what a silent session holds
-        (0.1 to 3600). Waits until the server answers, `connect_timeout` seconds at most, and logs after a second which
-        address does not, and why; later outages are waited out by every call. `refusal_grace`: seconds for which a call
-        waits, too, while the server refuses what it accepted before (a rotated password, a changed rule); then it
-        raises ServerRefused.
+        (0.1 to 3600; what is below 0.5 is lost under load, and warned of). Waits until the server answers,
+        `connect_timeout` seconds at most, and logs after a second which address does not, and why; later outages are
+        waited out by every call. `refusal_grace`: seconds for which a call waits, too, while the server refuses what it
+        accepted before (a rotated password, a changed rule); then it raises ServerRefused.
 
         :raises ServerUnavailable: (a ConnectionError) when no server answered in time.
         :raises ServerRefused: when the server answers but cannot be used: too old, it evicts, it forbids.
@@ -44,6 +44,7 @@ class Session:
         check_seconds("connect_timeout", connect_timeout, 0.001, 86400.0)
         check_seconds("refusal_grace", refusal_grace, 0, 86400.0)
         process = Process(_check_url(url), ttl, refusal_grace)
+        process.warn_of_short(ttl)
         try:
             await process.start(_without_secrets(url), connect_timeout)
             yield cls(process)
@@ -70,7 +71,11 @@ def check_times(session: Session, ttl: float | None, max_hold: float | None) -> 
         check_seconds("ttl", ttl, _SHORTEST_TTL, _LONGEST_TTL)
     if max_hold is not None:
         check_seconds("max_hold", max_hold, _SHORTEST_TTL, 86400.0 * 365)
-    return process_of(session).ttl if ttl is None else float(ttl), max_hold
+    process = process_of(session)
+    if ttl is None:
+        return process.ttl, max_hold
+    process.warn_of_short(ttl)
+    return float(ttl), max_hold
 
 
 def _check_url(url: str) -> str:

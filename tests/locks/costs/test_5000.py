@@ -121,7 +121,7 @@ async def test_a_clock_that_went_back_is_made_up_for_in_parts(client: Any, sessi
         far = lease_keys(NAME)
         limit = 1000 * int((await client.time())[0]) + 60_000
         for _ in range(30):
-            await inside.ask(session, "release", far, "nobody", 0)
+            await inside.ask(session, "release", far, "nobody", 0, inside.run_id_of(session))
         assert await client.zcount(far["holders"], limit, "+inf") == 0
     assert calls.worst < GENEROUS
 

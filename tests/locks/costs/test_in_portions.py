@@ -30,7 +30,9 @@ async def writes_once(session: Session, name: str) -> int:
 
 async def release_by_hand(session: Session, name: str, lease: Lease) -> int:
     """One call, and nobody who goes on, as when the writer's process dies then; whether there is more to grant."""
-    outcome, has_more = await inside.ask(session, "release", lease_keys(name), inside.hold_of(lease).id, 0)
+    outcome, has_more = await inside.ask(
+        session, "release", lease_keys(name), inside.hold_of(lease).id, 0, inside.run_id_of(session)
+    )
     assert outcome == b"released"
     return int(has_more)
 
@@ -65,7 +67,8 @@ async def test_the_next_writer_waits_for_a_phase_though_nobody_is_inside(
     writing = asyncio.create_task(writes_once(other, name))
     await waiters(catalog, READERS + 1)
     await client.script_load(script.source.decode())
-    packed = script.pack(keys, (inside.hold_of(writer).id, 0)), script.pack(keys, ("nobody", 0))
+    run_id = inside.run_id_of(other)
+    packed = [script.pack(keys, (hold, 0, run_id)) for hold in (inside.hold_of(writer).id, "nobody")]
     async with client.pipeline(transaction=True) as pipeline:
         pipeline.evalsha(script.sha.decode(), *packed[0])
         pipeline.delete(keys["holders"])  # all that came in so far leave

@@ -1,6 +1,7 @@
 """Asking: how a session asks for the holds of one name, and waits for them."""
 
 import asyncio
+import math
 from collections.abc import Callable
 from typing import Any, Final, NamedTuple
 
@@ -14,6 +15,7 @@ from shared.concurrency.session.scripts import load
 from shared.concurrency.session.server_errors import Disconnected, Postponed
 
 _ANSWER_LASTS: Final = 1.0
+_WRITER_WAITS: Final = 1.0
 _PAUSE: Final = 0.05
 
 
@@ -44,6 +46,7 @@ class Asking:
         """Prepare; the first question talks to the server. `on_lost` is given to each hold."""
         self.open_until = 0.0
         """Until when new readers may join a read hold without asking: no writer waited at the last answer."""
+        self._closed_since = math.inf
         self._process: Final = process
         self._calls: Final[Calls] = process.calls
         self._name = name
@@ -89,7 +92,20 @@ class Asking:
 
     def note(self, *, closed: bool, asked_at: float) -> None:
         """Note whether a writer waited when that question was answered."""
-        self.open_until = 0.0 if closed else asked_at + _ANSWER_LASTS
+        if closed:
+            self.close(asked_at)
+        else:
+            self.open_until = asked_at + _ANSWER_LASTS
+            self._closed_since = math.inf
+
+    def close(self, since: float) -> None:
+        """Note that a writer waits, since then by the local clock at the latest."""
+        self.open_until = 0.0
+        self._closed_since = min(self._closed_since, since)
+
+    def is_open_to_children(self, ttl: float) -> bool:
+        """Whether no writer has waited for so long that it must come first, before the children of those who read."""
+        return boottime() - self._closed_since <= max(_WRITER_WAITS, ttl / 3)
 
     def granted(self, notification: bytes) -> None:
         """Receive a grant: the hold's id, token, deadline, and 1 when a writer waits."""
@@ -126,6 +142,7 @@ class Asking:
             else:
                 return False
             self._process.check_open()
+            self._closed_since = math.inf  # whoever waited before was in meanwhile
             self.note(closed=bool(int(closed)), asked_at=asked_at)
             # Only an answer to a question that is known to be answered dates the server's clock.
             left = (int(deadline) - int(now)) / 1000

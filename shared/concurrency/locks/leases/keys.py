@@ -5,11 +5,14 @@ from typing import Final
 
 from shared.concurrency.session.names import KeyDescription, keys_under
 
+_CALLS: Final = "call that may be sent again, for its answer was lost -> when it ran, in ms"
+
 LEASE_KEYS: Final = {
     "record": KeyDescription(
         "lease",
         "HASH",
-        "token, kind, phase, longest_ttl, run_id, quiet_until, tickets; passed_over: up to which ticket the line receives nothing; "
+        "token, kind, phase, longest_ttl, run_id, quiet_until, tickets; longest_at: when longest_ttl was used last, clock: "
+        "when a deadline was written last, both in ms; passed_over: up to which ticket the line receives nothing; "
         "entering: behind which ticket readers still come in, and up to which; hold -> its mode and token",
     ),
     "holders": KeyDescription("lease:holders", "ZSET", "hold -> deadline in ms"),
@@ -25,6 +28,7 @@ LEASE_KEYS: Final = {
 EVENT_KEYS: Final = {
     "event": KeyDescription("event", "HASH", "set (1 or 0), and generation: grows with every set"),
     "watchers": KeyDescription("event:watchers", "ZSET", "process that waits -> until when, in ms"),
+    "calls": KeyDescription("event:calls", "ZSET", _CALLS),
 }
 """The same for an event."""
 
@@ -36,6 +40,7 @@ CONDITION_KEYS: Final = {
     "notified": KeyDescription(
         "condition:notified", "ZSET", "waiter that was notified and has not confirmed -> when, in ms"
     ),
+    "calls": KeyDescription("condition:calls", "ZSET", _CALLS),
 }
 """The same for a condition, beside the keys of its lock."""
 

@@ -1,6 +1,6 @@
 """Lease: what every holder holds - a token, a deadline, and the way to give it back."""
 
-from shared.concurrency.locks.leases.reentry import read_on
+from shared.concurrency.locks.leases.reentry import enter_by_hand
 from shared.concurrency.locks.leases.tenure import Tenure
 
 
@@ -71,7 +71,7 @@ class WriteLease(Lease):
         tenure.source.check_here()
         tenure.check()
         if tenure.hold.mode == "w":
-            read_on(tenure)
+            enter_by_hand(tenure)
         if not await tenure.source.downgrade(tenure.hold):
             raise tenure.loss()
 

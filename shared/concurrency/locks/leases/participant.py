@@ -106,7 +106,7 @@ class LeaseParticipant:
 
     async def _downgrade(self, hold: Hold) -> bool:
         asked_at = boottime()
-        what, *state = await self._process.calls.insist(Call(load("downgrade"), self.keys, (hold.id,)))
+        what, *state = await self._process.calls.insist(Call(load("downgrade"), self.keys, (hold.id,), says_run=True))
         if what != b"downgraded":
             return False
         self.asking.note(closed=bool(state[2]), asked_at=asked_at)
@@ -139,7 +139,7 @@ class LeaseParticipant:
     def receive(self, word: bytes, rest: bytes) -> None:
         """Receive a notification."""
         if word == b"closed":
-            self.asking.open_until = 0.0
+            self.asking.close(boottime())
         elif word == b"granted":
             self.asking.granted(rest)
 

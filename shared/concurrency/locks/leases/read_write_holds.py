@@ -7,10 +7,13 @@ from shared.concurrency.locks.leases.hold import Hold
 from shared.concurrency.locks.leases.lease import Lease, WriteLease
 from shared.concurrency.locks.leases.local_readers import LocalReaders
 from shared.concurrency.locks.leases.participant import LeaseParticipant
-from shared.concurrency.locks.leases.reentry import own_hold
+from shared.concurrency.locks.leases.reentry import is_of, tenure_around
 from shared.concurrency.locks.leases.statistics import LeaseStatistics
 from shared.concurrency.locks.leases.tenure import Tenure
+from shared.concurrency.session.log import Log
 from shared.concurrency.session.process import Process
+
+log = Log("locks")
 
 Policy = Literal["fair", "readers", "writers"]
 
@@ -32,7 +35,7 @@ class ReadWriteHolds:
     async def read(self, task: "asyncio.Task[object]") -> Lease:
         """Wait for a read hold, or for a place in one.
 
-        :raises RuntimeError: when this task writes under the name.
+        :raises RuntimeError: when this task writes under the name, or one that started it.
         """
         # Before anything is joined: from another loop nobody could leave it.
         self.process.check_open()
@@ -44,7 +47,7 @@ class ReadWriteHolds:
     async def write(self, task: "asyncio.Task[object]") -> WriteLease:
         """Wait for a write hold.
 
-        :raises RuntimeError: when this task reads or writes under the name.
+        :raises RuntimeError: when this task reads or writes under the name, or one that started it writes.
         """
         self.process.check_open()
         participant = self._participant
@@ -53,6 +56,7 @@ class ReadWriteHolds:
                 f"this task {body.mode}s under {participant.name} already, and would wait for itself: leave that "
                 "`async with` first (there is no upgrade)"
             )
+        self._not_in_a_write()
         hold = await participant.asking.acquire("w", self.policy, self._ttl, self._max_hold)
         hold.places = 1
         return WriteLease(Tenure(participant, hold, self._readers.leave))
@@ -67,13 +71,39 @@ class ReadWriteHolds:
             raise RuntimeError(
                 f"this task writes under {participant.name}, and would wait for itself: read in there as it is"
             )
-        hold = own_hold(participant)
-        if hold is not None:
+        around = self._not_in_a_write()
+        if around is not None and (is_of(around, task) or participant.asking.is_open_to_children(self._ttl)):
             # Though it is closed to others: the task would wait for itself.
-            hold.places += 1
-            return hold
-        if self._max_hold is None:
-            return await self._readers.enter()
-        hold = await participant.asking.acquire("r", self.policy, self._ttl, self._max_hold)
+            around.hold.places += 1
+            return around.hold
+        warning = None if around is None else self.process.loop.call_later(self._ttl, _warn_of_parent, around)
+        try:
+            if self._max_hold is None:
+                return await self._readers.enter()
+            hold = await participant.asking.acquire("r", self.policy, self._ttl, self._max_hold)
+        finally:
+            if warning is not None:
+                warning.cancel()
         hold.places = 1
         return hold
+
+    def _not_in_a_write(self) -> Tenure | None:
+        """What this task, or one that started it, is inside of.
+
+        :raises RuntimeError: when that is a write.
+        """
+        around = tenure_around(self._participant)
+        if around is not None and around.mode == "write":
+            raise RuntimeError(
+                f"this task was started inside a write under {self._participant.name}, which would wait for it: work in "
+                "there as it is, or start the task behind it"
+            )
+        return around
+
+
+def _warn_of_parent(around: Tenure) -> None:
+    if not around.ended and around.hold.left > 0:
+        log.warning(
+            "a task waits to read behind a writer, and the task that started it still reads: does that wait for it?",
+            lease=around.source.name,
+        )

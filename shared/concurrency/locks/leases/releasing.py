@@ -49,7 +49,8 @@ class Releasing:
         left = hold.left
         hold.end()
         try:
-            outcome, has_more = await self._calls.now(Call(self._script, self._keys, (hold.id, 0)))
+            release = Call(self._script, self._keys, (hold.id, 0), says_run=True)
+            outcome, has_more = await self._calls.now(release)
         except (Disconnected, Postponed):
             await asyncio.wait(self._in_background(hold), timeout=max(0.0, left))
             return True
@@ -82,7 +83,8 @@ class Releasing:
         while True:
             try:
                 await self._calls.opened()
-                _, has_more = await self._calls.now(Call(self._script, self._keys, (hold_id, in_doubt)))
+                release = Call(self._script, self._keys, (hold_id, in_doubt), says_run=True)
+                _, has_more = await self._calls.now(release)
             except Disconnected:
                 continue
             except Postponed:

@@ -34,6 +34,7 @@ class Tenure:
         "_release",
         "below",
         "ended",
+        "entered_by",
         "frame",
         "hold",
         "on_end",
@@ -55,7 +56,9 @@ class Tenure:
         self.on_end: Callable[[Tenure], None] | None = None
         """Called when it has ended or is lost."""
         self.outer: Tenure | None = None
-        """What the task read under before."""
+        """What the task was inside of before."""
+        self.entered_by: asyncio.Task[object] | None = None
+        """The task that is inside of what was acquired by hand."""
         self._release = release
         self._cancelled = False
         self._cancelling = 0

@@ -10,8 +10,8 @@
 --   'withdrawn'; or 'other', the kind that is in use
 -- PARTS clock identity uncontended_acquire notify lease
 if redis.call('ZSCORE', withdrawn, id) then return {'withdrawn'} end
-notice_restart(run_id)
 prune()
+notice_restart(run_id)
 local function granted()
   local deadline = held_until(id)
   if not deadline then return nil end
@@ -26,8 +26,8 @@ if redis.call('EXISTS', holders, waiting) == 0 then
 elseif kind ~= wanted then
   return {'other', kind}
 end
-longest_ttl = math.max(longest_ttl, ttl)
-redis.call('HSET', record, 'kind', kind, 'longest_ttl', number(longest_ttl))
+note_deadline(ttl)
+redis.call('HSET', record, 'kind', kind)
 if not redis.call('ZSCORE', waiting, id) then
   if mode == 'w' and kind ~= 'readers' and redis.call('ZCARD', line) == 0 then
     -- Each process once, and not too many: the others learn it from their next answer, within a second.
@@ -42,7 +42,7 @@ if not redis.call('ZSCORE', waiting, id) then
   end
   redis.call('ZADD', mode == 'r' and readers or line, redis.call('HINCRBY', record, 'tickets', 1), id)
 end
-redis.call('ZADD', waiting, number(now + math.min(ttl, PATIENCE_MS)), id)
+redis.call('ZADD', waiting, number(now + ttl), id)
 if passed_over and tonumber(redis.call('ZSCORE', line, id) or passed_over + 1) <= tonumber(passed_over) then
   -- It receives again, and keeps its turn.
   redis.call('HDEL', record, 'passed_over')
@@ -53,7 +53,7 @@ keep(waiting, mode == 'r' and readers or line)
 if grants > 0 then keep(record, holders) end
 local given = granted()
 if given then return given end
-local look_again = math.min(PATIENCE_MS, ttl) / 3
+local look_again = math.min(LOOK_MS, ttl / 3)
 -- Only those in front look again when the next deadline passes.
 if redis.call('ZRANK', line, id) == 0 or redis.call('ZRANK', readers, id) == 0 then
   local first = redis.call('ZRANGE', holders, 0, 0, 'WITHSCORES')

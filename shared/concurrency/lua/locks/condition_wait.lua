@@ -2,11 +2,11 @@
 -- Has a waiter wait for a notification, or says that it has come. Called again, it keeps the place.
 -- KEYS waiters alive notified
 -- ARGV
---   id  the waiter
+--   id  the waiter; it counts as alive for its time to live
 -- RETURNS 1 if notified
 -- PARTS clock identity
 if redis.call('ZSCORE', notified, id) then return 1 end
 if not redis.call('ZSCORE', waiters, id) then redis.call('ZADD', waiters, string.format('%.0f', now_us), id) end
-redis.call('ZADD', alive, string.format('%.0f', now + math.min(3000, time_to_live(id))), id)
+redis.call('ZADD', alive, string.format('%.0f', now + time_to_live(id)), id)
 for _, key in ipairs({waiters, alive}) do redis.call('PEXPIRE', key, 7 * 24 * 3600 * 1000) end
 return 0

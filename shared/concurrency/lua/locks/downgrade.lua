@@ -2,15 +2,21 @@
 -- Turns a write hold into a read hold, under the same token, and lets in the readers that wait.
 -- KEYS record holders waiting line readers
 -- ARGV
---   id  the hold's id
+--   id      the hold's id
+--   run_id  the server's run_id as the caller saw it
 -- RETURNS 'downgraded', now in ms, deadline in ms, 1 if a writer keeps new readers out, 1 if there is more to grant: call again; or
 --   'unknown' when it is lost
 -- PARTS clock identity notify lease
 prune()
+notice_restart(run_id)
 local deadline = held_until(id)
 if not deadline then return {'unknown'} end
 local _, token = mode_and_token(id)
 redis.call('HSET', record, id, 'r ' .. token, 'phase', 'r')
--- As behind a writer that leaves: the readers that wait go in together, before the next writer.
-if kind == 'fair' then admit_readers() else advance() end
+if kind ~= 'fair' then
+  advance()
+elseif quiet_until <= now then
+  -- As behind a writer that leaves: the readers that wait go in together, before the next writer.
+  admit_readers()
+end
 return {'downgraded', number(now), number(deadline), closed_to_readers() and 1 or 0, unfinished and 1 or 0}

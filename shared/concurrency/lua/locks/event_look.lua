@@ -3,7 +3,7 @@
 -- KEYS event watchers
 -- ARGV
 --   owner  the process that calls
---   seen   the generation that it saw first, or ''
+--   seen   the generation that it saw last, or ''
 --   watch  1 to be notified
 -- RETURNS 1 if set, or set since; the generation
 -- PARTS clock

@@ -4,6 +4,7 @@
 -- ARGV
 --   id        the hold's id
 --   in_doubt  1 when the request may still be on its way, on a connection that was dropped: refuse it when it comes
+--   run_id    the server's run_id as the caller saw it
 -- RETURNS 'released', 'left' (it was waiting) or 'unknown'; 1 if there is more to grant: call again
 -- PARTS clock identity uncontended_release notify lease
 local deadline = redis.call('ZSCORE', holders, id)
@@ -21,6 +22,7 @@ elseif in_doubt == '1' then
 end
 if redis.call('EXISTS', holders, waiting) > 0 then
   prune()
+  notice_restart(run_id)
   advance()
 end
 keep(record)

@@ -2,20 +2,23 @@
 -- In the record, a hold's own field is `MODE TOKEN`; the modes are r (reads), w (writes) and p (has a permit).
 -- A name at rest is forgotten after the longer of ten times to live and an hour, and its last token with it.
 local SHORTEST_REST_MS = 3600 * 1000
--- A waiter asks again after a third of it.
-local PATIENCE_MS = 3000
+local DAY_MS = 24 * 3600 * 1000
+-- A waiter asks again after so long, or a third of its time to live.
+local LOOK_MS = 1000
 -- For how long a call may be under way on a connection that was dropped.
 local DOUBT_MS = 600 * 1000
 -- What one call does at most, a few milliseconds of the server: how many it grants a hold, how many that are silent it
 -- notifies in vain, how many it goes along, and how many of each kind that have expired it takes out. The next call goes on.
 local GRANTED, UNHEARD, PASSED, SWEPT = 100, 300, 2000, 500
-local stored = redis.call('HMGET', record, 'token', 'kind', 'phase', 'longest_ttl', 'quiet_until', 'run_id', 'passed_over', 'entering')
+local stored = redis.call('HMGET', record, 'token', 'kind', 'phase', 'longest_ttl', 'quiet_until', 'run_id', 'passed_over', 'entering',
+  'clock')
 local last_token, kind, phase = tonumber(stored[1] or 0), stored[2], stored[3]
 local longest_ttl, quiet_until = tonumber(stored[4] or 0), tonumber(stored[5] or 0)
 -- Those in the line up to that ticket receive nothing.
 local passed_over = stored[7]
 -- Readers that may come in, though it takes several calls: behind which ticket to go on, and up to which.
 local entering = stored[8]
+local clock = tonumber(stored[9] or 0)
 
 local function number(value) return string.format('%.0f', value) end
 
@@ -24,7 +27,7 @@ local function notice_restart(run_id)
   if stored[6] == run_id then return end
   if stored[6] then
     quiet_until = now + longest_ttl
-    redis.call('HSET', record, 'quiet_until', number(quiet_until))
+    redis.call('HSET', record, 'quiet_until', number(quiet_until), 'clock', number(now))
   end
   stored[6] = run_id
   redis.call('HSET', record, 'run_id', run_id)
@@ -50,13 +53,20 @@ end
 -- Whether there is more to grant than one call does: then whoever can calls again. Those who wait look again anyway.
 local unfinished, swept_all = false, true
 
--- Takes out what has expired. The clock may have gone back: no deadline is further away than its time to live.
+-- Takes out what has expired. `clock` is what the clock said when a deadline was written last. Where it says less now
+-- it was set back: every deadline may be too far away, and of a rest there is left what was left then.
 local function prune()
-  if quiet_until > now + longest_ttl then
-    quiet_until = now + longest_ttl
+  local was_set_back, longest = clock > now, now + longest_ttl
+  if was_set_back then
+    quiet_until = math.max(0, quiet_until - (clock - now))
+    clock = now
+    redis.call('HSET', record, 'clock', number(now), 'quiet_until', number(quiet_until))
+  end
+  if quiet_until > longest then
+    quiet_until = longest
     redis.call('HSET', record, 'quiet_until', number(quiet_until))
   end
-  local before, latest = '(' .. number(now), '(' .. number(now + longest_ttl)
+  local before = '(' .. number(now)
   local gone = redis.call('ZRANGEBYSCORE', holders, '-inf', before, 'LIMIT', 0, SWEPT)
   if #gone > 0 then
     redis.call('ZREM', holders, unpack(gone))
@@ -70,8 +80,21 @@ local function prune()
   swept_all = swept_all and #gone < SWEPT
   unfinished = not swept_all
   for _, key in ipairs({holders, waiting}) do
-    local far = redis.call('ZRANGEBYSCORE', key, latest, '+inf', 'LIMIT', 0, SWEPT / 2)
-    for _, id in ipairs(far) do redis.call('ZADD', key, 'LT', number(now + time_to_live(id)), id) end
+    local far
+    if was_set_back then
+      far = redis.call('ZRANGEBYSCORE', key, '-inf', '+inf')
+    else
+      far = redis.call('ZRANGEBYSCORE', key, '(' .. number(longest), '+inf', 'LIMIT', 0, SWEPT / 2)
+    end
+    -- No deadline is further away than its time to live.
+    for first = 1, #far, 500 do
+      local scores = {}
+      for at = first, math.min(first + 499, #far) do
+        scores[2 * (at - first) + 1] = now + time_to_live(far[at])
+        scores[2 * (at - first) + 2] = far[at]
+      end
+      redis.call('ZADD', key, 'LT', unpack(scores))
+    end
   end
 end
 
@@ -87,12 +110,27 @@ local function mode_and_token(id)
   return string.sub(held, 1, 1), string.sub(held, 3)
 end
 
+-- Whoever writes a deadline notes when, to a quarter of a second, and the longest time to live of the last day: a server
+-- that comes back may have forgotten whoever had it.
+local function note_deadline(ttl)
+  if ttl > longest_ttl or
+    ttl < longest_ttl and now - tonumber(redis.call('HGET', record, 'longest_at') or 0) > DAY_MS then
+    longest_ttl = ttl
+    redis.call('HSET', record, 'longest_ttl', number(ttl), 'longest_at', number(now))
+  end
+  if now - clock < 250 then return end
+  clock = now
+  redis.call('HSET', record, 'clock', number(now))
+  if ttl == longest_ttl then redis.call('HSET', record, 'longest_at', number(now)) end
+end
+
 -- Tokens grow with every grant: past the last one, and past the clock, should the server have lost its last second.
 local function hold(id, mode)
   last_token = math.max(last_token + 1, now_us)
   local token, ttl = number(last_token), time_to_live(id)
-  phase, longest_ttl = mode, math.max(longest_ttl, ttl)
-  redis.call('HSET', record, 'token', token, 'kind', kind, 'phase', mode, 'longest_ttl', number(longest_ttl), id, mode .. ' ' .. token)
+  phase = mode
+  note_deadline(ttl)
+  redis.call('HSET', record, 'token', token, 'kind', kind, 'phase', mode, id, mode .. ' ' .. token)
   redis.call('ZADD', holders, number(now + ttl), id)
   return token
 end

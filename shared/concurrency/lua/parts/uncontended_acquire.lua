@@ -1,10 +1,15 @@
 -- The most frequent case, before anything else is read or made: nobody holds, nobody waits. It grants as `hold` does.
 if redis.call('EXISTS', holders, waiting, withdrawn) == 0 then
-  local known = redis.call('HMGET', record, 'run_id', 'quiet_until', 'token')
-  if known[1] == run_id and tonumber(known[2] or 0) <= now then
-    local last, ttl, number = tonumber(known[3] or 0), time_to_live(id), string.format
+  local known = redis.call('HMGET', record, 'run_id', 'quiet_until', 'token', 'clock', 'longest_ttl')
+  local ttl = time_to_live(id)
+  -- As `note_deadline`, which knows more, a shorter time to live is noted, and a clock that was set back.
+  local is_plain = ttl >= tonumber(known[5] or 0) and tonumber(known[4] or 0) <= now
+  if is_plain and known[1] == run_id and tonumber(known[2] or 0) <= now then
+    local last, number = tonumber(known[3] or 0), string.format
+    local noted = number('%.0f', now)
     local token, deadline = number('%.0f', math.max(last + 1, now_us)), number('%.0f', now + ttl)
-    redis.call('HSET', record, 'token', token, 'kind', wanted, 'phase', mode, 'longest_ttl', ttl, id, mode .. ' ' .. token)
+    redis.call('HSET', record, 'token', token, 'kind', wanted, 'phase', mode, 'longest_ttl', ttl, 'longest_at', noted,
+      'clock', noted, id, mode .. ' ' .. token)
     redis.call('ZADD', holders, deadline, id)
     local rest = math.max(3600000, 10 * ttl)
     redis.call('PEXPIRE', holders, rest)

@@ -1,0 +1,129 @@
+"""The workload of events: one process sets, clears and deletes an event, others wait for it and are killed.
+
+Whoever waits returns only for a set that he can have seen, and does return when the event stays set. The server
+restarts with its data, or with none.
+"""
+
+import asyncio
+from dataclasses import dataclass
+
+from shared.concurrency import Event, Session
+from tests.simulation.blocks import Blocks
+from tests.simulation.run import Workload
+from tests.simulation.server import Server
+from tests.simulation.world import Process, World
+
+_URL = "redis://simulated/0"
+_WAITERS = 3
+_CHANGES = 40
+
+
+@dataclass
+class Change:
+    """A call that changes the event, or a loss of all data; when it began and ended, in virtual seconds."""
+
+    sets: bool
+    begun: float
+    ended: float = float("inf")
+
+
+class Events(Workload):
+    """One event."""
+
+    name = "events"
+
+    def __init__(self, world: World, ttl: float) -> None:
+        """Start the processes."""
+        super().__init__(world)
+        self._ttl = ttl
+        self._changes: list[Change] = []
+        self._woken = self._losses = 0
+        self._is_over = False
+        self._server = Server(world)
+        self._blocks = Blocks(world, ttl * 2.5)
+        self.more_faults = [self._server.restart, self._lose_all, self._blocks.strike]
+        self._setter = world.start("setter", self._set_often)
+        for _ in range(_WAITERS):
+            self._start()
+
+    def _start(self) -> None:
+        self.world.start(f"waiter{len(self.world.processes)}", self._wait_often)
+
+    def _lose_all(self) -> None:
+        self._losses += 1
+        self._changes.append(Change(sets=False, begun=self.world.now, ended=self.world.now))
+        self._server.flush()
+
+    # --- the processes ----------------------------------------------------------------------------------------------
+
+    async def _set_often(self, _process: Process) -> None:
+        rng = self.world.rng
+        async with Session.open(_URL, ttl=self._ttl, connect_timeout=1000) as session:
+            event = Event(session, "e")
+            for _ in range(_CHANGES):
+                await asyncio.sleep(rng.expovariate(3))
+                await self._change(event, rng.choice(["set", "set", "clear", "delete"]))
+            self._is_over = True
+            while not all(one.is_dead or one.is_finished for one in self.world.processes if one is not self._setter):
+                await self._change(event, "set")  # again: the server may have forgotten it since
+                await asyncio.sleep(1)
+
+    async def _change(self, event: Event, how: str) -> None:
+        change = Change(how == "set", begun=self.world.now)
+        self._changes.append(change)
+        await getattr(event, how)()
+        change.ended = self.world.now
+
+    async def _wait_often(self, _process: Process) -> None:
+        async with Session.open(_URL, ttl=self._ttl, connect_timeout=1000) as session:
+            event = Event(session, "e")
+            await asyncio.gather(*(self._wait_some(event) for _ in range(self.world.rng.choice([1, 3]))))
+
+    async def _wait_some(self, event: Event) -> None:
+        rng = self.world.rng
+        while not self._is_over:
+            begun = self.world.now
+            try:
+                async with asyncio.timeout(rng.choice([0, 0.001, 0.3]) if rng.random() < 0.2 else None):
+                    await event.wait()
+            except TimeoutError:
+                continue
+            self._woken += 1
+            self._look_for_a_cause(begun)
+            await asyncio.sleep(rng.expovariate(5))
+        await event.wait()
+
+    def _look_for_a_cause(self, begun: float) -> None:
+        ends = [change for change in self._changes if not change.sets]
+        for change in self._changes:
+            if change.sets and not any(change.ended <= end.begun and end.ended < begun for end in ends):
+                return
+        self.failures.append(f"woken at {self.world.now:.3f} s by no set since {begun:.3f} s")
+
+    # --- what the run asks ------------------------------------------------------------------------------------------
+
+    def victims(self) -> list[Process]:
+        """Those who wait, and are not done yet."""
+        return [one for one in self.world.processes if not (one is self._setter or one.is_dead or one.is_finished)]
+
+    def replace(self, killed: Process) -> None:  # noqa: ARG002
+        """Another one, which waits in its place."""
+        self._start()
+
+    def is_calm(self) -> bool:
+        """All changes were made; from here on it stays set."""
+        return self._is_over
+
+    def is_done(self) -> bool:
+        """Everybody has left."""
+        return all(one.is_dead or one.is_finished for one in self.world.processes)
+
+    def look_at_the_end(self) -> None:
+        """All was looked at on the way."""
+
+    def details(self) -> str:
+        """How often it was changed, and somebody woken."""
+        return (
+            f"changes {len(self._changes)} woken {self._woken} losses {self._losses} restarts {self._server.restarts} "
+            f"blocks {self._blocks.count}"
+        )
