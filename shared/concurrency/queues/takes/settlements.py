@@ -37,9 +37,10 @@ class Settlements:
         self, receipt: bytes, kind: str, value: int | str | bytes = 0, report: str = "",
         *, attempts: int | None = None, headers: bytes = b"", trace: str = "",
     ) -> None:  # fmt: skip
-        """Add one: ack, return, lost, result (value: outcome), nack, crash (delay in ms), dead (value: reason), wait.
+        """Add one: ack, return, lost, result (value: outcome), nack, crash (delay in ms), dead (value: reason).
 
-        The value of `wait`: the delay in ms, a space, and for how many ms since the first wait it is no failure.
+        Or wait: the delay in ms, a space, and for how many ms since the first wait it is no failure. Or later: as wait,
+        then it is a dead letter, for the reason that stands behind another space.
         `attempts`: failures until it is a dead letter, None for what is stored with the queue; `headers`: the message's
         new ones, empty when they stay as they are; `trace`: the traceback, for whoever asked for the result.
         """
