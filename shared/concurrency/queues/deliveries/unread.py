@@ -45,7 +45,7 @@ class Unread:
         if not isinstance(error, Unsupported):
             self._takes.settle_unheard(receipt, "dead", error.reason, error.report, trace=error.trace)
             if error.trace:
-                log.error("a message cannot be upgraded", queue=self._queue, problem=error.report, trace=error.trace)
+                log.traceback(error.__cause__ or error, "a message cannot be upgraded", queue=self._queue)
             return False
         delay = _delay_ms(attempt_of(receipt))
         self._takes.settle_unheard(receipt, "later", f"{delay} {self._unread_ms} {error.reason}", error.report)
