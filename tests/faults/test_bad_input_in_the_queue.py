@@ -137,7 +137,7 @@ async def test_what_a_validator_of_the_class_raises_is_a_dead_letter_and_ends_no
 
 
 @pytest.mark.parametrize("type_name", ["Deleted", "builtins.exec", "", "order", "Order ", None, "📦", "x" * 500])
-async def test_an_unknown_type_is_a_dead_letter_and_nothing_is_imported(
+async def test_an_unknown_type_is_a_dead_letter_in_the_end_and_nothing_is_imported(
     session: Session, name: str, client: Redis, type_name: str | None
 ) -> None:
     orders: Queue[Order] = Queue(session, name, Order, max_message_bytes=1000, unread_for=0.001)

@@ -65,10 +65,9 @@ local function settle_other(max_attempts, receipt, kind, value, report, attempts
     return ''
   end
   if kind == 'lost' then return put_back({receipt}, redis.call('HGET', settings, 'max_crashes') or 5) end
-  if kind ~= 'later' then entry = read_now(entry) end
   if kind == 'wait' or kind == 'later' then
     local delay, within, reason = string.match(value, '^(%d+) (%d+) ?(.*)$')
-    local waiting = kept_waiting(entry, tonumber(within), kind == 'wait' and 'waiting_since' or 'unread_ms')
+    local waiting = kept_waiting(kind == 'wait' and read_now(entry) or entry, tonumber(within), kind == 'wait' and 'waiting_since' or 'unread_ms')
     if waiting then
       delay_for(counted(waiting, 0, 0), tonumber(delay))
       redis.call('HDEL', leased, receipt)
@@ -79,7 +78,7 @@ local function settle_other(max_attempts, receipt, kind, value, report, attempts
   end
   local failure = kind == 'dead' and 0 or 1
   nacked = nacked + failure
-  entry = counted(with_headers(entry, headers), 0, failure)
+  entry = counted(read_now(with_headers(entry, headers)), 0, failure)
   if kind == 'dead' then
     make_dead_letter(key_of(entry), entry, value, report, trace)
   elseif tonumber(string.sub(entry, 46, 48)) >= (tonumber(attempts) or max_attempts) then
