@@ -10,7 +10,7 @@ from typing import Final
 import pytest
 
 from tests.instruments.editions import Deployment, edition
-from tests.instruments.services import wait_for
+from tests.instruments.services import running, wait_for
 
 pytestmark = [pytest.mark.usefixtures("command_line"), pytest.mark.slow, pytest.mark.timeout(150)]
 
@@ -133,6 +133,18 @@ def test_old_and_new_processes_side_by_side(deployment: Deployment, tmp_path: Pa
     from_old = [fields for name, tp, _, fields in handled if name == "new" and tp != "Refund"]
     assert from_old
     assert all(fields == {"number": fields["number"], **upgraded} for fields in from_old)
+
+
+@pytest.mark.parametrize("module", ["consumer", "producer"])
+def test_a_version_that_nothing_upgrades_is_one_line_at_the_start(
+    url: str, name: str, tmp_path: Path, module: str
+) -> None:
+    root = edition(tmp_path, "gap", FIRST.replace("(Message)", "(Message, version=2)"))
+    with running(module, root, REDIS_URL=url, PIPELINE_QUEUE=name) as service:
+        _, said = service.communicate(30)
+    assert (service.returncode, said.splitlines()) == (
+        2, [f"{module}: no function upgrades these messages: write @upgrades(Charge, from_version=1) beside the class"],
+    )  # fmt: skip
 
 
 def test_the_page_has_each_kind_of_change() -> None:

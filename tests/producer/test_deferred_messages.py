@@ -21,6 +21,7 @@ from shared.clock.deferred import PUT_MESSAGE, job_id
 from shared.clock.jobs import clock_queue, encode, redis_settings
 from shared.concurrency import IdConflict
 from shared.local.embedded import EmbeddedServer
+from shared.message import Message
 from shared.pipeline import Pipeline, open_pipeline
 from shared.settings import Settings
 from tests.faults.test_restart import kill_and_start
@@ -368,6 +369,22 @@ async def test_a_pickle_is_refused_and_reported_and_the_clock_goes_on(
         assert "a pickle is not loaded" in "".join(running.lines)
     assert not (tmp_path / "loaded").exists()
     assert (await pipeline.queue.statistics()).put_total == 1
+
+
+async def test_a_clock_puts_a_version_that_it_does_not_have(pipeline: Pipeline, url: str, name: str) -> None:
+    class Later(Message, version=3):
+        number: int
+
+    try:
+        async with clock(variables(url, name)) as running:
+            await pipeline.schedule(Later(number=7), after=0)
+            await running.said("a deferred message cannot be read here: a consumer may")
+            async with asyncio.timeout(30):
+                delivery = await pipeline.queue.get()
+            assert (delivery.item, delivery.version) == (Later(number=7), 3)
+            await delivery.ack()
+    finally:
+        del Message._classes["Later"]
 
 
 async def test_a_message_that_can_not_be_read_any_more_is_reported_and_becomes_a_dead_letter(
