@@ -13,6 +13,7 @@ from cli.scripts import ScriptsError
 from cli.target import TargetError
 from shared.concurrency import ConcurrencyError
 from shared.environment import SettingsError
+from shared.upgrades import UpgradeMissing
 
 app = typer.Typer(
     name="pipeline", no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False, rich_markup_mode=None
@@ -32,11 +33,19 @@ def schema_(
     into: Annotated[
         Path, typer.Option(help="The directory to write them into.", metavar="DIR", show_default="docs/schema")
     ] = schema.DIRECTORY,
+    check: Annotated[
+        bool, typer.Option("--check", help="Write nothing: say which classes changed, and which need a new version.")
+    ] = False,
 ) -> None:
     """Write JSON Schema for every message class, and one AsyncAPI document about the queue; docs/schema/ holds them.
 
-    Run it when a message class has changed: a test compares what it writes with what is committed.
+    Run it when a message class has changed: a test compares what it writes with what is committed. A class that changed
+    in a way that needs a new version and has none is refused; docs/messages-that-change.md says what to do.
     """
+    if check:
+        for change in schema.check(into):
+            sys.stdout.write(f"{change}\n")
+        return
     for path in schema.write(into):
         sys.stdout.write(f"{path}\n")
 
@@ -52,7 +61,7 @@ def scripts(
 
 
 _DOOR = Path(__file__).resolve().parent.parent / "run"
-_MISTAKES = (TargetError, SchemaError, ScriptsError, SettingsError, ConcurrencyError)
+_MISTAKES = (TargetError, SchemaError, ScriptsError, SettingsError, UpgradeMissing, ConcurrencyError)
 
 
 def main() -> None:

@@ -8,8 +8,10 @@ from typing import Any, Final
 from pydantic import PydanticUserError
 
 import shared.messages  # noqa: F401  # registers the message classes
+from cli.changes import FORMERLY, VERSION, compare
 from shared.message import Message
 from shared.settings import Settings
+from shared.upgrades import check_upgrades
 
 ROOT: Final = Path(__file__).resolve().parent.parent
 DIRECTORY: Final = ROOT / "docs" / "schema"
@@ -25,9 +27,13 @@ class SchemaError(Exception):
 def write(directory: Path) -> list[Path]:
     """Write all files into a directory, created if needed; returns their paths, sorted.
 
-    Files of classes that no longer exist are left alone. Raises SchemaError.
+    Files of classes that no longer exist are left alone. Raises SchemaError, also when it would write over the schema
+    of a class that needs a new version: then nothing would show that any more.
     """
     files = make()
+    problems = [each.text for each in compare(read(directory), files) if each.is_wrong and each.name in files]
+    if problems:
+        raise SchemaError("\n".join(problems))
     try:
         directory.mkdir(parents=True, exist_ok=True)
         for name, content in files.items():
@@ -35,6 +41,28 @@ def write(directory: Path) -> list[Path]:
     except OSError as error:
         raise SchemaError(f"the schema cannot be written: {error}") from error
     return sorted(directory / name for name in files)
+
+
+def read(directory: Path) -> dict[str, str]:
+    """Return the files that a directory holds, by name; none where there is no directory. Raises SchemaError."""
+    try:
+        return {path.name: path.read_text(encoding="utf-8") for path in sorted(directory.glob("*.json"))}
+    except (OSError, ValueError) as error:
+        raise SchemaError(f"the schema in {directory} cannot be read: {error}") from error
+
+
+def check(directory: Path) -> list[str]:
+    """Compare the message classes with the schema that is committed; returns what has changed and is compatible.
+
+    :raises SchemaError: when a class needs a new version, or the schema cannot be read.
+    :raises UpgradeMissing: when an older version of a class cannot be upgraded.
+    """
+    check_upgrades()
+    changes = compare(read(directory), make())
+    problems = [each.text for each in changes if each.is_wrong]
+    if problems:
+        raise SchemaError("\n".join(problems))
+    return [each.text for each in changes]
 
 
 def make() -> dict[str, str]:
@@ -48,7 +76,9 @@ def make() -> dict[str, str]:
 
 def _json_schema(tp: type[Message]) -> dict[str, Any]:
     try:
-        return {"$schema": _JSON_SCHEMA, **tp.model_json_schema()}
+        versions, former = tp.stored_versions(), [name for name, each in tp.formerly_registered().items() if each is tp]
+        said = {VERSION: versions.number} if versions.number > 1 else {}
+        return {"$schema": _JSON_SCHEMA, **said, **({FORMERLY: former} if former else {}), **tp.model_json_schema()}
     except PydanticUserError as error:
         raise SchemaError(f"{tp.__name__} has a field that JSON Schema cannot describe: {error}") from error
 

@@ -1,1 +1,5 @@
 """What producers and consumers both know: messages, settings, logs, the local server."""
+
+from shared.upgrades import upgrades
+
+__all__ = ["upgrades"]

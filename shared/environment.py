@@ -120,6 +120,9 @@ class Environment(BaseSettings):
     known_for: float = Field(3600.0, ge=0.001, le=366 * 86_400)
     """Seconds for which the queue knows the id of a message."""
 
+    unread_for: float = Field(3600.0, ge=0.001, le=366 * 86_400)
+    """Seconds for which a message of a class or version that a consumer does not have goes back for others."""
+
     session_ttl: float = Field(10.0, ge=0.1, le=3600)
     """Seconds after which a silent process is over, and others take what it held."""
 

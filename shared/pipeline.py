@@ -21,6 +21,7 @@ from shared.message import Message
 from shared.pool import counted_pool
 from shared.resources import Resources, open_resources
 from shared.settings import Settings
+from shared.upgrades import check_upgrades
 
 
 @dataclass(frozen=True)
@@ -108,8 +109,10 @@ async def open_pipeline(settings: Settings, *, resources: bool = False) -> Async
     and the client are still there. The producer leaves them out, and so does the clock unless its schedule uses them.
     They are opened again when a command of redis-py fails that may work later: the server is away, or refuses for now.
 
+    :raises UpgradeMissing: when an older version of a message class cannot be upgraded.
     :raises SettingsError: when no server is given. ServerUnavailable, ServerRefused: as Session.open.
     """
+    check_upgrades()
     url, clock_url = resolve_redis_url(settings), resolve_clock_url(settings)
     most, silence = settings.max_connections, max(1.0, settings.session_ttl)
     pool = counted_pool(url, most - OF_A_SESSION, silence)
@@ -134,6 +137,7 @@ async def open_pipeline(settings: Settings, *, resources: bool = False) -> Async
             dead_for=settings.dead_for,
             max_message_bytes=settings.max_message_bytes,
             known_for=settings.known_for,
+            unread_for=settings.unread_for,
         )
         opened = await _open_resources(stack, settings, session, client) if resources else None
         yield Pipeline(settings, session, queue, client, deferred, opened)

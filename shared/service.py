@@ -15,6 +15,7 @@ from shared.environment import SettingsError
 from shared.logs import Log, configure_logs, flush_logs
 from shared.settings import Settings
 from shared.signals import Signals
+from shared.upgrades import UpgradeMissing
 
 log = Log("service")
 
@@ -60,7 +61,7 @@ def run_service(name: str, work: Work, signals: Signals, *, prepare: Callable[[]
     except Unfinished as error:
         _complain(name, str(error))
         return _FAILED
-    except (SettingsError, ServiceError, ConcurrencyError) as error:
+    except (SettingsError, ServiceError, UpgradeMissing, ConcurrencyError) as error:
         _complain(name, str(error))
         return _MISTAKE
     finally:

@@ -13,8 +13,10 @@ from redis.exceptions import RedisError
 
 from shared.clock.deferred import KNOWN_FOR, message_id, put_id
 from shared.concurrency import ConcurrencyError, Queue
-from shared.concurrency.queues.encoding.codec import Codec, Unreadable
+from shared.concurrency.queues.encoding.codec import Codec
 from shared.concurrency.queues.encoding.entry import LARGEST_MESSAGE
+from shared.concurrency.queues.encoding.unreadable import Unreadable, Unsupported
+from shared.concurrency.queues.encoding.versions import Versions
 from shared.logs import Log
 from shared.message import Message
 from shared.pipeline import Pipeline
@@ -38,7 +40,7 @@ class Puts:
         largest = pipeline.settings.max_message_bytes
         self._codec: Codec[Message] = Codec(Message, largest)
         self._messages: Queue[Any] = self._queue(Message, largest)
-        self._stored: dict[str, tuple[Queue[Any], type[RootModel[JsonValue]]]] = {}
+        self._stored: dict[tuple[str, int], tuple[Queue[Any], type[RootModel[JsonValue]]]] = {}
         self._waiting: dict[str, asyncio.Task[bool]] = {}
 
     async def __aenter__(self) -> Self:
@@ -63,26 +65,30 @@ class Puts:
         """
         await self._put(self._messages, message, id)
 
-    async def put_stored(self, name: str, body: str, id_: str) -> None:
-        """Put a message in its stored form, as `put` does.
+    async def put_stored(self, name: str, body: str, version: int, id_: str) -> None:
+        """Put a message in its stored form, as `put` does; its class may be one that this clock does not have.
 
         A message that cannot be read is logged, and put all the same: a consumer makes it a dead letter, which is kept.
         """
-        queue, stored = self._stored.get(name) or self._store(name)
+        queue, stored = self._stored.get((name, version)) or self._store(name, version)
         message = stored.model_validate_json(body)
         await self._put(queue, message, id_)
         try:
-            self._codec.decode(name, body.encode())
+            self._codec.decode(name, body.encode(), version)
+        except Unsupported as error:
+            log.warning("a deferred message cannot be read here: a consumer may", id=id_, type=name, problem=str(error))
         except Unreadable as error:
             log.error(  # noqa: TRY400  # no traceback
                 "a deferred message cannot be read: it becomes a dead letter", id=id_, type=name, problem=str(error)
             )
 
-    def _store(self, name: str) -> tuple[Queue[Any], type[RootModel[JsonValue]]]:
+    def _store(self, name: str, version: int) -> tuple[Queue[Any], type[RootModel[JsonValue]]]:
         # A class of that name that takes any body: the message is stored as if its own class had been put.
-        stored = cast("type[RootModel[JsonValue]]", create_model(name, __base__=RootModel[JsonValue]))
-        self._stored[name] = self._queue(stored, LARGEST_MESSAGE), stored
-        return self._stored[name]
+        versions = Versions(version)
+        base = type("Stored", (RootModel[JsonValue],), {"stored_versions": classmethod(lambda _: versions)})
+        stored = cast("type[RootModel[JsonValue]]", create_model(name, __base__=base))
+        self._stored[name, version] = self._queue(stored, LARGEST_MESSAGE), stored
+        return self._stored[name, version]
 
     def _queue(self, kind: type[Any], largest: int) -> Queue[Any]:
         session, name = self._pipeline.session, self._pipeline.settings.queue
@@ -111,7 +117,7 @@ class Puts:
             put.exception()  # retrieved, for the job may be between two tries: the next try gets it from the queue
 
 
-async def put_message(context: dict[str, Any], name: str, body: str) -> None:
+async def put_message(context: dict[str, Any], name: str, body: str, version: int = 1) -> None:
     """Put a message that Pipeline.schedule deferred: this is its job."""
     puts: Puts = context["puts"]
     job: str = context["job_id"]
@@ -122,4 +128,4 @@ async def put_message(context: dict[str, Any], name: str, body: str) -> None:
         raise Retry from error
     # Not the id alone: it can be used again when arq has forgotten it, and the queue remembers for longer.
     scheduled_at: datetime = context["enqueue_time"]
-    await puts.put_stored(name, body, put_id(message_id(job), round(scheduled_at.timestamp() * 1000)))
+    await puts.put_stored(name, body, version, put_id(message_id(job), round(scheduled_at.timestamp() * 1000)))

@@ -39,7 +39,7 @@ T = TypeVar("T")
 log = Log("clock")
 
 PUT_MESSAGE: Final = "put_message"
-"""The name that arq has for the function that puts a deferred message; its arguments are the class and the body."""
+"""The name that arq has for the function that puts a deferred message; its arguments: class, body, version over 1."""
 
 KNOWN_FOR: Final = 7 * 86_400.0
 """Seconds for which the queue knows the id of a message that the clock put."""
@@ -98,7 +98,9 @@ class Deferred:
             id_ = token_hex(11)
         job = job_id(self._queue, _checked(id_))
         shape, body = self._codec.encode(message)
-        arguments = [shape.name, body.decode()]
+        # Of the first version as ever.
+        version = shape.versions.number
+        arguments = [shape.name, body.decode(), *([version] if version > 1 else [])]
         # As the clock will put it: a message whose headers have no room is refused here.
         with_id(shape.headers, put_id(id_, _ms(due)), digest(shape.name, body), round(KNOWN_FOR * 1000))
         keys = (job_key_prefix + job, result_key_prefix + job, clock_queue(self._queue))
@@ -203,7 +205,7 @@ def _ms(time: datetime) -> int:
     return math.ceil(time.timestamp() * 1000)
 
 
-def _is_put_of(stored: bytes, arguments: list[str | None]) -> bool:
+def _is_put_of(stored: bytes, arguments: list[str | int | None]) -> bool:
     try:
         job = decode(stored)
         return bool(job["f"] == PUT_MESSAGE and job["a"] == arguments)

@@ -75,7 +75,7 @@ class RemoteError(ConcurrencyError):
         """Keep what is known of it; the traceback is a note too."""
         super().__init__(reason, error, traceback)
         self.reason = reason
-        """As on the dead letter: failed, crashed, shutdown, undecodable, invalid, unknown_type, too_large,
+        """As on the dead letter: failed, crashed, shutdown, undecodable, invalid, unknown_type, too_new, too_large,
         invalid_result, or what `dead_letter()` or Reject was given; `given up` when another submitter of the same id
         cancelled it."""
         self.error = error

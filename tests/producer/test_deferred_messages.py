@@ -21,6 +21,7 @@ from shared.clock.deferred import PUT_MESSAGE, job_id
 from shared.clock.jobs import clock_queue, encode, redis_settings
 from shared.concurrency import IdConflict
 from shared.local.embedded import EmbeddedServer
+from shared.message import Message
 from shared.pipeline import Pipeline, open_pipeline
 from shared.settings import Settings
 from tests.faults.test_restart import kill_and_start
@@ -370,20 +371,46 @@ async def test_a_pickle_is_refused_and_reported_and_the_clock_goes_on(
     assert (await pipeline.queue.statistics()).put_total == 1
 
 
+async def test_a_clock_puts_a_version_that_it_does_not_have(pipeline: Pipeline, url: str, name: str) -> None:
+    class Later(Message, version=3):
+        number: int
+
+    try:
+        async with clock(variables(url, name)) as running:
+            await pipeline.schedule(Later(number=7), after=0)
+            await running.said("a deferred message cannot be read here: a consumer may")
+            async with asyncio.timeout(30):
+                delivery = await pipeline.queue.get()
+            assert (delivery.item, delivery.version) == (Later(number=7), 3)
+            await delivery.ack()
+    finally:
+        del Message._classes["Later"]
+
+
 async def test_a_message_that_can_not_be_read_any_more_is_reported_and_becomes_a_dead_letter(
-    pipeline: Pipeline, url: str, name: str, arq: ArqRedis
+    url: str, name: str, arq: ArqRedis
 ) -> None:
+    async with open_pipeline(settings(url, name, unread_for=0.001)) as pipeline:
+        await _report_what_cannot_be_read(pipeline, url, name, arq)
+
+
+async def _report_what_cannot_be_read(pipeline: Pipeline, url: str, name: str, arq: ArqRedis) -> None:
     arq.job_serializer = encode
     bodies = {"gone": ("Gone", '{"a": [1, null, 1e16]}'), "older": ("Errand", '{"words": "é"}')}
     for id_, stored in bodies.items():
         await arq.enqueue_job(PUT_MESSAGE, *stored, _job_id=job_id(name, id_))
     await arq.enqueue_job(PUT_MESSAGE, "Gone", "no JSON", _job_id=job_id(name, "foreign"))
     async with clock(variables(url, name)) as running:
-        await running.said("a deferred message cannot be read", 2)
+        await running.said("a deferred message cannot be read")
+        await running.said("a deferred message cannot be read here: a consumer may")
         await running.said(f"message:{name}:foreign:put_message failed")
         await until(pipeline.queue.statistics, lambda seen: seen.put_total == 2, 20)
         await pipeline.schedule(message(), after=0)
         assert await take(pipeline) == 1
+    # The class that is gone comes again, for somebody who has it; its time is over then.
+    waiting = asyncio.create_task(pipeline.queue.get())
+    await until(pipeline.queue.statistics, lambda seen: seen.dead == 2)
+    waiting.cancel()
     letters = {letter.id.partition("@")[0]: letter for letter in await pipeline.queue.dead_letters()}
     assert {id_: letter.reason for id_, letter in letters.items()} == {"gone": "unknown_type", "older": "invalid"}
     for id_, (_, body) in bodies.items():

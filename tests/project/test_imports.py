@@ -52,9 +52,12 @@ ALLOWED = {
 REACHED = {
     "shared": {
         f"{ENGINE}.session.address", f"{ENGINE}.session.log", f"{ENGINE}.session.outage", f"{ENGINE}.session.session",
-        f"{QUEUES}.encoding.codec", f"{QUEUES}.encoding.outgoing",
+        f"{QUEUES}.encoding.codec", f"{QUEUES}.encoding.outgoing", f"{QUEUES}.encoding.versions",
     },
-    "producer": {f"{ENGINE}.session.futures", f"{QUEUES}.encoding.codec", f"{QUEUES}.encoding.entry"},
+    "producer": {
+        f"{ENGINE}.session.futures", f"{QUEUES}.encoding.codec", f"{QUEUES}.encoding.entry", f"{QUEUES}.encoding.unreadable",
+        f"{QUEUES}.encoding.versions",
+    },
     "consumer": {
         f"{ENGINE}.checks", f"{ENGINE}.errors", f"{ENGINE}.session.tasks", f"{QUEUES}.service", f"{QUEUES}.deliveries.handout", f"{QUEUES}.prefetch", f"{QUEUES}.deliveries.settling",
         f"{QUEUES}.effects.effects",

@@ -30,6 +30,7 @@ LEASE = {"check", "mode", "name", "release", "seconds_left", "token"}
 ASKED = {"acquire", "locked", "release"}
 DELIVERY = {
     "ack", "attempt", "dead_letter", "effects", "failures", "first_error", "id", "item", "last_error", "nack", "progress",
+    "version",
 }  # fmt: skip
 # What a queue and a worker use of a Delivery beside: its type and its dir() show users none of it.
 HANDOUT = {

@@ -12,7 +12,8 @@ from hypothesis import strategies as st
 from pydantic import BaseModel, ConfigDict
 
 from shared.concurrency import MessageTooLarge
-from shared.concurrency.queues.encoding.codec import Codec, Unreadable, digest
+from shared.concurrency.queues.encoding.codec import Codec, digest
+from shared.concurrency.queues.encoding.unreadable import Unreadable
 
 
 class Point(BaseModel):

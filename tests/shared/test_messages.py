@@ -1,5 +1,6 @@
 """Message classes: registered by their name, closed, strictly read; and each has one handler."""
 
+import asyncio
 import json
 from collections.abc import Iterator
 from datetime import date, datetime, timedelta
@@ -18,6 +19,7 @@ from shared.concurrency import Delivery, Queue, QueueShutDown, Session
 from shared.message import Message
 from shared.pipeline import Pipeline
 from tests.instruments.messages import Errand
+from tests.instruments.waiting import until
 
 
 @pytest.fixture
@@ -144,7 +146,7 @@ async def test_any_registered_class_travels_in_one_queue_and_comes_back_as_itsel
                 assert type(item) is type(message)
 
 
-async def test_a_class_that_this_process_does_not_know_is_a_dead_letter(
+async def test_a_class_that_nobody_knows_for_so_long_is_a_dead_letter(
     url: str, name: str, fresh_class: type[Message]
 ) -> None:
     async with Session.open(url) as session:
@@ -153,9 +155,13 @@ async def test_a_class_that_this_process_does_not_know_is_a_dead_letter(
         del Message._classes["Resize"]
         try:
             await queue.put(Errand(text="t"))
-            reader: Queue[Message] = Queue(session, name, Message)  # as another process that has not got the class
+            # As another process that has not got the class.
+            reader: Queue[Message] = Queue(session, name, Message, unread_for=0.001)
             async with await reader.get() as item:
                 assert isinstance(item, Errand)
+            waiting = asyncio.create_task(reader.get())
+            await until(queue.statistics, lambda seen: seen.dead == 1)
+            waiting.cancel()
         finally:
             Message._classes["Resize"] = fresh_class
         (letter,) = await queue.dead_letters()

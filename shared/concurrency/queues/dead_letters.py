@@ -27,8 +27,8 @@ class DeadLetter:
     type: str | None
     """The name of the message's class, where it travelled with it."""
     reason: str
-    """failed, crashed, shutdown, undecodable, invalid, unknown_type, too_large, invalid_result, or what `dead_letter()`
-    was given."""
+    """failed, crashed, shutdown, undecodable, invalid, unknown_type, too_new, too_large, invalid_result, or what
+    `dead_letter()` was given."""
     error: str
     """What was wrong the last time; empty where it is unknown."""
     put_at: float

@@ -9,6 +9,7 @@ from shared.concurrency.errors import QueueShutDown
 from shared.concurrency.queues.deliveries.handout import Handout
 from shared.concurrency.queues.deliveries.opening import Opening
 from shared.concurrency.queues.deliveries.settling import Settler
+from shared.concurrency.queues.deliveries.unread import Unread
 from shared.concurrency.queues.encoding.codec import Codec
 from shared.concurrency.queues.encoding.results import ResultCodec
 from shared.concurrency.queues.membership.membership import Membership
@@ -29,7 +30,14 @@ class Prefetch(Generic[T]):
     """
 
     def __init__(
-        self, member: Membership, settler: Settler, codec: Codec[T], results: ResultCodec, workers: int
+        self,
+        member: Membership,
+        settler: Settler,
+        codec: Codec[T],
+        results: ResultCodec,
+        *,
+        unread: Unread,
+        workers: int,
     ) -> None:
         """Begin to take when the first of so many workers asks."""
         self._loop = asyncio.get_running_loop()
@@ -40,7 +48,7 @@ class Prefetch(Generic[T]):
         self._buffer: deque[Handout[T]] = deque()
         self._free: deque[asyncio.Future[None]] = deque()
         self.pace = Pace(workers, self._free, self._buffer, self._taken)
-        self._opening = Opening(member, settler, codec, results, self.pace)
+        self._opening = Opening(member, settler, codec, results, unread=unread, pace=self.pace)
         self._unstarted = Unstarted(self.pace, self._give_back)
         self._is_sending = False
         self._is_spreading = False

@@ -11,11 +11,13 @@ from shared.concurrency.errors import QueueShutDown
 from shared.concurrency.queues.control import QueueControl
 from shared.concurrency.queues.deliveries.delivery import Delivery
 from shared.concurrency.queues.deliveries.forgettable import Forgettable
+from shared.concurrency.queues.deliveries.unread import Unread
 from shared.concurrency.queues.effects.forwards import Destination
-from shared.concurrency.queues.encoding.codec import Codec, Unreadable
+from shared.concurrency.queues.encoding.codec import Codec
 from shared.concurrency.queues.encoding.entry import LARGEST_MESSAGE
 from shared.concurrency.queues.encoding.outgoing import KEPT_FOR, Outgoing
 from shared.concurrency.queues.encoding.results import ResultCodec
+from shared.concurrency.queues.encoding.unreadable import Unreadable
 from shared.concurrency.queues.participant import QueueParticipant
 from shared.concurrency.queues.puts.batch import OutgoingEntry
 from shared.concurrency.queues.puts.bulk import BulkPut
@@ -54,6 +56,7 @@ class Queue(QueueControl, Generic[T]):
         group: str | None = None,
         result: Any = None,
         results_for: float = KEPT_FOR,
+        unread_for: float = 3600.0,
     ) -> None:
         """Prepare; the first call talks to the server.
 
@@ -68,7 +71,8 @@ class Queue(QueueControl, Generic[T]):
         slot, so that on a Cluster too an acknowledgement in one can put into another; the group belongs to the name:
         "a" in a group is another queue than "a". `result`: the type of what handlers return, where the message classes
         do not say it; None for any JSON value. `results_for`: seconds for which a result that was not received is kept
-        for this process, 10 at least.
+        for this process, 10 at least. `unread_for`: seconds for which a message goes back whose class, or its version,
+        this process does not know; then it is a dead letter.
 
         :raises ValueError: when a name or a number is out of range.
         :raises ConcurrencyError: when the session is closed.
@@ -79,6 +83,7 @@ class Queue(QueueControl, Generic[T]):
         check_count("max_message_bytes", max_message_bytes, 1, LARGEST_MESSAGE)
         check_seconds("known_for", known_for, 0.001, LONGEST)
         check_seconds("results_for", results_for, 10, LONGEST)
+        check_seconds("unread_for", unread_for, 0.001, LONGEST)
         super().__init__(process_of(session).part(QueueParticipant, self.full_name))
         self._codec: Codec[T] = Codec(type, max_message_bytes)
         self._results = ResultCodec(result, max_message_bytes)
@@ -86,6 +91,7 @@ class Queue(QueueControl, Generic[T]):
             self._codec, self._participant.puts.numbering.entry, known_for=known_for, results_for=results_for
         )
         self._submitter = Submitter(self._participant.puts, self._participant.results, self._results, results_for)
+        self._unread = Unread(self._participant.takes, self.full_name, unread_for)
         self._participant.member.registration.wish(**settings)
 
     # --- putting ----------------------------------------------------------------------------------------------------
@@ -191,8 +197,8 @@ class Queue(QueueControl, Generic[T]):
     async def get(self) -> Delivery[T]:
         """Take the next message; waits while there is none. A cancelled get loses nothing.
 
-        What cannot be read (undecodable, invalid, of an unknown class, too large) becomes a dead letter and is passed
-        over.
+        What cannot be read (undecodable, invalid, too large) becomes a dead letter and is passed over. What is of a
+        class or of a version that this process does not know goes back for those who do, for `unread_for` seconds.
 
         :raises QueueShutDown: when the queue is shut down and all its messages are done with.
         """
@@ -213,7 +219,7 @@ class Queue(QueueControl, Generic[T]):
             try:
                 item = self._codec.open(entry)
             except Unreadable as error:
-                lane.settle_unheard(entry, "dead", error.reason, error.report)
+                self._unread.settle(entry, error)
                 continue
             delivery = Forgettable(self._participant.settler, entry, item, self._results)
             member.hold(delivery)

@@ -15,7 +15,8 @@ def prefetch(queue: Queue[T], workers: int) -> Prefetch[T]:
     """
     participant = participant_of(queue)
     participant.process.check_open()
-    return Prefetch(participant.member, participant.settler, queue._codec, queue._results, workers)  # noqa: SLF001  # users never get it
+    codec, results, unread = queue._codec, queue._results, queue._unread  # noqa: SLF001  # users never get them
+    return Prefetch(participant.member, participant.settler, codec, results, unread=unread, workers=workers)
 
 
 async def notified_to_drain(queue: Queue[Any]) -> None:

@@ -42,6 +42,11 @@ class Delivery(ABC, Generic[T]):
         return self._stored.attempt
 
     @property
+    def version(self) -> int:
+        """The version of its class that wrote the message; `item` is of the version that this process has."""
+        return self._stored.version
+
+    @property
     def failures(self) -> int:
         """How many deliveries of the message failed before this one."""
         return self._stored.failures

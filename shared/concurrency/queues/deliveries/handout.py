@@ -10,6 +10,7 @@ from shared.concurrency.errors import EffectRefused, InvalidResult, StaleDeliver
 from shared.concurrency.queues.deliveries.delivery import Delivery
 from shared.concurrency.queues.deliveries.settlement import Settling
 from shared.concurrency.queues.effects.effects import Effects
+from shared.concurrency.queues.encoding.codec import LONGEST_TRACE
 from shared.concurrency.queues.encoding.entry import ASKED, FLAG, RECEIPT, Stored, pack_headers_with_error, read
 from shared.concurrency.queues.encoding.results import ResultCodec
 from shared.concurrency.queues.takes.settlements import LONGEST_TEXT
@@ -17,7 +18,6 @@ from shared.concurrency.session.tasks import is_cancelled, is_closed
 
 T = TypeVar("T")
 
-_LONGEST_TRACE: Final = 8192
 _GIVING_BACK: Final = 0.5
 INVALID_RESULT: Final = "invalid_result"
 """The reason of a dead letter whose result could not be sent."""
@@ -212,7 +212,7 @@ class Handout(Delivery[T]):
 
     def trace_of(self, error: BaseException) -> str:
         """The end of the traceback, for whoever asked for the result; empty where nobody did."""
-        return "" if self.answers is None else "".join(traceback.format_exception(error))[-_LONGEST_TRACE:]
+        return "" if self.answers is None else "".join(traceback.format_exception(error))[-LONGEST_TRACE:]
 
     def lose(self) -> None:
         """The session is over: nothing can be settled any more, and the body ends."""

@@ -1,7 +1,9 @@
 """From a message to the bytes that travel, and back: what comes back equals what went in."""
 
 import hashlib
+import json
 import re
+import traceback
 import warnings
 from collections.abc import Callable, Mapping
 from functools import partial
@@ -13,24 +15,19 @@ from pydantic_core import PydanticSerializationError
 from shared.concurrency.errors import MessageTooLarge, describe
 from shared.concurrency.queues.encoding.entry import COUNTS, FLAG, is_entry_with, pack_headers, pack_middle, read
 from shared.concurrency.queues.encoding.lossless import lossless_up_to
+from shared.concurrency.queues.encoding.unreadable import TooNew, UnknownType, Unreadable
+from shared.concurrency.queues.encoding.versions import ONLY, Versions
 
 T = TypeVar("T")
+
+LONGEST_TRACE: Final = 8192
+"""Characters of a traceback that are kept."""
 
 # Raises where pydantic warns of a value that is not of its field's type, in this module alone:
 # `to_json(warnings="error")` does the same and costs more than the writing itself.
 warnings.filterwarnings("error", "Pydantic serializer warnings", UserWarning, rf"{re.escape(__name__)}$")
 
 _STRICT: Final = ConfigDict(strict=True, allow_inf_nan=False)
-
-
-class Unreadable(Exception):
-    """A stored message that cannot become an object; `reason` goes on its dead letter."""
-
-    def __init__(self, reason: str, report: str) -> None:
-        """Keep the reason (too_large, undecodable, invalid, unknown_type) and what was wrong."""
-        super().__init__(f"{reason}: {report}")
-        self.reason = reason
-        self.report = report
 
 
 class Shape:
@@ -44,21 +41,38 @@ class Shape:
                 raise
             adapter = TypeAdapter(tp)  # a model says itself how strict it is
         self.name = name
+        self.versions: Versions = tp.stored_versions() if hasattr(tp, "stored_versions") else ONLY
         self.headers: dict[str, str | int] = {} if name is None else {"type": name}
+        if self.versions.number > 1:
+            self.headers["v"] = self.versions.number
         self.middle = pack_middle(pack_headers(self.headers), has_id=False)
         mark = self.middle[COUNTS:]
         self.matches = is_entry_with(mark[1:])
         """Whether it is an entry of this class without an id."""
         self.body_at = FLAG + len(mark)
         self.write: Callable[..., bytes] = adapter.serializer.to_json
-        self.read: Callable[[bytes], Any] = adapter.validator.validate_json
-        if hasattr(tp, "registered"):
+        self.read: Callable[..., Any] = adapter.validator.validate_json
+        self.is_tolerant = hasattr(tp, "registered")
+        """Whether fields that the class does not have are ignored where it is read: of the classes of a registry."""
+        if self.is_tolerant:
             # A registry's classes convert what Python gives them; what is stored was written by one of them.
             self.read = partial(self.read, strict=True)
         self._validate: Callable[[Any], Any] = adapter.validator.validate_python
         self.lossless_up_to = lossless_up_to(adapter.core_schema)
         """Bytes of a body that need not be read back and compared."""
         self._checked: set[type] = set()
+
+    def read_tolerantly(self, body: bytes) -> Any:
+        """Read what another process wrote, whose class may have more fields than ours, nested ones too.
+
+        First as it is: a union chooses by the fields that its classes have.
+        """
+        try:
+            return self.read(body)
+        except ValidationError as error:
+            if not self.is_tolerant or not any(each["type"] == "extra_forbidden" for each in details(error)):
+                raise
+        return self.read(body, extra="ignore")
 
     def write_validated(self, value: Any) -> bytes:
         """Write what nobody has validated; what comes back equals it.
@@ -112,6 +126,7 @@ class Codec(Generic[T]):
         self._registered = cast(
             "Callable[[], Mapping[str, type]] | None", getattr(tp, "registered", None) if is_model else None
         )
+        self._formerly: Callable[[], Mapping[str, type]] = getattr(tp, "formerly_registered", dict)
         self._shapes: dict[str | None, Shape] = {}
         self._checked: dict[type, Shape] = {}
         self._usual: Shape | None = None
@@ -123,7 +138,7 @@ class Codec(Generic[T]):
     def _shape(self, name: str | None) -> Shape | None:
         shape = self._shapes.get(name)
         if shape is None and self._registered is not None and name is not None:
-            tp = self._registered().get(name)
+            tp = self._registered().get(name) or self._formerly().get(name)
             if tp is not None:
                 shape = self._shapes[name] = Shape(tp, name)
         return shape
@@ -172,31 +187,49 @@ class Codec(Generic[T]):
                 pass  # said in full below
         try:
             stored = read(entry)
+            version = stored.version
         except ValueError as error:
             raise Unreadable("undecodable", f"not an entry: {error}") from error
-        item = self.decode(stored.type_name, stored.body)
+        item = self.decode(stored.type_name, stored.body, version)
         self._usual = self._shapes[stored.type_name]
         return item
 
-    def decode(self, name: str | None, body: bytes) -> T:
-        """Read a message.
+    def decode(self, name: str | None, body: bytes, version: int = 1) -> T:
+        """Read a message; one of an older version is upgraded before.
 
-        :raises Unreadable: when it is too large, no JSON, not valid, or of an unknown class.
+        :raises Unsupported: when the class is unknown here, or older than the message.
+        :raises Unreadable: when it is too large, no JSON, not valid, or cannot be upgraded.
         """
         if len(body) > self._max_bytes:
             raise Unreadable("too_large", f"{len(body)} bytes, and the queue takes {self._max_bytes}")
         shape = self._shape(name)
         if shape is None:
-            raise Unreadable("unknown_type", f"no message class is called {name!r}")
+            raise UnknownType(name, version)
+        if version > shape.versions.number:
+            raise TooNew(name, version, shape.versions.number)
+        if version < shape.versions.number:
+            body = _upgraded(shape, body, version)
         try:
-            return cast("T", shape.read(body))
+            return cast("T", shape.read_tolerantly(body))
         except ValidationError as error:
-            broken = any(problem["type"] == "json_invalid" for problem in error.errors(include_input=False))
+            broken = any(problem["type"] == "json_invalid" for problem in details(error))
             raise Unreadable("undecodable" if broken else "invalid", short(error)) from error
         except ValueError as error:
             raise Unreadable("undecodable", str(error)) from error
         except BaseException as error:  # a validator in Rust that panics, or one that exits, too
             raise Unreadable("invalid", describe(error)) from error
+
+
+def _upgraded(shape: Shape, body: bytes, version: int) -> bytes:
+    try:
+        found = json.loads(body)
+    except (ValueError, RecursionError) as error:
+        raise Unreadable("undecodable", f"no JSON: {error}") from error
+    try:
+        return shape.versions.upgraded(found, version)
+    except BaseException as error:  # a function of the application may raise anything
+        report = f"the upgrade of {shape.name} from version {version} failed: {describe(error)}"
+        raise Unreadable("invalid", report, "".join(traceback.format_exception(error))[-LONGEST_TRACE:]) from error
 
 
 def digest(name: str | None, body: bytes) -> str:
@@ -206,6 +239,11 @@ def digest(name: str | None, body: bytes) -> str:
 
 def short(error: ValidationError) -> str:
     """The first thing that is wrong, and where."""
-    first = error.errors(include_input=False, include_url=False, include_context=False)[0]
+    first = details(error)[0]
     where = ".".join(str(part) for part in first["loc"])
     return f"{where}: {first['msg']}" if where else first["msg"]
+
+
+def details(error: ValidationError) -> list[Any]:
+    """All that is wrong, without the values."""
+    return error.errors(include_input=False, include_url=False, include_context=False)

@@ -7,8 +7,8 @@
     FAILURES   3  nacks
     FLAG       1  "i": the headers hold the caller's id; "r": whoever put it asks for the result; "s": both; else "."
     LENGTH     3  bytes of the headers
-    headers       JSON object, empty for none: type, id, digest, known_ms, results_ms, first_error, last_error,
-                  waiting_since
+    headers       JSON object, empty for none: type, v, id, digest, known_ms, results_ms, first_error, last_error,
+                  waiting_since, unread_ms
     body          what pydantic wrote
 
 The header is ASCII. The first 45 bytes change with every delivery: they are its *receipt*, the name of its field in
@@ -30,6 +30,8 @@ _LONGEST_HEADERS: Final = 999
 LARGEST_MESSAGE: Final = 1 << 24
 """Bytes of a body, at most: a server drops a subscriber whose replies are over 8 MB for a minute, or over 32 MB."""
 _LONGEST_ERROR: Final = 300
+_MARKS: Final = ("waiting_since", "unread_ms")
+"""Headers that a script writes, when a message waits first, and when nobody here can read it; in ms."""
 FLAG: Final = 48
 _ID_FLAG: Final = 0x69
 _BOTH_FLAG: Final = 0x73
@@ -62,11 +64,12 @@ def pack_headers_with_error(stored: "Stored", error: str) -> bytes:
     """The headers of an entry after a delivery that failed with this error: the first and the last error are kept.
 
     Each is cut to 300 characters, or to what the headers have room for; empty where they have none. The script marks in
-    the headers since when a message waits: that room is left.
+    the headers since when a message waits, and since when nobody could read it: that room is left.
     """
     headers = {word: value for word, value in stored.headers.items() if word != "last_error"}
     kept = [word for word in ("first_error", "last_error") if word not in headers]
-    longest = _LONGEST_HEADERS - (0 if "waiting_since" in headers else len(',"waiting_since":1000000000000'))
+    marks = [f',"{word}":1000000000000' for word in _MARKS if word not in headers]
+    longest = _LONGEST_HEADERS - len("".join(marks))
     room = longest - len(pack_headers(headers | dict.fromkeys(kept, "")))
     text = _cut(error.encode("utf-8", "backslashreplace").decode(), room // len(kept))
     packed = pack_headers(headers | dict.fromkeys(kept, text))
@@ -84,6 +87,11 @@ def _cut(text: str, room: int) -> str:
 def key_of(receipt: bytes) -> bytes:
     """The message's own key, of a receipt or of a whole entry."""
     return receipt[_STAMP : _STAMP + KEY]
+
+
+def attempt_of(receipt: bytes) -> int:
+    """Which delivery a receipt, or a whole entry, is of; from 1."""
+    return int(receipt[KEY + _STAMP + 1 : RECEIPT]) + 1
 
 
 def keys_in(joined: bytes) -> set[bytes]:
@@ -129,6 +137,17 @@ class Stored:
         return self._text("type")
 
     @property
+    def version(self) -> int:
+        """The version of the class that wrote it.
+
+        :raises ValueError: when the header is none.
+        """
+        version = self.headers.get("v", 1)
+        if isinstance(version, bool) or not isinstance(version, int) or version < 1:
+            raise ValueError(f"the header v is a whole number from 1, not {version!r:.100}")
+        return version
+
+    @property
     def put_at(self) -> float:
         """When it was admitted: seconds since the epoch, by the server's clock."""
         return int(self._entry[:16]) / 1e6
@@ -136,7 +155,7 @@ class Stored:
     @property
     def attempt(self) -> int:
         """Which delivery this is, from 1."""
-        return int(self._entry[39:RECEIPT]) + 1
+        return attempt_of(self._entry)
 
     @property
     def failures(self) -> int:
@@ -158,6 +177,8 @@ class Stored:
         return None if text is None else str(text)
 
 
+_OWN: Final = {"last_error", *_MARKS}
+"""Headers that differ from message to message."""
 _seen_headers: Final[dict[bytes, dict[str, str | int]]] = {b"": {}}
 
 
@@ -169,7 +190,7 @@ def _read_headers(raw: bytes, *, has_id: bool) -> dict[str, str | int]:
     if not isinstance(headers, dict):
         raise ValueError("the headers are no JSON object")  # noqa: TRY004  # the entry is bad, not the call
     # Without an id and an error they are the same for every message of a class: worth keeping, and few.
-    is_usual = not has_id and "last_error" not in headers and "waiting_since" not in headers
+    is_usual = not has_id and not _OWN.intersection(headers)
     if is_usual and len(_seen_headers) < 1000:
         _seen_headers[raw] = headers
     return headers

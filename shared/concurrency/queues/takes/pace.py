@@ -27,6 +27,8 @@ class Pace:
         """Workers that are woken and have not run yet: each takes one of those in hand."""
         self.is_ended = False
         """Whether nothing is wanted any more."""
+        self.is_cautious = False
+        """Whether one at a time is enough: most of what comes cannot be read here."""
         self.low = 0
         """With so few in hand it is worth a call: half of what is worked ahead."""
         self._free = free
@@ -50,7 +52,9 @@ class Pace:
             self._ahead = min(_MOST_AHEAD, int((self.started - self._measured) / elapsed * _AHEAD_SECONDS))
             self.low = self._ahead // 2
             self._measured, self._measured_at = self.started, now
-        return max(0, len(self._free) + self.rising + self._ahead - len(self._buffer) - len(self._taken))
+        if self.is_cautious:
+            return int(len(self._free) > 0 and self.in_hand() == 0)
+        return max(0, len(self._free) + self.rising + self._ahead - self.in_hand())
 
     def is_hungry(self) -> bool:
         """Whether it is worth a call."""

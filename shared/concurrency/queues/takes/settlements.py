@@ -47,9 +47,10 @@ class Settlements:
     ) -> None:  # fmt: skip
         """Add one, by its entry or its receipt.
 
-        Kinds: ack, return, lost, result (value: outcome), nack, crash (delay in ms), dead (value: reason), wait.
+        Kinds: ack, return, lost, result (value: outcome), nack, crash (delay in ms), dead (value: reason).
 
-        The value of `wait`: the delay in ms, a space, and for how many ms since the first wait it is no failure.
+        Or wait: the delay in ms, a space, and for how many ms since the first wait it is no failure. Or later: as wait,
+        then it is a dead letter, for the reason that stands behind another space.
         `attempts`: failures until it is a dead letter, None for what is stored with the queue; `headers`: the message's
         new ones, empty when they stay as they are; `trace`: the traceback, for whoever asked for the result.
         """

@@ -35,27 +35,37 @@ local function settle_returns(receipts)
   return missing
 end
 
--- The entry of a delivery that waits for a precondition, marked with the first time it did so; nil once that is WITHIN ms ago,
--- or when its headers have no room for the mark. A mark older than the entry's stamp is of the time before a replay.
-local function kept_waiting(entry, within)
+-- The entry of a delivery that waits, for a precondition or for somebody who can read it, marked under WORD with the first time it
+-- did so; nil once that is WITHIN ms ago, or when its headers have no room for the mark. A mark older than the entry's stamp is of
+-- the time before a replay.
+local function kept_waiting(entry, within, word)
   local admitted = math.floor(tonumber(string.sub(entry, 1, 16)) / 1000)
   local headers = string.sub(entry, 53, 52 + tonumber(string.sub(entry, 50, 52)))
-  local since = tonumber(string.match(headers, '"waiting_since":(%d+)') or 0)
-  if since >= admitted then
+  local since = tonumber(string.match(headers, '"' .. word .. '":(%d+)'))
+  if since and since >= admitted then
     if now - since >= within then return nil end
     return entry
   end
-  local mark = '"waiting_since":' .. string.format('%.0f', math.max(now, admitted))
-  if since > 0 then
-    headers = string.gsub(headers, '"waiting_since":%d+', mark)
+  local mark = '"' .. word .. '":' .. string.format('%.0f', math.max(now, admitted))
+  if since then
+    headers = string.gsub(headers, '"' .. word .. '":%d+', mark)
   else
     headers = headers == '' and '{' .. mark .. '}' or string.sub(headers, 1, -2) .. ',' .. mark .. '}'
   end
   return #headers <= 999 and with_headers(entry, headers) or nil
 end
 
+-- The entry without the mark that nobody could read it: whoever settles it in another way has read it.
+local function read_now(entry)
+  local headers = string.sub(entry, 53, 52 + tonumber(string.sub(entry, 50, 52)))
+  if not string.find(headers, '"unread_ms":', 1, true) then return entry end
+  headers = string.gsub(string.gsub(headers, ',?"unread_ms":%d+', ''), '^{,', '{')
+  return string.sub(entry, 1, 49) .. string.format('%03d', headers == '{}' and 0 or #headers) .. (headers == '{}' and '' or headers)
+    .. string.sub(entry, 53 + tonumber(string.sub(entry, 50, 52)))
+end
+
 -- VALUE is the delay in ms, the reason of a dead letter or the outcome; of a wait the delay and, behind a space, for how long
--- in all it is no failure.
+-- in all it is no failure; of `later` likewise, and the reason of the dead letter that it is then.
 local function settle_other(max_attempts, receipt, kind, value, report, attempts, headers, trace)
   local entry = redis.call('HGET', leased, receipt)
   if not entry then return receipt end
@@ -65,19 +75,20 @@ local function settle_other(max_attempts, receipt, kind, value, report, attempts
     return ''
   end
   if kind == 'lost' then return select(2, put_back({receipt}, 1, redis.call('HGET', settings, 'max_crashes') or 5)) end
-  if kind == 'wait' then
-    local delay, within = string.match(value, '^(%d+) (%d+)$')
-    local waiting = kept_waiting(entry, tonumber(within))
+  if kind == 'wait' or kind == 'later' then
+    local delay, within, reason = string.match(value, '^(%d+) (%d+) ?(.*)$')
+    local waiting = kept_waiting(kind == 'wait' and read_now(entry) or entry, tonumber(within), kind == 'wait' and 'waiting_since' or 'unread_ms')
     if waiting then
       delay_for(counted(waiting, 0, 0), tonumber(delay))
       redis.call('HDEL', leased, receipt)
       return ''
     end
     value = delay
+    if kind == 'later' then kind, value = 'dead', reason end
   end
   local failure = kind == 'dead' and 0 or 1
   nacked = nacked + failure
-  entry = counted(with_headers(entry, headers), 0, failure)
+  entry = counted(read_now(with_headers(entry, headers)), 0, failure)
   if kind == 'dead' then
     make_dead_letter(key_of(entry), entry, value, report, trace)
   elseif tonumber(string.sub(entry, 46, 48)) >= (tonumber(attempts) or max_attempts) then
