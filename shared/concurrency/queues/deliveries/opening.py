@@ -3,13 +3,14 @@
 from collections import deque
 from typing import Final, Generic, TypeVar
 
+from shared.concurrency.queues.deliveries.gathering import Gathering
 from shared.concurrency.queues.deliveries.handout import Handout
 from shared.concurrency.queues.deliveries.settling import Settler
 from shared.concurrency.queues.encoding.codec import Codec, Unreadable
 from shared.concurrency.queues.encoding.entry import RECEIPT
 from shared.concurrency.queues.encoding.results import ResultCodec
 from shared.concurrency.queues.membership.membership import Membership
-from shared.concurrency.queues.takes.pace import OPENED_AT_ONCE, Pace
+from shared.concurrency.queues.takes.pace import OPENED_AT_ONCE
 
 T = TypeVar("T")
 
@@ -17,17 +18,29 @@ T = TypeVar("T")
 class Opening(Generic[T]):
     """Reads entries for a consumer service; those that cannot be read become dead letters."""
 
-    def __init__(self, member: Membership, settler: Settler, codec: Codec[T], results: ResultCodec, pace: Pace) -> None:
-        """Prepare; what is opened is held by `member` and settled with `settler`; the rest counts as started."""
+    def __init__(
+        self,
+        member: Membership,
+        settler: Settler,
+        codec: Codec[T],
+        results: ResultCodec,
+        gathering: Gathering[T],
+    ) -> None:
+        """Prepare; what is opened is held by `member` and settled with `settler`; the rest counts as started.
+
+        `gathering` gets what is handled in batches.
+        """
         self._member: Final = member
         self._settler: Final = settler
         self._codec: Final = codec
         self._results: Final = results
-        self._pace: Final = pace
+        self._pace: Final = gathering.pace
+        self._gathering: Final = gathering
 
     def open_some(self, taken: deque[bytes], opened: deque[Handout[T]]) -> None:
         """Read the next entries. Few at a time: what is soon done with never gets in the garbage collector's way."""
         settler, codec, held, results = self._settler, self._codec, self._member.held, self._results
+        companies = self._gathering.companies
         for _ in range(min(len(taken), OPENED_AT_ONCE)):
             entry = taken.popleft()
             try:
@@ -37,4 +50,7 @@ class Opening(Generic[T]):
                 settler.takes.settle_unheard(entry[:RECEIPT], "dead", error.reason, error.report)
                 continue
             held[handout.receipt] = handout
-            opened.append(handout)
+            if companies and type(handout.item) in companies:
+                self._gathering.add(handout)
+            else:
+                opened.append(handout)
