@@ -4,6 +4,7 @@ from collections.abc import Callable, Mapping
 from types import MappingProxyType
 from typing import Any, Final, Literal, TypeVar, overload
 
+from consumer.batches import Batch, Gather
 from consumer.rules.backoff import USUAL_BACKOFF, Backoff
 from consumer.rules.errors import HandlerError
 from consumer.rules.handler import Handler, place_of
@@ -16,6 +17,8 @@ M = TypeVar("M", bound=Message)
 
 Here = Callable[[Delivery[M], Pipeline], object]
 Elsewhere = Callable[[Delivery[M]], object]
+ManyHere = Callable[[Batch[M], Pipeline], object]
+ManyElsewhere = Callable[[Batch[M]], object]
 
 _handlers: Final[dict[type[Message], Handler]] = {}
 
@@ -28,6 +31,7 @@ def handles(
     backoff: Backoff = USUAL_BACKOFF,
     time_limit: float | None = None,
     executor: None = None,
+    batch: None = None,
 ) -> Callable[[Here[M]], Here[M]]: ...
 @overload
 def handles(
@@ -37,7 +41,28 @@ def handles(
     backoff: Backoff = USUAL_BACKOFF,
     time_limit: float | None = None,
     executor: Literal["process"],
+    batch: None = None,
 ) -> Callable[[Elsewhere[M]], Elsewhere[M]]: ...
+@overload
+def handles(
+    message_class: type[M],
+    *,
+    attempts: int | None = None,
+    backoff: Backoff = USUAL_BACKOFF,
+    time_limit: float | None = None,
+    executor: None = None,
+    batch: Gather,
+) -> Callable[[ManyHere[M]], ManyHere[M]]: ...
+@overload
+def handles(
+    message_class: type[M],
+    *,
+    attempts: int | None = None,
+    backoff: Backoff = USUAL_BACKOFF,
+    time_limit: float | None = None,
+    executor: Literal["process"],
+    batch: Gather,
+) -> Callable[[ManyElsewhere[M]], ManyElsewhere[M]]: ...
 def handles(
     message_class: type[M],
     *,
@@ -45,6 +70,7 @@ def handles(
     backoff: Backoff = USUAL_BACKOFF,
     time_limit: float | None = None,
     executor: Literal["process"] | None = None,
+    batch: Gather | None = None,
 ) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
     """Make a function the handler of a message class.
 
@@ -53,6 +79,9 @@ def handles(
     Returning acknowledges, and what it returns is the result, for whoever submitted the message. After an exception the
     message comes again later. See consumer.outcomes for Retry and Reject.
 
+    With `batch=Gather(most=100, within=0.5)` it is called with a Batch in place of the delivery: up to `most` messages
+    of the class, or what has come `within` seconds after the first. It returns a list of as many results, or None.
+
     `attempts`: failures until a message is a dead letter, by default the queue's number; `backoff`: how long the
     message waits between attempts; `time_limit`: seconds that one attempt may take, by default
     PIPELINE_HANDLER_TIMEOUT.
@@ -60,12 +89,12 @@ def handles(
     :raises HandlerError: when the function or an argument cannot work, or the class has a handler already.
     """
     try:
-        rules = Rules(attempts, backoff, time_limit)
+        rules = Rules(attempts, backoff, time_limit, batch)
     except HandlerError as error:
         raise HandlerError(f"@handles({message_class.__name__}): {error}") from None
 
     def register(function: Callable[..., Any]) -> Callable[..., Any]:
-        handler = Handler(function, place_of(function, executor), rules)
+        handler = Handler(function, place_of(function, executor, takes_batch=batch is not None), rules)
         if message_class in _handlers:
             raise HandlerError(
                 f"{message_class.__name__} has two handlers, {_handlers[message_class].name} and {handler.name}"

@@ -49,6 +49,7 @@ async def work(settings: Settings, stopping: asyncio.Event) -> None:
             concurrency=settings.concurrency,
             time_limit=settings.handler_timeout,
             rules=handling.rules,
+            handle_batch=handling.handle_batch,
         )
         log.info(
             "consuming", queue=settings.queue, concurrency=settings.concurrency, owner=pipeline.owner, pid=os.getpid()

@@ -19,9 +19,10 @@ from consumer.executors import frames
 from consumer.executors.detached import Detached
 from consumer.outcomes import Reject, Retry
 from consumer.rules.errors import describe
-from consumer.rules.handler import call_plain
+from consumer.rules.handler import call_plain, results_of
 from shared.concurrency import InvalidResult
 from shared.concurrency.queues.deliveries.handout import Handout
+from shared.concurrency.queues.deliveries.held_batch import HeldBatch
 from shared.concurrency.queues.effects.effects import writes_of
 from shared.concurrency.queues.encoding.codec import Codec
 from shared.concurrency.queues.encoding.entry import LARGEST_MESSAGE
@@ -35,13 +36,16 @@ from shared.signals import pass_over
 
 _LONGEST_TEXT: Final = 20_000
 
+_Request = tuple[str, bool, list[bytes]]
+"""The name of the handler, whether it takes a batch, and the stored messages."""
+
 
 def serve(parent: int, modules: list[str], before: Mapping[signal.Signals, Handler]) -> None:
     """Answer requests until the service ends or closes the pipe; `before`: as Forks has it, what signals did."""
     end_with(parent)
     Forks(pass_over, before)
     requests, answers = _take_pipes()
-    calls: SimpleQueue[tuple[str, bytes]] = SimpleQueue()
+    calls: SimpleQueue[_Request] = SimpleQueue()
     threading.Thread(target=_receive, args=(requests, calls), daemon=True).start()
     configure_logs(Settings.load())
     for module in modules:
@@ -50,9 +54,10 @@ def serve(parent: int, modules: list[str], before: Mapping[signal.Signals, Handl
     results = ResultCodec(None, LARGEST_MESSAGE)
     _send(answers, {"outcome": "ready"})
     while True:
-        name, entry = calls.get()
+        name, takes_batch, entries = calls.get()
         _send(answers, {"outcome": "started"})
-        _send(answers, _handle(codec, results, name, entry))
+        call = _handle_batch if takes_batch else _handle
+        _send(answers, call(codec, results, name, entries))
 
 
 def _take_pipes() -> tuple[BinaryIO, BinaryIO]:
@@ -65,11 +70,12 @@ def _take_pipes() -> tuple[BinaryIO, BinaryIO]:
     return requests, answers
 
 
-def _receive(requests: BinaryIO, calls: "SimpleQueue[tuple[str, bytes]]") -> None:
+def _receive(requests: BinaryIO, calls: "SimpleQueue[_Request]") -> None:
     try:
         while True:
-            name, entry = frames.read(requests), frames.read(requests)
-            calls.put((name.decode(), entry))
+            request = json.loads(frames.read(requests))
+            entries = [frames.read(requests) for _ in range(request.get("batch", 1))]
+            calls.put((request["handler"], "batch" in request, entries))
     except (EOFError, OSError):
         os._exit(1)  # the service has ended: nothing waits for the answer
 
@@ -80,27 +86,59 @@ def _send(answers: BinaryIO, answer: dict[str, Any]) -> None:
         left = left[answers.write(left) :]
 
 
-def _handle(codec: "Codec[Message]", results: ResultCodec, name: str, entry: bytes) -> dict[str, Any]:
+def _handle(codec: "Codec[Message]", results: ResultCodec, name: str, entries: list[bytes]) -> dict[str, Any]:
     """Call a handler. The answer holds the outcome, with the result as JSON if a submitter waits for it."""
     try:
         function: Callable[..., Any] = pkgutil.resolve_name(name)
+        (entry,) = entries
         handout = Handout(Detached(), entry, codec.open(entry), results)
-        returned = call_plain(function, handout)
-        answer: dict[str, Any] = {"outcome": "returned"}
-        answer["effects"] = writes_of(handout.collected).to_json() if handout.collected else []
-        if handout.answers is not None:
-            try:
-                answer["result"] = results.write(handout.item, returned).decode()
-            except InvalidResult as error:
-                return _failed("unsendable", error)
-    except Retry as retry:
-        rule = {"counts": retry.counts, "within": retry.within}
-        return {"outcome": "retry", "after": retry.after, "reason": retry.reason, "error": _cause(retry), **rule}
-    except Reject as reject:
-        return {"outcome": "reject", "reason": reject.reason, "error": _cause(reject)}
+        return _returned(results, handout, call_plain(function, handout))
     except BaseException as error:  # noqa: BLE001  # SystemExit too: the handler raised it, not we
-        return _failed("raised", error)
+        return _raised(error)
+
+
+def _handle_batch(codec: "Codec[Message]", results: ResultCodec, name: str, entries: list[bytes]) -> dict[str, Any]:
+    """Call a handler with a batch. The answer holds its outcome, and one for each delivery that has one of its own."""
+    answer: dict[str, Any] = {"outcome": "returned"}
+    try:
+        function: Callable[..., Any] = pkgutil.resolve_name(name)
+        batch = HeldBatch([Handout(Detached(), entry, codec.open(entry), results) for entry in entries])
+    except BaseException as error:  # noqa: BLE001  # importing may raise anything
+        return _raised(error)
+    try:
+        returned = results_of(call_plain(function, batch), len(batch))
+        answer["deliveries"] = [
+            _returned(results, handout, None if returned is None else returned[at])
+            for at, handout in enumerate(batch.handouts)
+        ]
+    except BaseException as error:  # noqa: BLE001  # as above
+        answer = {**_raised(error), "deliveries": [{"outcome": "returned"} for _ in entries]}
+    for at, handout in enumerate(batch.handouts):
+        if (own := batch.error_of(handout)) is not None:
+            answer["deliveries"][at] = _raised(own)
     return answer
+
+
+def _returned(results: ResultCodec, handout: "Handout[Message]", returned: object) -> dict[str, Any]:
+    """What a handler that has returned leaves of one delivery."""
+    answer: dict[str, Any] = {"outcome": "returned"}
+    answer["effects"] = writes_of(handout.collected).to_json() if handout.collected else []
+    if handout.answers is not None:
+        try:
+            answer["result"] = results.write(handout.item, returned).decode()
+        except InvalidResult as error:
+            return _failed("unsendable", error)
+    return answer
+
+
+def _raised(error: BaseException) -> dict[str, Any]:
+    """The outcome of a handler that raised, or had a delivery fail."""
+    if isinstance(error, Retry):
+        rule = {"counts": error.counts, "within": error.within}
+        return {"outcome": "retry", "after": error.after, "reason": error.reason, "error": _cause(error), **rule}
+    if isinstance(error, Reject):
+        return {"outcome": "reject", "reason": error.reason, "error": _cause(error)}
+    return _failed("raised", error)
 
 
 def _failed(outcome: str, error: BaseException) -> dict[str, Any]:

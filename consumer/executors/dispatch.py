@@ -6,18 +6,19 @@ from dataclasses import replace
 from functools import partial
 from typing import Any, Final, Self
 
-from consumer.executors.processes import Processes, cores
+from consumer.executors.processes import Processes, cores, error_of
 from consumer.executors.threads import Threads
 from consumer.rules.handler import Handler, call_plain
 from consumer.rules.rules import LONGEST_LIMIT, Rules
-from shared.concurrency import Delivery
+from shared.concurrency import Batch, Delivery
 from shared.concurrency.queues.deliveries.handout import handout_of
+from shared.concurrency.queues.deliveries.held_batch import held_batch_of
 from shared.concurrency.queues.effects.effects import add_json
 from shared.concurrency.queues.encoding.results import Written
 from shared.message import Message
 from shared.pipeline import Pipeline
 
-_Call = Callable[[Delivery[Any], Pipeline], Awaitable[object]]
+_Call = Callable[[Any, Pipeline], Awaitable[object]]
 
 
 class Dispatch:
@@ -40,12 +41,17 @@ class Dispatch:
         """Call the handler of a delivery; returns what it returns and raises what it raises."""
         return await self._calls[type(delivery.item)](delivery, self._pipeline)
 
+    async def handle_batch(self, batch: Batch[Message]) -> object:
+        """Call the handler of a batch; returns what it returns and raises what it raises."""
+        return await self._calls[type(batch[0].item)](batch, self._pipeline)
+
     def _call(self, handler: Handler) -> _Call:
         if handler.place == "loop":
             return handler.function
         if handler.place == "thread":
             return partial(self._in_thread, handler.function)
-        return partial(self._in_process, handler.name, self._limit_of(handler))
+        in_process = self._in_process if handler.rules.batch is None else self._batch_in_process
+        return partial(in_process, handler.name, self._limit_of(handler))
 
     def _limit_of(self, handler: Handler) -> float:
         return handler.rules.time_limit or self._pipeline.settings.handler_timeout
@@ -56,16 +62,29 @@ class Dispatch:
         # `Processes.call` counts from when the process is ready, and a call may wait for a free one: no limit here.
         return replace(handler.rules, time_limit=LONGEST_LIMIT)
 
-    async def _in_thread(self, function: Callable[..., Any], delivery: Delivery[Any], pipeline: Pipeline) -> object:
+    async def _in_thread(self, function: Callable[..., Any], called_with: object, pipeline: Pipeline) -> object:
         returned: list[object] = []
-        await self._threads.run(lambda: returned.append(call_plain(function, delivery, pipeline)))
+        await self._threads.run(lambda: returned.append(call_plain(function, called_with, pipeline)))
         return returned[0]
 
     async def _in_process(self, name: str, time_limit: float, delivery: Delivery[Any], _: Pipeline) -> object:
         answer = await self._processes.call(name, handout_of(delivery).entry, time_limit)
-        if answer["effects"]:
-            add_json(delivery.effects, answer["effects"])
-        return Written(answer["result"].encode()) if "result" in answer else None
+        return _result_of(delivery, answer)
+
+    async def _batch_in_process(self, name: str, time_limit: float, batch: Batch[Any], _: Pipeline) -> object:
+        entries = [handout.entry for handout in held_batch_of(batch).handouts]
+        answer = await self._processes.call_with_batch(name, entries, time_limit)
+        raised = error_of(answer)
+        results: list[object] = []
+        for delivery, one in zip(batch, answer.get("deliveries", ()), strict=raised is None):
+            if (own := error_of(one)) is not None:
+                batch.fail(delivery, own)
+                results.append(None)
+            elif raised is None:
+                results.append(_result_of(delivery, one))
+        if raised is not None:
+            raise raised
+        return results
 
     async def __aenter__(self) -> Self:
         await self._stack.enter_async_context(self._processes)
@@ -74,3 +93,10 @@ class Dispatch:
 
     async def __aexit__(self, *_: object) -> None:
         await self._stack.aclose()
+
+
+def _result_of(delivery: Delivery[Any], answer: dict[str, Any]) -> Written | None:
+    """Collect the effects that a child answers with; returns the result, None where nobody asked for it."""
+    if answer["effects"]:
+        add_json(delivery.effects, answer["effects"])
+    return Written(answer["result"].encode()) if "result" in answer else None

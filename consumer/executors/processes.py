@@ -6,7 +6,7 @@ import json
 import os
 import signal
 import sys
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import Any, Final, Self
 
 from consumer.executors import frames
@@ -47,8 +47,23 @@ class Processes:
             UnsendableResult: when what it returned cannot be sent.
         :raises ProcessEnded: when the process ended before the function did. TimeoutError: after `time_limit`.
         """
+        answer = await self.ask({"handler": name}, [entry], time_limit)
+        if (error := error_of(answer)) is not None:
+            raise error
+        return answer
+
+    async def call_with_batch(self, name: str, entries: Sequence[bytes], time_limit: float) -> dict[str, Any]:
+        """Call a function with the stored messages of a batch; returns the child's answer, whatever that is.
+
+        :raises ProcessEnded, TimeoutError: as `call`.
+        """
+        return await self.ask({"handler": name, "batch": len(entries)}, entries, time_limit)
+
+    async def ask(self, request: dict[str, Any], entries: Sequence[bytes], time_limit: float) -> dict[str, Any]:
+        """Send a request to a child, and wait for the answer."""
+        frame = json.dumps(request).encode()
         async with self._free:
-            child = await self._begun(name, entry)
+            child = await self._begun(frame, *entries)
             try:
                 async with asyncio.timeout(time_limit):
                     answer = await child.answer()
@@ -59,22 +74,21 @@ class Processes:
                 self._end(child)
                 raise
             self._idle.append(child)
-        _raise_outcome(answer)
         return answer
 
-    async def _begun(self, name: str, entry: bytes) -> "_Child":
-        """Return a child that has begun to handle the message."""
+    async def _begun(self, *request: bytes) -> "_Child":
+        """Return a child that has begun to handle the request."""
         while True:
             fresh = not self._idle
             child = await self._fresh() if fresh else self._idle.pop()
             try:
-                await child.begin(name, entry)
+                await child.begin(*request)
             except ProcessEnded:
                 self._end(child)
                 if fresh:
                     raise
                 # It ended while it was idle: not the fault of this message.
-            except BaseException:  # also cancelled: it may have received half of the message
+            except BaseException:  # also cancelled: it may have received half of the request
                 self._end(child)
                 raise
             else:
@@ -131,13 +145,13 @@ class _Child:
     def __init__(self, process: asyncio.subprocess.Process) -> None:
         self._process = process
 
-    async def begin(self, name: str, entry: bytes) -> None:
-        """Send a message, and wait until its handler is called."""
+    async def begin(self, *request: bytes) -> None:
+        """Send a request, and wait until its handler is called."""
         stdin = self._process.stdin
         if stdin is None:
             raise AssertionError("started with a pipe")
         with contextlib.suppress(ConnectionError):  # it has ended: `answer` raises
-            stdin.write(frames.pack(name.encode(), entry))
+            stdin.write(frames.pack(*request))
             await stdin.drain()
         await self.answer()
 
@@ -209,13 +223,21 @@ def _how(code: int) -> str:
     return f"ended with code {code}" if code >= 0 else f"was ended by signal {-code}"
 
 
-def _raise_outcome(answer: dict[str, Any]) -> None:
+def error_of(answer: dict[str, Any]) -> BaseException | None:
+    """What a child's answer says that the handler raised; None when it returned."""
+    if answer["outcome"] == "returned":
+        return None
     kind = UnsendableResult if answer["outcome"] == "unsendable" else RaisedInProcess
     cause = kind(answer["error"]) if answer.get("error") else None
     if answer["outcome"] == "retry":
-        raise Retry(answer["after"], answer["reason"], counts=answer["counts"], within=answer["within"]) from cause
-    if answer["outcome"] == "reject":
-        raise Reject(answer["reason"]) from cause
-    if cause is not None:
-        cause.add_note(answer["traceback"])
-        raise cause
+        error: BaseException = Retry(
+            answer["after"], answer["reason"], counts=answer["counts"], within=answer["within"]
+        )
+        error.__cause__ = cause
+    elif answer["outcome"] == "reject":
+        error = Reject(answer["reason"])
+        error.__cause__ = cause
+    else:
+        error = kind(answer["error"])
+        error.add_note(answer["traceback"])
+    return error

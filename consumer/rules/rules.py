@@ -3,6 +3,7 @@
 import math
 from dataclasses import dataclass
 
+from consumer.batches import Gather
 from consumer.rules.backoff import USUAL_BACKOFF, Backoff
 from consumer.rules.errors import HandlerError
 
@@ -21,6 +22,8 @@ class Rules:
     """How long a message waits between attempts."""
     time_limit: float | None = None
     """Seconds that one attempt may take; None for the service's PIPELINE_HANDLER_TIMEOUT."""
+    batch: Gather | None = None
+    """How many messages the handler gets together; None for one delivery at a time."""
 
     def __post_init__(self) -> None:
         """Check the values.
@@ -36,6 +39,8 @@ class Rules:
             )
         if not isinstance(self.backoff, Backoff):
             raise HandlerError(f"backoff={self.backoff!r}: write Backoff(first=..., longest=..., factor=...)")
+        if self.batch is not None and not isinstance(self.batch, Gather):
+            raise HandlerError(f"batch={self.batch!r}: write Gather(most=..., within=...), or leave it out")
         if time_limit is not None and (
             isinstance(time_limit, bool)
             or not isinstance(time_limit, (int, float))

@@ -1,6 +1,6 @@
 """What becomes of a delivery whose handler did not return."""
 
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from consumer.outcomes import Reject, Retry
 from consumer.rules.errors import ProcessEnded, ProcessFailure, UnsendableResult, describe
@@ -16,21 +16,29 @@ T = TypeVar("T")
 log = Log("consumer")
 
 
-def settle_failed(settler: Settler, handout: Handout[T], error: BaseException, rules: Rules, *, queue: str) -> None:
-    """Settle by the rules of the message's class unless the handler has settled; log what happened."""
+def settle_failed(
+    settler: Settler, handout: Handout[T], error: BaseException, rules: Rules, *, queue: str, of: int = 1
+) -> None:
+    """Settle by the rules of the message's class unless the handler has settled; log what happened.
+
+    `of`: for how many deliveries of a batch the line in the log stands, 0 for no line.
+    """
+    about = _about(handout, of)
     if isinstance(error, StaleDelivery) and handout.state != "held":
         log.warning("stale delivery: settled or recovered elsewhere", queue=queue, id=handout.id, problem=str(error))
         return
     if isinstance(error, Reject):
         _dead_letter(settler, handout, error.reason, _cause(error), error)
-        log.warning("the handler rejected the message", id=handout.id, reason=error.reason)
+        if of:
+            log.warning("the handler rejected the message", **about, reason=error.reason)
         return
     if isinstance(error, UnsendableResult) or handout.is_unsendable(error):
         report = describe(error)
         _dead_letter(settler, handout, INVALID_RESULT, report, error)
-        log.warning("the handler's result cannot be sent: the message is a dead letter", id=handout.id, error=report)
+        if of:
+            log.warning("the handler's result cannot be sent: the message is a dead letter", **about, error=report)
         return
-    _nack(settler, handout, error, rules)
+    _nack(settler, handout, error, rules, of)
 
 
 def _dead_letter(settler: Settler, handout: Handout[T], reason: str, report: str, error: BaseException) -> None:
@@ -38,23 +46,29 @@ def _dead_letter(settler: Settler, handout: Handout[T], reason: str, report: str
         settler.settle_later(handout, "dead", reason, report, trace=handout.trace_of(error))
 
 
-def _nack(settler: Settler, handout: Handout[T], error: BaseException, rules: Rules) -> None:
+def _about(handout: Handout[T], of: int) -> dict[str, Any]:
+    return {"id": handout.id} if of <= 1 else {"id": handout.id, "batch": of}
+
+
+def _nack(settler: Settler, handout: Handout[T], error: BaseException, rules: Rules, of: int) -> None:
     report = (_cause(error) or error.reason) if isinstance(error, Retry) else describe(error)
     delay = _delay(error, handout, rules)
     is_last = settler.is_last_attempt(handout, rules.attempts)
     if handout.state == "held":
         kind, value = _settlement(error, check_delay(delay))
         settler.settle_later(handout, kind, value, report, attempts=rules.attempts, trace=handout.trace_of(error))
+    if not of:
+        return
     # The last one is followed by the line that reports the dead letter.
     counts = not isinstance(error, Retry) or error.counts
     again = {} if is_last and counts else {"again_in": round(delay, 2)}
     if isinstance(error, Retry):
         log.info(
             "the handler requested a retry",
-            id=handout.id, attempt=handout.attempt, reason=report, counts=error.counts, **again,
+            **_about(handout, of), attempt=handout.attempt, reason=report, counts=error.counts, **again,
         )  # fmt: skip
         return
-    shown, about = _shown(error), {"id": handout.id, "attempt": handout.attempt, "error": report, **again}
+    shown, about = _shown(error), _about(handout, of) | {"attempt": handout.attempt, "error": report, **again}
     if shown is None:
         log.warning("the handler failed", **about)
     else:

@@ -5,8 +5,7 @@ import math
 from collections.abc import Mapping
 from typing import Final, Generic, TypeVar
 
-from consumer.worker.slot import Slot
-from shared.concurrency.queues.deliveries.handout import Handout
+from consumer.worker.slot import Slot, Work, handouts_of
 
 T = TypeVar("T")
 
@@ -19,9 +18,9 @@ class TimeLimits(Generic[T]):
         self._usual: Final = usual
         self._of_types: Final = dict(of_types)
 
-    def of(self, handout: Handout[T]) -> float:
-        """How long the handler of this one may take."""
-        return self._of_types.get(type(handout.item), self._usual)
+    def of(self, work: Work[T]) -> float:
+        """How long the handler may take for this."""
+        return self._of_types.get(type(handouts_of(work)[0].item), self._usual)
 
     async def watch(self, slots: "Mapping[asyncio.Task[None], Slot[T]]") -> None:
         """Cancel handlers over their limit. Coarse: a message costs neither a timer nor a reading of the clock."""
@@ -29,15 +28,15 @@ class TimeLimits(Generic[T]):
         while True:
             await asyncio.sleep(pause)
             for task, slot in slots.items():
-                if slot.timed_out is not None and slot.timed_out is not slot.handout:
+                if slot.timed_out is not None and slot.timed_out is not slot.work:
                     # Its handler swallowed the cancellation.
                     slot.timed_out = None
                     task.uncancel()
-                handout = slot.handout
-                slot.seen, slot.checks = handout, slot.checks + 1 if handout is slot.seen else 1
-                if handout is None or slot.timed_out is not None:
+                work = slot.work
+                slot.seen, slot.checks = work, slot.checks + 1 if work is slot.seen else 1
+                if work is None or slot.timed_out is not None:
                     continue
                 # One check more, because the handler began between two: none is cancelled early.
-                if slot.checks > math.ceil(self.of(handout) / pause):
-                    slot.timed_out = handout
+                if slot.checks > math.ceil(self.of(work) / pause):
+                    slot.timed_out = work
                     task.cancel()

@@ -25,6 +25,7 @@ from shared.concurrency.locks.leases.statistics import Holder, LeaseStatistics, 
 from shared.concurrency.locks.readers_writers import ReadersWritersLease
 from shared.concurrency.locks.semaphore import Lock, Semaphore
 from shared.concurrency.queues.dead_letters import DeadLetter, DeadLetters, Replayed, Selection
+from shared.concurrency.queues.deliveries.batch import Batch
 from shared.concurrency.queues.deliveries.delivery import Delivery
 from shared.concurrency.queues.effects.effects import Effects
 from shared.concurrency.queues.queue import Queue
@@ -33,6 +34,7 @@ from shared.concurrency.queues.statistics import QueueSession, QueueStatistics
 from shared.concurrency.session.session import Session
 
 __all__ = [
+    "Batch",
     "ConcurrencyError",
     "Condition",
     "DeadLetter",

@@ -5,6 +5,8 @@ from typing import Final
 
 _LONGEST_DELAY: Final = 10 * 365 * 86400.0
 _LONGEST_REASON: Final = 1000
+_MOST_TOGETHER: Final = 1000
+_LONGEST_GATHERING: Final = 86400.0
 
 
 def check_count(word: str, value: object, least: int, most: int | None) -> int:
@@ -62,3 +64,13 @@ def check_seconds(word: str, value: object, least: float, most: float) -> float:
     if not least <= value <= most:
         raise ValueError(f"{word} is between {least:.15g} and {most:.15g} seconds, not {value!r}")
     return float(value)
+
+
+def check_together(most: object, within: object) -> None:
+    """How many messages go together, 1 to 1,000, and for how many seconds the first waits, up to a day.
+
+    :raises ValueError: when one is something else or out of range; the message names the argument.
+    """
+    check_count("most", most, 1, _MOST_TOGETHER)
+    if check_seconds("within", within, 0, _LONGEST_GATHERING) == 0:
+        raise ValueError("within is more than 0 seconds: the first message waits so long for others")

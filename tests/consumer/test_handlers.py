@@ -3,11 +3,12 @@
 import functools
 import inspect
 import math
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from typing import Any
 
 import pytest
 
+from consumer.batches import Batch, Gather
 from consumer.outcomes import Reject, Retry
 from consumer.registry import handles
 from consumer.rules.backoff import USUAL_BACKOFF, Backoff
@@ -69,9 +70,60 @@ def test_what_can_not_be_a_handler_is_refused(function: Callable[..., Any], exec
         place_of(function, executor)
 
 
+async def many_on_loop(batch: Batch[Errand], pipeline: Pipeline) -> None: ...
+def many_in_thread(batch: Sequence[Any], pipeline: Any) -> None: ...
+def many_obey(batch: Batch[Errand]) -> None: ...
+async def one_on_loop(delivery: Delivery[Errand], pipeline: Pipeline) -> None: ...
+async def that_says_nothing(batch: Any, pipeline: Any) -> None: ...
+async def that_takes_none() -> None: ...
+
+
+def test_a_handler_of_batches_runs_where_others_do() -> None:
+    assert place_of(many_on_loop, None, takes_batch=True) == "loop"
+    assert place_of(that_says_nothing, None, takes_batch=True) == "loop"
+    assert place_of(many_in_thread, None, takes_batch=True) == "thread"
+    assert place_of(many_obey, "process", takes_batch=True) == "process"
+
+
+@pytest.mark.parametrize(
+    "function,executor,takes_batch,advice",
+    [
+        (one_on_loop, None, True, r"is called with a batch: write `delivery: Batch\[...\]`"),
+        (many_on_loop, None, False, r"takes a Batch: write `@handles\(..., batch=Gather"),
+        (many_obey, "process", False, r"takes a Batch: write `@handles\(..., batch=Gather"),
+        (that_takes_none, None, True, r"called with \(batch, pipeline\)"),
+        (with_too_many, None, True, r"called with \(batch, pipeline\)"),
+        (many_in_thread, "process", True, r"called with \(batch\)"),
+        (many_on_loop, "process", True, r"write `def many_on_loop\(batch\)`"),
+    ],
+)
+def test_what_can_not_handle_batches_is_refused(
+    function: Callable[..., Any],
+    executor: str | None,
+    takes_batch: bool,  # noqa: FBT001  # a parameter of the test
+    advice: str,
+) -> None:
+    with pytest.raises(HandlerError, match=advice):
+        place_of(function, executor, takes_batch=takes_batch)
+
+
+@pytest.mark.parametrize(
+    "most,within,advice",
+    [
+        (0, 1, "most is"), (-1, 1, "most is"), (1001, 1, "most is"), (True, 1, "most is"), (2.0, 1, "most is"),
+        ("3", 1, "most is"), (None, 1, "most is"), (1, 0, "within is"), (1, -0.5, "within is"), (1, "1", "within is"),
+        (1, False, "within is"), (1, None, "within is"), (1, math.inf, "within is"), (1, 86401, "within is"),
+    ],
+)  # fmt: skip
+def test_a_gather_out_of_range_is_refused(most: Any, within: Any, advice: str) -> None:
+    with pytest.raises(HandlerError, match=rf"Gather\(most=.*{advice}"):
+        Gather(most, within)
+
+
 @pytest.mark.parametrize(
     "wrong",
     [
+        {"batch": 100}, {"batch": (100, 0.5)}, {"batch": True},
         {"attempts": 0}, {"attempts": 1000}, {"attempts": True}, {"attempts": 2.0}, {"attempts": "3"},
         {"time_limit": 0}, {"time_limit": -1.0}, {"time_limit": math.inf}, {"time_limit": math.nan}, {"time_limit": True},
         {"time_limit": "5"}, {"time_limit": 86401}, {"backoff": 2.0}, {"backoff": None},

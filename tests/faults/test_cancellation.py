@@ -86,6 +86,15 @@ async def get(world: World) -> None:
     world.held.append(await world.queue.get())
 
 
+async def get_many(world: World) -> None:
+    world.held.extend(await world.queue.get_many(2, within=5))
+
+
+async def with_batch(world: World) -> None:
+    async with await world.queue.get_many(2, within=5):
+        await asyncio.sleep(0)
+
+
 async def get_nowait(world: World) -> None:
     world.held.append(await world.queue.get_nowait())
 
@@ -139,6 +148,8 @@ CASES: Final[dict[str, Case]] = {
     "ack, result, effects": Case(calls.one_asked, calls.ack_with_result_and_effects, ((2, 3),)),
     "progress": Case(calls.one_asked, calls.tell_progress, ((2, 3),)),
     "get": Case(calls.three_pending, get, (PENDING, (2, 3))),
+    "get_many": Case(calls.three_pending, get_many, (PENDING, (3,))),
+    "get_many, a body": Case(calls.three_pending, with_batch, (PENDING, (3,))),
     "get that waits": Case(calls.nothing, get, ((7,), ()), put_meanwhile),
     "async for": Case(calls.three_pending, take_next, (PENDING, (2, 3))),
     "get_nowait": Case(calls.three_pending, get_nowait, (PENDING, (2, 3))),

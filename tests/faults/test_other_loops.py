@@ -20,6 +20,7 @@ USES: dict[str, Use] = {
     "put_many": lambda queue: queue.put_many([1, 2]),
     "submit": lambda queue: queue.submit(1),
     "get": lambda queue: queue.get(),
+    "get_many": lambda queue: queue.get_many(2, within=1),
     "get_nowait": lambda queue: queue.get_nowait(),
     "qsize": lambda queue: queue.qsize(),
     "join": lambda queue: queue.join(),

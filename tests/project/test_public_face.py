@@ -7,6 +7,7 @@ import pytest
 
 import shared.concurrency
 from shared.concurrency import (
+    Batch,
     Condition,
     DeadLetters,
     Delivery,
@@ -24,6 +25,7 @@ from shared.concurrency.locks.leases.lease import WriteLease
 from shared.concurrency.locks.readers_writers import Reading, Writing
 from shared.concurrency.queues.deliveries.forgettable import Forgettable
 from shared.concurrency.queues.deliveries.handout import Handout
+from shared.concurrency.queues.deliveries.held_batch import HeldBatch
 from shared.pipeline import Pipeline
 
 LEASE = {"check", "mode", "name", "release", "seconds_left", "token"}
@@ -34,11 +36,13 @@ DELIVERY = {
 }  # fmt: skip
 # What a queue and a worker use of a Delivery beside: its type and its dir() show users none of it.
 HANDOUT = {
-    "answers", "applied", "body", "collected", "entry", "headers_after", "is_unsendable", "lose", "outcome_of", "receipt",
+    "acknowledge", "answers", "applied", "body", "check_held", "collected", "entry", "fail_with", "headers_after", "is_unsendable", "lose", "outcome_of", "receipt",
     "settled", "settled_elsewhere", "state", "trace_of",
 }  # fmt: skip
+BATCH = {"count", "fail", "index", "items"}
+HELD_BATCH = {"begin", "cancel", "cancelling", "end", "error_of", "handouts", "state", "uncancel", "unsettled"}
 QUEUE = {
-    "dead_letters", "discard", "drain", "forget", "get", "get_nowait", "join", "letters", "pause", "put", "put_many", "put_nowait",
+    "dead_letters", "discard", "drain", "forget", "get", "get_many", "get_nowait", "join", "letters", "pause", "put", "put_many", "put_nowait",
     "qsize", "reopen", "replay", "resize", "resume", "sessions", "shutdown", "statistics", "submit",
 }  # fmt: skip
 EFFECTS = {"delete", "expire", "hincrby", "hset", "incrby", "put", "rpush", "sadd", "set"}
@@ -68,6 +72,8 @@ def names(kind: type) -> set[str]:
         (Delivery, DELIVERY),
         (Handout, DELIVERY | HANDOUT),
         (Forgettable, DELIVERY | HANDOUT),
+        (Batch, BATCH),
+        (HeldBatch, BATCH | HELD_BATCH),
         (Effects, EFFECTS),
         (Queue, QUEUE),
         (DeadLetters, {"discard", "find", "replay"}),

@@ -3,10 +3,14 @@
 import asyncio
 import contextlib
 from collections import deque
+from collections.abc import Mapping
+from functools import partial
 from typing import Any, Final, Generic, TypeVar
 
 from shared.concurrency.errors import QueueShutDown
+from shared.concurrency.queues.deliveries.gathering import Company, Gathering
 from shared.concurrency.queues.deliveries.handout import Handout
+from shared.concurrency.queues.deliveries.held_batch import HeldBatch
 from shared.concurrency.queues.deliveries.opening import Opening
 from shared.concurrency.queues.deliveries.settling import Settler
 from shared.concurrency.queues.deliveries.unread import Unread
@@ -35,11 +39,12 @@ class Prefetch(Generic[T]):
         settler: Settler,
         codec: Codec[T],
         results: ResultCodec,
+        workers: int,
         *,
         unread: Unread,
-        workers: int,
+        companies: Mapping[type[Any], Company],
     ) -> None:
-        """Begin to take when the first of so many workers asks."""
+        """Begin to take when the first of so many workers asks. `companies`: the classes handled in batches."""
         self._loop = asyncio.get_running_loop()
         self._takes = takes = settler.takes
         self.settler: Final = settler
@@ -48,7 +53,8 @@ class Prefetch(Generic[T]):
         self._buffer: deque[Handout[T]] = deque()
         self._free: deque[asyncio.Future[None]] = deque()
         self.pace = Pace(workers, self._free, self._buffer, self._taken)
-        self._opening = Opening(member, settler, codec, results, unread=unread, pace=self.pace)
+        self._gathering: Gathering[T] = Gathering(companies, settler, self.pace, partial(self._wake, 1))
+        self._opening = Opening(member, settler, codec, results, unread=unread, gathering=self._gathering)
         self._unstarted = Unstarted(self.pace, self._give_back)
         self._is_sending = False
         self._is_spreading = False
@@ -66,15 +72,18 @@ class Prefetch(Generic[T]):
         handout.body = body
         return handout
 
-    async def next(self, body: "asyncio.Task[Any] | None" = None) -> Handout[T] | None:
-        """Wait for a handout; None when the prefetch is closed or the queue shut down and finished.
+    async def next(self, body: "asyncio.Task[Any] | None" = None) -> Handout[T] | HeldBatch[T] | None:
+        """Wait for a handout or a batch; None when the prefetch is closed or the queue shut down and finished.
 
         `body`: the task that is cancelled when the session is over before the delivery is settled.
 
         :raises ConcurrencyError: when the server refuses to hand out anything.
         """
+        due = self._gathering.due
         while True:
-            while self._buffer or self._taken:
+            while due or self._buffer or self._taken:
+                if due:
+                    return self._begin_batch(body)
                 if not self._buffer:
                     self._opening.open_some(self._taken, self._buffer)
                     if len(self._taken) <= self.pace.low and self._takes.kick():
@@ -92,6 +101,13 @@ class Prefetch(Generic[T]):
                     return None
                 raise self._ended
             await self._wait()
+
+    def _begin_batch(self, body: "asyncio.Task[Any] | None") -> HeldBatch[T]:
+        batch = self._gathering.take()
+        batch.begin(body)
+        if self._free and not self._is_spreading:
+            self._spread_when_we_wait()
+        return batch
 
     async def _let_the_lane_send(self) -> None:
         """Turn the loop, once for the lane to write and once for the loop to send; workers go on meanwhile."""
@@ -132,7 +148,7 @@ class Prefetch(Generic[T]):
         if self._is_sending:
             self._spread_when_we_wait()
         else:
-            self._wake(self.pace.in_hand())
+            self._wake(self.pace.in_hand() + len(self._gathering.due))
             if self._free:
                 # What was in hand when the lane looked last has been taken by others: there are workers who want more.
                 self._takes.kick()
@@ -144,6 +160,8 @@ class Prefetch(Generic[T]):
     async def close(self, patience: float = _PATIENCE) -> None:
         """Drain, and wait until all that was settled is answered; `patience` seconds at most."""
         self.drain()
+        for handout in self._gathering.forget():  # no worker came to it
+            self._takes.give_back(handout.settled_elsewhere())
         with contextlib.suppress(TimeoutError):  # the server is out of reach: what we hold comes back at the deadline
             async with asyncio.timeout(patience):
                 await self.settler.flush()
@@ -158,19 +176,21 @@ class Prefetch(Generic[T]):
             self._unstarted.watch()
 
     def end(self, error: Exception) -> None:
-        """Nothing more will come; what has not started goes back."""
+        """Nothing more will come; what has not started goes back, but for what is set aside: it makes batches."""
         self._ended = self._ended or error
         self.pace.is_ended = True
         if self in self._takes.demand.getters.takers:
             self._takes.demand.getters.takers.remove(self)
         self._unstarted.stop()
         self._give_back(self.pace.in_hand())
+        self._gathering.close_all()
         self._wake(len(self._free))
         self._takes.kick()
 
     def _forget(self) -> None:
         self._buffer.clear()
         self._taken.clear()
+        self._gathering.forget()
         self._unstarted.forget()
 
     def _give_back(self, count: int) -> None:

@@ -6,11 +6,13 @@ from functools import partial
 from types import EllipsisType
 from typing import Any, Final, Generic, Self, TypeVar, overload
 
-from shared.concurrency.checks import check_count, check_seconds
+from shared.concurrency.checks import check_count, check_seconds, check_together
 from shared.concurrency.errors import QueueShutDown
 from shared.concurrency.queues.control import QueueControl
+from shared.concurrency.queues.deliveries.batch import Batch
 from shared.concurrency.queues.deliveries.delivery import Delivery
 from shared.concurrency.queues.deliveries.forgettable import Forgettable
+from shared.concurrency.queues.deliveries.held_batch import HeldBatch
 from shared.concurrency.queues.deliveries.unread import Unread
 from shared.concurrency.queues.effects.forwards import Destination
 from shared.concurrency.queues.encoding.codec import Codec
@@ -24,6 +26,7 @@ from shared.concurrency.queues.puts.bulk import BulkPut
 from shared.concurrency.queues.results.future import ResultFuture
 from shared.concurrency.queues.results.submitter import HasResult, Submitter
 from shared.concurrency.queues.settings import LONGEST, settings_of
+from shared.concurrency.queues.takes.handful import Handful
 from shared.concurrency.session.names import full_name
 from shared.concurrency.session.session import Session, process_of
 
@@ -211,19 +214,41 @@ class Queue(QueueControl, Generic[T]):
         """
         return await self._get(may_wait=False)
 
+    async def get_many(self, most: int, *, within: float) -> Batch[T]:
+        """Take several messages together: `most` of them, or what has come `within` seconds after the first.
+
+        Waits for the first as `get` does. `most`: from 1 to 1,000; `within`: up to a day. Callers of `get` who came
+        later are served after this one. Cancelled, it gives back what it has.
+
+        :raises ValueError: when a number is out of range; nothing was sent.
+        :raises QueueShutDown: as `get`.
+        """
+        check_together(most, within)
+        self._participant.process.check_open()
+        while True:
+            entries = await Handful(self._participant.takes, most).take(within)
+            opened = [delivery for entry in entries if (delivery := self._opened(entry)) is not None]
+            if opened:
+                return HeldBatch(opened)
+
     async def _get(self, *, may_wait: bool) -> Delivery[T]:
         self._participant.process.check_open()
-        lane, member = self._participant.takes, self._participant.member
         while True:
-            entry = await lane.take(may_wait=may_wait)
-            try:
-                item = self._codec.open(entry)
-            except Unreadable as error:
-                self._unread.settle(entry, error)
-                continue
-            delivery = Forgettable(self._participant.settler, entry, item, self._results)
-            member.hold(delivery)
-            return delivery
+            delivery = self._opened(await self._participant.takes.take(may_wait=may_wait))
+            if delivery is not None:
+                return delivery
+
+    def _opened(self, entry: bytes) -> Forgettable[T] | None:
+        """What was taken, in somebody's hands; None where it cannot be read, and is settled."""
+        participant = self._participant
+        try:
+            item = self._codec.open(entry)
+        except Unreadable as error:
+            self._unread.settle(entry, error)
+            return None
+        delivery = Forgettable(participant.settler, entry, item, self._results)
+        participant.member.hold(delivery)
+        return delivery
 
     def __aiter__(self) -> Self:
         """Take messages until the queue is shut down and finished; each is yours to settle."""

@@ -1,22 +1,28 @@
 """What a consumer service uses of a queue, and users do not."""
 
+from collections.abc import Mapping
 from typing import Any, TypeVar
 
+from shared.concurrency.queues.deliveries.gathering import Company
 from shared.concurrency.queues.prefetch import Prefetch
 from shared.concurrency.queues.queue import Queue, participant_of
 
 T = TypeVar("T")
 
 
-def prefetch(queue: Queue[T], workers: int) -> Prefetch[T]:
+def prefetch(queue: Queue[T], workers: int, companies: Mapping[type[Any], Company]) -> Prefetch[T]:
     """Take for so many workers, which settle without waiting; for consumer services.
+
+    `companies`: how many messages are handled together, by those classes that are handled in batches.
 
     :raises ConcurrencyError: when the session is closed.
     """
     participant = participant_of(queue)
     participant.process.check_open()
     codec, results, unread = queue._codec, queue._results, queue._unread  # noqa: SLF001  # users never get them
-    return Prefetch(participant.member, participant.settler, codec, results, unread=unread, workers=workers)
+    return Prefetch(
+        participant.member, participant.settler, codec, results, workers, unread=unread, companies=companies
+    )
 
 
 async def notified_to_drain(queue: Queue[Any]) -> None:

@@ -1,12 +1,25 @@
 """Tasks: whether one was cancelled or closed from outside, or raised by itself what looks like that; outlasting one."""
 
 import asyncio
-from typing import Any
+from typing import Any, Protocol
 
 from shared.concurrency.session.clock import boottime
 
 
-def is_cancelled(task: "asyncio.Task[Any] | None", error: BaseException) -> bool:
+class Body(Protocol):
+    """What is cancelled when something that it holds is lost: a task, or what stands between it and its task."""
+
+    def cancel(self, msg: str) -> object:
+        """Cancel it."""
+
+    def cancelling(self) -> int:
+        """How many cancellations are not taken back."""
+
+    def uncancel(self) -> int:
+        """Take one back; how many are left."""
+
+
+def is_cancelled(task: Body | None, error: BaseException) -> bool:
     """Whether this error says that somebody cancels the task; without a task a CancelledError always does."""
     return isinstance(error, asyncio.CancelledError) and (task is None or task.cancelling() > 0)
 
@@ -26,7 +39,7 @@ async def outlast(task: "asyncio.Task[Any]", seconds: float | None = None) -> as
     return cancelled
 
 
-def is_closed(task: "asyncio.Task[Any] | None", error: BaseException) -> bool:
+def is_closed(task: Body | None, error: BaseException) -> bool:
     """Whether the task's coroutine is being closed: nothing runs it any more, so it cannot wait."""
     if not isinstance(error, GeneratorExit):
         return False

@@ -14,11 +14,12 @@ from shared.concurrency.queues.encoding.codec import LONGEST_TRACE
 from shared.concurrency.queues.encoding.entry import ASKED, FLAG, RECEIPT, Stored, pack_headers_with_error, read
 from shared.concurrency.queues.encoding.results import ResultCodec
 from shared.concurrency.queues.takes.settlements import LONGEST_TEXT
-from shared.concurrency.session.tasks import is_cancelled, is_closed
+from shared.concurrency.session.tasks import Body, is_cancelled, is_closed
 
 T = TypeVar("T")
 
-_GIVING_BACK: Final = 0.5
+GIVING_BACK: Final = 0.5
+"""Seconds that a cancelled body waits for the answer to what it gives back."""
 INVALID_RESULT: Final = "invalid_result"
 """The reason of a dead letter whose result could not be sent."""
 
@@ -35,8 +36,8 @@ class Handout(Delivery[T]):
         "state",
     )  # fmt: skip
 
-    body: "asyncio.Task[object] | None"
-    """The task that is cancelled when the session is over; unset while nobody has begun."""
+    body: Body | None
+    """What is cancelled when the session is over; unset while nobody has begun."""
     _cancelling: int
     _unsendable: Exception
 
@@ -108,20 +109,22 @@ class Handout(Delivery[T]):
             self._leave_lost(body, error)
         elif self.state == "held":
             if error is None:
-                await self._acknowledge()
+                await self.acknowledge()
             elif is_cancelled(body, error):
-                await asyncio.wait({self.settled("return")}, timeout=_GIVING_BACK)
+                await asyncio.wait({self.settled("return")}, timeout=GIVING_BACK)
             elif not is_closed(body, error):  # else its finalizer, or the session's end, gives it back
-                await self._fail_with(error)
+                await self.fail_with(error)
 
-    async def _acknowledge(self) -> None:
+    async def acknowledge(self) -> None:
+        """End a body cleanly: acknowledge, or fail where that is refused; waits for the answer."""
         try:
             await self._acknowledged()
         except (EffectRefused, InvalidResult) as refused:
-            await self._fail_with(refused)
+            await self.fail_with(refused)
             raise
 
-    async def _fail_with(self, error: BaseException) -> None:
+    async def fail_with(self, error: BaseException) -> None:
+        """End a body that raised this; waits for the answer."""
         # Work whose result cannot be sent is done, and would end in the same way again.
         kind, value = ("dead", INVALID_RESULT) if self.is_unsendable(error) else ("nack", 0)
         try:
@@ -137,6 +140,10 @@ class Handout(Delivery[T]):
     def _check(self) -> None:
         """Raise StaleDelivery unless it is ours to settle, and WrongLoop outside the loop of its session."""
         self._settling.check_here()
+        self.check_held()
+
+    def check_held(self) -> None:
+        """Raise StaleDelivery unless it is ours to settle; in any thread."""
         if self.state == "settled":
             raise StaleDelivery(f"delivery {self.id} was settled before")
         if self.state == "lost":
@@ -224,7 +231,7 @@ class Handout(Delivery[T]):
             self._cancelling = body.cancelling()
             body.cancel(f"delivery {self.id} was lost with its session")
 
-    def _leave_lost(self, body: "asyncio.Task[object] | None", error: BaseException | None) -> None:
+    def _leave_lost(self, body: Body | None, error: BaseException | None) -> None:
         """Leave the body of a handout that was lost; a cancellation from outside wins.
 
         :raises StaleDelivery: in place of our own cancellation.

@@ -26,6 +26,8 @@ FIXED: Final = 52
 KEY: Final = 22
 _STAMP: Final = 16
 COUNTS: Final = 10
+_CRASHES: Final = 38
+_ZERO: Final = 0x30
 _LONGEST_HEADERS: Final = 999
 LARGEST_MESSAGE: Final = 1 << 24
 """Bytes of a body, at most: a server drops a subscriber whose replies are over 8 MB for a minute, or over 32 MB."""
@@ -92,6 +94,16 @@ def key_of(receipt: bytes) -> bytes:
 def attempt_of(receipt: bytes) -> int:
     """Which delivery a receipt, or a whole entry, is of; from 1."""
     return int(receipt[KEY + _STAMP + 1 : RECEIPT]) + 1
+
+
+def crashes_of(entry: bytes) -> int:
+    """How many deliveries of a message ended with their session, of its whole entry."""
+    return entry[_CRASHES] - _ZERO
+
+
+def failures_of(entry: bytes) -> int:
+    """How many deliveries of a message were nacked, of its whole entry."""
+    return int(entry[RECEIPT:FLAG])
 
 
 def keys_in(joined: bytes) -> set[bytes]:

@@ -29,6 +29,10 @@ class Pace:
         """Whether nothing is wanted any more."""
         self.is_cautious = False
         """Whether one at a time is enough: most of what comes cannot be read here."""
+        self.set_aside = 0
+        """Of those that count as started: set aside for a batch so far. They say nothing of the rate of workers."""
+        self.lacking = 0
+        """How many more the batches that are being gathered could do with."""
         self.low = 0
         """With so few in hand it is worth a call: half of what is worked ahead."""
         self._free = free
@@ -49,12 +53,16 @@ class Pace:
         now = monotonic()
         elapsed = now - self._measured_at
         if elapsed >= _MEASURED_SECONDS:
-            self._ahead = min(_MOST_AHEAD, int((self.started - self._measured) / elapsed * _AHEAD_SECONDS))
+            started = self.started - self.set_aside
+            self._ahead = min(_MOST_AHEAD, int((started - self._measured) / elapsed * _AHEAD_SECONDS))
             self.low = self._ahead // 2
-            self._measured, self._measured_at = self.started, now
+            self._measured, self._measured_at = started, now
         if self.is_cautious:
             return int(len(self._free) > 0 and self.in_hand() == 0)
-        return max(0, len(self._free) + self.rising + self._ahead - self.in_hand())
+        wanted = len(self._free) + self.rising
+        if self.lacking and wanted:  # without a free worker nobody sets aside what comes
+            wanted += self.lacking
+        return max(0, wanted + self._ahead - self.in_hand())
 
     def is_hungry(self) -> bool:
         """Whether it is worth a call."""
