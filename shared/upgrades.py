@@ -1,20 +1,21 @@
-"""Upgrades: the functions that bring stored messages of an older version to the next one."""
+"""Upgrades: the functions that bring stored messages of an older version to the next one.
+
+`shared` exports them, so this must not import what takes long: a service catches its signals before that. `Message` is
+imported where it is needed.
+"""
 
 import inspect
 from collections.abc import Callable
 from typing import Any, TypeVar
 
-from shared.concurrency.queues.encoding.versions import Upgrade
-from shared.message import Message
-
-U = TypeVar("U", bound=Upgrade)
+U = TypeVar("U", bound=Callable[[dict[str, Any]], dict[str, Any]])
 
 
 class UpgradeMissing(TypeError):
     """A message class has an older version that nothing upgrades."""
 
 
-def upgrades(message_class: type[Message], *, from_version: int) -> Callable[[U], U]:
+def upgrades(message_class: type[Any], *, from_version: int) -> Callable[[U], U]:
     """Make a function the one that upgrades a class's stored messages from a version to the next.
 
     It gets the body as a dict of JSON values and returns one. It is called where a message is read, each time it is, so
@@ -23,6 +24,8 @@ def upgrades(message_class: type[Message], *, from_version: int) -> Callable[[U]
     :raises TypeError: when it is no function, or async, or the class is no message class.
     :raises ValueError: when the class has no such older version, or a function for it already.
     """
+    from shared.message import Message  # noqa: PLC0415  # see above
+
     what = f"@upgrades({getattr(message_class, '__name__', message_class)}, from_version={from_version!r:.100})"
     if not (isinstance(message_class, type) and issubclass(message_class, Message)) or message_class is Message:
         raise TypeError(f"{what}: the first argument is a message class")
@@ -53,6 +56,8 @@ def check_upgrades() -> None:
 
     :raises UpgradeMissing: when some cannot; the message says what to write.
     """
+    from shared.message import Message  # noqa: PLC0415  # see above
+
     missing = [
         f"@upgrades({name}, from_version={version})"
         for name, tp in sorted(Message.registered().items())

@@ -39,8 +39,8 @@ class Pace:
         self._buffer = buffer
         self._taken = taken
         self._ahead = 0
-        self._measured = 0
-        self._measured_at = monotonic()
+        self._measured = 0, monotonic()
+        """How many had started, and when that was."""
 
     def in_hand(self) -> int:
         """Entries that have not started."""
@@ -51,12 +51,13 @@ class Pace:
         if self.is_ended:
             return 0
         now = monotonic()
-        elapsed = now - self._measured_at
+        measured, measured_at = self._measured
+        elapsed = now - measured_at
         if elapsed >= _MEASURED_SECONDS:
             started = self.started - self.set_aside
-            self._ahead = min(_MOST_AHEAD, int((started - self._measured) / elapsed * _AHEAD_SECONDS))
+            self._ahead = min(_MOST_AHEAD, int((started - measured) / elapsed * _AHEAD_SECONDS))
             self.low = self._ahead // 2
-            self._measured, self._measured_at = started, now
+            self._measured = started, now
         if self.is_cautious:
             return int(len(self._free) > 0 and self.in_hand() == 0)
         wanted = len(self._free) + self.rising
