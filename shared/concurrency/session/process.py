@@ -45,7 +45,6 @@ class Process:
         self._closed = self._is_warned = False
         self.closed_by: asyncio.Task[Any] | None = None
         """The task that closes it: it is not cancelled for what it holds itself."""
-        self._patience = max(1.0, ttl / 2)
         self._connection = Connection(
             url,
             self.owner,
@@ -90,6 +89,10 @@ class Process:
             "no server answers yet",
             address=where, problem=self.calls.problem, advice=self._advice(where), gives_up_after_seconds=connect_timeout,
         )  # fmt: skip
+
+    @property
+    def _patience(self) -> float:
+        return max(1.0, self.ttl / 2)
 
     def _advice(self, where: str) -> str:
         problem = self.calls.problem

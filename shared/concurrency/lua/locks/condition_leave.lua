@@ -12,7 +12,7 @@ local was_notified = redis.call('ZREM', notified, id)
 if pass_on == '1' then
   for _, other in ipairs(redis.call('ZRANGE', waiters, 0, 999)) do
     local patient_until = redis.call('ZSCORE', alive, other)
-    if patient_until and tonumber(patient_until) >= now and notify(other, 'notified') > 0 then
+    if patient_until and tonumber(patient_until) >= now and notify(other, 'notified', other) > 0 then
       redis.call('ZADD', notified, string.format('%.0f', now), other)
       redis.call('PEXPIRE', notified, 600000)
       redis.call('ZREM', alive, other)
