@@ -31,11 +31,9 @@ TIMED: Final = ("lock", "semaphore", "readers-writers", "condition")
 
 
 @pytest.mark.parametrize("maker", MAKERS)
-@pytest.mark.parametrize(
-    "name", ["", "a b", "a{b", "a}b", "a*", "a:b", "x" * 65, "cat\u0430log", "a\nb", None, 7, b"a"]
-)
+@pytest.mark.parametrize("name", ["", "x" * 201, "a\nb", "a\x00", "a\u200bb", "\ud800", None, 7, b"a"])
 async def test_what_is_no_name_is_refused(session: Session, maker: str, name: Any) -> None:
-    with pytest.raises(ValueError, match="a name is 1 to 64"):
+    with pytest.raises(ValueError, match="a name is 1 to 200 printable characters"):
         MAKERS[maker](session, name)
 
 

@@ -44,7 +44,7 @@ class Condition(Lock):
         :raises ValueError: when an argument is out of range.
         """
         super().__init__(session, name, ttl=ttl)
-        self._keys = {**condition_keys(name), **self._participant.keys}
+        self._keys = {**condition_keys(self._participant.stored_name), **self._participant.keys}
         self._once = Once(self._process, self._keys)
 
     async def wait(self) -> bool:
@@ -150,7 +150,7 @@ class Condition(Lock):
 
         Nobody looks before it goes on: so those whom one call notifies go on in the order in which they came.
         """
-        with self._process.listening(b"notified", self._participant.name, waiter) as notified:
+        with self._process.listening(b"notified", self._participant.stored_name, waiter) as notified:
             staying = asyncio.create_task(self._stay(waiter, notified), name="weir-condition-place")
             staying.add_done_callback(retrieve)
             staying.add_done_callback(lambda _: notified.set())

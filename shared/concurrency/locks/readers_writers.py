@@ -10,7 +10,7 @@ from shared.concurrency.locks.leases.read_write_holds import Policy, ReadWriteHo
 from shared.concurrency.locks.leases.reentry import enter, leave_ended
 from shared.concurrency.locks.leases.statistics import LeaseStatistics
 from shared.concurrency.locks.leases.tenure import Tenure
-from shared.concurrency.session.names import check_name
+from shared.concurrency.session.names import StoredName
 from shared.concurrency.session.session import Session, check_times, process_of
 
 
@@ -51,7 +51,7 @@ class ReadersWritersLease:
         if policy not in get_args(Policy):
             raise ValueError(f"policy is one of {', '.join(get_args(Policy))}, not {policy!r}")
         process = process_of(session)
-        participant = process.part(LeaseParticipant, check_name(name))
+        participant = process.part(LeaseParticipant, StoredName.of(name))
         self._holds = ReadWriteHolds(process, participant, policy, *check_times(session, ttl, max_hold))
 
     def read(self) -> "Reading":

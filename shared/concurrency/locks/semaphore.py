@@ -9,7 +9,7 @@ from shared.concurrency.locks.leases.lease import Lease
 from shared.concurrency.locks.leases.participant import LeaseParticipant
 from shared.concurrency.locks.leases.statistics import LeaseStatistics
 from shared.concurrency.locks.leases.tenure import Tenure
-from shared.concurrency.session.names import check_name
+from shared.concurrency.session.names import StoredName
 from shared.concurrency.session.session import Session, check_times, process_of
 
 _MOST: Final = 10_000_000
@@ -35,7 +35,7 @@ class Semaphore(Acquirable[Lease]):
         :raises ValueError: when an argument is out of range.
         """
         super().__init__(process_of(session))
-        self._participant = self._process.part(LeaseParticipant, check_name(name))
+        self._participant = self._process.part(LeaseParticipant, StoredName.of(name))
         self._limit = check_count("limit", limit, 1, _MOST)
         self._ttl, self._max_hold = check_times(session, ttl, max_hold)
 

@@ -26,6 +26,7 @@ _REPORT_AFTER: Final = 1.0
 _SHORT_TTL: Final = 0.5
 
 P = TypeVar("P", bound=Part)
+N = TypeVar("N", bound=str)
 
 
 class Process:
@@ -121,7 +122,7 @@ class Process:
 
     # --- what the primitives use --------------------------------------------------------------------------------------
 
-    def part(self, kind: Callable[["Process", str], P], name: str) -> P:
+    def part(self, kind: Callable[["Process", N], P], name: N) -> P:
         """This process's part of a kind under a name, made at the first call.
 
         :raises ConcurrencyError: when the session is closed.

@@ -10,6 +10,7 @@ from shared.concurrency.locks.leases.releasing import Releasing
 from shared.concurrency.locks.leases.underway import Underway
 from shared.concurrency.session.calls import Call, Calls
 from shared.concurrency.session.clock import boottime, margin
+from shared.concurrency.session.names import StoredName
 from shared.concurrency.session.process import Process
 from shared.concurrency.session.scripts import load
 from shared.concurrency.session.server_errors import Disconnected, Postponed
@@ -35,7 +36,7 @@ class Asking:
     def __init__(
         self,
         process: Process,
-        name: str,
+        name: StoredName,
         keys: dict[str, bytes],
         releasing: Releasing,
         underway: Underway,
@@ -157,7 +158,7 @@ class Asking:
         while True:
             await self._calls.opened()
             asked_at = boottime()
-            arguments = (hold.id, hold.mode, kind, self._calls.run_id)
+            arguments = (hold.id, hold.mode, kind, self._calls.run_id, self._name.unlike)
             try:
                 answer = await self._calls.now(Call(self._script, self._keys, arguments))
             except Disconnected:
@@ -167,7 +168,7 @@ class Asking:
                 continue
             if answer[0] == b"other":
                 raise ValueError(
-                    f"the lease {self._name} is in use as {answer[1].decode()}, and here as {kind}: use one kind under a name, "
+                    f"the lease {self._name.shown} is in use as {answer[1].decode()}, and here as {kind}: use one kind under a name, "
                     "or wait until nobody holds it or waits for it"
                 )
             return asked_at, answer

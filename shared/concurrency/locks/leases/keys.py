@@ -11,7 +11,8 @@ LEASE_KEYS: Final = {
         "lease",
         "HASH",
         "token, kind, phase, longest_ttl, run_id, quiet_until, tickets, longest_at: when longest_ttl was used last, clock: "
-        "when a deadline was written last, both in ms; hold -> its mode and token",
+        "when a deadline was written last, both in ms, and name where its keys have a digest of it; hold -> its mode and "
+        "token",
     ),
     "holders": KeyDescription("lease:holders", "ZSET", "hold -> deadline in ms"),
     "waiting": KeyDescription("lease:waiting", "ZSET", "waiter -> deadline in ms; it asks again before"),
@@ -24,7 +25,7 @@ LEASE_KEYS: Final = {
 """What a script calls a key -> the key. A queue and a lease may have the same name."""
 
 EVENT_KEYS: Final = {
-    "event": KeyDescription("event", "HASH", "set (1 or 0), and generation: grows with every set"),
+    "event": KeyDescription("event", "HASH", "set (1 or 0), generation: grows with every set, and name as in a lease"),
     "watchers": KeyDescription("event:watchers", "ZSET", "process that waits -> until when, in ms"),
     "calls": KeyDescription("event:calls", "ZSET", _CALLS),
 }

@@ -5,7 +5,7 @@ twice and renewals that cross an end do no harm.
 """
 
 import asyncio
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Final
 
 from shared.concurrency.errors import ConcurrencyError
 from shared.concurrency.locks.leases.asking import Asking
@@ -19,6 +19,7 @@ from shared.concurrency.session.calls import Call
 from shared.concurrency.session.clock import boottime, margin
 from shared.concurrency.session.heartbeat import Renewable
 from shared.concurrency.session.log import Log
+from shared.concurrency.session.names import StoredName
 from shared.concurrency.session.process import Process
 from shared.concurrency.session.scripts import load
 
@@ -34,13 +35,15 @@ class LeaseParticipant:
     CLOSES: ClassVar = 1
     """After the queues."""
 
-    def __init__(self, process: Process, name: str) -> None:
+    def __init__(self, process: Process, name: StoredName) -> None:
         """Prepare; the first question talks to the server."""
-        self.name = name
+        self.name = name.shown
+        self.stored_name: Final = name
+        """What keys and notifications call it."""
         self.keys = lease_keys(name)
         self.holds: dict[str, Hold] = {}
         """What is held and renewed."""
-        self.releasing = Releasing(process.calls, name, self.keys, self.holds)
+        self.releasing = Releasing(process.calls, self.name, self.keys, self.holds)
         self.underway = Underway()
         """The waits that a closing session waits for."""
         self.asking = Asking(

@@ -6,10 +6,12 @@
 --   mode    r to read, w to write, p for a permit
 --   wanted  the kind of lease: a policy (fair, readers, writers), or 'limit N' for N permits
 --   run_id  the server's run_id as the caller saw it
+--   called  what people call it, where its keys have a digest of that; else empty
 -- RETURNS 'granted', now in ms, token, deadline in ms, 1 if a writer keeps new readers out; 'waits', now, look again in ms;
 --   'withdrawn'; or 'other', the kind that is in use
 -- PARTS clock identity notify lease
-if redis.call('EXISTS', holders, waiting, withdrawn) == 0 and stored[6] == run_id and quiet_until <= now then
+local is_named = called == '' or stored[8] == called
+if is_named and redis.call('EXISTS', holders, waiting, withdrawn) == 0 and stored[6] == run_id and quiet_until <= now then
   -- Nobody holds, nobody waits: the most frequent case.
   kind = wanted
   local token = hold(id, mode)
@@ -19,6 +21,7 @@ end
 if redis.call('ZSCORE', withdrawn, id) then return {'withdrawn'} end
 prune()
 notice_restart(run_id)
+if not is_named then redis.call('HSET', record, 'name', called) end
 local function granted()
   local _, token = mode_and_token(id)
   if not token then return nil end

@@ -7,7 +7,9 @@ local DAY_MS = 24 * 3600 * 1000
 local LOOK_MS = 1000
 -- For how long a call may be under way on a connection that was dropped.
 local DOUBT_MS = 600 * 1000
-local stored = redis.call('HMGET', record, 'token', 'kind', 'phase', 'longest_ttl', 'quiet_until', 'run_id', 'clock')
+local stored = redis.call(
+  'HMGET', record, 'token', 'kind', 'phase', 'longest_ttl', 'quiet_until', 'run_id', 'clock', 'name'
+)
 local last_token, kind, phase = tonumber(stored[1] or 0), stored[2], stored[3]
 local longest_ttl, quiet_until = tonumber(stored[4] or 0), tonumber(stored[5] or 0)
 local clock = tonumber(stored[7] or 0)
