@@ -4,6 +4,7 @@ ConcurrencyError
 |- QueueFull            also asyncio.QueueFull
 |- QueueEmpty           also asyncio.QueueEmpty
 |- QueueShutDown        also asyncio.QueueShutDown, where Python has it (3.13)
+|- LeaseBusy
 |- LeaseLost
 |  `- StaleDelivery
 |- EffectRefused        also ValueError
@@ -43,6 +44,10 @@ else:
 
     class QueueShutDown(ConcurrencyError):
         """The queue is shut down; `reopen()` ends that."""
+
+
+class LeaseBusy(ConcurrencyError):
+    """Somebody else holds it or waits for it: `acquire` would wait, or has waited for as long as `within` allows."""
 
 
 class LeaseLost(ConcurrencyError):

@@ -35,7 +35,7 @@ ALLOWED = {
     QUEUES: _GROUND
     | {f"{ENGINE}.checks"}
     | {f"{QUEUES}.puts", f"{QUEUES}.takes", f"{QUEUES}.effects", f"{QUEUES}.results", f"{QUEUES}.deliveries"},
-    f"{ENGINE}.locks.leases": _SESSION,
+    f"{ENGINE}.locks.leases": _SESSION | {f"{ENGINE}.checks"},
     f"{ENGINE}.locks": _SESSION | {f"{ENGINE}.checks", f"{ENGINE}.locks.leases"},
     ENGINE: _SESSION
     | {QUEUES, f"{QUEUES}.effects", f"{QUEUES}.results", f"{QUEUES}.deliveries"}

@@ -27,7 +27,7 @@ from shared.concurrency.queues.deliveries.handout import Handout
 from shared.pipeline import Pipeline
 
 LEASE = {"check", "mode", "name", "release", "seconds_left", "token"}
-ASKED = {"acquire", "locked", "release"}
+ASKED = {"acquire", "acquire_nowait", "locked", "release", "within"}
 DELIVERY = {
     "ack", "attempt", "dead_letter", "effects", "failures", "first_error", "id", "item", "last_error", "nack", "progress",
 }  # fmt: skip

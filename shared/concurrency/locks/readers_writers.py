@@ -88,8 +88,8 @@ class Reading(Entering[Lease]):
         super().__init__(holds.process)
         self._holds = holds
 
-    async def _grant(self, task: "asyncio.Task[object]") -> Lease:
-        return await self._holds.read(task)
+    async def _grant(self, task: "asyncio.Task[object]", *, may_wait: bool) -> Lease:
+        return await self._holds.read(task, may_wait=may_wait)
 
     async def locked(self) -> bool:
         """Whether a reader would have to wait. One round trip; it may be otherwise when you have read it."""
@@ -106,8 +106,8 @@ class Writing(Entering[WriteLease]):
         super().__init__(holds.process)
         self._holds = holds
 
-    async def _grant(self, task: "asyncio.Task[object]") -> WriteLease:
-        return await self._holds.write(task)
+    async def _grant(self, task: "asyncio.Task[object]", *, may_wait: bool) -> WriteLease:
+        return await self._holds.write(task, may_wait=may_wait)
 
     async def locked(self) -> bool:
         """Whether a writer would have to wait. One round trip; it may be otherwise when you have read it."""

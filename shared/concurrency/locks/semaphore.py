@@ -39,14 +39,16 @@ class Semaphore(Acquirable[Lease]):
         self._limit = check_count("limit", limit, 1, _MOST)
         self._ttl, self._max_hold = check_times(session, ttl, max_hold)
 
-    async def _grant(self, task: "asyncio.Task[object]") -> Lease:
+    async def _grant(self, task: "asyncio.Task[object]", *, may_wait: bool) -> Lease:
         self._process.check_open()
         participant = self._participant
-        if len(participant.relied_on_by(task)) >= self._limit:
+        if may_wait and len(participant.relied_on_by(task)) >= self._limit:
             raise RuntimeError(
                 f"this task holds all {self._limit} of {participant.name} already, and would wait for itself for ever"
             )
-        hold = await participant.asking.acquire("p", f"limit {self._limit}", self._ttl, self._max_hold)
+        hold = await participant.asking.acquire(
+            "p", f"limit {self._limit}", self._ttl, self._max_hold, may_wait=may_wait
+        )
         return Lease(Tenure(participant, hold, participant.releasing.release))
 
     async def locked(self) -> bool:

@@ -5,6 +5,7 @@ import math
 from collections.abc import Callable
 from typing import Any, Final, NamedTuple
 
+from shared.concurrency.errors import LeaseBusy
 from shared.concurrency.locks.leases.hold import Hold, Loss, Mode
 from shared.concurrency.locks.leases.releasing import Releasing
 from shared.concurrency.locks.leases.underway import Underway
@@ -60,9 +61,12 @@ class Asking:
         self._waiters: dict[str, asyncio.Future[Granted | None]] = {}
         """The id of each request that waits -> its grant, or None to ask again."""
 
-    async def acquire(self, mode: Mode, kind: str, ttl: float, max_hold: float | None) -> Hold:
+    async def acquire(
+        self, mode: Mode, kind: str, ttl: float, max_hold: float | None, *, may_wait: bool = True
+    ) -> Hold:
         """Wait for a hold. Cancelled: it is withdrawn, in the background; what was granted meanwhile is released.
 
+        :raises LeaseBusy: when it would have to wait, and may not.
         :raises ValueError: when the lease is in use as another kind.
         :raises ConcurrencyError: when the server refuses it.
         """
@@ -70,9 +74,9 @@ class Asking:
             while True:
                 hold = Hold(self._process.new_id(ttl), mode, ttl, self._process.loop, self._on_lost)
                 try:
-                    if await self._obtain(hold, kind, max_hold):
+                    if await self._obtain(hold, kind, max_hold, may_wait=may_wait):
                         return hold
-                except ValueError:
+                except (LeaseBusy, ValueError):
                     raise  # nothing was changed
                 except BaseException:  # also cancelled: the server may have granted it
                     self._releasing.release_soon(hold)
@@ -84,7 +88,7 @@ class Asking:
 
     async def ask_again(self, hold: Hold, kind: str) -> None:
         """Query whether a writer waits; a hold that is not there any more is lost."""
-        asked_at, answer = await self._ask(hold, kind)
+        asked_at, answer = await self._ask(hold, kind, may_wait=False)
         if answer[0] == b"granted" and int(answer[2]) == hold.token:
             self.note(closed=bool(answer[4]), asked_at=asked_at)
         else:
@@ -120,13 +124,13 @@ class Asking:
         for waiter in list(self._waiters.values()):
             _wake(waiter, None)
 
-    async def _obtain(self, hold: Hold, kind: str, max_hold: float | None) -> bool:
+    async def _obtain(self, hold: Hold, kind: str, max_hold: float | None, *, may_wait: bool) -> bool:
         """Ask until it is granted; False when that was so long ago that it cannot be relied on."""
         while True:
             self._process.check_open()
             # Before the question is sent: a grant can overtake its answer.
             waiter = self._waiters[hold.id] = self._process.loop.create_future()
-            asked_at, answer = await self._ask(hold, kind)
+            asked_at, answer = await self._ask(hold, kind, may_wait=may_wait)
             received_at = boottime()
             if answer[0] == b"waits":
                 _, now, look_again = answer
@@ -140,6 +144,8 @@ class Asking:
                 token, deadline, closed, received_at = granted
             elif answer[0] == b"granted":
                 _, now, token, deadline, closed = answer
+            elif answer[0] == b"busy":
+                raise LeaseBusy(f"the lease {self._name.shown} is held, or others wait for it: `acquire` would wait")
             else:
                 return False
             self._process.check_open()
@@ -154,11 +160,11 @@ class Asking:
             self._on_granted(hold)
             return True
 
-    async def _ask(self, hold: Hold, kind: str) -> tuple[float, list[Any]]:
+    async def _ask(self, hold: Hold, kind: str, *, may_wait: bool) -> tuple[float, list[Any]]:
         while True:
             await self._calls.opened()
             asked_at = boottime()
-            arguments = (hold.id, hold.mode, kind, self._calls.run_id, self._name.unlike)
+            arguments = (hold.id, hold.mode, kind, self._calls.run_id, self._name.unlike, int(may_wait))
             try:
                 answer = await self._calls.now(Call(self._script, self._keys, arguments))
             except Disconnected:

@@ -7,8 +7,9 @@
 --   wanted  the kind of lease: a policy (fair, readers, writers), or 'limit N' for N permits
 --   run_id  the server's run_id as the caller saw it
 --   called  what people call it, where its keys have a digest of that; else empty
+--   waits   1 to wait for it; 0 to have it at once or not at all
 -- RETURNS 'granted', now in ms, token, deadline in ms, 1 if a writer keeps new readers out; 'waits', now, look again in ms;
---   'withdrawn'; or 'other', the kind that is in use
+--   'busy' instead of waiting; 'withdrawn'; or 'other', the kind that is in use
 -- PARTS clock identity notify lease
 local is_named = called == '' or stored[8] == called
 if is_named and redis.call('EXISTS', holders, waiting, withdrawn) == 0 and stored[6] == run_id and quiet_until <= now then
@@ -38,8 +39,10 @@ elseif kind ~= wanted then
 end
 note_deadline(ttl)
 redis.call('HSET', record, 'kind', kind)
+-- Who is not to wait comes behind all who do, and leaves the line at once.
+if waits == '0' then advance() end
 if not redis.call('ZSCORE', waiting, id) then
-  if mode == 'w' and kind ~= 'readers' and redis.call('ZCARD', line) == 0 then
+  if waits == '1' and mode == 'w' and kind ~= 'readers' and redis.call('ZCARD', line) == 0 then
     for _, reader in ipairs(redis.call('ZRANGE', holders, 0, -1)) do notify(reader, 'closed') end
   end
   redis.call('ZADD', mode == 'r' and readers or line, redis.call('HINCRBY', record, 'tickets', 1), id)
@@ -49,6 +52,11 @@ advance(id)
 let_rest()
 local given = granted()
 if given then return given end
+if waits == '0' then
+  forget_waiter(id)
+  let_rest()
+  return {'busy'}
+end
 local look_again = math.min(LOOK_MS, ttl / 3)
 -- Only those in front look again when the next deadline passes.
 if redis.call('ZRANK', line, id) == 0 or redis.call('ZRANK', readers, id) == 0 then
