@@ -60,7 +60,7 @@ def names(kind: type) -> set[str]:
         (ReadersWritersLease, {"read", "statistics", "write"}),
         (Reading, ASKED),
         (Writing, ASKED),
-        (Semaphore, ASKED | {"statistics"}),
+        (Semaphore, ASKED | {"resize", "statistics"}),
         (Lock, ASKED | {"statistics"}),
         (Condition, ASKED | {"notify", "notify_all", "statistics", "wait", "wait_for"}),
         (Event, {"clear", "delete", "is_set", "set", "wait"}),

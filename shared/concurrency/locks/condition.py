@@ -188,7 +188,7 @@ class Condition(Lock):
         notified = False
         try:
             notified = await self._leave(waiter)
-            hold = await self._participant.asking.acquire("p", "limit 1", self._ttl, None)
+            hold = await self._participant.asking.acquire("p", "lock", self._ttl, None)
         except asyncio.CancelledError:  # the session was closed, and the server is out of reach
             held.end()
             raise

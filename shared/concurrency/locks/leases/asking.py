@@ -49,6 +49,8 @@ class Asking:
         self.open_until = 0.0
         """Until when new readers may join a read hold without asking: no writer waited at the last answer."""
         self._closed_since = math.inf
+        self.kind = ""
+        """The kind of lease by the last answer: a semaphore keeps the limit that is stored."""
         self._process: Final = process
         self._calls: Final[Calls] = process.calls
         self._name = name
@@ -62,9 +64,18 @@ class Asking:
         """The id of each request that waits -> its grant, or None to ask again."""
 
     async def acquire(
-        self, mode: Mode, kind: str, ttl: float, max_hold: float | None, *, may_wait: bool = True
+        self,
+        mode: Mode,
+        kind: str,
+        ttl: float,
+        max_hold: float | None,
+        *,
+        may_wait: bool = True,
+        on_waits: Callable[[], None] | None = None,
     ) -> Hold:
         """Wait for a hold. Cancelled: it is withdrawn, in the background; what was granted meanwhile is released.
+
+        `on_waits` is called whenever it has to wait, and may raise.
 
         :raises LeaseBusy: when it would have to wait, and may not.
         :raises ValueError: when the lease is in use as another kind.
@@ -74,7 +85,7 @@ class Asking:
             while True:
                 hold = Hold(self._process.new_id(ttl), mode, ttl, self._process.loop, self._on_lost)
                 try:
-                    if await self._obtain(hold, kind, max_hold, may_wait=may_wait):
+                    if await self._obtain(hold, kind, max_hold, may_wait=may_wait, on_waits=on_waits):
                         return hold
                 except (LeaseBusy, ValueError):
                     raise  # nothing was changed
@@ -124,7 +135,9 @@ class Asking:
         for waiter in list(self._waiters.values()):
             _wake(waiter, None)
 
-    async def _obtain(self, hold: Hold, kind: str, max_hold: float | None, *, may_wait: bool) -> bool:
+    async def _obtain(
+        self, hold: Hold, kind: str, max_hold: float | None, *, may_wait: bool, on_waits: Callable[[], None] | None
+    ) -> bool:
         """Ask until it is granted; False when that was so long ago that it cannot be relied on."""
         while True:
             self._process.check_open()
@@ -133,7 +146,10 @@ class Asking:
             asked_at, answer = await self._ask(hold, kind, may_wait=may_wait)
             received_at = boottime()
             if answer[0] == b"waits":
-                _, now, look_again = answer
+                _, now, look_again, *other = answer
+                self.kind = other[0].decode() if other else kind
+                if on_waits is not None:
+                    on_waits()
                 timer = self._process.loop.call_later(look_again / 1000, _wake, waiter, None)
                 try:
                     granted = await waiter
@@ -143,7 +159,8 @@ class Asking:
                     continue
                 token, deadline, closed, received_at = granted
             elif answer[0] == b"granted":
-                _, now, token, deadline, closed = answer
+                _, now, token, deadline, closed, *other = answer
+                self.kind = other[0].decode() if other else kind
             elif answer[0] == b"busy":
                 raise LeaseBusy(f"the lease {self._name.shown} is held, or others wait for it: `acquire` would wait")
             else:

@@ -90,6 +90,18 @@ class LeaseParticipant:
         self.asking.note(closed=bool(state[2]), asked_at=asked_at)
         return True
 
+    async def resize(self, limit: int, seen: str | int) -> int:
+        """Change the number of permits, unless somebody has since it was `seen`; empty to ask how often they have.
+
+        :raises ValueError: when the name is in use as another kind of lease.
+        """
+        arguments = (limit, self.stored_name.unlike, seen)
+        answer = await self._process.call(Call(load("resize_permits"), self.keys, arguments, says_run=True))
+        if not isinstance(answer, int):
+            problem = f"the lease {self.name} is in use as {answer.decode()}, and is no semaphore"
+            raise ValueError(problem)  # noqa: TRY004  # not its type is wrong, but what is at the server
+        return answer
+
     async def statistics(self) -> LeaseStatistics:
         """Query who holds and who waits.
 

@@ -34,6 +34,10 @@ class LeaseStatistics:
     holders: tuple[Holder, ...]
     waiters: tuple[Waiter, ...]
     """In order of arrival."""
+    kind: str
+    """What it was used as last: lock, semaphore, or the policy of a readers-writers lease; empty where it never was."""
+    limit: int | None
+    """How many permits a semaphore has."""
 
 
 def read_statistics(answer: list[Any]) -> LeaseStatistics:
@@ -43,13 +47,15 @@ def read_statistics(answer: list[Any]) -> LeaseStatistics:
         Holder(owner(held[at]), _MODES[grant[:1].decode()], int(grant[2:]), (int(held[at + 1]) - int(now)) / 1000)
         for at, grant in zip(range(0, len(held), 3), held[2::3], strict=True)
     )
-    other = "permit" if kind.startswith(b"limit") else "write"
+    word, _, limit = kind.decode().partition(" ")
+    other = "permit" if word in ("lock", "limit") else "write"
     waiting = [
         (int(ticket), owner(waiter), mode)
         for who, mode in ((readers, "read"), (others, other))
         for waiter, ticket in zip(who[::2], who[1::2], strict=True)
     ]
-    return LeaseStatistics(holders, tuple(Waiter(who, mode) for _, who, mode in sorted(waiting)))
+    waiters = tuple(Waiter(who, mode) for _, who, mode in sorted(waiting))
+    return LeaseStatistics(holders, waiters, "semaphore" if limit else word, int(limit) if limit else None)
 
 
 def owner(hold_id: bytes) -> str:

@@ -4,20 +4,20 @@
 -- ARGV
 --   id      the hold's id
 --   mode    r to read, w to write, p for a permit
---   wanted  the kind of lease: a policy (fair, readers, writers), or 'limit N' for N permits
+--   wanted  the kind of lease: a policy (fair, readers, writers), 'lock', or 'limit N' for a semaphore of N permits
 --   run_id  the server's run_id as the caller saw it
 --   called  what people call it, where its keys have a digest of that; else empty
 --   waits   1 to wait for it; 0 to have it at once or not at all
 -- RETURNS 'granted', now in ms, token, deadline in ms, 1 if a writer keeps new readers out; 'waits', now, look again in ms;
---   'busy' instead of waiting; 'withdrawn'; or 'other', the kind that is in use
+--   these two end in the kind where another limit is stored; 'busy' instead of waiting; 'withdrawn'; or 'other', the kind that is in use
 -- PARTS clock identity notify lease
 local is_named = called == '' or stored[8] == called
 if is_named and redis.call('EXISTS', holders, waiting, withdrawn) == 0 and stored[6] == run_id and quiet_until <= now then
   -- Nobody holds, nobody waits: the most frequent case.
-  kind = wanted
+  if not is_kind(wanted) then kind = wanted end
   local token = hold(id, mode)
   redis.call('PEXPIRE', holders, REST_MS)
-  return {'granted', number(now), token, number(now + time_to_live(id)), 0}
+  return {'granted', number(now), token, number(now + time_to_live(id)), 0, kind ~= wanted and kind or nil}
 end
 if redis.call('ZSCORE', withdrawn, id) then return {'withdrawn'} end
 prune()
@@ -27,15 +27,15 @@ local function granted()
   local _, token = mode_and_token(id)
   if not token then return nil end
   local deadline = redis.call('ZSCORE', holders, id)
-  return {'granted', number(now), token, number(tonumber(deadline)), closed_to_readers() and 1 or 0}
+  local closed = closed_to_readers() and 1 or 0
+  return {'granted', number(now), token, number(tonumber(deadline)), closed, kind ~= wanted and kind or nil}
 end
 local already = granted()
 if already then return already end
 local ttl = time_to_live(id)
-if redis.call('EXISTS', holders, waiting) == 0 then
+if not is_kind(wanted) then
+  if redis.call('EXISTS', holders, waiting) > 0 then return {'other', kind} end
   kind = wanted
-elseif kind ~= wanted then
-  return {'other', kind}
 end
 note_deadline(ttl)
 redis.call('HSET', record, 'kind', kind)
@@ -64,4 +64,4 @@ if redis.call('ZRANK', line, id) == 0 or redis.call('ZRANK', readers, id) == 0 t
   if first[2] then look_again = math.min(look_again, math.max(1, tonumber(first[2]) - now + 1)) end
   if quiet_until > now then look_again = math.min(look_again, quiet_until - now) end
 end
-return {'waits', number(now), math.ceil(look_again)}
+return {'waits', number(now), math.ceil(look_again), kind ~= wanted and kind or nil}

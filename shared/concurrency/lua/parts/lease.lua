@@ -8,7 +8,7 @@ local LOOK_MS = 1000
 -- For how long a call may be under way on a connection that was dropped.
 local DOUBT_MS = 600 * 1000
 local stored = redis.call(
-  'HMGET', record, 'token', 'kind', 'phase', 'longest_ttl', 'quiet_until', 'run_id', 'clock', 'name'
+  'HMGET', record, 'token', 'kind', 'phase', 'longest_ttl', 'quiet_until', 'run_id', 'clock', 'name', 'resized'
 )
 local last_token, kind, phase = tonumber(stored[1] or 0), stored[2], stored[3]
 local longest_ttl, quiet_until = tonumber(stored[4] or 0), tonumber(stored[5] or 0)
@@ -27,11 +27,21 @@ local function notice_restart(run_id)
   redis.call('HSET', record, 'run_id', run_id)
 end
 
+-- How many permits a semaphore has; nil for other kinds.
+local function limit_of(some_kind) return some_kind and tonumber(string.match(some_kind, '^limit (%d+)$')) end
+
+-- Whether a name may be used as this kind as it is. A semaphore goes on with the limit that is stored.
+local function is_kind(wanted) return kind == wanted or limit_of(kind) and limit_of(wanted) end
+
 local function let_rest()
-  if redis.call('EXISTS', holders, waiting) == 0 then
-    redis.call('PEXPIRE', record, REST_MS)
+  if redis.call('EXISTS', holders, waiting) > 0 then
+    for _, key in ipairs({holders, waiting, line, readers}) do redis.call('PEXPIRE', key, REST_MS) end
+  end
+  -- A limit that somebody has set by hand is not forgotten.
+  if stored[9] and limit_of(kind) then
+    redis.call('PERSIST', record)
   else
-    for _, key in ipairs({record, holders, waiting, line, readers}) do redis.call('PEXPIRE', key, REST_MS) end
+    redis.call('PEXPIRE', record, REST_MS)
   end
 end
 
@@ -152,7 +162,7 @@ end
 -- Lets in whoever may hold now.
 local function advance(caller)
   if quiet_until > now then return end
-  local limit = kind and tonumber(string.match(kind, '^limit (%d+)$'))
+  local limit = kind == 'lock' and 1 or limit_of(kind)
   local held = redis.call('ZCARD', holders)
   if limit then
     if held < limit then admit_first('p', limit - held, caller) end
