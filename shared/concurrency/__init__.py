@@ -1,6 +1,7 @@
 """asyncio's primitives, across processes."""
 
 from shared.concurrency.errors import (
+    BrokenBarrierError,
     ConcurrencyError,
     EffectRefused,
     IdConflict,
@@ -19,6 +20,7 @@ from shared.concurrency.errors import (
     StaleDelivery,
     WrongLoop,
 )
+from shared.concurrency.locks.barrier import Barrier
 from shared.concurrency.locks.condition import Condition
 from shared.concurrency.locks.event import Event
 from shared.concurrency.locks.leases.lease import Lease
@@ -34,6 +36,8 @@ from shared.concurrency.queues.statistics import QueueSession, QueueStatistics
 from shared.concurrency.session.session import Session
 
 __all__ = [
+    "Barrier",
+    "BrokenBarrierError",
     "ConcurrencyError",
     "Condition",
     "DeadLetter",

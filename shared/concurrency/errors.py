@@ -16,6 +16,7 @@ ConcurrencyError
 |- ResultLost
 |- ServerUnavailable    also ConnectionError
 |- ServerRefused
+|- BrokenBarrierError   also asyncio.BrokenBarrierError
 `- WrongLoop            also RuntimeError
 """
 
@@ -112,6 +113,10 @@ class ServerUnavailable(ConcurrencyError, ConnectionError):
 
 class ServerRefused(ConcurrencyError):
     """The server answered, but cannot be used as it is: the message says what to change."""
+
+
+class BrokenBarrierError(ConcurrencyError, asyncio.BrokenBarrierError):
+    """The barrier is broken: somebody called `abort()`, or `reset()` while this task waited."""
 
 
 class WrongLoop(ConcurrencyError, RuntimeError):

@@ -7,7 +7,16 @@ import random
 from pathlib import Path
 from typing import Final
 
-from shared.concurrency import Condition, Lease, LeaseLost, Lock, ReadersWritersLease, Session
+from shared.concurrency import (
+    Barrier,
+    BrokenBarrierError,
+    Condition,
+    Lease,
+    LeaseLost,
+    Lock,
+    ReadersWritersLease,
+    Session,
+)
 from shared.concurrency.session.clock import margin
 from tests.instruments import inside
 from tests.instruments.processes import report
@@ -129,3 +138,17 @@ async def wait_under(url: str, name: str, ttl: float) -> None:
             await condition.wait()
             report("woken")
         await asyncio.Event().wait()
+
+
+async def meet(url: str, name: str, ttl: float, parties: int, tasks: int) -> None:
+    """Have so many tasks wait at a barrier; says `passed` with the number of each, `broken` where it breaks."""
+    async with Session.open(url, ttl=ttl) as session:
+        barrier = Barrier(session, name, parties)
+
+        async def wait() -> None:
+            try:
+                report("passed", await barrier.wait())
+            except BrokenBarrierError:
+                report("broken")
+
+        await asyncio.gather(*(wait() for _ in range(tasks)))

@@ -8,6 +8,7 @@ import pytest
 from redis.asyncio import Redis
 
 from shared.concurrency import (
+    Barrier,
     ConcurrencyError,
     Condition,
     Event,
@@ -26,8 +27,9 @@ MAKERS: Final[dict[str, Callable[..., Any]]] = {
     "readers-writers": ReadersWritersLease,
     "event": Event,
     "condition": Condition,
+    "barrier": lambda session, name, **times: Barrier(session, name, 2, **times),
 }
-TIMED: Final = ("lock", "semaphore", "readers-writers", "condition")
+TIMED: Final = ("lock", "semaphore", "readers-writers", "condition", "barrier")
 
 
 @pytest.mark.parametrize("maker", MAKERS)
@@ -133,6 +135,7 @@ async def test_a_closed_session_is_said_to_be_closed(url: str, name: str) -> Non
             Event(session, name),
             Condition(session, name),
         )
+        barrier = Barrier(session, name, 2)
     for call in (
         lock.acquire,
         lock.statistics,
@@ -144,6 +147,11 @@ async def test_a_closed_session_is_said_to_be_closed(url: str, name: str) -> Non
         event.is_set,
         event.wait,
         condition.acquire,
+        barrier.wait,
+        barrier.reset,
+        barrier.abort,
+        barrier.n_waiting,
+        barrier.broken,
     ):
         with pytest.raises(ConcurrencyError, match="the session is closed"):
             await call()

@@ -7,6 +7,7 @@ import pytest
 
 import shared.concurrency
 from shared.concurrency import (
+    Barrier,
     Condition,
     DeadLetters,
     Delivery,
@@ -63,6 +64,7 @@ def names(kind: type) -> set[str]:
         (Semaphore, ASKED | {"resize", "statistics"}),
         (Lock, ASKED | {"statistics"}),
         (Condition, ASKED | {"notify", "notify_all", "statistics", "wait", "wait_for"}),
+        (Barrier, {"abort", "broken", "n_waiting", "parties", "reset", "wait"}),
         (Event, {"clear", "delete", "is_set", "set", "wait"}),
         (Delivery, DELIVERY),
         (Handout, DELIVERY | HANDOUT),

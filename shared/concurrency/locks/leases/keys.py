@@ -43,6 +43,24 @@ CONDITION_KEYS: Final = {
 }
 """The same for a condition, beside the keys of its lock."""
 
+BARRIER_KEYS: Final = {
+    "barrier": KeyDescription("barrier", "HASH", "parties, longest_ttl, broken where it is, and name as in a lease"),
+    "arrivals": KeyDescription("barrier:arrivals", "ZSET", "waiter -> its number, from 0"),
+    "deadlines": KeyDescription("barrier:deadlines", "ZSET", "waiter -> deadline in ms; it asks again before"),
+    "gaps": KeyDescription("barrier:gaps", "ZSET", "numbers of waiters that have left"),
+    "passed": KeyDescription(
+        "barrier:passed", "ZSET", "the last that passed and have not confirmed it -> their numbers"
+    ),
+    "refused": KeyDescription("barrier:refused", "ZSET", "the last for whom it broke and who have not confirmed it"),
+    "outcomes": KeyDescription(
+        "barrier:outcomes", "HASH", "the same of those before; and call that ended all waits -> `done`; and when, in ms"
+    ),
+    "departed": KeyDescription(
+        "barrier:departed", "ZSET", "waiter that left while its request may have been on its way -> when, in ms"
+    ),
+}
+"""The same for a barrier."""
+
 
 def lease_keys(name: str) -> dict[str, bytes]:
     """The keys of a lease, by what the scripts call them."""
@@ -57,3 +75,8 @@ def event_keys(name: str) -> dict[str, bytes]:
 def condition_keys(name: str) -> dict[str, bytes]:
     """The keys of a condition beside those of its lock, by what the scripts call them."""
     return keys_under(name, CONDITION_KEYS)
+
+
+def barrier_keys(name: str) -> dict[str, bytes]:
+    """The keys of a barrier, by what the scripts call them."""
+    return keys_under(name, BARRIER_KEYS)
