@@ -153,7 +153,7 @@ async def test_the_readers_that_a_dead_writer_kept_out_come_before_the_writer_th
     catalog, keys = ReadersWritersLease(session, name), inside.lease_participant_of(session, name).keys
     lease = await catalog.read().acquire()
     dead, run_id = inside.new_id_of(session), (await client.info("server"))["run_id"]
-    assert (await inside.ask(session, "acquire", keys, dead, "w", "fair", run_id, "", 1))[0] == b"waits"
+    assert (await inside.ask(session, "acquire", keys, dead, "w", "fair", run_id, "", 1, ""))[0] == b"waits"
     reading = asyncio.create_task(ReadersWritersLease(other, name).read().acquire())
     await waiters(catalog, 2)
     # Its reader leaves, and nobody has noticed yet that the writer is dead.

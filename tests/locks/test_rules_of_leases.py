@@ -201,7 +201,7 @@ async def test_rule_6_a_repeated_release_ends_one_hold(proxy: Proxy, other: Sess
 async def test_rule_6_an_acquire_that_runs_behind_its_release_is_refused(session: Session, name: str) -> None:
     keys, late = lease_keys(name), inside.new_id_of(session)
     assert await inside.ask(session, "release", keys, late, 1, "a run") == b"unknown"
-    assert await inside.ask(session, "acquire", keys, late, "p", "lock", "a run", "", 1) == [b"withdrawn"]
+    assert await inside.ask(session, "acquire", keys, late, "p", "lock", "a run", "", 1, "") == [b"withdrawn"]
     assert (await Lock(session, name).statistics()).holders == ()
     async with Lock(session, name):
         pass

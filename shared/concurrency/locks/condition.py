@@ -130,7 +130,7 @@ class Condition(Lock):
             raise
         except (asyncio.CancelledError, ConcurrencyError) as error:
             failure = error
-        notified, cancelled = await self._to_the_end(self._end_wait(held, waiter))
+        notified, cancelled = await self._to_the_end(self._end_wait(held, waiter, self._task().get_name()))
         failure = cancelled or failure
         if failure is not None:
             if notified:
@@ -183,12 +183,12 @@ class Condition(Lock):
         leave = Call(load("condition_leave"), self._keys, (waiter, int(pass_on)))
         return bool(await self._process.calls.insist(leave))
 
-    async def _end_wait(self, held: Tenure, waiter: str) -> bool:
+    async def _end_wait(self, held: Tenure, waiter: str, by: str) -> bool:
         """Take the lock again; True when a notification had come."""
         notified = False
         try:
             notified = await self._leave(waiter)
-            hold = await self._participant.asking.acquire("p", "lock", self._ttl, None)
+            hold = await self._participant.asking.acquire("p", "lock", self._ttl, None, by=by)
         except asyncio.CancelledError:  # the session was closed, and the server is out of reach
             held.end()
             raise

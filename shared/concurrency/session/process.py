@@ -5,8 +5,10 @@ import base64
 import itertools
 import os
 import secrets
+import socket
 from collections.abc import Callable
 from contextlib import AbstractContextManager
+from functools import cache
 from typing import Any, Final, TypeVar
 
 from shared.concurrency.errors import ConcurrencyError, ServerUnavailable, WrongLoop
@@ -27,6 +29,11 @@ _SHORT_TTL: Final = 0.5
 
 P = TypeVar("P", bound=Part)
 N = TypeVar("N", bound=str)
+
+
+@cache
+def _host() -> str:
+    return socket.gethostname().encode("ascii", "replace").decode()
 
 
 class Process:
@@ -94,6 +101,11 @@ class Process:
     @property
     def _patience(self) -> float:
         return max(1.0, self.ttl / 2)
+
+    @property
+    def where(self) -> str:
+        """Which process it is, for people: its id, a space, and its host."""
+        return f"{self._pid} {_host()}"
 
     def _advice(self, where: str) -> str:
         problem = self.calls.problem

@@ -19,6 +19,7 @@ from shared.concurrency.session.server_errors import Disconnected, Postponed
 _ANSWER_LASTS: Final = 1.0
 _WRITER_WAITS: Final = 1.0
 _PAUSE: Final = 0.05
+_LONGEST_TASK: Final = 100
 
 
 class Granted(NamedTuple):
@@ -71,11 +72,13 @@ class Asking:
         max_hold: float | None,
         *,
         may_wait: bool = True,
+        by: str | None = None,
         on_waits: Callable[[], None] | None = None,
     ) -> Hold:
         """Wait for a hold. Cancelled: it is withdrawn, in the background; what was granted meanwhile is released.
 
-        `on_waits` is called whenever it has to wait, and may raise.
+        `by`: the name of the task that asks, where another one does it for it. `on_waits` is called whenever it has to
+        wait, and may raise.
 
         :raises LeaseBusy: when it would have to wait, and may not.
         :raises ValueError: when the lease is in use as another kind.
@@ -84,6 +87,7 @@ class Asking:
         with self._underway:
             while True:
                 hold = Hold(self._process.new_id(ttl), mode, ttl, self._process.loop, self._on_lost)
+                hold.who = self._who(by)
                 try:
                     if await self._obtain(hold, kind, max_hold, may_wait=may_wait, on_waits=on_waits):
                         return hold
@@ -105,6 +109,11 @@ class Asking:
         else:
             hold.lose("server forgot it")
             self._releasing.release_soon(hold)
+
+    def _who(self, by: str | None) -> bytes:
+        task = asyncio.current_task() if by is None else None
+        name = task.get_name() if task is not None else by or ""
+        return f"{self._process.where} {name[:_LONGEST_TASK]}".encode(errors="replace")
 
     def note(self, *, closed: bool, asked_at: float) -> None:
         """Note whether a writer waited when that question was answered."""
@@ -181,7 +190,7 @@ class Asking:
         while True:
             await self._calls.opened()
             asked_at = boottime()
-            arguments = (hold.id, hold.mode, kind, self._calls.run_id, self._name.unlike, int(may_wait))
+            arguments = (hold.id, hold.mode, kind, self._calls.run_id, self._name.unlike, int(may_wait), hold.who)
             try:
                 answer = await self._calls.now(Call(self._script, self._keys, arguments))
             except Disconnected:

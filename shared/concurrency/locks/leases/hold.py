@@ -52,6 +52,7 @@ class Hold:
         "places",
         "token",
         "ttl",
+        "who",
     )
 
     def __init__(
@@ -66,6 +67,8 @@ class Hold:
         self.id: Final = id
         self.mode: Mode = mode
         self.ttl: Final = ttl
+        self.who = b""
+        """Who asked for it: process id, host and task, with a space between."""
         self.token = 0
         self.deadline = 0.0
         """By the local clock, and before the server's deadline by a margin."""

@@ -8,6 +8,7 @@
 --   run_id  the server's run_id as the caller saw it
 --   called  what people call it, where its keys have a digest of that; else empty
 --   waits   1 to wait for it; 0 to have it at once or not at all
+--   who     who asks: process id, host and task, with a space between
 -- RETURNS 'granted', now in ms, token, deadline in ms, 1 if a writer keeps new readers out; 'waits', now, look again in ms;
 --   these two end in the kind where another limit is stored; 'busy' instead of waiting; 'withdrawn'; or 'other', the kind that is in use
 -- PARTS clock identity notify lease
@@ -15,7 +16,7 @@ local is_named = called == '' or stored[8] == called
 if is_named and redis.call('EXISTS', holders, waiting, withdrawn) == 0 and stored[6] == run_id and quiet_until <= now then
   -- Nobody holds, nobody waits: the most frequent case.
   if not is_kind(wanted) then kind = wanted end
-  local token = hold(id, mode)
+  local token = hold(id, mode, id .. ':who', who)
   redis.call('PEXPIRE', holders, REST_MS)
   return {'granted', number(now), token, number(now + time_to_live(id)), 0, kind ~= wanted and kind or nil}
 end
@@ -38,7 +39,7 @@ if not is_kind(wanted) then
   kind = wanted
 end
 note_deadline(ttl)
-redis.call('HSET', record, 'kind', kind)
+redis.call('HSET', record, 'kind', kind, id .. ':who', who)
 -- Who is not to wait comes behind all who do, and leaves the line at once.
 if waits == '0' then advance() end
 if not redis.call('ZSCORE', waiting, id) then

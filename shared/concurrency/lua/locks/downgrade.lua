@@ -8,9 +8,9 @@
 -- PARTS clock identity notify lease
 prune()
 notice_restart(run_id)
-local mode, token = mode_and_token(id)
-if not mode then return {'unknown'} end
-redis.call('HSET', record, id, 'r ' .. token, 'phase', 'r')
+local held = redis.call('HGET', record, id)
+if not held then return {'unknown'} end
+redis.call('HSET', record, id, 'r' .. string.sub(held, 2), 'phase', 'r')
 if kind ~= 'fair' then
   advance()
 elseif quiet_until <= now then

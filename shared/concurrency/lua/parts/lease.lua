@@ -1,5 +1,5 @@
 -- What the scripts of a lease share: what has expired goes, then whoever may enters, in the order of the policy.
--- In the record, a hold's own field is `MODE TOKEN`; the modes are r (reads), w (writes) and p (has a permit).
+-- In the record, a hold's own field is `MODE TOKEN SINCE`, in ms, and ID:who is `PID HOST TASK`, from its first question on; the modes are r (reads), w (writes) and p (has a permit).
 -- A name is forgotten a week after its last use, and its last token with it.
 local REST_MS = 7 * 24 * 3600 * 1000
 local DAY_MS = 24 * 3600 * 1000
@@ -45,7 +45,9 @@ local function let_rest()
   end
 end
 
-local function forget_waiter(id)
+-- A waiter that is granted its hold is the same as before.
+local function forget_waiter(id, is_granted)
+  if not is_granted then redis.call('HDEL', record, id .. ':who') end
   redis.call('ZREM', waiting, id)
   redis.call('ZREM', readers, id)
   redis.call('ZREM', line, id)
@@ -53,7 +55,7 @@ end
 
 local function forget_holder(id)
   redis.call('ZREM', holders, id)
-  redis.call('HDEL', record, id)
+  redis.call('HDEL', record, id, id .. ':who')
 end
 
 -- Takes out what has expired. `clock` is what the clock said when a deadline was written last. Where it says less now
@@ -88,7 +90,7 @@ end
 local function mode_and_token(id)
   local held = redis.call('HGET', record, id)
   if not held then return nil end
-  return string.sub(held, 1, 1), string.sub(held, 3)
+  return string.match(held, '^(%a) (%d+)')
 end
 
 -- Whoever writes a deadline notes when, to a quarter of a second, and the longest time to live of the last day: a server
@@ -106,12 +108,13 @@ local function note_deadline(ttl)
 end
 
 -- Tokens grow with every grant: past the last one, and past the clock, should the server have lost its last second.
-local function hold(id, mode)
+local function hold(id, mode, ...)
   last_token = math.max(last_token + 1, now_us)
   local token, ttl = number(last_token), time_to_live(id)
   phase = mode
   note_deadline(ttl)
-  redis.call('HSET', record, 'token', token, 'kind', kind, 'phase', mode, id, mode .. ' ' .. token)
+  redis.call('HSET', record, 'token', token, 'kind', kind, 'phase', mode,
+    id, mode .. ' ' .. token .. ' ' .. number(now), ...)
   redis.call('ZADD', holders, number(now + ttl), id)
   return token
 end
@@ -127,7 +130,7 @@ local function admit(id, mode, caller)
     local deadline, closed = number(now + time_to_live(id)), closed_to_readers() and '1' or '0'
     if notify(id, 'granted', id .. ' ' .. token .. ' ' .. deadline .. ' ' .. closed) == 0 then return false end
   end
-  forget_waiter(id)
+  forget_waiter(id, true)
   hold(id, mode)
   return true
 end
