@@ -27,7 +27,7 @@ from shared.concurrency.queues.deliveries.forgettable import Forgettable
 from shared.concurrency.queues.deliveries.handout import Handout
 from shared.pipeline import Pipeline
 
-LEASE = {"check", "mode", "name", "release", "seconds_left", "token"}
+LEASE = {"check", "lost", "mode", "name", "release", "seconds_left", "token"}
 ASKED = {"acquire", "acquire_nowait", "locked", "release", "within"}
 DELIVERY = {
     "ack", "attempt", "dead_letter", "effects", "failures", "first_error", "id", "item", "last_error", "nack", "progress",

@@ -190,10 +190,10 @@ class Condition(Lock):
             notified = await self._leave(waiter)
             hold = await self._participant.asking.acquire("p", "lock", self._ttl, None, by=by)
         except asyncio.CancelledError:  # the session was closed, and the server is out of reach
-            held.end()
+            held.abandon()
             raise
         except (ConcurrencyError, ValueError) as error:
-            held.end()
+            held.abandon()
             if notified:
                 with contextlib.suppress(ConcurrencyError):  # the same one, which says why
                     await self._leave(waiter, pass_on=True)

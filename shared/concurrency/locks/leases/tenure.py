@@ -29,7 +29,9 @@ class Tenure:
     __slots__ = (
         "_cancelled",
         "_cancelling",
+        "_is_lost",
         "_release",
+        "_watchers",
         "ended",
         "entered_by",
         "frame",
@@ -59,6 +61,8 @@ class Tenure:
         self._release = release
         self._cancelled = False
         self._cancelling = 0
+        self._is_lost: bool | None = None  # None while it is held
+        self._watchers: tuple[asyncio.Future[bool], ...] = ()
         hold.bodies[self] = None
 
     @property
@@ -89,6 +93,17 @@ class Tenure:
             f"the lease {self.source.name} (token {self.hold.token}) is lost: {self.hold.reason}. Stop what it guarded"
         )
 
+    def watch(self) -> "asyncio.Future[bool]":
+        """A future of its own for each call: True when it is lost, False when it is given back."""
+        future: asyncio.Future[bool] = asyncio.get_running_loop().create_future()
+        if self._is_lost is None and self.hold.left <= 0 and self in self.hold.bodies:
+            self._decide(is_lost=True)  # its timer is late
+        if self._is_lost is None:
+            self._watchers = (*(watcher for watcher in self._watchers if not watcher.done()), future)
+        else:
+            future.set_result(self._is_lost)
+        return future
+
     async def release(self) -> None:
         """Give it back.
 
@@ -110,6 +125,11 @@ class Tenure:
         self.hold = hold
         hold.bodies[self] = None
 
+    def abandon(self) -> None:
+        """Count it as lost: there is no hold to go on with."""
+        self.end()
+        self._decide(is_lost=True)
+
     def begin(self, task: "asyncio.Task[object]", frame: FrameType) -> None:
         """Have this task's body, which stands in that frame, cancelled when the hold is lost."""
         self.task, self.frame = task, frame
@@ -117,6 +137,7 @@ class Tenure:
 
     def lose(self, spared: "asyncio.Task[object] | None") -> None:
         """Cancel the body, unless its task is spared: the hold is lost."""
+        self._decide(is_lost=True)
         if self.task is not None and self.task is not spared and not self._cancelled:
             self._cancelled = True
             self.task.cancel(f"the lease {self.source.name} is lost")
@@ -137,6 +158,7 @@ class Tenure:
             return  # released by hand in the body
         if lost:
             self.end()
+            self._decide(is_lost=True)
         elif not await self._end():
             lost = True
         if lost and not cancelled:
@@ -151,4 +173,17 @@ class Tenure:
 
     async def _end(self) -> bool:
         self.end()
-        return await self._release(self.hold)
+        was_there = True
+        try:
+            was_there = await self._release(self.hold)
+        finally:
+            self._decide(is_lost=not was_there)
+        return was_there
+
+    def _decide(self, *, is_lost: bool) -> None:
+        if self._is_lost is None:
+            self._is_lost = is_lost
+            for watcher in self._watchers:
+                if not watcher.done():
+                    watcher.set_result(is_lost)
+            self._watchers = ()
