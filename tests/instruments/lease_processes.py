@@ -152,3 +152,14 @@ async def meet(url: str, name: str, ttl: float, parties: int, tasks: int) -> Non
                 report("broken")
 
         await asyncio.gather(*(wait() for _ in range(tasks)))
+
+
+async def robbed(url: str, name: str, ttl: float) -> None:
+    """Hold a lock until it is lost; says `holds` with the token, then `lost`."""
+    async with Session.open(url, ttl=ttl) as session:
+        try:
+            async with Lock(session, name) as lease:
+                report("holds", lease.token)
+                await asyncio.Event().wait()
+        except LeaseLost:
+            report("lost")

@@ -62,7 +62,7 @@ REACHED = {
     },
     "cli": {
         f"{ENGINE}.session.address", f"{ENGINE}.session.calls", f"{ENGINE}.session.names", f"{ENGINE}.session.scripts",
-        f"{ENGINE}.session.session", f"{ENGINE}.locks.leases.keys", f"{QUEUES}.membership.keys",
+        f"{ENGINE}.session.session", f"{ENGINE}.locks.leases.keys", f"{ENGINE}.locks.leases.participant", f"{QUEUES}.membership.keys",
         f"{QUEUES}.settings", f"{QUEUES}.statistics",
     },
 }  # fmt: skip

@@ -9,7 +9,7 @@ from shared.concurrency.session.clock import boottime
 Mode = Literal["r", "w", "p"]
 """Reads, writes, has a permit."""
 
-Loss = Literal["deadline", "server forgot it", "session closed"]
+Loss = Literal["deadline", "server forgot it", "session closed", "broken by hand"]
 """Why a hold is lost."""
 
 _REASONS: Final[dict[Loss, str]] = {

@@ -5,6 +5,7 @@ twice and renewals that cross an end do no harm.
 """
 
 import asyncio
+from collections.abc import Sequence
 from typing import Any, ClassVar, Final
 
 from shared.concurrency.errors import ConcurrencyError
@@ -29,7 +30,7 @@ log = Log("locks")
 class LeaseParticipant:
     """What one session holds and asks for under one name."""
 
-    WORDS: ClassVar[tuple[bytes, ...]] = (b"granted", b"closed")
+    WORDS: ClassVar[tuple[bytes, ...]] = (b"granted", b"closed", b"broken")
     """The notifications that it receives."""
 
     CLOSES: ClassVar = 1
@@ -109,6 +110,15 @@ class LeaseParticipant:
         """
         return read_statistics(await self._process.call(Call(load("lease_statistics"), self.keys)))
 
+    async def end(self, holds: Sequence[str]) -> list[str]:
+        """End holds by hand, whosever they are; return those that were there.
+
+        :raises ConcurrencyError: as `statistics`.
+        """
+        arguments = (self._process.calls.run_id, *holds)
+        ended = await self._process.call(Call(load("break_lease"), self.keys, arguments))
+        return [hold.decode() for hold in ended]
+
     def _keep(self, hold: Hold) -> None:
         self.holds[hold.id] = hold
         self._process.renew_within(hold.ttl / 3)
@@ -130,6 +140,8 @@ class LeaseParticipant:
             self.asking.close(boottime())
         elif word == b"granted":
             self.asking.granted(rest)
+        elif word == b"broken" and (hold := self.holds.get(rest.decode(errors="replace"))) is not None:
+            hold.lose("broken by hand")
 
     def resync(self) -> None:
         """Ask again: notifications that were sent while the connection was away are lost."""

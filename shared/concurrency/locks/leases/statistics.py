@@ -22,6 +22,8 @@ class Holder:
     host: str
     task: str
     """The name of the task that asked for it; of the readers that share a hold, the first."""
+    hold: str
+    """What the hold is called at the server."""
     since: float
     """When it was granted, in seconds since 1970 by the server's clock."""
 
@@ -66,15 +68,9 @@ def _holder(now: int, hold_id: bytes, deadline: bytes, grant: bytes, who: bytes)
     mode, token, since = grant.decode().split(" ")
     pid, host, task = [*who.decode(errors="replace").split(" ", 2), "", ""][:3]  # a client need not name itself
     return Holder(
-        owner(hold_id),
-        _MODES[mode],
-        int(token),
-        (int(deadline) - now) / 1000,
-        int(pid or 0),
-        host,
-        task,
-        int(since) / 1000,
-    )
+        owner(hold_id), _MODES[mode], int(token), (int(deadline) - now) / 1000, int(pid or 0), host, task,
+        hold_id.decode(), int(since) / 1000,
+    )  # fmt: skip
 
 
 def owner(hold_id: bytes) -> str:
