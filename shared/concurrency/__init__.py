@@ -23,6 +23,7 @@ from shared.concurrency.errors import (
 from shared.concurrency.locks.barrier import Barrier
 from shared.concurrency.locks.condition import Condition
 from shared.concurrency.locks.event import Event
+from shared.concurrency.locks.leader import Term, leader
 from shared.concurrency.locks.leases.lease import Lease
 from shared.concurrency.locks.leases.statistics import Holder, LeaseStatistics, Waiter
 from shared.concurrency.locks.readers_writers import ReadersWritersLease
@@ -74,6 +75,8 @@ __all__ = [
     "ServerUnavailable",
     "Session",
     "StaleDelivery",
+    "Term",
     "Waiter",
     "WrongLoop",
+    "leader",
 ]

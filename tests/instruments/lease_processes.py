@@ -16,6 +16,7 @@ from shared.concurrency import (
     Lock,
     ReadersWritersLease,
     Session,
+    leader,
 )
 from shared.concurrency.session.clock import margin
 from tests.instruments import inside
@@ -163,3 +164,26 @@ async def robbed(url: str, name: str, ttl: float) -> None:
                 await asyncio.Event().wait()
         except LeaseLost:
             report("lost")
+
+
+async def candidate(url: str, name: str, ttl: float, path: str) -> None:
+    """Stand for leader until the process is killed, and write to the referee while leading.
+
+    Says `leads` with the token, and `lost` when that is over.
+    """
+    referee = Referee(Path(path), os.getpid())
+    async with Session.open(url, ttl=ttl) as session:
+        async for term in leader(session, name):
+            async with term as lease:
+                report("leads", lease.token)
+                try:
+                    while True:
+                        lease.check()
+                        _write(referee, lease)
+                        await asyncio.sleep(0.005)
+                finally:
+                    report("lost")
+
+
+def _write(referee: Referee, lease: Lease) -> None:
+    referee.write(lease.token, lambda: lease.seconds_left <= 0)

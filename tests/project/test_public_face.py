@@ -20,6 +20,7 @@ from shared.concurrency import (
     Replayed,
     Semaphore,
     Session,
+    Term,
 )
 from shared.concurrency.locks.leases.lease import WriteLease
 from shared.concurrency.locks.readers_writers import Reading, Writing
@@ -65,6 +66,7 @@ def names(kind: type) -> set[str]:
         (Lock, ASKED | {"statistics"}),
         (Condition, ASKED | {"notify", "notify_all", "statistics", "wait", "wait_for"}),
         (Barrier, {"abort", "broken", "n_waiting", "parties", "reset", "wait"}),
+        (Term, set()),
         (Event, {"clear", "delete", "is_set", "set", "wait"}),
         (Delivery, DELIVERY),
         (Handout, DELIVERY | HANDOUT),

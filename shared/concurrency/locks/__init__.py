@@ -1,1 +1,1 @@
-"""Lock, Semaphore, ReadersWritersLease, Event, Condition, Barrier."""
+"""Lock, Semaphore, ReadersWritersLease, Event, Condition, Barrier, leader."""
