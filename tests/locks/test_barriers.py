@@ -2,21 +2,17 @@
 
 import asyncio
 import contextlib
-from typing import Any, Final
+from typing import Any
 
 import pytest
-import redis.asyncio
 
-from shared.concurrency import Barrier, BrokenBarrierError, ConcurrencyError, Session
+from shared.concurrency import Barrier, ConcurrencyError, Session
 from shared.concurrency.locks.leases.keys import BARRIER_KEYS, barrier_keys
 from shared.local.embedded import EmbeddedServer
 from tests.instruments import inside, lease_processes
 from tests.instruments.processes import running
 from tests.instruments.proxy import Proxy
-from tests.instruments.traffic import Command, Fate
 from tests.instruments.waiting import until
-
-MOST_MS: Final = 10.0
 
 pytestmark = pytest.mark.timeout(60)
 
@@ -71,79 +67,6 @@ async def test_who_is_stopped_counts_until_its_time_to_live_is_over(url: str, se
         process.cont()  # it comes again, with a new place
         assert await ours == 0
         assert await process.said("passed") == 1
-
-
-@pytest.mark.parametrize("fate", [Fate.DROP_BEFORE, Fate.DROP_AFTER, Fate.DROP_WITHIN])
-@pytest.mark.parametrize("script", ["barrier_wait", "barrier_leave", "barrier_end"])
-async def test_an_answer_may_be_lost(  # noqa: PLR0917
-    through_proxy: Session, proxy: Proxy, other: Session, client: Any, name: str, fate: Fate, script: str
-) -> None:
-    here, there = Barrier(through_proxy, name, 2), Barrier(other, name, 2)
-
-    def concerned(command: Command) -> bool:
-        return command.name == script
-
-    met = asyncio.Event()
-    for is_lost in (False, True):  # the first time the scripts are loaded
-        if is_lost:
-            met = proxy.drop_nth(1, fate, concerned)
-        task = asyncio.create_task(there.wait())
-        await waiting(there, 1)
-        assert sorted([await here.wait(), await task]) == [0, 1]
-        task = asyncio.create_task(there.wait())
-        await waiting(there, 1)
-        await here.abort()
-        with pytest.raises(BrokenBarrierError):
-            await task
-        await here.reset()
-    await met.wait()
-    assert not await there.broken()
-    # The id of a call that ended all waits stays for ten minutes; nothing else does.
-    keys = barrier_keys(name)
-    await until(lambda: client.exists(keys["arrivals"], keys["deadlines"]), lambda count: count == 0)
-    await until(lambda: client.hvals(keys["outcomes"]), lambda seen: len(seen) == 4)
-
-
-async def test_a_repeated_reset_does_not_break_those_who_came_since(
-    through_proxy: Session, proxy: Proxy, other: Session, name: str
-) -> None:
-    here, there = Barrier(through_proxy, name, 2), Barrier(other, name, 2)
-    await here.reset()
-    met = proxy.drop_nth(1, Fate.DROP_AFTER, lambda command: command.name == "barrier_end")
-    early = asyncio.create_task(there.wait())
-    await waiting(there, 1)
-    resetting = asyncio.create_task(here.reset())
-    await met.wait()
-    with proxy.refusing():
-        with pytest.raises(BrokenBarrierError):
-            await early
-        since = asyncio.create_task(there.wait())
-        await waiting(there, 1)
-    await resetting
-    assert sorted([await here.wait(), await since]) == [0, 1]
-
-
-async def test_a_cancelled_wait_leaves_no_trace_wherever_it_is(
-    through_proxy: Session, proxy: Proxy, other: Session, client: Any, name: str
-) -> None:
-    here, there = Barrier(through_proxy, name, 2), Barrier(other, name, 2)
-    async with proxy.holding("barrier_wait") as hold:  # its first question is not answered
-        task = asyncio.create_task(here.wait())
-        await hold.arrived.wait()
-        task.cancel()
-        with pytest.raises(asyncio.CancelledError):
-            await task
-    await waiting(there, 0)
-    task = asyncio.create_task(here.wait())
-    await waiting(there, 1)
-    task.cancel()
-    with pytest.raises(asyncio.CancelledError):
-        await task
-    await waiting(there, 0)
-    tasks = [asyncio.create_task(one.wait()) for one in (here, there)]
-    assert sorted(await asyncio.gather(*tasks)) == [0, 1]
-    keys = barrier_keys(name)
-    await until(lambda: client.exists(keys["arrivals"], keys["outcomes"]), lambda count: count == 0)
 
 
 async def test_a_request_that_runs_behind_its_end_is_refused(session: Session, client: Any, name: str) -> None:
@@ -274,37 +197,3 @@ async def test_a_key_of_another_type_is_named(client: Any, session: Session, nam
     await client.set(f"{{{name}}}:{key}", "somebody else's")
     with pytest.raises(ConcurrencyError, match=f"{key} holds a string"):
         await Barrier(session, name, 1).wait()
-
-
-async def test_no_call_is_long_when_5000_meet(server: EmbeddedServer, name: str) -> None:
-    keys = barrier_keys(name)
-    async with (
-        Session.open(server.url) as session,
-        Session.open(server.url) as other,
-        redis.asyncio.Redis.from_url(server.url) as looking,
-    ):
-
-        async def arrive(count: int) -> list[str]:
-            of = (session, other)
-            ids = [inside.new_id_of(of[number % 2], ttl=600.0) for number in range(count)]
-            asks = (inside.ask(session, "barrier_wait", keys, waiter, 5000, "") for waiter in ids)
-            assert await asyncio.gather(*asks) == [[b"waits"]] * count
-            return ids
-
-        took: list[float] = []
-        for fetches in (True, False):
-            for script, more in (("barrier_wait", (5000, "")), ("barrier_end", (0,))) * 2:
-                ids = [*await arrive(4999), inside.new_id_of(session)]
-                before = await spent(looking)
-                await inside.ask(session, script, keys, ids[-1], *more)
-                took.append(await spent(looking) - before)
-                if fetches:
-                    await asyncio.gather(*(inside.ask(session, "barrier_leave", keys, waiter, 0) for waiter in ids))
-        assert max(took[:4]) < MOST_MS, took
-        assert max(took[4:]) < 2 * MOST_MS, took  # those before them have fetched nothing
-
-
-async def spent(client: Any) -> float:
-    """Milliseconds of its processor that the server has had so far: what else the machine does is not counted."""
-    seen = await client.info("cpu")
-    return float(1000 * (seen["used_cpu_user_main_thread"] + seen["used_cpu_sys_main_thread"]))
