@@ -2,11 +2,11 @@
 
 import asyncio
 import sys
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Coroutine
 from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
 from functools import partial
 from types import FrameType, TracebackType
-from typing import ClassVar, Final, Generic, TypeVar, cast
+from typing import Any, ClassVar, Final, Generic, TypeVar, cast
 
 from shared.concurrency.checks import check_seconds
 from shared.concurrency.errors import LeaseBusy, LeaseLost
@@ -151,8 +151,8 @@ class Acquirable(Generic[L]):
             raise lost[-1].loss()
         return None
 
-    async def __aenter__(self) -> L:
-        return await self._enter(sys._getframe(1), may_wait=True)  # noqa: SLF001  # inspect's is the same, and slower
+    def __aenter__(self) -> Coroutine[Any, Any, L]:
+        return self._enter(sys._getframe(1), may_wait=True)  # noqa: SLF001  # inspect's is the same, and slower
 
     async def _enter(self, frame: FrameType, *, may_wait: bool) -> L:
         task = self._task()

@@ -29,9 +29,8 @@ class Tenure:
     __slots__ = (
         "_cancelled",
         "_cancelling",
-        "_is_lost",
         "_release",
-        "_watchers",
+        "_watched",
         "ended",
         "entered_by",
         "frame",
@@ -61,8 +60,8 @@ class Tenure:
         self._release = release
         self._cancelled = False
         self._cancelling = 0
-        self._is_lost: bool | None = None  # None while it is held
-        self._watchers: tuple[asyncio.Future[bool], ...] = ()
+        # Who watches for its end; once it is known to be lost, whether that is so.
+        self._watched: tuple[asyncio.Future[bool], ...] | bool = ()
         hold.bodies[self] = None
 
     @property
@@ -96,12 +95,14 @@ class Tenure:
     def watch(self) -> "asyncio.Future[bool]":
         """A future of its own for each call: True when it is lost, False when it is given back."""
         future: asyncio.Future[bool] = asyncio.get_running_loop().create_future()
-        if self._is_lost is None and self.hold.left <= 0 and self in self.hold.bodies:
+        if self._watched == () and self.ended:
+            self._watched = False
+        elif self.hold.left <= 0 and self in self.hold.bodies:
             self._decide(is_lost=True)  # its timer is late
-        if self._is_lost is None:
-            self._watchers = (*(watcher for watcher in self._watchers if not watcher.done()), future)
+        if isinstance(self._watched, tuple):
+            self._watched = (*(watcher for watcher in self._watched if not watcher.done()), future)
         else:
-            future.set_result(self._is_lost)
+            future.set_result(self._watched)
         return future
 
     async def release(self) -> None:
@@ -173,6 +174,11 @@ class Tenure:
 
     async def _end(self) -> bool:
         self.end()
+        if not self._watched:  # nearly always; readers of one session come and go without a question to the server
+            was_there = await self._release(self.hold)
+            if not was_there:
+                self._decide(is_lost=True)
+            return was_there
         was_there = True
         try:
             was_there = await self._release(self.hold)
@@ -181,9 +187,8 @@ class Tenure:
         return was_there
 
     def _decide(self, *, is_lost: bool) -> None:
-        if self._is_lost is None:
-            self._is_lost = is_lost
-            for watcher in self._watchers:
+        if isinstance(self._watched, tuple):
+            watchers, self._watched = self._watched, is_lost
+            for watcher in watchers:
                 if not watcher.done():
                     watcher.set_result(is_lost)
-            self._watchers = ()
