@@ -56,7 +56,7 @@ async def test_rule_12_a_deadline_too_far_away_is_cut(client: Redis, session: Se
     lock = Lock(session, name, ttl=1.0)
     await lock.acquire()
     stranger = "aaaaaaaaaaaa.1.1000"
-    await client.hset(f"{{{name}}}:lease", stranger, "p 1 1")  # type: ignore[misc]
+    await client.hset(f"{{{name}}}:lease", stranger, "p 1 1 ")  # type: ignore[misc]
     await client.zadd(f"{{{name}}}:lease:holders", {stranger: time.time() * 1000 + 3_600_000})
     with pytest.raises(TimeoutError):
         async with asyncio.timeout(0.1):

@@ -1,11 +1,11 @@
 """Semaphore and Lock: permits in the whole cluster. A lock is a semaphore of one."""
 
 import asyncio
-from collections.abc import Callable
 from typing import Final
 
 from shared.concurrency.checks import check_count
 from shared.concurrency.locks.leases.acquirable import Acquirable
+from shared.concurrency.locks.leases.hold import Hold
 from shared.concurrency.locks.leases.lease import Lease
 from shared.concurrency.locks.leases.participant import LeaseParticipant
 from shared.concurrency.locks.leases.statistics import LeaseStatistics
@@ -41,12 +41,8 @@ class Permits(Acquirable[Lease]):
         """
         return await self._participant.statistics()
 
-    async def _permit(self, *, may_wait: bool, on_waits: Callable[[], None] | None = None) -> Lease:
-        participant = self._participant
-        hold = await participant.asking.acquire(
-            "p", self._kind, self._ttl, self._max_hold, may_wait=may_wait, on_waits=on_waits
-        )
-        return Lease(Tenure(participant, hold, participant.releasing.release))
+    def _lease(self, hold: Hold) -> Lease:
+        return Lease(Tenure(self._participant, hold, self._participant.releasing.release))
 
     def _check_own(self, task: "asyncio.Task[object]", limit: int) -> None:
         """Refuse what would wait for the end of this task's own `async with`."""
@@ -103,9 +99,12 @@ class Semaphore(Permits):
     async def _grant(self, task: "asyncio.Task[object]", *, may_wait: bool) -> Lease:
         self._process.check_open()
         # Only the server knows the limit: somebody may have changed it.
-        lease = await self._permit(may_wait=may_wait, on_waits=lambda: self._check_own(task, self._stored_limit()))
+        hold = await self._participant.asking.acquire(
+            "p", self._kind, self._ttl, self._max_hold, may_wait=may_wait,
+            on_waits=lambda: self._check_own(task, self._stored_limit()),
+        )  # fmt: skip
         self._stored_limit()
-        return lease
+        return self._lease(hold)
 
     def _stored_limit(self) -> int:
         """The limit by the last answer; one that is not ours is logged once."""
@@ -138,4 +137,5 @@ class Lock(Permits):
         self._process.check_open()
         if may_wait:
             self._check_own(task, 1)
-        return await self._permit(may_wait=may_wait)
+        asking = self._participant.asking
+        return self._lease(await asking.acquire("p", "lock", self._ttl, self._max_hold, may_wait=may_wait))

@@ -52,15 +52,12 @@ def check_name(name: str) -> str:
 class StoredName(str):
     """A name as keys and notifications hold it, which knows what people call it."""
 
-    __slots__ = ("shown",)
+    __slots__ = ("shown", "unlike")
 
     shown: str
     """The name that was given."""
-
-    @property
-    def unlike(self) -> str:
-        """The name that was given where it is stored as another one, else empty."""
-        return "" if self == self.shown else self.shown
+    unlike: str
+    """The same where it is stored as another one, else empty."""
 
     @classmethod
     def of(cls, name: str) -> "StoredName":
@@ -73,7 +70,7 @@ class StoredName(str):
             raise ValueError(f"a name is 1 to {_LONGEST} printable characters, and not {name!r}")
         plain = _NAME.fullmatch(name) is not None
         stored = cls(name if plain else f"~{hashlib.blake2b(name.encode(), digest_size=12).hexdigest()}")
-        stored.shown = name
+        stored.shown, stored.unlike = name, "" if plain else name
         return stored
 
 

@@ -52,6 +52,7 @@ class Asking:
         self._closed_since = math.inf
         self.kind = ""
         """The kind of lease by the last answer: a semaphore keeps the limit that is stored."""
+        self._last = "", f"{process.where} ".encode()  # the task that asked last, and what the server gets of it
         self._process: Final = process
         self._calls: Final[Calls] = process.calls
         self._name = name
@@ -111,9 +112,12 @@ class Asking:
             self._releasing.release_soon(hold)
 
     def _who(self, by: str | None) -> bytes:
-        task = asyncio.current_task() if by is None else None
-        name = task.get_name() if task is not None else by or ""
-        return f"{self._process.where} {name[:_LONGEST_TASK]}".encode(errors="replace")
+        if by is None:
+            task = asyncio.current_task()
+            by = "" if task is None else task.get_name()
+        if by != self._last[0]:
+            self._last = by, f"{self._process.where} {by[:_LONGEST_TASK]}".encode(errors="replace")
+        return self._last[1]
 
     def note(self, *, closed: bool, asked_at: float) -> None:
         """Note whether a writer waited when that question was answered."""

@@ -12,7 +12,7 @@ LEASE_KEYS: Final = {
         "HASH",
         "token, kind, phase, longest_ttl, run_id, quiet_until, tickets, resized: how often, longest_at: when longest_ttl was "
         "used last, clock: when a deadline was written last, both in ms, and name where its keys have a digest of it; "
-        "hold -> its mode, token and since when; HOLD:who -> process id, host and task",
+        "hold -> its mode, token, since when, and process id, host and task; of one that waited these in HOLD:who",
     ),
     "holders": KeyDescription("lease:holders", "ZSET", "hold -> deadline in ms"),
     "waiting": KeyDescription("lease:waiting", "ZSET", "waiter -> deadline in ms; it asks again before"),

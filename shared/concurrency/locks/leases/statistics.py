@@ -65,10 +65,12 @@ def read_statistics(answer: list[Any]) -> LeaseStatistics:
 
 
 def _holder(now: int, hold_id: bytes, deadline: bytes, grant: bytes, who: bytes) -> Holder:
-    mode, token, since = grant.decode().split(" ")
-    pid, host, task = [*who.decode(errors="replace").split(" ", 2), "", ""][:3]  # a client need not name itself
+    mode, token, since, at_once = grant.split(b" ", 3)
+    pid, host, task = [*(at_once or who).decode(errors="replace").split(" ", 2), "", ""][
+        :3
+    ]  # a client need not name itself
     return Holder(
-        owner(hold_id), _MODES[mode], int(token), (int(deadline) - now) / 1000, int(pid or 0), host, task,
+        owner(hold_id), _MODES[mode.decode()], int(token), (int(deadline) - now) / 1000, int(pid or 0), host, task,
         hold_id.decode(), int(since) / 1000,
     )  # fmt: skip
 

@@ -16,7 +16,7 @@ local is_named = called == '' or stored[8] == called
 if is_named and redis.call('EXISTS', holders, waiting, withdrawn) == 0 and stored[6] == run_id and quiet_until <= now then
   -- Nobody holds, nobody waits: the most frequent case.
   if not is_kind(wanted) then kind = wanted end
-  local token = hold(id, mode, id .. ':who', who)
+  local token = hold(id, mode, who)
   redis.call('PEXPIRE', holders, REST_MS)
   return {'granted', number(now), token, number(now + time_to_live(id)), 0, kind ~= wanted and kind or nil}
 end

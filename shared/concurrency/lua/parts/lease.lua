@@ -1,5 +1,6 @@
 -- What the scripts of a lease share: what has expired goes, then whoever may enters, in the order of the policy.
--- In the record, a hold's own field is `MODE TOKEN SINCE`, in ms, and ID:who is `PID HOST TASK`, from its first question on; the modes are r (reads), w (writes) and p (has a permit).
+-- In the record, a hold's own field is `MODE TOKEN SINCE WHO`, since in ms, who as `PID HOST TASK`; of one that had to wait WHO is in
+-- the field ID:who. The modes are r (reads), w (writes) and p (has a permit).
 -- A name is forgotten a week after its last use, and its last token with it.
 local REST_MS = 7 * 24 * 3600 * 1000
 local DAY_MS = 24 * 3600 * 1000
@@ -108,13 +109,13 @@ local function note_deadline(ttl)
 end
 
 -- Tokens grow with every grant: past the last one, and past the clock, should the server have lost its last second.
-local function hold(id, mode, ...)
+local function hold(id, mode, who)
   last_token = math.max(last_token + 1, now_us)
   local token, ttl = number(last_token), time_to_live(id)
   phase = mode
   note_deadline(ttl)
   redis.call('HSET', record, 'token', token, 'kind', kind, 'phase', mode,
-    id, mode .. ' ' .. token .. ' ' .. number(now), ...)
+    id, mode .. ' ' .. token .. ' ' .. number(now) .. ' ' .. (who or ''))
   redis.call('ZADD', holders, number(now + ttl), id)
   return token
 end
