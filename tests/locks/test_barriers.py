@@ -40,7 +40,7 @@ async def test_processes_meet(url: str, session: Session, client: Any, name: str
         for process in (first, second):
             await process.said("passed", 2)
         assert sorted([own, *first.reports("passed"), *second.reports("passed")]) == [0, 1, 2, 3, 4]
-    await nothing_left(client, name)
+        await nothing_left(client, name)  # they end by themselves, and confirm before
 
 
 async def test_who_was_killed_does_not_count(url: str, session: Session, other: Session, name: str) -> None:

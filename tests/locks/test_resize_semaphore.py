@@ -41,7 +41,14 @@ async def test_a_deploy_from_3_to_5_while_it_is_in_use(
     for lease in held:
         await lease.release()
     await queued.end()
-    assert len(refusals(caplog)) == 2  # the old one's, whose limit was another from then on
+    async with before:
+        pass
+    assert "stored=5 ignored=3" in refusals(caplog)[1]  # the old one's is another one from then on
+    for limit in (4, 6):
+        await before.resize(limit)
+        async with after:
+            pass
+    assert len(refusals(caplog)) == 2  # each has been told once
     assert not await before.locked()
 
 

@@ -71,7 +71,8 @@ class Semaphore(Permits):
 
         :raises ValueError: when an argument is out of range.
         """
-        self._limit = self._wanted = check_count("limit", limit, 1, _MOST)
+        self._limit = check_count("limit", limit, 1, _MOST)
+        self._given: int | None = limit  # by the constructor; None once nobody needs to be told about it
         super().__init__(session, name, f"limit {limit}", ttl, max_hold)
 
     async def resize(self, limit: int) -> None:
@@ -88,7 +89,7 @@ class Semaphore(Permits):
         seen: str | int = ""
         for _ in ("ask", "resize"):
             seen = await self._participant.resize(limit, seen)
-        self._wanted = limit
+        self._given = None
         self._keep_limit(limit)
 
     async def locked(self) -> bool:
@@ -111,11 +112,12 @@ class Semaphore(Permits):
         _, _, limit = self._participant.asking.kind.partition(" ")
         if limit and int(limit) != self._limit:
             self._keep_limit(int(limit))
-            if self._limit != self._wanted:
+            if self._given not in {None, self._limit}:
                 log.warning(
                     "the semaphore keeps the limit that it has",
-                    lease=self._participant.name, stored=self._limit, ignored=self._wanted,
+                    lease=self._participant.name, stored=self._limit, ignored=self._given,
                 )  # fmt: skip
+                self._given = None
         return self._limit
 
     def _keep_limit(self, limit: int) -> None:
