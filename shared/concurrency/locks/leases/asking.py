@@ -54,7 +54,6 @@ class Asking:
         """The kind of lease by the last answer: a semaphore keeps the limit that is stored."""
         self._last = "", f"{process.where} ".encode()  # the task that asked last, and what the server gets of it
         self._process: Final = process
-        self._calls: Final[Calls] = process.calls
         self._name = name
         self._keys = keys
         self._releasing = releasing
@@ -88,9 +87,8 @@ class Asking:
         with self._underway:
             while True:
                 hold = Hold(self._process.new_id(ttl), mode, ttl, self._process.loop, self._on_lost)
-                hold.who = self._who(by)
                 try:
-                    if await self._obtain(hold, kind, max_hold, may_wait=may_wait, on_waits=on_waits):
+                    if await self._obtain(hold, kind, max_hold, self._who(by), may_wait=may_wait, on_waits=on_waits):
                         return hold
                 except (LeaseBusy, ValueError):
                     raise  # nothing was changed
@@ -104,7 +102,7 @@ class Asking:
 
     async def ask_again(self, hold: Hold, kind: str) -> None:
         """Query whether a writer waits; a hold that is not there any more is lost."""
-        asked_at, answer = await self._ask(hold, kind, may_wait=False)
+        asked_at, answer = await self._ask(hold, kind, b"", may_wait=False)
         if answer[0] == b"granted" and int(answer[2]) == hold.token:
             self.note(closed=bool(answer[4]), asked_at=asked_at)
         else:
@@ -149,14 +147,21 @@ class Asking:
             _wake(waiter, None)
 
     async def _obtain(
-        self, hold: Hold, kind: str, max_hold: float | None, *, may_wait: bool, on_waits: Callable[[], None] | None
+        self,
+        hold: Hold,
+        kind: str,
+        max_hold: float | None,
+        who: bytes,
+        *,
+        may_wait: bool,
+        on_waits: Callable[[], None] | None,
     ) -> bool:
         """Ask until it is granted; False when that was so long ago that it cannot be relied on."""
         while True:
             self._process.check_open()
             # Before the question is sent: a grant can overtake its answer.
             waiter = self._waiters[hold.id] = self._process.loop.create_future()
-            asked_at, answer = await self._ask(hold, kind, may_wait=may_wait)
+            asked_at, answer = await self._ask(hold, kind, who, may_wait=may_wait)
             received_at = boottime()
             if answer[0] == b"waits":
                 _, now, look_again, *other = answer
@@ -190,11 +195,15 @@ class Asking:
             self._on_granted(hold)
             return True
 
-    async def _ask(self, hold: Hold, kind: str, *, may_wait: bool) -> tuple[float, list[Any]]:
+    @property
+    def _calls(self) -> Calls:
+        return self._process.calls
+
+    async def _ask(self, hold: Hold, kind: str, who: bytes, *, may_wait: bool) -> tuple[float, list[Any]]:
         while True:
             await self._calls.opened()
             asked_at = boottime()
-            arguments = (hold.id, hold.mode, kind, self._calls.run_id, self._name.unlike, int(may_wait), hold.who)
+            arguments = (hold.id, hold.mode, kind, self._calls.run_id, self._name.unlike, int(may_wait), who)
             try:
                 answer = await self._calls.now(Call(self._script, self._keys, arguments))
             except Disconnected:

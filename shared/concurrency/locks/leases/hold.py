@@ -16,6 +16,7 @@ _REASONS: Final[dict[Loss, str]] = {
     "deadline": "its deadline passed, or the server forgot it",
     "server forgot it": "its deadline passed, or the server forgot it",
     "session closed": "its session was closed",
+    "broken by hand": "it was broken by hand",
 }
 _LONGEST_LOOK: Final = 0.25
 _SHORTEST_HANG: Final = 10.0
@@ -52,7 +53,6 @@ class Hold:
         "places",
         "token",
         "ttl",
-        "who",
     )
 
     def __init__(
@@ -67,8 +67,6 @@ class Hold:
         self.id: Final = id
         self.mode: Mode = mode
         self.ttl: Final = ttl
-        self.who = b""
-        """Who asked for it: process id, host and task, with a space between."""
         self.token = 0
         self.deadline = 0.0
         """By the local clock, and before the server's deadline by a margin."""
