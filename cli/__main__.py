@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from cli import dead, queue, schema
+from cli import dead, lease, queue, schema
 from cli import scripts as script_files
 from cli.schema import SchemaError
 from cli.scripts import ScriptsError
@@ -19,6 +19,7 @@ app = typer.Typer(
     name="pipeline", no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False, rich_markup_mode=None
 )
 app.add_typer(dead.app)
+app.add_typer(lease.app)
 app.add_typer(queue.app)
 
 

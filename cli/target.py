@@ -1,19 +1,22 @@
-"""What a command works on: one server, and one of its queues."""
+"""What a command works on: one server, and its queues and leases."""
 
 import logging
 import re
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
+from typing import Any
 
 import redis.asyncio
 from redis.exceptions import RedisError
 
 from shared.concurrency import Queue, QueueStatistics, Session
+from shared.concurrency.locks.leases.participant import LeaseParticipant
 from shared.concurrency.queues.membership.keys import queue_keys
 from shared.concurrency.queues.statistics import read_statistics
 from shared.concurrency.session.address import connect_options
 from shared.concurrency.session.calls import Call
+from shared.concurrency.session.names import StoredName
 from shared.concurrency.session.scripts import load
 from shared.concurrency.session.session import process_of
 from shared.environment import resolve_redis_url
@@ -22,6 +25,7 @@ from shared.message import Message
 from shared.patience import PATIENCE, report_that_it_waits
 from shared.settings import Settings
 
+_LEASE = re.compile(rb"\{([A-Za-z0-9_.-]{1,64}|~[0-9a-f]{24})\}:lease:\w+")
 _SETTINGS = re.compile(rb"\{([A-Za-z0-9_.-]{1,64})\}(/[A-Za-z0-9_.-]{1,64})?:settings")
 
 
@@ -52,6 +56,35 @@ class Server:
     async def statistics(self, name: str) -> QueueStatistics:
         """Return the statistics of a queue without taking part in it."""
         return read_statistics(await process_of(self.session).call(Call(load("statistics"), queue_keys(name))))
+
+    async def leases(self) -> list[str]:
+        """Return the names of the leases that somebody holds or waits for, or did a moment ago, sorted."""
+        try:
+            found = set()
+            for word in (b"holders", b"waiting"):
+                keys = self.client.scan_iter(b"{*}:lease:" + word, count=1000)
+                found |= {match[1] async for key in keys if (match := _LEASE.fullmatch(key))}
+            return sorted([await self._called(stored) for stored in found])
+        except RedisError as error:
+            raise TargetError(f"the server does not let us list the leases: {error}") from error
+
+    async def _called(self, stored: bytes) -> str:
+        """The name of a lease whose keys may have a digest of it."""
+        if not stored.startswith(b"~"):
+            return stored.decode()
+        reading: Any = self.client.hget((b"{%b}:lease" % stored).decode(), "name")
+        name: bytes | None = await reading
+        return (name or stored).decode(errors="replace")
+
+    def lease(self, name: str) -> LeaseParticipant:
+        """Return what shows and ends the holds of a lease, without taking part in it.
+
+        Raises TargetError when it is no name.
+        """
+        try:
+            return process_of(self.session).part(LeaseParticipant, StoredName.of(name))
+        except ValueError as error:
+            raise TargetError(str(error)) from error
 
     async def queue(self, name: str | None) -> Queue[Message]:
         """Return a queue that exists, with the bound and the attempts that are stored with it.

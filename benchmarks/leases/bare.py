@@ -50,7 +50,9 @@ class Client:
         """Wait for the lock."""
         hold = f"{self._owner}.{next(self._numbers)}.{_TTL_MS}"
         granted = self._granted = asyncio.get_running_loop().create_future()
-        answer: Any = await self.calls.once(Call(self._acquire, self._keys, (hold, "p", "limit 1", self.calls.run_id)))
+        answer: Any = await self.calls.once(
+            Call(self._acquire, self._keys, (hold, "p", "lock", self.calls.run_id, "", 1, "0  bench"))
+        )
         if answer[0] == b"waits":
             await granted
         return hold

@@ -25,7 +25,7 @@ class Client:
     async def acquire(self) -> str:
         """Take the lock, which must be free."""
         hold = f"{self._owner}.{next(self._numbers)}.{_TTL_MS}"
-        words = self._acquire.pack(self._keys, (hold, "p", "limit 1", self._run_id))
+        words = self._acquire.pack(self._keys, (hold, "p", "lock", self._run_id, "", 1, "0  bench"))
         await self._client.command("EVALSHA", self._acquire.sha, *words)
         return hold
 

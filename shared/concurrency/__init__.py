@@ -1,10 +1,12 @@
 """asyncio's primitives, across processes."""
 
 from shared.concurrency.errors import (
+    BrokenBarrierError,
     ConcurrencyError,
     EffectRefused,
     IdConflict,
     InvalidResult,
+    LeaseBusy,
     LeaseLost,
     MessageTooLarge,
     QueueEmpty,
@@ -18,8 +20,10 @@ from shared.concurrency.errors import (
     StaleDelivery,
     WrongLoop,
 )
+from shared.concurrency.locks.barrier import Barrier
 from shared.concurrency.locks.condition import Condition
 from shared.concurrency.locks.event import Event
+from shared.concurrency.locks.leader import Term, leader
 from shared.concurrency.locks.leases.lease import Lease
 from shared.concurrency.locks.leases.statistics import Holder, LeaseStatistics, Waiter
 from shared.concurrency.locks.readers_writers import ReadersWritersLease
@@ -34,7 +38,9 @@ from shared.concurrency.queues.statistics import QueueSession, QueueStatistics
 from shared.concurrency.session.session import Session
 
 __all__ = [
+    "Barrier",
     "Batch",
+    "BrokenBarrierError",
     "ConcurrencyError",
     "Condition",
     "DeadLetter",
@@ -47,6 +53,7 @@ __all__ = [
     "IdConflict",
     "InvalidResult",
     "Lease",
+    "LeaseBusy",
     "LeaseLost",
     "LeaseStatistics",
     "Lock",
@@ -70,6 +77,8 @@ __all__ = [
     "ServerUnavailable",
     "Session",
     "StaleDelivery",
+    "Term",
     "Waiter",
     "WrongLoop",
+    "leader",
 ]

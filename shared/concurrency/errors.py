@@ -4,6 +4,7 @@ ConcurrencyError
 |- QueueFull            also asyncio.QueueFull
 |- QueueEmpty           also asyncio.QueueEmpty
 |- QueueShutDown        also asyncio.QueueShutDown, where Python has it (3.13)
+|- LeaseBusy
 |- LeaseLost
 |  `- StaleDelivery
 |- EffectRefused        also ValueError
@@ -15,6 +16,7 @@ ConcurrencyError
 |- ResultLost
 |- ServerUnavailable    also ConnectionError
 |- ServerRefused
+|- BrokenBarrierError   also asyncio.BrokenBarrierError
 `- WrongLoop            also RuntimeError
 """
 
@@ -43,6 +45,10 @@ else:
 
     class QueueShutDown(ConcurrencyError):
         """The queue is shut down; `reopen()` ends that."""
+
+
+class LeaseBusy(ConcurrencyError):
+    """Somebody else holds it or waits for it: `acquire` would wait, or has waited for as long as `within` allows."""
 
 
 class LeaseLost(ConcurrencyError):
@@ -107,6 +113,10 @@ class ServerUnavailable(ConcurrencyError, ConnectionError):
 
 class ServerRefused(ConcurrencyError):
     """The server answered, but cannot be used as it is: the message says what to change."""
+
+
+class BrokenBarrierError(ConcurrencyError, asyncio.BrokenBarrierError):
+    """The barrier is broken: somebody called `abort()`, or `reset()` while this task waited."""
 
 
 class WrongLoop(ConcurrencyError, RuntimeError):

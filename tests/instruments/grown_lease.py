@@ -16,7 +16,7 @@ for n = 1, tonumber(ARGV[2]) do
   local id = owner .. '.' .. n .. '.10000'
   if ARGV[1] == 'holders' then
     redis.call('ZADD', KEYS[2], string.format('%.0f', at), id)
-    redis.call('HSET', KEYS[1], id, ARGV[5] .. ' ' .. n)
+    redis.call('HSET', KEYS[1], id, ARGV[5] .. ' ' .. n .. string.format(' %.0f 1 host task', at))
   else
     redis.call('ZADD', KEYS[3], string.format('%.0f', at), id)
     redis.call('ZADD', ARGV[1] == 'readers' and KEYS[5] or KEYS[4], redis.call('HINCRBY', KEYS[1], 'tickets', 1), id)

@@ -26,6 +26,7 @@ from shared.concurrency.queues.results.lane import ResultLane
 from shared.concurrency.queues.results.progress import ProgressLane
 from shared.concurrency.queues.takes.lane import TakeLane
 from shared.concurrency.session.calls import Call
+from shared.concurrency.session.names import StoredName
 from shared.concurrency.session.parts import Listener
 from shared.concurrency.session.process import Process
 from shared.concurrency.session.scripts import load
@@ -342,7 +343,7 @@ def results_awaited(queue: Queue[Any]) -> int:
 
 def lease_participant_of(session: Session, name: str) -> LeaseParticipant:
     """A session's part in the lease of that name."""
-    return process_of(session).part(LeaseParticipant, name)
+    return process_of(session).part(LeaseParticipant, StoredName.of(name))
 
 
 def hold_of(lease: Lease) -> Hold:

@@ -6,7 +6,17 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine
 from dataclasses import dataclass, field
 from typing import Any, Final
 
-from shared.concurrency import Condition, Event, Lease, LeaseLost, Lock, ReadersWritersLease, Semaphore, Session
+from shared.concurrency import (
+    Barrier,
+    Condition,
+    Event,
+    Lease,
+    LeaseLost,
+    Lock,
+    ReadersWritersLease,
+    Semaphore,
+    Session,
+)
 from tests.instruments.inside import has_ended
 from tests.instruments.waiting import until
 
@@ -28,6 +38,7 @@ class Place:
         await until(lock.statistics, lambda now: not now.holders and not now.waiters)
         async with asyncio.timeout(5), lock:
             pass
+        await until(Barrier(self.other, self.name, 2).n_waiting, lambda count: count == 0)
 
 
 @contextlib.asynccontextmanager
@@ -90,6 +101,23 @@ async def lock_by_hand(place: Place) -> None:
 async def lock(place: Place) -> None:
     async with Lock(place.session, place.name) as lease:
         lease.check()
+
+
+async def lock_at_once(place: Place) -> None:
+    lock = Lock(place.session, place.name)
+    lease = await lock.acquire_nowait()
+    await lease.release()
+
+
+async def lock_within(place: Place) -> None:
+    async with Lock(place.session, place.name).within(10) as lease:
+        lease.check()
+
+
+async def resize(place: Place) -> None:
+    permits = Semaphore(place.session, place.name, 2)
+    await permits.resize(3)
+    assert (await permits.statistics()).limit == 3
 
 
 async def semaphore(place: Place) -> None:
@@ -166,11 +194,29 @@ async def others_notify(place: Place) -> None:
         await asyncio.sleep(0.005)
 
 
+async def meet(place: Place) -> None:
+    assert await Barrier(place.session, place.name, 2).wait() in {0, 1}
+
+
+async def others_meet(place: Place) -> None:
+    await Barrier(place.other, place.name, 2).wait()
+
+
+async def end_barrier(place: Place) -> None:
+    barrier = Barrier(place.session, place.name, 2)
+    await barrier.abort()
+    await barrier.reset()
+    assert not await barrier.broken()
+
+
 CASES: Final[dict[str, Case]] = {
     "lock": Case(lock),
     "lock by hand": Case(lock_by_hand),
     "lock that another holds": Case(lock, others_lock, others_release),
+    "lock at once": Case(lock_at_once),
+    "lock within, that another holds": Case(lock_within, others_lock, others_release),
     "semaphore": Case(semaphore),
+    "resize": Case(resize),
     "read": Case(read),
     "read beside another": Case(read_beside_another),
     "read while another reads": Case(read, others_read, others_release),
@@ -183,4 +229,6 @@ CASES: Final[dict[str, Case]] = {
     "event that another sets": Case(wait_for_event, None, others_set_event),
     "condition that another notifies": Case(wait_for_condition, None, others_notify),
     "notify": Case(notify),
+    "barrier that another waits at": Case(meet, None, others_meet),
+    "abort and reset": Case(end_barrier),
 }

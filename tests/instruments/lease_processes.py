@@ -8,7 +8,17 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Final
 
-from shared.concurrency import Condition, Lease, LeaseLost, Lock, ReadersWritersLease, Session
+from shared.concurrency import (
+    Barrier,
+    BrokenBarrierError,
+    Condition,
+    Lease,
+    LeaseLost,
+    Lock,
+    ReadersWritersLease,
+    Session,
+    leader,
+)
 from shared.concurrency.session.clock import margin
 from tests.instruments import inside
 from tests.instruments.processes import report
@@ -143,3 +153,51 @@ async def wait_under(url: str, name: str, ttl: float) -> None:
             await condition.wait()
             report("woken")
         await asyncio.Event().wait()
+
+
+async def meet(url: str, name: str, ttl: float, parties: int, tasks: int) -> None:
+    """Have so many tasks wait at a barrier; says `passed` with the number of each, `broken` where it breaks."""
+    async with Session.open(url, ttl=ttl) as session:
+        barrier = Barrier(session, name, parties)
+
+        async def wait() -> None:
+            try:
+                report("passed", await barrier.wait())
+            except BrokenBarrierError:
+                report("broken")
+
+        await asyncio.gather(*(wait() for _ in range(tasks)))
+
+
+async def robbed(url: str, name: str, ttl: float) -> None:
+    """Hold a lock until it is lost; says `holds` with the token, then `lost`."""
+    async with Session.open(url, ttl=ttl) as session:
+        try:
+            async with Lock(session, name) as lease:
+                report("holds", lease.token)
+                await asyncio.Event().wait()
+        except LeaseLost:
+            report("lost")
+
+
+async def candidate(url: str, name: str, ttl: float, path: str) -> None:
+    """Stand for leader until the process is killed, and write to the referee while leading.
+
+    Says `leads` with the token, and `lost` when that is over.
+    """
+    referee = Referee(Path(path), os.getpid())
+    async with Session.open(url, ttl=ttl) as session:
+        async for term in leader(session, name):
+            async with term as lease:
+                report("leads", lease.token)
+                try:
+                    while True:
+                        lease.check()
+                        _write(referee, lease)
+                        await asyncio.sleep(0.005)
+                finally:
+                    report("lost")
+
+
+def _write(referee: Referee, lease: Lease) -> None:
+    referee.write(lease.token, lambda: lease.seconds_left <= 0)

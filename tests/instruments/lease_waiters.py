@@ -8,6 +8,7 @@ from redis.asyncio import Redis
 
 from shared.concurrency import (
     LeaseStatistics,
+    Lock,
     ReadersWritersLease,
     Semaphore,
     Session,
@@ -18,7 +19,7 @@ from tests.instruments import inside
 from tests.instruments.waiting import until
 
 
-async def waiters(lease: Semaphore | ReadersWritersLease, count: int) -> LeaseStatistics:
+async def waiters(lease: Lock | Semaphore | ReadersWritersLease, count: int) -> LeaseStatistics:
     """Until so many wait."""
     return await until(lease.statistics, lambda now: len(now.waiters) == count)
 
@@ -26,7 +27,7 @@ async def waiters(lease: Semaphore | ReadersWritersLease, count: int) -> LeaseSt
 class Waiters:
     """Tasks that wait for a lease one behind the other, and the order in which they got it."""
 
-    def __init__(self, lease: Semaphore | ReadersWritersLease) -> None:
+    def __init__(self, lease: Lock | Semaphore | ReadersWritersLease) -> None:
         self._lease = lease
         self.order: list[str] = []
         self.tasks: list[asyncio.Task[None]] = []

@@ -8,6 +8,7 @@ import pytest
 from redis.asyncio import Redis
 
 from shared.concurrency import (
+    Barrier,
     ConcurrencyError,
     Condition,
     Event,
@@ -48,6 +49,7 @@ WAITS: dict[str, tuple[Wait, str]] = {
     "read": (lambda session, name: ReadersWritersLease(session, name).read().acquire(), "lease:waiting"),
     "write": (lambda session, name: ReadersWritersLease(session, name).write().acquire(), "lease:waiting"),
     "event": (lambda session, name: Event(session, name).wait(), "event:watchers"),
+    "barrier": (lambda session, name: Barrier(session, name, 5).wait(), "barrier:deadlines"),
     "condition": (under, "condition:waiters"),
     "predicate": (under_with_a_predicate, "condition:waiters"),
 }
@@ -171,9 +173,11 @@ async def test_closing_while_the_server_is_out_of_reach_ends_every_wait(
 
 
 async def held(session: Session, name: str, what: str) -> Lease | None:
-    """What is waited for is held by another session; None for an event and a condition."""
-    if what in {"lock", "semaphore"}:
+    """What is waited for is held by another session; None for an event, a barrier and a condition."""
+    if what == "lock":
         return await Lock(session, name).acquire()
+    if what == "semaphore":
+        return await Semaphore(session, name, 1).acquire()
     if what in {"read", "write"}:
         return await ReadersWritersLease(session, name).write().acquire()
     return None

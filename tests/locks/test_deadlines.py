@@ -102,7 +102,7 @@ async def test_an_acquire_that_was_withdrawn_is_refused_when_it_comes_late(
     participant.releasing.release_soon(withdrawn)  # its question may be on its way on a connection that was dropped
     await until(lambda: client.zscore(f"{{{name}}}:lease:withdrawn", withdrawn.id), lambda score: score is not None, 3)
     keys = lease_keys(name)
-    assert await inside.ask(session, "acquire", keys, withdrawn.id, "p", "limit 1", "a run") == [b"withdrawn"]
+    assert await inside.ask(session, "acquire", keys, withdrawn.id, "p", "lock", "a run", "", 1, "") == [b"withdrawn"]
     assert (await Lock(session, name).statistics()).holders == ()
 
 

@@ -139,7 +139,8 @@ async def test_holds_by_hand_cost_the_same_however_many_there_are(session: Sessi
 
     first = await cost(500)
     await cost(3000)
-    assert await cost(500) < 2 * first
+    # The least of three: a machine that is busy has more timers run out meanwhile.
+    assert min([await cost(500) for _ in range(3)]) < 2 * first
 
 
 async def test_bodies_of_many_tasks_cost_the_same_however_many_there_are(session: Session, name: str) -> None:

@@ -33,8 +33,8 @@ async def test_a_first_call_that_gives_something_up_grants_nothing_after_a_resta
 ) -> None:
     keys = lease_keys(name)
     channels = await listening(client, WAITER)
-    assert (await inside.ask(session, "acquire", keys, WRITER, "w", "fair", "first run"))[0] == b"granted"
-    assert (await inside.ask(session, "acquire", keys, WAITER, "r", "fair", "first run"))[0] == b"waits"
+    assert (await inside.ask(session, "acquire", keys, WRITER, "w", "fair", "first run", "", 1, ""))[0] == b"granted"
+    assert (await inside.ask(session, "acquire", keys, WAITER, "r", "fair", "first run", "", 1, ""))[0] == b"waits"
     await inside.ask(session, step, keys, WRITER, *more, "second run")
     assert WAITER.encode() not in await client.zrange(keys["holders"], 0, -1)
     assert await client.hget(f"{{{name}}}:lease", "run_id") == b"second run"  # type: ignore[misc]
@@ -55,7 +55,9 @@ async def test_a_release_that_waited_for_the_server_to_come_back_grants_nothing(
         lease = await Lock(session, name).acquire()
         async with Redis.from_url(durable.url) as client:
             first_run = (await client.info("server"))["run_id"]
-            assert (await inside.ask(session, "acquire", keys, WAITER, "p", "limit 1", first_run))[0] == b"waits"
+            assert (await inside.ask(session, "acquire", keys, WAITER, "p", "lock", first_run, "", 1, ""))[
+                0
+            ] == b"waits"
         with proxy.refusing():
             await asyncio.to_thread(durable.kill)
             releasing = asyncio.create_task(lease.release())
@@ -177,7 +179,7 @@ async def test_five_thousand_deadlines_are_cut_within_ten_milliseconds(
 async def rest_after_restart(session: Session, client: Redis, name: str) -> float:
     """For how many seconds the lease rests when another run of the server is seen."""
     keys, hold_id = lease_keys(name), "aaaaaaaaaaaa.1.500"
-    answer = await inside.ask(session, "acquire", keys, hold_id, "p", "limit 1", "another run")
+    answer = await inside.ask(session, "acquire", keys, hold_id, "p", "lock", "another run", "", 1, "")
     if answer[0] == b"granted":
         return 0.0
     until_ms = int(await client.hget(f"{{{name}}}:lease", "quiet_until") or 0)  # type: ignore[misc]

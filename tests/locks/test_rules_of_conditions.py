@@ -14,7 +14,6 @@ from shared.concurrency import (
     LeaseLost,
     Lock,
     ReadersWritersLease,
-    Semaphore,
     Session,
 )
 from shared.concurrency.locks.leases.keys import lease_keys
@@ -57,11 +56,11 @@ async def test_rule_12_a_deadline_too_far_away_is_cut(client: Redis, session: Se
     lock = Lock(session, name, ttl=1.0)
     await lock.acquire()
     stranger = "aaaaaaaaaaaa.1.1000"
-    await client.hset(f"{{{name}}}:lease", stranger, "p 1")  # type: ignore[misc]
+    await client.hset(f"{{{name}}}:lease", stranger, "p 1 1 ")  # type: ignore[misc]
     await client.zadd(f"{{{name}}}:lease:holders", {stranger: time.time() * 1000 + 3_600_000})
     with pytest.raises(TimeoutError):
         async with asyncio.timeout(0.1):
-            await Semaphore(session, name, 1, ttl=1.0).acquire()
+            await Lock(session, name, ttl=1.0).acquire()
     await until(lock.statistics, lambda now: all(holder.seconds_left <= 1.0 for holder in now.holders))
 
 

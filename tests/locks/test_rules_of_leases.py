@@ -130,8 +130,8 @@ async def test_rule_2_another_kind_is_refused_while_the_name_is_in_use(
             with pytest.raises(ValueError, match=r"in use as fair"):
                 await claim.acquire()
     async with Semaphore(other, name, 2):
-        with pytest.raises(ValueError, match="limit 2"):
-            await Semaphore(session, name, 3).acquire()
+        with pytest.raises(ValueError, match="in use as limit 2, and here as lock"):
+            await Lock(session, name).acquire()
 
 
 # --- 3: the local deadline --------------------------------------------------------------------------------------------
@@ -201,7 +201,7 @@ async def test_rule_6_a_repeated_release_ends_one_hold(proxy: Proxy, other: Sess
 async def test_rule_6_an_acquire_that_runs_behind_its_release_is_refused(session: Session, name: str) -> None:
     keys, late = lease_keys(name), inside.new_id_of(session)
     assert await inside.ask(session, "release", keys, late, 1, "a run") == [b"unknown", 0]
-    assert await inside.ask(session, "acquire", keys, late, "p", "limit 1", "a run") == [b"withdrawn"]
+    assert await inside.ask(session, "acquire", keys, late, "p", "lock", "a run", "", 1, "") == [b"withdrawn"]
     assert (await Lock(session, name).statistics()).holders == ()
     async with Lock(session, name):
         pass

@@ -97,7 +97,7 @@ def test_an_example_that_fails_ends_the_others_and_says_why() -> None:
         "import asyncio\nfrom examples.processes import in_processes\n"
         "from examples.order.many_processes import first\nfrom examples.server import server\n"
         "if __name__ == '__main__':\n    with server() as url:\n"
-        "        in_processes((first, (url, 'never')), (first, (url, 'not a name {}')))\n"
+        "        in_processes((first, (url, 'never')), (first, (url, 'no name' * 99)))\n"
     )
     done = subprocess.run(
         [sys.executable, "-c", program], cwd=ROOT, capture_output=True, text=True, check=False, timeout=40

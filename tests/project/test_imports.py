@@ -35,7 +35,7 @@ ALLOWED = {
     QUEUES: _GROUND
     | {f"{ENGINE}.checks"}
     | {f"{QUEUES}.puts", f"{QUEUES}.takes", f"{QUEUES}.effects", f"{QUEUES}.results", f"{QUEUES}.deliveries"},
-    f"{ENGINE}.locks.leases": _SESSION,
+    f"{ENGINE}.locks.leases": _SESSION | {f"{ENGINE}.checks"},
     f"{ENGINE}.locks": _SESSION | {f"{ENGINE}.checks", f"{ENGINE}.locks.leases"},
     ENGINE: _SESSION
     | {QUEUES, f"{QUEUES}.effects", f"{QUEUES}.results", f"{QUEUES}.deliveries"}
@@ -65,7 +65,7 @@ REACHED = {
     },
     "cli": {
         f"{ENGINE}.session.address", f"{ENGINE}.session.calls", f"{ENGINE}.session.names", f"{ENGINE}.session.scripts",
-        f"{ENGINE}.session.session", f"{ENGINE}.locks.leases.keys", f"{QUEUES}.membership.keys",
+        f"{ENGINE}.session.session", f"{ENGINE}.locks.leases.keys", f"{ENGINE}.locks.leases.participant", f"{QUEUES}.membership.keys",
         f"{QUEUES}.settings", f"{QUEUES}.statistics",
     },
 }  # fmt: skip

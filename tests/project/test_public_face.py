@@ -7,6 +7,7 @@ import pytest
 
 import shared.concurrency
 from shared.concurrency import (
+    Barrier,
     Batch,
     Condition,
     DeadLetters,
@@ -20,6 +21,7 @@ from shared.concurrency import (
     Replayed,
     Semaphore,
     Session,
+    Term,
 )
 from shared.concurrency.locks.leases.lease import WriteLease
 from shared.concurrency.locks.readers_writers import Reading, Writing
@@ -28,8 +30,8 @@ from shared.concurrency.queues.deliveries.handout import Handout
 from shared.concurrency.queues.deliveries.held_batch import HeldBatch
 from shared.pipeline import Pipeline
 
-LEASE = {"check", "mode", "name", "release", "seconds_left", "token"}
-ASKED = {"acquire", "locked", "release"}
+LEASE = {"check", "lost", "mode", "name", "release", "seconds_left", "token"}
+ASKED = {"acquire", "acquire_nowait", "locked", "release", "within"}
 DELIVERY = {
     "ack", "attempt", "dead_letter", "effects", "failures", "first_error", "id", "item", "last_error", "nack", "progress",
     "version",
@@ -65,9 +67,11 @@ def names(kind: type) -> set[str]:
         (ReadersWritersLease, {"read", "statistics", "write"}),
         (Reading, ASKED),
         (Writing, ASKED),
-        (Semaphore, ASKED | {"statistics"}),
+        (Semaphore, ASKED | {"resize", "statistics"}),
         (Lock, ASKED | {"statistics"}),
         (Condition, ASKED | {"notify", "notify_all", "statistics", "wait", "wait_for"}),
+        (Barrier, {"abort", "broken", "n_waiting", "parties", "reset", "wait"}),
+        (Term, set()),
         (Event, {"clear", "delete", "is_set", "set", "wait"}),
         (Delivery, DELIVERY),
         (Handout, DELIVERY | HANDOUT),

@@ -6,7 +6,7 @@ import pytest
 import redis
 
 from cli.scripts import described
-from shared.concurrency.locks.leases.keys import CONDITION_KEYS, EVENT_KEYS, LEASE_KEYS
+from shared.concurrency.locks.leases.keys import BARRIER_KEYS, CONDITION_KEYS, EVENT_KEYS, LEASE_KEYS
 from shared.concurrency.queues.membership.keys import QUEUE_KEYS, leased_key, queue_keys
 from shared.concurrency.session import scripts
 
@@ -36,7 +36,7 @@ def test_there_are_scripts() -> None:
 
 
 def test_every_declared_key_is_used_and_every_used_key_declared(script: scripts.Script) -> None:
-    known = {*QUEUE_KEYS, "leased", *LEASE_KEYS, *EVENT_KEYS, *CONDITION_KEYS}
+    known = {*QUEUE_KEYS, "leased", *LEASE_KEYS, *EVENT_KEYS, *CONDITION_KEYS, *BARRIER_KEYS}
     assert set(script.keys) <= known
     assert set(script.keys) - words(script) == set(), "declared, never used"
     called = {word for _, word in CALL.findall(uncommented(script.source.decode()))}
@@ -82,7 +82,20 @@ def test_all_keys_of_a_queue_share_one_hash_tag() -> None:
 def test_the_declared_types_are_the_types_that_the_server_holds(script: scripts.Script) -> None:
     """The first command on each key decides its type: it must be one of the declared type's own."""
     own = {"LIST": "LR", "HASH": "H", "ZSET": "Z"}
-    anywhere = {"DEL", "TYPE", "EXISTS", "LLEN", "LTRIM", "LREM", "LINDEX", "PEXPIRE", "PERSIST", "PTTL"}
+    anywhere = {
+        "DEL",
+        "RENAME",
+        "UNLINK",
+        "TYPE",
+        "EXISTS",
+        "LLEN",
+        "LTRIM",
+        "LREM",
+        "LINDEX",
+        "PEXPIRE",
+        "PERSIST",
+        "PTTL",
+    }
     kinds = {word: key.kind for word, key in described(script).items()}
     for command, word in CALL.findall(uncommented(script.source.decode())):
         if word in kinds and command not in anywhere:

@@ -1,8 +1,8 @@
 """The workload of leases: processes hold, downgrade and release under one name while they are killed and stopped.
 
-Loops block, the server restarts with its data or with older data, sessions end before those who hold and wait in them,
-callers are cancelled at their first steps. Whoever is inside, and whose `check()` passes, never conflicts with another;
-tokens grow; everybody comes to an end.
+Loops block, the server restarts with its data, with older data or with another clock, its clock is set back, sessions
+end before those who hold and wait in them, callers are cancelled at their first steps. Whoever is inside, and whose
+`check()` passes, never conflicts with another; tokens grow; everybody comes to an end.
 """
 
 import asyncio
@@ -45,11 +45,15 @@ class Leases(Workload):
         self._token = 0
         self._entries = self._lost = 0
         self._number = 0
-        self._closings = self._losses = 0
+        self._closings = self._losses = self._clock_steps = 0
         self._server = Server(world)
         self._blocks = Blocks(world, ttl * 2.5)
         self._first_steps = FirstSteps(world, 0.1)
-        self.more_faults = [self._server.restart, self._server.save, self._lose_a_little, self._blocks.strike]
+        # Not both: tokens go back where data is lost and the clock is set back.
+        faults = [self._server.save, self._lose_a_little]
+        if world.rng.random() < 0.5:
+            faults = [self._restart_with_another_clock, self._set_clock_back]
+        self.more_faults = [self._server.restart, self._blocks.strike, *faults]
         for _ in range(_PROCESSES):
             self._start()
 
@@ -58,6 +62,17 @@ class Leases(Workload):
         if self._server.has_saved(_RECORD):
             self._losses += 1
             self._server.restart_with_saved_data()
+
+    def _restart_with_another_clock(self) -> None:
+        before = self._server.restarts
+        self._server.restart()
+        if self._server.restarts > before:
+            self.world.clock_off += self.world.rng.choice([-7200, -1, 1, 7200])
+            self._clock_steps += 1
+
+    def _set_clock_back(self) -> None:
+        self.world.clock_off -= self.world.rng.choice([0.01, 1, 7200])
+        self._clock_steps += 1
 
     def _start(self) -> None:
         self.world.start(f"p{len(self.world.processes)}", self._live)
@@ -168,5 +183,6 @@ class Leases(Workload):
         return (
             f"{kind} entries {self._entries} lost {self._lost} closings {self._closings} cancelled "
             f"{self._first_steps.cancelled} restarts {self._server.restarts} losses {self._losses} "
+            f"clock set {self._clock_steps} times "
             f"blocks {self._blocks.count}"
         )

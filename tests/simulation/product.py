@@ -40,10 +40,12 @@ def install() -> None:
     logging.disable(logging.CRITICAL)
 
     # They take the clocks above.
+    from shared.concurrency.locks.leases.asking import Asking  # noqa: PLC0415
     from shared.concurrency.queues.membership import registration  # noqa: PLC0415
     from shared.concurrency.session import connection, process, scripts  # noqa: PLC0415
 
     vars(registration)["_this_process"] = lambda: (1, b"simulated")
+    Asking._who = lambda *_: b"1 simulated a task"  # type: ignore[method-assign]  # it names this process
     scripts._PARTS["clock"] = _Clock()  # type: ignore[assignment]
     vars(connection)["Wire"] = _Wire
     redis.asyncio.ConnectionPool.make_connection = lambda _: _Opened()  # type: ignore[method-assign]

@@ -1,1 +1,1 @@
-"""Lock, Semaphore, ReadersWritersLease, Event, Condition."""
+"""Lock, Semaphore, ReadersWritersLease, Event, Condition, Barrier, leader."""

@@ -46,7 +46,7 @@ class Condition(Lock):
         :raises ValueError: when an argument is out of range.
         """
         super().__init__(session, name, ttl=ttl)
-        self._keys = {**condition_keys(name), **self._participant.keys}
+        self._keys = {**condition_keys(self._participant.stored_name), **self._participant.keys}
         self._once = Once(self._process, self._keys)
 
     async def wait(self) -> bool:
@@ -137,7 +137,7 @@ class Condition(Lock):
             raise
         except (asyncio.CancelledError, ConcurrencyError) as error:
             failure = error
-        notified, cancelled = await self._to_the_end(self._end_wait(held, waiter))
+        notified, cancelled = await self._to_the_end(self._end_wait(held, waiter, self._task().get_name()))
         failure = cancelled or failure
         if failure is not None:
             if notified:
@@ -157,7 +157,7 @@ class Condition(Lock):
 
         Nobody looks before it goes on: so those whom one call notifies go on in the order in which they came.
         """
-        with self._process.listening(b"notified", self._participant.name, waiter) as notified:
+        with self._process.listening(b"notified", self._participant.stored_name, waiter) as notified:
             staying = asyncio.create_task(self._stay(waiter, notified), name="weir-condition-place")
             staying.add_done_callback(retrieve)
             staying.add_done_callback(lambda _: notified.set())
@@ -190,17 +190,17 @@ class Condition(Lock):
         leave = Call(load("condition_leave"), self._keys, (waiter, int(pass_on)))
         return bool(await self._process.calls.insist(leave))
 
-    async def _end_wait(self, held: Tenure, waiter: str) -> bool:
+    async def _end_wait(self, held: Tenure, waiter: str, by: str) -> bool:
         """Take the lock again; True when a notification had come."""
         notified = False
         try:
             notified = await self._leave(waiter)
-            hold = await self._participant.asking.acquire("p", "limit 1", self._ttl, None)
+            hold = await self._participant.asking.acquire("p", "lock", self._ttl, None, by=by)
         except asyncio.CancelledError:  # the session was closed, and the server is out of reach
-            held.end()
+            held.abandon()
             raise
         except (ConcurrencyError, ValueError) as error:
-            held.end()
+            held.abandon()
             if notified:
                 with contextlib.suppress(ConcurrencyError):  # the same one, which says why
                     await self._leave(waiter, pass_on=True)

@@ -7,7 +7,7 @@ from typing import Any, Final
 from shared.concurrency.locks.leases.keys import event_keys
 from shared.concurrency.locks.once import Once
 from shared.concurrency.session.calls import Call
-from shared.concurrency.session.names import check_name
+from shared.concurrency.session.names import StoredName
 from shared.concurrency.session.scripts import load
 from shared.concurrency.session.session import Session, process_of
 
@@ -29,8 +29,8 @@ class Event:
         :raises ValueError: when it is no name.
         """
         self._process = process_of(session)
-        self._name = check_name(name)
-        self._keys = event_keys(name)
+        self._name = StoredName.of(name)
+        self._keys = event_keys(self._name)
         self._once = Once(self._process, self._keys)
         self._process.check_open()
 
@@ -50,21 +50,21 @@ class Event:
 
         :raises ConcurrencyError: when the session is closed, or the server refuses.
         """
-        await self._once.call("event_set", 1)
+        await self._once.call("event_set", 1, self._name.unlike)
 
     async def clear(self) -> None:
         """Clear it: whoever waits from now on waits until it is set again. Waits for the server's answer.
 
         :raises ConcurrencyError: as `set`.
         """
-        await self._once.call("event_set", 0)
+        await self._once.call("event_set", 0, self._name.unlike)
 
     async def delete(self) -> None:
         """Have the server forget it, as if it had never been set. Whoever waits goes on waiting for a `set`.
 
         :raises ConcurrencyError: as `set`.
         """
-        await self._once.call("event_set", "")
+        await self._once.call("event_set", "", self._name.unlike)
 
     async def wait(self) -> bool:
         """Wait until it is set; True. Returns at once when it is set already. Cancelled: nothing is left behind.

@@ -10,7 +10,7 @@ from shared.concurrency.locks.leases.read_write_holds import Policy, ReadWriteHo
 from shared.concurrency.locks.leases.reentry import enter, leave_ended
 from shared.concurrency.locks.leases.statistics import LeaseStatistics
 from shared.concurrency.locks.leases.tenure import Tenure
-from shared.concurrency.session.names import check_name
+from shared.concurrency.session.names import StoredName
 from shared.concurrency.session.session import Session, check_times, process_of
 
 
@@ -51,7 +51,7 @@ class ReadersWritersLease:
         if policy not in get_args(Policy):
             raise ValueError(f"policy is one of {', '.join(get_args(Policy))}, not {policy!r}")
         process = process_of(session)
-        participant = process.part(LeaseParticipant, check_name(name))
+        participant = process.part(LeaseParticipant, StoredName.of(name))
         self._holds = ReadWriteHolds(process, participant, policy, *check_times(session, ttl, max_hold))
 
     def read(self) -> "Reading":
@@ -88,8 +88,8 @@ class Reading(Entering[Lease]):
         super().__init__(holds.process)
         self._holds = holds
 
-    async def _grant(self, task: "asyncio.Task[object]") -> Lease:
-        return await self._holds.read(task)
+    async def _grant(self, task: "asyncio.Task[object]", *, may_wait: bool) -> Lease:
+        return await self._holds.read(task, may_wait=may_wait)
 
     async def locked(self) -> bool:
         """Whether a reader would have to wait. One round trip; it may be otherwise when you have read it."""
@@ -106,8 +106,8 @@ class Writing(Entering[WriteLease]):
         super().__init__(holds.process)
         self._holds = holds
 
-    async def _grant(self, task: "asyncio.Task[object]") -> WriteLease:
-        return await self._holds.write(task)
+    async def _grant(self, task: "asyncio.Task[object]", *, may_wait: bool) -> WriteLease:
+        return await self._holds.write(task, may_wait=may_wait)
 
     async def locked(self) -> bool:
         """Whether a writer would have to wait. One round trip; it may be otherwise when you have read it."""

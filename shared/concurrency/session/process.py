@@ -5,8 +5,10 @@ import base64
 import itertools
 import os
 import secrets
+import socket
 from collections.abc import Callable
 from contextlib import AbstractContextManager
+from functools import cache
 from typing import Any, Final, TypeVar
 
 from shared.concurrency.errors import ConcurrencyError, ServerUnavailable, WrongLoop
@@ -27,6 +29,12 @@ _REPORT_AFTER: Final = 1.0
 _SHORT_TTL: Final = 0.5
 
 P = TypeVar("P", bound=Part)
+N = TypeVar("N", bound=str)
+
+
+@cache
+def _host() -> str:
+    return socket.gethostname().encode("ascii", "replace").decode()
 
 
 class Process:
@@ -94,6 +102,15 @@ class Process:
             address=where, problem=self.calls.problem, advice=self._advice(where), gives_up_after_seconds=connect_timeout,
         )  # fmt: skip
 
+    @property
+    def _patience(self) -> float:
+        return max(1.0, self.ttl / 2)
+
+    @property
+    def where(self) -> str:
+        """Which process it is, for people: its id, a space, and its host."""
+        return f"{self._pid} {_host()}"
+
     def _advice(self, where: str) -> str:
         problem = self.calls.problem
         return advice(where, problem, is_silent=problem == NO_ANSWER)
@@ -122,7 +139,7 @@ class Process:
 
     # --- what the primitives use --------------------------------------------------------------------------------------
 
-    def part(self, kind: Callable[["Process", str], P], name: str) -> P:
+    def part(self, kind: Callable[["Process", N], P], name: N) -> P:
         """This process's part of a kind under a name, made at the first call.
 
         :raises ConcurrencyError: when the session is closed.

@@ -5,11 +5,13 @@ import math
 from collections.abc import Callable
 from typing import Any, Final, NamedTuple
 
+from shared.concurrency.errors import LeaseBusy
 from shared.concurrency.locks.leases.hold import Hold, Loss, Mode
 from shared.concurrency.locks.leases.releasing import Releasing
 from shared.concurrency.locks.leases.underway import Underway
 from shared.concurrency.session.calls import Call, Calls
 from shared.concurrency.session.clock import boottime, margin
+from shared.concurrency.session.names import StoredName
 from shared.concurrency.session.process import Process
 from shared.concurrency.session.scripts import load
 from shared.concurrency.session.server_errors import Disconnected, Postponed
@@ -17,6 +19,7 @@ from shared.concurrency.session.server_errors import Disconnected, Postponed
 _ANSWER_LASTS: Final = 1.0
 _WRITER_WAITS: Final = 1.0
 _PAUSE: Final = 0.05
+_LONGEST_TASK: Final = 100
 
 
 class Granted(NamedTuple):
@@ -35,7 +38,7 @@ class Asking:
     def __init__(
         self,
         process: Process,
-        name: str,
+        name: StoredName,
         keys: dict[str, bytes],
         releasing: Releasing,
         underway: Underway,
@@ -47,8 +50,10 @@ class Asking:
         self.open_until = 0.0
         """Until when new readers may join a read hold without asking: no writer waited at the last answer."""
         self._closed_since = math.inf
+        self.kind = ""
+        """The kind of lease by the last answer: a semaphore keeps the limit that is stored."""
+        self._last = "", f"{process.where} ".encode()  # the task that asked last, and what the server gets of it
         self._process: Final = process
-        self._calls: Final[Calls] = process.calls
         self._name = name
         self._keys = keys
         self._releasing = releasing
@@ -59,9 +64,23 @@ class Asking:
         self._waiters: dict[str, asyncio.Future[Granted | None]] = {}
         """The id of each request that waits -> its grant, or None to ask again."""
 
-    async def acquire(self, mode: Mode, kind: str, ttl: float, max_hold: float | None) -> Hold:
+    async def acquire(
+        self,
+        mode: Mode,
+        kind: str,
+        ttl: float,
+        max_hold: float | None,
+        *,
+        may_wait: bool = True,
+        by: str | None = None,
+        on_waits: Callable[[], None] | None = None,
+    ) -> Hold:
         """Wait for a hold. Cancelled: it is withdrawn, in the background; what was granted meanwhile is released.
 
+        `by`: the name of the task that asks, where another one does it for it. `on_waits` is called whenever it has to
+        wait, and may raise.
+
+        :raises LeaseBusy: when it would have to wait, and may not.
         :raises ValueError: when the lease is in use as another kind.
         :raises ConcurrencyError: when the server refuses it.
         """
@@ -69,9 +88,9 @@ class Asking:
             while True:
                 hold = Hold(self._process.new_id(ttl), mode, ttl, self._process.loop, self._on_lost)
                 try:
-                    if await self._obtain(hold, kind, max_hold):
+                    if await self._obtain(hold, kind, max_hold, self._who(by), may_wait=may_wait, on_waits=on_waits):
                         return hold
-                except ValueError:
+                except (LeaseBusy, ValueError):
                     raise  # nothing was changed
                 except BaseException:  # also cancelled: the server may have granted it
                     self._releasing.release_soon(hold)
@@ -83,12 +102,20 @@ class Asking:
 
     async def ask_again(self, hold: Hold, kind: str) -> None:
         """Query whether a writer waits; a hold that is not there any more is lost."""
-        asked_at, answer = await self._ask(hold, kind)
+        asked_at, answer = await self._ask(hold, kind, b"", may_wait=False)
         if answer[0] == b"granted" and int(answer[2]) == hold.token:
             self.note(closed=bool(answer[4]), asked_at=asked_at)
         else:
             hold.lose("server forgot it")
             self._releasing.release_soon(hold)
+
+    def _who(self, by: str | None) -> bytes:
+        if by is None:
+            task = asyncio.current_task()
+            by = "" if task is None else task.get_name()
+        if by != self._last[0]:
+            self._last = by, f"{self._process.where} {by[:_LONGEST_TASK]}".encode(errors="replace")
+        return self._last[1]
 
     def note(self, *, closed: bool, asked_at: float) -> None:
         """Note whether a writer waited when that question was answered."""
@@ -119,16 +146,28 @@ class Asking:
         for waiter in list(self._waiters.values()):
             _wake(waiter, None)
 
-    async def _obtain(self, hold: Hold, kind: str, max_hold: float | None) -> bool:
+    async def _obtain(
+        self,
+        hold: Hold,
+        kind: str,
+        max_hold: float | None,
+        who: bytes,
+        *,
+        may_wait: bool,
+        on_waits: Callable[[], None] | None,
+    ) -> bool:
         """Ask until it is granted; False when that was so long ago that it cannot be relied on."""
         while True:
             self._process.check_open()
             # Before the question is sent: a grant can overtake its answer.
             waiter = self._waiters[hold.id] = self._process.loop.create_future()
-            asked_at, answer = await self._ask(hold, kind)
+            asked_at, answer = await self._ask(hold, kind, who, may_wait=may_wait)
             received_at = boottime()
             if answer[0] == b"waits":
-                _, now, look_again = answer
+                _, now, look_again, *other = answer
+                self.kind = other[0].decode() if other else kind
+                if on_waits is not None:
+                    on_waits()
                 timer = self._process.loop.call_later(look_again / 1000, _wake, waiter, None)
                 try:
                     granted = await waiter
@@ -138,7 +177,10 @@ class Asking:
                     continue
                 token, deadline, closed, received_at = granted
             elif answer[0] == b"granted":
-                _, now, token, deadline, closed = answer
+                _, now, token, deadline, closed, *other = answer
+                self.kind = other[0].decode() if other else kind
+            elif answer[0] == b"busy":
+                raise LeaseBusy(f"the lease {self._name.shown} is held, or others wait for it: `acquire` would wait")
             else:
                 return False
             self._process.check_open()
@@ -153,11 +195,15 @@ class Asking:
             self._on_granted(hold)
             return True
 
-    async def _ask(self, hold: Hold, kind: str) -> tuple[float, list[Any]]:
+    @property
+    def _calls(self) -> Calls:
+        return self._process.calls
+
+    async def _ask(self, hold: Hold, kind: str, who: bytes, *, may_wait: bool) -> tuple[float, list[Any]]:
         while True:
             await self._calls.opened()
             asked_at = boottime()
-            arguments = (hold.id, hold.mode, kind, self._calls.run_id)
+            arguments = (hold.id, hold.mode, kind, self._calls.run_id, self._name.unlike, int(may_wait), who)
             try:
                 answer = await self._calls.now(Call(self._script, self._keys, arguments))
             except Disconnected:
@@ -167,7 +213,7 @@ class Asking:
                 continue
             if answer[0] == b"other":
                 raise ValueError(
-                    f"the lease {self._name} is in use as {answer[1].decode()}, and here as {kind}: use one kind under a name, "
+                    f"the lease {self._name.shown} is in use as {answer[1].decode()}, and here as {kind}: use one kind under a name, "
                     "or wait until nobody holds it or waits for it"
                 )
             return asked_at, answer

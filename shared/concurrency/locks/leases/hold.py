@@ -9,13 +9,14 @@ from shared.concurrency.session.clock import boottime
 Mode = Literal["r", "w", "p"]
 """Reads, writes, has a permit."""
 
-Loss = Literal["deadline", "server forgot it", "session closed"]
+Loss = Literal["deadline", "server forgot it", "session closed", "broken by hand"]
 """Why a hold is lost."""
 
 _REASONS: Final[dict[Loss, str]] = {
     "deadline": "its deadline passed, or the server forgot it",
     "server forgot it": "its deadline passed, or the server forgot it",
     "session closed": "its session was closed",
+    "broken by hand": "it was broken by hand",
 }
 _LONGEST_LOOK: Final = 0.25
 _SHORTEST_HANG: Final = 10.0

@@ -11,9 +11,10 @@ LEASE_KEYS: Final = {
     "record": KeyDescription(
         "lease",
         "HASH",
-        "token, kind, phase, longest_ttl, run_id, quiet_until, tickets; longest_at: when longest_ttl was used last, clock: "
-        "when a deadline was written last, both in ms; passed_over: up to which ticket the line receives nothing; "
-        "entering: behind which ticket readers still come in, and up to which; hold -> its mode and token",
+        "token, kind, phase, longest_ttl, run_id, quiet_until, tickets, resized: how often; longest_at: when longest_ttl was "
+        "used last, clock: when a deadline was written last, both in ms; passed_over: up to which ticket the line receives "
+        "nothing; entering: behind which ticket readers still come in, and up to which; name where its keys have a digest of "
+        "it; hold -> its mode, token, since when, and process id, host and task; of one that waited these in HOLD:who",
     ),
     "holders": KeyDescription("lease:holders", "ZSET", "hold -> deadline in ms"),
     "waiting": KeyDescription("lease:waiting", "ZSET", "waiter -> deadline in ms; it asks again before"),
@@ -26,7 +27,7 @@ LEASE_KEYS: Final = {
 """What a script calls a key -> the key. A queue and a lease may have the same name."""
 
 EVENT_KEYS: Final = {
-    "event": KeyDescription("event", "HASH", "set (1 or 0), and generation: grows with every set"),
+    "event": KeyDescription("event", "HASH", "set (1 or 0), generation: grows with every set, and name as in a lease"),
     "watchers": KeyDescription("event:watchers", "ZSET", "process that waits -> until when, in ms"),
     "calls": KeyDescription("event:calls", "ZSET", _CALLS),
 }
@@ -44,6 +45,24 @@ CONDITION_KEYS: Final = {
 }
 """The same for a condition, beside the keys of its lock."""
 
+BARRIER_KEYS: Final = {
+    "barrier": KeyDescription("barrier", "HASH", "parties, longest_ttl, broken where it is, and name as in a lease"),
+    "arrivals": KeyDescription("barrier:arrivals", "ZSET", "waiter -> its number, from 0"),
+    "deadlines": KeyDescription("barrier:deadlines", "ZSET", "waiter -> deadline in ms; it asks again before"),
+    "gaps": KeyDescription("barrier:gaps", "ZSET", "numbers of waiters that have left"),
+    "passed": KeyDescription(
+        "barrier:passed", "ZSET", "the last that passed and have not confirmed it -> their numbers"
+    ),
+    "refused": KeyDescription("barrier:refused", "ZSET", "the last for whom it broke and who have not confirmed it"),
+    "outcomes": KeyDescription(
+        "barrier:outcomes", "HASH", "the same of those before; and call that ended all waits -> `done`; and when, in ms"
+    ),
+    "departed": KeyDescription(
+        "barrier:departed", "ZSET", "waiter that left while its request may have been on its way -> when, in ms"
+    ),
+}
+"""The same for a barrier."""
+
 
 @lru_cache(maxsize=256)  # a lock is often made anew for each use
 def lease_keys(name: str) -> dict[str, bytes]:
@@ -59,3 +78,8 @@ def event_keys(name: str) -> dict[str, bytes]:
 def condition_keys(name: str) -> dict[str, bytes]:
     """The keys of a condition beside those of its lock, by what the scripts call them."""
     return keys_under(name, CONDITION_KEYS)
+
+
+def barrier_keys(name: str) -> dict[str, bytes]:
+    """The keys of a barrier, by what the scripts call them."""
+    return keys_under(name, BARRIER_KEYS)

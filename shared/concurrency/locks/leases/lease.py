@@ -1,5 +1,7 @@
 """Lease: what every holder holds - a token, a deadline, and the way to give it back."""
 
+import asyncio
+
 from shared.concurrency.locks.leases.reentry import enter_by_hand
 from shared.concurrency.locks.leases.tenure import Tenure
 
@@ -40,6 +42,15 @@ class Lease:
     def seconds_left(self) -> float:
         """For how long it may be relied on if it is not renewed; 0.0 when it is lost or released."""
         return 0.0 if self._tenure.ended else max(0.0, self._tenure.hold.left)
+
+    @property
+    def lost(self) -> "asyncio.Future[bool]":
+        """Await it to learn of its end: True when it is lost, False when it was given back.
+
+        For a lease that was acquired by hand, which has no body to cancel. Each time it is another future, so that a
+        cancelled wait, or one in `asyncio.wait`, harms no other. It comes when the event loop runs: see above.
+        """
+        return self._tenure.watch()
 
     def check(self) -> None:
         """Raise LeaseLost unless it is held at this moment, by the local clock; asks nobody."""

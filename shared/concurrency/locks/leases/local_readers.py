@@ -43,7 +43,7 @@ class LocalReaders:
         self._waiting += 1
         obtaining = self._obtaining
         if obtaining is None:
-            obtaining = self._obtaining = asyncio.create_task(self._obtain(), name="weir-read")
+            obtaining = self._obtaining = asyncio.create_task(self._obtain(_own_name()), name="weir-read")
             obtaining.add_done_callback(retrieve)
         try:
             await asyncio.wait({obtaining})
@@ -59,11 +59,21 @@ class LocalReaders:
             raise
         return obtaining.result()
 
-    async def _obtain(self) -> Hold:
+    async def enter_nowait(self) -> Hold:
+        """A place that can be had at once: where `join` finds none, in a new hold; those who come later join that.
+
+        :raises LeaseBusy: when there is none.
+        """
+        hold = await self._asking.acquire("r", self._kind, self._ttl, None, may_wait=False)
+        hold.places += 1
+        self._current = hold
+        return hold
+
+    async def _obtain(self, by: str) -> Hold:
         try:
             hold = self._current
             if hold is None or hold.left <= 0 or not self._asking.open_until or not await self._is_open(hold):
-                hold = self._current = await self._asking.acquire("r", self._kind, self._ttl, None)
+                hold = self._current = await self._asking.acquire("r", self._kind, self._ttl, None, by=by)
             # A place for each of those who wait, so that the first to leave does not end it for the others.
             hold.places += self._waiting
             return hold
@@ -105,3 +115,8 @@ class LocalReaders:
         if self._current is hold:
             self._current = None
         return True
+
+
+def _own_name() -> str:
+    task = asyncio.current_task()
+    return "" if task is None else task.get_name()

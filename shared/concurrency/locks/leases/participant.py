@@ -21,6 +21,7 @@ from shared.concurrency.locks.leases.underway import Underway
 from shared.concurrency.session.calls import Call
 from shared.concurrency.session.clock import boottime, margin
 from shared.concurrency.session.log import Log
+from shared.concurrency.session.names import StoredName
 from shared.concurrency.session.process import Process
 from shared.concurrency.session.scripts import load
 
@@ -35,7 +36,7 @@ A = ParamSpec("A")
 class LeaseParticipant:
     """What one session holds and asks for under one name; it is there while somebody uses that name."""
 
-    WORDS: ClassVar[tuple[bytes, ...]] = (b"granted", b"closed")
+    WORDS: ClassVar[tuple[bytes, ...]] = (b"granted", b"closed", b"broken")
     """The notifications that it receives."""
 
     CLOSES: ClassVar = 1
@@ -43,15 +44,17 @@ class LeaseParticipant:
 
     LASTS: ClassVar = False
 
-    def __init__(self, process: Process, name: str) -> None:
+    def __init__(self, process: Process, name: StoredName) -> None:
         """Prepare; the first question talks to the server."""
-        self.name = name
+        self.name = name.shown
+        self.stored_name: Final = name
+        """What keys and notifications call it."""
         self.keys = lease_keys(name)
         self.holds: dict[str, Hold] = {}
         """What is held and renewed."""
         here = ref(self)
         self.releasing = Releasing(
-            process, name, self.keys, self.holds, on_none_left=_weak(here, LeaseParticipant._rest)
+            process, self.name, self.keys, self.holds, on_none_left=_weak(here, LeaseParticipant._rest)
         )
         self.underway = Underway()
         """The waits that a closing session waits for."""
@@ -114,12 +117,33 @@ class LeaseParticipant:
             self.releasing.let_in()
         return True
 
+    async def resize(self, limit: int, seen: str | int) -> int:
+        """Change the number of permits, unless somebody has since it was `seen`; empty to ask how often they have.
+
+        :raises ValueError: when the name is in use as another kind of lease.
+        """
+        arguments = (limit, self.stored_name.unlike, seen)
+        answer = await self._process.call(Call(load("resize_permits"), self.keys, arguments, says_run=True))
+        if not isinstance(answer, int):
+            problem = f"the lease {self.name} is in use as {answer.decode()}, and is no semaphore"
+            raise ValueError(problem)  # noqa: TRY004  # not its type is wrong, but what is at the server
+        return answer
+
     async def statistics(self) -> LeaseStatistics:
         """Query who holds and who waits.
 
         :raises ConcurrencyError: when the session is closed, or the server refuses the script.
         """
         return read_statistics(await self._process.call(Call(load("lease_statistics"), self.keys)))
+
+    async def end(self, holds: Sequence[str]) -> list[str]:
+        """End holds by hand, whosever they are; return those that were there.
+
+        :raises ConcurrencyError: as `statistics`.
+        """
+        arguments = (self._process.calls.run_id, *holds)
+        ended = await self._process.call(Call(load("break_lease"), self.keys, arguments))
+        return [hold.decode() for hold in ended]
 
     def _keep(self, hold: Hold) -> None:
         self.holds[hold.id] = hold
@@ -142,6 +166,8 @@ class LeaseParticipant:
             self.asking.close(boottime())
         elif word == b"granted":
             self.asking.granted(rest)
+        elif word == b"broken" and (hold := self.holds.get(rest.decode(errors="replace"))) is not None:
+            hold.lose("broken by hand")
 
     def resync(self) -> None:
         """Ask again: notifications that were sent while the connection was away are lost."""

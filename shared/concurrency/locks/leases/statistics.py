@@ -17,6 +17,15 @@ class Holder:
     token: int
     seconds_left: float
     """Until it expires unless it is renewed."""
+    pid: int
+    """The process id at its host; 0 where it is unknown."""
+    host: str
+    task: str
+    """The name of the task that asked for it; of the readers that share a hold, the first."""
+    hold: str
+    """What the hold is called at the server."""
+    since: float
+    """When it was granted, in seconds since 1970 by the server's clock."""
 
 
 @dataclass(frozen=True)
@@ -34,22 +43,36 @@ class LeaseStatistics:
     holders: tuple[Holder, ...]
     waiters: tuple[Waiter, ...]
     """In order of arrival."""
+    kind: str
+    """What it was used as last: lock, semaphore, or the policy of a readers-writers lease; empty where it never was."""
+    limit: int | None
+    """How many permits a semaphore has."""
 
 
 def read_statistics(answer: list[Any]) -> LeaseStatistics:
     """Read the answer of the script."""
     now, kind, held, readers, others = answer
-    holders = tuple(
-        Holder(owner(held[at]), _MODES[grant[:1].decode()], int(grant[2:]), (int(held[at + 1]) - int(now)) / 1000)
-        for at, grant in zip(range(0, len(held), 3), held[2::3], strict=True)
-    )
-    other = "permit" if kind.startswith(b"limit") else "write"
+    holders = tuple(_holder(int(now), *held[at : at + 4]) for at in range(0, len(held), 4))
+    word, _, limit = kind.decode().partition(" ")
+    other = "permit" if word in ("lock", "limit") else "write"
     waiting = [
         (int(ticket), owner(waiter), mode)
         for who, mode in ((readers, "read"), (others, other))
         for waiter, ticket in zip(who[::2], who[1::2], strict=True)
     ]
-    return LeaseStatistics(holders, tuple(Waiter(who, mode) for _, who, mode in sorted(waiting)))
+    waiters = tuple(Waiter(who, mode) for _, who, mode in sorted(waiting))
+    return LeaseStatistics(holders, waiters, "semaphore" if limit else word, int(limit) if limit else None)
+
+
+def _holder(now: int, hold_id: bytes, deadline: bytes, grant: bytes, who: bytes) -> Holder:
+    mode, token, since, at_once = grant.split(b" ", 3)
+    pid, host, task = [*(at_once or who).decode(errors="replace").split(" ", 2), "", ""][
+        :3
+    ]  # a client need not name itself
+    return Holder(
+        owner(hold_id), _MODES[mode.decode()], int(token), (int(deadline) - now) / 1000, int(pid or 0), host, task,
+        hold_id.decode(), int(since) / 1000,
+    )  # fmt: skip
 
 
 def owner(hold_id: bytes) -> str:

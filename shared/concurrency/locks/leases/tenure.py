@@ -32,6 +32,7 @@ class Tenure:
         "_cancelled",
         "_cancelling",
         "_release",
+        "_watched",
         "below",
         "ended",
         "entered_by",
@@ -62,6 +63,8 @@ class Tenure:
         self._release = release
         self._cancelled = False
         self._cancelling = 0
+        # Who watches for its end; once it is known to be lost, whether that is so.
+        self._watched: tuple[asyncio.Future[bool], ...] | bool = ()
         hold.bodies[self] = None
 
     @property
@@ -92,6 +95,19 @@ class Tenure:
             f"the lease {self.source.name} (token {self.hold.token}) is lost: {self.hold.reason}. Stop what it guarded"
         )
 
+    def watch(self) -> "asyncio.Future[bool]":
+        """A future of its own for each call: True when it is lost, False when it is given back."""
+        future: asyncio.Future[bool] = asyncio.get_running_loop().create_future()
+        if self._watched == () and self.ended:
+            self._watched = False
+        elif self.hold.left <= 0 and self in self.hold.bodies:
+            self._decide(is_lost=True)  # its timer is late
+        if isinstance(self._watched, tuple):
+            self._watched = (*(watcher for watcher in self._watched if not watcher.done()), future)
+        else:
+            future.set_result(self._watched)
+        return future
+
     async def release(self) -> None:
         """Give it back.
 
@@ -113,6 +129,11 @@ class Tenure:
         self.hold = hold
         hold.bodies[self] = None
 
+    def abandon(self) -> None:
+        """Count it as lost: there is no hold to go on with."""
+        self.end()
+        self._decide(is_lost=True)
+
     def begin(self, task: "asyncio.Task[object]", frame: FrameType) -> None:
         """Have this task's body, which stands in that frame, cancelled when the hold is lost."""
         self.task, self.frame = task, frame
@@ -125,6 +146,7 @@ class Tenure:
 
     def lose(self, spared: "asyncio.Task[object] | None") -> None:
         """Cancel the body, unless its task is spared: the hold is lost."""
+        self._decide(is_lost=True)
         if self.task is not None and self.task is not spared and not self._cancelled:
             self._cancelled = True
             self.task.cancel(f"the lease {self.source.name} is lost")
@@ -149,6 +171,7 @@ class Tenure:
             return  # released by hand in the body
         if lost:
             self.end()
+            self._decide(is_lost=True)
         elif not await self._end():
             lost = True
         if lost and not cancelled:
@@ -174,4 +197,21 @@ class Tenure:
 
     async def _end(self) -> bool:
         self.end()
-        return await self._release(self.hold)
+        if not self._watched:  # nearly always; readers of one session come and go without a question to the server
+            was_there = await self._release(self.hold)
+            if not was_there:
+                self._decide(is_lost=True)
+            return was_there
+        was_there = True
+        try:
+            was_there = await self._release(self.hold)
+        finally:
+            self._decide(is_lost=not was_there)
+        return was_there
+
+    def _decide(self, *, is_lost: bool) -> None:
+        if isinstance(self._watched, tuple):
+            watchers, self._watched = self._watched, is_lost
+            for watcher in watchers:
+                if not watcher.done():
+                    watcher.set_result(is_lost)

@@ -9,10 +9,9 @@
 -- PARTS clock identity notify lease
 prune()
 notice_restart(run_id)
-local deadline = held_until(id)
-if not deadline then return {'unknown'} end
-local _, token = mode_and_token(id)
-redis.call('HSET', record, id, 'r ' .. token, 'phase', 'r')
+local deadline, held = held_until(id), redis.call('HGET', record, id)
+if not (deadline and held) then return {'unknown'} end
+redis.call('HSET', record, id, 'r' .. string.sub(held, 2), 'phase', 'r')
 if kind ~= 'fair' then
   advance()
 elseif quiet_until <= now then

@@ -4,6 +4,7 @@
 -- KEYS event watchers calls
 -- ARGV
 --   value     1 to set, 0 to clear, '' to delete
+--   called    what people call it, where its keys have a digest of that; else empty
 --   call      the id of this call: sent again it has no other effect
 --   answered  the id of a call whose answer has come, or ''
 -- RETURNS nothing
@@ -16,6 +17,7 @@ if value == '' then
 end
 if redis.call('HGET', event, 'set') == value then return nil end
 redis.call('HSET', event, 'set', value)
+if called ~= '' then redis.call('HSET', event, 'name', called) end
 if value == '0' then
   redis.call('PEXPIRE', event, 604800000)
 else

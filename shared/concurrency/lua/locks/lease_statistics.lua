@@ -2,7 +2,7 @@
 -- Reads who holds a lease and who waits for it.
 -- KEYS record holders waiting line readers
 -- ARGV
--- RETURNS now in ms, the kind in use or '', holders as (id, deadline in ms, mode and token), waiting readers and then the others as
+-- RETURNS now in ms, the kind in use or '', holders as (id, deadline in ms, mode, token and since, who), waiting readers and then the others as
 --   (id, ticket)
 -- PARTS clock
 local function live(key, start)
@@ -14,7 +14,9 @@ local all = live(holders, now)
 for i = 1, #all, 2 do
   held[#held + 1] = all[i]
   held[#held + 1] = all[i + 1]
-  held[#held + 1] = redis.call('HGET', record, all[i]) or ''
+  local granted = redis.call('HMGET', record, all[i], all[i] .. ':who')
+  held[#held + 1] = granted[1] or ''
+  held[#held + 1] = granted[2] or ''
 end
 -- Nearly always nobody: then there is nothing to leave out.
 local gone, has_gone = {}, false

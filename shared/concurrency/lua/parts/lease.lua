@@ -1,5 +1,6 @@
 -- What the scripts of a lease share: what has expired goes, then whoever may enters, in the order of the policy.
--- In the record, a hold's own field is `MODE TOKEN`; the modes are r (reads), w (writes) and p (has a permit).
+-- In the record, a hold's own field is `MODE TOKEN SINCE WHO`, since in ms, who as `PID HOST TASK`; of one that had to wait WHO is in
+-- the field ID:who. The modes are r (reads), w (writes) and p (has a permit).
 -- A name at rest is forgotten after the longer of ten times to live and an hour, and its last token with it.
 local SHORTEST_REST_MS = 3600 * 1000
 local DAY_MS = 24 * 3600 * 1000
@@ -11,7 +12,7 @@ local DOUBT_MS = 600 * 1000
 -- notifies in vain, how many it goes along, and how many of each kind that have expired it takes out. The next call goes on.
 local GRANTED, UNHEARD, PASSED, SWEPT = 100, 300, 2000, 500
 local stored = redis.call('HMGET', record, 'token', 'kind', 'phase', 'longest_ttl', 'quiet_until', 'run_id', 'passed_over', 'entering',
-  'clock')
+  'clock', 'name', 'resized')
 local last_token, kind, phase = tonumber(stored[1] or 0), stored[2], stored[3]
 local longest_ttl, quiet_until = tonumber(stored[4] or 0), tonumber(stored[5] or 0)
 -- Those in the line up to that ticket receive nothing.
@@ -33,13 +34,28 @@ local function notice_restart(run_id)
   redis.call('HSET', record, 'run_id', run_id)
 end
 
+-- How many permits a semaphore has; nil for other kinds.
+local function limit_of(some_kind) return some_kind and tonumber(string.match(some_kind, '^limit (%d+)$')) end
+
+-- Whether a name may be used as this kind as it is. A semaphore goes on with the limit that is stored.
+local function is_kind(wanted) return kind == wanted or limit_of(kind) and limit_of(wanted) end
+
 -- Has these keys kept for a name at rest. Each is kept again by whoever adds to it, and all of them by a renewal.
 local function keep(...)
   local rest = math.max(SHORTEST_REST_MS, 10 * longest_ttl)
-  for _, key in ipairs({...}) do redis.call('PEXPIRE', key, rest) end
+  for _, key in ipairs({...}) do
+    -- A limit that somebody has set by hand is not forgotten.
+    if key == record and stored[11] and limit_of(kind) then
+      redis.call('PERSIST', key)
+    else
+      redis.call('PEXPIRE', key, rest)
+    end
+  end
 end
 
-local function forget_waiter(id)
+-- A waiter that is granted its hold is the same as before.
+local function forget_waiter(id, is_granted)
+  if not is_granted then redis.call('HDEL', record, id .. ':who') end
   redis.call('ZREM', waiting, id)
   redis.call('ZREM', readers, id)
   redis.call('ZREM', line, id)
@@ -47,7 +63,14 @@ end
 
 local function forget_holder(id)
   redis.call('ZREM', holders, id)
-  redis.call('HDEL', record, id)
+  redis.call('HDEL', record, id, id .. ':who')
+end
+
+-- The fields that say who they are.
+local function who_of(ids)
+  local fields = {}
+  for i, id in ipairs(ids) do fields[i] = id .. ':who' end
+  return fields
 end
 
 -- Whether there is more to grant than one call does: then whoever can calls again. Those who wait look again anyway.
@@ -71,11 +94,13 @@ local function prune()
   if #gone > 0 then
     redis.call('ZREM', holders, unpack(gone))
     redis.call('HDEL', record, unpack(gone))
+    redis.call('HDEL', record, unpack(who_of(gone)))
   end
   swept_all = #gone < SWEPT
   gone = redis.call('ZRANGEBYSCORE', waiting, '-inf', before, 'LIMIT', 0, SWEPT)
   if #gone > 0 then
     for _, key in ipairs({waiting, readers, line}) do redis.call('ZREM', key, unpack(gone)) end
+    redis.call('HDEL', record, unpack(who_of(gone)))
   end
   swept_all = swept_all and #gone < SWEPT
   unfinished = not swept_all
@@ -107,7 +132,7 @@ end
 local function mode_and_token(id)
   local held = redis.call('HGET', record, id)
   if not held then return nil end
-  return string.sub(held, 1, 1), string.sub(held, 3)
+  return string.match(held, '^(%a) (%d+)')
 end
 
 -- Whoever writes a deadline notes when, to a quarter of a second, and the longest time to live of the last day: a server
@@ -125,12 +150,13 @@ local function note_deadline(ttl)
 end
 
 -- Tokens grow with every grant: past the last one, and past the clock, should the server have lost its last second.
-local function hold(id, mode)
+local function hold(id, mode, who)
   last_token = math.max(last_token + 1, now_us)
   local token, ttl = number(last_token), time_to_live(id)
   phase = mode
   note_deadline(ttl)
-  redis.call('HSET', record, 'token', token, 'kind', kind, 'phase', mode, id, mode .. ' ' .. token)
+  redis.call('HSET', record, 'token', token, 'kind', kind, 'phase', mode,
+    id, mode .. ' ' .. token .. ' ' .. number(now) .. ' ' .. (who or ''))
   redis.call('ZADD', holders, number(now + ttl), id)
   return token
 end
@@ -159,7 +185,7 @@ local function admit(id, mode, caller)
       return false
     end
   end
-  forget_waiter(id)
+  forget_waiter(id, true)
   hold(id, mode)
   grants = grants + 1
   return true
@@ -219,7 +245,7 @@ end
 -- Lets in whoever may hold now.
 local function advance(caller)
   if quiet_until > now then return end
-  local limit = kind and tonumber(string.match(kind, '^limit (%d+)$'))
+  local limit = kind == 'lock' and 1 or limit_of(kind)
   local held = redis.call('ZCARD', holders)
   if limit then
     if held < limit then admit_first('p', limit - held, caller) end
