@@ -159,6 +159,7 @@ async def wait_beside(scene: Scene) -> None:
 async def set_by_second(scene: Scene) -> None:
     """What is set or cleared afterwards is so for everybody."""
     event, elsewhere = Event(scene.session, scene.name), Event(scene.other, scene.name)
+    await event.is_set()  # behind what was cancelled on its way, which may have run or not
     await elsewhere.clear()
     assert not await event.is_set()
     waiting = scene.start(event.wait())

@@ -121,7 +121,7 @@ failures._settlement = lambda error, delay_ms: ("nack", delay_ms)
     "workload,first,spoil,found",
     [
         ("queues", 1, _NO_BOUND, r"\d pending, and maxsize is \d"),
-        ("leases", 69, _NO_LOSS, r" beside |permits|two in a lock"),
+        ("leases", 66, _NO_LOSS, r" beside |permits|two in a lock"),
         ("waits", 1, _NO_WAIT, "failed though they only waited"),
         ("events", 4, _FLUSH_LOOKS_LIKE_A_SET, r"woken at .* by no set since"),
         ("conditions", 8, _NOT_NOTIFIED, r"stuck at|nothing is left to do"),
