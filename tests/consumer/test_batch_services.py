@@ -146,6 +146,7 @@ async def served_until_done(copy: Path, handlers: str, url: str, name: str, queu
     return killed
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("place", ["loop", "thread"])
 async def test_a_batch_that_kills_its_service_falls_apart_and_one_message_is_a_dead_letter(
     copy: Path, url: str, queue: Queue[Message], client: Redis, place: str

@@ -337,7 +337,7 @@ async def test_what_no_worker_comes_to_within_the_grace_goes_back(queue: Queue[i
 
 async def test_the_loss_of_a_session_cancels_a_batch_once(url: str, name: str) -> None:
     cancelled: list[int] = []
-    async with Session.open(url, ttl=10) as session:
+    async with Session.open(url, ttl=2) as session:
         queue = Queue(session, name, int)
 
         async def hang(batch: Batch[int]) -> None:
@@ -362,7 +362,7 @@ async def test_the_loss_of_a_session_cancels_a_batch_once(url: str, name: str) -
 
 async def test_what_is_set_aside_when_the_session_ends_is_not_handled(url: str, name: str) -> None:
     seen = Seen()
-    async with Session.open(url, ttl=10) as session:
+    async with Session.open(url, ttl=2) as session:
         queue = Queue(session, name, int)
         async with working(queue, seen, 5, NEVER):
             await queue.put_many(range(4))

@@ -61,6 +61,7 @@ HANGING = {
 PRINT = "def print_it():\n    os.write(2, b'hanging\\n')\n\n\n"
 
 
+@pytest.mark.slow
 async def test_a_service_that_cannot_give_back_what_it_held_says_so_and_until_when(
     copy: Path, server: EmbeddedServer, name: str
 ) -> None:

@@ -92,6 +92,7 @@ async def test_a_waiter_in_a_process_that_is_busy_is_not_forgotten(url: str, ses
         await process.said("woken", seconds=5)
 
 
+@pytest.mark.slow  # another waiter who is busy is looked at above
 async def test_a_process_that_is_busy_keeps_its_place_in_the_line_of_a_lock(
     url: str, session: Session, name: str
 ) -> None:
