@@ -30,11 +30,13 @@ def lost(leases: list[Lease]) -> int:
     return sum(lease.seconds_left <= 0 for lease in leases)
 
 
-@pytest.mark.parametrize("many", [1000, pytest.param(10_000, marks=pytest.mark.slow)])
-async def test_many_leases_at_10_ms_of_round_trip_lose_none(server: EmbeddedServer, tmp_path: Path, many: int) -> None:
+@pytest.mark.parametrize("many,ttl", [(1000, 2.0), pytest.param(10_000, 10.0, marks=pytest.mark.slow)])
+async def test_many_leases_at_10_ms_of_round_trip_lose_none(
+    server: EmbeddedServer, tmp_path: Path, many: int, ttl: float
+) -> None:
     async with distant(server.url, tmp_path, 0.010) as url, Session.open(url) as session:
-        leases = await acquired(session, "many", many, 10.0)
-        ends_at = time.monotonic() + 22.0
+        leases = await acquired(session, "many", many, ttl)
+        ends_at = time.monotonic() + 2.2 * ttl
         while time.monotonic() < ends_at:
             await asyncio.sleep(0.5)
             assert lost(leases) == 0
@@ -44,7 +46,7 @@ async def test_a_short_lease_beside_3000_others_is_not_lost(server: EmbeddedServ
     async with distant(server.url, tmp_path, 0.020) as url, Session.open(url) as session:
         leases = await acquired(session, "many", 3000, 10.0)
         leases += await acquired(session, "short", 1, 1.0)
-        ends_at = time.monotonic() + 10.0
+        ends_at = time.monotonic() + 5.0
         while time.monotonic() < ends_at:
             await asyncio.sleep(0.1)
             assert lost(leases) == 0
