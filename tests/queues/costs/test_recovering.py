@@ -71,6 +71,22 @@ async def test_what_comes_to_a_session_while_it_is_recovered_comes_back_too(clie
     assert (await queue.statistics()).recovered_total == 1500
 
 
+async def test_who_recovers_is_done_when_others_have_recovered_the_rest(
+    client: Any, queue: Queue[int], proxy: Proxy
+) -> None:
+    async with Session.open(proxy.url, ttl=60) as session:
+        await Queue(session, "jobs", int).statistics()
+        await recover_by(session, "jobs", DEAD)  # brings the script along
+        await hold(client, DEAD, 1500)
+        async with proxy.holding("recover") as reply:
+            recovering = asyncio.create_task(recover_by(session, "jobs", DEAD))
+            await reply.arrived.wait()
+            await recover_by(session_of(queue), "jobs", DEAD)
+        async with asyncio.timeout(5):
+            await recovering
+    assert await returned(client) == list(range(1, 1501))
+
+
 async def test_a_client_that_names_nothing_recovers_200_a_call(client: Any, queue: Queue[int]) -> None:
     await hold(client, DEAD, 1100)
     keys = {**member_at(queue).keys, "leased": f"{{jobs}}:leased:{DEAD}".encode()}

@@ -69,8 +69,8 @@ class Recovery:
         keys = {**self._caller.keys, "leased": leased_key(self._caller.name, session_id)}
         total, left, _, *more = await call(step, session_id, *words, b"-", keys=keys)
         self.log_dead(more[0] if more else ())
-        while left:
-            receipts = await self._receipts(keys)
+        # None are left where somebody else has recovered the session meanwhile.
+        while left and (receipts := await self._receipts(keys)):
             at = 0
             while left and at < len(receipts):
                 names = b"".join(receipts[at : at + _GIVEN_BACK])
