@@ -7,6 +7,7 @@ import pytest
 
 from shared.concurrency import Queue, QueueShutDown, Session, StaleDelivery
 from tests.instruments import inside
+from tests.instruments.proxy import Proxy
 from tests.instruments.waiting import until
 
 
@@ -85,6 +86,39 @@ async def test_a_cancelled_body_gives_back(queue: Queue[int]) -> None:
     await asyncio.wait({hanging})
     statistics = await queue.statistics()
     assert (hanging.cancelled(), statistics.leased, statistics.nacked_total, statistics.delayed) == (True, 0, 0, 3)
+
+
+async def _fails_one_and_hangs(queue: Queue[int], begun: asyncio.Event) -> None:
+    async with await queue.get_many(3, within=1) as batch:
+        batch.fail(batch[1], ValueError("one"))
+        begun.set()
+        await asyncio.sleep(1000)
+
+
+async def test_a_cancelled_body_settles_all_in_one_call(through_proxy: Session, proxy: Proxy, name: str) -> None:
+    queue, begun = Queue(through_proxy, name, int, max_attempts=1), asyncio.Event()
+    await queue.put_many(range(3))
+    hanging = asyncio.create_task(_fails_one_and_hangs(queue, begun))
+    await begun.wait()
+    before = proxy.count("settle_and_take")
+    hanging.cancel()
+    await asyncio.wait({hanging})
+    assert (hanging.cancelled(), proxy.count("settle_and_take") - before) == (True, 1)
+    statistics = await queue.statistics()
+    assert (statistics.leased, statistics.delayed, statistics.dead) == (0, 2, 1)
+
+
+async def test_a_cancelled_body_does_not_wait_for_a_server_out_of_reach(
+    through_proxy: Session, proxy: Proxy, name: str
+) -> None:
+    queue, begun = Queue(through_proxy, name, int), asyncio.Event()
+    await queue.put_many(range(3))
+    hanging = asyncio.create_task(_fails_one_and_hangs(queue, begun))
+    await begun.wait()
+    with proxy.frozen():
+        hanging.cancel()
+        await asyncio.wait({hanging}, timeout=3)
+        assert hanging.cancelled()
 
 
 async def test_the_loss_of_the_session_cancels_the_body_once(queue: Queue[int]) -> None:

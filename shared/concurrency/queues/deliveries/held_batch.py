@@ -74,21 +74,24 @@ class HeldBatch(Batch[T]):
             await self._settle(error, is_cancelled=error is not None and is_cancelled(task, error))
 
     async def _settle(self, error: BaseException | None, *, is_cancelled: bool) -> None:
-        """Settle each, all in one call, and wait for the answers."""
+        """Settle each, all in one call, and wait for the answers; for half a second where the body was cancelled."""
         settling: list[Coroutine[Any, Any, None]] = []
-        returned: list[asyncio.Future[None]] = []
+        returning: list[Handout[T]] = []
         for handout in self.unsettled():
             own = self.error_of(handout) or (None if is_cancelled else error)
             if own is not None:
                 settling.append(handout.fail_with(own))
             elif is_cancelled:
-                returned.append(handout.settled("return"))
+                returning.append(handout)
             else:
                 settling.append(handout.acknowledge())
-        if returned:
-            await asyncio.wait(returned, timeout=GIVING_BACK)
-        answers = await asyncio.gather(*settling, return_exceptions=True)
-        refused = [answer for answer in answers if answer is not None]
+        # Begun before anything is returned: the lane sends when the loop turns.
+        answering = asyncio.gather(*settling, return_exceptions=True)
+        if is_cancelled:
+            answers: list[asyncio.Future[Any]] = [handout.settled("return") for handout in returning]
+            await asyncio.wait([answering, *answers], timeout=GIVING_BACK)
+            return
+        refused = [answer for answer in await answering if answer is not None]
         if error is None and refused:
             if len(refused) > 1:
                 refused[0].add_note(f"and {len(refused) - 1} other deliveries of the batch were refused, too")
