@@ -64,9 +64,26 @@ async def test_one_alone_is_not_handed_to_who_cannot_read_it(url: str, session: 
 async def test_an_entry_that_is_none_is_a_dead_letter_as_ever(session: Session, name: str) -> None:
     queue = Queue(session, name, int)
     await queue.qsize()
-    junk = (b"x" * 80, b"1" * 16 + b"k" * 32 + b"F014" + HEADERS, b"1" * 16 + b"k" * 32 + b"f0x4" + HEADERS)
+    start = b"1" * 16 + b"k" * 22
+    junk = [
+        b"x" * 80,
+        start + b"0000000000F014" + HEADERS,
+        start + b"0000000000f0x4" + HEADERS,
+        start + b"no counts.f014" + HEADERS,
+    ]
     for entry in junk:
         await inside.command_at(queue, "RPUSH", queue_keys(name)["pending"].decode(), entry.decode())
     with pytest.raises(QueueEmpty):
         await queue.get_nowait()
-    assert [letter.reason for letter in await queue.dead_letters()] == ["undecodable"] * 3
+    assert [letter.reason for letter in await queue.dead_letters()] == ["undecodable"] * len(junk)
+
+
+async def test_one_that_is_none_does_not_stop_the_queue_where_it_is_delayed(
+    session: Session, name: str, client: Redis
+) -> None:
+    queue = Queue(session, name, int)
+    await queue.put(1)
+    await client.zadd(queue_keys(name)["delayed"], {b"x" * 80: 1})
+    async with await queue.get_nowait() as item:
+        assert item == 1
+    assert [letter.reason for letter in await queue.dead_letters()] == ["undecodable"]

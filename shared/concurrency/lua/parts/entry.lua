@@ -4,7 +4,7 @@
 local NEITHER, ID, RESULT, BOTH = 46, 105, 114, 115
 
 local function key_of(entry) return string.sub(entry, 17, 38) end
-local function crashes_of(entry) return tonumber(string.sub(entry, 39, 39)) end
+local function crashes_of(entry) return tonumber(string.sub(entry, 39, 39)) or 0 end
 
 local function is_entry(text)
   local flag = string.byte(text, 49)
@@ -13,7 +13,7 @@ end
 
 -- Whether it is an entry but for its FLAG, a letter of a later protocol: who knows it can read it.
 local function is_of_later_protocol(text)
-  return string.find(text, '^%d%d%d%d%d%d%d%d%d%d%d%d%d%d%d%d' .. string.rep('.', 32) .. '%l%d%d%d') ~= nil
+  return string.find(text, '^' .. string.rep('%d', 16) .. string.rep('.', 22) .. string.rep('%d', 10) .. '%l%d%d%d') ~= nil
 end
 
 -- Whether somebody asked for the result; the first 12 bytes of the key say who.
