@@ -201,6 +201,22 @@ async def test_what_is_no_entry_at_all_does_not_stop_the_queue(
     (await take_census(client, name)).check()
 
 
+@pytest.mark.parametrize(
+    "start",
+    [b"0" * 16 + b"k" * 22 + b"0000000000.xyz", b"0" * 16 + b"k" * 22 + b"no counts..000", b"k" * 48 + b".000"],
+    ids=["length", "counts", "stamp"],
+)
+async def test_an_entry_without_the_numbers_of_one_does_not_stop_the_queue(
+    orders: Queue[Order], name: str, client: Redis, start: bytes
+) -> None:
+    await resolved(client.hincrby(f"{{{name}}}:totals", "put", 1))
+    await resolved(client.rpush(f"{{{name}}}:pending", start + b'{"number": 1}'))
+    async with asyncio.timeout(5):
+        reason, kept = await only_letter(orders)
+    assert (reason, kept.endswith(b'{"number": 1}')) == ("undecodable", True)
+    (await take_census(client, name)).check()
+
+
 async def test_a_known_class_comes_back_as_itself_and_an_unknown_one_is_refused(orders: Queue[Order]) -> None:
     await orders.put(Refund(number=1, reason="late"))
     async with await orders.get() as order:

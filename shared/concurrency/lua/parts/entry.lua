@@ -4,7 +4,17 @@
 local NEITHER, ID, RESULT, BOTH = 46, 105, 114, 115
 
 local function key_of(entry) return string.sub(entry, 17, 38) end
-local function crashes_of(entry) return tonumber(string.sub(entry, 39, 39)) or 0 end
+
+-- A number of its fixed part; 0 where another program wrote none there, which must not stop the queue.
+local function number_in(entry, first, last) return tonumber(string.sub(entry, first, last)) or 0 end
+local function crashes_of(entry) return number_in(entry, 39, 39) end
+local function failures_of(entry) return number_in(entry, 46, 48) end
+
+-- Its headers as they are stored, and where its body begins.
+local function headers_in(entry)
+  local from = 53 + number_in(entry, 50, 52)
+  return string.sub(entry, 53, from - 1), from
+end
 
 local function is_entry(text)
   local flag = string.byte(text, 49)
@@ -23,23 +33,27 @@ local function is_asked(entry)
 end
 
 local function headers_of_entry(entry)
-  local good, found = pcall(cjson.decode, string.sub(entry, 53, 52 + tonumber(string.sub(entry, 50, 52))))
+  local good, found = pcall(cjson.decode, (headers_in(entry)))
   return good and type(found) == 'table' and found or {}
+end
+
+local function replace_headers(entry, headers)
+  local _, from = headers_in(entry)
+  return string.sub(entry, 1, 49) .. string.format('%03d', #headers) .. headers .. string.sub(entry, from)
 end
 
 -- The entry with other headers; '' leaves those it has.
 local function with_headers(entry, headers)
   if headers == '' or #headers > 999 then return entry end
-  local body = string.sub(entry, 53 + tonumber(string.sub(entry, 50, 52)))
-  return string.sub(entry, 1, 49) .. string.format('%03d', #headers) .. headers .. body
+  return replace_headers(entry, headers)
 end
 
 -- The entry once its delivery is over: one delivery more, and a crash or a failure where there was one.
 local function counted(entry, crash, failure)
   return string.sub(entry, 1, 38)
     .. math.min(9, crashes_of(entry) + crash)
-    .. string.format('%06d', math.min(999999, tonumber(string.sub(entry, 40, 45)) + 1))
-    .. string.format('%03d', math.min(999, tonumber(string.sub(entry, 46, 48)) + failure))
+    .. string.format('%06d', math.min(999999, number_in(entry, 40, 45) + 1))
+    .. string.format('%03d', math.min(999, failures_of(entry) + failure))
     .. string.sub(entry, 49)
 end
 

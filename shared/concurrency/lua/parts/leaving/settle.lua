@@ -39,8 +39,7 @@ end
 -- did so; nil once that is WITHIN ms ago, or when its headers have no room for the mark. A mark older than the entry's stamp is of
 -- the time before a replay.
 local function kept_waiting(entry, within, word)
-  local admitted = math.floor(tonumber(string.sub(entry, 1, 16)) / 1000)
-  local headers = string.sub(entry, 53, 52 + tonumber(string.sub(entry, 50, 52)))
+  local admitted, headers = math.floor(number_in(entry, 1, 16) / 1000), headers_in(entry)
   local since = tonumber(string.match(headers, '"' .. word .. '":(%d+)'))
   if since and since >= admitted then
     if now - since >= within then return nil end
@@ -57,11 +56,10 @@ end
 
 -- The entry without the mark that nobody could read it: whoever settles it in another way has read it.
 local function read_now(entry)
-  local headers = string.sub(entry, 53, 52 + tonumber(string.sub(entry, 50, 52)))
+  local headers = headers_in(entry)
   if not string.find(headers, '"unread_ms":', 1, true) then return entry end
   headers = string.gsub(string.gsub(headers, ',?"unread_ms":%d+', ''), '^{,', '{')
-  return string.sub(entry, 1, 49) .. string.format('%03d', headers == '{}' and 0 or #headers) .. (headers == '{}' and '' or headers)
-    .. string.sub(entry, 53 + tonumber(string.sub(entry, 50, 52)))
+  return replace_headers(entry, headers == '{}' and '' or headers)
 end
 
 -- VALUE is the delay in ms, the reason of a dead letter or the outcome; of a wait the delay and, behind a space, for how long
@@ -91,7 +89,7 @@ local function settle_other(max_attempts, receipt, kind, value, report, attempts
   entry = counted(read_now(with_headers(entry, headers)), 0, failure)
   if kind == 'dead' then
     make_dead_letter(key_of(entry), entry, value, report, trace)
-  elseif tonumber(string.sub(entry, 46, 48)) >= (tonumber(attempts) or max_attempts) then
+  elseif failures_of(entry) >= (tonumber(attempts) or max_attempts) then
     make_dead_letter(key_of(entry), entry, kind == 'crash' and 'crashed' or 'failed', report, trace)
   elseif tonumber(value) > 0 then
     delay_for(entry, tonumber(value))
