@@ -19,8 +19,9 @@
 --   was_idle       1: the session may be registered
 --   others         ... receipt, kind ('nack', 'dead', 'crash': a failure that is called `crashed` in the end, 'lost': a crash, for
 --                  its worker ended by an error, 'result': done with, and somebody asked for the result, 'wait': a nack that is
---                  no failure for so long, or 'later': a wait for somebody who can read it, a dead letter after so long), delay in ms (and for how long), reason or outcome, report, attempts ('' for what is
---                  stored), headers ('' for no new ones), traceback; seven to a delivery
+--                  no failure for so long, or 'later': a wait for somebody who can read it, a dead letter after so long), delay in
+--                  ms (and for how long), reason or outcome, report, attempts ('' for what is stored), headers ('' for no new
+--                  ones), traceback; seven to a delivery
 -- RETURNS 'late'; or 'ok' or 'over' (nothing delivered), now in ms, refused receipts ('all' where the session was over),
 --   entries, look again in ms, a session to recover or '', 1 if shut down and finished, what became a dead letter: key, the
 --   caller's id or '', class or '', reason and error of each; 1 if a resync has not given back all: resync again

@@ -76,7 +76,7 @@ class Gathering(Generic[T]):
         self._measure()
 
     def forget(self) -> list[Handout[T]]:
-        """Give up all that no worker has begun with; returns it."""
+        """Let go of all that no worker has begun with; returns it."""
         handouts = [handout for batch in self.due for handout in batch.handouts]
         handouts.extend(handout for aside in self._aside.values() for handout in aside)
         for timer in self._timers.values():

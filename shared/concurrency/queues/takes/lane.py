@@ -223,10 +223,10 @@ class TakeLane(Lane[Portion]):
         # What woke us until now was older than the script that has just run; what comes from here on is news.
         self.demand.idle.is_woken = False
         state, _, refused, entries, look_again, overdue, is_finished, died, has_more_orphans = answer
-        self._resync.resolve(wish.doubts)
         if has_more_orphans:
             self._resync.doubt()
             self._is_urgent = True
+        self._resync.resolve(wish.doubts)
         member = self._member
         is_current = portion.session_id == member.life.session_id
         if is_current:

@@ -1,6 +1,6 @@
 -- Takes entries for a session, WANT at most; they are leased from then on. A reply is full with 1 MiB, and carries 4 MiB or one
 -- entry at most: the server drops a subscriber whose replies pass its limit, and would do so again with the same ones.
--- What a call looks at and does not deliver (cancelled, no entry, put among the suspects) is bounded likewise: `passed`.
+-- What a call looks at and does not deliver (cancelled, no entry, set aside, put among the suspects) is bounded likewise: `passed`.
 local ENOUGH_BYTES, MOST_BYTES, MOST_PASSED, MARK_MS = 1048576, 4194304, 500, 86400000
 local entries, bytes, dropped, passed, passed_bytes = {}, 0, 0, 0, 0
 local is_full, largest = false, 0
