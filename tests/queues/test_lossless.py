@@ -72,7 +72,7 @@ def test_whatever_a_class_declares_a_value_comes_back_equal_or_is_refused(
     given_ = dict(zip(fields, values, strict=False))
     try:
         item = cls.model_construct(**given_) if kind == "spoilt" else cls(**given_)
-    except ValidationError:
+    except (ValidationError, decimal.InvalidOperation):  # an Enum compares its values with a signalling NaN
         return
     codec: Codec[Any] = Codec(cls, 1 << 20)
     codec._checked[cls] = codec._shapes["Made"]  # as if another of its class had been put before
