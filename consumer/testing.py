@@ -23,8 +23,6 @@ def delivery_of(message: M, *, attempt: int = 1) -> Delivery[M]:
 
     :raises ValueError: when the message would not come back the same, or `attempt` is not from 1 to 999,999.
     """
-    if not 1 <= attempt <= 999_999:
-        raise ValueError(f"attempt is from 1 to 999,999, not {attempt!r}")
     return _handout_of(message, attempt, 1)
 
 
@@ -35,8 +33,6 @@ def batch_of(messages: Sequence[M], *, attempt: int = 1) -> Batch[M]:
     """
     if not messages:
         raise ValueError("a batch has one message at least")
-    if not 1 <= attempt <= 999_999:
-        raise ValueError(f"attempt is from 1 to 999,999, not {attempt!r}")
     return HeldBatch([_handout_of(message, attempt, number) for number, message in enumerate(messages, 1)])
 
 
@@ -56,6 +52,8 @@ def effects_of(delivery: Delivery[Any]) -> list[tuple[Any, ...]]:
 
 def _handout_of(message: M, attempt: int, number: int) -> Handout[M]:
     """One that has been encoded and decoded; `number` makes its id."""
+    if not 1 <= attempt <= 999_999:
+        raise ValueError(f"attempt is from 1 to 999,999, not {attempt!r}")
     codec = Codec(type(message), LARGEST_MESSAGE)
     shape, body = codec.encode(message)
     counts = b"0%06d000" % (attempt - 1)

@@ -47,7 +47,7 @@ class Processes:
             UnsendableResult: when what it returned cannot be sent.
         :raises ProcessEnded: when the process ended before the function did. TimeoutError: after `time_limit`.
         """
-        answer = await self.ask({"handler": name}, [entry], time_limit)
+        answer = await self._answer({"handler": name}, [entry], time_limit)
         if (error := error_of(answer)) is not None:
             raise error
         return answer
@@ -57,9 +57,9 @@ class Processes:
 
         :raises ProcessEnded, TimeoutError: as `call`.
         """
-        return await self.ask({"handler": name, "batch": len(entries)}, entries, time_limit)
+        return await self._answer({"handler": name, "batch": len(entries)}, entries, time_limit)
 
-    async def ask(self, request: dict[str, Any], entries: Sequence[bytes], time_limit: float) -> dict[str, Any]:
+    async def _answer(self, request: dict[str, Any], entries: Sequence[bytes], time_limit: float) -> dict[str, Any]:
         """Send a request to a child, and wait for the answer."""
         frame = json.dumps(request).encode()
         async with self._free:

@@ -6,7 +6,7 @@ from typing import Any, Final, Generic, TypeVar
 
 from consumer.rules.errors import StillRunning
 from consumer.rules.rules import Rules
-from consumer.worker.failures import settle_failed
+from consumer.worker.failures import about, settle_failed
 from consumer.worker.slot import Slot, Work, handouts_of
 from consumer.worker.time_limits import TimeLimits
 from shared.concurrency.queues.deliveries.handout import Handout
@@ -84,7 +84,7 @@ class Endings(Generic[T]):
             raise error
         forgive(task)
         if is_lost:
-            log.warning("the session passed its deadline: another consumer handles the message", **about(work))
+            log.warning("the session passed its deadline: another consumer handles the message", **_about(work))
         elif timed_out:
             late = TimeoutError(f"the handler took longer than {self._time_limits.of(work):g} s")
             self.failed(settler, work, late)
@@ -107,7 +107,7 @@ class Endings(Generic[T]):
             return
         # This worker makes no take that would carry the settlement.
         sending = asyncio.create_task(settler.flush(), name="worker-flush")
-        log.warning("the handler's thread cannot be stopped: its worker waits for it", **about(work))
+        log.warning("the handler's thread cannot be stopped: its worker waits for it", **_about(work))
         either: set[asyncio.Future[Any]] = {self.ending, running.ended}
         try:
             await asyncio.wait(either, return_when=asyncio.FIRST_COMPLETED)
@@ -122,7 +122,6 @@ class Endings(Generic[T]):
             task.uncancel()
 
 
-def about(work: Work[T]) -> dict[str, Any]:
-    """What names it in the log."""
+def _about(work: Work[T]) -> dict[str, Any]:
     handouts = handouts_of(work)
-    return {"id": handouts[0].id} if len(handouts) == 1 else {"id": handouts[0].id, "batch": len(handouts)}
+    return about(handouts[0], len(handouts))

@@ -23,20 +23,20 @@ def settle_failed(
 
     `of`: for how many deliveries of a batch the line in the log stands, 0 for no line.
     """
-    about = _about(handout, of)
     if isinstance(error, StaleDelivery) and handout.state != "held":
         log.warning("stale delivery: settled or recovered elsewhere", queue=queue, id=handout.id, problem=str(error))
         return
     if isinstance(error, Reject):
         _dead_letter(settler, handout, error.reason, _cause(error), error)
         if of:
-            log.warning("the handler rejected the message", **about, reason=error.reason)
+            log.warning("the handler rejected the message", **about(handout, of), reason=error.reason)
         return
     if isinstance(error, UnsendableResult) or handout.is_unsendable(error):
         report = describe(error)
         _dead_letter(settler, handout, INVALID_RESULT, report, error)
         if of:
-            log.warning("the handler's result cannot be sent: the message is a dead letter", **about, error=report)
+            text = "the handler's result cannot be sent: the message is a dead letter"
+            log.warning(text, **about(handout, of), error=report)
         return
     _nack(settler, handout, error, rules, of)
 
@@ -46,7 +46,8 @@ def _dead_letter(settler: Settler, handout: Handout[T], reason: str, report: str
         settler.settle_later(handout, "dead", reason, report, trace=handout.trace_of(error))
 
 
-def _about(handout: Handout[T], of: int) -> dict[str, Any]:
+def about(handout: Handout[T], of: int) -> dict[str, Any]:
+    """What names it in the log, or `of` deliveries of a batch that begin with it."""
     return {"id": handout.id} if of <= 1 else {"id": handout.id, "batch": of}
 
 
@@ -65,14 +66,14 @@ def _nack(settler: Settler, handout: Handout[T], error: BaseException, rules: Ru
     if isinstance(error, Retry):
         log.info(
             "the handler requested a retry",
-            **_about(handout, of), attempt=handout.attempt, reason=report, counts=error.counts, **again,
+            **about(handout, of), attempt=handout.attempt, reason=report, counts=error.counts, **again,
         )  # fmt: skip
         return
-    shown, about = _shown(error), _about(handout, of) | {"attempt": handout.attempt, "error": report, **again}
+    shown, fields = _shown(error), {**about(handout, of), "attempt": handout.attempt, "error": report, **again}
     if shown is None:
-        log.warning("the handler failed", **about)
+        log.warning("the handler failed", **fields)
     else:
-        log.traceback(shown, "the handler failed", **about)
+        log.traceback(shown, "the handler failed", **fields)
 
 
 def _settlement(error: BaseException, delay_ms: int) -> tuple[str, int | str]:
