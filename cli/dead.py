@@ -1,14 +1,13 @@
 """`./run pipeline dead`: reads, puts back and deletes the dead letters of a queue."""
 
 import asyncio
-import sys
 from contextlib import aclosing
 from typing import Annotated
 
 import typer
 
 from cli.letter import body_of, cells_of, fields_of, text_of
-from cli.listing import Listing, harmless, write_json
+from cli.listing import Listing, fail, write_json, write_line
 from cli.target import open_server
 from shared.concurrency import Replayed, Selection
 
@@ -90,12 +89,12 @@ async def _show(selection: Selection, queue: str | None, *, as_json: bool) -> No
                 write_json(fields_of(letter) | body_of(letter))
             else:
                 if found:
-                    _print("")
+                    write_line("")
                 for line in text_of(letter):
-                    _print(line)
+                    write_line(line)
             found += 1
     if not found:
-        _fail(f"there is no dead letter {selection.id}")
+        fail(f"there is no dead letter {selection.id}")
 
 
 @app.command()
@@ -134,10 +133,10 @@ async def _replay(selections: list[Selection], queue: str | None, *, as_json: bo
     if as_json:
         write_json({"replayed": went, "stayed": stayed, **why, "unknown_ids": unknown})
     else:
-        _print(f"{_letters(went)} went back into the queue, {stayed} stayed")
+        write_line(f"{_letters(went)} went back into the queue, {stayed} stayed")
         for word, count in why.items():
             if count:
-                _print(f"  {count}: {_WHY[word]}")
+                write_line(f"  {count}: {_WHY[word]}")
     _end(unknown, stayed)
 
 
@@ -175,7 +174,7 @@ async def _discard(selections: list[Selection], queue: str | None, *, as_json: b
     if as_json:
         write_json({"discarded": sum(counts), "unknown_ids": unknown})
     else:
-        _print(f"{_letters(sum(counts))} deleted")
+        write_line(f"{_letters(sum(counts))} deleted")
     _end(unknown, 0)
 
 
@@ -197,17 +196,8 @@ def _letters(count: int) -> str:
     return f"{count} dead letter" + "s" * (count != 1)
 
 
-def _print(line: str) -> None:
-    sys.stdout.write(harmless(line) + "\n")
-
-
 def _end(unknown: list[str], stayed: int) -> None:
     if unknown:
-        _fail(f"there is no dead letter {', '.join(unknown)}")
+        fail(f"there is no dead letter {', '.join(unknown)}")
     if stayed:
         raise typer.Exit(1)
-
-
-def _fail(problem: str) -> None:
-    sys.stderr.write(f"pipeline: {harmless(problem)}\n")
-    raise typer.Exit(1)

@@ -1,15 +1,13 @@
 """`./run pipeline lease`: shows who holds locks, semaphores and readers-writers leases, and takes them away."""
 
 import asyncio
-import sys
 from collections.abc import Collection, Sequence
 from dataclasses import asdict
-from datetime import UTC, datetime
-from typing import Annotated, Any, NoReturn
+from typing import Annotated, Any
 
 import typer
 
-from cli.listing import Listing, harmless, write_json
+from cli.listing import Listing, fail, harmless, short_time_of, time_of, write_json, write_line
 from cli.target import open_server
 from shared.concurrency import ConcurrencyError, Holder, LeaseStatistics
 
@@ -52,10 +50,8 @@ async def _list(*, as_json: bool) -> None:
             else:
                 listing.add(name, seen.kind, len(seen.holders), len(seen.waiters), *_longest(seen.holders))
     listing.end()
-    for problem in problems:
-        sys.stderr.write(f"pipeline: {harmless(problem)}\n")
     if problems:
-        raise typer.Exit(1)
+        fail(*problems)
 
 
 @app.command()
@@ -72,15 +68,15 @@ async def _show(name: str, *, as_json: bool) -> None:
     async with open_server() as server:
         seen = await server.lease(name).statistics()
     if not (seen.holders or seen.waiters):
-        _fail(f"nobody holds the lease {name}, and nobody waits for it")
+        fail(f"nobody holds the lease {name}, and nobody waits for it")
     if as_json:
         write_json(_fields(name, seen))
         return
-    _print(f"lease: {name}")
-    _print(f"kind: {seen.kind}" + (f" of {seen.limit}" if seen.limit else ""))
+    write_line(f"lease: {name}")
+    write_line(f"kind: {seen.kind}" + (f" of {seen.limit}" if seen.limit else ""))
     _list_holders(seen.holders)
     for waiter in seen.waiters:
-        _print(f"waits: {waiter.owner} ({waiter.mode})")
+        write_line(f"waits: {waiter.owner} ({waiter.mode})")
 
 
 @app.command("break")
@@ -106,15 +102,15 @@ def break_(
         _list_holders(robbed)
     # Without a connection: somebody may think for long, and an interrupt must end it.
     if not yes and not typer.confirm(f"Take {harmless(name)} away from {_count(robbed)}?"):
-        _fail("nothing was changed")
+        fail("nothing was changed")
     # Those that were shown, whoever has come in since.
     ended = asyncio.run(_end(name, [one.hold for one in robbed]))
     if as_json:
         write_json({"lease": name, "broken": [_of_holder(one) for one in robbed if one.hold in ended]})
     else:
-        _print(f"{name} was taken away from {_count(ended)}")
+        write_line(f"{name} was taken away from {_count(ended)}")
     if len(ended) < len(robbed):
-        _fail(f"{len(robbed) - len(ended)} of them had given it back meanwhile, or lost it")
+        fail(f"{len(robbed) - len(ended)} of them had given it back meanwhile, or lost it")
 
 
 async def _holders(name: str, tokens: list[int]) -> list[Holder]:
@@ -124,7 +120,7 @@ async def _holders(name: str, tokens: list[int]) -> list[Holder]:
     found = [one for one in holders if not tokens or one.token in tokens]
     unknown = [str(token) for token in tokens if token not in {one.token for one in found}]
     if unknown or not found:
-        _fail(f"nobody holds the lease {name}" + (f" with the token {', '.join(unknown)}" if unknown else ""))
+        fail(f"nobody holds the lease {name}" + (f" with the token {', '.join(unknown)}" if unknown else ""))
     return found
 
 
@@ -138,7 +134,7 @@ def _list_holders(holders: Sequence[Holder]) -> None:
     listing = Listing("token", "mode", "pid", "host", "task", "since (UTC)", "seconds left", "owner", right=right)
     for one in sorted(holders, key=lambda one: one.since):
         left = f"{one.seconds_left:.1f}"
-        listing.add(one.token, one.mode, one.pid or "", one.host, one.task, _time(one.since), left, one.owner)
+        listing.add(one.token, one.mode, one.pid or "", one.host, one.task, short_time_of(one.since), left, one.owner)
     listing.end()
 
 
@@ -146,7 +142,7 @@ def _longest(holders: Sequence[Holder]) -> tuple[Any, ...]:
     if not holders:
         return "", "", ""
     first = min(holders, key=lambda one: one.since)
-    return first.pid or "", first.host, _time(first.since)
+    return first.pid or "", first.host, short_time_of(first.since)
 
 
 def _fields(name: str, seen: LeaseStatistics) -> dict[str, Any]:
@@ -156,21 +152,8 @@ def _fields(name: str, seen: LeaseStatistics) -> dict[str, Any]:
 
 
 def _of_holder(holder: Holder) -> dict[str, Any]:
-    return asdict(holder) | {"since": _time(holder.since)}
-
-
-def _time(seconds: float) -> str:
-    return datetime.fromtimestamp(seconds, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+    return asdict(holder) | {"since": time_of(holder.since)}
 
 
 def _count(holders: Collection[object]) -> str:
     return f"{len(holders)} holder" + "s" * (len(holders) != 1)
-
-
-def _print(line: str) -> None:
-    sys.stdout.write(harmless(line) + "\n")
-
-
-def _fail(problem: str) -> NoReturn:
-    sys.stderr.write(f"pipeline: {harmless(problem)}\n")
-    raise typer.Exit(1)

@@ -3,9 +3,9 @@
 import base64
 import json
 from collections.abc import Iterator
-from datetime import UTC, datetime
 from typing import Any
 
+from cli.listing import short_time_of, time_of
 from shared.concurrency import DeadLetter
 
 
@@ -21,8 +21,8 @@ def fields_of(letter: DeadLetter) -> dict[str, Any]:
         "last_error": letter.last_error,
         "attempts": letter.attempt,
         "failures": letter.failures,
-        "put_at": _time(letter.put_at) or None,
-        "died_at": _time(letter.died_at),
+        "put_at": time_of(letter.put_at) or None,
+        "died_at": time_of(letter.died_at),
     }
 
 
@@ -38,7 +38,7 @@ def cells_of(letter: DeadLetter) -> tuple[Any, ...]:
     """What a table shows: id, class, reason, attempts, when it was put, when it died, error."""
     return (
         letter.id or letter.key, letter.type or "", letter.reason, letter.attempt,
-        _short_time(letter.put_at), _short_time(letter.died_at), letter.error,
+        short_time_of(letter.put_at), short_time_of(letter.died_at), letter.error,
     )  # fmt: skip
 
 
@@ -52,12 +52,3 @@ def text_of(letter: DeadLetter) -> Iterator[str]:
         text = value if word != "body" else json.dumps(value, indent=2, ensure_ascii=False)
         for line in text.split("\n"):
             yield f"  {line}"
-
-
-def _time(seconds: float) -> str:
-    """Return a time of the server in UTC, as ISO 8601; empty when it is not known."""
-    return datetime.fromtimestamp(seconds, UTC).isoformat(timespec="milliseconds") if seconds else ""
-
-
-def _short_time(seconds: float) -> str:
-    return _time(seconds)[:19].replace("T", " ")

@@ -1,10 +1,12 @@
-"""A listing: a table on a terminal, plain lines elsewhere; foreign text is made harmless for both."""
+"""What commands write: listings, lines, times and problems; foreign text is made harmless."""
 
 import json
 import sys
 from collections.abc import Mapping
-from typing import Any
+from datetime import UTC, datetime
+from typing import Any, NoReturn
 
+import typer
 from rich.console import Console
 from rich.measure import Measurement
 from rich.table import Table
@@ -24,6 +26,28 @@ def harmless(text: str) -> str:
 def write_json(value: Mapping[str, Any]) -> None:
     """Write one object on one line, in ASCII."""
     sys.stdout.write(json.dumps(value) + "\n")
+
+
+def write_line(line: str) -> None:
+    """Write one line."""
+    sys.stdout.write(harmless(line) + "\n")
+
+
+def fail(*problems: str) -> NoReturn:
+    """End the command with exit code 1; each problem is a line on stderr."""
+    for problem in problems:
+        sys.stderr.write(f"pipeline: {harmless(problem)}\n")
+    raise typer.Exit(1)
+
+
+def time_of(seconds: float) -> str:
+    """Return a time of the server in UTC, as ISO 8601; empty when it is not known."""
+    return datetime.fromtimestamp(seconds, UTC).isoformat(timespec="milliseconds") if seconds else ""
+
+
+def short_time_of(seconds: float) -> str:
+    """Return the same for a column: to the second, and without the zone."""
+    return time_of(seconds)[:19].replace("T", " ")
 
 
 class Listing:

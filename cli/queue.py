@@ -1,14 +1,13 @@
 """`./run pipeline queue`: shows queues and operates them."""
 
 import asyncio
-import sys
 from collections.abc import Awaitable, Callable
 from dataclasses import asdict
 from typing import Annotated, Any
 
 import typer
 
-from cli.listing import Listing, harmless, write_json
+from cli.listing import Listing, fail, write_json, write_line
 from cli.target import open_server
 from shared.concurrency import ConcurrencyError, Queue, QueueSession, QueueStatistics
 from shared.concurrency.queues.settings import LARGEST_BOUND, LONGEST
@@ -53,10 +52,8 @@ async def _list(*, as_json: bool) -> None:
             else:
                 listing.add(name, *(getattr(seen, word) for word in counts), _state(seen))
     listing.end()
-    for problem in problems:
-        sys.stderr.write(f"pipeline: {harmless(problem)}\n")
     if problems:
-        raise typer.Exit(1)
+        fail(*problems)
 
 
 @app.command()
@@ -78,14 +75,14 @@ async def _show(name: str | None, *, as_json: bool) -> None:
     if as_json:
         write_json({"queue": queue.full_name, **asdict(seen), "sessions": [asdict(each) for each in sessions]})
         return
-    _print(f"queue: {queue.full_name}")
-    _print(f"state: {_state(seen)}")
+    write_line(f"queue: {queue.full_name}")
+    write_line(f"state: {_state(seen)}")
     for word, value in asdict(seen).items():
         if not word.startswith("is_"):
             shown = value if word != "maxsize" or value else "no bound"
-            _print(f"{word.replace('_', ' ')}: {shown}")
+            write_line(f"{word.replace('_', ' ')}: {shown}")
     if sessions:
-        _print("")
+        write_line("")
     listing = Listing("session", "held", "seconds left", "what", "pid", "host", right=("held", "seconds left", "pid"))
     for each in sessions:
         listing.add(each.owner, each.held, f"{each.seconds_left:.1f}", _kind(each), each.pid or "", each.host)
@@ -208,13 +205,10 @@ async def _drain(consumer: str | None, name: str | None, *, as_json: bool) -> No
         write_json({"queue": queue.full_name, "notified": notified})
     else:
         for owner in notified:
-            _print(f"{owner} will drain")
+            write_line(f"{owner} will drain")
     if not notified:
         none = f"no consumer {consumer}" if consumer else "no consumer"
-        sys.stderr.write(
-            f"pipeline: the queue {queue.full_name} has {harmless(none)}; see `./run pipeline queue show`\n"
-        )
-        raise typer.Exit(1)
+        fail(f"the queue {queue.full_name} has {none}; see `./run pipeline queue show`")
 
 
 def _do(act: Callable[[Queue[Message]], Awaitable[Any]], name: str | None, done: str, as_json: bool) -> None:  # noqa: FBT001
@@ -229,7 +223,7 @@ async def _act(act: Callable[[Queue[Message]], Awaitable[Any]], name: str | None
         if as_json:
             write_json({"queue": queue.full_name, **asdict(await queue.statistics())})
         else:
-            _print(f"the queue {queue.full_name} {done}")
+            write_line(f"the queue {queue.full_name} {done}")
 
 
 def _state(seen: QueueStatistics) -> str:
@@ -243,7 +237,3 @@ def _kind(session: QueueSession) -> str:
     if session.is_draining:
         return "consumer, draining"
     return "consumer" if session.is_consumer else "other"
-
-
-def _print(line: str) -> None:
-    sys.stdout.write(line + "\n")
