@@ -1,11 +1,10 @@
 """The consumer service with handlers of batches, as OS processes: on the loop, in threads, in processes; killed."""
 
 import asyncio
-import contextlib
 import json
 import os
 import signal
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
 
@@ -15,40 +14,16 @@ from redis.asyncio import Redis
 from shared.concurrency import Queue, Session
 from shared.message import Message
 from tests.instruments.handlers import order
-from tests.instruments.services import Service, running, wait_for
+from tests.instruments.services import Service, consuming, wait_for
 from tests.instruments.waiting import until
 
 pytestmark = pytest.mark.timeout(120)
-
-HEAD = """
-import asyncio
-import os
-import signal
-import time
-
-from consumer.batches import Batch, Gather
-from consumer.outcomes import Reject, Retry
-from consumer.registry import handles
-from consumer.rules.backoff import Backoff
-from shared.messages import Errand
-from shared.pipeline import Pipeline
-
-"""
 
 
 @pytest.fixture
 async def queue(url: str, name: str) -> AsyncIterator[Queue[Message]]:
     async with Session.open(url) as session:
         yield Queue(session, name, Message)
-
-
-@contextlib.contextmanager
-def consuming(copy: Path, handlers: str, url: str, name: str, **more: str) -> Iterator[Service]:
-    """The service with these handlers."""
-    (copy / "consumer" / "handlers.py").write_text(HEAD + handlers)
-    settings = {"REDIS_URL": url, "PIPELINE_QUEUE": name, "PIPELINE_GRACE": "5", "PIPELINE_CONCURRENCY": "2", **more}
-    with running("consumer", copy, PYTHONWARNINGS="error", **settings) as process:
-        yield process
 
 
 HEADS = {

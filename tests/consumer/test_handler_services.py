@@ -1,11 +1,10 @@
 """The consumer service with handlers of every kind, as an OS process: what it says, and how it ends."""
 
 import asyncio
-import contextlib
 import json
 import os
 import signal
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator
 from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
@@ -17,37 +16,16 @@ from shared.concurrency import Queue, Session
 from shared.local.embedded import EmbeddedServer
 from shared.message import Message
 from tests.instruments.handlers import order
-from tests.instruments.services import Service, running, wait_for
+from tests.instruments.services import consuming, wait_for
 from tests.instruments.waiting import until
 
 pytestmark = pytest.mark.timeout(120)
-
-HEAD = """
-import asyncio
-import os
-import threading
-import time
-
-from consumer.outcomes import Reject, Retry
-from consumer.registry import handles
-from shared.messages import Errand
-
-"""
 
 
 @pytest.fixture
 async def queue(url: str, name: str) -> AsyncIterator[Queue[Message]]:
     async with Session.open(url) as session:
         yield Queue(session, name, Message)
-
-
-@contextlib.contextmanager
-def consuming(copy: Path, handlers: str, url: str, name: str, **more: str) -> Iterator[Service]:
-    """The service with these handlers."""
-    (copy / "consumer" / "handlers.py").write_text(HEAD + handlers)
-    settings = {"REDIS_URL": url, "PIPELINE_QUEUE": name, "PIPELINE_GRACE": "0.2", "PIPELINE_CONCURRENCY": "2", **more}
-    with running("consumer", copy, PYTHONWARNINGS="error", **settings) as process:
-        yield process
 
 
 HANGING = {
@@ -71,7 +49,7 @@ async def test_a_service_that_cannot_give_back_what_it_held_says_so_and_until_wh
         await may("on", ">secret", "~*", "&*", "+@all")
         queue = Queue(session, name, Message)
         await queue.put(order("x"))
-        with consuming(copy, PRINT + HANGING["loop"], as_weir, name) as service:
+        with consuming(copy, PRINT + HANGING["loop"], as_weir, name, PIPELINE_GRACE="0.2") as service:
             await asyncio.to_thread(wait_for, service, "hanging")
             await may("resetkeys", f"~{{{name}}}:resources:*")  # the application's own
             service.send_signal(signal.SIGTERM)
@@ -92,7 +70,7 @@ async def test_a_service_whose_handler_hangs_drains_within_its_grace(
 ) -> None:
     # It ended with a traceback once, when a handler had not finished.
     await queue.put(order("x"))
-    with consuming(copy, PRINT + HANGING[place], url, name) as service:
+    with consuming(copy, PRINT + HANGING[place], url, name, PIPELINE_GRACE="0.2") as service:
         wait_for(service, "hanging" if place != "late thread" else "cannot be stopped")
         service.send_signal(signal.SIGTERM)
         _, said = service.communicate(timeout=20)
@@ -150,8 +128,7 @@ async def test_a_task_that_a_handler_starts_does_not_end_its_service(
     copy: Path, url: str, name: str, queue: Queue[Message]
 ) -> None:
     await queue.put_many([order("exit"), order("interrupt"), order("stop"), *[order("return")] * 9])
-    handlers = "from consumer.rules.backoff import Backoff\n" + STRAY
-    with consuming(copy, handlers, url, name) as service:
+    with consuming(copy, STRAY, url, name) as service:
         async with asyncio.timeout(30):
             await queue.join()
         assert service.poll() is None

@@ -35,11 +35,6 @@ def obey(delivery: Delivery[Errand]) -> None:
     _VERBS[verb](delivery, rest)
 
 
-def obey_in_thread(delivery: Delivery[Errand], _: Pipeline) -> None:
-    """The same, called as a handler in a thread is."""
-    obey(delivery)
-
-
 def wait_for(path: Path) -> None:
     """Wait until there is a file."""
     while not path.exists():

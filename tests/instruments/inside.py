@@ -23,7 +23,6 @@ from shared.concurrency.queues.prefetch import Prefetch
 from shared.concurrency.queues.puts.lane import PutLane
 from shared.concurrency.queues.queue import participant_of as _participant_at
 from shared.concurrency.queues.results.lane import ResultLane
-from shared.concurrency.queues.results.progress import ProgressLane
 from shared.concurrency.queues.takes.lane import TakeLane
 from shared.concurrency.session.calls import Call
 from shared.concurrency.session.names import StoredName
@@ -255,11 +254,6 @@ def is_calling(queue: Queue[Any]) -> bool:
 def resync_needed(queue: Queue[Any]) -> None:
     """Have the next take give back what the process does not know that it holds."""
     take_lane_at(queue).resync_needed()
-
-
-def progress_of(session: Session, name: str) -> ProgressLane:
-    """The lane that reports progress."""
-    return participant_of(session, name).settler._progress
 
 
 async def progress_sent(queue: Queue[Any]) -> None:

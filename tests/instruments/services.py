@@ -8,10 +8,28 @@ import time
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from pathlib import Path
+from typing import Final
 
 from tests.instruments.application import application
 from tests.instruments.command_line import environment
 from tests.instruments.prepared import Started, start
+
+_HEAD: Final = """
+import asyncio
+import os
+import signal
+import threading
+import time
+
+from consumer.batches import Batch, Gather
+from consumer.outcomes import Reject, Retry
+from consumer.registry import handles
+from consumer.rules.backoff import Backoff
+from shared.messages import Errand
+from shared.pipeline import Pipeline
+
+"""
+"""What the handlers of `consuming` import."""
 
 
 class Lines:
@@ -113,6 +131,15 @@ def running(module: str, root: Path | None = None, /, **settings: str) -> Iterat
         finally:
             process.kill()
             process.wait()
+
+
+@contextmanager
+def consuming(copy: Path, handlers: str, url: str, name: str, **more: str) -> Iterator[Service]:
+    """The consumer service of a copy of the project at this queue, with these handlers; their imports are given."""
+    (copy / "consumer" / "handlers.py").write_text(_HEAD + handlers)
+    settings = {"REDIS_URL": url, "PIPELINE_QUEUE": name, "PIPELINE_GRACE": "5", "PIPELINE_CONCURRENCY": "2", **more}
+    with running("consumer", copy, PYTHONWARNINGS="error", **settings) as service:
+        yield service
 
 
 def start_of_copy(module: str, into: int, root: Path | None, settings: dict[str, str]) -> Started:
