@@ -107,6 +107,7 @@ class _Comparison:
     def __init__(self, old: dict[str, Any], new: dict[str, Any]) -> None:
         self._old, self._new = old, new
         self._within: set[tuple[str, str]] = set()
+        """The pairs of named schemas that were compared, or are: a schema may be part of itself."""
 
     def differences(self) -> Iterator[tuple[bool, str]]:
         """Each difference: whether it is compatible, and what it is."""
@@ -124,11 +125,11 @@ class _Comparison:
 
     def _compare_schemas(self, old: dict[str, Any], new: dict[str, Any], where: str) -> Iterator[tuple[bool, str]]:
         refs = old.get("$ref", ""), new.get("$ref", "")
-        if any(refs):
+        if all(refs):  # one alone says nothing of the other schema, and comes to an end where that does
             if refs in self._within:
                 return
             self._within.add(refs)
-            old, new = _resolved(self._old, old), _resolved(self._new, new)
+        old, new = _resolved(self._old, old), _resolved(self._new, new)
         for word in sorted((old.keys() | new.keys()) - _SAYS_NOTHING - {"properties", "required"}):
             yield from self._compare(old.get(word), new.get(word), where, word)
         yield from self._compare_fields(old, new, where)

@@ -200,3 +200,11 @@ def test_a_union_by_a_discriminator_is_looked_into() -> None:
     )
     (change,) = compared(union.replace("    number: str", "    number: int"), union)
     assert "number: type changed" in change.text
+
+
+def test_each_field_that_takes_another_type_by_its_name_is_looked_into() -> None:
+    before = HEAD.replace("FIELDS", "first: int\n    second: str")
+    number = "class Number(RootModel[int]): ...\n\nclass Card("
+    after = HEAD.replace("FIELDS", "first: Number\n    second: Number").replace("class Card(", number)
+    (change,) = compared(after.replace("import BaseModel", "import RootModel, BaseModel"), before)
+    assert "(second: type changed)" in change.text
