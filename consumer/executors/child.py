@@ -20,7 +20,7 @@ from consumer.executors.detached import Detached
 from consumer.outcomes import Reject, Retry
 from consumer.rules.errors import describe
 from consumer.rules.handler import call_plain, results_of
-from shared.concurrency import InvalidResult
+from shared.concurrency import EffectRefused, InvalidResult
 from shared.concurrency.queues.deliveries.handout import Handout
 from shared.concurrency.queues.deliveries.held_batch import HeldBatch
 from shared.concurrency.queues.effects.effects import writes_of
@@ -122,12 +122,14 @@ def _handle_batch(codec: "Codec[Message]", results: ResultCodec, name: str, entr
 def _returned(results: ResultCodec, handout: "Handout[Message]", returned: object) -> dict[str, Any]:
     """What a handler that has returned leaves of one delivery."""
     answer: dict[str, Any] = {"outcome": "returned"}
-    answer["effects"] = writes_of(handout.collected).to_json() if handout.collected else []
-    if handout.answers is not None:
-        try:
+    try:
+        answer["effects"] = writes_of(handout.collected).to_json() if handout.collected else []
+        if handout.answers is not None:
             answer["result"] = results.write(handout.item, returned).decode()
-        except InvalidResult as error:
-            return _failed("unsendable", error)
+    except EffectRefused as error:
+        return _failed("raised", error)
+    except InvalidResult as error:
+        return _failed("unsendable", error)
     return answer
 
 

@@ -202,6 +202,16 @@ async def test_a_put_that_a_process_forwards_is_refused_and_does_not_end_it(proc
         await processes.call(OBEY, entry(f"forward {url}"), 30)
 
 
+async def test_of_a_batch_only_what_forwards_a_put_is_refused(processes: Processes, url: str) -> None:
+    entries = [entry("return").replace(b"k" * 22, b"%022d" % number) for number in range(2)]
+    entries.append(entry(f"forward {url}"))
+    answer = await processes.call_with_batch(OBEY.replace("obey", "obey_all"), entries, 30)
+    assert answer["outcome"] == "returned"
+    *others, forwarding = answer["deliveries"]
+    assert [one["outcome"] for one in others] == ["returned", "returned"]
+    assert forwarding["error"].startswith("EffectRefused: a handler in a process cannot forward a put")
+
+
 async def test_what_it_prints_and_reads_does_not_get_into_the_pipe(
     processes: Processes, capfd: pytest.CaptureFixture[str]
 ) -> None:

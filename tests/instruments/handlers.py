@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Final, NoReturn
 
 from consumer.outcomes import Reject, Retry
-from shared.concurrency import Delivery, Queue, Session
+from shared.concurrency import Batch, Delivery, Queue, Session
 from shared.concurrency.queues.deliveries.handout import handout_of
 from shared.pipeline import Pipeline
 from tests.instruments.messages import Errand
@@ -33,6 +33,12 @@ def obey(delivery: Delivery[Errand]) -> None:
             file.write(f"{os.getpid()} {delivery.attempt}\n")
     verb, _, rest = delivery.item.text.partition(" ")
     _VERBS[verb](delivery, rest)
+
+
+def obey_all(batch: Batch[Errand]) -> None:
+    """The same with a batch."""
+    for delivery in batch:
+        obey(delivery)
 
 
 def wait_for(path: Path) -> None:
