@@ -50,7 +50,7 @@ def message(part: int, text: str = "some words") -> Errand:
 
 @pytest.fixture
 def letters(url: str, name: str) -> None:
-    """Three: `a` failed, `b` was given up with a text that steers a terminal, and one is no message."""
+    """Three: `a` failed, `b` was made one with a text that steers a terminal, and one is no message."""
 
     async def make() -> None:
         async with Session.open(url) as session:

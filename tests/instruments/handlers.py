@@ -68,7 +68,7 @@ def wait_on(after: str) -> NoReturn:
 
 
 def reject(reason: str) -> NoReturn:
-    """Give the message up."""
+    """Make the message a dead letter."""
     raise Reject(reason)
 
 

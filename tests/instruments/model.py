@@ -168,7 +168,7 @@ class Model:
         self.delayed.clear()
 
     def dead_letter(self, process: str, entry: Entry) -> None:
-        """Given up."""
+        """Into the dead letters."""
         self.leased[process].remove(entry)
         entry.hand_outs += 1
         self.bury(entry)

@@ -1,4 +1,4 @@
-"""The scene of a call of the locks that is broken off, and of a second party that must get what it gave up.
+"""The scene of a call of the locks that is broken off, and of a second party that must get what it let go.
 
 The second party is another session's. It has half a time to live, so nothing that merely runs out counts.
 """
@@ -102,7 +102,7 @@ class Case:
 
     call: Callable[[Scene], Coroutine[Any, Any, Any]]
     afterwards: Callable[[Scene], Awaitable[None]]
-    """The second party gets what was given up."""
+    """The second party gets what was let go."""
     before: Callable[[Scene], Awaitable[None]] | None = None
     meanwhile: Callable[[Scene], Coroutine[Any, Any, Any]] | None = None
     """What goes on at the same time, so that a waiting call comes to its end."""

@@ -1,4 +1,4 @@
-"""Every call of the locks, and a second party that must get what the call gave up when it is broken off."""
+"""Every call of the locks, and a second party that must get what the call lets go when it is broken off."""
 
 import asyncio
 import contextlib
