@@ -163,10 +163,10 @@ class Acquirable(Generic[L]):
         self._entered(tenure)
         return lease
 
-    async def __aexit__(
+    def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
-    ) -> None:
-        await self._leave_body(sys._getframe(1), kind, error, traceback)  # noqa: SLF001
+    ) -> Coroutine[Any, Any, None]:
+        return self._leave_body(sys._getframe(1), kind, error, traceback)  # noqa: SLF001
 
     async def _leave_body(
         self,
