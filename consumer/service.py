@@ -9,7 +9,7 @@ from consumer.registry import check_handlers, handlers
 from consumer.rules.errors import HandlerError
 from consumer.worker.blocked_loop import BlockedLoop
 from consumer.worker.worker import Worker
-from shared.concurrency.queues.service import left_leased, notified_to_drain
+from shared.concurrency.queues.service import left_leased, lost_so_far, notified_to_drain
 from shared.logs import Log
 from shared.message import Message
 from shared.pipeline import Pipeline, open_pipeline
@@ -37,7 +37,7 @@ def prepare() -> None:
 async def work(settings: Settings, stopping: asyncio.Event) -> None:
     """Handle messages until `stopping` or a drain; then finish within the grace time, and give back the rest.
 
-    :raises Unfinished: when the server did not take that back.
+    :raises Unfinished: when the server did not take that back, or it was lost meanwhile.
     """
     async with AsyncExitStack() as stack:
         async with unless(stopping):
@@ -55,23 +55,31 @@ async def work(settings: Settings, stopping: asyncio.Event) -> None:
             "consuming", queue=settings.queue, concurrency=settings.concurrency, owner=pipeline.owner, pid=os.getpid()
         )
         with BlockedLoop(handlers().values()):
-            await _work_until(stopping, worker, pipeline)
+            lost_before = await _work_until(stopping, worker, pipeline)
         log.info("drained", handled=worker.handled)
     if left := left_leased(pipeline.queue):
         raise Unfinished(
             f"{left} deliveries stay leased, for the server did not take them back: whoever takes recovers them, within "
             f"{settings.session_ttl:g} s"
         )
+    if lost := lost_so_far(pipeline.queue) - lost_before:
+        raise Unfinished(
+            f"{lost} deliveries were lost, for their session passed its deadline while the service drained: whoever takes "
+            "recovers them"
+        )
 
 
-async def _work_until(stopping: asyncio.Event, worker: Worker[Message], pipeline: Pipeline) -> None:
-    """Work until `stopping`, or until a drain; then finish within the grace time."""
+async def _work_until(stopping: asyncio.Event, worker: Worker[Message], pipeline: Pipeline) -> int:
+    """Work until `stopping`, or until a drain; then finish within the grace time.
+
+    Returns how many deliveries had been lost when it began to drain: others have them by now, or will.
+    """
     running = asyncio.create_task(worker.run())
     stopped = asyncio.create_task(stopping.wait())
     draining = asyncio.create_task(notified_to_drain(pipeline.queue))
     reporting = asyncio.create_task(_report(worker))
     await asyncio.wait({running, stopped, draining}, return_when=asyncio.FIRST_COMPLETED)
-    grace = pipeline.settings.grace
+    grace, lost_before = pipeline.settings.grace, lost_so_far(pipeline.queue)
     stopped.cancel()
     reporting.cancel()
     ending = asyncio.create_task(worker.stop(grace))
@@ -79,6 +87,7 @@ async def _work_until(stopping: asyncio.Event, worker: Worker[Message], pipeline
         log.info("notified to drain", owner=pipeline.owner, grace_seconds=grace)
     await ending
     await running
+    return lost_before
 
 
 async def _report(worker: Worker[Message]) -> None:

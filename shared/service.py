@@ -43,7 +43,8 @@ def run_service(name: str, work: Work, signals: Signals, *, prepare: Callable[[]
     process at once until it has returned. `work` gets the settings and an event that SIGTERM or SIGINT sets: then it
     drains and returns. A second signal ends the process at once. 0: the work ended or was drained, or was stopped
     before it had started; 1: a server failed a command of the application's own, or did not take back what the service
-    held, one line says which; 2: the set-up is wrong, one line on stderr says what to do.
+    held, or that was lost while it drained, one line says which; 2: the set-up is wrong, one line on stderr says what
+    to do.
     """
     read_arguments(name, Settings)
     try:

@@ -50,7 +50,8 @@ class Endings(Generic[T]):
         """Settle what failed with this error; log what happened, once."""
         if isinstance(work, HeldBatch):
             self.failed_alone(settler, work)
-            left = work.unsettled() or work.handouts[:1]
+            # Where all are settled, or lost, the error is logged and nothing else.
+            left = work.unsettled() or work.handouts
             self._fail(settler, left[0], error, of=len(left))
             for handout in left[1:]:
                 self._fail(settler, handout, error, of=0)

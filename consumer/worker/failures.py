@@ -54,15 +54,15 @@ def about(handout: Handout[T], of: int) -> dict[str, Any]:
 def _nack(settler: Settler, handout: Handout[T], error: BaseException, rules: Rules, of: int) -> None:
     report = (_cause(error) or error.reason) if isinstance(error, Retry) else describe(error)
     delay = _delay(error, handout, rules)
-    is_last = settler.is_last_attempt(handout, rules.attempts)
-    if handout.state == "held":
+    is_held, is_last = handout.state == "held", settler.is_last_attempt(handout, rules.attempts)
+    if is_held:
         kind, value = _settlement(error, check_delay(delay))
         settler.settle_later(handout, kind, value, report, attempts=rules.attempts, trace=handout.trace_of(error))
     if not of:
         return
-    # The last one is followed by the line that reports the dead letter.
+    # The last one is followed by the line that reports the dead letter. What was settled before does not come again.
     counts = not isinstance(error, Retry) or error.counts
-    again = {} if is_last and counts else {"again_in": round(delay, 2)}
+    again = {"again_in": round(delay, 2)} if is_held and not (is_last and counts) else {}
     if isinstance(error, Retry):
         log.info(
             "the handler requested a retry",

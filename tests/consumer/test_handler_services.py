@@ -64,6 +64,44 @@ async def test_a_service_that_cannot_give_back_what_it_held_says_so_and_until_wh
         assert (await queue.statistics()).leased == 1
 
 
+@pytest.mark.slow
+async def test_a_service_whose_session_is_over_while_it_drains_says_what_it_lost(
+    copy: Path, url: str, name: str, queue: Queue[Message]
+) -> None:
+    await queue.put(order("x"))
+    more = {"PIPELINE_GRACE": "60", "PIPELINE_SESSION_TTL": "1"}
+    with consuming(copy, PRINT + HANGING["loop"], url, name, **more) as service:
+        await asyncio.to_thread(wait_for, service, "hanging")
+        service.send_signal(signal.SIGTERM)
+        await asyncio.to_thread(wait_for, service, "stopping")
+        service.send_signal(signal.SIGSTOP)
+        async with await queue.get() as item:  # recovered
+            assert item == order("x")
+        service.send_signal(signal.SIGCONT)
+        _, said = await asyncio.to_thread(service.communicate, timeout=40)
+    assert service.returncode == 1, said
+    assert said.splitlines()[-1].startswith("consumer: 1 deliveries were lost, for their session passed its deadline")
+    assert "Traceback" not in said
+
+
+@pytest.mark.slow
+async def test_what_a_service_lost_before_it_drained_is_no_concern_of_its_drain(
+    copy: Path, url: str, name: str, queue: Queue[Message]
+) -> None:
+    await queue.put(order("x"))
+    more = {"PIPELINE_GRACE": "60", "PIPELINE_SESSION_TTL": "1"}
+    with consuming(copy, PRINT + HANGING["loop"], url, name, **more) as service:
+        await asyncio.to_thread(wait_for, service, "hanging")
+        service.send_signal(signal.SIGSTOP)
+        async with await queue.get() as item:
+            assert item == order("x")
+        service.send_signal(signal.SIGCONT)
+        await asyncio.to_thread(wait_for, service, "another consumer handles")
+        service.send_signal(signal.SIGTERM)
+        _, said = await asyncio.to_thread(service.communicate, timeout=40)
+    assert service.returncode == 0, said
+
+
 @pytest.mark.parametrize("place", HANGING)
 async def test_a_service_whose_handler_hangs_drains_within_its_grace(
     copy: Path, url: str, name: str, queue: Queue[Message], place: str

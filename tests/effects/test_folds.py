@@ -117,5 +117,6 @@ async def test_45_000_hold_the_server_for_milliseconds(server: EmbeddedServer, m
             await delivery.ack()
             room = maxsize or 45_000
             await until(lambda: waits(second), lambda seen: seen == (room, 45_000 - room, 45_000 - room))
+        assert len(calls.milliseconds) > 45_000 / 500
         assert calls.worst < GENEROUS
         await nothing_staged(client, second)

@@ -13,7 +13,7 @@ local time = redis.call('TIME')
 local at = time[1] * 1000 + math.floor(time[2] / 1000) + tonumber(ARGV[4])
 for n = 1, tonumber(ARGV[2]) do
   local owner = ARGV[3] == 'one' and 'z00000000000' or string.format('z%011d', n)
-  local id = owner .. '.' .. n .. '.10000'
+  local id = owner .. '.' .. (({holders = 0, line = 1e6, readers = 2e6})[ARGV[1]] + n) .. '.10000'
   if ARGV[1] == 'holders' then
     redis.call('ZADD', KEYS[2], string.format('%.0f', at), id)
     redis.call('HSET', KEYS[1], id, ARGV[5] .. ' ' .. n .. string.format(' %.0f 1 host task', at))

@@ -12,10 +12,12 @@ from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
 from redis.exceptions import ConnectionError as Disconnected
 
+from shared.local.embedded import EmbeddedServer
 from tests.instruments.cancellation import Outcome, at_every_point, cancelled_at
 from tests.instruments.processes import report, running
 from tests.instruments.proxy import Proxy
 from tests.instruments.resp import read_command, read_reply
+from tests.instruments.server_time import Calls, timed
 from tests.instruments.traffic import Command, Fate
 from tests.instruments.waiting import until
 
@@ -188,3 +190,31 @@ def test_no_test_is_lost_because_its_file_was_not_imported() -> None:
     both = selected("timing and not slow"), selected("timing and slow")
     rest = selected("not timing and not slow"), selected("not timing and slow")
     assert set.union(*both, *rest) == selected("slow or not slow")
+
+
+@pytest.mark.parametrize(
+    "took, waited, worst",
+    [
+        ([], 5, 0),
+        ([50, 3], 0, 50),
+        ([50, 3], 40, 10),
+        ([50, 50, 3], 40, 30),  # it cannot have waited 40 within each
+        ([50, 40, 3], 30, 30),
+        ([3, 50], 60, 0),
+    ],
+)
+def test_the_longest_call_took_what_it_did_not_wait_for(took: list[float], waited: float, worst: float) -> None:
+    calls = Calls()
+    calls.milliseconds, calls.waited = took, waited
+    assert calls.worst == worst
+
+
+async def test_a_long_call_is_found(server: EmbeddedServer) -> None:
+    async with Redis.from_url(server.url, protocol=3) as client:
+        script = await client.script_load("local sum = 0 for at = 1, 1e7 do sum = sum + at end return 7")
+        async with timed(client) as calls:
+            assert await client.evalsha(script, 0) == 7
+        (took,) = calls.milliseconds
+        assert 0 <= calls.waited < 60_000
+        assert took > 20  # that much it counts
+        assert calls.worst == pytest.approx(max(0.0, took - calls.waited))

@@ -121,6 +121,36 @@ async def test_a_cancelled_body_does_not_wait_for_a_server_out_of_reach(
         assert hanging.cancelled()
 
 
+async def test_a_batch_of_which_one_was_settled_is_entered_with_the_others(queue: Queue[int]) -> None:
+    await queue.put_many(range(3))
+    batch = await queue.get_many(3, within=1)
+    await batch[1].ack()
+    async with batch as entered:
+        assert entered.items == [0, 1, 2]
+    assert (await queue.statistics()).acked_total == 3
+
+
+async def test_a_batch_of_which_all_were_settled_is_not_entered(queue: Queue[int]) -> None:
+    await queue.put_many(range(2))
+    batch = await queue.get_many(2, within=1)
+    for delivery in batch:
+        await delivery.ack()
+    with pytest.raises(StaleDelivery, match="settled before"):
+        async with batch:
+            pytest.fail("entered")
+
+
+async def test_a_batch_of_which_one_was_settled_and_the_others_lost_is_not_entered(queue: Queue[int]) -> None:
+    await queue.put_many(range(2))
+    batch = await queue.get_many(2, within=1)
+    await batch[0].ack()
+    member = inside.member_at(queue)
+    member.over(member.session_id)
+    with pytest.raises(StaleDelivery, match="lost with its session"):
+        async with batch:
+            pytest.fail("entered")
+
+
 async def test_the_loss_of_the_session_cancels_the_body_once(queue: Queue[int]) -> None:
     await queue.put_many(range(3))
     task = asyncio.current_task()

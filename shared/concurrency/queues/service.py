@@ -39,3 +39,8 @@ async def notified_to_drain(queue: Queue[Any]) -> None:
 def left_leased(queue: Queue[Any]) -> int:
     """How many deliveries the end of the session could not give back; 0 before."""
     return participant_of(queue).left_leased
+
+
+def lost_so_far(queue: Queue[Any]) -> int:
+    """How many deliveries of this process were lost with sessions that passed their deadline."""
+    return participant_of(queue).member.life.lost_before

@@ -25,6 +25,14 @@ def readers(session: Session, count: int) -> list[asyncio.Task[Lease]]:
     return [asyncio.create_task(catalog.read().acquire()) for _ in range(count)]
 
 
+async def crowd(client: Any) -> None:
+    """A semaphore that so many hold, and so many wait for, and as many readers."""
+    await grow(client, NAME, "holders", MANY, deadline=60_000, mode="p")
+    for which in ("line", "readers"):
+        await grow(client, NAME, which, MANY, deadline=60_000)
+    await client.hset(lease_keys(NAME)["record"], mapping={"kind": "limit 5000", "longest_ttl": 60_000})
+
+
 async def waits(session: Session, count: int) -> None:
     await until(Lock(session, NAME).statistics, lambda seen: len(seen.waiters) == count, seconds=30)
 
@@ -37,6 +45,7 @@ async def test_a_writer_lets_5000_readers_in(client: Any, session: Session, othe
         await writer.release()
         async with asyncio.timeout(20):
             leases = await asyncio.gather(*reading)
+    assert len(calls.milliseconds) >= MANY / 100
     assert calls.worst < GENEROUS
     tokens = [lease.token for lease in leases]
     assert tokens == sorted(tokens)  # first come, first served, though in portions
@@ -50,6 +59,7 @@ async def test_a_downgrade_lets_5000_readers_in(client: Any, session: Session, o
         await writer.downgrade()
         async with asyncio.timeout(20):
             await asyncio.gather(*reading)
+    assert len(calls.milliseconds) >= MANY / 100
     assert calls.worst < GENEROUS
 
 
@@ -101,8 +111,8 @@ async def test_5000_dead_readers_are_passed_over(client: Any, session: Session, 
 
 async def test_what_has_expired_goes_in_parts(client: Any, session: Session) -> None:
     await grow(client, NAME, "holders", MANY, deadline=-1)
-    await grow(client, NAME, "line", MANY, deadline=-1)
-    await grow(client, NAME, "readers", MANY, deadline=-1)
+    await grow(client, NAME, "line", MANY // 2, deadline=-1)
+    await grow(client, NAME, "readers", MANY // 2, deadline=-1)
     await client.hset(lease_keys(NAME)["record"], mapping={"kind": "fair", "longest_ttl": 10_000})
     async with timed(client) as calls, asyncio.timeout(10):
         lease = await ReadersWritersLease(session, NAME).write().acquire()
@@ -144,13 +154,24 @@ async def test_5000_holds_of_a_process_are_renewed_in_parts(client: Any, session
     assert calls.worst < GENEROUS
 
 
-async def test_statistics_of_5000_holders_and_5000_waiters(client: Any, session: Session) -> None:
-    await grow(client, NAME, "holders", MANY)
-    await grow(client, NAME, "line", MANY)
-    await client.hset(lease_keys(NAME)["record"], mapping={"kind": "limit 5000", "longest_ttl": 10_000})
+async def test_statistics_of_5000_holders_and_10000_waiters(client: Any, session: Session) -> None:
+    await crowd(client)
     async with timed(client) as calls:
         seen = await Semaphore(session, NAME, MANY).statistics()
-    assert (len(seen.holders), len(seen.waiters)) == (MANY, MANY)
+    assert (len(seen.holders), len(seen.waiters)) == (MANY, 2 * MANY)
+    assert len(calls.milliseconds) >= 3 * MANY / 500
+    assert calls.worst < GENEROUS
+
+
+async def test_5000_holders_are_robbed_in_parts(client: Any, session: Session) -> None:
+    await crowd(client)
+    permits = Semaphore(session, NAME, MANY)
+    holds = [one.hold for one in (await permits.statistics()).holders]
+    async with timed(client) as calls:
+        assert await inside.lease_participant_of(session, NAME).end(holds) == holds
+    seen = await permits.statistics()
+    assert (len(seen.holders), len(seen.waiters)) == (0, 2 * MANY)
+    assert len(calls.milliseconds) == MANY / 250
     assert calls.worst < GENEROUS
 
 

@@ -1,4 +1,4 @@
-"""What is granted in several calls is granted in the order of one."""
+"""What is granted in several calls is granted in the order of one, and what is read in several is all there."""
 
 import asyncio
 from contextvars import Context
@@ -6,6 +6,7 @@ from typing import Any
 
 from shared.concurrency import Lease, Lock, ReadersWritersLease, Session
 from shared.concurrency.locks.leases.keys import lease_keys
+from shared.concurrency.locks.leases.statistics import read_statistics
 from shared.concurrency.session.scripts import load
 from tests.instruments import inside
 from tests.instruments.grown_lease import grow
@@ -161,3 +162,46 @@ async def test_5000_silent_ones_are_passed_over_once(client: Any, session: Sessi
         await waiters(Lock(session, name), 5001)
         assert await release_by_hand(other, name, lease) == 0
         lease = await waiting
+
+
+async def test_who_is_let_in_while_statistics_are_read_is_in_them_once(
+    session: Session, other: Session, name: str
+) -> None:
+    catalog = ReadersWritersLease(other, name)
+    writer = await catalog.write().acquire()
+    sharing = ReadersWritersLease(session, name, max_hold=60.0)
+    reading = [asyncio.create_task(sharing.read().acquire()) for _ in range(700)]
+    await waiters(catalog, len(reading))
+    asked = []
+
+    async def ask(start: str) -> Any:
+        asked.append(start)
+        answer = await inside.ask(other, "lease_statistics", lease_keys(name), start)
+        if not start:
+            await release_by_hand(other, name, writer)
+        return answer
+
+    seen = await read_statistics(ask)
+    assert len(asked) > 1
+    assert len(seen.holders) + len(seen.waiters) == len(reading)
+    assert len({one.hold for one in seen.holders}) == len(seen.holders) > 0
+    async with asyncio.timeout(5):
+        leases = await asyncio.gather(*reading)
+    await asyncio.gather(*(lease.release() for lease in leases))
+
+
+async def test_holders_that_are_renewed_while_statistics_are_read_are_in_them_once(
+    client: Any, session: Session, name: str
+) -> None:
+    await grow(client, name, "holders", 2000)
+    keys = lease_keys(name)
+    before = await client.zrange(keys["holders"], 0, -1, withscores=True)
+
+    async def ask(start: str) -> Any:
+        answer = await inside.ask(session, "lease_statistics", keys, start)
+        # The first half expires last now, so all the others have another rank.
+        await client.zadd(keys["holders"], {hold: deadline + 10_000 for hold, deadline in before[:1000]}, gt=True)
+        return answer
+
+    seen = await read_statistics(ask)
+    assert sorted(one.hold.encode() for one in seen.holders) == sorted(hold for hold, _ in before)

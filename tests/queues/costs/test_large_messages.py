@@ -61,7 +61,7 @@ async def test_what_is_recovered(client: Any, large: Queue[str], server: Embedde
         await Queue(other, "jobs", str).statistics()
         async with timed(client) as calls:
             await inside.crash(client, other, "jobs", inside.session_of(large))
-    assert calls.median < GENEROUS
+    assert calls.worst < GENEROUS
     assert len(calls.milliseconds) > MANY / PART
     assert [entry[:38] for entry in await client.lrange("{jobs}:returned", 0, -1)] == order
 
@@ -83,7 +83,7 @@ async def test_what_is_settled(client: Any, large: Queue[str], *, kind: str, val
     held = await taken(large)
     async with timed(client) as calls:
         await asyncio.gather(*(handout_of(delivery).settled(kind, value) for delivery in held))
-    assert calls.median < GENEROUS
+    assert calls.worst < GENEROUS
     assert len(calls.milliseconds) > MANY / PART
     assert (await large.statistics()).leased == 0
 
@@ -96,7 +96,7 @@ async def test_what_a_resync_gives_back(client: Any, large: Queue[str]) -> None:
     async with timed(client) as calls:
         inside.resync_needed(large)
         await until(large.statistics, lambda seen: seen.leased == 1)
-    assert calls.median < GENEROUS
+    assert calls.worst < GENEROUS
     assert len(calls.milliseconds) > MANY / PART
     order = [inside.receipt_of(delivery)[:38] for delivery in held[1:]]
     assert [entry[:38] for entry in await client.lrange("{jobs}:returned", 0, -1)] == order

@@ -49,7 +49,8 @@ async def test_a_shutdown_with_100_000_in_line(client: Any, queue: Queue[int]) -
     await waits(queue, 100_002)
     async with timed(client) as calls:
         await queue.shutdown()
-    assert calls.median < 10
+    assert len(calls.milliseconds) >= 100_000 / PART
+    assert calls.worst < GENEROUS
     with pytest.raises(QueueShutDown):
         await putting
     assert await in_line(client) == (0, 0)
@@ -196,7 +197,8 @@ async def test_a_resize_lets_in_100_000(client: Any, queue: Queue[int]) -> None:
     await stand_in_line(client, MANY)
     async with timed(client) as calls:
         await queue.resize(0)
-    assert calls.median < 10
+    assert len(calls.milliseconds) >= 100_000 / PART
+    assert calls.worst < GENEROUS
     assert (await queue.statistics()).pending == 100_001
     assert await in_line(client) == (0, 0)
 

@@ -26,7 +26,7 @@ async def test_what_a_session_held_comes_back_in_order_though_it_is_30_000(clien
     await hold(client, DEAD, MANY)
     async with timed(client) as calls:
         await recover_by(session_of(queue), "jobs", DEAD)
-    assert calls.median < 10
+    assert calls.worst < GENEROUS
     assert 1 + MANY / 500 + MANY / 2500 < len(calls.milliseconds) < 1 + MANY / 500 + MANY / 1000
     assert await returned(client) == list(range(1, MANY + 1))
     assert await client.zscore("{jobs}:sessions", DEAD) is None
@@ -42,7 +42,7 @@ async def test_a_session_that_holds_30_000_gives_them_back_in_order_at_its_end(
         await hold(client, session_id_at(queue), MANY)
         async with timed(client) as calls:
             await member_at(queue).leave(b"")
-    assert calls.median < 10
+    assert calls.worst < GENEROUS
     assert await returned(client) == list(range(1, MANY + 1))
 
 

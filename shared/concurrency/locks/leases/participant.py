@@ -28,7 +28,7 @@ from shared.concurrency.session.scripts import load
 log = Log("locks")
 
 _AT_ONCE: Final = 250
-"""So many holds are renewed by one call: that takes the server a few milliseconds."""
+"""So many holds are renewed, or ended by hand, by one call: that takes the server a few milliseconds."""
 
 A = ParamSpec("A")
 
@@ -130,19 +130,22 @@ class LeaseParticipant:
         return answer
 
     async def statistics(self) -> LeaseStatistics:
-        """Query who holds and who waits.
+        """Query who holds and who waits; thousands in several calls.
 
         :raises ConcurrencyError: when the session is closed, or the server refuses the script.
         """
-        return read_statistics(await self._process.call(Call(load("lease_statistics"), self.keys)))
+        script = load("lease_statistics")
+        return await read_statistics(lambda start: self._process.call(Call(script, self.keys, (start,))))
 
     async def end(self, holds: Sequence[str]) -> list[str]:
-        """End holds by hand, whosever they are; return those that were there.
+        """End holds by hand, whosever they are; return those that were there. Thousands take several calls.
 
         :raises ConcurrencyError: as `statistics`.
         """
-        arguments = (self._process.calls.run_id, *holds)
-        ended = await self._process.call(Call(load("break_lease"), self.keys, arguments))
+        ended: list[bytes] = []
+        for first in range(0, len(holds), _AT_ONCE):
+            arguments = (self._process.calls.run_id, *holds[first : first + _AT_ONCE])
+            ended += await self._process.call(Call(load("break_lease"), self.keys, arguments))
         return [hold.decode() for hold in ended]
 
     def _keep(self, hold: Hold) -> None:

@@ -1,9 +1,12 @@
 """LeaseStatistics: who holds a lease, and who waits for it."""
 
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
+from operator import itemgetter
 from typing import Any, Final
 
 _MODES: Final = {"r": "read", "w": "write", "p": "permit"}
+_first: Final = itemgetter(0)
 
 
 @dataclass(frozen=True)
@@ -38,9 +41,14 @@ class Waiter:
 
 @dataclass(frozen=True)
 class LeaseStatistics:
-    """A lease at one moment, read by one script."""
+    """A lease at one moment.
+
+    Where more than a few hundred hold or wait it takes several calls, and these are of slightly different moments:
+    whoever holds or waits all the while is in it once, whoever comes or leaves meanwhile may be in it or not.
+    """
 
     holders: tuple[Holder, ...]
+    """The first to expire first."""
     waiters: tuple[Waiter, ...]
     """In order of arrival."""
     kind: str
@@ -49,19 +57,31 @@ class LeaseStatistics:
     """How many permits a semaphore has."""
 
 
-def read_statistics(answer: list[Any]) -> LeaseStatistics:
-    """Read the answer of the script."""
-    now, kind, held, readers, others = answer
-    holders = tuple(_holder(int(now), *held[at : at + 4]) for at in range(0, len(held), 4))
+async def read_statistics(ask: Callable[[str], Awaitable[list[Any]]]) -> LeaseStatistics:
+    """Read all portions; `ask` sends the script, with where to go on."""
+    holders: dict[bytes, tuple[int, Holder]] = {}
+    waiting: dict[bytes, tuple[int, Waiter]] = {}
+    now, kind, following, *found = await ask("")
     word, _, limit = kind.decode().partition(" ")
-    other = "permit" if word in ("lock", "limit") else "write"
-    waiting = [
-        (int(ticket), owner(waiter), mode)
-        for who, mode in ((readers, "read"), (others, other))
-        for waiter, ticket in zip(who[::2], who[1::2], strict=True)
-    ]
-    waiters = tuple(Waiter(who, mode) for _, who, mode in sorted(waiting))
-    return LeaseStatistics(holders, waiters, "semaphore" if limit else word, int(limit) if limit else None)
+    modes = ("read", "permit" if word in ("lock", "limit") else "write")
+    while True:
+        *waits, held = found
+        for mode, read in zip(modes, waits, strict=True):
+            waiting |= {
+                waiter: (int(ticket), Waiter(owner(waiter), mode))
+                for waiter, ticket in zip(read[::2], read[1::2], strict=True)
+            }
+        for at in range(0, len(held), 4):
+            holders[held[at]] = int(held[at + 1]), _holder(int(now), *held[at : at + 4])
+        if not following:
+            break
+        now, _, following, *found = await ask(following.decode())
+    return LeaseStatistics(
+        tuple(holder for _, holder in sorted(holders.values(), key=_first)),
+        tuple(waiter for _, waiter in sorted((waiting[one] for one in waiting.keys() - holders.keys()), key=_first)),
+        "semaphore" if limit else word,
+        int(limit) if limit else None,
+    )
 
 
 def _holder(now: int, hold_id: bytes, deadline: bytes, grant: bytes, who: bytes) -> Holder:

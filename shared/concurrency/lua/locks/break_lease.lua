@@ -3,7 +3,7 @@
 -- KEYS record holders waiting line readers
 -- ARGV
 --   run_id  the server's run_id as the caller saw it
---   ids     ... the holds
+--   ids     ... the holds, a few hundred at most
 -- RETURNS those of them that were there
 -- PARTS clock identity notify lease
 prune()

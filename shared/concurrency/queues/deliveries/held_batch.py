@@ -55,7 +55,8 @@ class HeldBatch(Batch[T]):
     async def __aenter__(self) -> Self:
         if self._task is not None:
             raise RuntimeError("the batch is handled already: `async with` takes it once")
-        for handout in self.handouts:
+        # Some may be settled before, but not all.
+        for handout in [each for each in self.handouts if each.state != "settled"] or self.handouts:
             handout.check_held()
         self.begin(asyncio.current_task())
         return self

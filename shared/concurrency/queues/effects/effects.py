@@ -41,6 +41,10 @@ class Effects:
     one hash takes `hincrby` and `hset` on different fields. The same kind may be asked for again: amounts add up, the
     last value of `hset`, `set` and `expire` counts.
 
+    All writes of one delivery but its puts are one call of the server, of less than 10 ms: 1,200 keys, or 2,400 fields
+    for `hincrby`, or 12,000 for `hset`, or 24,000 values in lists and sets, or shares of these. One more is a
+    ValueError: make more messages of it.
+
     Keys share the hash slot of the queue on a Cluster: `{jobs}:counts` for the queue `jobs`.
     """
 

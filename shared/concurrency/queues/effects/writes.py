@@ -11,6 +11,11 @@ LARGEST: Final = 2**53 - 1
 """What a number may reach either way: the end of what a double holds exactly."""
 _MOST_OPERANDS: Final = 100_000
 _MOST_BYTES: Final = 4 << 20
+_MOST_WORK: Final = 24_000
+_WORK_OF_A_KEY: Final = 20
+_WORK: Final = {"hincrby": 5, "hset": 1, "rpush": 1, "sadd": 1}
+"""What an operand of a command costs the server, in quarters of a microsecond. All that one delivery writes is one
+call, or others would see a part of it: so it is bounded. Puts are not: they are staged."""
 _EXPIRE: Final = "expire"
 _OTHER: Final = {"hincrby": "hset", "hset": "hincrby"}
 """The writes on fields of a hash, each with the other one."""
@@ -34,6 +39,10 @@ class Write:
         if self._places is None:
             self._places = {self.operands[at]: at + 1 for at in range(0, len(self.operands), 2)}
         return self._places.get(field)
+
+    def has(self, operands: list[bytes]) -> bool:
+        """Whether what is asked for once more changes a field that is there, and adds none."""
+        return self.command in _OTHER and self.place_of(operands[0]) is not None
 
     def join(self, operands: list[bytes]) -> None:
         """Add what is asked for once more.
@@ -66,7 +75,7 @@ class Writes:
     alone.
     """
 
-    __slots__ = ("_bytes", "_destinations", "_operands", "_writes", "asked", "sealed")
+    __slots__ = ("_bytes", "_destinations", "_operands", "_work", "_writes", "asked", "sealed")
 
     def __init__(self) -> None:
         """Begin with none."""
@@ -79,6 +88,7 @@ class Writes:
         self._destinations: tuple[Destination, ...] = ()
         self._operands = 0
         self._bytes = 0
+        self._work = 0
 
     def __len__(self) -> int:
         return len(self.asked)
@@ -116,14 +126,28 @@ class Writes:
         elif first is not None and command in _OTHER:
             self._check_field(self._writes.get((_OTHER[command], key)), operands[0])
         write = self._writes.get(place)
+        work = self._work_with(write, command, operands)
         if write is not None:
             write.join(operands)
         else:
             self._writes[place] = Write(command, key, operands)
             if not isinstance(key, bytes):
                 self._destinations = (*self._destinations, key)
-        self._operands, self._bytes = count, size
+        self._operands, self._bytes, self._work = count, size, work
         self.asked.append(asked)
+
+    def _work_with(self, write: Write | None, command: str, operands: list[bytes]) -> int:
+        """What all would cost the server with one more; `write`: what it is joined to."""
+        work = self._work + (_WORK_OF_A_KEY if write is None else 0)
+        if write is None or not write.has(operands):
+            work += _WORK.get(command, 0) * len(operands)
+        if work > _MOST_WORK:
+            raise ValueError(
+                "the effects of one delivery are too many: they would hold the server up. The limit is 1,200 keys, or "
+                "2,400 fields for `hincrby`, or 12,000 for `hset`, or 24,000 values in lists and sets; of several, "
+                "shares of it. Make more messages of it"
+            )
+        return work
 
     def _check_second(self, first: Write, command: str, operands: list[bytes]) -> None:
         """One hash takes both kinds of writes on fields; nothing else goes together."""

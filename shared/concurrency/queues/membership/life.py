@@ -29,15 +29,19 @@ class Life:
     """Whether the queue does not know it yet: there is nothing to renew, and nothing to be over."""
     deadline: float = math.inf
     """Until when it may be relied on, by the local boot-time clock."""
+    lost_before: int = 0
+    """How many deliveries the lives before it lost."""
 
     @classmethod
     def first(cls, name: str, owner: str, ttl: float) -> "Life":
         """The first session of a process at a queue; the queue does not know it yet."""
         return cls._begin(name, owner, 1, queue_keys(name), ttl)
 
-    def next(self) -> "Life":
-        """The session that follows this one; the queue does not know it yet."""
-        return self._begin(self.name, self.owner, self.ordinal + 1, self.keys, self.ttl)
+    def next(self, lost: int) -> "Life":
+        """The session that follows this one, which lost so many deliveries; the queue does not know it yet."""
+        following = self._begin(self.name, self.owner, self.ordinal + 1, self.keys, self.ttl)
+        following.lost_before = self.lost_before + lost
+        return following
 
     @classmethod
     def _begin(cls, name: str, owner: str, ordinal: int, keys: dict[str, bytes], ttl: float) -> "Life":

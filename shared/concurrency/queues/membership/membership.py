@@ -132,7 +132,7 @@ class Membership:
         if session_id != self.session_id:
             return
         lost, self.held = self.held, {}
-        self.life = self.life.next()
+        self.life = self.life.next(len(lost))
         self.registration.is_done = False
         _lose_all(lost)
         for react in self.on_over:
