@@ -18,7 +18,7 @@ ROOT = Path(__file__).resolve().parent.parent.parent
 _BATCH = 10
 WORKLOADS = (
     *("queues", "puts", "waits", "losses", "outages", "clocks"),
-    *("leases", "conditions", "events", "barriers"),
+    *("leases", "downgrades", "permits", "conditions", "events", "barriers"),
 )
 
 
@@ -58,10 +58,12 @@ def run_seeds(chosen: Sequence[str], seeds: Iterable[int], spoil: Callable[[], o
         from tests.simulation.barriers import Barriers  # noqa: PLC0415
         from tests.simulation.clocks import Clocks  # noqa: PLC0415
         from tests.simulation.conditions import Conditions  # noqa: PLC0415
+        from tests.simulation.downgrades import Downgrades  # noqa: PLC0415
         from tests.simulation.events import Events  # noqa: PLC0415
         from tests.simulation.leases import Leases  # noqa: PLC0415
         from tests.simulation.losses import Losses  # noqa: PLC0415
         from tests.simulation.outages import Outages  # noqa: PLC0415
+        from tests.simulation.permits import Permits  # noqa: PLC0415
         from tests.simulation.puts import Puts  # noqa: PLC0415
         from tests.simulation.queues import Queues  # noqa: PLC0415
         from tests.simulation.run import run  # noqa: PLC0415
@@ -79,6 +81,8 @@ def run_seeds(chosen: Sequence[str], seeds: Iterable[int], spoil: Callable[[], o
             "clocks": Clocks,
             "waits": Waits,
             "barriers": Barriers,
+            "downgrades": Downgrades,
+            "permits": Permits,
         }
         for seed in seeds:
             for name in chosen:

@@ -125,6 +125,14 @@ _NO_WAIT = """
 from consumer.worker import failures
 failures._settlement = lambda error, delay_ms: ("nack", delay_ms)
 """
+_ONE_PERMIT_TOO_MANY = _SPOILT.format(
+    folder="_PARTS", name="lease", sound="if held < limit then admit_first('p', limit - held, caller) end",
+    broken="if held <= limit then admit_first('p', limit - held + 1, caller) end",
+)  # fmt: skip
+_WRITER_BESIDE = _SPOILT.format(
+    folder="_SCRIPTS", name="downgrade", sound="  admit_readers()",
+    broken="  if admit_readers() == 0 then admit_first('w', 1) end",
+)  # fmt: skip
 
 
 @pytest.mark.parametrize(
@@ -134,8 +142,10 @@ failures._settlement = lambda error, delay_ms: ("nack", delay_ms)
         ("leases", 66, _NO_LOSS, r" beside |permits|two in a lock"),
         ("waits", 1, _NO_WAIT, "failed though they only waited"),
         ("events", 4, _FLUSH_LOOKS_LIKE_A_SET, r"woken at .* by no set since"),
+        ("permits", 1, _ONE_PERMIT_TOO_MANY, r"5 of 4 permits"),
+        ("downgrades", 2, _WRITER_BESIDE, r"w beside \['r'\]"),
         ("barriers", 2, _NUMBERS_WITHOUT_GAPS, r"the number \d beside \[[\d, ]+\] in round"),
-        ("barriers", 11, _THE_DEAD_COUNT, r"fewer than \d waited since"),
+        pytest.param("barriers", 11, _THE_DEAD_COUNT, r"fewer than \d waited since", marks=pytest.mark.slow),
         ("conditions", 8, _NOT_NOTIFIED, r"stuck at|nothing is left to do"),
     ],
 )
