@@ -17,7 +17,6 @@ from shared.concurrency.locks.leases.local_readers import LocalReaders
 from shared.concurrency.locks.leases.releasing import Releasing
 from shared.concurrency.locks.leases.statistics import LeaseStatistics, read_statistics
 from shared.concurrency.locks.leases.tenure import Tenure
-from shared.concurrency.locks.leases.underway import Underway
 from shared.concurrency.session.calls import Call
 from shared.concurrency.session.clock import boottime, margin
 from shared.concurrency.session.log import Log
@@ -56,14 +55,11 @@ class LeaseParticipant:
         self.releasing = Releasing(
             process, self.name, self.keys, self.holds, on_none_left=_weak(here, LeaseParticipant._rest)
         )
-        self.underway = Underway()
-        """The waits that a closing session waits for."""
         self.asking = Asking(
             process,
             name,
             self.keys,
             self.releasing,
-            self.underway,
             on_granted=_weak(here, LeaseParticipant._keep),
             on_lost=_weak(here, LeaseParticipant._forget),
         )
@@ -173,13 +169,12 @@ class LeaseParticipant:
         """Ask again: notifications that were sent while the connection was away are lost."""
         self.asking.resync()
 
-    async def close(self, patience: float) -> None:
-        """Release what is held and withdraw what is asked for; gives up after `patience` seconds."""
+    async def close(self, patience: float) -> None:  # noqa: ARG002  # the session waits for them
+        """Release what is held, and have those who wait withdraw what they asked for."""
         self.asking.resync()
         for hold in list(self.holds.values()):
             self.releasing.release_soon(hold)
             hold.lose("session closed", self._process.closed_by)
-        await self.underway.over(patience)  # those who asked withdraw their requests
 
     # --- what the heartbeat calls, in its thread --------------------------------------------------------------------
 
