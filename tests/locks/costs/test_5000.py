@@ -154,6 +154,15 @@ async def test_statistics_of_5000_holders_and_5000_waiters(client: Any, session:
     assert calls.worst < GENEROUS
 
 
+async def test_5000_holds_are_broken_in_portions(client: Any, session: Session) -> None:
+    await grow(client, NAME, "holders", MANY)
+    holders = await client.zrange(lease_keys(NAME)["holders"], 0, -1)
+    async with timed(client) as calls:
+        ended = await inside.lease_participant_of(session, NAME).end([hold.decode() for hold in holders])
+    assert (len(ended), len(calls.milliseconds)) == (MANY, MANY / 250)
+    assert calls.worst < GENEROUS
+
+
 async def test_all_of_5000_waiters_are_notified(client: Any, session: Session, other: Session) -> None:
     keys, later = condition_keys(NAME), 1000.0 * (await client.time())[0] + 60_000
     ids = [inside.new_id_of(other) for _ in range(MANY)]

@@ -27,7 +27,7 @@ from shared.concurrency.session.scripts import load
 log = Log("locks")
 
 _AT_ONCE: Final = 250
-"""So many holds are renewed by one call: that takes the server a few milliseconds."""
+"""So many holds are renewed, or broken, by one call: that takes the server a few milliseconds."""
 
 A = ParamSpec("A")
 
@@ -137,8 +137,10 @@ class LeaseParticipant:
 
         :raises ConcurrencyError: as `statistics`.
         """
-        arguments = (self._process.calls.run_id, *holds)
-        ended = await self._process.call(Call(load("break_lease"), self.keys, arguments))
+        ended: list[bytes] = []
+        for portion in _portions(holds):
+            arguments = (self._process.calls.run_id, *portion)
+            ended += await self._process.call(Call(load("break_lease"), self.keys, arguments))
         return [hold.decode() for hold in ended]
 
     def _keep(self, hold: Hold) -> None:
@@ -190,8 +192,7 @@ class LeaseParticipant:
     def renewals(self, run_id: str, loop_idle: float) -> Sequence[Call]:
         """What renews all that is held; none when nothing is, or the loop hangs."""
         ids = [hold.id for hold in list(self.holds.values()) if hold.may_be_renewed(loop_idle)]
-        portions = (ids[first : first + _AT_ONCE] for first in range(0, len(ids), _AT_ONCE))
-        return [Call(self._renew, self.keys, (run_id, *portion)) for portion in portions]
+        return [Call(self._renew, self.keys, (run_id, *portion)) for portion in _portions(ids)]
 
     def renewed(self, call: Call, sent_at: float, answer: list[Any]) -> None:
         """Receive the answer to a renewal."""
@@ -209,6 +210,10 @@ class LeaseParticipant:
     def _lost_at_server(self, hold: Hold) -> None:
         if hold.id in self.holds:
             hold.lose("server forgot it")
+
+
+def _portions(holds: Sequence[str]) -> list[Sequence[str]]:
+    return [holds[first : first + _AT_ONCE] for first in range(0, len(holds), _AT_ONCE)]
 
 
 def _weak(

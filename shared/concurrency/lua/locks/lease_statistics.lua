@@ -11,12 +11,17 @@ end
 local kind = redis.call('HGET', record, 'kind') or ''
 local held, waits = {}, {}
 local all = live(holders, now)
-for i = 1, #all, 2 do
-  held[#held + 1] = all[i]
-  held[#held + 1] = all[i + 1]
-  local granted = redis.call('HMGET', record, all[i], all[i] .. ':who')
-  held[#held + 1] = granted[1] or ''
-  held[#held + 1] = granted[2] or ''
+for first = 1, #all, 1000 do
+  local fields, last = {}, math.min(first + 999, #all)
+  for at = first, last, 2 do
+    fields[at - first + 1], fields[at - first + 2] = all[at], all[at] .. ':who'
+  end
+  local granted = redis.call('HMGET', record, unpack(fields))
+  for at = first, last, 2 do
+    local i = 2 * at - 2
+    held[i + 1], held[i + 2] = all[at], all[at + 1]
+    held[i + 3], held[i + 4] = granted[at - first + 1] or '', granted[at - first + 2] or ''
+  end
 end
 -- Nearly always nobody: then there is nothing to leave out.
 local gone, has_gone = {}, false
