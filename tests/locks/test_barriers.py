@@ -181,9 +181,24 @@ async def test_closing_the_session_ends_a_wait(url: str, other: Session, name: s
         await waiting(Barrier(other, name, 2), 1)
     with pytest.raises(ConcurrencyError, match="the session is closed"):
         await task
-    # It does not count, whatever the server still holds of it.
     ours = [asyncio.create_task(Barrier(other, name, 2).wait()) for _ in range(2)]
     assert sorted(await asyncio.gather(*ours)) == [0, 1]
+
+
+async def test_closing_the_session_withdraws_its_waits(
+    url: str, client: Any, other: Session, name: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    # Half of those that it did not wait for were cut off, some before they were sent.
+    for number in range(20):
+        barrier = f"{name}-{number}"
+        async with Session.open(url) as session:
+            task = asyncio.create_task(Barrier(session, barrier, 2).wait())
+            await waiting(Barrier(other, barrier, 2), 1)
+        assert task.done()
+        assert await client.exists(*(key for word, key in barrier_keys(barrier).items() if word != "barrier")) == 0
+        with pytest.raises(ConcurrencyError, match="the session is closed"):
+            await task
+    assert "stays until it expires" not in caplog.text
 
 
 @pytest.mark.parametrize("parties", [0, -1, 5001, True, 2.0, "3", None])

@@ -114,7 +114,7 @@ async def test_it_is_not_lost_while_a_condition_is_waited_for(session: Session, 
             assert not any(one.done() for one in watched)
 
     async def look(lease: Lease) -> None:
-        async with elsewhere:  # so it has been given up
+        async with elsewhere:  # so it was given back
             watched.append(lease.lost)
             await elsewhere.notify()
 

@@ -38,7 +38,7 @@ async def read_once(session: Session, name: str) -> None:
         await lease.downgrade()
 
 
-async def give_up(session: Session, name: str) -> None:
+async def cancel(session: Session, name: str) -> None:
     lease = await Lock(session, name).acquire()
     with pytest.raises(TimeoutError):
         async with asyncio.timeout(0.01), Lock(session, name):
@@ -58,7 +58,7 @@ async def wait_for_nothing(session: Session, name: str) -> None:
 
 
 @pytest.mark.usefixtures("no_collection")
-@pytest.mark.parametrize("use", [lock_once, read_once, give_up, lose, wait_for_nothing])
+@pytest.mark.parametrize("use", [lock_once, read_once, cancel, lose, wait_for_nothing])
 async def test_names_that_are_used_once_leave_the_process_at_once(session: Session, name: str, use: object) -> None:
     assert callable(use)
     for first in range(0, 100, 20):
@@ -67,7 +67,7 @@ async def test_names_that_are_used_once_leave_the_process_at_once(session: Sessi
     async def left() -> tuple[int, int]:
         return inside.parts_of(session), inside.renewed_in(session)
 
-    # What was given up is withdrawn in the background.
+    # What nobody waits for any more is withdrawn in the background.
     await until(left, lambda seen: seen == (0, 0), seconds=2)
 
 

@@ -86,6 +86,22 @@ async def test_the_limit_stays_when_nobody_uses_it(session: Session, other: Sess
     assert (await there.statistics()).limit == 4
 
 
+async def test_a_lock_of_that_name_does_not_inherit_how_long_it_is_kept(
+    session: Session, client: Any, name: str
+) -> None:
+    record = f"{{{name}}}:lease"
+    await Semaphore(session, name, 2).resize(4)
+    async with Lock(session, name):
+        pass
+    await client.pexpire(record, 60_000)
+    async with Lock(session, name):
+        pass
+    assert await client.ttl(record) > 3000
+    async with Semaphore(session, name, 3):
+        pass
+    assert await client.ttl(record) > 3000  # not for good, as after a `resize`
+
+
 async def test_the_later_resize_wins(session: Session, other: Session, name: str) -> None:
     here, there = Semaphore(session, name, 2), Semaphore(other, name, 2)
     for limit in (5, 3, 4):

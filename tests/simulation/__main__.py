@@ -16,7 +16,10 @@ from tests.simulation.product import install
 
 ROOT = Path(__file__).resolve().parent.parent.parent
 _BATCH = 10
-WORKLOADS = ("queues", "leases", "conditions", "events", "puts", "losses", "outages", "clocks", "waits")
+WORKLOADS = (
+    *("queues", "puts", "waits", "losses", "outages", "clocks"),
+    *("leases", "downgrades", "permits", "conditions", "events", "barriers"),
+)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -52,12 +55,15 @@ def run_seeds(chosen: Sequence[str], seeds: Iterable[int], spoil: Callable[[], o
         path = unquote(urlsplit(server.url).path)
         install()
         # Only now: the product takes the simulated clocks when it is imported.
+        from tests.simulation.barriers import Barriers  # noqa: PLC0415
         from tests.simulation.clocks import Clocks  # noqa: PLC0415
         from tests.simulation.conditions import Conditions  # noqa: PLC0415
+        from tests.simulation.downgrades import Downgrades  # noqa: PLC0415
         from tests.simulation.events import Events  # noqa: PLC0415
         from tests.simulation.leases import Leases  # noqa: PLC0415
         from tests.simulation.losses import Losses  # noqa: PLC0415
         from tests.simulation.outages import Outages  # noqa: PLC0415
+        from tests.simulation.permits import Permits  # noqa: PLC0415
         from tests.simulation.puts import Puts  # noqa: PLC0415
         from tests.simulation.queues import Queues  # noqa: PLC0415
         from tests.simulation.run import run  # noqa: PLC0415
@@ -74,6 +80,9 @@ def run_seeds(chosen: Sequence[str], seeds: Iterable[int], spoil: Callable[[], o
             "outages": Outages,
             "clocks": Clocks,
             "waits": Waits,
+            "barriers": Barriers,
+            "downgrades": Downgrades,
+            "permits": Permits,
         }
         for seed in seeds:
             for name in chosen:

@@ -5,10 +5,10 @@ restarts with its data, or with none.
 """
 
 import asyncio
-from dataclasses import dataclass
 
 from shared.concurrency import Event, Session
 from tests.simulation.blocks import Blocks
+from tests.simulation.changes import Changes
 from tests.simulation.run import Workload
 from tests.simulation.server import Server
 from tests.simulation.world import Process, World
@@ -16,15 +16,6 @@ from tests.simulation.world import Process, World
 _URL = "redis://simulated/0"
 _WAITERS = 3
 _CHANGES = 40
-
-
-@dataclass
-class Change:
-    """A call that changes the event, or a loss of all data; when it began and ended, in virtual seconds."""
-
-    sets: bool
-    begun: float
-    ended: float = float("inf")
 
 
 class Events(Workload):
@@ -36,7 +27,7 @@ class Events(Workload):
         """Start the processes."""
         super().__init__(world)
         self._ttl = ttl
-        self._changes: list[Change] = []
+        self._changes = Changes(world)
         self._woken = self._losses = 0
         self._is_over = False
         self._server = Server(world)
@@ -51,7 +42,7 @@ class Events(Workload):
 
     def _lose_all(self) -> None:
         self._losses += 1
-        self._changes.append(Change(sets=False, begun=self.world.now, ended=self.world.now))
+        self._changes.end(self._changes.begin("lose"))
         self._server.flush()
 
     # --- the processes ----------------------------------------------------------------------------------------------
@@ -69,10 +60,9 @@ class Events(Workload):
                 await asyncio.sleep(1)
 
     async def _change(self, event: Event, how: str) -> None:
-        change = Change(how == "set", begun=self.world.now)
-        self._changes.append(change)
+        change = self._changes.begin(how)
         await getattr(event, how)()
-        change.ended = self.world.now
+        self._changes.end(change)
 
     async def _wait_often(self, _process: Process) -> None:
         async with Session.open(_URL, ttl=self._ttl, connect_timeout=1000) as session:
@@ -94,11 +84,8 @@ class Events(Workload):
         await event.wait()
 
     def _look_for_a_cause(self, begun: float) -> None:
-        ends = [change for change in self._changes if not change.sets]
-        for change in self._changes:
-            if change.sets and not any(change.ended <= end.begun and end.ended < begun for end in ends):
-                return
-        self.failures.append(f"woken at {self.world.now:.3f} s by no set since {begun:.3f} s")
+        if not any(change.what == "set" for change in self._changes.since(begun)):
+            self.failures.append(f"woken at {self.world.now:.3f} s by no set since {begun:.3f} s")
 
     # --- what the run asks ------------------------------------------------------------------------------------------
 
@@ -124,6 +111,6 @@ class Events(Workload):
     def details(self) -> str:
         """How often it was changed, and somebody woken."""
         return (
-            f"changes {len(self._changes)} woken {self._woken} losses {self._losses} restarts {self._server.restarts} "
+            f"changes {len(self._changes.all)} woken {self._woken} losses {self._losses} restarts {self._server.restarts} "
             f"blocks {self._blocks.count}"
         )

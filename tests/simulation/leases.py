@@ -33,6 +33,9 @@ class Leases(Workload):
     """One name, as a readers-writers lease, a semaphore or a lock."""
 
     name = "leases"
+    kinds: tuple[str, ...] = ("rw", "rw", "semaphore", "lock")
+    writers = 0.3
+    """How many of those who ask for a readers-writers lease write."""
 
     def __init__(self, world: World, ttl: float) -> None:
         """Start the processes."""
@@ -40,7 +43,7 @@ class Leases(Workload):
         rng = world.rng
         self._ttl = ttl
         self._policy = rng.choice(_POLICIES)
-        self._kind = rng.choice(["rw", "rw", "semaphore", "lock"])
+        self._kind = rng.choice(self.kinds)
         self._inside: dict[int, tuple[Process, str, Lease]] = {}
         self._token = 0
         self._entries = self._lost = 0
@@ -111,7 +114,7 @@ class Leases(Workload):
         rng = self.world.rng
         while left[which]:
             left[which] -= 1
-            mode = ("w" if rng.random() < 0.3 else "r") if self._kind == "rw" else "x"
+            mode = ("w" if rng.random() < self.writers else "r") if self._kind == "rw" else "x"
             self._number += 1
             try:
                 async with asyncio.timeout(rng.random() * 0.2 if rng.random() < 0.1 else None):
@@ -145,14 +148,18 @@ class Leases(Workload):
             return
         if self._kind == "rw" and ((mode == "w" and others) or (mode == "r" and "w" in others)):
             self.failures.append(f"{mode} beside {sorted(set(others))} at {self.world.now:.3f} s")
-        if self._kind == "semaphore" and len(others) >= _PERMITS:
-            self.failures.append(f"{len(others) + 1} of {_PERMITS} permits")
+        if self._kind == "semaphore" and len(others) >= (limit := self.most_permits()):
+            self.failures.append(f"{len(others) + 1} of {limit} permits at {self.world.now:.3f} s")
         if self._kind == "lock" and others:
             self.failures.append("two in a lock")
         if mode != "r" and self._kind != "semaphore":
             if lease.token <= self._token:
                 self.failures.append(f"token {lease.token} behind {self._token}")
             self._token = lease.token
+
+    def most_permits(self) -> int:
+        """How many may have a permit now, of those who are inside."""
+        return _PERMITS
 
     # --- what the run asks ------------------------------------------------------------------------------------------
 

@@ -11,14 +11,13 @@ import pytest
 from tests.simulation.__main__ import WORKLOADS
 
 ROOT = Path(__file__).resolve().parent.parent.parent
+_MAIN = ("queues", "leases")
+_OTHERS = tuple(workload for workload in WORKLOADS if workload not in _MAIN)
 # The first of each batch, and how many it has; a batch is a process of its own.
 BATCHES = [
-    *((workload, first, 10) for workload in ("queues", "leases") for first in (1, 11)),
-    *((workload, 1, 5) for workload in ("conditions", "events", "puts", "losses", "outages", "clocks", "waits")),
-    *(
-        pytest.param(workload, 6, 5, marks=pytest.mark.slow)
-        for workload in ("conditions", "events", "puts", "losses", "outages", "clocks", "waits")
-    ),
+    *((workload, first, 10) for workload in _MAIN for first in (1, 11)),
+    *((workload, 1, 5) for workload in _OTHERS),
+    *(pytest.param(workload, 6, 5, marks=pytest.mark.slow) for workload in _OTHERS),
 ]
 # 120, 121 and 255 of the queues raised InvalidStateError where two callers waited for a registration.
 # Puts were let in and reported as refused by a shutdown (4, 50, 120, 140, 149, 177), or lost (28 to 32).
@@ -91,14 +90,25 @@ class Roomy:
         return part.read_text(encoding=encoding) + "\\nlocal function room() return 5 end"
 scripts._PARTS["room"] = Roomy()
 """
-_FLUSH_LOOKS_LIKE_A_SET = """
+_SPOILT = """
 from shared.concurrency.session import scripts
-found = scripts._SCRIPTS["event_look"]
+found = scripts.{folder}["{name}"]
 class Spoilt:
     def read_text(self, encoding):
-        return found.read_text(encoding=encoding).replace("tonumber(generation) > tonumber(seen)", "generation ~= seen")
-scripts._SCRIPTS["event_look"] = Spoilt()
+        text = found.read_text(encoding=encoding)
+        assert {sound!r} in text
+        return text.replace({sound!r}, {broken!r})
+scripts.{folder}["{name}"] = Spoilt()
 """
+_FLUSH_LOOKS_LIKE_A_SET = _SPOILT.format(
+    folder="_SCRIPTS", name="event_look", sound="tonumber(generation) > tonumber(seen)", broken="generation ~= seen"
+)
+_NUMBERS_WITHOUT_GAPS = _SPOILT.format(
+    folder="_PARTS", name="barrier", sound="redis.call('ZADD', gaps, at, at)", broken="local _ = at"
+)
+_THE_DEAD_COUNT = _SPOILT.format(
+    folder="_PARTS", name="barrier", sound="if not receives[owner] then forget_waiter(id) end", broken=""
+)
 _NOT_NOTIFIED = """
 from shared.concurrency.locks.condition import Condition
 async def nothing(self, held, count):
@@ -115,6 +125,14 @@ _NO_WAIT = """
 from consumer.worker import failures
 failures._settlement = lambda error, delay_ms: ("nack", delay_ms)
 """
+_ONE_PERMIT_TOO_MANY = _SPOILT.format(
+    folder="_PARTS", name="lease", sound="if held < limit then admit_first('p', limit - held, caller) end",
+    broken="if held <= limit then admit_first('p', limit - held + 1, caller) end",
+)  # fmt: skip
+_WRITER_BESIDE = _SPOILT.format(
+    folder="_SCRIPTS", name="downgrade", sound="  admit_readers()",
+    broken="  if admit_readers() == 0 then admit_first('w', 1) end",
+)  # fmt: skip
 
 
 @pytest.mark.parametrize(
@@ -124,6 +142,10 @@ failures._settlement = lambda error, delay_ms: ("nack", delay_ms)
         ("leases", 66, _NO_LOSS, r" beside |permits|two in a lock"),
         ("waits", 1, _NO_WAIT, "failed though they only waited"),
         ("events", 4, _FLUSH_LOOKS_LIKE_A_SET, r"woken at .* by no set since"),
+        ("permits", 1, _ONE_PERMIT_TOO_MANY, r"5 of 4 permits"),
+        ("downgrades", 2, _WRITER_BESIDE, r"w beside \['r'\]"),
+        ("barriers", 2, _NUMBERS_WITHOUT_GAPS, r"the number \d beside \[[\d, ]+\] in round"),
+        pytest.param("barriers", 11, _THE_DEAD_COUNT, r"fewer than \d waited since", marks=pytest.mark.slow),
         ("conditions", 8, _NOT_NOTIFIED, r"stuck at|nothing is left to do"),
     ],
 )

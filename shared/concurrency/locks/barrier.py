@@ -57,11 +57,12 @@ class Barrier:
         :raises ConcurrencyError: when the session is closed, or the server refuses.
         """
         self._process.check_open()
-        wait = _Wait(self._process.new_id(self._ttl))
-        try:
-            return await self._pass(wait)
-        finally:
-            _ = self._process.background.start(self._leave(wait), name="weir-barrier")
+        wait, background = _Wait(self._process.new_id(self._ttl)), self._process.background
+        with background.underway:
+            try:
+                return await self._pass(wait)
+            finally:
+                _ = background.start(self._leave(wait), name="weir-barrier")
 
     async def _leave(self, wait: "_Wait") -> None:
         """Have the server forget a wait; an outage is waited out. Repeated, it does no harm."""

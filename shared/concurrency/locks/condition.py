@@ -113,7 +113,7 @@ class Condition(Lock):
 
     async def _wait(self, longest: float | None) -> None:
         held = self._held()
-        with self._participant.underway:
+        with self._process.background.underway:
             await self._wait_under(held, longest)
 
     async def _wait_under(self, held: Tenure, longest: float | None) -> None:

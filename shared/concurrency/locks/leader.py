@@ -22,9 +22,9 @@ def leader(session: Session, name: str, *, ttl: float | None = None) -> AsyncIte
 
     Candidates lead in order of arrival. When the lead is lost (the process was stopped, or cut off for longer than
     `ttl`, or somebody broke it by hand) the body is cancelled, which is logged, and the loop goes on: it stands again,
-    behind the others. A body that ends gives up the lead, and the loop stands again, too: leave it with `break`. What
-    a body raises ends the loop and gives up the lead. As with every lease, a process that is stopped does not know that
-    it leads no more: hand the token to the store that is written to. `Lock(session, name).statistics()` says who leads.
+    behind the others. A body that ends gives back the lead, and the loop stands again, too: leave it with `break`. What
+    a body raises ends the loop, and the lead. As with every lease, a process that is stopped does not know that it
+    leads no more: hand the token to the store that is written to. `Lock(session, name).statistics()` says who leads.
 
     :raises ValueError: when an argument is out of range.
     :raises ConcurrencyError: when a term is entered: the session is closed, or the server refuses.

@@ -79,7 +79,8 @@ class Semaphore(Permits):
         """Change the stored limit, for all processes; the later `resize` wins. Two round trips.
 
         Those who wait get what has become free. After a shrink all keep their permits, and nobody gets one until there
-        are fewer than `limit`. Without a `resize` a name's limit is forgotten when it was not used for a week.
+        are fewer than `limit`. Without a `resize` a limit is forgotten when its name was not used for the longer of ten
+        times to live and an hour.
 
         :raises ValueError: when it is out of range, or the name is in use as another kind of lease.
         :raises ConcurrencyError: when the session is closed, or the server refuses.

@@ -5,6 +5,7 @@ from collections.abc import Coroutine
 from typing import Any, Final, TypeVar
 
 from shared.concurrency.session.futures import retrieve
+from shared.concurrency.session.underway import Underway
 
 T = TypeVar("T")
 
@@ -14,6 +15,8 @@ class Background:
 
     def __init__(self) -> None:
         """Begin with none."""
+        self.underway: Final = Underway()
+        """What is not done in the background, but may leave something to do there."""
         self._tasks: Final[set[asyncio.Task[Any]]] = set()
 
     def start(self, work: Coroutine[Any, Any, T], name: str) -> "asyncio.Task[T]":
@@ -25,7 +28,8 @@ class Background:
         return task
 
     async def close(self, patience: float) -> None:
-        """Wait until it is done; gives up after `patience` seconds."""
+        """Wait until all is done; twice `patience` seconds at most."""
+        await self.underway.over(patience)
         if self._tasks:
             _, late = await asyncio.wait(self._tasks, timeout=patience)
             for task in late:

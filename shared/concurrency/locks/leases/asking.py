@@ -8,7 +8,6 @@ from typing import Any, Final, NamedTuple
 from shared.concurrency.errors import LeaseBusy
 from shared.concurrency.locks.leases.hold import Hold, Loss, Mode
 from shared.concurrency.locks.leases.releasing import Releasing
-from shared.concurrency.locks.leases.underway import Underway
 from shared.concurrency.session.calls import Call, Calls
 from shared.concurrency.session.clock import boottime, margin
 from shared.concurrency.session.names import StoredName
@@ -41,7 +40,6 @@ class Asking:
         name: StoredName,
         keys: dict[str, bytes],
         releasing: Releasing,
-        underway: Underway,
         *,
         on_granted: Callable[[Hold], None],
         on_lost: Callable[[Hold, Loss], None],
@@ -57,7 +55,7 @@ class Asking:
         self._name = name
         self._keys = keys
         self._releasing = releasing
-        self._underway = underway
+        self._underway = process.background.underway
         self._on_granted = on_granted
         self._on_lost = on_lost
         self._script = load("acquire")

@@ -17,7 +17,6 @@ from shared.concurrency.locks.leases.local_readers import LocalReaders
 from shared.concurrency.locks.leases.releasing import Releasing
 from shared.concurrency.locks.leases.statistics import LeaseStatistics, read_statistics
 from shared.concurrency.locks.leases.tenure import Tenure
-from shared.concurrency.locks.leases.underway import Underway
 from shared.concurrency.session.calls import Call
 from shared.concurrency.session.clock import boottime, margin
 from shared.concurrency.session.log import Log
@@ -28,7 +27,7 @@ from shared.concurrency.session.scripts import load
 log = Log("locks")
 
 _AT_ONCE: Final = 250
-"""So many holds are renewed, or ended by hand, by one call: that takes the server a few milliseconds."""
+"""So many holds are renewed, or broken, by one call: that takes the server a few milliseconds."""
 
 A = ParamSpec("A")
 
@@ -56,14 +55,11 @@ class LeaseParticipant:
         self.releasing = Releasing(
             process, self.name, self.keys, self.holds, on_none_left=_weak(here, LeaseParticipant._rest)
         )
-        self.underway = Underway()
-        """The waits that a closing session waits for."""
         self.asking = Asking(
             process,
             name,
             self.keys,
             self.releasing,
-            self.underway,
             on_granted=_weak(here, LeaseParticipant._keep),
             on_lost=_weak(here, LeaseParticipant._forget),
         )
@@ -143,8 +139,8 @@ class LeaseParticipant:
         :raises ConcurrencyError: as `statistics`.
         """
         ended: list[bytes] = []
-        for first in range(0, len(holds), _AT_ONCE):
-            arguments = (self._process.calls.run_id, *holds[first : first + _AT_ONCE])
+        for portion in _portions(holds):
+            arguments = (self._process.calls.run_id, *portion)
             ended += await self._process.call(Call(load("break_lease"), self.keys, arguments))
         return [hold.decode() for hold in ended]
 
@@ -176,13 +172,12 @@ class LeaseParticipant:
         """Ask again: notifications that were sent while the connection was away are lost."""
         self.asking.resync()
 
-    async def close(self, patience: float) -> None:
-        """Release what is held and withdraw what is asked for; gives up after `patience` seconds."""
+    async def close(self, patience: float) -> None:  # noqa: ARG002  # the session waits for them
+        """Release what is held, and have those who wait withdraw what they asked for."""
         self.asking.resync()
         for hold in list(self.holds.values()):
             self.releasing.release_soon(hold)
             hold.lose("session closed", self._process.closed_by)
-        await self.underway.over(patience)  # those who asked withdraw their requests
 
     # --- what the heartbeat calls, in its thread --------------------------------------------------------------------
 
@@ -198,8 +193,7 @@ class LeaseParticipant:
     def renewals(self, run_id: str, loop_idle: float) -> Sequence[Call]:
         """What renews all that is held; none when nothing is, or the loop hangs."""
         ids = [hold.id for hold in list(self.holds.values()) if hold.may_be_renewed(loop_idle)]
-        portions = (ids[first : first + _AT_ONCE] for first in range(0, len(ids), _AT_ONCE))
-        return [Call(self._renew, self.keys, (run_id, *portion)) for portion in portions]
+        return [Call(self._renew, self.keys, (run_id, *portion)) for portion in _portions(ids)]
 
     def renewed(self, call: Call, sent_at: float, answer: list[Any]) -> None:
         """Receive the answer to a renewal."""
@@ -217,6 +211,10 @@ class LeaseParticipant:
     def _lost_at_server(self, hold: Hold) -> None:
         if hold.id in self.holds:
             hold.lose("server forgot it")
+
+
+def _portions(holds: Sequence[str]) -> list[Sequence[str]]:
+    return [holds[first : first + _AT_ONCE] for first in range(0, len(holds), _AT_ONCE)]
 
 
 def _weak(

@@ -29,6 +29,11 @@ local ttl = time_to_live(id)
 if not is_kind(wanted) then
   if redis.call('EXISTS', holders, waiting) > 0 then return {'other', kind} end
   kind = wanted
+  -- How long a limit is kept that somebody has set by hand: it is gone.
+  if stored[11] then
+    redis.call('HDEL', record, 'resized')
+    stored[11] = false
+  end
 end
 note_deadline(ttl)
 redis.call('HSET', record, 'kind', kind, id .. ':who', who)

@@ -1,4 +1,4 @@
-"""Underway: what goes on under one name that a closing session waits for, because it withdraws what it asked for."""
+"""Underway: the waits of one session. Its end waits for them, because they withdraw what they asked for."""
 
 import asyncio
 import contextlib
