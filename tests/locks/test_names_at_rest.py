@@ -57,8 +57,15 @@ async def wait_for_nothing(session: Session, name: str) -> None:
         pass
 
 
+async def stop_waiting(session: Session, name: str) -> None:
+    with pytest.raises(TimeoutError):
+        condition = Condition(session, name)
+        async with condition, asyncio.timeout(0.01):
+            await condition.wait()
+
+
 @pytest.mark.usefixtures("no_collection")
-@pytest.mark.parametrize("use", [lock_once, read_once, give_up, lose, wait_for_nothing])
+@pytest.mark.parametrize("use", [lock_once, read_once, give_up, lose, wait_for_nothing, stop_waiting])
 async def test_names_that_are_used_once_leave_the_process_at_once(session: Session, name: str, use: object) -> None:
     assert callable(use)
     for first in range(0, 100, 20):
