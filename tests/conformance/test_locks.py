@@ -1,10 +1,14 @@
 """What asyncio promises of Lock holds for ours."""
 
 import asyncio
+import contextlib
+import inspect
 
 import pytest
 
+from shared.concurrency import Lease
 from tests.conformance.primitives import Primitives, done, settled
+from tests.instruments.waiting import until
 
 
 async def test_a_lock_keeps_others_out(some: Primitives) -> None:
@@ -110,3 +114,167 @@ async def test_a_body_that_is_cancelled_gives_the_lock_back(some: Primitives) ->
     assert task.cancelled()
     async with lock:
         pass
+
+
+@pytest.mark.differs("returns-a-lease")
+async def test_acquire_is_true_and_async_with_gives_nothing(some: Primitives) -> None:
+    lock = some.lock()
+    got = await lock.acquire()
+    assert got
+    assert isinstance(got, Lease) is some.are_ours
+    await done(lock.release())
+    async with lock as held:
+        assert await done(lock.locked())
+        assert isinstance(held, Lease) is some.are_ours
+        assert (held is None) is not some.are_ours
+
+
+@pytest.mark.differs("round-trip")
+async def test_release_and_locked_are_no_coroutines(some: Primitives) -> None:
+    for thing in (some.lock(), some.semaphore(1), some.bounded(1), some.condition()):
+        assert inspect.iscoroutinefunction(thing.acquire)
+        for word in ("release", "locked"):
+            assert inspect.iscoroutinefunction(getattr(thing, word)) is some.are_ours
+
+
+@pytest.mark.differs("by-name")
+async def test_two_objects_are_two_locks(some: Primitives) -> None:
+    lock, other = some.lock(), some.lock()
+    await lock.acquire()
+    assert await done(other.locked()) is some.are_ours
+    await done(lock.release())
+
+
+async def test_a_primitive_itself_cannot_be_awaited_or_entered_without_async(some: Primitives) -> None:
+    acquirable = (some.lock(), some.semaphore(1), some.bounded(1), some.condition())
+    for thing in (*acquirable, some.event(), some.barrier(2)):
+        with pytest.raises(TypeError, match="'await' expression"):
+            await thing
+        with pytest.raises(TypeError, match="context manager"), thing:
+            raise AssertionError("it has no such body")
+    for thing in acquirable:
+        with pytest.raises(TypeError), await thing:
+            raise AssertionError("it has no such body")
+        assert not await done(thing.locked())
+
+
+async def test_a_release_by_another_task_lets_the_next_one_in(some: Primitives) -> None:
+    lock = some.lock()
+    order: list[int] = []
+
+    async def acquire(number: int) -> bool:
+        assert await lock.acquire()
+        order.append(number)
+        return True
+
+    await lock.acquire()
+    tasks = []
+    for number in (1, 2):
+        tasks.append(asyncio.create_task(acquire(number)))
+        await some.acquiring(lock, number)
+    assert order == []
+    await done(lock.release())
+    assert await tasks[0]
+    assert order == [1]
+    tasks.append(asyncio.create_task(acquire(3)))
+    await some.acquiring(lock, 2)
+    await done(lock.release())  # what a task acquired that has ended
+    assert await tasks[1]
+    assert order == [1, 2]
+    await done(lock.release())
+    assert await tasks[2]
+    assert order == [1, 2, 3]
+    await done(lock.release())
+    assert not await done(lock.locked())
+
+
+@pytest.mark.differs("handed-over")
+async def test_a_lock_that_is_released_is_free_until_who_waits_runs(some: Primitives) -> None:
+    lock = some.lock()
+    await lock.acquire()
+    async with asyncio.TaskGroup() as tasks:
+        waiter = tasks.create_task(lock.acquire())
+        await some.acquiring(lock, 1)
+        await done(lock.release())
+        # asyncio's waiter has not run since; ours needs not run to hold it.
+        assert await done(lock.locked()) is some.are_ours
+        await waiter
+    await done(lock.release())
+
+
+@pytest.mark.parametrize("cancelled_first", [True, False])
+async def test_who_is_cancelled_while_it_is_released_keeps_nobody_out(some: Primitives, cancelled_first: bool) -> None:  # noqa: FBT001
+    lock = some.lock()
+    acquired: list[str] = []
+
+    async def body(name: str) -> None:
+        async with lock:
+            acquired.append(name)
+
+    await lock.acquire()
+    second = asyncio.create_task(body("second"))
+    await some.acquiring(lock, 1)
+    third = asyncio.create_task(body("third"))
+    await some.acquiring(lock, 2)
+    if cancelled_first:
+        second.cancel()
+    answer = lock.release()  # asyncio's has woken the second one; it has not run yet
+    if not cancelled_first:
+        second.cancel()
+    release = asyncio.create_task(done(answer))
+    await asyncio.wait({second, third, release})
+    assert second.cancelled()
+    assert acquired == ["third"]
+    assert not await done(lock.locked())
+
+
+async def test_a_release_beside_a_cancellation_lets_one_in_and_not_two(some: Primitives) -> None:
+    lock = some.lock()
+    inside: list[int] = []
+
+    async def acquire(number: int) -> None:
+        await lock.acquire()
+        inside.append(number)
+
+    await lock.acquire()
+    tasks = []
+    for number in range(3):
+        tasks.append(asyncio.create_task(acquire(number)))
+        await some.acquiring(lock, number + 1)
+    tasks[0].cancel()
+    await done(lock.release())
+    await tasks[1]
+    await asyncio.wait({tasks[0]})
+    await some.acquiring(lock, 1)
+    assert tasks[0].cancelled()
+    assert inside == [1]
+    tasks[2].cancel()
+    await asyncio.wait({tasks[2]})
+    assert tasks[2].cancelled()
+    await done(lock.release())
+    assert not await done(lock.locked())
+
+
+@pytest.mark.differs("waits-for-itself")
+async def test_a_lock_inside_its_own_body_waits_for_ever(some: Primitives) -> None:
+    for thing in (some.lock(), some.semaphore(1)):
+        async with thing:
+            with pytest.raises(RuntimeError if some.are_ours else TimeoutError):
+                async with asyncio.timeout(0.05):
+                    await thing.acquire()
+        assert not await done(thing.locked())
+
+
+@pytest.mark.differs("timeout-of-nothing")
+async def test_a_free_lock_is_acquired_within_a_timeout_of_nothing(some: Primitives) -> None:
+    lock = some.lock()
+    got = False
+    with contextlib.suppress(TimeoutError):
+        async with asyncio.timeout(0):
+            got = bool(await lock.acquire())
+    assert got is not some.are_ours
+    if some.are_ours:
+        await some.acquiring(lock, 0)
+        await until(lock.locked, lambda locked: not locked)  # it is withdrawn in the background
+        assert await lock.acquire_nowait()
+    await done(lock.release())
