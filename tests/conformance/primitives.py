@@ -44,6 +44,8 @@ class Primitives:
     bounded: Callable[[int], Any]
     event: Callable[[], Any]
     condition: Callable[[], Any]
+    lock_of_condition: Callable[[], Any]
+    """The lock of the condition's name; of asyncio's any lock."""
     barrier: Callable[[int], Any]
     client: "Redis | None" = None
     """The server of ours; None of asyncio's."""
@@ -80,7 +82,13 @@ async def opened(kind: str, url: str, name: str) -> AsyncIterator[Primitives]:
     """The primitives of one kind."""
     if kind == "asyncio":
         yield Primitives(
-            asyncio.Lock, asyncio.Semaphore, asyncio.BoundedSemaphore, asyncio.Event, asyncio.Condition, asyncio.Barrier
+            asyncio.Lock,
+            asyncio.Semaphore,
+            asyncio.BoundedSemaphore,
+            asyncio.Event,
+            asyncio.Condition,
+            asyncio.Lock,
+            asyncio.Barrier,
         )
         return
     async with Redis.from_url(url, protocol=3) as client, Session.open(url) as session:
@@ -94,6 +102,7 @@ async def opened(kind: str, url: str, name: str) -> AsyncIterator[Primitives]:
             semaphore,
             lambda: Event(session, f"{name}-event"),
             lambda: Condition(session, f"{name}-condition"),
+            lambda: Lock(session, f"{name}-condition"),
             lambda parties: Barrier(session, f"{name}-barrier", parties),
             client,
         )
