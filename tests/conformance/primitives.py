@@ -76,6 +76,10 @@ class Primitives:
 
         await until(look, lambda seen: seen == count)
 
+    async def at_barrier(self, barrier: Any, count: int) -> None:
+        """Return when so many wait at a barrier."""
+        await until(lambda: value_of(barrier, "n_waiting"), lambda seen: seen == count)
+
 
 @asynccontextmanager
 async def opened(kind: str, url: str, name: str) -> AsyncIterator[Primitives]:

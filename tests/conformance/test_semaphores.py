@@ -1,13 +1,11 @@
 """What asyncio promises of Semaphore holds for ours."""
 
 import asyncio
-import inspect
 from collections.abc import Callable
 from typing import Any
 
 import pytest
 
-from shared.concurrency import Semaphore
 from tests.conformance.primitives import Primitives, done, settled
 
 
@@ -67,49 +65,6 @@ def make_permits(some: Primitives, request: pytest.FixtureRequest) -> Callable[[
     """Semaphore or BoundedSemaphore; ours has one for both."""
     maker: Callable[[int], Any] = getattr(some, request.param)
     return maker
-
-
-@pytest.mark.differs("semaphore-limit")
-async def test_a_semaphore_may_have_no_permits_at_first(some: Primitives, make_permits: Callable[[int], Any]) -> None:
-    if some.are_ours:
-        with pytest.raises(ValueError, match="limit"):
-            make_permits(0)
-        return
-    assert make_permits(0).locked()
-
-
-@pytest.mark.differs("semaphore-limit")
-async def test_a_semaphore_has_one_permit_where_nothing_is_said(some: Primitives) -> None:
-    if some.are_ours:
-        assert inspect.signature(Semaphore).parameters["limit"].default is inspect.Parameter.empty
-        return
-    permits = asyncio.Semaphore()
-    assert await permits.acquire()
-    assert permits.locked()
-
-
-@pytest.mark.differs("release-too-often")
-async def test_a_semaphore_grows_when_it_is_released_too_often(some: Primitives) -> None:
-    permits = some.semaphore(1)
-    if some.are_ours:
-        with pytest.raises(RuntimeError):
-            await done(permits.release())
-    else:
-        await done(permits.release())
-    await permits.acquire()
-    assert await done(permits.locked()) is some.are_ours
-    await done(permits.release())
-
-
-@pytest.mark.differs("release-too-often")
-async def test_a_bounded_semaphore_that_is_released_too_often_is_a_value_error(some: Primitives) -> None:
-    permits = some.bounded(1)
-    for _ in range(2):
-        with pytest.raises(RuntimeError if some.are_ours else ValueError):
-            await done(permits.release())
-        await permits.acquire()
-        assert await done(permits.locked())
-        await done(permits.release())
 
 
 async def test_permits_go_to_those_who_wait_and_stay_in_use(
