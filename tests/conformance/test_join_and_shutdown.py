@@ -152,6 +152,8 @@ async def test_a_shutdown_ends_waiting_gets(make: Make) -> None:
         async with asyncio.timeout(0.9):
             results = await asyncio.gather(*gets, return_exceptions=True)
         assert all(isinstance(result, SHUT_DOWN) for result in results)
+        await queue.join()
+        assert await queue.qsize() == 0
 
 
 @with_shutdown
@@ -163,6 +165,10 @@ async def test_an_immediate_shutdown_leaves_nothing_to_take_and_ends_join(make: 
         join = asyncio.create_task(queue.join())
         await queue.shutdown(immediate=True)
         assert await queue.qsize() == 0
+        for put in (queue.put, queue.put_nowait):
+            with pytest.raises(SHUT_DOWN):
+                await put(5)
+        assert not join.done()
         await taken.done()
         for get in (queue.get, queue.get_nowait):
             with pytest.raises(SHUT_DOWN):
@@ -231,7 +237,10 @@ async def test_an_immediate_shutdown_drops_what_is_there(make: Make) -> None:
     async with make(0) as queue:
         await queue.put(1)
         await queue.put(2)
+        join = asyncio.create_task(queue.join())
         await queue.shutdown(immediate=True)
+        async with asyncio.timeout(0.9):
+            await join
         assert await queue.qsize() == 0
         if queue.is_ours:
             assert (await queue.real.statistics()).dead == 2
