@@ -13,6 +13,7 @@ from typing import Any, Final
 from redis.asyncio import Redis
 
 from shared.concurrency import Delivery, Queue, QueueShutDown, Session
+from tests.instruments.inside import session_of
 from tests.instruments.waiting import until
 
 SHUT_DOWN: Final[type[Exception]] = getattr(asyncio, "QueueShutDown", QueueShutDown)
@@ -36,6 +37,11 @@ class Taken:
 
 class Subject(ABC):
     """A queue under test."""
+
+    is_ours = True
+    """Whether it is ours."""
+    real: Any
+    """The queue itself; of two of ours the one that is taken from."""
 
     @abstractmethod
     async def put(self, item: int) -> None: ...
@@ -66,6 +72,10 @@ class Subject(ABC):
     async def getters(self) -> int:
         """How many gets wait."""
 
+    @abstractmethod
+    async def size_of_another(self) -> int:
+        """How many are in another queue that is made alike."""
+
     async def waiting_puts(self, count: int) -> None:
         """Return when so many puts wait."""
         await until(self.putters, lambda seen: seen == count)
@@ -84,37 +94,42 @@ class Subject(ABC):
 class Asyncio(Subject):
     """asyncio.Queue."""
 
+    is_ours = False
+
     def __init__(self, maxsize: int) -> None:
         """Make one."""
-        self._queue: Any = asyncio.Queue[int](maxsize)
+        self.real: Any = asyncio.Queue[int](maxsize)
 
     async def put(self, item: int) -> None:
-        await self._queue.put(item)
+        await self.real.put(item)
 
     async def put_nowait(self, item: int) -> None:
-        self._queue.put_nowait(item)
+        self.real.put_nowait(item)
 
     async def get(self) -> Taken:
-        return Taken(await self._queue.get(), self._queue.task_done)
+        return Taken(await self.real.get(), self.real.task_done)
 
     async def get_nowait(self) -> Taken:
-        return Taken(self._queue.get_nowait(), self._queue.task_done)
+        return Taken(self.real.get_nowait(), self.real.task_done)
 
     async def qsize(self) -> int:
-        size: int = self._queue.qsize()
+        size: int = self.real.qsize()
         return size
 
     async def join(self) -> None:
-        await self._queue.join()
+        await self.real.join()
 
     async def shutdown(self, *, immediate: bool = False) -> None:
-        self._queue.shutdown(immediate)
+        self.real.shutdown(immediate)
 
     async def putters(self) -> int:
-        return sum(not putter.done() for putter in self._queue._putters)
+        return sum(not putter.done() for putter in self.real._putters)
 
     async def getters(self) -> int:
-        return sum(not getter.done() for getter in self._queue._getters)
+        return sum(not getter.done() for getter in self.real._getters)
+
+    async def size_of_another(self) -> int:
+        return asyncio.Queue[int]().qsize()
 
 
 class Ours(Subject):
@@ -125,7 +140,7 @@ class Ours(Subject):
         self._client = client
         self._getting = 0
         self._puts = Queue(putting, name, int, maxsize=maxsize)
-        self._takes = Queue(taking, name, int, maxsize=maxsize)
+        self.real = self._takes = Queue(taking, name, int, maxsize=maxsize)
 
     async def put(self, item: int) -> None:
         await self._puts.put(item)
@@ -163,6 +178,9 @@ class Ours(Subject):
         # They wait once the server has registered their session as idle.
         idle = await self._client.zcard(f"{{{self._takes.name}}}:idle")
         return self._getting if idle or not self._getting else -1
+
+    async def size_of_another(self) -> int:
+        return await Queue(session_of(self._puts), self._takes.name, int).qsize()
 
 
 KINDS: Final = ("asyncio", "ours", "ours across sessions")

@@ -1,19 +1,12 @@
 """What asyncio promises of Barrier holds for ours."""
 
 import asyncio
-from collections.abc import AsyncIterator
 from typing import Any
 
 import pytest
 
-from tests.conformance.primitives import KINDS, Primitives, done, opened, value_of
+from tests.conformance.primitives import Primitives, done, value_of
 from tests.instruments.waiting import until
-
-
-@pytest.fixture(params=KINDS)
-async def some(request: pytest.FixtureRequest, url: str, name: str) -> AsyncIterator[Primitives]:
-    async with opened(request.param, url, name) as primitives:
-        yield primitives
 
 
 async def filled(barrier: Any, count: int) -> "list[asyncio.Task[int]]":

@@ -1,9 +1,11 @@
 """The end: join, and the shutdown that asyncio has from Python 3.13."""
 
 import asyncio
+import inspect
 
 import pytest
 
+from shared.concurrency import StaleDelivery
 from tests.conformance.subjects import KINDS, SHUT_DOWN, Make
 
 with_shutdown = pytest.mark.parametrize(
@@ -62,6 +64,44 @@ async def test_join_waits_for_what_is_put_meanwhile(make: Make) -> None:
         await join
 
 
+async def test_join_waits_for_two_workers_who_take_and_end_all(make: Make) -> None:
+    async with make(0) as queue:
+        for number in range(100):
+            await queue.put(number)
+        done_with: list[int] = []
+
+        async def work() -> None:
+            while True:
+                taken = await queue.get()
+                done_with.append(taken.item)
+                await taken.done()
+
+        workers = [asyncio.create_task(work()) for _ in range(2)]
+        await queue.join()
+        assert sorted(done_with) == list(range(100))
+        await queue.waiting_gets(2)
+        for worker in workers:
+            worker.cancel()
+        await asyncio.wait(workers)
+        assert await queue.qsize() == 0
+
+
+@pytest.mark.differs("ack-for-task-done")
+async def test_a_task_done_too_many_is_a_value_error(make: Make) -> None:
+    async with make(0) as queue:
+        await queue.put(1)
+        if queue.is_ours:
+            assert not hasattr(queue.real, "task_done")
+            delivery = await queue.real.get()
+            await delivery.ack()
+            with pytest.raises(StaleDelivery):
+                await delivery.ack()
+            return
+        await queue.take()
+        with pytest.raises(ValueError, match="task_done"):
+            queue.real.task_done()
+
+
 async def test_join_can_be_cancelled(make: Make) -> None:
     async with make(0) as queue:
         await queue.put(1)
@@ -112,6 +152,8 @@ async def test_a_shutdown_ends_waiting_gets(make: Make) -> None:
         async with asyncio.timeout(0.9):
             results = await asyncio.gather(*gets, return_exceptions=True)
         assert all(isinstance(result, SHUT_DOWN) for result in results)
+        await queue.join()
+        assert await queue.qsize() == 0
 
 
 @with_shutdown
@@ -123,6 +165,10 @@ async def test_an_immediate_shutdown_leaves_nothing_to_take_and_ends_join(make: 
         join = asyncio.create_task(queue.join())
         await queue.shutdown(immediate=True)
         assert await queue.qsize() == 0
+        for put in (queue.put, queue.put_nowait):
+            with pytest.raises(SHUT_DOWN):
+                await put(5)
+        assert not join.done()
         await taken.done()
         for get in (queue.get, queue.get_nowait):
             with pytest.raises(SHUT_DOWN):
@@ -140,3 +186,68 @@ async def test_a_second_shutdown_changes_nothing(make: Make) -> None:
         await queue.shutdown(immediate=True)
         with pytest.raises(SHUT_DOWN):
             await queue.get()
+
+
+@with_shutdown
+async def test_join_waits_after_a_shutdown_for_what_is_taken(make: Make) -> None:
+    async with make(1) as queue:
+        await queue.put(1)
+        join, put = asyncio.create_task(queue.join()), asyncio.create_task(queue.put(2))
+        await queue.waiting_puts(1)
+        await queue.shutdown()
+        with pytest.raises(SHUT_DOWN):
+            await put
+        assert await queue.qsize() == 1
+        taken = await queue.get()
+        assert taken.item == 1
+        assert await queue.qsize() == 0
+        for call in (queue.put(2), queue.put_nowait(2)):
+            with pytest.raises(SHUT_DOWN):
+                await call
+        assert not join.done()
+        await taken.done()
+        await join
+
+
+@with_shutdown
+@pytest.mark.differs("get-after-shutdown")
+async def test_a_get_raises_after_a_shutdown_though_others_hold_what_they_took(make: Make) -> None:
+    async with make(0) as queue:
+        await queue.put(1)
+        taken = await queue.get()
+        await queue.shutdown()
+        if not queue.is_ours:
+            for get in (queue.get, queue.get_nowait):
+                with pytest.raises(SHUT_DOWN):
+                    await get()
+            await taken.done()
+            return
+        with pytest.raises(asyncio.QueueEmpty):
+            await queue.get_nowait()
+        waiting = asyncio.create_task(queue.get())
+        await queue.waiting_gets(1)  # it may be given back
+        await taken.done()
+        with pytest.raises(SHUT_DOWN):
+            await waiting
+
+
+@with_shutdown
+@pytest.mark.differs("shutdown-drops-nothing")
+async def test_an_immediate_shutdown_drops_what_is_there(make: Make) -> None:
+    async with make(0) as queue:
+        await queue.put(1)
+        await queue.put(2)
+        join = asyncio.create_task(queue.join())
+        await queue.shutdown(immediate=True)
+        async with asyncio.timeout(0.9):
+            await join
+        assert await queue.qsize() == 0
+        if queue.is_ours:
+            assert (await queue.real.statistics()).dead == 2
+
+
+@with_shutdown
+@pytest.mark.differs("round-trip")
+async def test_a_shutdown_is_no_coroutine(make: Make) -> None:
+    async with make(0) as queue:
+        assert inspect.iscoroutinefunction(queue.real.shutdown) is queue.is_ours

@@ -1,6 +1,7 @@
 """A server that refuses what it accepted before: a rotated password, a rule that is changed and changed back."""
 
 import asyncio
+import gc
 from collections.abc import AsyncIterator
 
 import pytest
@@ -9,6 +10,7 @@ from redis.asyncio import Redis
 from consumer.worker.worker import Worker
 from shared.concurrency import Delivery, EffectRefused, Lock, Queue, ServerRefused, Session
 from shared.local.embedded import EmbeddedServer
+from tests.instruments import inside
 from tests.instruments.waiting import until
 
 RIGHTS = ("on", ">secret", "~*", "&*", "+@all")
@@ -227,3 +229,23 @@ async def _leased(queue: Queue[int]) -> int:
         return (await queue.statistics()).leased
     except ServerRefused:
         return -1
+
+
+async def test_who_was_refused_leaves_nothing_in_the_process(user: User) -> None:
+    await user.may("resetkeys", "~{jobs}*")
+    async with Session.open(user.url) as session, asyncio.timeout(5):
+        await refused(session)
+        gc.collect()
+        gc.disable()
+        try:
+            for _ in range(3):
+                await refused(session)
+            # What was asked for is withdrawn in the background.
+            await until(lambda: asyncio.sleep(0, inside.parts_of(session)), lambda left: left == 0, seconds=2)
+        finally:
+            gc.enable()
+
+
+async def refused(session: Session) -> None:
+    with pytest.raises(ServerRefused, match="ACL"):
+        await Lock(session, "lock").acquire()

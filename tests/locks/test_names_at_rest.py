@@ -57,8 +57,31 @@ async def wait_for_nothing(session: Session, name: str) -> None:
         pass
 
 
+async def stop_waiting(session: Session, name: str) -> None:
+    with pytest.raises(TimeoutError):
+        condition = Condition(session, name)
+        async with condition, asyncio.timeout(0.01):
+            await condition.wait()
+
+
+async def be_cancelled_twice(session: Session, name: str) -> None:
+    condition = Condition(session, name)
+    await condition.acquire()
+    wait = asyncio.create_task(condition.wait())
+    held = await condition.acquire()  # it waits now
+    for _ in range(2):
+        wait.cancel()
+        await asyncio.sleep(0)  # and asks for the lock again
+    await held.release()
+    await asyncio.wait({wait})
+    assert wait.cancelled()
+    await condition.release()
+
+
 @pytest.mark.usefixtures("no_collection")
-@pytest.mark.parametrize("use", [lock_once, read_once, cancel, lose, wait_for_nothing])
+@pytest.mark.parametrize(
+    "use", [lock_once, read_once, cancel, lose, wait_for_nothing, stop_waiting, be_cancelled_twice]
+)
 async def test_names_that_are_used_once_leave_the_process_at_once(session: Session, name: str, use: object) -> None:
     assert callable(use)
     for first in range(0, 100, 20):

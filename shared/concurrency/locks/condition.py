@@ -125,7 +125,10 @@ class Condition(Lock):
             # The server may know the waiter. It leaves before the lock is given back, or it takes a notification.
             cancelled = await outlast(self._in_background(self._leave(waiter)), held.hold.left)
             if cancelled is not None:
-                raise cancelled from error
+                try:
+                    raise cancelled from error
+                finally:
+                    del cancelled  # as below
             raise
         failure: asyncio.CancelledError | ConcurrencyError | None = None
         try:
@@ -142,7 +145,10 @@ class Condition(Lock):
         if failure is not None:
             if notified:
                 await self._to_the_end(self._leave(waiter, pass_on=True))
-            raise failure
+            try:
+                raise failure
+            finally:
+                del failure, cancelled  # their traceback leads to this frame, and keeps the name in the process
 
     async def _to_the_end(self, what: Coroutine[Any, Any, T]) -> tuple[T, asyncio.CancelledError | None]:
         """The result of what must not be left half done, and the last cancellation meanwhile."""

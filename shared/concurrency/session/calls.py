@@ -130,7 +130,10 @@ class Calls:
             if self._wire is not None and self._refusals.is_elsewhere(script, first, refusal):
                 self.problem = str(refusal)
                 self._wire.close()
-            raise refusal from error
+            try:
+                raise refusal from error
+            finally:
+                del refusal  # as in `command`
         self._refusals.accept(script, first)
         return answer
 
@@ -152,7 +155,11 @@ class Calls:
         wire.send(packed)
         answer = await reply
         if isinstance(answer, Exception):
-            raise answer
+            try:
+                raise answer
+            finally:
+                # Its traceback leads to this frame: they would keep each other, and the caller's objects, alive.
+                del answer, reply
         return answer
 
     def _run(self) -> str:

@@ -35,7 +35,8 @@ async def outlast(task: "asyncio.Task[Any]", seconds: float | None = None) -> as
         try:
             await asyncio.wait({task}, timeout=None if until is None else max(0.0, until - boottime()))
         except asyncio.CancelledError as error:
-            cancelled = error
+            # Its traceback leads to frames that keep it: they would keep each other alive.
+            cancelled = error.with_traceback(None)
     return cancelled
 
 
