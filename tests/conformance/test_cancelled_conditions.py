@@ -159,7 +159,7 @@ async def test_the_notification_of_who_is_cancelled_goes_to_the_next(some: Primi
         if acquires:
             await some.acquiring(condition, 1)
         consumers[0].cancel()
-        async with asyncio.timeout(0.9):
+        async with asyncio.timeout(5):  # less than a time to live: then every predicate is looked at again
             await condition.wait_for(lambda: not items.count)
         items.count = -1
         await done(condition.notify_all())
