@@ -76,6 +76,10 @@ class Membership:
         """The protocol level of the queue, and which scripts go with it."""
         return self.registration.level
 
+    def need_level(self, level: int) -> None:
+        """Have the queue need this protocol level before the next call; said before what needs it is submitted."""
+        self.registration.need_level(level)
+
     def hold(self, holding: Holding) -> None:
         """Keep it until it is settled; it is lost at once if the session is over already."""
         if holding.receipt in self.held:
