@@ -20,16 +20,21 @@ class ScriptsError(Exception):
 
 def write(directory: Path) -> list[Path]:
     """Write all files into a directory, created if needed; returns their paths, sorted. Raises ScriptsError."""
-    found = [scripts.load(name) for name in scripts.names()]
+    found = {name: scripts.of_both_sets(name) for name in scripts.names()}
+    files = {_file(script): script.source for both in found.values() for script in both}
     try:
         directory.mkdir(parents=True, exist_ok=True)
-        for script in found:
-            (directory / f"{script.name}.lua").write_bytes(script.source)
-        contracts = {script.name: _contract(script) for script in found}
+        for file, source in files.items():
+            (directory / file).write_bytes(source)
+        contracts = {name: _contract(*both) for name, both in found.items()}
         (directory / _CONTRACTS).write_text(json.dumps(contracts, indent=2) + "\n", encoding="utf-8")
     except OSError as error:
         raise ScriptsError(f"the scripts cannot be written: {error}") from error
-    return sorted([directory / _CONTRACTS, *(directory / f"{script.name}.lua" for script in found)])
+    return sorted(directory / file for file in (_CONTRACTS, *files))
+
+
+def _file(script: scripts.Script) -> str:
+    return f"{script.name}.flow.lua" if script.is_flow else f"{script.name}.lua"
 
 
 def described(script: scripts.Script) -> dict[str, KeyDescription]:
@@ -38,8 +43,9 @@ def described(script: scripts.Script) -> dict[str, KeyDescription]:
     return {word: known[word] for word in script.keys}
 
 
-def _contract(script: scripts.Script) -> dict[str, Any]:
-    return {
+def _contract(script: scripts.Script, flow: scripts.Script | None = None) -> dict[str, Any]:
+    """The contract of a script; under `flow` that of the same script of the flow set, where it is another one."""
+    contract: dict[str, Any] = {
         "sha1": script.sha.decode(),
         "keys": [
             {"word": word, "type": key.kind, "suffix": key.suffix, "holds": key.holds}
@@ -48,3 +54,4 @@ def _contract(script: scripts.Script) -> dict[str, Any]:
         "arguments": list(script.arguments),
         "any_number_of": script.rest,
     }
+    return contract | {"flow": _contract(flow)} if flow else contract

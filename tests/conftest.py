@@ -19,6 +19,7 @@ from shared.concurrency import Queue, Session
 from shared.local.embedded import EmbeddedServer
 from tests.instruments.application import make
 from tests.instruments.durable import DurableServer
+from tests.instruments.levels import force_where_asked
 from tests.instruments.prepared import CAN_FORK, prepared_pids, ready
 from tests.instruments.proxy import Proxy
 
@@ -28,6 +29,7 @@ def pytest_configure() -> None:
     is_main = threading.current_thread() is threading.main_thread()
     if is_main and signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
         signal.signal(signal.SIGINT, signal.default_int_handler)
+    force_where_asked()
     if sys.dont_write_bytecode:  # wherever it may not stand beside its source; each process compiles all tests else
         sys.pycache_prefix, sys.dont_write_bytecode = f"{sys.prefix}/bytecode", False
 

@@ -66,7 +66,7 @@ class Client:
         info = dict(
             line.split(":", 1) for line in server.command("INFO", "server").decode().splitlines() if ":" in line
         )
-        self.call("register", self._session, 1, *[""] * 5, info["run_id"], 24 * 3600 * 1000, 0, 0, "")
+        self.call("register", self._session, 1, *[""] * 5, info["run_id"], 24 * 3600 * 1000, 0, 0, "", 0)
 
     def call(self, name: str, *arguments: bytes | str | int) -> Any:
         """Run a script: its keys are those of the contract, under the queue's prefix."""

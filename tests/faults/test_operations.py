@@ -9,7 +9,7 @@ from redis.asyncio import Redis
 
 from shared.concurrency import Queue, QueueStatistics, Session
 from shared.concurrency.queues.service import notified_to_drain
-from shared.concurrency.session.scripts import load, names
+from shared.concurrency.session.scripts import scripts
 from tests.instruments.proxy import Proxy
 
 Act = Callable[[Queue[int]], Awaitable[object]]
@@ -18,8 +18,8 @@ Act = Callable[[Queue[int]], Awaitable[object]]
 @pytest.fixture(autouse=True)
 async def scripts_are_known(client: Redis) -> None:
     """Or the answer that is held back would be that the server does not know the script."""
-    for name in names("operations") + names("dead") + names("sessions"):
-        await client.script_load(load(name).source)
+    for script in scripts("operations") + scripts("dead") + scripts("sessions"):
+        await client.script_load(script.source)
 
 
 async def let_die(queue: Queue[int], count: int) -> None:

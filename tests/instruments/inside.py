@@ -143,7 +143,7 @@ async def crash(client: Redis, observer: Session, name: str, dying: Session) -> 
 
 async def ask_at(queue: Queue[Any], script: str, *arguments: bytes | str | int, **more: Any) -> Any:
     """Ask the server for one script about a queue by hand, as a client would that is not ours."""
-    return await member_at(queue).call(load(script), *arguments, **more)
+    return await member_at(queue).call(script, *arguments, **more)
 
 
 async def operate_at(queue: Queue[Any], script: str, *arguments: bytes | str | int) -> Any:
@@ -200,7 +200,7 @@ async def take_unheard(queue: Queue[Any], want: int = 1) -> list[Any]:
     lane, member = take_lane_at(queue), member_at(queue)
     number = lane._flight.number + 1
     answer: list[Any] = await member.call(
-        load("settle_and_take"), member.session_id, number, 0, 1, b"", b"", 0, b"", b"", want, 0, 0
+        "settle_and_take", member.session_id, number, 0, 1, b"", b"", 0, b"", b"", want, 0, 0
     )
     lane._flight.number = number
     return answer
@@ -219,7 +219,7 @@ async def nack_by_hand(queue: Queue[Any], delivery: Delivery[Any], headers: byte
     lane._flight.number += 1
     lane._settle_number += 1
     await member.call(
-        load("settle_and_take"), member.session_id, lane._flight.number, lane._settle_number, 1, b"", b"", 0, b"", b"", 0, 0, 0,
+        "settle_and_take", member.session_id, lane._flight.number, lane._settle_number, 1, b"", b"", 0, b"", b"", 0, 0, 0,
         receipt_of(delivery), "nack", 0, "", "", headers,
     )  # fmt: skip
     forget(queue, delivery)

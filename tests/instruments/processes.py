@@ -73,6 +73,10 @@ class Process:
         """SIGSTOP: it stands still until `cont`."""
         self._process.send_signal(signal.SIGSTOP)
 
+    def tell(self) -> None:
+        """SIGUSR1."""
+        self._process.send_signal(signal.SIGUSR1)
+
     def cont(self) -> None:
         """SIGCONT."""
         self._process.send_signal(signal.SIGCONT)

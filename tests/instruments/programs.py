@@ -1,6 +1,7 @@
 """What the processes of tests/faults/test_processes.py do: each an async function that reports what happens."""
 
 import asyncio
+import signal
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
@@ -10,7 +11,7 @@ from consumer.executors.dispatch import Dispatch
 from consumer.rules.handler import Handler
 from consumer.rules.rules import Rules
 from consumer.worker.worker import Worker
-from shared.concurrency import Delivery, Queue, Session, StaleDelivery
+from shared.concurrency import Delivery, Queue, ServerRefused, Session, StaleDelivery
 from shared.concurrency.queues.service import notified_to_drain
 from shared.pipeline import open_pipeline
 from shared.settings import Settings
@@ -35,6 +36,22 @@ async def produce(url: str, name: str, ttl: float, first: int, count: int) -> No
             report("putting", number)
             await queue.put(number)
             report("put", number)
+    report("end")
+
+
+async def produce_when_told(url: str, name: str, ttl: float) -> None:
+    """Put 1, and 2 at a SIGUSR1; says `put` each time, or `refused` and why."""
+    told = asyncio.Event()
+    asyncio.get_running_loop().add_signal_handler(signal.SIGUSR1, told.set)
+    async with joined(url, name, ttl) as queue:
+        for number in (1, 2):
+            try:
+                await queue.put(number)
+            except ServerRefused as error:
+                report("refused", str(error))
+            else:
+                report("put", number)
+            await told.wait()
     report("end")
 
 

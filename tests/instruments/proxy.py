@@ -14,7 +14,7 @@ from types import TracebackType
 from typing import Final, Self
 from urllib.parse import unquote, urlsplit
 
-from shared.concurrency.session.scripts import load, names
+from shared.concurrency.session.scripts import scripts
 from tests.instruments.resp import read_command, read_reply
 from tests.instruments.traffic import Command, Fate, Hold, Link
 
@@ -31,7 +31,7 @@ class Proxy:
         """`upstream`: the server's address, unix:// or redis:// without TLS."""
         self._upstream = urlsplit(upstream)
         self._socket = directory / "proxy.sock"
-        self._scripts = {load(name).sha: name for name in names()} | {load(name).source: name for name in names()}
+        self._scripts = {word: each.name for each in scripts() for word in (each.sha, each.source)}
         self._server: asyncio.Server | None = None
         self._links: dict[int, tuple[asyncio.StreamWriter, asyncio.StreamWriter]] = {}
         self._tasks: set[asyncio.Task[None]] = set()

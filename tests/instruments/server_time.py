@@ -6,7 +6,7 @@ from itertools import pairwise
 from pathlib import Path
 from typing import Any, Final
 
-from shared.concurrency.session.scripts import load, names
+from shared.concurrency.session.scripts import scripts
 
 GENEROUS: Final = 40.0
 """Milliseconds. No call takes more than 10 on a quiet machine; those that looked at everything took a hundred."""
@@ -43,8 +43,8 @@ async def timed(client: Any) -> AsyncIterator[Calls]:
 
     Scripts are loaded before: compiling one is not what is measured.
     """
-    for name in names():
-        await client.script_load(load(name).source.decode())
+    for script in scripts():
+        await client.script_load(script.source.decode())
     await client.config_set("slowlog-log-slower-than", 0)
     await client.config_set("slowlog-max-len", 100_000)
     pid = (await client.info("server"))["process_id"]

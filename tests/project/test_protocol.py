@@ -82,9 +82,11 @@ def test_it_imports_nothing_of_ours() -> None:
 def test_the_scripts_are_those_that_we_run(written: Path) -> None:
     contracts = json.loads((written / "scripts.json").read_text())
     assert sorted(contracts) == scripts.names()
-    for name, contract in contracts.items():
-        script = scripts.load(name)
-        assert (written / f"{name}.lua").read_bytes() == script.source
+    for script in scripts.scripts():
+        file, contract = f"{script.name}.lua", contracts[script.name]
+        if script.is_flow:
+            file, contract = f"{script.name}.flow.lua", contract["flow"]
+        assert (written / file).read_bytes() == script.source
         assert contract["sha1"] == script.sha.decode()
         assert [key["word"] for key in contract["keys"]] == list(script.keys)
         assert contract["arguments"] == list(script.arguments)

@@ -26,13 +26,30 @@ def words(script: scripts.Script) -> set[str]:
     return set(re.findall(r"[a-z_]\w*", re.sub(r"'[^']*'", "''", used)))
 
 
-@pytest.fixture(params=scripts.names())
+def title(script: scripts.Script) -> str:
+    return f"{script.name}.flow" if script.is_flow else script.name
+
+
+@pytest.fixture(params=scripts.scripts(), ids=title)
 def script(request: pytest.FixtureRequest) -> scripts.Script:
-    return scripts.load(request.param)
+    found: scripts.Script = request.param
+    return found
 
 
 def test_there_are_scripts() -> None:
     assert len(scripts.names()) >= 10
+
+
+def test_the_plain_set_has_nothing_between_the_marks_and_the_flow_set_all_but_these() -> None:
+    text = "one\n-- FLOW\ntwo\n  -- END\nthree\n"
+    assert scripts.cut(text, flow=False) == "one\nthree\n"
+    assert scripts.cut(text, flow=True) == "one\ntwo\nthree\n"
+
+
+@pytest.mark.parametrize("text", ["-- END\n", "-- FLOW\n", "-- FLOW\n-- FLOW\n-- END\n"])
+def test_marks_that_do_not_pair_are_an_error(text: str) -> None:
+    with pytest.raises(ValueError, match="a section of flow"):
+        scripts.cut(text, flow=True)
 
 
 def test_every_declared_key_is_used_and_every_used_key_declared(script: scripts.Script) -> None:

@@ -11,7 +11,6 @@ from shared.concurrency.queues.membership.lane import Lane
 from shared.concurrency.queues.membership.membership import Membership
 from shared.concurrency.session.calls import Call
 from shared.concurrency.session.futures import reject
-from shared.concurrency.session.scripts import load
 from shared.concurrency.session.server_errors import Disconnected, Postponed
 
 _FIRST_PAUSE: Final = 0.02
@@ -79,7 +78,7 @@ class OperationsLane(Lane[_Operation]):
 
     async def send(self, call: _Operation) -> None:
         """Send it with a number, until it is answered or nobody waits for it any more."""
-        calls = self._member.calls
+        calls, level = self._member.calls, self._member.level
         numbered: Call | None = None
         pause = _FIRST_PAUSE
         while not call.is_unwanted():
@@ -90,8 +89,9 @@ class OperationsLane(Lane[_Operation]):
                 if numbered is None:
                     words = (self._member.session_id, self.number(), *call.words)
                     answered = partial(_take_answer, call)
-                    numbered = Call(load(call.script), self._member.keys, words, at_reply=answered)
-                await calls.now(numbered)
+                    numbered = Call(level.load(call.script), self._member.keys, words, at_reply=answered)
+                if level.moved(numbered.script, await calls.now(numbered)):
+                    numbered = numbered._replace(script=level.load(call.script))
             except Disconnected:
                 pause = _FIRST_PAUSE
             except Postponed:
@@ -108,5 +108,5 @@ class OperationsLane(Lane[_Operation]):
 
 
 def _take_answer(call: _Operation, answer: list[Any]) -> None:
-    if not call.answer.done():
+    if not call.answer.done() and answer[:1] != [b"flow"]:
         call.answer.set_result(answer)

@@ -14,7 +14,6 @@ from shared.concurrency.queues.results.lane import RESULT_WORDS, ResultLane
 from shared.concurrency.queues.takes.lane import TakeLane
 from shared.concurrency.session.heartbeat import Renewable
 from shared.concurrency.session.process import Process
-from shared.concurrency.session.scripts import load
 
 
 class QueueParticipant:
@@ -79,7 +78,7 @@ class QueueParticipant:
 
         if not self.member.registration.is_done:
             await self.member.registration.ready()
-        return await self.member.call(load(script), *arguments, keys=keys)
+        return await self.member.call(script, *arguments, keys=keys)
 
     async def operate(self, script: str, *arguments: bytes | str | int) -> list[Any]:
         """Run the script of an operation, once though its answer is lost; cancelled, it is withdrawn.
@@ -103,6 +102,7 @@ class QueueParticipant:
         is_other_run = run_id != self.member.run_id
         if is_other_run:
             self.member.run_id = run_id
+            self.member.registration.server_came_back()
             self.puts.lose_place()
             self.takes.resync_if_called()
         self.results.lose_after(await self.member.announce())

@@ -4,6 +4,10 @@ A header names the KEYS in order, the ARGV with their units and what the script 
 once, in the keys of queues and leases.) The names are bound from the header (`local pending = KEYS[1]`), so that a
 header cannot say what the script does not do. PARTS are pieces, most of them shared; they stand between the bindings
 and the script.
+
+There are two sets, built from the same files. The plain set has no lines between `-- FLOW` and `-- END`, of headers and
+parts neither: a queue in which no message says anything of its way runs that one, and pays nothing for the other. The
+flow set has them all.
 """
 
 import hashlib
@@ -31,6 +35,8 @@ class Script:
     rest: str | None
     """The name of the arguments that may be any number, at the end."""
     parts: tuple[str, ...]
+    is_flow: bool = False
+    """Whether it is of the flow set, and not of the plain one."""
 
     def pack(
         self,
@@ -69,6 +75,23 @@ _SCRIPTS: Final = _found(_LUA)
 _PARTS: Final = _found(_LUA / "parts")
 
 
+def cut(text: str, *, flow: bool) -> str:
+    """The text of a file for one of the two sets: the sections of flow without their marks, or nothing of them."""
+    kept: list[str] = []
+    is_inside = False
+    for line in text.splitlines():
+        mark = line.strip()
+        if mark in ("-- FLOW", "-- END"):
+            if is_inside == (mark == "-- FLOW"):
+                raise ValueError(f"a section of flow ends before it begins, or begins within another: {mark}")
+            is_inside = not is_inside
+        elif flow or not is_inside:
+            kept.append(line)
+    if is_inside:
+        raise ValueError("a section of flow has no end")
+    return "\n".join(kept) + "\n"
+
+
 def _sections(text: str) -> dict[str, list[str]]:
     sections: dict[str, list[str]] = {"": []}
     current = ""
@@ -89,9 +112,9 @@ def _sections(text: str) -> dict[str, list[str]]:
 
 
 @cache
-def load(name: str) -> Script:
-    """Read a script from its file, with its bindings and parts."""
-    text = _SCRIPTS[name].read_text(encoding="utf-8")
+def load(name: str, *, flow: bool = False) -> Script:
+    """Read a script of one of the two sets from its file, with its bindings and parts; of the plain set as a rule."""
+    text = cut(_SCRIPTS[name].read_text(encoding="utf-8"), flow=flow)
     shebang, _, body = text.partition("\n")
     sections = _sections(text)
     keys = tuple(" ".join(sections.get("KEYS", [])).split())
@@ -105,7 +128,7 @@ def load(name: str) -> Script:
     if rest:
         lines.append(f"local {rest} = {{}}")
         lines.append(f"for at = {len(plain) + 1}, #ARGV do {rest}[at - {len(plain)}] = ARGV[at] end")
-    lines += [_PARTS[part].read_text(encoding="utf-8") for part in parts]
+    lines += [cut(_PARTS[part].read_text(encoding="utf-8"), flow=flow) for part in parts]
     source = ("\n".join(lines) + "\n" + body).encode()
     return Script(
         name=name,
@@ -115,9 +138,21 @@ def load(name: str) -> Script:
         arguments=plain,
         rest=rest,
         parts=parts,
+        is_flow=flow,
     )
 
 
 def names(folder: str = "") -> list[str]:
     """The names of all scripts, or of those in one folder of `lua/`."""
     return sorted(_found(_LUA / folder) if folder else _SCRIPTS)
+
+
+def of_both_sets(name: str) -> list[Script]:
+    """The plain script of this name, and that of the flow set where it is another one."""
+    plain, flow = load(name), load(name, flow=True)
+    return [plain] if plain.sha == flow.sha else [plain, flow]
+
+
+def scripts(folder: str = "") -> list[Script]:
+    """All scripts of both sets, or those in one folder of `lua/`."""
+    return [script for name in names(folder) for script in of_both_sets(name)]

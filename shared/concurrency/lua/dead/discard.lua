@@ -1,12 +1,12 @@
 #!lua flags=allow-oom
 -- Deletes dead letters.
--- KEYS dead dead_index lanes
+-- KEYS dead dead_index lanes settings
 -- ARGV
 --   session  the caller's session
 --   number   this call's number in its lane; a repetition carries the same
 --   places   ... places or keys of the dead letters, 500 at most
 -- RETURNS letters deleted, how many of the places were looked at: until there are 8 MiB, or one that is larger
--- PARTS clock identity places one_effect
+-- PARTS clock identity level places one_effect
 local before = answered()
 if before then return before end
 local discarded, looked, bytes = 0, 0, 0

@@ -1,7 +1,7 @@
 #!lua flags=allow-oom
 -- Reads a page of dead letters in the order of their deaths: looks at 500 of them or until there is 1 MiB, at 4 MiB at most
 -- unless one alone is larger; picks out those that match.
--- KEYS dead dead_index lanes
+-- KEYS dead dead_index lanes settings
 -- ARGV
 --   session    the caller's session
 --   number     this step's number in its lane, for a repetition to end where the first one did; 0 for a reader
@@ -14,7 +14,7 @@
 --   of_reason  only those with this reason; empty for any
 -- RETURNS the place to go on from ('' at the end), the last place to look at, then a place for each, followed by its letter
 --   if whole; a letter is JSON (reason, error, died_ms), a newline, the entry
--- PARTS clock identity places one_effect
+-- PARTS clock identity level places one_effect
 local function decoded(text)
   local good, found = pcall(cjson.decode, text)
   return good and type(found) == 'table' and found or {}

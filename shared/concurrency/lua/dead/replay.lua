@@ -8,7 +8,7 @@
 -- RETURNS letters put back, those that are no dead letters (any more), letters that cannot be read (they stay), 1 if shut down:
 --   nothing is put back then; how many of the places were looked at: until there are 2 MiB, or one that is larger. The others of these
 --   stay for want of room; the oldest go first
--- PARTS clock identity sessions room notify wake ids stamp putter_record line unfold refuse_waiting admit places one_effect
+-- PARTS clock identity level sessions room notify wake ids stamp putter_record line unfold refuse_waiting admit places one_effect
 local before = answered()
 if before then return before end
 if redis.call('HGET', settings, 'shutdown') then return answer_once({0, 0, 0, 1, #places}) end

@@ -1,7 +1,10 @@
 #!lua flags=allow-oom
 -- Lets waiting puts in where there is room, so many a call; for what was put with one acknowledgement and has room at once.
 -- KEYS pending returned suspects delayed putters bodies sessions idle lanes ids ids_due settings totals
--- RETURNS 1 while more may be admitted: call again to go on; else 0
--- PARTS clock identity sessions room notify wake ids stamp putter_record line unfold refuse_waiting admit
-if admit(room(tonumber(redis.call('HGET', settings, 'maxsize') or 0))) > 0 and not redis.call('HGET', settings, 'paused') then wake_one() end
+-- RETURNS 1 while more may be admitted: call again to go on; else 0; or 'flow' and the level
+-- PARTS clock identity level sessions room notify wake ids stamp putter_record line unfold refuse_waiting admit
+local maxsize, paused, level = unpack(redis.call('HMGET', settings, 'maxsize', 'paused', 'flow'))
+local refusal = refused_for(level)
+if refusal then return refusal end
+if admit(room(tonumber(maxsize or 0))) > 0 and not paused then wake_one() end
 return line_goes_on and 1 or 0

@@ -11,15 +11,15 @@
 --   heard      what the caller has received of keys that waited and were not admitted
 --   withdrawn  keys (22 bytes each) of waiting puts to take out
 --   entries    ... the entries, without their stamp
--- RETURNS 'late'; or 'ok', now in ms, verdicts as (letter, count) pairs, the last sequence admitted from the waiting puts,
+-- RETURNS 'late'; 'flow' and the queue's level: nothing has changed, see the part `level`; or 'ok', now in ms, verdicts as (letter, count) pairs, the last sequence admitted from the waiting puts,
 --   keys among these that were not: its id was known with another body, behind `=` with the same, behind `-` a shutdown
 --   took it out; 1 if shut down, 1 if live. Verdicts, first those on the withdrawn: w taken out, x not there any more; a
 --   admitted, k nothing added for its id is known, c conflict of ids, q waits, f no room, s shut down, o the session is over
--- PARTS clock identity sessions room notify wake handoff ids stamp putter_record line take_out unfold refuse_waiting admit verdicts
+-- PARTS clock identity level sessions room notify wake handoff ids stamp putter_record line take_out unfold refuse_waiting admit verdicts
 --   enter park
 local owner = owner_of(session)
 local record = redis.call('HGET', lanes, owner .. ':put')
-local bound, shut, paused = unpack(redis.call('HMGET', settings, 'maxsize', 'shutdown', 'paused'))
+local bound, shut, paused, level = unpack(redis.call('HMGET', settings, 'maxsize', 'shutdown', 'paused', 'flow'))
 local live = is_live(session)
 local function answer(recorded)
   local last, refused = putter_record(owner)
@@ -30,6 +30,11 @@ if record then
   if tonumber(number) < tonumber(before) then return {'late'} end
   if number == before then return answer(recorded) end
 end
+if level and (is_plain or #entries > 0) then
+  local refusal = refused_for(level)
+  if refusal then return refusal end
+end
+local newer = is_newer(level)
 
 local maxsize = tonumber(bound or 0)
 local free = room(maxsize)
@@ -38,8 +43,8 @@ if withdrawn ~= '' then
   for _, waited in ipairs(take_out(withdrawn)) do verdict(waited and 'w' or 'x', 1) end
 end
 -- Whoever shut the queue down may have died on the way.
-if shut then refuse_waiting(1000) end
-local in_line = redis.call('LLEN', putters)
+if shut and not newer then refuse_waiting(1000) end
+local in_line = newer and 0 or redis.call('LLEN', putters)
 local admitted = 0
 if in_line > 0 then
   admitted = admit(free, shut)

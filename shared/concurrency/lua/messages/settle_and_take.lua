@@ -22,10 +22,11 @@
 --                  no failure for so long, or 'later': a wait for somebody who can read it, a dead letter after so long), delay in
 --                  ms (and for how long), reason or outcome, report, attempts ('' for what is stored), headers ('' for no new
 --                  ones), traceback; seven to a delivery
--- RETURNS 'late'; or 'ok' or 'over' (nothing delivered), now in ms, refused receipts ('all' where the session was over),
+-- RETURNS 'late'; 'flow' and the queue's level: nothing has changed, see the part `level`; or 'ok', 'over' (nothing delivered) or
+--   'newer' (settled, and nothing else done: a newer program uses the queue), now in ms, refused receipts ('all' where the session was over),
 --   entries, look again in ms, a session to recover or '', 1 if shut down and finished, what became a dead letter: key, the
 --   caller's id or '', class or '', reason and error of each; 1 if a resync has not given back all: resync again
--- PARTS clock identity sessions room unfinished notify wake ids stamp putter_record line unfold refuse_waiting admit entry answer dead_letter
+-- PARTS clock identity level sessions room unfinished notify wake ids stamp putter_record line unfold refuse_waiting admit entry answer dead_letter
 --   end_waiting put_back receive settle take look_again finish
 local lane = owner_of(session) .. ':take'
 local before = redis.call('HGET', lanes, lane)
@@ -44,11 +45,15 @@ if not is_live(session) then
   if verdict ~= 'all' then record() end
   return {'over', now, verdict, {}, 1000, '', 0, {}, 0}
 end
-local stored = redis.call('HMGET', settings, 'maxsize', 'max_attempts', 'shutdown', 'joining', 'paused', 'behind', 'clock')
+local stored = redis.call('HMGET', settings, 'maxsize', 'max_attempts', 'shutdown', 'joining', 'paused', 'behind', 'clock', 'flow')
+local level = stored[8]
+if level and is_plain then return refused_for(level) end
+local newer = is_newer(level)
 local maxsize, max_attempts, shut, joining = tonumber(stored[1] or 0), tonumber(stored[2] or 5), stored[3], stored[4]
 -- Of a shutdown at once that is under way, or done: what comes back since ends too.
 local is_ending = shut == 'ending' or shut == 'immediate'
-local paused = stored[5] or is_ending
+local stopped = stored[5] or is_ending
+local paused = stopped or newer
 steady_now = math.max(now + tonumber(stored[6] or 0), tonumber(stored[7] or 0))
 
 local received = receive(session)
@@ -79,7 +84,7 @@ if received and not is_former and seen ~= string.sub(received, 1, 45) then
   -- The notification that carried it was lost, or is still on its way.
   entries[1], bytes = received, #received
 end
-local ends_more = is_ending and end_waiting(500) > redis.call('LLEN', putters)
+local ends_more = is_ending and not newer and end_waiting(500) > redis.call('LLEN', putters)
 has_cancelled = want > 0 and redis.call('ZCARD', given_up) > 0
 if has_cancelled then redis.call('ZREMRANGEBYSCORE', given_up, '-inf', string.format('%.0f', now - MARK_MS)) end
 if want > 0 and not paused then
@@ -107,7 +112,7 @@ if want > 0 and not paused then
     moved = moved + #done
   end
 end
-take_pending(paused, maxsize, shut)
+if not newer then take_pending(paused, maxsize, shut) end
 set_aside()
 if dropped > 0 then redis.call('HINCRBY', totals, 'given_up', dropped) end
 
@@ -117,15 +122,16 @@ local is_unsatisfied = want > #entries and not is_full
 if is_full then look_again = 0 end
 if was_idle == '1' then redis.call('ZREM', idle, session) end
 -- What is left is for others first; if nobody waits for it, the caller may call again at once for what it could take.
-if ready > 0 and not paused and not wake_one() and is_unsatisfied then
+if ready > 0 and not stopped and not wake_one() and is_unsatisfied then
   local suspect = redis.call('LLEN', suspects)
   if ready > (suspect > 0 and holds_suspect() and suspect or 0) then look_again = 0 end
 end
 if (line_goes_on or ends_more) and is_unsatisfied then look_again = 0 end
-local goes_idle = may_idle ~= '0' and is_unsatisfied
+if newer then look_again, overdue = 1000, '' end
+local goes_idle = may_idle ~= '0' and is_unsatisfied and not newer
 -- Somebody who is idle must know that a message is due that was delayed just now, before the others that look once a second. It
 -- is idle anew then, behind those who do not know, so that puts wake those first.
-if due_soon and soonest <= due_soon and ready == 0 and not paused and not goes_idle then wake_one() end
+if due_soon and soonest <= due_soon and ready == 0 and not stopped and not goes_idle then wake_one() end
 if goes_idle then
   redis.call('ZADD', idle, now_us, session)
   local takes_handoff = may_idle == '2'
@@ -135,4 +141,4 @@ record()
 if discarded > 0 then notify(session, 'discarded', discarded) end
 notify_if_finished(shut, joining)
 local has_ended = shut and unfinished() <= 0
-return {'ok', now, refused, entries, look_again, overdue, has_ended and 1 or 0, died, has_more_orphans and 1 or 0}
+return {newer and 'newer' or 'ok', now, refused, entries, look_again, overdue, has_ended and 1 or 0, died, has_more_orphans and 1 or 0}

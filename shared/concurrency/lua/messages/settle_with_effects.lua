@@ -10,10 +10,10 @@
 --   words    ... for each delivery its receipt and its number of writes, then for each write: command, place of its key among
 --            KEYS (of a queue: of its first key), number of operands, the operands; 'result' with the outcome is one of them
 --            A put may be in folds that were staged: 'staged', and as operands the session at that queue which did so, and their keys
--- RETURNS 'late'; or 'ok' or 'over' (the session; nothing was written), and for each delivery: 'ok' and the keys of puts
+-- RETURNS 'late'; 'flow' and the queue's level: nothing has changed, see the part `level`; or 'ok' or 'over' (the session; nothing was written), and for each delivery: 'ok' and the keys of puts
 --   that wait, also keys of folds; 'stale', 'unstaged' (a fold is not there any more), or 'refused', the number of the write that cannot be
---   made, and why
--- PARTS clock identity sessions room unfinished notify wake handoff ids staged stamp putter_record line unfold refuse_waiting admit entry answer finish select_queue
+--   made, and why: `flow` and the level of a queue that is put to, with the wrong keys for it, or too old
+-- PARTS clock identity level sessions room unfinished notify wake handoff ids staged stamp putter_record line unfold refuse_waiting admit entry answer finish select_queue
 --   writes forward apply
 local lane = owner_of(session) .. ':effects'
 local before = redis.call('HGET', lanes, lane)
@@ -28,6 +28,8 @@ if before then
   if number == last then return {'ok', split(recorded)} end
 end
 if not is_live(session) then return {'over', {}} end
+local stored = redis.call('HMGET', settings, 'shutdown', 'joining', 'flow')
+if stored[3] and is_plain then return refused_for(stored[3]) end
 
 local received = redis.call('HGET', handed, session)
 local function holds(receipt)
@@ -72,6 +74,5 @@ end
 redis.call('HSET', lanes, lane, string.format('%.0f', now) .. ' ' .. number .. ' ' .. table.concat(verdicts, ','))
 if acked > 0 then redis.call('HINCRBY', totals, 'acked', acked) end
 wake_getters()
-local stored = redis.call('HMGET', settings, 'shutdown', 'joining')
 notify_if_finished(stored[1], stored[2])
 return {'ok', verdicts}

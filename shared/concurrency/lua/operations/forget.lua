@@ -1,12 +1,12 @@
 #!lua flags=allow-oom
 -- Ends the time for which an id is known: a put under it adds a message again.
--- KEYS ids ids_due lanes
+-- KEYS ids ids_due lanes settings
 -- ARGV
 --   session  the caller's session
 --   number   this call's number in its lane; a repetition carries the same
 --   id       the caller's id of a message
 -- RETURNS 1 if it was known
--- PARTS clock identity one_effect
+-- PARTS clock identity level one_effect
 local before = answered()
 if before then return before end
 local expiry = string.match(redis.call('HGET', ids, id) or '', '^%d+')

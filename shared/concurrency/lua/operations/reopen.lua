@@ -5,7 +5,7 @@
 --   session  the caller's session
 --   number   this step's number in its lane; a repetition carries the same
 -- RETURNS how many places of the line are left: call again, under the next number, while there are some
--- PARTS clock identity notify stamp putter_record line refuse_waiting one_effect
+-- PARTS clock identity level notify stamp putter_record line refuse_waiting one_effect
 local before = answered()
 if before then return before end
 local left = 0

@@ -7,7 +7,7 @@
 --   maxsize  the new bound in messages, 0 for none; empty to leave it, or to go on
 --   changes  ... name and new value of each other setting, as register has them; 0 for no limit
 -- RETURNS 1 while more may be admitted: call again, under the next number, to go on; else 0
--- PARTS clock identity sessions room notify wake ids stamp putter_record line unfold refuse_waiting admit one_effect
+-- PARTS clock identity level sessions room notify wake ids stamp putter_record line unfold refuse_waiting admit one_effect
 local before = answered()
 if before then return before end
 if maxsize ~= '' then redis.call('HSET', settings, 'maxsize', maxsize) end

@@ -6,7 +6,7 @@
 --   session  the caller's session
 --   number   this step's number in its lane; a repetition carries the same
 -- RETURNS 1 if the queue had been paused
--- PARTS clock identity notify one_effect
+-- PARTS clock identity level notify one_effect
 local before = answered()
 if before then return before end
 local was_paused = redis.call('HDEL', settings, 'paused')

@@ -1,10 +1,12 @@
 #!lua flags=allow-oom
 -- Counts a queue, changing nothing.
 -- KEYS pending returned suspects delayed bodies dead dead_index settings totals
--- RETURNS pending, leased, delayed, dead, puts waiting, those of them that came with an acknowledgement, age of the oldest
+-- RETURNS 'flow' and the level for the plain set in a queue that has one; or pending, leased, delayed, dead, puts waiting, those of them that came with an acknowledgement, age of the oldest
 --   pending in us, put, acked, nacked, dead in all, recovered, maxsize, max_attempts, 1 if shut down, age of the oldest dead letter
 --   in ms, 1 if paused, cancelled, max_crashes, discarded, max_dead or 0, dead_for in ms or 0
--- PARTS clock room unfinished
+-- PARTS clock level room unfinished
+local stored = redis.call('HMGET', settings, 'maxsize', 'max_attempts', 'shutdown', 'paused', 'max_crashes', 'max_dead', 'dead_for', 'flow')
+if stored[8] and is_plain then return refused_for(stored[8]) end
 local fresh, later = waiting()
 local oldest = redis.call('LINDEX', pending, 0)
 local age = oldest and math.max(0, now_us - tonumber(string.match(oldest, '^%d+') or now_us)) or 0
@@ -13,7 +15,6 @@ local forwarded = tonumber(redis.call('HGET', totals, 'onward') or 0)
 local died = redis.call('ZRANGE', dead_index, 0, 0, 'WITHSCORES')[2]
 local counts = redis.call('HMGET', totals, 'put', 'acked', 'nacked', 'dead', 'recovered', 'given_up', 'discarded', 'folded')
 for i = 1, 8 do counts[i] = tonumber(counts[i] or 0) end
-local stored = redis.call('HMGET', settings, 'maxsize', 'max_attempts', 'shutdown', 'paused', 'max_crashes', 'max_dead', 'dead_for')
 return {
   fresh, math.max(0, unfinished() - fresh - later - forwarded), later, redis.call('HLEN', dead),
   redis.call('HLEN', bodies) + counts[8], forwarded, age,

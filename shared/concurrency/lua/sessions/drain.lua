@@ -1,12 +1,12 @@
 #!lua flags=allow-oom
 -- Has consumer services drain: each is notified at once, or by its next renewal.
--- KEYS sessions lanes
+-- KEYS sessions lanes settings
 -- ARGV
 --   session  the caller's session
 --   number   this step's number in its lane; a repetition carries the same
 --   owner    the process; empty for all
 -- RETURNS the sessions that are to drain, earlier ones included
--- PARTS clock identity sessions notify consumers one_effect
+-- PARTS clock identity level sessions notify consumers one_effect
 local before = answered()
 if before then return before end
 local draining = {}

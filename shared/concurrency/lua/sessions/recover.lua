@@ -6,22 +6,26 @@
 --   session  the session to recover
 --   names    receipts (45 bytes each) of those to take back, in order; '' for the first 200; `-` likewise, but none where it holds more
 --            than 1000
--- RETURNS deliveries taken back, deliveries still to take back, how many of the names were looked at: until there are 2 MiB; what became
+-- RETURNS 'flow' and the level for the plain set in a queue that has one; or deliveries taken back (none where a newer program uses the
+--   queue), deliveries still to take back, how many of the names were looked at: until there are 2 MiB; what became
 --   a dead letter: as settle_and_take; other sessions that are overdue, 100 at most; dead letters that were discarded
--- PARTS clock identity sessions staged processes unfinished notify wake entry answer dead_letter put_back receive named finish
+-- PARTS clock identity level sessions staged processes unfinished notify wake entry answer dead_letter put_back receive named finish
 local deadline = redis.call('ZSCORE', sessions, session)
 local others = redis.call('ZRANGEBYSCORE', sessions, '-inf', string.format('(%.0f', now), 'LIMIT', 0, 101)
 for i, id in ipairs(others) do
   if id == session then table.remove(others, i) end
 end
 if not deadline or tonumber(deadline) >= now then return {0, 0, 0, {}, others, 0} end
+local max_crashes, shut, joining, level = unpack(redis.call('HMGET', settings, 'max_crashes', 'shutdown', 'joining', 'flow'))
+if level and is_plain then return refused_for(level) end
+if is_newer(level) then return {0, 0, 0, {}, {}, 0} end
 -- Over for ever: a deadline of 0 cannot be renewed, and the last call removes the session.
 redis.call('ZADD', sessions, 0, session)
 redis.call('ZREM', idle, session)
 receive(session)
 local batch = named(names)
 local held = redis.call('HLEN', leased)
-local looked = put_back(batch, 1, redis.call('HGET', settings, 'max_crashes') or 5)
+local looked = put_back(batch, 1, max_crashes or 5)
 local left = redis.call('HLEN', leased)
 if left == 0 then
   redis.call('ZREM', sessions, session)
@@ -31,7 +35,6 @@ end
 if held > left then
   redis.call('HINCRBY', totals, 'recovered', held - left)
   wake_one()
-  local stored = redis.call('HMGET', settings, 'shutdown', 'joining')
-  notify_if_finished(stored[1], stored[2])
+  notify_if_finished(shut, joining)
 end
 return {held - left, left, looked, died, others, discarded}

@@ -2,6 +2,9 @@
 -- Registers a session with a queue, and the queue's settings where none are stored yet.
 -- KEYS sessions settings lanes pending returned suspects delayed leased handed putters bodies dead dead_index idle
 --   joiners ids ids_due totals results results_due given_up
+-- FLOW
+--   flow tags tails behind passed released ready gated running opens line_fair line_own let_in once marks
+-- END
 -- ARGV
 --   session       the session's id
 --   fresh         1 for a new session; 0 to store settings only
@@ -15,14 +18,30 @@
 --   consumer      1 when the process is a consumer service, which `drain` may notify
 --   pid           the process's id at its host, 0 for none
 --   host          the name of its host, may be empty
+--   level         the protocol level that the caller needs the queue to have, 0 for none: it is raised, and never lowered
 -- RETURNS now in ms, deadline in ms, stored maxsize, stored max_attempts, stored max_crashes, stored max_dead and dead_for or 0, when the
---   queue became known here in us
--- PARTS clock identity sessions consumers processes restart steady
-local MOST_FORMER, MOST_PRUNED = 20, 100
+--   queue became known here in us, its protocol level, 0 for none
+-- PARTS clock identity sessions notify consumers processes restart steady
+local MOST_FORMER, MOST_PRUNED, MOST_WOKEN = 20, 100, 1000
 local kinds = {
-  list = {pending, returned, suspects, putters},
-  hash = {settings, lanes, leased, handed, bodies, dead, ids, totals, results},
-  zset = {sessions, delayed, dead_index, idle, joiners, ids_due, results_due, given_up},
+  list = {
+    pending, returned, suspects, putters,
+    -- FLOW
+    released,
+    -- END
+  },
+  hash = {
+    settings, lanes, leased, handed, bodies, dead, ids, totals, results,
+    -- FLOW
+    flow, tags, tails, behind, passed, once,
+    -- END
+  },
+  zset = {
+    sessions, delayed, dead_index, idle, joiners, ids_due, results_due, given_up,
+    -- FLOW
+    ready, gated, running, opens, line_fair, line_own, let_in, marks,
+    -- END
+  },
 }
 for kind, keys in pairs(kinds) do
   for _, key in ipairs(keys) do
@@ -49,6 +68,15 @@ if max_attempts ~= '' then redis.call('HSETNX', settings, 'max_attempts', max_at
 if max_crashes ~= '' then redis.call('HSETNX', settings, 'max_crashes', max_crashes) end
 if max_dead ~= '' then redis.call('HSETNX', settings, 'max_dead', max_dead) end
 if dead_for ~= '' then redis.call('HSETNX', settings, 'dead_for', dead_for) end
+local stored_level = tonumber(redis.call('HGET', settings, 'flow') or 0)
+if tonumber(level or 0) > stored_level then
+  stored_level = tonumber(level)
+  redis.call('HSET', settings, 'flow', level)
+  -- None that is idle may be handed a message, or woken, that takes nothing here any more: all look again, the first ones now.
+  local first = redis.call('ZPOPMIN', idle, MOST_WOKEN)
+  for i = 1, #first, 2 do notify(first[i], 'wake') end
+  redis.call('DEL', idle)
+end
 if consumer == '1' then
   local _, drains = consumer_record(owner_of(session))
   record_consumer(session, drains)
@@ -66,4 +94,4 @@ if #old > 0 then
 end
 local stored = redis.call('HMGET', settings, 'maxsize', 'max_attempts', 'max_crashes', 'max_dead', 'dead_for')
 for i, usual in ipairs({0, 5, 5, 0, 0}) do stored[i] = tonumber(stored[i] or usual) end
-return {now, deadline, stored[1], stored[2], stored[3], stored[4], stored[5], epoch()}
+return {now, deadline, stored[1], stored[2], stored[3], stored[4], stored[5], epoch(), stored_level}

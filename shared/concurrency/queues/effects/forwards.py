@@ -12,7 +12,6 @@ from shared.concurrency.errors import ConcurrencyError
 from shared.concurrency.queues.encoding.entry import KEY, keys_in
 from shared.concurrency.queues.membership.membership import Membership
 from shared.concurrency.session.log import Log
-from shared.concurrency.session.scripts import load
 
 log = Log("queues")
 
@@ -126,7 +125,7 @@ class Forwards:
                 keys = [key for key, where in self._waiting.items() if where is destination][:_MOST]
                 member = destination.member
                 try:
-                    still = keys_in(await member.call(load("onward"), *keys))
+                    still = keys_in(await member.call("onward", *keys))
                 except ConcurrencyError as error:
                     problems[member.name] = str(error)
                     continue

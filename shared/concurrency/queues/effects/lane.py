@@ -19,6 +19,8 @@ from shared.concurrency.queues.effects.packing import (
     check,
     folded,
     forwarded,
+    has_moved,
+    is_flow,
     pack,
     reason,
     stale,
@@ -26,7 +28,7 @@ from shared.concurrency.queues.effects.packing import (
 )
 from shared.concurrency.queues.effects.staging import is_much, let_in, stage, unstage
 from shared.concurrency.queues.effects.takes import Takes
-from shared.concurrency.queues.membership.lane import Lane
+from shared.concurrency.queues.membership.lane import Lane, goes_again
 from shared.concurrency.queues.membership.membership import Membership
 from shared.concurrency.session.calls import Call
 from shared.concurrency.session.futures import reject, resolve
@@ -151,22 +153,16 @@ class EffectLane(Lane[Portion]):
         if not self._member.registration.is_done:
             await self._member.registration.ready()
         portion.session_id, portion.keys = self._member.session_id, self._member.keys
-        script = load("settle_with_effects")
-        more_keys, words = pack(script, portion)
-        call = Call(
-            script,
-            portion.keys,
-            (portion.session_id, self.number(), *words),
-            more_keys,
-            partial(self._take_answer, portion),
-        )
-        while True:
+        number, is_to_go = self.number(), True
+        while is_to_go:
+            script = load("settle_with_effects", flow=is_flow(self._member, portion))
+            more_keys, words = pack(script, portion)
+            answered = partial(self._take_answer, portion)
+            call = Call(script, portion.keys, (portion.session_id, number, *words), more_keys, answered)
             try:
-                await self._member.calls.insist(call)
+                is_to_go = self._member.level.moved(script, await self._member.calls.insist(call))
             except OutOfMemory:
                 await self._wait_for_memory()
-            else:
-                return
 
     async def _wait_for_memory(self) -> None:
         pause = self.pause.memory_is_full()
@@ -214,8 +210,8 @@ class EffectLane(Lane[Portion]):
     # --- its answers ------------------------------------------------------------------------------------------------
 
     def _take_answer(self, portion: Portion, answer: list[Any]) -> None:
-        if answer[0] == b"late":
-            raise ConcurrencyError("the server saw a later call of this process: is the owner id used twice?")
+        if goes_again(answer):
+            return
         self.pause.memory_has_room()
         self._flight.call = None
         state, verdicts = answer
@@ -225,32 +221,36 @@ class EffectLane(Lane[Portion]):
             self._member.over(portion.session_id)
         else:
             current = portion.session_id == self._member.session_id
-            for one, verdict in zip(portion.acknowledgements, verdicts, strict=True):
-                self._decide(one, verdict, current=current)
+            both = zip(portion.acknowledgements, verdicts, strict=True)
+            again = [one for one, verdict in both if self._decide(one, verdict, current=current)]
+            self._waiting.extendleft(reversed(again))
         self._measure_backpressure()
 
-    def _decide(self, one: Acknowledgement, verdict: bytes, *, current: bool) -> None:
+    def _decide(self, one: Acknowledgement, verdict: bytes, *, current: bool) -> bool:
+        """Settle it as the server answered; whether nothing was written and it goes again."""
         kind, _, rest = verdict.partition(b" ")
         if kind == b"refused":
             number, _, why = rest.partition(b" ")
+            if has_moved(one.writes, int(number), why):
+                return True
             self._refuse(one, reason(one.writes, int(number), why.decode()))
-            return
+            return False
         if kind == b"unstaged":
             # Lost with a session that was over, or by the server: in one call then.
             one.may_stage = False
-            self._waiting.appendleft(one)
-            return
+            return True
         if current:
             self._member.held.pop(one.receipt, None)
         if kind == b"stale":
             reject(one.future, stale())
-            return
+            return False
         one.is_written = True
         resolve(one.future)
         if rest:
             self._forwards.add(forwarded(one.writes, self._member, rest))
             for fold, destination in folded(one.staged, self._member, rest):
                 self._forwards.add_fold(fold, destination)
+        return False
 
     def _refuse(self, one: Acknowledgement, why: str) -> None:
         error = EffectRefused(f"{why}. Nothing was written, and the delivery is not acknowledged")

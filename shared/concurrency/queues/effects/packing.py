@@ -13,6 +13,7 @@ from shared.concurrency.queues.effects.forwards import Destination, Fold
 from shared.concurrency.queues.effects.staging import Staged
 from shared.concurrency.queues.effects.writes import Write, Writes, shown
 from shared.concurrency.queues.encoding.entry import KEY, keys_in
+from shared.concurrency.queues.membership.level import NewerQueue
 from shared.concurrency.queues.membership.membership import Membership
 from shared.concurrency.session.scripts import Script
 
@@ -20,8 +21,8 @@ MOST: Final = 500
 """Acknowledgements in one call; with as many unanswered nothing more is taken."""
 _MOST_WEIGHT: Final = 3_000
 _MOST_BYTES: Final = 4 << 20
-_GROUP: Final = 14
-"""The keys of a queue that the script needs of each queue that is put to: the first of its header."""
+_GROUP_ENDS: Final = "leased"
+"""The keys of a queue that the script needs of each queue that is put to stand before this one in its header."""
 
 
 @dataclass(slots=True, eq=False)
@@ -86,11 +87,17 @@ def take_out(waiting: deque[Acknowledgement], most: int) -> list[Acknowledgement
     return portion
 
 
+def is_flow(member: Membership, portion: Portion) -> bool:
+    """Whether the call takes the flow set: where one of its queues has a level, for all of them."""
+    there = (one.member for ack in portion.acknowledgements for one in ack.writes.destinations())
+    return bool(member.level.needed) or any(other.level.needed for other in there)
+
+
 def pack(script: Script, portion: Portion) -> tuple[list[bytes], list[bytes | str | int]]:
     """The keys behind those of the script's header, and the words of the call."""
     places: dict[bytes, int] = {portion.keys["pending"]: 1}
     more_keys: list[bytes] = []
-    group = script.keys[:_GROUP]
+    group = script.keys[: script.keys.index(_GROUP_ENDS)]
     for member in (one.member for ack in portion.acknowledgements for one in ack.writes.destinations()):
         if member.keys["pending"] not in places:
             places[member.keys["pending"]] = len(script.keys) + len(more_keys) + 1
@@ -135,12 +142,24 @@ def folded(staged: Mapping[Write, Staged], member: Membership, waiting: bytes) -
             yield from ((fold, each.destination) for fold in each.folds if fold.key in keys)
 
 
+def has_moved(writes: Writes, number: int, why: bytes) -> bool:
+    """Whether the write was refused for the set of its queue alone: it goes again with that of the queue's level."""
+    word, _, level = why.partition(b" ")
+    key = list(writes)[number - 1].key
+    if word != b"flow" or isinstance(key, bytes):
+        return False
+    key.member.level.learn(int(level))
+    return not key.member.level.is_newer
+
+
 def reason(writes: Writes, number: int, why: str) -> str:
     """What the server has against the write with this number, in words."""
     write = list(writes)[number - 1]
     command, key = write.command, write.key
     if not isinstance(key, bytes):
         name = key.member.name
+        if why.startswith("flow "):
+            return str(NewerQueue(name))
         return (
             f"the queue {name} is shut down" if why == "shutdown" else f"keys of the queue {name} hold what is not ours"
         )

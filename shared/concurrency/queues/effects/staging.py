@@ -8,7 +8,6 @@ from typing import Final
 from shared.concurrency.errors import ConcurrencyError
 from shared.concurrency.queues.effects.forwards import Destination, Fold
 from shared.concurrency.queues.effects.writes import Write, Writes
-from shared.concurrency.session.scripts import load
 from shared.concurrency.session.server_errors import OutOfMemory
 
 MANY: Final = 1000
@@ -57,7 +56,7 @@ async def _stage(staged: Staged, fold: Fold, wait_for_memory: Callable[[], Await
     call = staged.destination.member.call
     while True:
         try:
-            return bool(await call(load("stage"), staged.session_id, fold.key, *fold.entries))
+            return bool(await call("stage", staged.session_id, fold.key, *fold.entries))
         except OutOfMemory:
             await wait_for_memory()
         except ConcurrencyError:
@@ -69,14 +68,14 @@ async def unstage(all_staged: dict[Write, Staged]) -> None:
     for staged in all_staged.values():
         keys = [fold.key for fold in staged.folds]
         with contextlib.suppress(ConcurrencyError):
-            await staged.destination.member.call(load("unstage"), staged.session_id, *keys)
+            await staged.destination.member.call("unstage", staged.session_id, *keys)
 
 
 async def let_in(all_staged: dict[Write, Staged]) -> None:
     """Let in what there is room for, some at a time. Where this process dies, whoever takes there does so."""
     for staged in all_staged.values():
         with contextlib.suppress(ConcurrencyError):
-            while await staged.destination.member.call(load("let_in")):
+            while await staged.destination.member.call("let_in"):
                 pass
 
 

@@ -44,7 +44,7 @@ QUEUE_KEYS: Final = {
         "HASH",
         "maxsize, max_attempts, max_crashes (0: never), max_dead, dead_for in ms, shutdown, refused_upto: places of the line "
         "that a shutdown has looked at, paused, joining, the server's run_id, epoch: since when it is known, in us, clock: "
-        "what a renewal saw last, and behind: how far it went back so far, both in ms",
+        "what a renewal saw last, and behind: how far it went back so far, both in ms; flow: the protocol level that the queue needs",
     ),
     "totals": KeyDescription(
         "totals",
@@ -59,6 +59,30 @@ QUEUE_KEYS: Final = {
     "given_up": KeyDescription(
         "given_up", "ZSET", "key of a message whose future was cancelled -> when, in ms; forgotten after a day"
     ),
+    # From here on: of queues with a protocol level, for messages that say something of their way.
+    "flow": KeyDescription("flow", "HASH", "virtual times of shares; the numbers of limits"),
+    "tags": KeyDescription("tags", "HASH", "priority and share -> the tag of its next message"),
+    "tails": KeyDescription(
+        "tails", "HASH", "KEY of messages -> key of the last message that has it, and how many stand behind the first"
+    ),
+    "behind": KeyDescription("behind", "HASH", "key of a message -> the entry that comes after it in its KEY"),
+    "passed": KeyDescription(
+        "passed",
+        "HASH",
+        "key of a message -> the same, of an entry that failed and let others pass: delay in ms, entry",
+    ),
+    "released": KeyDescription("released", "LIST", "entries that stood behind another of their KEY, and may go now"),
+    "ready": KeyDescription("ready", "ZSET", "entries with a share or a priority that may go, by tag"),
+    "gated": KeyDescription("gated", "ZSET", "entries that wait at the gate of their limit, in order of their text"),
+    "running": KeyDescription("running", "ZSET", "limit and key of messages that take one of its places"),
+    "opens": KeyDescription("opens", "ZSET", "limit -> when its gate opens, in us"),
+    "line_fair": KeyDescription("line:fair", "ZSET", "keys of waiting puts with a share or a priority, by tag"),
+    "line_own": KeyDescription("line:own", "ZSET", "waiting puts that wait for their own KEY or limit"),
+    "let_in": KeyDescription(
+        "let_in", "ZSET", "keys of puts let in out of their turn, which their owner has not confirmed"
+    ),
+    "once": KeyDescription("once", "HASH", "names of messages that are to be there once, and their newest bodies"),
+    "marks": KeyDescription("marks", "ZSET", "key of a message that is cancelled -> when, in ms"),
 }
 """What a script calls a key -> the key."""
 

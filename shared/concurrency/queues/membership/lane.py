@@ -7,7 +7,7 @@ stored verdicts, so a lost reply and a retry have one effect.
 
 import asyncio
 from abc import ABC, abstractmethod
-from typing import ClassVar, Final, Generic, TypeVar
+from typing import Any, ClassVar, Final, Generic, TypeVar
 
 from shared.concurrency.errors import ConcurrencyError
 from shared.concurrency.queues.membership.flight import Flight
@@ -16,6 +16,16 @@ from shared.concurrency.queues.membership.pause import Pause
 from shared.concurrency.queues.membership.rest import Rest
 
 C = TypeVar("C")
+
+
+def goes_again(answer: list[Any]) -> bool:
+    """Whether the server has done nothing, for the queue needs the other set of scripts: see `Level.run`.
+
+    :raises ConcurrencyError: when it has done nothing because it saw a later number.
+    """
+    if answer[0] == b"late":
+        raise ConcurrencyError("the server saw a later call of this process: is the owner id used twice?")
+    return bool(answer[0] == b"flow")
 
 
 class Lane(ABC, Generic[C]):

@@ -3,11 +3,12 @@
 import asyncio
 import contextlib
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import Any, Final, Protocol
 from weakref import ref
 
 from shared.concurrency.queues.membership.keys import leased_key
+from shared.concurrency.queues.membership.level import Level
 from shared.concurrency.queues.membership.life import Life
 from shared.concurrency.queues.membership.recovery import Recovery
 from shared.concurrency.queues.membership.registration import Registration
@@ -69,6 +70,15 @@ class Membership:
     def keys(self) -> dict[str, bytes]:
         """The keys of the queue, by what the scripts call them."""
         return self.life.keys
+
+    @property
+    def level(self) -> Level:
+        """The protocol level of the queue, and which scripts go with it."""
+        return self.registration.level
+
+    def need_level(self, level: int) -> None:
+        """Have the queue need this protocol level before the next call; said before what needs it is submitted."""
+        self.registration.need_level(level)
 
     def hold(self, holding: Holding) -> None:
         """Keep it until it is settled; it is lost at once if the session is over already."""
@@ -159,17 +169,21 @@ class Membership:
 
     async def call(
         self,
-        script: Script,
+        name: str,
         *arguments: bytes | str | int,
         keys: Mapping[str, bytes] | None = None,
         more_keys: Sequence[bytes] = (),
         at_reply: Callable[[Any], object] | None = None,
     ) -> Any:
-        """Run a script that may be repeated, waiting out an outage; `more_keys`, `at_reply`: see Call.
+        """Run the script of this name, which may be repeated, waiting out an outage; `more_keys`, `at_reply`: see Call.
 
         :raises ConcurrencyError: when the server refuses it for good, or its memory is full.
         """
-        return await self.calls.insist(Call(script, keys or self.keys, arguments, more_keys, at_reply))
+
+        def send(script: Script) -> Awaitable[Any]:
+            return self.calls.insist(Call(script, keys or self.keys, arguments, more_keys, at_reply))
+
+        return await self.level.run(name, send)
 
     async def announce(self) -> int:
         """Tell the queue which run of the server this is; on a connection that is not open to others yet.

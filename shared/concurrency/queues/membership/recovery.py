@@ -7,7 +7,6 @@ from typing import Any, Final, Protocol
 from shared.concurrency.queues.encoding.entry import receipts_in
 from shared.concurrency.queues.membership.keys import leased_key
 from shared.concurrency.session.log import Log
-from shared.concurrency.session.scripts import Script, load
 
 log = Log("queues")
 
@@ -24,8 +23,8 @@ class Caller(Protocol):
     def keys(self) -> dict[str, bytes]:
         """The keys of the queue, by what the scripts call them."""
 
-    async def call(self, script: Script, *arguments: bytes | str | int, keys: Mapping[str, bytes] | None = None) -> Any:
-        """Run a script that may be repeated, waiting out an outage."""
+    async def call(self, name: str, *arguments: bytes | str | int, keys: Mapping[str, bytes] | None = None) -> Any:
+        """Run the script of this name, which may be repeated, waiting out an outage."""
 
 
 class Recovery:
@@ -65,16 +64,16 @@ class Recovery:
 
         Where that is very much, it is put in order here: the server would have to sort all of it in each call.
         """
-        call, step = self._caller.call, load(script)
+        call = self._caller.call
         keys = {**self._caller.keys, "leased": leased_key(self._caller.name, session_id)}
-        total, left, _, *more = await call(step, session_id, *words, b"-", keys=keys)
+        total, left, _, *more = await call(script, session_id, *words, b"-", keys=keys)
         self.log_dead(more[0] if more else ())
         # None are left where somebody else has recovered the session meanwhile.
         while left and (receipts := await self._receipts(keys)):
             at = 0
             while left and at < len(receipts):
                 names = b"".join(receipts[at : at + _GIVEN_BACK])
-                count, left, looked, *more = await call(step, session_id, *words, names, keys=keys)
+                count, left, looked, *more = await call(script, session_id, *words, names, keys=keys)
                 self.log_dead(more[0] if more else ())
                 total, at = total + count, at + looked
         return total, more
@@ -84,7 +83,7 @@ class Recovery:
         found: set[bytes] = set()
         cursor = b"0"
         while True:
-            cursor, joined = await self._caller.call(load("receipts"), cursor, keys=keys)
+            cursor, joined = await self._caller.call("receipts", cursor, keys=keys)
             found.update(receipts_in(joined))
             if cursor == b"0":
                 return sorted(found)

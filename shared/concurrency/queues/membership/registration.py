@@ -6,12 +6,12 @@ import os
 import socket
 from typing import Any, Final, Protocol
 
+from shared.concurrency.queues.membership.level import Level
 from shared.concurrency.queues.membership.life import Life
 from shared.concurrency.session.calls import Call, Calls
 from shared.concurrency.session.clock import boottime
 from shared.concurrency.session.futures import retrieve
 from shared.concurrency.session.log import Log
-from shared.concurrency.session.scripts import load
 from shared.concurrency.session.server_errors import Disconnected, Postponed
 
 log = Log("queues")
@@ -45,9 +45,10 @@ class Registration:
         """Whether the queue knows the session that there is now, and all wishes."""
         self.max_attempts = math.inf
         """Failures until a message is a dead letter, as it is stored with the queue; known once it is registered."""
+        self.level: Final = Level(registrant.name)
+        """The protocol level of the queue."""
         self._registrant = registrant
         self._calls = calls
-        self._script = load("register")
         self._wishes: dict[str, int] = {}
         self._is_consumer = False
         self._task: asyncio.Task[None] | None = None
@@ -63,6 +64,17 @@ class Registration:
         """Have this process known as a consumer service, which can be drained, from its next call on."""
         if not self._is_consumer:
             self._is_consumer = True
+            self.is_done = False
+
+    def need_level(self, level: int) -> None:
+        """Have the queue need this protocol level before the next call: what is put says something of its way."""
+        if level > self.level.wanted:
+            self.level.wanted = level
+            self.is_done = self.is_done and level <= self.level.needed
+
+    def server_came_back(self) -> None:
+        """Register again where the level matters: the data may be older than it."""
+        if self.level.wanted:
             self.is_done = False
 
     async def ready(self) -> None:
@@ -93,15 +105,17 @@ class Registration:
 
     async def _register(self) -> None:
         life, wishes, is_consumer = self._registrant.life, dict(self._wishes), self._is_consumer
+        wanted = self.level.wanted
         sent_at, answer = await self._ask(life, wishes, is_consumer=is_consumer)
-        now, deadline, *settings, epoch = answer
+        now, deadline, *settings, epoch, level = answer
         kept = dict(zip(_SETTINGS, settings, strict=True))
         if life is not self._registrant.life:
             return
         self._registrant.learn(epoch)
+        self.level.learn(level)
         self.max_attempts = kept["max_attempts"]
         life.registered(sent_at, (deadline - now) / 1000)
-        self.is_done = (wishes, is_consumer) == (self._wishes, self._is_consumer)
+        self.is_done = (wishes, is_consumer, wanted) == (self._wishes, self._is_consumer, self.level.wanted)
         others = {word: stored for word, stored in kept.items() if wishes.get(word, stored) != stored}
         self._wishes |= others
         for word, stored in others.items():
@@ -122,10 +136,11 @@ class Registration:
                 _KEEP_LANES_MS,
                 int(is_consumer),
                 *_this_process(),
+                self.level.wanted,
             )
             sent_at = boottime()
             try:
-                return sent_at, await self._calls.now(Call(self._script, life.keys, arguments))
+                return sent_at, await self._calls.now(Call(self.level.of_registration(), life.keys, arguments))
             except Disconnected:
                 continue  # the next call waits for a connection
             except Postponed:

@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import Callable
-from typing import Final
+from typing import Any, Final
 
 from shared.concurrency.session.calls import Call, Calls
 from shared.concurrency.session.server_errors import Disconnected, OutOfMemory, Postponed
@@ -10,10 +10,8 @@ from shared.concurrency.session.server_errors import Disconnected, OutOfMemory, 
 _AFTER_A_REFUSAL: Final = 0.05
 
 
-async def run_or_inquire(
-    calls: Calls, call: Call, inquiry: Callable[[], Call], is_outdated: Callable[[], bool]
-) -> None:
-    """Run a call, and again after a lost answer, until one is answered.
+async def run_or_inquire(calls: Calls, call: Call, inquiry: Callable[[], Call], is_outdated: Callable[[], bool]) -> Any:
+    """Run a call, and again after a lost answer, until one is answered; returns that answer.
 
     `inquiry` makes a call of the same number: when the call has run, its answer is that of the call; else the call
     never runs. It is sent instead when the server's memory is full and the call may have run, or the call is outdated.
@@ -28,7 +26,7 @@ async def run_or_inquire(
         if not is_inquiry and is_outdated():
             call, is_inquiry = inquiry(), True
         try:
-            await calls.now(call)
+            return await calls.now(call)
         except Disconnected:
             may_have_run = True
         except Postponed:
@@ -37,5 +35,3 @@ async def run_or_inquire(
             if is_inquiry or not may_have_run:
                 raise
             call, is_inquiry = inquiry(), True
-        else:
-            return

@@ -1,12 +1,13 @@
 """The lane of puts. Rules 1 to 5: an entry that finds no room waits at the server; whoever frees room admits it."""
 
 import asyncio
-from collections.abc import Iterable
+from collections.abc import Awaitable, Iterable
 from functools import cache, partial
 from typing import Any, ClassVar, Final
 
 from shared.concurrency.errors import ConcurrencyError, QueueFull
-from shared.concurrency.queues.membership.lane import Lane
+from shared.concurrency.queues.membership.lane import Lane, goes_again
+from shared.concurrency.queues.membership.level import NewerQueue
 from shared.concurrency.queues.membership.membership import Membership
 from shared.concurrency.queues.puts.batch import MOST_BYTES, MOST_ENTRIES, PORTION, Batch, OutgoingEntry
 from shared.concurrency.queues.puts.inquiry import run_or_inquire
@@ -16,7 +17,7 @@ from shared.concurrency.queues.puts.putters import Putters, shut_down, was_shut_
 from shared.concurrency.queues.puts.unsent import Unsent
 from shared.concurrency.queues.puts.verdicts import Portion, admit_all, decide_each
 from shared.concurrency.session.calls import Call
-from shared.concurrency.session.scripts import Script, load, when_memory_is_full
+from shared.concurrency.session.scripts import Script, when_memory_is_full
 from shared.concurrency.session.server_errors import OutOfMemory
 
 _WITHDRAWAL: Final = 0.5
@@ -164,6 +165,12 @@ class PutLane(Lane[Portion]):
             if not call.again:
                 self._putters.withdrawn[:0] = call.withdrawn
             self._put_off(call)
+        except NewerQueue as error:
+            # Nothing has changed: what was to leave the line does so with the next call.
+            self._flight.call = None
+            self._putters.withdrawn[:0] = call.withdrawn
+            for entry in call.entries:
+                entry.batch.fail(error)
         except ConcurrencyError as error:
             self._refuse(call, error)
         if self._putters.entries:  # else there is nothing to look for
@@ -171,27 +178,29 @@ class PutLane(Lane[Portion]):
 
     async def _exchange(self, portion: Portion) -> None:
         number, refused = self.number(), self._putters.refused
-        call = Call(
-            load("put") if portion.entries else _withdraw(),
-            self._member.life.keys,
-            portion.words(number, refused),
-            at_reply=partial(self._take_answer, portion),
-        )
-
-        def inquiry() -> Call:
-            # Without entries it needs no memory, and adds nothing.
-            words = portion.words(number, refused, with_entries=False)
-            return call._replace(script=_withdraw(), arguments=words)
+        member = self._member
 
         def is_outdated() -> bool:
             # What waited before comes first, and may be in line no more.
-            return bool(self._putters.entries) and self._member.run_id != portion.run_id
+            return bool(self._putters.entries) and member.run_id != portion.run_id
 
-        await run_or_inquire(self._member.calls, call, inquiry, is_outdated)
+        def send(script: Script) -> Awaitable[Any]:
+            words, answered = portion.words(number, refused), partial(self._take_answer, portion)
+            chosen = script if portion.entries else _withdraw(script)
+            call = Call(chosen, member.life.keys, words, at_reply=answered)
+
+            def inquiry() -> Call:
+                # Without entries it needs no memory, and adds nothing.
+                words = portion.words(number, refused, with_entries=False)
+                return call._replace(script=_withdraw(script), arguments=words)
+
+            return run_or_inquire(member.calls, call, inquiry, is_outdated)
+
+        await member.level.run("put", send)
 
     def _take_answer(self, portion: Portion, answer: list[Any]) -> None:
-        if answer[0] == b"late":
-            raise ConcurrencyError("the server saw a later put of this process: is the owner id used twice?")
+        if goes_again(answer):
+            return
         self.pause.memory_has_room()
         self._flight.call = None
         self.answered = self._flight.number
@@ -248,6 +257,5 @@ class PutLane(Lane[Portion]):
             entry.batch.fail(error)
 
 
-@cache
-def _withdraw() -> Script:
-    return when_memory_is_full(load("put"))
+_withdraw: Final = cache(when_memory_is_full)
+"""The script for a call without entries."""

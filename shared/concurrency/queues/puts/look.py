@@ -8,7 +8,6 @@ from shared.concurrency.queues.encoding.entry import keys_in
 from shared.concurrency.queues.membership.membership import Membership
 from shared.concurrency.queues.puts.putters import Putters
 from shared.concurrency.queues.puts.verdicts import Portion
-from shared.concurrency.session.scripts import load
 
 _AGAIN: Final = 1.0
 
@@ -46,4 +45,4 @@ class Look:
 async def missing_keys(member: Membership, putters: Putters) -> set[bytes]:
     """Keys of the putters that are not in line at the server: admitted, or taken out by somebody else."""
     keys = [entry.key for entry in putters]
-    return set(keys) - keys_in(await member.call(load("onward"), *keys))
+    return set(keys) - keys_in(await member.call("onward", *keys))

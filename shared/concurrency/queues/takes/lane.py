@@ -10,7 +10,7 @@ from typing import Any, ClassVar, Final
 
 from shared.concurrency.errors import ConcurrencyError, QueueShutDown
 from shared.concurrency.queues.encoding.entry import RECEIPT
-from shared.concurrency.queues.membership.lane import Lane
+from shared.concurrency.queues.membership.lane import Lane, goes_again
 from shared.concurrency.queues.membership.membership import Membership
 from shared.concurrency.queues.takes.demand import Demand, Wish
 from shared.concurrency.queues.takes.getters import Getter
@@ -19,7 +19,6 @@ from shared.concurrency.queues.takes.portion import Portion
 from shared.concurrency.queues.takes.resync import Resync
 from shared.concurrency.queues.takes.settlements import Settlements, log_refused
 from shared.concurrency.session.calls import Call
-from shared.concurrency.session.scripts import load
 from shared.concurrency.session.server_errors import Disconnected, Postponed
 
 _AFTER_A_REFUSAL: Final = 0.05
@@ -214,11 +213,14 @@ class TakeLane(Lane[Portion]):
             is_idle=self.demand.idle.is_registered,
         )
         answered = partial(self._take_answer, portion, wish)
-        await member.calls.once(Call(load("settle_and_take"), portion.keys, words, at_reply=answered))
+        await member.level.run(
+            "settle_and_take",
+            lambda script: member.calls.once(Call(script, portion.keys, words, at_reply=answered)),
+        )
 
     def _take_answer(self, portion: Portion, wish: Wish, answer: list[Any]) -> None:
-        if answer[0] == b"late":
-            raise ConcurrencyError("the server saw a later call of this process: is the owner id used twice?")
+        if goes_again(answer):
+            return
         self._flight.is_answered = True
         # What woke us until now was older than the script that has just run; what comes from here on is news.
         self.demand.idle.is_woken = False
@@ -228,6 +230,8 @@ class TakeLane(Lane[Portion]):
             self._is_urgent = True
         self._resync.resolve(wish.doubts)
         member = self._member
+        if state == b"newer":
+            member.level.found_newer()
         is_current = portion.session_id == member.life.session_id
         if is_current:
             for receipt in portion.settlements.receipts():
@@ -243,8 +247,7 @@ class TakeLane(Lane[Portion]):
             member.recovery.overdue = overdue.decode()
         if stale:
             log_refused(member.name, stale)
-        if died:
-            member.recovery.log_dead(died)
+        member.recovery.log_dead(died)
 
     def _take(self, wish: Wish, entries: list[bytes], look_again: int) -> None:
         self.demand.answered(wish, entries, self._loop.time() + look_again / 1000)

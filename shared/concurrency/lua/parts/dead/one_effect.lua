@@ -5,10 +5,13 @@ local lane = owner_of(session) .. ':letters'
 -- The last number, and its answer as it is kept.
 local function recorded() return string.match(redis.call('HGET', lanes, lane) or '', '^%d+ (%d+) (.*)$') end
 
--- What was answered to this number before; zeros for a number below the last one: nobody waits for that answer.
+-- What was answered to this number before; zeros for a number below the last one: nobody waits for that answer. Or what a script
+-- answers that may not run: see the part `level`.
 local function answered()
   local last, answer = recorded()
-  if not last or tonumber(number) > tonumber(last) then return nil end
+  if not last or tonumber(number) > tonumber(last) then
+    return refused_for(redis.call('HGET', settings, 'flow'))
+  end
   local words = {}
   for word in string.gmatch(answer, '%S+') do words[#words + 1] = number == last and (tonumber(word) or word) or 0 end
   return words

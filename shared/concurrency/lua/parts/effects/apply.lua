@@ -3,9 +3,13 @@ local is_sound_at = {}
 local function check_put(place)
   select_queue(place)
   if is_sound_at[place] == nil then is_sound_at[place] = is_sound() end
-  local shut = is_sound_at[place] and redis.call('HGET', settings, 'shutdown')
+  local problem = 'unsound'
+  if is_sound_at[place] then
+    local shut, level = unpack(redis.call('HMGET', settings, 'shutdown', 'flow'))
+    problem = shut and 'shutdown' or refused_for(level) and 'flow ' .. level or nil
+  end
   select_queue(1)
-  return not is_sound_at[place] and 'unsound' or shut and 'shutdown' or nil
+  return problem
 end
 
 -- Whether words[first] has staged the folds that follow in the queue at PLACE.

@@ -1,0 +1,33 @@
+"""The flow set of scripts does in a queue without flow what the plain set does (rule 17): the tests pass with it."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from shared.concurrency import Queue, Session
+from tests.instruments import inside
+from tests.instruments.levels import FORCED
+
+ROOT = Path(__file__).resolve().parent.parent.parent
+SUITES = ("tests/queues", "tests/effects", "tests/results", "tests/faults", "tests/conformance")
+
+
+@pytest.mark.skipif(FORCED not in os.environ, reason="nothing is forced in this run")
+async def test_each_queue_of_a_run_that_forces_it_has_the_flow_set(session: Session, name: str) -> None:
+    queue = Queue(session, name, int)
+    await queue.put(1)
+    assert inside.member_at(queue).level.load("put").is_flow
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(1200)
+def test_the_suites_pass_with_the_flow_set() -> None:
+    command = ("-m", "pytest", *SUITES, "-q", "-n", "2", "-p", "no:cacheprovider", "-m", "not slow and not timing")
+    done = subprocess.run(
+        [sys.executable, *command],
+        cwd=ROOT, env=os.environ | {FORCED: "1"}, capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stdout[-5000:]
