@@ -75,15 +75,15 @@ class MessageTooLarge(ConcurrencyError, ValueError):
 
 
 class RemoteError(ConcurrencyError):
-    """A submitted message failed for good: it is a dead letter. Or another submitter of the same id cancelled it."""
+    """A submitted message failed for good: it is a dead letter. Or it was cancelled, by whomever."""
 
     def __init__(self, reason: str, error: str = "", traceback: str = "") -> None:
         """Keep what is known of it; the traceback is a note too."""
         super().__init__(reason, error, traceback)
         self.reason = reason
         """As on the dead letter: failed, crashed, shutdown, undecodable, invalid, unknown_type, too_new, too_large,
-        invalid_result, or what `dead_letter()` or Reject was given; `given up` when another submitter of the same id
-        cancelled it."""
+        invalid_result, or what `dead_letter()` or Reject was given; `cancelled` when somebody cancelled it, another
+        submitter of the same id too."""
         self.error = error
         """Type and text of the exception, `ValueError: no such user`; empty where it is unknown."""
         self.traceback = traceback

@@ -51,7 +51,7 @@ async def take_census(client: Redis, name: str) -> Census:
             pipeline.hlen(keys["bodies"])
             pipeline.hlen(keys["dead"])
             pipeline.zcard(keys["sessions"])
-            pipeline.hmget(keys["totals"], ["put", "replayed", "acked", "dead", "given_up"])
+            pipeline.hmget(keys["totals"], ["put", "replayed", "acked", "dead", "cancelled"])
             pipeline.hvals(keys["handed"])
             pipeline.lrange(keys["line"], 0, -1)
             pipeline.hgetall(keys["bodies"])

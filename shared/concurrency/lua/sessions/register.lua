@@ -1,7 +1,7 @@
 #!lua flags=allow-oom
 -- Registers a session with a queue, and the queue's settings where none are stored yet.
 -- KEYS sessions settings lanes pending returned suspects delayed leased handed putters bodies dead dead_index idle
---   joiners ids ids_due totals results results_due given_up
+--   joiners ids ids_due totals results results_due marks
 -- ARGV
 --   session       the session's id
 --   fresh         1 for a new session; 0 to store settings only
@@ -22,7 +22,7 @@ local MOST_FORMER, MOST_PRUNED = 20, 100
 local kinds = {
   list = {pending, returned, suspects, putters},
   hash = {settings, lanes, leased, handed, bodies, dead, ids, totals, results},
-  zset = {sessions, delayed, dead_index, idle, joiners, ids_due, results_due, given_up},
+  zset = {sessions, delayed, dead_index, idle, joiners, ids_due, results_due, marks},
 }
 for kind, keys in pairs(kinds) do
   for _, key in ipairs(keys) do
