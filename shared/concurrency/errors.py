@@ -10,6 +10,7 @@ ConcurrencyError
 |- EffectRefused        also ValueError
 |- IdConflict           also ValueError
 |- MessageTooLarge      also ValueError
+|- MessageCancelled
 |- RemoteError
 |- InvalidResult        also ValueError
 |  `- ResultTooLarge    also MessageTooLarge
@@ -58,7 +59,8 @@ class LeaseLost(ConcurrencyError):
 class StaleDelivery(LeaseLost):
     """This delivery is no longer yours to settle; nothing was changed.
 
-    It was settled before, or its session passed its deadline and the message was recovered: somebody else handles it.
+    It was settled before, or its message was cancelled, or its session passed its deadline and the message was
+    recovered: somebody else handles it.
     """
 
 
@@ -72,6 +74,10 @@ class IdConflict(ConcurrencyError, ValueError):
 
 class MessageTooLarge(ConcurrencyError, ValueError):
     """The encoded message is larger than `max_message_bytes`: send a reference to the data instead."""
+
+
+class MessageCancelled(ConcurrencyError):
+    """The message was cancelled: while it waited for room, or while this body handled it. Nobody handles it again."""
 
 
 class RemoteError(ConcurrencyError):

@@ -28,7 +28,7 @@ ALLOWED = {
     f"{QUEUES}.puts": _GROUND,
     f"{QUEUES}.takes": _GROUND,
     f"{QUEUES}.effects": _GROUND | {f"{ENGINE}.checks"},
-    f"{QUEUES}.results": _GROUND | {f"{QUEUES}.puts"},
+    f"{QUEUES}.results": _GROUND | {f"{ENGINE}.checks", f"{QUEUES}.puts"},
     f"{QUEUES}.deliveries": _GROUND
     | {f"{ENGINE}.checks"}
     | {f"{QUEUES}.takes", f"{QUEUES}.effects", f"{QUEUES}.results"},
