@@ -88,7 +88,8 @@ class Submitter:
             raise
         except BaseException:
             submission.admitted = False
-            submission.future.cancel()
+            if not submission.future.cancel() and not submission.future.cancelled():
+                submission.future.exception()  # looked at: the caller gets the error of the put
             raise
 
     async def _meet(self, submission: Submission, id_: str) -> bool:

@@ -1,8 +1,17 @@
 -- Takes a put that waits for room out of the line, for it is cancelled; its owner gets to know of it as of one that a shutdown took
 -- out, behind `!`. One that came with an acknowledgement has no owner, and counts as put. False where none waits under the key, or a fold.
+-- The id is known from here on, as of one that was cancelled later: a put that is repeated adds nothing.
 local function cancel_waiting(key)
-  local who = string.match(redis.call('HGET', bodies, key) or '', WAITS)
+  local body = redis.call('HGET', bodies, key)
+  local who, _, from = string.match(body or '', WAITS)
   if not who or string.byte(who) == FOLD then return false end
+  local outgoing = string.sub(body, from)
+  if has_id(outgoing) and look_up_id(headers_of(outgoing)) == 'new' then
+    local entry = string.rep('0', 16) .. outgoing
+    record_id(outgoing, headers_of(outgoing))
+    end_id(entry)
+    if is_asked(entry) then answer(key, entry, CANCELLED) end
+  end
   take_out(key)
   if string.byte(who) == PLUS then
     redis.call('HINCRBY', totals, 'onward', -1)

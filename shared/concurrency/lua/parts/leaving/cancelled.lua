@@ -1,4 +1,6 @@
 -- The end of a message that was cancelled: no dead letter, counted, and answered.
+local CANCELLED = '!' .. cjson.encode({reason = 'cancelled', error = 'somebody cancelled it', traceback = ''})
+local GIVEN_UP = '!' .. cjson.encode({reason = 'cancelled', error = 'its submitter cancelled it', traceback = ''})
 
 -- Forgets the id of a message that its submitter gave up before anybody took it: the id names no message any more, and whoever else
 -- submitted it gets an answer.
@@ -26,8 +28,7 @@ local function end_cancelled(entry, what)
   local gives_up = mark and is_given_up(mark)
   if gives_up then forget_id(key, entry) else end_id(entry) end
   if is_asked(entry) and not (gives_up and string.byte(entry, 49) ~= BOTH) then
-    local who = gives_up and 'its submitter cancelled it' or 'somebody cancelled it'
-    answer(key, entry, '!' .. cjson.encode({reason = 'cancelled', error = who, traceback = ''}), what)
+    answer(key, entry, gives_up and GIVEN_UP or CANCELLED, what)
   else
     end_mark(key, what)
   end
