@@ -52,7 +52,7 @@ end
 
 local expiry, known, over = string.match(redis.call('HGET', ids, id) or '', '^(%d+) %S+ %-?(%S+) ?(!?)$')
 if expiry and tonumber(expiry) > now then return answer_once({cancel(known, true, over == '!'), '0', '=' .. known}) end
-local is_key = string.find(id, '^' .. string.rep('[a-z2-7]', 12) .. string.rep('%d', 10) .. '$') ~= nil
+local is_key = string.find(id, '^[%+a-z2-7]' .. string.rep('[a-z2-7]', 11) .. string.rep('%d', 10) .. '$') ~= nil
 if is_key then return answer_once({cancel(id), '0', '=' .. id}) end
 local any
 cursor, any = cancel_waiting_as(id, cursor)

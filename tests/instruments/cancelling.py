@@ -1,0 +1,26 @@
+"""Cancels messages, and sees that nothing is left of them."""
+
+import asyncio
+from typing import Any
+
+from redis.asyncio import Redis
+
+from shared.concurrency import Cancellation, Queue
+from tests.instruments.census import Census, take_census
+from tests.instruments.waiting import until
+
+
+async def at_rest(client: Redis, name: str) -> Census:
+    """Nothing of the queue is left, nor a mark."""
+    census = await take_census(client, name)
+    census.check()
+    if (census.unfinished, census.marks) != (0, 0):
+        raise AssertionError(f"the queue is not at rest: {census}")
+    return census
+
+
+async def cancelling(queue: Queue[Any], client: Redis, id_: str = "one") -> "asyncio.Task[Cancellation]":
+    """Somebody who waits for what becomes of a message that is marked by now."""
+    task = asyncio.create_task(queue.cancel(id_, timeout=20))
+    await until(lambda: client.zcard(f"{{{queue.name}}}:marks"), lambda count: count > 0)
+    return task
