@@ -35,7 +35,7 @@ class ResultFuture(asyncio.Future[R]):
     """The `id=` given to `submit`, or a generated one."""
     progress: Progress | None
     """The newest report of the handler; None before, and where the handler reports nothing."""
-    _cancel_message: Callable[[float], Awaitable[Cancellation]]
+    _cancels: Callable[[float], Awaitable[Cancellation]]
 
     def __init__(self, id: str) -> None:  # noqa: A002  # as everywhere
         """Made by `Queue.submit`."""
@@ -57,7 +57,7 @@ class ResultFuture(asyncio.Future[R]):
             return Cancellation.UNKNOWN
         if self.done() and not self.cancelled() and (error is None or isinstance(error, RemoteError | InvalidResult)):
             return Cancellation.FINISHED
-        return await self._cancel_message(timeout)
+        return await self._cancels(timeout)
 
 
 class Submission:
@@ -92,7 +92,7 @@ class Submission:
         """
         self.future: Final[ResultFuture[Any]] = ResultFuture(key.decode() if id_ is None else id_)
         # Not its id: that may be forgotten. The key is another where the future was attached to another submission.
-        self.future._cancel_message = lambda timeout: cancel(self.key.decode(), timeout)  # noqa: SLF001  # its own
+        self.future._cancels = lambda timeout: cancel(self.key.decode(), timeout)  # noqa: SLF001  # its own
         self.key = key
         self.has_id: Final = id_ is not None
         self.kept_for: Final = kept_for
