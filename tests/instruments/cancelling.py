@@ -20,12 +20,12 @@ async def at_rest(client: Redis, name: str) -> Census:
 
 
 async def cancelling(queue: Queue[Any], client: Redis, id_: str = "one") -> "asyncio.Task[Cancellation]":
-    """Somebody who waits for what becomes of a message that is marked by now."""
+    """Somebody who waits for what becomes of a message that is marked by now, unless it has ended since."""
     task = asyncio.create_task(queue.cancel(id_, timeout=20))
 
     async def marks() -> list[float]:
         return [when for _, when in await client.zrange(f"{{{queue.name}}}:marks", 0, -1, withscores=True)]
 
     # A whole number stands for a future that was cancelled.
-    await until(marks, lambda found: any(when % 1 for when in found))
+    await until(marks, lambda found: task.done() or any(when % 1 for when in found))
     return task
