@@ -6,7 +6,7 @@ import os
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
-from typing import Any, Final
+from typing import Any
 
 import pytest
 from pydantic import SecretStr
@@ -18,11 +18,11 @@ from consumer.rules.rules import Rules
 from shared.concurrency import Cancellation, Delivery, Queue, RemoteError, Session
 from shared.concurrency.queues.takes import unstarted
 from shared.message import Message
-from shared.pipeline import Pipeline, open_pipeline
+from shared.pipeline import open_pipeline
 from shared.settings import Settings
 from tests.instruments import inside, workers
 from tests.instruments.cancelling import at_rest, cancelling
-from tests.instruments.handlers import notes, obey, order
+from tests.instruments.handlers import HANG, notes, order
 from tests.instruments.messages import Errand
 from tests.instruments.waiting import until
 
@@ -30,23 +30,6 @@ pytestmark = pytest.mark.timeout(120)
 
 STOPPED = "the message was cancelled: its handler was stopped"
 GOES_ON = "the handler's thread cannot be stopped: its worker waits for it"
-
-
-async def hang(delivery: Delivery[Errand], _: Pipeline) -> object:
-    """Do as the text says: return, or wait until it is cancelled."""
-    if delivery.item.text == "return":
-        return "done"
-    await asyncio.to_thread(Path(delivery.item.file).write_text, f"{os.getpid()} {delivery.attempt}\n")
-    await asyncio.Event().wait()
-    return None
-
-
-def hang_in_thread(delivery: Delivery[Errand], _: Pipeline) -> None:
-    """Obey."""
-    obey(delivery)
-
-
-HANG: Final[dict[Place, Any]] = {"loop": hang, "thread": hang_in_thread, "process": obey}
 
 
 @asynccontextmanager
