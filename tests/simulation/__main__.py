@@ -16,7 +16,7 @@ from tests.simulation.product import install
 
 ROOT = Path(__file__).resolve().parent.parent.parent
 _BATCH = 10
-WORKLOADS = ("queues", "leases", "conditions", "events", "puts", "losses", "outages", "clocks", "waits")
+WORKLOADS = ("queues", "leases", "conditions", "events", "puts", "losses", "outages", "clocks", "waits", "cancels")
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -52,6 +52,7 @@ def run_seeds(chosen: Sequence[str], seeds: Iterable[int], spoil: Callable[[], o
         path = unquote(urlsplit(server.url).path)
         install()
         # Only now: the product takes the simulated clocks when it is imported.
+        from tests.simulation.cancels import Cancels  # noqa: PLC0415
         from tests.simulation.clocks import Clocks  # noqa: PLC0415
         from tests.simulation.conditions import Conditions  # noqa: PLC0415
         from tests.simulation.events import Events  # noqa: PLC0415
@@ -74,6 +75,7 @@ def run_seeds(chosen: Sequence[str], seeds: Iterable[int], spoil: Callable[[], o
             "outages": Outages,
             "clocks": Clocks,
             "waits": Waits,
+            "cancels": Cancels,
         }
         for seed in seeds:
             for name in chosen:

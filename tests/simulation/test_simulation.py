@@ -14,10 +14,13 @@ ROOT = Path(__file__).resolve().parent.parent.parent
 # The first of each batch, and how many it has; a batch is a process of its own.
 BATCHES = [
     *((workload, first, 10) for workload in ("queues", "leases") for first in (1, 11)),
-    *((workload, 1, 5) for workload in ("conditions", "events", "puts", "losses", "outages", "clocks", "waits")),
+    *(
+        (workload, 1, 5)
+        for workload in ("conditions", "events", "puts", "losses", "outages", "clocks", "waits", "cancels")
+    ),
     *(
         pytest.param(workload, 6, 5, marks=pytest.mark.slow)
-        for workload in ("conditions", "events", "puts", "losses", "outages", "clocks", "waits")
+        for workload in ("conditions", "events", "puts", "losses", "outages", "clocks", "waits", "cancels")
     ),
 ]
 # 120, 121 and 255 of the queues raised InvalidStateError where two callers waited for a registration.
@@ -111,6 +114,22 @@ from shared.concurrency.locks.leases.hold import Hold
 Hold.lose = lambda self, *_: None
 Hold.left = property(lambda self: 1.0)
 """
+_NOT_DROPPED = """
+from shared.concurrency.session import scripts
+part = scripts._PARTS["marks"]
+class Blind:
+    def read_text(self, encoding):
+        return part.read_text(encoding=encoding) + "\\nlocal function marks_of(found) return {} end"
+scripts._PARTS["marks"] = Blind()
+"""
+_GIVEN_BACK = """
+from shared.concurrency.session import scripts
+part = scripts._PARTS["put_back"]
+class Forgetful:
+    def read_text(self, encoding):
+        return "local function drop_cancelled() redis.call('DEL', marks) return false end\\n" + part.read_text(encoding=encoding)
+scripts._PARTS["put_back"] = Forgetful()
+"""
 _NO_WAIT = """
 from consumer.worker import failures
 failures._settlement = lambda error, delay_ms: ("nack", delay_ms)
@@ -123,6 +142,8 @@ failures._settlement = lambda error, delay_ms: ("nack", delay_ms)
         ("queues", 1, _NO_BOUND, r"\d pending, and maxsize is \d"),
         ("leases", 66, _NO_LOSS, r" beside |permits|two in a lock"),
         ("waits", 1, _NO_WAIT, "failed though they only waited"),
+        ("cancels", 1, _NOT_DROPPED, "was cancelled, and began again"),
+        ("cancels", 1, _GIVEN_BACK, "was cancelled, and began again"),
         ("events", 4, _FLUSH_LOOKS_LIKE_A_SET, r"woken at .* by no set since"),
         ("conditions", 8, _NOT_NOTIFIED, r"stuck at|nothing is left to do"),
     ],

@@ -228,6 +228,7 @@ class TakeLane(Lane[Portion]):
             self._is_urgent = True
         self._resync.resolve(wish.doubts)
         member = self._member
+        member.look_at_clock()  # this process may have been stopped since it was sent
         is_current = portion.session_id == member.life.session_id
         if is_current:
             for receipt in portion.settlements.receipts():
