@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from cli import dead, lease, queue, schema
+from cli import cancel, dead, lease, queue, schema
 from cli import scripts as script_files
 from cli.schema import SchemaError
 from cli.scripts import ScriptsError
@@ -20,6 +20,7 @@ app = typer.Typer(
 )
 app.add_typer(dead.app)
 app.add_typer(lease.app)
+queue.app.command()(cancel.cancel)
 app.add_typer(queue.app)
 
 

@@ -17,7 +17,7 @@ from shared.message import Message
 app = typer.Typer(
     name="queue",
     no_args_is_help=True,
-    help="Show queues and operate them: pause, resume, resize, drain consumers, shut down, reopen.",
+    help="Show queues and operate them: pause, resume, resize, drain consumers, cancel messages, shut down, reopen.",
 )
 
 OfQueue = Annotated[

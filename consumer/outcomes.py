@@ -26,8 +26,9 @@ class Retry(Exception):
         `counts`: whether it is a failure. `within`: where it is not, seconds since the first time, by the server's
         clock; None for a day.
 
-        :raises ValueError: when `after` is negative, not a number, or longer than ten years; or 0 where it does not
-            count, for then it would come again at once, for ever. When `within` is none of these, or `counts` is True.
+        :raises ValueError: when `after` is negative, not a number, or longer than a week; or 0 where it does not
+            count, for then it would come again at once, for ever. When `within` is longer than ten years or no number,
+            or `counts` is True.
         """
         super().__init__(reason)
         if after is not None and check_delay(after) == 0 and not counts:

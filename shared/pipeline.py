@@ -5,13 +5,16 @@ from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Final
 
 import redis.asyncio
 from redis.exceptions import RedisError
 
 import shared.messages  # noqa: F401  # registers the message classes
-from shared.clock.deferred import Deferred
-from shared.concurrency import Queue, Session
+from shared.clock.deferred import Deferred, may_be_deferred
+from shared.concurrency import Cancellation, Queue, Session
+from shared.concurrency.checks import check_seconds
+from shared.concurrency.queues.encoding.outgoing import check_id
 from shared.concurrency.session.outage import Outage
 from shared.concurrency.session.session import process_of
 from shared.connections import OF_A_SESSION, is_passing
@@ -22,6 +25,10 @@ from shared.pool import counted_pool
 from shared.resources import Resources, open_resources
 from shared.settings import Settings
 from shared.upgrades import check_upgrades
+
+_LONGEST_WAIT: Final = 366 * 86400.0
+_BEGUN_AGAIN: Final = 0.1
+"""Seconds until a put of the clock that has begun, and did not reach the queue yet, is looked for again."""
 
 
 @dataclass(frozen=True)
@@ -94,6 +101,28 @@ class Pipeline:
         """
         process_of(self.session).check_open()
         return await self._deferred.unschedule(id)
+
+    async def cancel(self, id: str, *, timeout: float = 5.0) -> Cancellation:  # noqa: A002, ASYNC109  # as Queue.cancel
+        """Cancel a message, whether `schedule` deferred it or it was put; returns what became of it.
+
+        `unschedule` first: REMOVED where that did it. Else as `queue.cancel`, also for a message that a clock has put
+        meanwhile, under the `id` of `schedule`: up to an hour after that, later under its `delivery.id`.
+
+        :raises ValueError, ServerRefused, ConcurrencyError: as `unschedule` and Queue.cancel.
+        """
+        loop = asyncio.get_running_loop()
+        check_id(id)
+        until = loop.time() + check_seconds("timeout", timeout, 0, _LONGEST_WAIT)
+        while True:
+            if may_be_deferred(id) and await self.unschedule(id):
+                return Cancellation.REMOVED
+            begun = await self._deferred.begun(id) if may_be_deferred(id) else None
+            outcome = await self.queue.cancel(id, timeout=max(0.0, until - loop.time()))
+            if outcome is Cancellation.UNKNOWN and begun is not None:
+                outcome = await self.queue.cancel(begun[0], timeout=max(0.0, until - loop.time()))
+            if outcome is not Cancellation.UNKNOWN or begun is None or not begun[1] or loop.time() > until:
+                return outcome
+            await asyncio.sleep(_BEGUN_AGAIN)  # a clock is about to put it
 
 
 def deferred_of(pipeline: Pipeline) -> Deferred:

@@ -17,6 +17,9 @@ class Detached:
     def report(self, receipt: bytes, progress: bytes) -> None:
         """Drop the report: it cannot reach the submitter from here."""
 
+    def settle_cancelled(self, receipt: bytes) -> None:
+        """Do nothing: nobody cancels it here."""
+
     def check_here(self) -> None:
         """Accept every thread and every event loop."""
 

@@ -6,8 +6,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from consumer.rules.errors import HandlerError
-
-_LONGEST = 365 * 86400.0
+from shared.concurrency.checks import LONGEST_DELAY
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,7 +39,7 @@ class Backoff:
         ):
             if isinstance(value, bool) or not isinstance(value, (int, float)) or not math.isfinite(value):
                 raise HandlerError(f"Backoff({word}={value!r}): write a number")
-            most = 1 if word == "jitter" else _LONGEST
+            most = 1 if word == "jitter" else LONGEST_DELAY
             if not least <= value <= most:
                 raise HandlerError(f"Backoff({word}={value!r}): write a number from {least:g} to {most:.0f}")
 

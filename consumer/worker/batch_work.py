@@ -51,6 +51,7 @@ class BatchWork(Generic[T]):
         """Without waiting, so that one call carries all."""
         endings, acknowledged = self._endings, 0
         endings.failed_alone(settler, batch)
+        endings.stopped(batch)
         for at, handout in enumerate(batch.handouts):
             if handout.state != "held":
                 continue

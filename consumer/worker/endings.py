@@ -47,7 +47,10 @@ class Endings(Generic[T]):
             self.ending.set_result(None)
 
     def failed(self, settler: Settler, work: Work[T], error: BaseException) -> None:
-        """Settle what failed with this error; log what happened, once."""
+        """Settle what failed with this error, unless it was cancelled; log what happened, once."""
+        self.stopped(work)
+        if work.state == "cancelled":
+            return
         if isinstance(work, HeldBatch):
             self.failed_alone(settler, work)
             # Where all are settled, or lost, the error is logged and nothing else.
@@ -77,15 +80,16 @@ class Endings(Generic[T]):
         task = asyncio.current_task()
         timed_out, slot.timed_out, slot.work = slot.timed_out is work, None, None
         cancellations = task.cancelling() if task is not None else 0
-        is_lost = work.state == "lost"
-        for _ in range(timed_out + is_lost):
+        for _ in range(timed_out + work.is_interrupted):
             cancellations = task.uncancel() if task is not None else 0
         if cancellations and self.cancels:
             self._give_back(settler, work)
             raise error
         forgive(task)
-        if is_lost:
+        if work.state == "lost":
             log.warning("the session passed its deadline: another consumer handles the message", **_about(work))
+        elif work.state == "cancelled":
+            self.stopped(work)
         elif timed_out:
             late = TimeoutError(f"the handler took longer than {self._time_limits.of(work):g} s")
             self.failed(settler, work, late)
@@ -101,6 +105,15 @@ class Endings(Generic[T]):
         for handout in handouts_of(work):
             if handout.state == "held":
                 settler.settle_later(handout, "lost" if self.has_failed else "return")
+        self.stopped(work)
+
+    @staticmethod
+    def stopped(work: Work[T]) -> None:
+        """Have what was cancelled removed, now that its handler has ended, however it did; a thread's may go on."""
+        for handout in handouts_of(work):
+            if handout.cancelled:
+                handout.settle_cancelled()
+                log.info("the message was cancelled: its handler was stopped", id=handout.id)
 
     async def _until_free(self, settler: Settler, work: Work[T], running: StillRunning) -> None:
         """Take nothing while a thread that this worker started still runs: threads must not pile up."""
@@ -117,9 +130,9 @@ class Endings(Generic[T]):
 
     @staticmethod
     def uncancel(work: Work[T]) -> None:
-        """Take back the cancellation that came with the loss of a session, if the handler ended in another way."""
+        """Take back the cancellation of a lost session or a cancelled message, if the handler ended in another way."""
         task = asyncio.current_task()
-        if work.state == "lost" and task is not None:
+        if work.is_interrupted and task is not None:
             task.uncancel()
 
 

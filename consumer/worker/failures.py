@@ -1,5 +1,6 @@
 """What becomes of a delivery whose handler did not return."""
 
+import math
 from typing import Any, TypeVar
 
 from consumer.outcomes import Reject, Retry
@@ -79,7 +80,7 @@ def _nack(settler: Settler, handout: Handout[T], error: BaseException, rules: Ru
 def _settlement(error: BaseException, delay_ms: int) -> tuple[str, int | str]:
     """Return the kind of settlement and its value; see Settlements.add."""
     if isinstance(error, Retry) and error.within is not None:
-        return "wait", f"{delay_ms} {check_delay(error.within)}"
+        return "wait", f"{delay_ms} {math.ceil(error.within * 1000)}"
     return "crash" if isinstance(error, ProcessEnded) else "nack", delay_ms
 
 

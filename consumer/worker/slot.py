@@ -27,9 +27,9 @@ class Slot(Generic[T]):
     """The one whose handler the watch has cancelled."""
 
     def is_cancelled(self, task: asyncio.Task[None]) -> bool:
-        """Whether its task was cancelled by somebody else than the watch or the end of a session."""
-        is_lost = self.work is not None and self.work.state == "lost"
-        return task.cancelling() > 0 and self.timed_out is None and not is_lost
+        """Whether its task was cancelled by somebody else: not by the watch, a lost session, a cancelled message."""
+        is_ours = self.work is not None and self.work.is_interrupted
+        return task.cancelling() > 0 and self.timed_out is None and not is_ours
 
 
 def handouts_of(work: Work[T]) -> Sequence[Handout[T]]:

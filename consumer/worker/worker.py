@@ -145,6 +145,7 @@ class Worker(Generic[T]):
                     self.handled += 1
                 else:
                     endings.uncancel(handout)
+                    endings.stopped(handout)
             finally:
                 slot.work = result = None
         self._endings.end()

@@ -12,7 +12,7 @@ from pydantic import JsonValue, RootModel, create_model
 from redis.exceptions import RedisError
 
 from shared.clock.deferred import KNOWN_FOR, message_id, put_id
-from shared.concurrency import ConcurrencyError, Queue
+from shared.concurrency import ConcurrencyError, MessageCancelled, Queue
 from shared.concurrency.queues.encoding.codec import Codec
 from shared.concurrency.queues.encoding.entry import LARGEST_MESSAGE
 from shared.concurrency.queues.encoding.unreadable import Unreadable, Unsupported
@@ -107,6 +107,8 @@ class Puts:
             put.result()
         except (ValueError, TypeError):
             raise  # the message is not right, and will not be
+        except MessageCancelled:
+            log.info("the message was cancelled while its put waited for room", id=id_)
         except ConcurrencyError as error:
             log.warning("a put of the clock waits", id=id_, problem=str(error), again_in_seconds=_PAUSE)
             raise Retry(defer=_PAUSE) from error

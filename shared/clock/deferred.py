@@ -122,6 +122,20 @@ class Deferred:
         # Named, so that a repetition after a lost answer still returns that this call has cancelled.
         return bool(await self._call(_UNSCHEDULE, keys, job, token_hex(8), _MARK_MS))
 
+    async def begun(self, id_: str) -> tuple[str, bool] | None:
+        """The id under which a clock puts the message, or has put it, and whether its job is not done yet.
+
+        None where no job of this id is known: never scheduled, or done for an hour.
+        """
+        job = job_id(self._queue, _checked(id_))
+        # In this order: the result comes in the step that ends the job.
+        stored = await _through_outages(lambda: self._client.get(job_key_prefix + job))
+        result = stored or await _through_outages(lambda: self._client.get(result_key_prefix + job))
+        try:
+            return put_id(id_, int(decode(result)["et"])), stored is not None
+        except (ValueError, LookupError, TypeError):
+            return None
+
     @property
     def pool(self) -> "redis.asyncio.ConnectionPool":
         """The connections to the clock's server."""
@@ -195,8 +209,13 @@ def _due(at: datetime | None, after: float | None) -> datetime:
     return due
 
 
+def may_be_deferred(id_: str) -> bool:
+    """Whether `schedule` takes it as an id."""
+    return isinstance(id_, str) and _ID.fullmatch(id_) is not None
+
+
 def _checked(id_: str) -> str:
-    if not isinstance(id_, str) or not _ID.fullmatch(id_):
+    if not may_be_deferred(id_):
         raise ValueError(f"an id is 1 to 100 printable ASCII characters without spaces, not {id_!r:.200}")
     return id_
 

@@ -8,6 +8,7 @@ from shared.concurrency.errors import (
     InvalidResult,
     LeaseBusy,
     LeaseLost,
+    MessageCancelled,
     MessageTooLarge,
     QueueEmpty,
     QueueFull,
@@ -33,6 +34,7 @@ from shared.concurrency.queues.deliveries.batch import Batch
 from shared.concurrency.queues.deliveries.delivery import Delivery
 from shared.concurrency.queues.effects.effects import Effects
 from shared.concurrency.queues.queue import Queue
+from shared.concurrency.queues.results.cancellation import Cancellation
 from shared.concurrency.queues.results.future import Progress, ResultFuture
 from shared.concurrency.queues.statistics import QueueSession, QueueStatistics
 from shared.concurrency.session.session import Session
@@ -41,6 +43,7 @@ __all__ = [
     "Barrier",
     "Batch",
     "BrokenBarrierError",
+    "Cancellation",
     "ConcurrencyError",
     "Condition",
     "DeadLetter",
@@ -57,6 +60,7 @@ __all__ = [
     "LeaseLost",
     "LeaseStatistics",
     "Lock",
+    "MessageCancelled",
     "MessageTooLarge",
     "Progress",
     "Queue",

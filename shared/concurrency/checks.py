@@ -3,7 +3,8 @@
 import math
 from typing import Final
 
-_LONGEST_DELAY: Final = 10 * 365 * 86400.0
+LONGEST_DELAY: Final = 7 * 86400.0
+"""A message that was cancelled is remembered for a day more: whoever meets it later would begin with it."""
 _LONGEST_REASON: Final = 1000
 _MOST_TOGETHER: Final = 1000
 _LONGEST_GATHERING: Final = 86400.0
@@ -33,14 +34,14 @@ def check_crashes(max_crashes: object) -> int | None:
 
 
 def check_delay(delay: object) -> int:
-    """A delay in seconds, up to ten years, as the server takes it: in milliseconds, rounded up.
+    """A delay in seconds, up to a week, as the server takes it: in milliseconds, rounded up.
 
     :raises ValueError: when it is negative, no number, or too long.
     """
     if isinstance(delay, bool) or not isinstance(delay, (int, float)) or not math.isfinite(delay):
         raise ValueError(f"a delay is a number of seconds, not {delay!r}")
-    if not 0 <= delay <= _LONGEST_DELAY:
-        raise ValueError(f"a delay is between 0 and {_LONGEST_DELAY:.0f} seconds (ten years), not {delay!r}")
+    if not 0 <= delay <= LONGEST_DELAY:
+        raise ValueError(f"a delay is between 0 and {LONGEST_DELAY:.0f} seconds (a week), not {delay!r}")
     return math.ceil(delay * 1000)
 
 

@@ -10,6 +10,7 @@ ConcurrencyError
 |- EffectRefused        also ValueError
 |- IdConflict           also ValueError
 |- MessageTooLarge      also ValueError
+|- MessageCancelled
 |- RemoteError
 |- InvalidResult        also ValueError
 |  `- ResultTooLarge    also MessageTooLarge
@@ -58,7 +59,8 @@ class LeaseLost(ConcurrencyError):
 class StaleDelivery(LeaseLost):
     """This delivery is no longer yours to settle; nothing was changed.
 
-    It was settled before, or its session passed its deadline and the message was recovered: somebody else handles it.
+    It was settled before, or its message was cancelled, or its session passed its deadline and the message was
+    recovered: somebody else handles it.
     """
 
 
@@ -74,16 +76,20 @@ class MessageTooLarge(ConcurrencyError, ValueError):
     """The encoded message is larger than `max_message_bytes`: send a reference to the data instead."""
 
 
+class MessageCancelled(ConcurrencyError):
+    """The message was cancelled: while it waited for room, or while this body handled it. Nobody handles it again."""
+
+
 class RemoteError(ConcurrencyError):
-    """A submitted message failed for good: it is a dead letter. Or another submitter of the same id cancelled it."""
+    """A submitted message failed for good: it is a dead letter. Or it was cancelled, by whomever."""
 
     def __init__(self, reason: str, error: str = "", traceback: str = "") -> None:
         """Keep what is known of it; the traceback is a note too."""
         super().__init__(reason, error, traceback)
         self.reason = reason
         """As on the dead letter: failed, crashed, shutdown, undecodable, invalid, unknown_type, too_new, too_large,
-        invalid_result, or what `dead_letter()` or Reject was given; `given up` when another submitter of the same id
-        cancelled it."""
+        invalid_result, or what `dead_letter()` or Reject was given; `cancelled` when somebody cancelled it, another
+        submitter of the same id too."""
         self.error = error
         """Type and text of the exception, `ValueError: no such user`; empty where it is unknown."""
         self.traceback = traceback

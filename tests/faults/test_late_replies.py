@@ -150,3 +150,19 @@ async def test_a_put_cancelled_while_the_reply_that_has_it_wait_is_late_leaves_t
     async with await other.get() as item:
         assert item == 1
     assert await other.qsize() == 0
+
+
+async def test_what_arrives_after_the_session_is_over_is_not_begun(proxy: Proxy, queue: Queue[int], name: str) -> None:
+    async with Session.open(proxy.url, ttl=1.0) as session:
+        there = Queue(session, name, int)
+        await there.statistics()
+        await queue.put(1)
+        async with proxy.holding("settle_and_take") as hold:
+            getting = asyncio.create_task(there.get())
+            await hold.arrived.wait()  # it is leased to a session
+            # which is over by its own clock: the process was stopped, and did not look at it yet.
+            inside.member_at(there).life.deadline = 0.0
+        async with asyncio.timeout(10):
+            delivery = await getting
+        assert delivery.attempt == 2, "others have the first"
+        await delivery.ack()

@@ -28,7 +28,7 @@ async def given_up(client: Redis, name: str, count: int) -> None:
     """Wait until the server knows of so many."""
 
     async def look() -> int:
-        marked: int = await client.zcard(queue_keys(name)["given_up"])
+        marked: int = await client.zcard(queue_keys(name)["marks"])
         return marked
 
     await until(look, lambda marked: marked == count)

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from redis.asyncio import Redis
 
 _LISTS = ("pending", "returned", "suspects", "line")
-_OTHERS = ("delayed", "handed", "bodies", "dead", "sessions", "totals")
+_OTHERS = ("delayed", "handed", "bodies", "dead", "sessions", "marks", "totals")
 
 
 @dataclass(frozen=True)
@@ -25,6 +25,8 @@ class Census:
     """Those that wait for room and came with an acknowledgement."""
     unfinished: int
     """What its counters say is not done with."""
+    marks: int
+    """Messages that nobody wants and that have not ended yet."""
 
     @property
     def waiting(self) -> int:
@@ -51,7 +53,8 @@ async def take_census(client: Redis, name: str) -> Census:
             pipeline.hlen(keys["bodies"])
             pipeline.hlen(keys["dead"])
             pipeline.zcard(keys["sessions"])
-            pipeline.hmget(keys["totals"], ["put", "replayed", "acked", "dead", "given_up"])
+            pipeline.zcard(keys["marks"])
+            pipeline.hmget(keys["totals"], ["put", "replayed", "acked", "dead", "cancelled"])
             pipeline.hvals(keys["handed"])
             pipeline.lrange(keys["line"], 0, -1)
             pipeline.hgetall(keys["bodies"])
@@ -61,7 +64,8 @@ async def take_census(client: Redis, name: str) -> Census:
         # A session that began to hold something meanwhile is counted at the next look.
         if leased == [key async for key in client.scan_iter(match=f"{{{name}}}:leased:*", count=1000)]:
             break
-    pending, returned, suspects, line, delayed, bodies, dead, sessions, totals, handed, in_line, waits, *held = answers
+    pending, returned, suspects, line, delayed, bodies, dead, sessions, marks, totals, *answers = answers
+    handed, in_line, waits, *held = answers
     put, replayed, acked, died, cancelled = (int(total or 0) for total in totals)
     return Census(
         pending,
@@ -75,6 +79,7 @@ async def take_census(client: Redis, name: str) -> Census:
         sessions,
         sum(_forwards_at(place, waits) for place in in_line),
         put + replayed - acked - died - cancelled,
+        marks,
     )
 
 

@@ -7,9 +7,10 @@ import sys
 import time
 from collections.abc import Awaitable, Callable
 from pathlib import Path
-from typing import Final, NoReturn
+from typing import Any, Final, NoReturn
 
 from consumer.outcomes import Reject, Retry
+from consumer.rules.handler import Place
 from shared.concurrency import Batch, Delivery, Queue, Session
 from shared.concurrency.queues.deliveries.handout import handout_of
 from shared.pipeline import Pipeline
@@ -131,3 +132,22 @@ def on_the_loop(
         return function(delivery)
 
     return handle
+
+
+async def hang(delivery: Delivery[Errand], _: Pipeline) -> object:
+    """Wait until it is cancelled, or do as the text says."""
+    if not delivery.item.text.startswith(("hang", "wait")):
+        obey(delivery)
+        return None
+    await asyncio.to_thread(Path(delivery.item.file).write_text, f"{os.getpid()} {delivery.attempt}\n")
+    await asyncio.Event().wait()
+    return None
+
+
+def hang_in_thread(delivery: Delivery[Errand], _: Pipeline) -> None:
+    """Obey."""
+    obey(delivery)
+
+
+HANG: Final[dict[Place, Any]] = {"loop": hang, "thread": hang_in_thread, "process": obey}
+"""What hangs, wherever it runs."""

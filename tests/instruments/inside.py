@@ -15,6 +15,7 @@ from shared.concurrency.locks.leases.hold import Hold
 from shared.concurrency.locks.leases.lease import tenure_of
 from shared.concurrency.locks.leases.participant import LeaseParticipant
 from shared.concurrency.queues.deliveries.handout import handout_of
+from shared.concurrency.queues.deliveries.settling import Settler
 from shared.concurrency.queues.effects.lane import EffectLane
 from shared.concurrency.queues.membership.lane import Lane
 from shared.concurrency.queues.membership.membership import Membership
@@ -188,6 +189,11 @@ def put_lane_of(session: Session, name: str) -> PutLane:
 def take_lane_at(queue: Queue[Any]) -> TakeLane:
     """The lane that takes and settles."""
     return _participant_at(queue).takes
+
+
+def settler_at(queue: Queue[Any]) -> Settler:
+    """What settles the deliveries of a queue's process."""
+    return participant_of(session_of(queue), queue.full_name).settler
 
 
 def is_idle(session: Session, name: str) -> bool:

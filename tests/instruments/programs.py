@@ -8,15 +8,15 @@ from contextlib import asynccontextmanager
 from pydantic import SecretStr
 
 from consumer.executors.dispatch import Dispatch
-from consumer.rules.handler import Handler
+from consumer.rules.handler import Handler, Place
 from consumer.rules.rules import Rules
 from consumer.worker.worker import Worker
-from shared.concurrency import Delivery, Queue, ServerRefused, Session, StaleDelivery
+from shared.concurrency import ConcurrencyError, Delivery, Queue, ServerRefused, Session, StaleDelivery
 from shared.concurrency.queues.service import notified_to_drain
 from shared.pipeline import open_pipeline
 from shared.settings import Settings
 from tests.instruments import inside
-from tests.instruments.handlers import obey
+from tests.instruments.handlers import HANG
 from tests.instruments.messages import Errand
 from tests.instruments.processes import report
 
@@ -68,6 +68,18 @@ async def produce_many(url: str, name: str, ttl: float, first: int, count: int) 
 async def _put(queue: Queue[int], number: int) -> None:
     await queue.put(number)
     report("put", number)
+
+
+async def put_one(url: str, name: str, ttl: float, number: int, id_: str) -> None:
+    """Put a number under an id; says `ready` before, and then what came of it: `put`, or `raised` and the error."""
+    async with joined(url, name, ttl) as queue:
+        await queue.statistics()
+        report("ready")
+        try:
+            report("put", await queue.put(number, id=id_))
+        except ConcurrencyError as error:
+            report("raised", type(error).__name__)
+    report("end")
 
 
 async def consume(url: str, name: str, ttl: float) -> None:
@@ -180,12 +192,12 @@ async def replay(url: str, name: str, ttl: float) -> None:
     report("end")
 
 
-async def obey_orders(url: str, name: str, ttl: float) -> None:
-    """Run the consumer service's worker until killed; its handler obeys, in a process of its own."""
+async def obey_orders(url: str, name: str, ttl: float, place: Place = "process") -> None:
+    """Run the consumer service's worker until killed; its handler obeys, in a process of its own or elsewhere."""
     settings = Settings(redis_url=SecretStr(url), queue=name, session_ttl=ttl, maxsize=0)
     async with (
         open_pipeline(settings) as pipeline,
-        Dispatch({Errand: Handler(obey, "process", Rules())}, pipeline) as handling,
+        Dispatch({Errand: Handler(HANG[place], place, Rules())}, pipeline) as handling,
     ):
         report("ready")
         await Worker(pipeline.queue, handling.handle, rules=handling.rules).run()

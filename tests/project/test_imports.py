@@ -28,7 +28,7 @@ ALLOWED = {
     f"{QUEUES}.puts": _GROUND,
     f"{QUEUES}.takes": _GROUND,
     f"{QUEUES}.effects": _GROUND | {f"{ENGINE}.checks"},
-    f"{QUEUES}.results": _GROUND | {f"{QUEUES}.puts"},
+    f"{QUEUES}.results": _GROUND | {f"{ENGINE}.checks", f"{QUEUES}.puts"},
     f"{QUEUES}.deliveries": _GROUND
     | {f"{ENGINE}.checks"}
     | {f"{QUEUES}.takes", f"{QUEUES}.effects", f"{QUEUES}.results"},
@@ -51,7 +51,7 @@ ALLOWED = {
 # The modules inside the engine that a room outside it reaches; all others, and YOURS files, know its face alone.
 REACHED = {
     "shared": {
-        f"{ENGINE}.session.address", f"{ENGINE}.session.log", f"{ENGINE}.session.outage", f"{ENGINE}.session.session",
+        f"{ENGINE}.checks", f"{ENGINE}.session.address", f"{ENGINE}.session.log", f"{ENGINE}.session.outage", f"{ENGINE}.session.session",
         f"{QUEUES}.encoding.codec", f"{QUEUES}.encoding.outgoing", f"{QUEUES}.encoding.versions",
     },
     "producer": {

@@ -33,18 +33,21 @@ from shared.pipeline import Pipeline
 LEASE = {"check", "lost", "mode", "name", "release", "seconds_left", "token"}
 ASKED = {"acquire", "acquire_nowait", "locked", "release", "within"}
 DELIVERY = {
-    "ack", "attempt", "dead_letter", "effects", "failures", "first_error", "id", "item", "last_error", "nack", "progress",
+    "ack", "attempt", "cancelled", "dead_letter", "effects", "failures", "first_error", "id", "item", "last_error", "nack", "progress",
     "version",
 }  # fmt: skip
 # What a queue and a worker use of a Delivery beside: its type and its dir() show users none of it.
 HANDOUT = {
-    "acknowledge", "answers", "applied", "body", "check_held", "collected", "entry", "fail_with", "headers_after", "is_unsendable", "lose", "outcome_of", "receipt",
-    "settled", "settled_elsewhere", "state", "trace_of",
+    "acknowledge", "answers", "applied", "body", "check_held", "collected", "entry", "fail_with", "headers_after", "is_interrupted",
+    "is_unsendable", "lose", "outcome_of", "receipt", "settle_cancelled", "settled", "settled_elsewhere", "state", "stop", "trace_of",
 }  # fmt: skip
 BATCH = {"count", "fail", "index", "items"}
-HELD_BATCH = {"begin", "cancel", "cancelling", "end", "error_of", "handouts", "state", "uncancel", "unsettled"}
+HELD_BATCH = {
+    "begin", "cancel", "cancelled", "cancelling", "end", "error_of", "handouts", "holds", "is_interrupted", "state", "uncancel",
+    "unsettled",
+}  # fmt: skip
 QUEUE = {
-    "dead_letters", "discard", "drain", "forget", "get", "get_many", "get_nowait", "join", "letters", "pause", "put", "put_many", "put_nowait",
+    "cancel", "dead_letters", "discard", "drain", "forget", "get", "get_many", "get_nowait", "join", "letters", "pause", "put", "put_many", "put_nowait",
     "qsize", "reopen", "replay", "resize", "resume", "sessions", "shutdown", "statistics", "submit",
 }  # fmt: skip
 EFFECTS = {"delete", "expire", "hincrby", "hset", "incrby", "put", "rpush", "sadd", "set"}
@@ -81,7 +84,7 @@ def names(kind: type) -> set[str]:
         (Effects, EFFECTS),
         (Queue, QUEUE),
         (DeadLetters, {"discard", "find", "replay"}),
-        (Pipeline, {"owner", "queue", "redis", "resources", "schedule", "session", "settings", "unschedule"}),
+        (Pipeline, {"cancel", "owner", "queue", "redis", "resources", "schedule", "session", "settings", "unschedule"}),
     ],
 )
 def test_a_class_shows_what_users_need_and_no_more(kind: type, shown: set[str]) -> None:

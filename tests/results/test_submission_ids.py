@@ -75,7 +75,7 @@ async def test_an_id_whose_message_was_given_up_is_new_again(
         with pytest.raises(QueueEmpty):
             await there.get_nowait()
         async with asyncio.timeout(5):
-            with pytest.raises(RemoteError, match=r"^given up"):
+            with pytest.raises(RemoteError, match=r"^cancelled"):
                 await second
     again = await queue.submit(1, id="one")
     await (await there.get()).ack(result="again")

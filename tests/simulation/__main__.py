@@ -17,7 +17,7 @@ from tests.simulation.product import install
 ROOT = Path(__file__).resolve().parent.parent.parent
 _BATCH = 10
 WORKLOADS = (
-    *("queues", "puts", "waits", "losses", "outages", "clocks"),
+    *("queues", "puts", "waits", "cancels", "losses", "outages", "clocks"),
     *("leases", "downgrades", "permits", "conditions", "events", "barriers"),
 )
 
@@ -56,6 +56,7 @@ def run_seeds(chosen: Sequence[str], seeds: Iterable[int], spoil: Callable[[], o
         install()
         # Only now: the product takes the simulated clocks when it is imported.
         from tests.simulation.barriers import Barriers  # noqa: PLC0415
+        from tests.simulation.cancels import Cancels  # noqa: PLC0415
         from tests.simulation.clocks import Clocks  # noqa: PLC0415
         from tests.simulation.conditions import Conditions  # noqa: PLC0415
         from tests.simulation.downgrades import Downgrades  # noqa: PLC0415
@@ -83,6 +84,7 @@ def run_seeds(chosen: Sequence[str], seeds: Iterable[int], spoil: Callable[[], o
             "barriers": Barriers,
             "downgrades": Downgrades,
             "permits": Permits,
+            "cancels": Cancels,
         }
         for seed in seeds:
             for name in chosen:

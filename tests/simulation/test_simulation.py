@@ -121,6 +121,22 @@ from shared.concurrency.locks.leases.hold import Hold
 Hold.lose = lambda self, *_: None
 Hold.left = property(lambda self: 1.0)
 """
+_NOT_DROPPED = """
+from shared.concurrency.session import scripts
+part = scripts._PARTS["marks"]
+class Blind:
+    def read_text(self, encoding):
+        return part.read_text(encoding=encoding) + "\\nlocal function marks_of(found) return {} end"
+scripts._PARTS["marks"] = Blind()
+"""
+_GIVEN_BACK = """
+from shared.concurrency.session import scripts
+part = scripts._PARTS["put_back"]
+class Forgetful:
+    def read_text(self, encoding):
+        return "local function drop_cancelled() redis.call('DEL', marks) return false end\\n" + part.read_text(encoding=encoding)
+scripts._PARTS["put_back"] = Forgetful()
+"""
 _NO_WAIT = """
 from consumer.worker import failures
 failures._settlement = lambda error, delay_ms: ("nack", delay_ms)
@@ -141,6 +157,8 @@ _WRITER_BESIDE = _SPOILT.format(
         ("queues", 1, _NO_BOUND, r"\d pending, and maxsize is \d"),
         ("leases", 66, _NO_LOSS, r" beside |permits|two in a lock"),
         ("waits", 1, _NO_WAIT, "failed though they only waited"),
+        ("cancels", 1, _NOT_DROPPED, "was cancelled, and began again"),
+        ("cancels", 1, _GIVEN_BACK, "was cancelled, and began again"),
         ("events", 4, _FLUSH_LOOKS_LIKE_A_SET, r"woken at .* by no set since"),
         ("permits", 1, _ONE_PERMIT_TOO_MANY, r"5 of 4 permits"),
         ("downgrades", 2, _WRITER_BESIDE, r"w beside \['r'\]"),

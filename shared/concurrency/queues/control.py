@@ -4,12 +4,13 @@ import asyncio
 from collections.abc import Iterable
 from types import EllipsisType
 
-from shared.concurrency.checks import check_count
+from shared.concurrency.checks import check_count, check_seconds
 from shared.concurrency.errors import QueueShutDown
 from shared.concurrency.queues.consumers import Consumers
 from shared.concurrency.queues.dead_letters import DeadLetter, DeadLetters, Selection
 from shared.concurrency.queues.encoding.outgoing import check_id
 from shared.concurrency.queues.participant import QueueParticipant
+from shared.concurrency.queues.results.cancellation import LONGEST_WAIT, Cancellation
 from shared.concurrency.queues.settings import LARGEST_BOUND, changes_of
 from shared.concurrency.queues.statistics import QueueSession, QueueStatistics, read_statistics
 
@@ -112,6 +113,23 @@ class QueueControl:
             run_id = member.run_id
             (left,) = await self._participant.operate(script, *(first if begins else later))
             begins = member.run_id != run_id
+
+    async def cancel(self, id: str, *, timeout: float = 5.0) -> Cancellation:  # noqa: A002, ASYNC109  # as Queue.put; for the outcome
+        """Cancel a message, in any state; returns what became of it.
+
+        It never begins again from then on, in no attempt, whoever dies: it is removed where it waits, and its handler
+        is stopped where it runs. `id`: the one that it was put under, or `delivery.id`; of a message without an id that
+        is its key. `timeout`: seconds to wait for whoever has it in hands; ASKED when that was too short, and 0 waits
+        for the server's answer only. An acknowledgement that is on its way wins: FINISHED. A put that waits for room
+        raises MessageCancelled, and whoever submitted the message gets RemoteError with the reason `cancelled`.
+
+        The id stays known: a put under it adds nothing until `forget`. An outage is waited out.
+
+        :raises ValueError: when it is no id, or the timeout is out of range; nothing was sent.
+        """
+        check_id(id)
+        check_seconds("timeout", timeout, 0, LONGEST_WAIT)
+        return await self._participant.canceller.cancel(id, timeout)
 
     async def forget(self, id: str) -> bool:  # noqa: A002  # as Queue.put
         """Forget an id: a put under it adds a message again, whatever became of the one that had it.

@@ -7,11 +7,14 @@ from typing import Any, ClassVar, Final
 from shared.concurrency.errors import ConcurrencyError
 from shared.concurrency.queues.deliveries.settling import Settler
 from shared.concurrency.queues.effects.forwards import Destination
+from shared.concurrency.queues.encoding.entry import KEY
 from shared.concurrency.queues.membership.membership import Membership
 from shared.concurrency.queues.operations import OperationsLane
 from shared.concurrency.queues.puts.lane import PutLane
+from shared.concurrency.queues.results.cancellation import Canceller
 from shared.concurrency.queues.results.lane import RESULT_WORDS, ResultLane
 from shared.concurrency.queues.takes.lane import TakeLane
+from shared.concurrency.queues.takes.stopping import StoppingLane
 from shared.concurrency.session.heartbeat import Renewable
 from shared.concurrency.session.process import Process
 
@@ -21,7 +24,7 @@ class QueueParticipant:
 
     WORDS: ClassVar[tuple[bytes, ...]] = (
         b"handed", b"wake", b"admitted", *RESULT_WORDS, b"onward", b"shutdown", b"finished", b"drain",
-        b"discarded",
+        b"discarded", b"cancel", b"cancelled", b"done",
     )  # fmt: skip
     """The notifications that it receives."""
 
@@ -42,6 +45,8 @@ class QueueParticipant:
         self.destination = Destination(self.member)
         """What acknowledgements of other queues put into this one."""
         self.operations = OperationsLane(self.member)
+        self.stopping = StoppingLane(self.member, self.takes)
+        self.canceller = Canceller(self.operate, self.member)
         self.left_leased = 0
         """Deliveries that `close` could not give back: they stay leased until the session's deadline."""
         self.finished = asyncio.Event()
@@ -62,12 +67,22 @@ class QueueParticipant:
             self.destination.admitted(rest)
         elif word == b"shutdown":
             self.puts.shut_down()
-        elif word == b"finished":
+        else:
+            self._receive_rare(word, rest)
+
+    def _receive_rare(self, word: bytes, rest: bytes) -> None:
+        if word == b"finished":
             self.finished.set()
         elif word == b"drain":
             self.member.draining.set()
         elif word == b"discarded":
             self.member.recovery.log_discarded(int(rest))
+        elif word == b"cancel":
+            self.stopping.stop_messages(set(rest.split()))
+        elif word == b"cancelled":
+            self.puts.resync()
+        elif word == b"done":
+            self.canceller.done(rest[:KEY])
 
     async def ask(self, script: str, *arguments: bytes | str | int, keys: Mapping[str, bytes] | None = None) -> Any:
         """Run a script that may be repeated; `keys`: others than the queue's own. Cancelled, it is not repeated.
@@ -114,6 +129,7 @@ class QueueParticipant:
         self.takes.woken()
         self.puts.resync()
         self.results.resync()
+        self.stopping.resync()
         self.finished.set()
 
     async def close(self, patience: float) -> None:
@@ -140,6 +156,7 @@ class QueueParticipant:
             await self.settler.stop()
             await self.takes.stop()
             await self.results.stop()
+            await self.stopping.stop()
             await self.operations.stop()
             await self.member.stop()
 

@@ -175,6 +175,18 @@ class Prefetch(Generic[T]):
         if entries:
             self._unstarted.watch()
 
+    def withdraw(self, receipt: bytes) -> bool:
+        """Take out what has not started, for its message was cancelled; whether that was an entry not read yet."""
+        for entry in [entry for entry in self._taken if entry.startswith(receipt)]:
+            self._taken.remove(entry)
+            self.pace.started += 1
+            return True
+        for handout in [handout for handout in self._buffer if handout.receipt == receipt]:
+            self._buffer.remove(handout)
+            self.pace.started += 1
+        self._gathering.withdraw(receipt)
+        return False
+
     def end(self, error: Exception) -> None:
         """Nothing more will come; what has not started goes back, but for what is set aside: it makes batches."""
         self._ended = self._ended or error

@@ -93,7 +93,10 @@ class Queue(QueueControl, Generic[T]):
         self._outgoing: Outgoing[T, OutgoingEntry] = Outgoing(
             self._codec, self._participant.puts.numbering.entry, known_for=known_for, results_for=results_for
         )
-        self._submitter = Submitter(self._participant.puts, self._participant.results, self._results, results_for)
+        participant = self._participant
+        self._submitter = Submitter(
+            participant.puts, participant.results, self._results, results_for, participant.canceller.cancel
+        )
         self._unread = Unread(self._participant.takes, self.full_name, unread_for)
         self._participant.member.registration.wish(**settings)
 
@@ -110,6 +113,7 @@ class Queue(QueueControl, Generic[T]):
         or the server was out of reach.
 
         :raises QueueShutDown: when the queue is shut down, or is while this put waits.
+        :raises MessageCancelled: when somebody cancels the message while this put waits.
         :raises IdConflict: when the id is known with another body.
         :raises MessageTooLarge: when the encoded item is larger than `max_message_bytes`; nothing was sent.
         :raises ValueError: when the item would not come back the same, or the name of its class and the id are too
@@ -239,7 +243,7 @@ class Queue(QueueControl, Generic[T]):
                 return delivery
 
     def _opened(self, entry: bytes) -> Forgettable[T] | None:
-        """What was taken, in somebody's hands; None where it cannot be read, and is settled."""
+        """What was taken, in somebody's hands; None where it cannot be read or was cancelled, and is settled."""
         participant = self._participant
         try:
             item = self._codec.open(entry)
@@ -248,7 +252,7 @@ class Queue(QueueControl, Generic[T]):
             return None
         delivery = Forgettable(participant.settler, entry, item, self._results)
         participant.member.hold(delivery)
-        return delivery
+        return None if delivery.cancelled else delivery
 
     def __aiter__(self) -> Self:
         """Take messages until the queue is shut down and finished; each is yours to settle."""

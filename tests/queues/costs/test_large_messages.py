@@ -159,7 +159,7 @@ async def test_what_was_cancelled_before_anybody_took_it(client: Any, queue: Que
     asked = Queue(inside.session_of(queue), "jobs", str, result=str)
     for future in [await asked.submit(LARGE) for _ in range(MANY)]:
         future.cancel()
-    await until(lambda: client.zcard("{jobs}:given_up"), lambda count: count == MANY)
+    await until(lambda: client.zcard("{jobs}:marks"), lambda count: count == MANY)
 
     async def pending() -> int:
         return (await asked.statistics()).pending

@@ -2,12 +2,12 @@
 -- Settles finished deliveries, then delivers the next messages (none while paused), in one step; lets waiting puts in as
 -- room appears. After an immediate shutdown nothing is delivered: what waits, and what comes back, becomes dead letters.
 -- KEYS pending returned suspects delayed leased handed putters bodies dead dead_index sessions idle joiners lanes ids
---   ids_due settings totals results results_due given_up
+--   ids_due settings totals results results_due marks
 -- ARGV
 --   session        the caller's session
 --   number         this call's number in its lane; every call has a new one, for a take is never repeated
 --   settle_number  the number of the settling half; a repetition carries the same
---   held           deliveries that the caller holds, those it settles here included
+--   held           deliveries that the caller holds, those it settles here included; -1 when it does not know
 --   acks           receipts (45 bytes each) of finished deliveries
 --   returns        receipts of deliveries given back: neither failure nor crash
 --   resync         1 when the reply to an earlier take was lost; 2 when the caller goes on under another id too; else 0
@@ -26,7 +26,7 @@
 --   'newer' (settled, and nothing else done: a newer program uses the queue), now in ms, refused receipts ('all' where the session was over),
 --   entries, look again in ms, a session to recover or '', 1 if shut down and finished, what became a dead letter: key, the
 --   caller's id or '', class or '', reason and error of each; 1 if a resync has not given back all: resync again
--- PARTS clock identity level sessions room unfinished notify wake ids stamp putter_record line unfold refuse_waiting admit entry answer dead_letter
+-- PARTS clock identity level sessions room unfinished notify wake ids stamp putter_record line unfold refuse_waiting admit entry marks answer cancelled cancelled_leased dead_letter
 --   end_waiting put_back receive settle take look_again finish
 local lane = owner_of(session) .. ':take'
 local before = redis.call('HGET', lanes, lane)
@@ -80,13 +80,12 @@ if not refused then
   if nacked > 0 then redis.call('HINCRBY', totals, 'nacked', nacked) end
 end
 
-if received and not is_former and seen ~= string.sub(received, 1, 45) then
+if received and not is_former and seen ~= string.sub(received, 1, 45) and not drop_leased(received) then
   -- The notification that carried it was lost, or is still on its way.
   entries[1], bytes = received, #received
 end
 local ends_more = is_ending and not newer and end_waiting(500) > redis.call('LLEN', putters)
-has_cancelled = want > 0 and redis.call('ZCARD', given_up) > 0
-if has_cancelled then redis.call('ZREMRANGEBYSCORE', given_up, '-inf', string.format('%.0f', now - MARK_MS)) end
+if want > 0 then prune_marks() end
 if want > 0 and not paused then
   if returned_before > 0 then take_from(returned, returned_before) end
   if suspects_before > 0 and not holds_suspect() then take_from(suspects, 1) end
@@ -114,7 +113,6 @@ if want > 0 and not paused then
 end
 if not newer then take_pending(paused, maxsize, shut) end
 set_aside()
-if dropped > 0 then redis.call('HINCRBY', totals, 'given_up', dropped) end
 
 local look_again, overdue, ready, due_soon = look_ahead()
 local is_unsatisfied = want > #entries and not is_full
@@ -139,6 +137,7 @@ if goes_idle then
 end
 record()
 if discarded > 0 then notify(session, 'discarded', discarded) end
+if has_marks() and unfinished() <= 0 then end_stray_marks() end
 notify_if_finished(shut, joining)
 local has_ended = shut and unfinished() <= 0
 return {newer and 'newer' or 'ok', now, refused, entries, look_again, overdue, has_ended and 1 or 0, died, has_more_orphans and 1 or 0}

@@ -3,7 +3,7 @@
 -- Refused when memory is full (no allow-oom): nothing is written then, and all stay leased.
 -- Behind the KEYS stand the first 14 of them again for each other queue that is put to, and the keys that are written to.
 -- KEYS pending returned suspects delayed putters bodies handed sessions idle lanes ids ids_due settings totals leased
---   joiners results results_due given_up
+--   joiners results results_due marks
 -- ARGV
 --   session  the caller's session
 --   number   this call's number in its lane; a repetition carries the same
@@ -13,7 +13,7 @@
 -- RETURNS 'late'; 'flow' and the queue's level: nothing has changed, see the part `level`; or 'ok' or 'over' (the session; nothing was written), and for each delivery: 'ok' and the keys of puts
 --   that wait, also keys of folds; 'stale', 'unstaged' (a fold is not there any more), or 'refused', the number of the write that cannot be
 --   made, and why: `flow` and the level of a queue that is put to, with the wrong keys for it, or too old
--- PARTS clock identity level sessions room unfinished notify wake handoff ids staged stamp putter_record line unfold refuse_waiting admit entry answer finish select_queue
+-- PARTS clock identity level sessions room unfinished notify wake handoff ids staged stamp putter_record line unfold refuse_waiting admit entry marks answer finish select_queue
 --   writes forward apply
 local lane = owner_of(session) .. ':effects'
 local before = redis.call('HGET', lanes, lane)
@@ -67,6 +67,7 @@ while at <= #words do
   if not verdict then
     verdict = 'ok ' .. apply(receipt, writes)
     redis.call('HDEL', leased, receipt)
+    end_mark(string.sub(receipt, 17, 38), 'finished')
     acked = acked + 1
   end
   verdicts[#verdicts + 1] = verdict

@@ -13,7 +13,7 @@ local age = oldest and math.max(0, now_us - tonumber(string.match(oldest, '^%d+'
 -- Waiting puts without an owner count as put already.
 local forwarded = tonumber(redis.call('HGET', totals, 'onward') or 0)
 local died = redis.call('ZRANGE', dead_index, 0, 0, 'WITHSCORES')[2]
-local counts = redis.call('HMGET', totals, 'put', 'acked', 'nacked', 'dead', 'recovered', 'given_up', 'discarded', 'folded')
+local counts = redis.call('HMGET', totals, 'put', 'acked', 'nacked', 'dead', 'recovered', 'cancelled', 'discarded', 'folded')
 for i = 1, 8 do counts[i] = tonumber(counts[i] or 0) end
 return {
   fresh, math.max(0, unfinished() - fresh - later - forwarded), later, redis.call('HLEN', dead),

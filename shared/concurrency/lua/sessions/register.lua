@@ -1,9 +1,9 @@
 #!lua flags=allow-oom
 -- Registers a session with a queue, and the queue's settings where none are stored yet.
 -- KEYS sessions settings lanes pending returned suspects delayed leased handed putters bodies dead dead_index idle
---   joiners ids ids_due totals results results_due given_up
+--   joiners ids ids_due totals results results_due marks
 -- FLOW
---   flow tags tails behind passed released ready gated running opens line_fair line_own let_in once marks
+--   flow tags tails behind passed released ready gated running opens line_fair line_own let_in once
 -- END
 -- ARGV
 --   session       the session's id
@@ -37,9 +37,9 @@ local kinds = {
     -- END
   },
   zset = {
-    sessions, delayed, dead_index, idle, joiners, ids_due, results_due, given_up,
+    sessions, delayed, dead_index, idle, joiners, ids_due, results_due, marks,
     -- FLOW
-    ready, gated, running, opens, line_fair, line_own, let_in, marks,
+    ready, gated, running, opens, line_fair, line_own, let_in,
     -- END
   },
 }

@@ -20,6 +20,9 @@ class Batch(Sequence[Delivery[T]], ABC):
     `async with await queue.get_many(100, within=0.5) as batch:` does what `async with` does with one delivery: a
     cancellation gives back; when the session passes its deadline inside the block, the body is cancelled and
     StaleDelivery raised in its place.
+
+    When somebody cancels one of the messages, the batch goes on for the others: its `cancelled` is True, and nothing
+    that is done for it is kept. Once all that are not settled are cancelled, the body is, too (MessageCancelled).
     """
 
     __slots__ = ()

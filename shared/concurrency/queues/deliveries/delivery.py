@@ -17,7 +17,8 @@ class Delivery(ABC, Generic[T]):
     (neither a failure nor a crash); each waits for the server's answer. It nacks without a delay: where what failed may
     be away for a while, catch the exception and `nack(delay=)`. When the session passes its deadline inside the
     block, the body is cancelled and StaleDelivery raised in its place: the message was recovered, somebody else
-    handles it. A cancellation from outside wins over that, as with asyncio.timeout.
+    handles it. When somebody cancels the message, the body is cancelled and MessageCancelled raised in its place. A
+    cancellation from outside wins over both, as with asyncio.timeout.
 
     A delivery that is garbage-collected unsettled is given back, with a ResourceWarning.
     """
@@ -60,6 +61,11 @@ class Delivery(ABC, Generic[T]):
     def last_error(self) -> str | None:
         """What was wrong at the last failure before this delivery, likewise."""
         return self._stored.last_error
+
+    @property
+    @abstractmethod
+    def cancelled(self) -> bool:
+        """Whether somebody has cancelled the message: nothing that is done from then on is kept; in any thread."""
 
     @property
     @abstractmethod

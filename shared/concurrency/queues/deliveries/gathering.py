@@ -69,6 +69,21 @@ class Gathering(Generic[T]):
         self._measure()
         return batch
 
+    def withdraw(self, receipt: bytes) -> None:
+        """Let go of one that no worker has begun with, if it is here: its message was cancelled."""
+        for batch in [batch for batch in self.due if batch.holds(receipt)]:
+            left = [handout for handout in batch.handouts if handout.receipt != receipt]
+            at = self.due.index(batch)
+            self.due.remove(batch)
+            if left:
+                self.due.insert(at, HeldBatch(left))
+        for kind, aside in list(self._aside.items()):
+            aside[:] = [handout for handout in aside if handout.receipt != receipt]
+            if not aside:
+                self._timers.pop(kind).cancel()
+                del self._aside[kind]
+        self._measure()
+
     def close_all(self) -> None:
         """Nothing more will come: what there is makes batches."""
         for kind in list(self._aside):

@@ -6,7 +6,14 @@ from types import TracebackType
 from typing import Final, TypeVar
 
 from shared.concurrency.checks import check_delay, check_reason
-from shared.concurrency.errors import EffectRefused, InvalidResult, StaleDelivery, describe
+from shared.concurrency.errors import (
+    ConcurrencyError,
+    EffectRefused,
+    InvalidResult,
+    MessageCancelled,
+    StaleDelivery,
+    describe,
+)
 from shared.concurrency.queues.deliveries.delivery import Delivery
 from shared.concurrency.queues.deliveries.settlement import Settling
 from shared.concurrency.queues.effects.effects import Effects
@@ -48,7 +55,7 @@ class Handout(Delivery[T]):
         """The message as it is stored: what another process makes the same delivery of."""
         self.item = item
         self.state = "held"
-        """held, settled or lost."""
+        """held, settled, lost, or cancelled."""
         self.collected: Effects | None = None
         """The effects, where there are any."""
         self.answers = results if entry[FLAG] >= ASKED else None
@@ -59,6 +66,11 @@ class Handout(Delivery[T]):
     @property
     def _stored(self) -> Stored:
         return read(self.entry)
+
+    @property
+    def cancelled(self) -> bool:
+        """As Delivery.cancelled."""
+        return self.state == "cancelled"
 
     @property
     def effects(self) -> Effects:
@@ -105,8 +117,8 @@ class Handout(Delivery[T]):
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         body, self.body = self.body, None
-        if self.state == "lost":
-            self._leave_lost(body, error)
+        if self.is_interrupted:
+            self._leave_interrupted(body, error)
         elif self.state == "held":
             if error is None:
                 await self.acknowledge()
@@ -146,12 +158,19 @@ class Handout(Delivery[T]):
         """Raise StaleDelivery unless it is ours to settle; in any thread."""
         if self.state == "settled":
             raise StaleDelivery(f"delivery {self.id} was settled before")
-        if self.state == "lost":
+        if self.is_interrupted:
             raise self._loss()
 
     def _loss(self) -> StaleDelivery:
-        """The error of a handout whose session is over."""
+        """The error of a handout whose session is over, or whose message was cancelled."""
+        if self.state == "cancelled":
+            return StaleDelivery(f"delivery {self.id} was cancelled: nothing that is done for it is kept")
         return StaleDelivery(f"delivery {self.id} was lost with its session: somebody else handles the message")
+
+    @property
+    def is_interrupted(self) -> bool:
+        """Whether its body, where it has one, was cancelled by us."""
+        return self.state in ("lost", "cancelled")
 
     def _acknowledged(self, result: object = None) -> asyncio.Future[None]:
         """Acknowledge, with the effects and the result; the future is the server's answer.
@@ -223,23 +242,40 @@ class Handout(Delivery[T]):
 
     def lose(self) -> None:
         """The session is over: nothing can be settled any more, and the body ends."""
-        if self.state != "held":
-            return
-        self.state = "lost"
+        if self.state == "held":
+            self._interrupt("lost", "was lost with its session")
+
+    def stop(self) -> None:
+        """The message was cancelled: the body ends, and whoever runs it settles; where there is none, here."""
+        if self.state == "held":
+            self._interrupt("cancelled", "was cancelled")
+            if getattr(self, "body", None) is None:
+                self.settle_cancelled()
+
+    def settle_cancelled(self) -> None:
+        """Have the server remove it, now that nobody works on it; once."""
+        self._settling.settle_cancelled(self.receipt)
+
+    def _interrupt(self, state: str, what: str) -> None:
+        self.state = state
         body = getattr(self, "body", None)
         if body is not None:
             self._cancelling = body.cancelling()
-            body.cancel(f"delivery {self.id} was lost with its session")
+            body.cancel(f"delivery {self.id} {what}")
 
-    def _leave_lost(self, body: Body | None, error: BaseException | None) -> None:
-        """Leave the body of a handout that was lost; a cancellation from outside wins.
+    def _leave_interrupted(self, body: Body | None, error: BaseException | None) -> None:
+        """Leave the body of a handout that was lost, or whose message was cancelled; a cancellation from outside wins.
 
-        :raises StaleDelivery: in place of our own cancellation.
+        :raises StaleDelivery, MessageCancelled: in place of our own cancellation.
         """
         before: int | None = getattr(self, "_cancelling", None)
         only_by_us = before is not None and body is not None and body.uncancel() <= before
+        loss: ConcurrencyError = self._loss()
+        if self.state == "cancelled":
+            self.settle_cancelled()
+            loss = MessageCancelled(f"message {self.id} was cancelled while this body handled it")
         if error is None or (isinstance(error, asyncio.CancelledError) and only_by_us):
-            raise self._loss() from error
+            raise loss from error
 
 
 def handout_of(delivery: Delivery[T]) -> Handout[T]:

@@ -5,7 +5,7 @@ from collections.abc import Coroutine, Sequence
 from types import TracebackType
 from typing import Any, Final, Self, TypeVar, overload
 
-from shared.concurrency.errors import StaleDelivery
+from shared.concurrency.errors import ConcurrencyError, MessageCancelled, StaleDelivery
 from shared.concurrency.queues.deliveries.batch import Batch
 from shared.concurrency.queues.deliveries.delivery import Delivery
 from shared.concurrency.queues.deliveries.handout import GIVING_BACK, Handout, handout_of
@@ -37,7 +37,7 @@ class HeldBatch(Batch[T]):
         if not isinstance(error, BaseException):
             raise TypeError(f"a delivery fails with an exception, not {error!r:.100}")
         handout = handout_of(delivery)
-        if handout.receipt not in self._errors:
+        if not self.holds(handout.receipt):
             raise ValueError(f"delivery {delivery.id} is not of this batch")
         handout.check_held()
         self._errors[handout.receipt] = error
@@ -65,12 +65,13 @@ class HeldBatch(Batch[T]):
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         task, before = self._task, self._before
-        is_lost = self.state == "lost"
         self.end()
-        if is_lost:
+        for handout in self.cancelled():
+            handout.settle_cancelled()
+        if self.is_interrupted or self.state == "lost":
             only_by_us = before is not None and task is not None and task.uncancel() <= before
             if error is None or (isinstance(error, asyncio.CancelledError) and only_by_us):
-                raise StaleDelivery("the batch was lost with its session: others handle its messages") from error
+                raise self._loss() from error
         elif error is None or not is_closed(task, error):  # else finalizers, or the session's end, give it back
             await self._settle(error, is_cancelled=error is not None and is_cancelled(task, error))
 
@@ -105,17 +106,35 @@ class HeldBatch(Batch[T]):
 
     @property
     def state(self) -> str:
-        """Lost where one is, held while one is, else settled."""
+        """Lost where one is, held while one is, else cancelled where one was, or settled."""
         states = {handout.state for handout in self.handouts}
-        return next(state for state in ("lost", "held", "settled") if state in states)
+        return next(state for state in ("lost", "held", "cancelled", "settled") if state in states)
+
+    @property
+    def is_interrupted(self) -> bool:
+        """Whether its task was cancelled by us."""
+        return self._before is not None
+
+    def holds(self, receipt: bytes) -> bool:
+        """Whether a delivery is of this batch."""
+        return receipt in self._errors
 
     def unsettled(self) -> list[Handout[T]]:
         """Those that are still to be settled."""
         return [handout for handout in self.handouts if handout.state == "held"]
 
+    def cancelled(self) -> list[Handout[T]]:
+        """Those whose messages were cancelled meanwhile; they are removed when the batch ends."""
+        return [handout for handout in self.handouts if handout.state == "cancelled"]
+
     def error_of(self, handout: Handout[T]) -> BaseException | None:
         """What `fail` was called with for this one; None where it was not."""
         return self._errors[handout.receipt]
+
+    def _loss(self) -> ConcurrencyError:
+        if self.state == "lost":
+            return StaleDelivery("the batch was lost with its session: others handle its messages")
+        return MessageCancelled("all messages of the batch were cancelled while this body handled them")
 
     def begin(self, task: "asyncio.Task[Any] | None") -> None:
         """Have this task cancelled, once, when the session is over before all is settled."""
@@ -130,8 +149,8 @@ class HeldBatch(Batch[T]):
             handout.body = None
 
     def cancel(self, msg: str) -> None:
-        """Cancel the task, once though all handouts are lost."""
-        if self._before is None and self._task is not None:
+        """Cancel the task, once all handouts are lost, cancelled or settled: while one is held, it goes on."""
+        if self._before is None and self._task is not None and not self.unsettled():
             self._before = self._task.cancelling()
             self._task.cancel(msg)
 

@@ -23,6 +23,9 @@ class Settling(Protocol):
         :raises EffectRefused: when an effect cannot be sent.
         """
 
+    def settle_cancelled(self, receipt: bytes) -> None:
+        """Settle a delivery whose message was cancelled, unless that was done; nobody waits for the answer."""
+
     def check_here(self) -> None:
         """Raise WrongLoop outside the event loop of the session."""
 

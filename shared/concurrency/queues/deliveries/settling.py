@@ -48,6 +48,13 @@ class Settler:
         """
         return self.effects.submit(receipt, effects, outcome)
 
+    def settle_cancelled(self, receipt: bytes) -> None:
+        """Settle a delivery whose message was cancelled, unless that was done or its session is over."""
+        held = self._member.held
+        if held.get(receipt) is not None:
+            held[receipt] = None
+            _ = self.takes.settle(receipt, "cancelled")  # refused: it was ended elsewhere
+
     def report(self, receipt: bytes, progress: bytes) -> None:
         """Tell whoever submitted the message how far it is."""
         self._progress.report(receipt, progress)

@@ -33,10 +33,14 @@ QUEUE_KEYS: Final = {
         "lanes",
         "HASH",
         "`OWNER:LANE` -> last number and verdicts; `OWNER:consumer` -> session, and whether it is to drain; "
-        "`SESSION:process` -> pid and host; `SESSION:staged` -> the folds that it has staged, and how many puts each holds",
+        "`SESSION:process` -> pid and host; `SESSION:staged` -> the folds that it has staged, and how many puts each holds; "
+        "`KEY:cancel` -> what became of a message that is cancelled (`-` until that is known), and the owners that wait for that",
     ),
     "ids": KeyDescription(
-        "ids", "HASH", "known id -> expiry in ms, digest, and the message's key where its result is asked for"
+        "ids",
+        "HASH",
+        "known id -> expiry in ms, digest, and the message's key, behind `-` where its result is not asked for; "
+        "` !` behind it once a message that was cancelled has ended",
     ),
     "ids_due": KeyDescription("ids:due", "ZSET", "known id -> expiry in ms"),
     "settings": KeyDescription(
@@ -49,15 +53,18 @@ QUEUE_KEYS: Final = {
     "totals": KeyDescription(
         "totals",
         "HASH",
-        "counters: put, acked, nacked, dead, recovered, replayed, given_up, unreadable, discarded; onward: waiting puts that nobody "
+        "counters: put, acked, nacked, dead, recovered, replayed, cancelled, unreadable, discarded; onward: waiting puts that nobody "
         "owns; folded: waiting puts less the fields of `bodies`; the last stamp",
     ),
     "results": KeyDescription(
         "results", "HASH", "key -> outcome of a submitted message, until it is received or expires"
     ),
     "results_due": KeyDescription("results:due", "ZSET", "key of an outcome -> expiry in ms"),
-    "given_up": KeyDescription(
-        "given_up", "ZSET", "key of a message whose future was cancelled -> when, in ms; forgotten after a day"
+    "marks": KeyDescription(
+        "marks",
+        "ZSET",
+        "key of a message that nobody wants -> when, in ms; with .5 behind where `cancel` was called, not only the future "
+        "cancelled, with .25 for both; forgotten after 8 days",
     ),
     # From here on: of queues with a protocol level, for messages that say something of their way.
     "flow": KeyDescription("flow", "HASH", "virtual times of shares; the numbers of limits"),
@@ -82,7 +89,6 @@ QUEUE_KEYS: Final = {
         "let_in", "ZSET", "keys of puts let in out of their turn, which their owner has not confirmed"
     ),
     "once": KeyDescription("once", "HASH", "names of messages that are to be there once, and their newest bodies"),
-    "marks": KeyDescription("marks", "ZSET", "key of a message that is cancelled -> when, in ms"),
 }
 """What a script calls a key -> the key."""
 

@@ -32,6 +32,9 @@ class Holding(Protocol):
     def lose(self) -> None:
         """Take note that the session is over."""
 
+    def stop(self) -> None:
+        """Take note that the message was cancelled."""
+
 
 class Membership:
     """One session after the other of one process in one queue; `registration.ready` has the queue know them.
@@ -81,11 +84,14 @@ class Membership:
         self.registration.need_level(level)
 
     def hold(self, holding: Holding) -> None:
-        """Keep it until it is settled; it is lost at once if the session is over already."""
-        if holding.receipt in self.held:
-            self.held[holding.receipt] = ref(holding)
-        else:
+        """Keep it until it is settled; it is lost at once if the session is over already, or stopped if cancelled."""
+        if holding.receipt not in self.held:
             holding.lose()
+            return
+        was_stopped = self.held[holding.receipt] is not None
+        self.held[holding.receipt] = ref(holding)
+        if was_stopped:
+            holding.stop()
 
     def owns(self, key: bytes) -> bool:
         """Whether the queue keeps its own state under this key."""

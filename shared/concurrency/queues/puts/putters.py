@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from collections.abc import Set as AbstractSet
 from typing import Final
 
-from shared.concurrency.errors import IdConflict, QueueShutDown
+from shared.concurrency.errors import IdConflict, MessageCancelled, QueueShutDown
 from shared.concurrency.queues.puts.batch import OutgoingEntry
 
 
@@ -12,13 +12,15 @@ class Leavers:
     """Which entries wait no more and were not admitted, as the server answered."""
 
     def __init__(self, answered: str) -> None:
-        """Read keys: as they are where the id is known with another body, behind `=` and `-` as below."""
+        """Read keys: as they are where the id is known with another body, behind `=`, `-` and `!` as below."""
         keys = answered.encode().split()
         self.repeated: Final = {key[1:] for key in keys if key[:1] == b"="}
         """The id is known: it is the same message."""
         self.shut_out: Final = {key[1:] for key in keys if key[:1] == b"-"}
         """A shutdown took them out."""
-        self.conflicting: Final = {key for key in keys if key[:1] not in b"=-"}
+        self.cancelled: Final = {key[1:] for key in keys if key[:1] == b"!"}
+        """Somebody cancelled them."""
+        self.conflicting: Final = {key for key in keys if key[:1] not in b"=-!"}
 
 
 _NOBODY: Final = Leavers("")
@@ -88,6 +90,7 @@ class Putters:
         if not self.entries:
             return False
         leavers = Leavers(self.refused) if refused else _NOBODY
+        self._fail_cancelled(leavers.cancelled)
         for entry in self:
             if entry.key in leavers.conflicting or entry.key in leavers.shut_out:
                 self.discard(entry)
@@ -99,6 +102,13 @@ class Putters:
                 entry.batch.is_new = entry.key not in leavers.repeated
                 entry.batch.decide(admitted=True)
         return self.admit(self._upto)
+
+    def _fail_cancelled(self, keys: AbstractSet[bytes]) -> None:
+        """These were cancelled, wherever they stood among the others."""
+        for entry in self if keys else ():
+            if entry.key in keys:
+                self.discard(entry)
+                entry.batch.fail(MessageCancelled("the message was cancelled while this put waited for room"))
 
     def resync_needed(self) -> None:
         """Somebody may have taken some out: until the next answer, which says whom, no notification admits any."""

@@ -2,10 +2,12 @@
 
 import asyncio
 import json
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from typing import Any, Final, NamedTuple, TypeVar
 
+from shared.concurrency.checks import check_seconds
 from shared.concurrency.errors import InvalidResult, RemoteError
+from shared.concurrency.queues.results.cancellation import CANCELLED, LONGEST_WAIT, Cancellation
 
 R = TypeVar("R")
 
@@ -33,12 +35,29 @@ class ResultFuture(asyncio.Future[R]):
     """The `id=` given to `submit`, or a generated one."""
     progress: Progress | None
     """The newest report of the handler; None before, and where the handler reports nothing."""
+    _cancels: Callable[[float], Awaitable[Cancellation]]
 
     def __init__(self, id: str) -> None:  # noqa: A002  # as everywhere
         """Made by `Queue.submit`."""
         super().__init__(loop=asyncio.get_running_loop())
         self.id = id
         self.progress = None
+
+    async def cancel_message(self, *, timeout: float = 5.0) -> Cancellation:  # noqa: ASYNC109  # for the outcome only
+        """Cancel the message itself, in any state, as `Queue.cancel`; this future fails with RemoteError, `cancelled`.
+
+        `cancel()` only withdraws what nobody has taken, and waits for nothing. A message under an `id=` that somebody
+        else submitted is cancelled for all who wait for its result.
+
+        :raises ValueError, ConcurrencyError: as `Queue.cancel`.
+        """
+        check_seconds("timeout", timeout, 0, LONGEST_WAIT)
+        error = self.exception() if self.done() and not self.cancelled() else None
+        if isinstance(error, RemoteError) and error.reason != CANCELLED:
+            return Cancellation.UNKNOWN
+        if self.done() and not self.cancelled() and (error is None or isinstance(error, RemoteError | InvalidResult)):
+            return Cancellation.FINISHED
+        return await self._cancels(timeout)
 
 
 class Submission:
@@ -65,9 +84,15 @@ class Submission:
         id_: str | None,
         kept_for: float,
         on_progress: Callable[[float, str], object] | None,
+        cancel: Callable[[str, float], Awaitable[Cancellation]],
     ) -> None:
-        """`key`: that of its entry; `kept_for`: seconds for which the server keeps a result that was not received."""
+        """`key`: that of its entry; `kept_for`: seconds for which the server keeps a result that was not received.
+
+        `cancel` cancels a message, by its key.
+        """
         self.future: Final[ResultFuture[Any]] = ResultFuture(key.decode() if id_ is None else id_)
+        # Not its id: that may be forgotten. The key is another where the future was attached to another submission.
+        self.future._cancels = lambda timeout: cancel(self.key.decode(), timeout)  # noqa: SLF001  # its own
         self.key = key
         self.has_id: Final = id_ is not None
         self.kept_for: Final = kept_for

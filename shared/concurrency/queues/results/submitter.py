@@ -1,13 +1,14 @@
 """Submitter: puts a message whose result is asked for, and makes the future of it."""
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from typing import Any, Final, Protocol, TypeVar
 
 from shared.concurrency.errors import IdConflict
 from shared.concurrency.queues.encoding.results import ResultCodec
 from shared.concurrency.queues.puts.batch import OutgoingEntry
 from shared.concurrency.queues.puts.lane import PutLane
+from shared.concurrency.queues.results.cancellation import Cancellation
 from shared.concurrency.queues.results.future import ResultFuture, Submission
 from shared.concurrency.queues.results.lane import ResultLane
 from shared.concurrency.session.clock import boottime
@@ -26,8 +27,19 @@ class HasResult(Protocol[R_co]):
 class Submitter:
     """The submitting half of a queue."""
 
-    def __init__(self, puts: PutLane, results: ResultLane, codec: ResultCodec, kept_for: float) -> None:
-        """Prepare. `kept_for`: seconds for which the server keeps a result that was not received."""
+    def __init__(
+        self,
+        puts: PutLane,
+        results: ResultLane,
+        codec: ResultCodec,
+        kept_for: float,
+        cancel: Callable[[str, float], Awaitable[Cancellation]],
+    ) -> None:
+        """Prepare. `kept_for`: seconds for which the server keeps a result that was not received.
+
+        `cancel` cancels a message, by its key.
+        """
+        self._cancel: Final = cancel
         self._results: Final = results
         self._puts: Final = puts
         self._codec = codec
@@ -44,7 +56,12 @@ class Submitter:
         while True:
             entry = make()
             submission = Submission(
-                entry.key, self._codec.reader(item), id_=id_, kept_for=self._kept_for, on_progress=on_progress
+                entry.key,
+                self._codec.reader(item),
+                id_=id_,
+                kept_for=self._kept_for,
+                on_progress=on_progress,
+                cancel=self._cancel,
             )
             if await self._put(entry, submission, id_):
                 return submission.future
@@ -71,7 +88,8 @@ class Submitter:
             raise
         except BaseException:
             submission.admitted = False
-            submission.future.cancel()
+            if not submission.future.cancel() and not submission.future.cancelled():
+                submission.future.exception()  # looked at: the caller gets the error of the put
             raise
 
     async def _meet(self, submission: Submission, id_: str) -> bool:

@@ -19,6 +19,9 @@ class Taker(Protocol):
     def accept(self, entries: list[bytes]) -> None:
         """Take these."""
 
+    def withdraw(self, receipt: bytes) -> bool:
+        """Take out what has not started, for its message was cancelled; whether that was an entry not read yet."""
+
     def end(self, error: Exception) -> None:
         """Nothing more will come."""
 

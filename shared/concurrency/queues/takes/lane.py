@@ -230,6 +230,7 @@ class TakeLane(Lane[Portion]):
             self._is_urgent = True
         self._resync.resolve(wish.doubts)
         member = self._member
+        member.look_at_clock()  # this process may have been stopped since it was sent
         if state == b"newer":
             member.level.found_newer()
         is_current = portion.session_id == member.life.session_id

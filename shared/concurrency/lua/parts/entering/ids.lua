@@ -20,10 +20,10 @@ local function look_up_id(headers)
   return digest == headers.digest and 'known' or 'conflict'
 end
 
--- Beside the digest stands the key of the message, where somebody asked for the result.
+-- Beside the digest stands the key of the message, behind `-` where nobody asked for the result.
 local function record_id(outgoing, headers)
   local expiry = string.format('%.0f', now + headers.known_ms)
-  local key = string.byte(outgoing, 33) == HAS_ID_AND_RESULT and ' ' .. string.sub(outgoing, 1, 22) or ''
+  local key = (string.byte(outgoing, 33) == HAS_ID_AND_RESULT and ' ' or ' -') .. string.sub(outgoing, 1, 22)
   redis.call('HSET', ids, headers.id, expiry .. ' ' .. headers.digest .. key)
   redis.call('ZADD', ids_due, expiry, headers.id)
   local old = redis.call('ZRANGEBYSCORE', ids_due, '-inf', now, 'LIMIT', 0, 10)

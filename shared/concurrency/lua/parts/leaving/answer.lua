@@ -3,11 +3,13 @@ local RESULTS_MS = 3600000
 
 -- Keeps an outcome ('=' and the result as JSON, or '!' and what went wrong) until it is received or expires, and sends it to
 -- the submitter; of one over 64 KiB only the key. Under an id it is kept as long as the id is known, for later submitters.
-local function answer(key, entry, outcome)
+-- WHAT: as what the message ends for those who have cancelled it; nil where it is finished.
+local function answer(key, entry, outcome, what)
   local headers = string.sub(entry, 50, 52) ~= '000' and headers_of_entry(entry) or {}
   local id = string.byte(entry, 49) == BOTH and headers.id
-  -- It was cancelled after it had been taken: nobody waits for the outcome.
-  if redis.call('ZREM', given_up, key) == 1 and not id then return end
+  -- Its submitter gave it up after it had been taken: nobody waits for the outcome.
+  local mark = end_mark(key, what or 'finished')
+  if mark and not is_wanted(mark) and not id then return end
   local expiry = now + (tonumber(headers.results_ms) or RESULTS_MS)
   if id then
     local known = redis.call('HGET', ids, id)
@@ -25,17 +27,4 @@ local function answer(key, entry, outcome)
     for _, word in ipairs({results, results_due}) do redis.call('PEXPIRE', word, string.format('%.0f', expiry - now + 60000)) end
   end
   notify(key, 'result', #outcome <= 65536 and key .. outcome or key)
-end
-
--- Forgets a message that was cancelled before anybody took it: its id names no message any more, and whoever else submitted
--- the id gets an answer.
-local function forget_submitted(key, entry)
-  if string.byte(entry, 49) ~= BOTH then return end
-  local id = headers_of_entry(entry).id
-  local known = id and redis.call('HGET', ids, id)
-  if known and string.match(known, '(%S+)$') == key then
-    redis.call('HDEL', ids, id)
-    redis.call('ZREM', ids_due, id)
-  end
-  answer(key, entry, '!' .. cjson.encode({reason = 'given up', error = 'its submitter cancelled it', traceback = ''}))
 end

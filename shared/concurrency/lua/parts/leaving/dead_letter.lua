@@ -3,10 +3,11 @@
 local died = {}
 
 -- Makes a dead letter of an entry: reason, time and the original bytes. Its submitter gets the reason as the outcome. KEY is
--- unique among all messages; TRACE is the traceback, where there is one. Where `max_dead` is stored the oldest ones go, ten at most
+-- unique among all messages; one that was cancelled is dropped; TRACE is the traceback, where there is one. Where `max_dead` is stored the oldest ones go, ten at most
 -- for each that comes; DISCARDED counts them.
 local discarded, max_dead = 0, nil
 local function make_dead_letter(key, entry, reason, report, trace)
+  if drop_cancelled(entry) then return end
   local about = cjson.encode({reason = reason, error = report, died_ms = now})
   redis.call('HSET', dead, key, about .. '\n' .. entry)
   redis.call('ZADD', dead_index, now, key)

@@ -10,6 +10,7 @@ end
 
 -- HELD is how many the caller believes to hold. If as many are leased, all receipts are there, and one call removes them.
 local function settle_acks(receipts, held)
+  if #receipts > 0 and has_marks() then finish_marked(receipts) end
   if redis.call('HLEN', leased) == held then
     for first = 1, #receipts, 1000 do
       acked = acked + redis.call('HDEL', leased, unpack(receipts, first, math.min(first + 999, #receipts)))
@@ -70,6 +71,11 @@ local function settle_other(max_attempts, receipt, kind, value, report, attempts
   if kind == 'result' then
     answer(key_of(entry), entry, value)
     acked = acked + redis.call('HDEL', leased, receipt)
+    return ''
+  end
+  if kind == 'cancelled' or is_cancelled(key_of(entry)) then
+    end_cancelled(entry, kind == 'cancelled' and 'stopped' or 'removed')
+    redis.call('HDEL', leased, receipt)
     return ''
   end
   if kind == 'lost' then return select(2, put_back({receipt}, 1, redis.call('HGET', settings, 'max_crashes') or 5)) end

@@ -1,10 +1,9 @@
 -- Takes entries for a session, WANT at most; they are leased from then on. A reply is full with 1 MiB, and carries 4 MiB or one
 -- entry at most: the server drops a subscriber whose replies pass its limit, and would do so again with the same ones.
 -- What a call looks at and does not deliver (cancelled, no entry, set aside, put among the suspects) is bounded likewise: `passed`.
-local ENOUGH_BYTES, MOST_BYTES, MOST_PASSED, MARK_MS = 1048576, 4194304, 500, 86400000
-local entries, bytes, dropped, passed, passed_bytes = {}, 0, 0, 0, 0
+local ENOUGH_BYTES, MOST_BYTES, MOST_PASSED = 1048576, 4194304, 500
+local entries, bytes, passed, passed_bytes = {}, 0, 0, 0
 local is_full, largest = false, 0
-local has_cancelled = false
 -- What is of a later protocol: set aside, uncounted, for a consumer that knows it.
 local ASIDE_MS, aside = 60000, {}
 want = tonumber(want)
@@ -18,19 +17,17 @@ local function fitting(slice)
   return slice * largest > room and math.max(1, math.floor(room / largest)) or slice
 end
 
--- Whether the message was cancelled; then it is done with.
+-- Ends a message that nobody wants any more.
 local function drop(entry)
-  local key = key_of(entry)
-  if redis.call('ZREM', given_up, key) == 0 then return false end
-  dropped = dropped + 1
+  end_cancelled(entry, 'removed')
   pass_over(entry)
-  forget_submitted(key, entry)
   return true
 end
 
 -- Takes of the entries found, from the first on, what the reply has room for; returns how many. Its loop runs for each message, so
 -- it counts in locals of its own.
 local function lease(found)
+  local marked = #found > 0 and has_marks() and marks_of(found)
   local pairs_to_set, at, count, size_of_all, largest_of_all, taken = {}, 0, #entries, bytes, largest, 0
   for i = 1, #found do
     local entry = found[i]
@@ -41,7 +38,7 @@ local function lease(found)
       break
     end
     taken = i
-    local is_gone = has_cancelled and is_asked(entry) and drop(entry)
+    local is_gone = marked and marked[i] and is_entry(entry) and drop(entry)
     if not is_gone and is_entry(entry) then
       pairs_to_set[at + 1] = string.sub(entry, 1, 45)
       pairs_to_set[at + 2] = entry
