@@ -11,6 +11,7 @@ from redis.asyncio import Redis
 from shared.concurrency import EffectRefused, Queue, QueueEmpty, ServerRefused, Session, StaleDelivery
 from shared.concurrency.queues.deliveries.handout import handout_of
 from shared.concurrency.queues.membership.keys import queue_keys
+from shared.local.embedded import EmbeddedServer
 from tests.instruments import inside
 from tests.instruments.levels import FORCED
 from tests.instruments.waiting import until
@@ -286,3 +287,69 @@ async def test_a_queue_that_the_server_has_forgotten_has_no_level(session: Sessi
     await queue.put(3)
     async with await queue.get() as item:
         assert item == 3
+
+
+async def test_a_put_that_has_lost_its_place_there_is_refused_and_leaves_the_line(
+    session: Session, name: str, client: Redis
+) -> None:
+    queue = Queue(session, name, int, maxsize=1)
+    await queue.put(1)
+    waiting = asyncio.create_task(queue.put(2))
+    await until(queue.statistics, lambda seen: seen.puts_waiting == 1)
+    await need(client, name, 2)
+    inside.member_at(queue).over(inside.session_id_at(queue))
+    with pytest.raises(ServerRefused, match=NEWER):
+        await waiting
+    await until(queue.statistics, lambda seen: seen.puts_waiting == 0)
+    assert (await queue.statistics()).put_total == 1
+
+
+@pytest.mark.parametrize("immediate", [False, True])
+async def test_what_waits_there_is_not_let_in_by_who_does_not_know_how(
+    session: Session, other: Session, name: str, client: Redis, *, immediate: bool
+) -> None:
+    """The room that an old process makes is for newer ones to fill; nor does it go on with a shutdown."""
+    queue, theirs = Queue(session, name, int, maxsize=1), Queue(other, name, int)
+    await queue.put(1)
+    held = await queue.get()
+    await queue.put(2)
+    waiting = asyncio.create_task(theirs.put(3))
+    await until(queue.statistics, lambda seen: seen.puts_waiting == 1)
+    await need(client, name, 2)
+    if immediate:
+        setting: Any = client.hset(settings_of(name), "shutdown", "ending")
+        await setting
+    await held.ack()
+    with pytest.raises(QueueEmpty):
+        await queue.get_nowait()
+    seen = await queue.statistics()
+    assert (seen.pending, seen.puts_waiting, seen.acked_total, seen.dead) == (1, 1, 1, 0)
+    waiting.cancel()
+    await asyncio.wait({waiting})
+
+
+async def test_a_level_that_older_data_lack_is_raised_again(durable: EmbeddedServer, name: str) -> None:
+    async with Session.open(durable.url) as session, Redis.from_url(durable.url) as client:
+        queue = Queue(session, name, int)
+        inside.member_of(session, name).need_level(1)
+        await queue.put(1)
+        removed: Any = client.hdel(settings_of(name), "flow")
+        assert await removed == 1
+        await asyncio.to_thread(durable.kill)
+        await asyncio.to_thread(durable.start)
+
+        async def seen() -> bytes | None:
+            await queue.statistics()
+            return await stored(client, name)
+
+        await until(seen, lambda level: level == b"1")
+
+
+async def test_a_put_that_goes_ahead_of_that_stores_the_level(session: Session, name: str, client: Redis) -> None:
+    queue = Queue(session, name, int)
+    inside.member_of(session, name).need_level(1)
+    await queue.put(1)
+    removed: Any = client.hdel(settings_of(name), "flow")
+    assert await removed == 1
+    await queue.put(2)
+    assert await stored(client, name) == b"1"

@@ -4,7 +4,6 @@
 -- RETURNS 1 while more may be admitted: call again to go on; else 0; or 'flow' and the level
 -- PARTS clock identity level sessions room notify wake ids stamp putter_record line unfold refuse_waiting admit
 local maxsize, paused, level = unpack(redis.call('HMGET', settings, 'maxsize', 'paused', 'flow'))
-local refusal = refused_for(level)
-if refusal then return refusal end
+if level and tonumber(level) > KNOWN_LEVEL then return {'flow', tonumber(level)} end
 if admit(room(tonumber(maxsize or 0))) > 0 and not paused then wake_one() end
 return line_goes_on and 1 or 0

@@ -30,11 +30,12 @@ if record then
   if tonumber(number) < tonumber(before) then return {'late'} end
   if number == before then return answer(recorded) end
 end
-if level and (is_plain or #entries > 0) then
-  local refusal = refused_for(level)
-  if refusal then return refusal end
-end
-local newer = is_newer(level)
+local newer = level and tonumber(level) > KNOWN_LEVEL
+if newer and (KNOWN_LEVEL == 0 or #entries > 0) then return {'flow', tonumber(level)} end
+-- FLOW
+-- Older data lack it, or somebody has deleted the queue: what is put needs it all the same.
+if not level and #entries > 0 then redis.call('HSET', settings, 'flow', KNOWN_LEVEL) end
+-- END
 
 local maxsize = tonumber(bound or 0)
 local free = room(maxsize)

@@ -46,9 +46,9 @@ if not is_live(session) then
   return {'over', now, verdict, {}, 1000, '', 0, {}, 0}
 end
 local stored = redis.call('HMGET', settings, 'maxsize', 'max_attempts', 'shutdown', 'joining', 'paused', 'behind', 'clock', 'flow')
-local level = stored[8]
-if level and is_plain then return refused_for(level) end
-local newer = is_newer(level)
+local level = tonumber(stored[8] or 0)
+local newer = level > KNOWN_LEVEL
+if newer and KNOWN_LEVEL == 0 then return {'flow', level} end
 local maxsize, max_attempts, shut, joining = tonumber(stored[1] or 0), tonumber(stored[2] or 5), stored[3], stored[4]
 -- Of a shutdown at once that is under way, or done: what comes back since ends too.
 local is_ending = shut == 'ending' or shut == 'immediate'

@@ -29,7 +29,7 @@ if before then
 end
 if not is_live(session) then return {'over', {}} end
 local stored = redis.call('HMGET', settings, 'shutdown', 'joining', 'flow')
-if stored[3] and is_plain then return refused_for(stored[3]) end
+if stored[3] and KNOWN_LEVEL == 0 then return {'flow', tonumber(stored[3])} end
 
 local received = redis.call('HGET', handed, session)
 local function holds(receipt)

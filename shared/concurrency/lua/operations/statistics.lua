@@ -6,7 +6,7 @@
 --   in ms, 1 if paused, cancelled, max_crashes, discarded, max_dead or 0, dead_for in ms or 0
 -- PARTS clock level room unfinished
 local stored = redis.call('HMGET', settings, 'maxsize', 'max_attempts', 'shutdown', 'paused', 'max_crashes', 'max_dead', 'dead_for', 'flow')
-if stored[8] and is_plain then return refused_for(stored[8]) end
+if stored[8] and KNOWN_LEVEL == 0 then return {'flow', tonumber(stored[8])} end
 local fresh, later = waiting()
 local oldest = redis.call('LINDEX', pending, 0)
 local age = oldest and math.max(0, now_us - tonumber(string.match(oldest, '^%d+') or now_us)) or 0

@@ -9,7 +9,7 @@
 -- RETURNS 'flow' and the level for the plain set in a queue that has one; or deliveries given back, deliveries still to give back, how many of the names were looked at
 -- PARTS clock identity level sessions staged processes notify wake line take_out entry marks answer cancelled dead_letter put_back receive named
 local level = redis.call('HGET', settings, 'flow')
-if level and is_plain then return refused_for(level) end
+if level and KNOWN_LEVEL == 0 then return {'flow', tonumber(level)} end
 if withdrawn ~= '' then take_out(withdrawn) end
 redis.call('ZREM', idle, session)
 if not is_live(session) then return {0, 0, 0} end

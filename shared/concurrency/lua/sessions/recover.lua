@@ -17,8 +17,8 @@ for i, id in ipairs(others) do
 end
 if not deadline or tonumber(deadline) >= now then return {0, 0, 0, {}, others, 0} end
 local max_crashes, shut, joining, level = unpack(redis.call('HMGET', settings, 'max_crashes', 'shutdown', 'joining', 'flow'))
-if level and is_plain then return refused_for(level) end
-if is_newer(level) then return {0, 0, 0, {}, {}, 0} end
+if level and KNOWN_LEVEL == 0 then return {'flow', tonumber(level)} end
+if level and tonumber(level) > KNOWN_LEVEL then return {0, 0, 0, {}, {}, 0} end
 -- Over for ever: a deadline of 0 cannot be renewed, and the last call removes the session.
 redis.call('ZADD', sessions, 0, session)
 redis.call('ZREM', idle, session)

@@ -10,7 +10,8 @@ local function recorded() return string.match(redis.call('HGET', lanes, lane) or
 local function answered()
   local last, answer = recorded()
   if not last or tonumber(number) > tonumber(last) then
-    return refused_for(redis.call('HGET', settings, 'flow'))
+    local level = tonumber(redis.call('HGET', settings, 'flow') or 0)
+    return level > KNOWN_LEVEL and {'flow', level} or nil
   end
   local words = {}
   for word in string.gmatch(answer, '%S+') do words[#words + 1] = number == last and (tonumber(word) or word) or 0 end

@@ -6,7 +6,7 @@ local function check_put(place)
   local problem = 'unsound'
   if is_sound_at[place] then
     local shut, level = unpack(redis.call('HMGET', settings, 'shutdown', 'flow'))
-    problem = shut and 'shutdown' or refused_for(level) and 'flow ' .. level or nil
+    problem = shut and 'shutdown' or level and tonumber(level) > KNOWN_LEVEL and 'flow ' .. level or nil
   end
   select_queue(1)
   return problem
