@@ -22,7 +22,8 @@ class Portion(NamedTuple):
 
         `handed`: the receipt that the call confirms, empty for none; `is_idle`: whether the session is registered so.
         """
-        settlements, is_resync = self.settlements, wish.is_resync
+        settlements = self.settlements
+        resync, keep = self._resync(wish, held)
         return (
             self.session_id,
             number,
@@ -30,11 +31,22 @@ class Portion(NamedTuple):
             len(held or ()),
             b"".join(settlements.acks),
             b"".join(settlements.returns),
-            0 if not is_resync else 2 if held is None else 1,
-            b"".join(held or ()) if is_resync else b"",
+            resync,
+            b"".join(keep),
             handed,
             wish.want,
             wish.may_idle,
-            int(is_idle or is_resync),
+            int(is_idle or wish.is_resync),
             *[word for other in settlements.others for word in other],
         )
+
+    @staticmethod
+    def _resync(wish: Wish, held: Collection[bytes] | None) -> tuple[int, Collection[bytes]]:
+        """How the script resyncs, and the receipts that go with that."""
+        if not wish.is_resync:
+            return 0, ()
+        if held is None:
+            return 2, ()
+        if not wish.in_parts:
+            return 1, held
+        return (0, ()) if wish.named is None else (3, wish.named)
