@@ -10,8 +10,9 @@
 --   held           deliveries that the caller holds, those it settles here included; -1 when it does not know
 --   acks           receipts (45 bytes each) of finished deliveries
 --   returns        receipts of deliveries given back: neither failure nor crash
---   resync         1 when the reply to an earlier take was lost; 2 when the caller goes on under another id too; else 0
---   keep           receipts that a resync must leave with the caller
+--   resync         1 when the reply to an earlier take was lost; 2 when the caller goes on under another id too; 3: as 1, by a
+--                  caller that has read since its last call what the session holds, by `receipts`; else 0
+--   keep           receipts that a resync must leave with the caller; at 3 those that it gives back, in order
 --   seen           the receipt that a put handed to the caller since its last call, or ''
 --   want           messages to deliver at most
 --   may_idle       1: when there are fewer, register the session for a wake-up; 2: also for one that carries a message (the
@@ -25,7 +26,8 @@
 -- RETURNS 'late'; 'flow' and the queue's level: nothing has changed, see the part `level`; or 'ok', 'over' (nothing delivered) or
 --   'newer' (settled, and nothing else done: a newer program uses the queue), now in ms, refused receipts ('all' where the session was over),
 --   entries, look again in ms, a session to recover or '', 1 if shut down and finished, what became a dead letter: key, the
---   caller's id or '', class or '', reason and error of each; 1 if a resync has not given back all: resync again
+--   caller's id or '', class or '', reason and error of each; 1 if a resync has not given back all: resync again; 2 if the session holds more than
+--   3000: read that, and resync with 3
 -- PARTS clock identity level sessions room unfinished notify wake ids stamp putter_record line unfold refuse_waiting admit entry marks answer cancelled cancelled_leased dead_letter
 --   end_waiting put_back receive settle take look_again finish
 local lane = owner_of(session) .. ':take'
@@ -58,16 +60,20 @@ steady_now = math.max(now + tonumber(stored[6] or 0), tonumber(stored[7] or 0))
 
 local received = receive(session)
 local is_resync, is_former, has_more_orphans = resync ~= '0', resync == '2', false
+-- More than one call looks at. What is left of a former session comes back when it is overdue.
+local is_much = is_resync and resync ~= '3' and redis.call('HLEN', leased) > 3000
 -- First, so that what nobody holds is served again in its old place; what is settled below is kept till then.
-if is_resync then
-  local kept, orphans = {}, {}
-  -- Handed since that reply, with a notification that has come or is about to.
-  if received and not is_former then kept[string.sub(received, 1, 45)] = true end
-  for at = 1, #keep, 45 do kept[string.sub(keep, at, at + 44)] = true end
-  for _, receipt in ipairs(redis.call('HKEYS', leased)) do
-    if not kept[receipt] then orphans[#orphans + 1] = receipt end
+if is_resync and not is_much then
+  local kept, orphans = {}, resync == '3' and receipts_in(keep) or {}
+  if resync ~= '3' then
+    -- Handed since that reply, with a notification that has come or is about to.
+    if received and not is_former then kept[string.sub(received, 1, 45)] = true end
+    for at = 1, #keep, 45 do kept[string.sub(keep, at, at + 44)] = true end
+    for _, receipt in ipairs(redis.call('HKEYS', leased)) do
+      if not kept[receipt] then orphans[#orphans + 1] = receipt end
+    end
+    table.sort(orphans)
   end
-  table.sort(orphans)
   has_more_orphans = put_back(orphans, 1) < #orphans
 end
 -- A call may not take what it gives back.
@@ -140,4 +146,5 @@ if discarded > 0 then notify(session, 'discarded', discarded) end
 if has_marks() and unfinished() <= 0 then end_stray_marks() end
 notify_if_finished(shut, joining)
 local has_ended = shut and unfinished() <= 0
-return {newer and 'newer' or 'ok', now, refused, entries, look_again, overdue, has_ended and 1 or 0, died, has_more_orphans and 1 or 0}
+local again = is_much and not is_former and 2 or has_more_orphans and 1 or 0
+return {newer and 'newer' or 'ok', now, refused, entries, look_again, overdue, has_ended and 1 or 0, died, again}

@@ -69,7 +69,7 @@ class Recovery:
         total, left, _, *more = await call(script, session_id, *words, b"-", keys=keys)
         self.log_dead(more[0] if more else ())
         # None are left where somebody else has recovered the session meanwhile.
-        while left and (receipts := await self._receipts(keys)):
+        while left and (receipts := await self.receipts(keys)):
             at = 0
             while left and at < len(receipts):
                 names = b"".join(receipts[at : at + _GIVEN_BACK])
@@ -78,7 +78,7 @@ class Recovery:
                 total, at = total + count, at + looked
         return total, more
 
-    async def _receipts(self, keys: Mapping[str, bytes]) -> list[bytes]:
+    async def receipts(self, keys: Mapping[str, bytes]) -> list[bytes]:
         """All that the session of these keys holds, in its order; some at a time."""
         found: set[bytes] = set()
         cursor = b"0"

@@ -19,8 +19,12 @@ class Wish(NamedTuple):
     """Whether the session is registered as idle when there is less than that; 2: a put may hand it a message, too."""
     asked: list[Getter]
     doubts: int
-    """How many doubts there were."""
+    """How many doubts the answer resolves."""
     is_resync: bool
+    in_parts: bool
+    """Whether a resync would have to say very much: it goes by name."""
+    named: list[bytes] | None
+    """What goes back by name; None where nothing does, or it is to be read first."""
 
 
 class Demand:
@@ -53,8 +57,11 @@ class Demand:
             return seconds if getters else None
         return 0 if is_hungry or getters.waiting() else None
 
-    def wish(self, resync: Resync, *, is_current: bool) -> Wish:
-        """What all who wait want together; nothing while nothing may be taken, or when the session is over."""
+    def wish(self, resync: Resync, *, is_current: bool, in_parts: bool) -> Wish:
+        """What all who wait want together; nothing while nothing may be taken, or when the session is over.
+
+        `in_parts`: a resync goes by name.
+        """
         getters = self.getters
         asked = getters.waiting()
         takers = 0
@@ -63,7 +70,13 @@ class Demand:
         want = min(_MOST_WANTED, len(asked) + takers) if is_current and not self.is_backpressured else 0
         may_wait = takers > 0 or any(getter.may_wait for getter in asked)
         may_idle = 0 if not want else 2 if getters.are_idle() else int(may_wait)
-        return Wish(want, may_idle, asked, resync.doubts, resync.doubts != resync.resolved)
+        is_resync, doubts, named = resync.doubts != resync.resolved, resync.doubts, None
+        if is_resync and in_parts:
+            named = resync.named()
+            if named is None or not resync.is_last(named):
+                # What goes back comes first again: nothing is taken before.
+                doubts, want, may_idle, asked = resync.resolved, 0, 0, []
+        return Wish(want, may_idle, asked, doubts, is_resync, in_parts, named)
 
     def answered(self, wish: Wish, entries: list[bytes], look_again_at: float) -> None:
         """Take note of whether the call has registered the session as idle, which looks again by itself then."""

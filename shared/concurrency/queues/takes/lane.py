@@ -22,6 +22,8 @@ from shared.concurrency.session.calls import Call
 from shared.concurrency.session.server_errors import Disconnected, Postponed
 
 _AFTER_A_REFUSAL: Final = 0.05
+_MANY: Final = 2000
+"""Of more than that a resync does not say what is held: the server would have to look at all of it in one call."""
 
 
 class TakeLane(Lane[Portion]):
@@ -129,6 +131,7 @@ class TakeLane(Lane[Portion]):
         lost, self.settlements = self.settlements, Settlements()
         refused = lost.answer(b"all")
         self._resync.failed = 0
+        self._resync.forget()
         self._handoff.forget()
         self.demand.idle.forget()
         self._flight.resolve_flushing()
@@ -204,7 +207,8 @@ class TakeLane(Lane[Portion]):
     async def _exchange(self, portion: Portion) -> None:
         member = self._member
         is_current = portion.session_id == member.life.session_id
-        wish = self.demand.wish(self._resync, is_current=is_current)
+        in_parts = is_current and (self._resync.is_much or len(member.held) > _MANY)
+        doubts, wish = self._resync.doubts, self.demand.wish(self._resync, is_current=is_current, in_parts=in_parts)
         words = portion.words(
             self.number(),
             wish,
@@ -217,6 +221,16 @@ class TakeLane(Lane[Portion]):
             "settle_and_take",
             lambda script: member.calls.once(Call(script, portion.keys, words, at_reply=answered)),
         )
+        if wish.is_resync and wish.in_parts and wish.named is None:
+            await self._read_unknown(portion, doubts)
+
+    async def _read_unknown(self, portion: Portion, doubts: int) -> None:
+        """Read what the server leases to this session and it does not hold: the next call gives it back."""
+        receipts = await self._member.recovery.receipts(portion.keys)
+        if portion.session_id == self._member.session_id:
+            held = self._member.held
+            self._resync.found([receipt for receipt in receipts if receipt not in held], doubts)
+        self._is_urgent = True
 
     def _take_answer(self, portion: Portion, wish: Wish, answer: list[Any]) -> None:
         if goes_again(answer):
@@ -225,10 +239,8 @@ class TakeLane(Lane[Portion]):
         # What woke us until now was older than the script that has just run; what comes from here on is news.
         self.demand.idle.is_woken = False
         state, _, refused, entries, look_again, overdue, is_finished, died, has_more_orphans = answer
-        if has_more_orphans:
-            self._resync.doubt()
+        if self._resync.answered(wish.doubts, wish.named, has_more_orphans):
             self._is_urgent = True
-        self._resync.resolve(wish.doubts)
         member = self._member
         member.look_at_clock()  # this process may have been stopped since it was sent
         if state == b"newer":

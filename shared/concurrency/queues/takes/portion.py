@@ -22,9 +22,8 @@ class Portion(NamedTuple):
 
         `handed`: the receipt that the call confirms, empty for none; `is_idle`: whether the session is registered so.
         """
-        settlements, is_resync = self.settlements, wish.is_resync
-        # What this very call settles must not go back by it: the server may not know yet that the session is over.
-        kept: Iterable[bytes] = settlements.receipts() if held is None else held
+        settlements = self.settlements
+        resync, keep = self._resync(wish, held)
         return (
             self.session_id,
             number,
@@ -32,11 +31,22 @@ class Portion(NamedTuple):
             -1 if held is None else len(held),
             b"".join(settlements.acks),
             b"".join(settlements.returns),
-            0 if not is_resync else 2 if held is None else 1,
-            b"".join(kept) if is_resync else b"",
+            resync,
+            b"".join(keep),
             handed,
             wish.want,
             wish.may_idle,
-            int(is_idle or is_resync),
+            int(is_idle or wish.is_resync),
             *[word for other in settlements.others for word in other],
         )
+
+    def _resync(self, wish: Wish, held: Collection[bytes] | None) -> tuple[int, Iterable[bytes]]:
+        """How the script resyncs, and the receipts that go with that."""
+        if not wish.is_resync:
+            return 0, ()
+        if held is None:
+            # What this very call settles must not go back by it: the server may not know yet that the session is over.
+            return 2, self.settlements.receipts()
+        if not wish.in_parts:
+            return 1, held
+        return (0, ()) if wish.named is None else (3, wish.named)
