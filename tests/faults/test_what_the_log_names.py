@@ -16,6 +16,7 @@ from shared.concurrency import Lock, Queue, Session
 from shared.concurrency.locks.leases.keys import lease_keys
 from shared.concurrency.queues.membership.keys import queue_keys
 from shared.concurrency.session.log import LogLine
+from shared.concurrency.session.names import StoredName
 from shared.local.embedded import EmbeddedServer
 from tests.instruments.inside import member_of
 from tests.instruments.proxy import Proxy
@@ -44,11 +45,12 @@ async def test_a_renewal_that_fails_names_the_queue_and_the_lease(
     async with Session.open(url, ttl=1.0) as session, asyncio.timeout(15):
         queue = Queue(session, name, int, group="group")
         await queue.qsize()
-        lease = await Lock(session, f"{name}-lock").acquire()
-        spoilt = queue_keys(f"group/{name}")["sessions"], lease_keys(f"{name}-lock")["record"]
+        lease = await Lock(session, f"{name}: the lock").acquire()
+        record = lease_keys(StoredName.of(f"{name}: the lock"))["record"]
+        spoilt = queue_keys(f"group/{name}")["sessions"], record
         for key in spoilt:
             await client.set(key, "somebody else's")
-        for about in (f"group/{name}", f"{name}-lock"):
+        for about in (f"group/{name}", f"{name}: the lock"):
             line = await said(caplog, "a session or a lease could not be renewed", partial(is_about, about))
             assert "WRONGTYPE" in str(line.fields["problem"])
         await client.delete(*spoilt)

@@ -98,8 +98,9 @@ async def test_an_acquire_that_was_withdrawn_is_refused_when_it_comes_late(
     session: Session, client: Redis, name: str
 ) -> None:
     participant = inside.lease_participant_of(session, name)
-    withdrawn = Hold(inside.new_id_of(session), "p", 10.0, asyncio.get_running_loop(), lambda *_: None)
-    participant.releasing.release_soon(withdrawn)  # its question may be on its way on a connection that was dropped
+    withdrawn = Hold(inside.new_id_of(session), "p", 10.0, lambda *_: None)
+    withdrawn.asked_on = "a connection that was dropped"
+    participant.releasing.release_soon(withdrawn)
     await until(lambda: client.zscore(f"{{{name}}}:lease:withdrawn", withdrawn.id), lambda score: score is not None, 3)
     keys = lease_keys(name)
     assert await inside.ask(session, "acquire", keys, withdrawn.id, "p", "lock", "a run", "", 1, "") == [b"withdrawn"]

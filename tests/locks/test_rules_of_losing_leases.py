@@ -222,10 +222,8 @@ async def test_rule_14_ending_a_session_gives_back_what_it_holds(url: str, sessi
 
 
 def test_a_hold_that_is_not_renewed_is_told_once() -> None:
-    loop = asyncio.new_event_loop()
     forgotten: list[tuple[Hold, Loss]] = []
-    hold = Hold("an id", "p", 1.0, loop, lambda *loss: forgotten.append(loss))
+    hold = Hold("an id", "p", 1.0, lambda *loss: forgotten.append(loss))
     hold.lose("deadline")
     hold.lose("deadline")
     assert forgotten == [(hold, "deadline")]
-    loop.close()

@@ -2,23 +2,22 @@
 
 import asyncio
 from types import TracebackType
-from typing import Any, Final
+from typing import Final
 
 from shared.concurrency.checks import check_count
 from shared.concurrency.errors import BrokenBarrierError, ConcurrencyError
 from shared.concurrency.locks.leases.keys import barrier_keys
+from shared.concurrency.locks.place import Place
 from shared.concurrency.session.calls import Call
 from shared.concurrency.session.log import Log
 from shared.concurrency.session.names import StoredName
 from shared.concurrency.session.scripts import load
-from shared.concurrency.session.server_errors import Disconnected, Postponed
 from shared.concurrency.session.session import Session, check_times, process_of
 
 log = Log("locks")
 
 _MOST: Final = 5000
 _LOOK_AGAIN: Final = 1.0
-_PAUSE: Final = 0.05
 
 
 class Barrier:
@@ -57,17 +56,17 @@ class Barrier:
         :raises ConcurrencyError: when the session is closed, or the server refuses.
         """
         self._process.check_open()
-        wait, background = _Wait(self._process.new_id(self._ttl)), self._process.background
+        place, background = Place(self._process, self._keys, self._ttl), self._process.background
         with background.underway:
             try:
-                return await self._pass(wait)
+                return await self._pass(place)
             finally:
-                _ = background.start(self._leave(wait), name="weir-barrier")
+                _ = background.start(self._leave(place), name="weir-barrier")
 
-    async def _leave(self, wait: "_Wait") -> None:
+    async def _leave(self, place: Place) -> None:
         """Have the server forget a wait; an outage is waited out. Repeated, it does no harm."""
         try:
-            await self._process.calls.insist(Call(load("barrier_leave"), self._keys, (wait.id, int(wait.in_doubt))))
+            await place.leave("barrier_leave")
         except ConcurrencyError as error:
             log.warning("what a wait left at the server stays until it expires", problem=str(error))
 
@@ -112,12 +111,12 @@ class Barrier:
         count, broken = await self._process.call(Call(load("barrier_look"), self._keys))
         return count, broken
 
-    async def _pass(self, wait: "_Wait") -> int:
+    async def _pass(self, place: Place) -> int:
         # Before the question is sent: the notification can overtake its answer.
         with self._process.listening(b"barrier", self._name) as notified:
             while True:
                 notified.clear()
-                word, *more = await self._ask(wait)
+                word, *more = await place.ask("barrier_wait", self._parties, self._name.unlike)
                 if word == b"passed":
                     return int(more[0])
                 if word == b"broken":
@@ -132,27 +131,3 @@ class Barrier:
                         await notified.wait()
                 except TimeoutError:
                     pass
-
-    async def _ask(self, wait: "_Wait") -> list[Any]:
-        call = Call(load("barrier_wait"), self._keys, (wait.id, self._parties, self._name.unlike))
-        while True:
-            self._process.check_open()
-            wait.in_doubt = True
-            try:
-                answer: list[Any] = await self._process.calls.once(call)
-            except Disconnected:
-                wait.was_dropped = True
-            except Postponed:
-                await asyncio.sleep(_PAUSE)
-            else:
-                wait.in_doubt = wait.was_dropped
-                return answer
-
-
-class _Wait:
-    """One wait, and whether a request of it may still be on its way."""
-
-    def __init__(self, id: str) -> None:  # noqa: A002
-        self.id: Final = id
-        self.in_doubt = False
-        self.was_dropped = False

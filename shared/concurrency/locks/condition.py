@@ -11,11 +11,10 @@ from shared.concurrency.errors import ConcurrencyError, LeaseLost
 from shared.concurrency.locks.leases.keys import condition_keys
 from shared.concurrency.locks.leases.tenure import Tenure
 from shared.concurrency.locks.once import Once
+from shared.concurrency.locks.place import Place
 from shared.concurrency.locks.semaphore import Lock
-from shared.concurrency.session.calls import Call
 from shared.concurrency.session.futures import retrieve
 from shared.concurrency.session.parts import Listener
-from shared.concurrency.session.scripts import load
 from shared.concurrency.session.session import Session
 from shared.concurrency.session.tasks import outlast
 
@@ -117,13 +116,13 @@ class Condition(Lock):
             await self._wait_under(held, longest)
 
     async def _wait_under(self, held: Tenure, longest: float | None) -> None:
-        waiter = self._process.new_id(self._ttl)
+        place = Place(self._process, self._keys, self._ttl)
         try:
             # While the lock is held: whoever notifies from here on finds this waiter.
-            await self._process.call(Call(load("condition_wait"), self._keys, (waiter,)))
+            await self._ask(place)
         except (asyncio.CancelledError, ConcurrencyError) as error:
             # The server may know the waiter. It leaves before the lock is given back, or it takes a notification.
-            cancelled = await outlast(self._in_background(self._leave(waiter)), held.hold.left)
+            cancelled = await outlast(self._in_background(self._leave(place)), held.hold.left)
             if cancelled is not None:
                 try:
                     raise cancelled from error
@@ -134,17 +133,17 @@ class Condition(Lock):
         try:
             if not await held.suspend():
                 held.resume(held.hold)
-                raise await outlast(self._in_background(self._leave(waiter))) or held.loss()
-            await self._until_notified(waiter, longest)
+                raise await outlast(self._in_background(self._leave(place))) or held.loss()
+            await self._until_notified(place, longest)
         except LeaseLost:
             raise
         except (asyncio.CancelledError, ConcurrencyError) as error:
             failure = error
-        notified, cancelled = await self._to_the_end(self._end_wait(held, waiter, self._task().get_name()))
+        notified, cancelled = await self._to_the_end(self._end_wait(held, place, self._task().get_name()))
         failure = cancelled or failure
         if failure is not None:
             if notified:
-                await self._to_the_end(self._leave(waiter, pass_on=True))
+                await self._to_the_end(self._leave(place, pass_on=True))
             try:
                 raise failure
             finally:
@@ -158,13 +157,13 @@ class Condition(Lock):
             raise ConcurrencyError("the session was closed before the server answered")
         return task.result(), cancelled
 
-    async def _until_notified(self, waiter: str, longest: float | None) -> None:
+    async def _until_notified(self, place: Place, longest: float | None) -> None:
         """Wait for its notification, `longest` seconds at most.
 
         Nobody looks before it goes on: so those whom one call notifies go on in the order in which they came.
         """
-        with self._process.listening(b"notified", self._participant.stored_name, waiter) as notified:
-            staying = asyncio.create_task(self._stay(waiter, notified), name="weir-condition-place")
+        with self._process.listening(b"notified", self._participant.stored_name, place.id) as notified:
+            staying = asyncio.create_task(self._stay(place, notified), name="weir-condition-place")
             staying.add_done_callback(retrieve)
             staying.add_done_callback(lambda _: notified.set())
             try:
@@ -179,28 +178,33 @@ class Condition(Lock):
         if staying.done() and not staying.cancelled():
             staying.result()
 
-    async def _stay(self, waiter: str, notified: Listener) -> None:
+    async def _stay(self, place: Place, notified: Listener) -> None:
         """Keep the waiter's place, until it was notified; what was said while the connection was away is looked up."""
-        while not await self._process.call(Call(load("condition_wait"), self._keys, (waiter,))):
+        while not await self._ask(place):
             try:
                 async with asyncio.timeout(min(_LOOK_AGAIN, self._ttl / 3)):
                     await notified.wait()
             except TimeoutError:
                 pass
 
-    async def _leave(self, waiter: str, *, pass_on: bool = False) -> bool:
+    async def _ask(self, place: Place) -> bool:
+        """Wait on; True when a notification has come."""
+        return bool(await place.ask("condition_wait"))
+
+    async def _leave(self, place: Place, *, pass_on: bool = False) -> bool:
         """Wait no more; True when a notification had come. `pass_on`: the next waiter is notified in place of this one.
 
         A session that is being closed still says it.
         """
-        leave = Call(load("condition_leave"), self._keys, (waiter, int(pass_on)))
-        return bool(await self._process.calls.insist(leave))
+        had_come, was_lost = await place.leave("condition_leave", int(pass_on))
+        # The answer that was lost may have said it: better wake one too many.
+        return bool(had_come) or was_lost
 
-    async def _end_wait(self, held: Tenure, waiter: str, by: str) -> bool:
+    async def _end_wait(self, held: Tenure, place: Place, by: str) -> bool:
         """Take the lock again; True when a notification had come."""
         notified = False
         try:
-            notified = await self._leave(waiter)
+            notified = await self._leave(place)
             hold = await self._participant.asking.acquire("p", "lock", self._ttl, None, by=by)
         except asyncio.CancelledError:  # the session was closed, and the server is out of reach
             held.abandon()
@@ -209,7 +213,7 @@ class Condition(Lock):
             held.abandon()
             if notified:
                 with contextlib.suppress(ConcurrencyError):  # the same one, which says why
-                    await self._leave(waiter, pass_on=True)
+                    await self._leave(place, pass_on=True)
             raise LeaseLost(
                 f"the lock of the condition {self._participant.name} could not be taken again: {error}"
             ) from error

@@ -183,6 +183,11 @@ class Calls:
         """What the server refuses now, in its words, or why there is no connection."""
         return self._refusals.words() or self.problem
 
+    @property
+    def connection(self) -> object:
+        """The connection that `now` sends on, if any: what was sent on another one may run behind that."""
+        return self._wire
+
     # --- what the connection does -----------------------------------------------------------------------------------
 
     def attach(self, wire: Wire) -> None:

@@ -32,6 +32,9 @@ _FEWEST: Final = 50
 class Renewable(Protocol):
     """What a heartbeat renews; all of it is called in the heartbeat's thread."""
 
+    name: str
+    """What people call it, for the log."""
+
     @property
     def shortest_ttl(self) -> float:
         """The shortest time to live, in seconds, of what is to be renewed; infinite when there is nothing."""
@@ -54,8 +57,8 @@ class _Beat:
     """What one beat found, to be reported when all is renewed."""
 
     failures: list[Exception] = field(default_factory=list)
-    renewed: list[Call] = field(default_factory=list)
-    refused: list[tuple[Call, str]] = field(default_factory=list)
+    renewed: list[tuple[Renewable, Call]] = field(default_factory=list)
+    refused: list[tuple[Renewable, Call, str]] = field(default_factory=list)
     """With what the server says."""
 
 
@@ -149,9 +152,9 @@ class Heartbeat:
         answers = self._wire.run([call for _, call in asked], max(0.2, self.timetable.shortest / 4))
         for (renewable, call), answer in zip(asked, answers, strict=True):
             if isinstance(answer, ResponseError):  # one spoilt name must not end what is held under the others
-                beat.refused.append((call, str(answer)))
+                beat.refused.append((renewable, call, str(answer)))
                 continue
-            beat.renewed.append(call)
+            beat.renewed.append((renewable, call))
             try:
                 renewable.renewed(call, sent_at, answer)
             except Exception as error:  # noqa: BLE001  # see above
@@ -162,12 +165,12 @@ class Heartbeat:
                 self.timetable.renewed(renewable, sent_at)
 
     def _report(self, beat: _Beat) -> None:
-        for call in beat.renewed if self._refused else ():
-            outage = self._refused.pop((call.script.name, _name(call)), None)
+        for renewable, call in beat.renewed if self._refused else ():
+            outage = self._refused.pop((call.script.name, renewable.name), None)
             if outage is not None:
                 outage.is_over()
-        for call, problem in beat.refused:
-            about = script, name = call.script.name, _name(call)
+        for renewable, call, problem in beat.refused:
+            about = script, name = call.script.name, renewable.name
             if about not in self._refused:
                 self._refused[about] = Outage(
                     log, "a session or a lease could not be renewed", "it is renewed again", script=script, name=name
@@ -184,9 +187,3 @@ class Heartbeat:
                 # Where it is refused the renewal is refused too, and says why.
                 if greeting.at_reply is not None and not isinstance(answer, ResponseError):
                     greeting.at_reply(answer)
-
-
-def _name(call: Call) -> str:
-    """What a call is about: the name that all its keys begin with."""
-    key = min(call.keys.values(), key=len, default=b"").decode(errors="replace")
-    return key.partition(":")[0].replace("{", "").replace("}", "")

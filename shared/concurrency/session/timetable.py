@@ -65,6 +65,8 @@ class Timetable(Generic[R]):
             if planned is None or due.at < planned.at:
                 self._due[what] = due
                 self._look_at(due.at)
+            elif due.ttl < planned.ttl:  # due sooner, but with more time until it is lost
+                self._due[what] = planned._replace(deadline=min(due.deadline, planned.deadline), ttl=due.ttl)
 
     def all_within(self, seconds: float) -> None:
         """Renew all of it in so many seconds at the latest."""

@@ -84,12 +84,14 @@ class Asking:
         """
         with self._underway:
             while True:
-                hold = Hold(self._process.new_id(ttl), mode, ttl, self._process.loop, self._on_lost)
+                hold = Hold(self._process.new_id(ttl), mode, ttl, self._on_lost)
                 try:
                     if await self._obtain(hold, kind, max_hold, self._who(by), may_wait=may_wait, on_waits=on_waits):
                         return hold
-                except (LeaseBusy, ValueError):
-                    raise  # nothing was changed
+                except (LeaseBusy, ValueError):  # nothing was changed
+                    if hold.asked_on is not None:  # but may be yet
+                        self._releasing.release_soon(hold)
+                    raise
                 except BaseException:  # also cancelled: the server may have granted it
                     self._releasing.release_soon(hold)
                     raise
@@ -198,17 +200,21 @@ class Asking:
         return self._process.calls
 
     async def _ask(self, hold: Hold, kind: str, who: bytes, *, may_wait: bool) -> tuple[float, list[Any]]:
+        dropped = hold.asked_on
         while True:
             await self._calls.opened()
             asked_at = boottime()
             arguments = (hold.id, hold.mode, kind, self._calls.run_id, self._name.unlike, int(may_wait), who)
+            hold.asked_on = self._calls.connection if dropped is None else dropped
             try:
                 answer = await self._calls.now(Call(self._script, self._keys, arguments))
             except Disconnected:
+                dropped = hold.asked_on
                 continue  # the next question waits for a connection
             except Postponed:
                 await asyncio.sleep(_PAUSE)
                 continue
+            hold.asked_on = dropped
             if answer[0] == b"other":
                 raise ValueError(
                     f"the lease {self._name.shown} is in use as {answer[1].decode()}, and here as {kind}: use one kind under a name, "

@@ -40,11 +40,11 @@ class Hold:
     """One hold: its id at the server, its token, and until when it may be relied on here."""
 
     __slots__ = (
-        "_loop",
         "_on_lost",
         "_renew_until",
         "_timer",
         "_why",
+        "asked_on",
         "bodies",
         "deadline",
         "downgrade",
@@ -60,13 +60,15 @@ class Hold:
         id: str,  # noqa: A002
         mode: Mode,
         ttl: float,
-        loop: asyncio.AbstractEventLoop,
         on_lost: "Callable[[Hold, Loss], None]",
     ) -> None:
         """Prepare a request. `on_lost` is called when it is lost, behind those who rely on it."""
         self.id: Final = id
         self.mode: Mode = mode
         self.ttl: Final = ttl
+        self.asked_on: object = None
+        """The connection of a request for it that has no answer; None when each has. Once that is not the present one,
+        the request may run at any time."""
         self.token = 0
         self.deadline = 0.0
         """By the local clock, and before the server's deadline by a margin."""
@@ -76,7 +78,6 @@ class Hold:
         """Turns it from a write hold into a read hold, also when who asked for that is cancelled."""
         self.places = 0
         """How many local readers are in it, those included who are about to enter."""
-        self._loop = loop
         self._on_lost = on_lost
         self._renew_until = 0.0
         self._why: Loss | None = None
@@ -135,4 +136,4 @@ class Hold:
         if self.left <= 0:
             self.lose("deadline")
         else:
-            self._timer = self._loop.call_later(min(self.left, _LONGEST_LOOK), self._watch)
+            self._timer = asyncio.get_running_loop().call_later(min(self.left, _LONGEST_LOOK), self._watch)

@@ -39,7 +39,9 @@ CONDITION_KEYS: Final = {
         "condition:alive", "ZSET", "waiter -> until when it counts as alive, in ms; it asks again before"
     ),
     "notified": KeyDescription(
-        "condition:notified", "ZSET", "waiter that was notified and has not confirmed -> when, in ms"
+        "condition:notified",
+        "ZSET",
+        "waiter that was notified and has not confirmed, or left while its request may have been on its way -> when, in ms",
     ),
     "calls": KeyDescription("condition:calls", "ZSET", _CALLS),
 }

@@ -49,8 +49,7 @@ class Releasing:
         left = hold.left
         hold.end()
         try:
-            release = Call(self._script, self._keys, (hold.id, 0), says_run=True)
-            outcome, has_more = await self._calls.now(release)
+            outcome, has_more = await self._end(hold.id, hold.asked_on)
         except (Disconnected, Postponed):
             await asyncio.wait(self._in_background(hold), timeout=max(0.0, left))
             return True
@@ -69,22 +68,27 @@ class Releasing:
 
     def let_in(self) -> None:
         """Have the server grant what is more than one call grants; those who wait would look themselves, but later."""
-        _ = self._background.start(self._end_later(_NOBODY, in_doubt=0), name="weir-let-in")
+        _ = self._background.start(self._end_later(_NOBODY, None), name="weir-let-in")
 
     def _drop(self, hold: Hold) -> None:
         if self._held.pop(hold.id, None) is not None and not self._held:
             self._on_none_left()
 
     def _in_background(self, hold: Hold) -> set[asyncio.Task[None]]:
-        # Our request may still be on its way on a connection that was dropped: it must find nothing to do.
-        return {self._background.start(self._end_later(hold.id, in_doubt=1), name="weir-release")}
+        return {self._background.start(self._end_later(hold.id, hold.asked_on), name="weir-release")}
 
-    async def _end_later(self, hold_id: str, in_doubt: int) -> None:
+    async def _end(self, hold_id: str, asked_on: object) -> tuple[bytes, int]:
+        """Send it at once. A request on a connection that was dropped may come behind: it is to be refused then."""
+        in_doubt = asked_on is not None and asked_on is not self._calls.connection
+        release = Call(self._script, self._keys, (hold_id, int(in_doubt)), says_run=True)
+        outcome, has_more = await self._calls.now(release)
+        return outcome, has_more
+
+    async def _end_later(self, hold_id: str, asked_on: object) -> None:
         while True:
             try:
                 await self._calls.opened()
-                release = Call(self._script, self._keys, (hold_id, in_doubt), says_run=True)
-                _, has_more = await self._calls.now(release)
+                _, has_more = await self._end(hold_id, asked_on)
             except Disconnected:
                 continue
             except Postponed:
@@ -97,4 +101,4 @@ class Releasing:
             else:
                 if not has_more:
                     return
-                hold_id, in_doubt = _NOBODY, 0
+                hold_id, asked_on = _NOBODY, None

@@ -3,7 +3,7 @@
 -- KEYS record holders waiting line readers withdrawn
 -- ARGV
 --   id        the hold's id
---   in_doubt  1 when the request may still be on its way, on a connection that was dropped: refuse it when it comes
+--   in_doubt  1 when a request for it may still be on its way, on a connection that was dropped: refuse it when it comes
 --   run_id    the server's run_id as the caller saw it
 -- RETURNS 'released', 'left' (it was waiting) or 'unknown'; 1 if there is more to grant: call again
 -- PARTS clock identity uncontended_release notify lease
@@ -15,7 +15,8 @@ if deadline and tonumber(deadline) >= now then
 elseif redis.call('ZSCORE', waiting, id) then
   outcome = 'left'
   forget_waiter(id)
-elseif in_doubt == '1' then
+end
+if in_doubt == '1' then
   redis.call('ZADD', withdrawn, number(now), id)
   redis.call('ZREMRANGEBYSCORE', withdrawn, '-inf', number(now - DOUBT_MS))
   redis.call('PEXPIRE', withdrawn, DOUBT_MS)

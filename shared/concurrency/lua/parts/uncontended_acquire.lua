@@ -1,5 +1,6 @@
 -- The most frequent case, before anything else is read or made: nobody holds, nobody waits. It grants as `hold` does.
-if redis.call('EXISTS', holders, waiting, withdrawn) == 0 then
+local there = redis.call('EXISTS', holders, waiting, withdrawn)
+if there == 0 or there == 1 and redis.call('EXISTS', withdrawn) == 1 and not redis.call('ZSCORE', withdrawn, id) then
   local known = redis.call('HMGET', record, 'run_id', 'quiet_until', 'token', 'clock', 'longest_ttl', 'kind', 'name', 'resized')
   local ttl = time_to_live(id)
   -- `lease` does what is rare: it notes a shorter time to live, a clock that was set back, another kind, a name.

@@ -1,5 +1,5 @@
 -- The most frequent case, before anything else is read or made: it is held, nobody else holds, nobody waits.
-if redis.call('EXISTS', waiting) == 0 and redis.call('ZCARD', holders) == 1 then
+if in_doubt ~= '1' and redis.call('EXISTS', waiting) == 0 and redis.call('ZCARD', holders) == 1 then
   local deadline = redis.call('ZSCORE', holders, id)
   if deadline and tonumber(deadline) >= now then
     redis.call('DEL', holders)

@@ -1,0 +1,131 @@
+"""What the server runs late, on a connection that was dropped, finds nothing to do; and a lost answer is no loss."""
+
+import asyncio
+from typing import Any
+
+import pytest
+
+from shared.concurrency import Condition, LeaseBusy, Lock, ReadersWritersLease, Session
+from tests.instruments.proxy import Proxy
+from tests.instruments.traffic import Fate
+from tests.instruments.waiting import until
+
+pytestmark = pytest.mark.timeout(60)
+
+
+async def run_late(proxy: Proxy, client: Any, script: str) -> Any:
+    """Have the server run the first request of this kind once more, as if the one that was dropped came only now."""
+    first = next(command for command in proxy.of_session() if command.name == script)
+    return await client.execute_command(*first.words)
+
+
+@pytest.mark.parametrize("fate", [Fate.DROP_BEFORE, Fate.DROP_AFTER])
+@pytest.mark.parametrize("after", ["release", "cancel"])
+async def test_an_acquire_that_runs_behind_its_end_is_refused(
+    through_proxy: Session, proxy: Proxy, session: Session, client: Any, name: str, *, fate: Fate, after: str
+) -> None:
+    lock, there = Lock(through_proxy, name), Lock(session, name)
+    held = await there.acquire() if after == "cancel" else None
+    met = proxy.drop_nth(1, fate, lambda command: command.name == "acquire")
+    asking = asyncio.create_task(lock.acquire())
+    if held is None:
+        await (await asking).release()
+    else:
+        await until(lambda: client.zcard(f"{{{name}}}:lease:waiting"), lambda count: count == 1)
+        asking.cancel()
+        await until(lambda: client.zcard(f"{{{name}}}:lease:waiting"), lambda count: count == 0)
+        await held.release()
+    assert met.is_set()
+    assert await run_late(proxy, client, "acquire") == [b"withdrawn"]
+    await (await there.acquire_nowait()).release()
+
+
+async def test_a_question_of_a_reader_that_runs_behind_its_end_is_refused(
+    through_proxy: Session, proxy: Proxy, session: Session, client: Any, name: str
+) -> None:
+    here, there = ReadersWritersLease(through_proxy, name), ReadersWritersLease(session, name)
+    outer = await here.read().acquire()
+    writing = asyncio.create_task(there.write().acquire())
+    await until(lambda: client.zcard(f"{{{name}}}:lease:waiting"), lambda count: count == 1)
+    proxy.commands.clear()
+    met = proxy.drop_nth(1, Fate.DROP_BEFORE, lambda command: command.name == "acquire")
+    asking = asyncio.create_task(here.read().acquire())  # whether it may join
+    await met.wait()
+    await until(lambda: client.zcard(f"{{{name}}}:lease:waiting"), lambda count: count == 2)
+    await outer.release()
+    await (await writing).release()
+    await (await asking).release()
+    assert await run_late(proxy, client, "acquire") == [b"withdrawn"]
+    await (await there.write().acquire_nowait()).release()
+
+
+async def test_a_cancelled_acquire_leaves_no_mark_where_its_question_cannot_come_late(
+    through_proxy: Session, proxy: Proxy, client: Any, name: str
+) -> None:
+    async with proxy.holding("acquire") as hold:
+        asking = asyncio.create_task(Lock(through_proxy, name).acquire())
+        await hold.arrived.wait()
+        asking.cancel()
+        await asyncio.wait({asking})
+    await until(lambda: client.zcard(f"{{{name}}}:lease:holders"), lambda count: count == 0)
+    assert await client.exists(f"{{{name}}}:lease:withdrawn") == 0
+
+
+async def test_a_busy_answer_to_a_repeated_question_is_no_end_of_the_first(
+    through_proxy: Session, proxy: Proxy, session: Session, client: Any, name: str
+) -> None:
+    proxy.drop_nth(1, Fate.DROP_BEFORE, lambda command: command.name == "acquire")
+    async with Lock(session, name):
+        with pytest.raises(LeaseBusy):
+            await Lock(through_proxy, name).acquire_nowait()
+        await until(lambda: client.exists(f"{{{name}}}:lease:withdrawn"), bool)
+    assert await run_late(proxy, client, "acquire") == [b"withdrawn"]
+
+
+@pytest.mark.parametrize("fate", [Fate.DROP_BEFORE, Fate.DROP_AFTER])
+async def test_a_wait_that_runs_behind_its_end_takes_no_notification(
+    through_proxy: Session, proxy: Proxy, session: Session, client: Any, name: str, *, fate: Fate
+) -> None:
+    here, there = Condition(through_proxy, name), Condition(session, name)
+
+    async def wait() -> None:
+        async with here:
+            await here.wait()
+
+    met = proxy.drop_nth(1, fate, lambda command: command.name == "condition_wait")
+    waiting = asyncio.create_task(wait())
+    waiters = f"{{{name}}}:condition:waiters"
+    await until(lambda: client.zcard(waiters), lambda count: count == 1)
+    assert await met.wait()
+    await there.acquire()
+    waiting.cancel()
+    await until(lambda: client.zcard(waiters), lambda count: count == 0)
+    await there.release()
+    await asyncio.wait({waiting})
+    await run_late(proxy, client, "condition_wait")
+    assert await client.zcard(waiters) == 0
+
+
+async def test_a_notification_is_passed_on_though_the_answer_to_the_leaving_was_lost(
+    through_proxy: Session, proxy: Proxy, session: Session, other: Session, client: Any, *, name: str
+) -> None:
+    async def wait(condition: Condition) -> None:
+        async with condition:
+            await condition.wait()
+
+    waiters = f"{{{name}}}:condition:waiters"
+    first = asyncio.create_task(wait(Condition(through_proxy, name)))
+    await until(lambda: client.zcard(waiters), lambda count: count == 1)
+    second = asyncio.create_task(wait(Condition(other, name)))
+    await until(lambda: client.zcard(waiters), lambda count: count == 2)
+    proxy.drop_nth(1, Fate.DROP_AFTER, lambda command: command.name == "condition_leave")
+    with proxy.frozen():
+        condition = Condition(session, name)
+        async with condition:
+            await condition.notify()
+        first.cancel()
+        await asyncio.sleep(0)
+    await asyncio.wait({first})
+    assert first.cancelled()
+    async with asyncio.timeout(5):
+        await second
