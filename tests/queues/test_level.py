@@ -63,6 +63,7 @@ async def test_a_registration_never_lowers_a_level(session: Session, name: str, 
     assert await stored(client, name) == b"7"
 
 
+@plain_set
 async def test_whoever_raises_it_has_those_who_are_idle_look_again(
     session: Session, other: Session, name: str, client: Redis
 ) -> None:
