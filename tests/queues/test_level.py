@@ -63,7 +63,10 @@ async def test_a_registration_never_lowers_a_level(session: Session, name: str, 
     assert await stored(client, name) == b"7"
 
 
-async def test_whoever_raises_it_has_those_who_are_idle_look_again(session: Session, other: Session, name: str) -> None:
+@plain_set
+async def test_whoever_raises_it_has_those_who_are_idle_look_again(
+    session: Session, other: Session, name: str, client: Redis
+) -> None:
     queue = Queue(session, name, int)
     getting = asyncio.create_task(queue.get())
 
@@ -71,8 +74,11 @@ async def test_whoever_raises_it_has_those_who_are_idle_look_again(session: Sess
         return inside.is_idle(session, name)
 
     await until(idle, bool)
+    who_is_idle, gone = queue_keys(name)["idle"].decode(), "nobodynobody.1.10000"
+    await client.zadd(who_is_idle, {gone: 1})
     inside.member_of(other, name).need_level(1)
     await Queue(other, name, int).statistics()
+    assert await client.zscore(who_is_idle, gone) is None
     await until(lambda: _level_of(session, name), lambda level: level == 1)
     await Queue(other, name, int).put(5)
     async with await getting as item:
@@ -239,6 +245,8 @@ async def test_nobody_is_recovered_there_by_who_does_not_know_how(
     await client.zadd(queue_keys(name)["sessions"], {dead: 1})
     with pytest.raises(QueueEmpty):
         await queue.get_nowait()
+    _, _, _, entries, look_again, overdue, *_ = await inside.take_unheard(queue)
+    assert (entries, look_again, overdue) == ([], 1000, b"")
     await inside.member_at(queue).recovery.recover(dead)
     assert (await queue.statistics()).leased == 1
     with pytest.raises(StaleDelivery):
@@ -313,9 +321,11 @@ async def test_what_waits_there_is_not_let_in_by_who_does_not_know_how(
     await queue.put(1)
     held = await queue.get()
     await queue.put(2)
-    waiting = asyncio.create_task(theirs.put(3))
-    await until(queue.statistics, lambda seen: seen.puts_waiting == 1)
+    waiting = [asyncio.create_task(theirs.put(number)) for number in (3, 4)]
+    await until(queue.statistics, lambda seen: seen.puts_waiting == 2)
     await need(client, name, 2)
+    room: Any = client.hset(settings_of(name), "maxsize", "5")
+    await room
     if immediate:
         setting: Any = client.hset(settings_of(name), "shutdown", "ending")
         await setting
@@ -323,9 +333,13 @@ async def test_what_waits_there_is_not_let_in_by_who_does_not_know_how(
     with pytest.raises(QueueEmpty):
         await queue.get_nowait()
     seen = await queue.statistics()
-    assert (seen.pending, seen.puts_waiting, seen.acked_total, seen.dead) == (1, 1, 1, 0)
-    waiting.cancel()
-    await asyncio.wait({waiting})
+    assert (seen.pending, seen.puts_waiting, seen.acked_total, seen.dead) == (1, 2, 1, 0)
+    for left, each in zip((1, 0), waiting, strict=True):
+        each.cancel()
+        await asyncio.wait({each})
+        seen = await queue.statistics()
+        # The answer to the first withdrawal says that the queue is shut down: the other put fails where it was made.
+        assert (seen.pending, seen.puts_waiting, seen.dead) == (1, 1 if immediate else left, 0)
 
 
 async def test_a_level_that_older_data_lack_is_raised_again(durable: EmbeddedServer, name: str) -> None:
