@@ -7,7 +7,7 @@
 --   session        the caller's session
 --   number         this call's number in its lane; every call has a new one, for a take is never repeated
 --   settle_number  the number of the settling half; a repetition carries the same
---   held           deliveries that the caller holds, those it settles here included
+--   held           deliveries that the caller holds, those it settles here included; -1 when it does not know
 --   acks           receipts (45 bytes each) of finished deliveries
 --   returns        receipts of deliveries given back: neither failure nor crash
 --   resync         1 when the reply to an earlier take was lost; 2 when the caller goes on under another id too; else 0
