@@ -7,7 +7,7 @@
 --   withdrawn  keys (22 bytes each) of waiting puts to take out
 --   names      as of `recover`
 -- RETURNS deliveries given back, deliveries still to give back, how many of the names were looked at
--- PARTS clock identity sessions staged processes notify wake line take_out entry marks answer cancelled dead_letter put_back receive named
+-- PARTS clock identity sessions staged processes notify wake line take_out entry marks answer dead_letter put_back receive named
 if withdrawn ~= '' then take_out(withdrawn) end
 redis.call('ZREM', idle, session)
 if not is_live(session) then return {0, 0, 0} end
