@@ -185,3 +185,32 @@ def test_a_queue_that_is_not_there_is_not_made(queue: Run, name: str, client: "r
         assert (done.returncode, done.stdout) == (2, "")
         assert done.stderr.startswith(f"pipeline: there is no queue {name} at this server")
     assert list(client.scan_iter(f"*{name}*")) == []
+
+
+def test_a_message_is_cancelled_and_the_command_says_what_became_of_it(
+    queue: Run, url: str, name: str, client: "redis.Redis"
+) -> None:
+    async def put(*ids: str) -> None:
+        async with Session.open(url) as session:
+            for number, id_ in enumerate(ids):
+                await Queue(session, name, Message).put(message(number), id=id_)
+
+    async def end() -> None:
+        async with Session.open(url) as session:
+            there = Queue(session, name, Message)
+            delivery = await there.get_nowait()
+            assert delivery.id == "dead"
+            await delivery.dead_letter("a test")
+
+    asyncio.run(put("one", "dead"))
+    done = queue("cancel", "one", "--timeout", "0")
+    assert (done.returncode, done.stdout.split(":")[0]) == (0, "asked")
+    assert "the message one is marked" in done.stdout
+    asyncio.run(end())
+    assert json.loads(queue("cancel", "one", "--json").stdout) == {"queue": name, "id": "one", "outcome": "finished"}
+    done = queue("cancel", "dead")
+    assert (done.returncode, done.stdout) == (1, "")
+    assert "knows no message dead" in done.stderr
+    for wrong in (("",), ("one", "--timeout", "-1")):
+        assert queue("cancel", *wrong).returncode == 2
+    assert client.zcard(f"{{{name}}}:marks") == 0

@@ -167,6 +167,8 @@ CASES: Final[dict[str, Case]] = {
     "resize": Case(calls.three_pending, lambda world: world.queue.resize(9), (PENDING,)),
     "pause": Case(calls.three_pending, lambda world: world.queue.pause(), (PENDING, (PAUSED, *PENDING))),
     "resume": Case(calls.paused, lambda world: world.queue.resume(), ((PAUSED, *PENDING), PENDING)),
+    "cancel": Case(calls.one_known, calls.cancel, ((1,), ())),
+    "cancel what is held": Case(calls.one_known_held, calls.cancel_and_wait, ((1,), ())),
     "forget": Case(calls.one_known, lambda world: world.queue.forget("one"), ((1,),)),
     "sessions": Case(calls.three_pending, lambda world: world.queue.sessions(), (PENDING,)),
     "drain": Case(calls.one_consumer, lambda world: world.queue.drain(), ((),)),

@@ -128,6 +128,9 @@ CASES: Final[dict[str, Case]] = {
     "resize": Case(calls.three_pending, lambda world: world.queue.resize(9), left(1, 2, 3, maxsize=9)),
     "pause": Case(calls.three_pending, lambda world: world.queue.pause(), left(PAUSED, 1, 2, 3, is_paused=True)),
     "resume": Case(calls.paused, lambda world: world.queue.resume(), left(1, 2, 3, is_paused=False)),
+    "cancel": Case(calls.one_known, calls.cancel, answers("asked")),
+    "cancel what is held": Case(calls.one_known_held, calls.cancel_and_wait, answers("stopped")),
+    "cancel a put that waits": Case(calls.one_waiting, calls.cancel_waiting, answers("removed", 1, 2, 3, 4)),
     "forget": Case(calls.one_known, lambda world: world.queue.forget("one"), answers(True, 1)),  # noqa: FBT003
     "sessions": Case(calls.one_held, lambda world: world.queue.sessions(), two_sessions),
     "drain": Case(calls.one_consumer, lambda world: world.queue.drain(), one_told),

@@ -93,6 +93,21 @@ async def one_known(world: World) -> None:
     await world.other.put(1, id="one")
 
 
+async def one_known_held(world: World) -> None:
+    """The other session holds it."""
+    await one_known(world)
+    world.held.append(await world.other.get())
+
+
+async def one_waiting(world: World) -> None:
+    """A put of the other session waits for room."""
+    await full(world)
+    waiting = asyncio.create_task(world.other.put(7, id="seven"))
+    waiting.add_done_callback(lambda put: put.cancelled() or put.exception())
+    world.tasks.append(waiting)
+    await until(world.other.statistics, lambda statistics: statistics.puts_waiting == 1)
+
+
 async def paused(world: World) -> None:
     await three_pending(world)
     await world.other.pause()
@@ -104,6 +119,19 @@ async def one_consumer(world: World) -> None:
     await asyncio.sleep(0)
     await world.other.statistics()  # known as such from now on
     assert [session.is_consumer for session in await world.other.sessions()].count(True) == 1
+
+
+async def cancel(world: World) -> str:
+    return (await world.queue.cancel("one", timeout=0)).value
+
+
+async def cancel_and_wait(world: World) -> str:
+    """Of what the other session holds, which stops it."""
+    return (await world.queue.cancel("one")).value
+
+
+async def cancel_waiting(world: World) -> str:
+    return (await world.queue.cancel("seven")).value
 
 
 async def put(world: World) -> None:

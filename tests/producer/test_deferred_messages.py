@@ -19,7 +19,7 @@ from producer.clock import puts
 from producer.clock.puts import JOB_TIMEOUT, Puts
 from shared.clock.deferred import PUT_MESSAGE, job_id
 from shared.clock.jobs import clock_queue, encode, redis_settings
-from shared.concurrency import IdConflict
+from shared.concurrency import Cancellation, IdConflict, QueueEmpty
 from shared.local.embedded import EmbeddedServer
 from shared.message import Message
 from shared.pipeline import Pipeline, open_pipeline
@@ -415,3 +415,68 @@ async def _report_what_cannot_be_read(pipeline: Pipeline, url: str, name: str, a
     assert {id_: letter.reason for id_, letter in letters.items()} == {"gone": "unknown_type", "older": "invalid"}
     for id_, (_, body) in bodies.items():
         assert json.loads(letters[id_].body) == json.loads(body)
+
+
+# --- cancelled --------------------------------------------------------------------------------------------------------
+
+
+async def test_it_is_cancelled_before_a_clock_has_begun_it_and_after(
+    pipeline: Pipeline, url: str, name: str, client: Redis
+) -> None:
+    await pipeline.schedule(message(1), after=3600, id="later")
+    assert await pipeline.cancel("later") is Cancellation.REMOVED
+    assert await deferred(client, name) == []
+    assert await pipeline.cancel("later") is Cancellation.UNKNOWN
+    await pipeline.queue.put(message(5), id="plain")
+    await pipeline.schedule(message(2), after=0, id="now")
+    async with clock(variables(url, name)):
+        await until(pipeline.queue.statistics, lambda seen: seen.put_total == 2, 60)
+        # Under the id of `schedule`, though its own has a number behind.
+        assert await pipeline.cancel("now", timeout=0) is Cancellation.ASKED
+        assert await take(pipeline) == 5
+        with pytest.raises(QueueEmpty):
+            await pipeline.queue.get_nowait()
+        assert (await pipeline.queue.statistics()).cancelled_total == 1
+        await done_with(client, name)
+        assert await pipeline.cancel("now") is Cancellation.FINISHED
+    assert await pipeline.cancel("plain") is Cancellation.FINISHED
+    for wrong in ("", "two words", "x" * 129):
+        with pytest.raises(ValueError, match="an id is"):
+            await pipeline.cancel(wrong)
+    with pytest.raises(ValueError, match="timeout"):
+        await pipeline.cancel("now", timeout=-1)
+    assert await pipeline.cancel("x" * 120) is Cancellation.UNKNOWN
+
+
+async def test_a_clock_whose_put_waits_for_room_does_not_put_again_what_was_cancelled(
+    pipeline: Pipeline, url: str, name: str, client: Redis
+) -> None:
+    await pipeline.queue.resize(1)
+    await pipeline.queue.put(message(1))
+    await pipeline.schedule(message(2), after=0, id="full")
+    async with clock(variables(url, name)) as running:
+        await until(pipeline.queue.statistics, lambda seen: seen.puts_waiting == 1, 60)
+        assert await pipeline.cancel("full") is Cancellation.REMOVED
+        await running.said("was cancelled while its put waited for room")
+        await until(lambda: deferred(client, name), lambda left: not left)
+        assert await take(pipeline) == 1
+        assert (await pipeline.queue.statistics()).put_total == 1
+        await running.stop()
+
+
+async def test_a_clock_that_is_killed_while_its_put_waits_does_not_bring_back_what_was_cancelled(
+    pipeline: Pipeline, url: str, name: str, client: Redis
+) -> None:
+    await pipeline.queue.resize(1)
+    await pipeline.queue.put(message(1))
+    await pipeline.schedule(message(2), after=0, id="full")
+    async with clock(variables(url, name)) as running:
+        await until(pipeline.queue.statistics, lambda seen: seen.puts_waiting == 1, 60)
+        killed_at = time.monotonic()
+        running.kill()
+        await running.ended()
+    assert await pipeline.cancel("full") is Cancellation.REMOVED
+    assert await take(pipeline) == 1
+    async with clock(variables(url, name)):
+        await done_with(client, name, time.monotonic() - killed_at)
+    assert (await pipeline.queue.statistics()).put_total == 1

@@ -60,9 +60,8 @@ async def test_what_a_former_session_settles_is_not_given_back_by_the_same_call(
             "nack": later,
             "dead letter": dead,
         }
-        settle = ways[how]
         with proxy.frozen():
-            settling = asyncio.create_task(settle())
+            settling = asyncio.create_task(ways[how]())
             await asyncio.sleep(0)
             await asyncio.sleep(0)
             inside.pass_deadline(far, name)  # by its own clock only: at the server the session lives

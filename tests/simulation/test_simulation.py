@@ -126,15 +126,16 @@ from shared.concurrency.session import scripts
 part = scripts._PARTS["marks"]
 class Blind:
     def read_text(self, encoding):
-        return part.read_text(encoding=encoding) + "\\nlocal function marks_of(found) return {} end"
+        return part.read_text(encoding=encoding) + "\\nif marked then marked.of = function() return {} end end"
 scripts._PARTS["marks"] = Blind()
 """
 _GIVEN_BACK = """
 from shared.concurrency.session import scripts
 part = scripts._PARTS["put_back"]
+_LOST = "if marked then marked.drop = function() redis.call('DEL', marks) return false end end\\n"
 class Forgetful:
     def read_text(self, encoding):
-        return "local function drop_cancelled() redis.call('DEL', marks) return false end\\n" + part.read_text(encoding=encoding)
+        return _LOST + part.read_text(encoding=encoding)
 scripts._PARTS["put_back"] = Forgetful()
 """
 _NO_WAIT = """

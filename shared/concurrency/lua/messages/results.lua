@@ -1,7 +1,7 @@
 #!lua flags=allow-oom
 -- Looks up outcomes that a submitter may have missed, forgets those that it has received, marks messages that it cancelled, and
 -- looks up the message behind each id. All of it may be repeated.
--- KEYS results results_due marks ids lanes
+-- KEYS results results_due marks ids
 -- ARGV
 --   heard     keys (22 bytes each) of outcomes that were received
 --   unwanted  keys of messages that the submitter cancelled
@@ -9,7 +9,7 @@
 --   asked     ... ids
 -- RETURNS how many of the wanted were looked up; the outcomes found, each behind its key; for each id the key of its message, ''
 --   when its result was never asked for, 0 when the id is not known
--- PARTS clock identity notify marks
+-- PARTS clock marking
 local function split(blob)
   local keys = {}
   for at = 1, #blob, 22 do keys[#keys + 1] = string.sub(blob, at, at + 21) end
@@ -26,7 +26,7 @@ for _, key in ipairs(split(unwanted)) do
   -- One that is answered already is not in the queue any more.
   if redis.call('HEXISTS', results, key) == 0 then give_up(key) end
 end
-if unwanted ~= '' then redis.call('PEXPIRE', marks, MARK_MS) end
+if unwanted ~= '' then redis.call('PEXPIRE', marks, 691200000) end
 forget(split(heard))
 local looked, bytes, found = 0, 0, {}
 for _, key in ipairs(split(wanted)) do
@@ -45,7 +45,7 @@ for _, id in ipairs(asked) do
   local key = record and (string.match(record, '^%S+ %S+ ([^%s-]%S*)') or '')
   local mark = key and key ~= '' and redis.call('ZSCORE', marks, key)
   -- One that its submitter gave up is wanted again; one for which `cancel` was called never comes back.
-  if mark and is_given_up(mark) then redis.call('ZREM', marks, key) end
+  if mark and tonumber(mark) % 1 == 0 then redis.call('ZREM', marks, key) end
   met[#met + 1] = key or 0
 end
 return {looked, found, met}

@@ -28,7 +28,7 @@
 --   entries, look again in ms, a session to recover or '', 1 if shut down and finished, what became a dead letter: key, the
 --   caller's id or '', class or '', reason and error of each; 1 if a resync has not given back all: resync again; 2 if the session holds more than
 --   3000: read that, and resync with 3
--- PARTS clock identity level sessions room unfinished notify wake ids stamp putter_record line unfold refuse_waiting admit entry marks answer cancelled cancelled_leased dead_letter
+-- PARTS clock identity level sessions room unfinished notify wake ids stamp putter_record line unfold refuse_waiting admit entry marks answer dead_letter
 --   end_waiting put_back receive settle take look_again finish
 local lane = owner_of(session) .. ':take'
 local before = redis.call('HGET', lanes, lane)
@@ -86,12 +86,16 @@ if not refused then
   if nacked > 0 then redis.call('HINCRBY', totals, 'nacked', nacked) end
 end
 
-if received and not is_former and seen ~= string.sub(received, 1, 45) and not drop_leased(received) then
-  -- The notification that carried it was lost, or is still on its way.
-  entries[1], bytes = received, #received
+if received and not is_former and seen ~= string.sub(received, 1, 45) then
+  if marked and marked.drop(received) then
+    redis.call('HDEL', leased, string.sub(received, 1, 45))
+  else
+    -- The notification that carried it was lost, or is still on its way.
+    entries[1], bytes = received, #received
+  end
 end
 local ends_more = is_ending and not newer and end_waiting(500) > redis.call('LLEN', putters)
-if want > 0 then prune_marks() end
+if want > 0 and marked then marked.prune() end
 if want > 0 and not paused then
   if returned_before > 0 then take_from(returned, returned_before) end
   if suspects_before > 0 and not holds_suspect() then take_from(suspects, 1) end
@@ -143,7 +147,7 @@ if goes_idle then
 end
 record()
 if discarded > 0 then notify(session, 'discarded', discarded) end
-if has_marks() and unfinished() <= 0 then end_stray_marks() end
+if marked and unfinished() <= 0 then marked.end_stray() end
 notify_if_finished(shut, joining)
 local has_ended = shut and unfinished() <= 0
 local again = is_much and not is_former and 2 or has_more_orphans and 1 or 0

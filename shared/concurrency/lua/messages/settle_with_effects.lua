@@ -67,7 +67,7 @@ while at <= #words do
   if not verdict then
     verdict = 'ok ' .. apply(receipt, writes)
     redis.call('HDEL', leased, receipt)
-    end_mark(string.sub(receipt, 17, 38), 'finished')
+    if marked then marked.take_off(string.sub(receipt, 17, 38), 'finished') end
     acked = acked + 1
   end
   verdicts[#verdicts + 1] = verdict

@@ -10,7 +10,7 @@
 --   cursor   where to go on in the line, for an id: what the call before returned; 0 to begin
 -- RETURNS what became of it: removed (it did not begin), stopped (it was in somebody's hands), finished (it had ended already), asked (it is
 --   marked), unknown; the cursor: call again with it, under the next number, until it is 0; `=` and the message's key, where that is known
--- PARTS clock identity level sessions unfinished notify putter_record line take_out ids entry marks answer cancelled cancel_waiting finish one_effect
+-- PARTS clock identity level sessions unfinished notify putter_record line take_out ids entry marks marking answer cancel_waiting finish one_effect
 local before = answered()
 if before then return before end
 
@@ -37,7 +37,7 @@ local function cancel(key, is_known, has_ended)
   local ended = what == '-' and (redis.call('HEXISTS', dead, key) == 1 and 'unknown' or has_ended and 'finished')
   if not ended and what == '-' and unfinished() <= 0 then
     ended = is_known and 'finished' or 'unknown'
-    if has_marks() then end_stray_marks() end
+    if marked then marked.end_stray() end
   end
   if ended or owners == '' then
     redis.call('HDEL', lanes, key .. ':cancel')
@@ -46,6 +46,7 @@ local function cancel(key, is_known, has_ended)
   end
   if ended or what ~= '-' then return ended or what end
   mark_cancelled(key)
+  redis.call('PEXPIRE', marks, MARK_MS)
   for _, live in ipairs(redis.call('ZRANGEBYSCORE', sessions, string.format('%.0f', now), '+inf')) do notify(live, 'cancel', key) end
   return 'asked'
 end

@@ -9,7 +9,7 @@
 --   immediate  1: nothing more is delivered
 --   begins     1; 0 to go on, which does nothing when the queue was reopened
 -- RETURNS how much is left: call again, under the next number, to go on while there is some
--- PARTS clock identity level sessions room unfinished notify wake entry marks answer cancelled dead_letter end_waiting stamp putter_record line
+-- PARTS clock identity level sessions room unfinished notify wake entry marks answer dead_letter end_waiting stamp putter_record line
 --   refuse_waiting finish one_effect
 local before = answered()
 if before then return before end

@@ -7,7 +7,7 @@
 --   withdrawn  keys (22 bytes each) of waiting puts to take out
 --   names      as of `recover`
 -- RETURNS 'flow' and the level for the plain set in a queue that has one; or deliveries given back, deliveries still to give back, how many of the names were looked at
--- PARTS clock identity level sessions staged processes notify wake line take_out entry marks answer cancelled dead_letter put_back receive named
+-- PARTS clock identity level sessions staged processes notify wake line take_out entry marks answer dead_letter put_back receive named
 local level = redis.call('HGET', settings, 'flow')
 if level and KNOWN_LEVEL == 0 then return {'flow', tonumber(level)} end
 if withdrawn ~= '' then take_out(withdrawn) end

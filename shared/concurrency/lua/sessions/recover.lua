@@ -9,7 +9,7 @@
 -- RETURNS 'flow' and the level for the plain set in a queue that has one; or deliveries taken back (none where a newer program uses the
 --   queue), deliveries still to take back, how many of the names were looked at: until there are 2 MiB; what became
 --   a dead letter: as settle_and_take; other sessions that are overdue, 100 at most; dead letters that were discarded
--- PARTS clock identity level sessions staged processes unfinished notify wake entry marks answer cancelled dead_letter put_back receive named finish
+-- PARTS clock identity level sessions staged processes unfinished notify wake entry marks answer dead_letter put_back receive named finish
 local deadline = redis.call('ZSCORE', sessions, session)
 local others = redis.call('ZRANGEBYSCORE', sessions, '-inf', string.format('(%.0f', now), 'LIMIT', 0, 101)
 for i, id in ipairs(others) do

@@ -32,6 +32,9 @@ class Cancellation(Enum):
     """It is a dead letter, or its id is not known: never put, not in the queue yet, or forgotten."""
 
 
+_ENDED: Final = (Cancellation.REMOVED, Cancellation.STOPPED)
+
+
 class _Waiter:
     """One call that waits for an outcome; of which message, it learns by its first answer."""
 
@@ -57,11 +60,14 @@ class Canceller:
         until = loop.time() + patience
         waiter = _Waiter()
         self._waiting[waiter] = None
+        outcome = Cancellation.UNKNOWN
         try:
             while True:
-                left, run_id = until - loop.time(), self._member.run_id
+                left, run_id, before = until - loop.time(), self._member.run_id, outcome
                 waiter.notified.clear()
                 outcome, waiter.key = await self._ask(id_, waits=left > 0)
+                if outcome is Cancellation.FINISHED and before in _ENDED:
+                    outcome = before  # by this very call, which went again
                 if outcome is Cancellation.ASKED and left > 0:
                     await self._notified(waiter, min(_LOOK_AGAIN, left))
                 elif run_id == self._member.run_id:  # else the server may have come back with older data

@@ -4,12 +4,13 @@ local RESULTS_MS = 3600000
 -- Keeps an outcome ('=' and the result as JSON, or '!' and what went wrong) until it is received or expires, and sends it to
 -- the submitter; of one over 64 KiB only the key. Under an id it is kept as long as the id is known, for later submitters.
 -- WHAT: as what the message ends for those who have cancelled it; nil where it is finished.
-local function answer(key, entry, outcome, what)
+answer = function(key, entry, outcome, what)
   local headers = string.sub(entry, 50, 52) ~= '000' and headers_of_entry(entry) or {}
   local id = string.byte(entry, 49) == BOTH and headers.id
   -- Its submitter gave it up after it had been taken: nobody waits for the outcome.
-  local mark = end_mark(key, what or 'finished')
-  if mark and not is_wanted(mark) and not id then return end
+  local these = marked
+  local mark = these and these.take_off(key, what or 'finished')
+  if mark and not these.is_wanted(mark) and not id then return end
   local expiry = now + (tonumber(headers.results_ms) or RESULTS_MS)
   if id then
     local known = redis.call('HGET', ids, id)

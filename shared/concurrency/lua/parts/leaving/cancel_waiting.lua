@@ -7,9 +7,9 @@ local function cancel_waiting(key)
   if not who or string.byte(who) == FOLD then return false end
   local outgoing = string.sub(body, from)
   if has_id(outgoing) and look_up_id(headers_of(outgoing)) == 'new' then
-    local entry = string.rep('0', 16) .. outgoing
+    local entry, id = string.rep('0', 16) .. outgoing, headers_of(outgoing).id
     record_id(outgoing, headers_of(outgoing))
-    end_id(entry)
+    redis.call('HSET', ids, id, redis.call('HGET', ids, id) .. ' !')
     if is_asked(entry) then answer(key, entry, CANCELLED) end
   end
   take_out(key)

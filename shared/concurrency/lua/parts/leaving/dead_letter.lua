@@ -7,7 +7,7 @@ local died = {}
 -- for each that comes; DISCARDED counts them.
 local discarded, max_dead = 0, nil
 local function make_dead_letter(key, entry, reason, report, trace)
-  if drop_cancelled(entry) then return end
+  if marked and marked.drop(entry) then return end
   local about = cjson.encode({reason = reason, error = report, died_ms = now})
   redis.call('HSET', dead, key, about .. '\n' .. entry)
   redis.call('ZADD', dead_index, now, key)

@@ -2,71 +2,101 @@
 -- future, and whoever has the message in hands goes on. With a half behind: `cancel` was called for it, and it never begins again; with
 -- a quarter: both. The script that ends a message takes its mark off.
 local MARK_MS, MOST_ENDED = 691200000, 500
-local any_marks = nil
+local CANCELLED = '!{"reason":"cancelled","error":"somebody cancelled it","traceback":""}'
+local answer = nil
 
--- Whether there are any: while there are none, all this costs one look for each script that asks.
-local function has_marks()
-  if any_marks == nil then any_marks = redis.call('ZCARD', marks) > 0 end
-  return any_marks
-end
+-- What there is to do with marks; nil while there are none. That costs one look: functions that are made and not used would cost more.
+local marked = nil
+if redis.call('ZCARD', marks) > 0 then
+  local these = {}
+  marked = these
 
-local function prune_marks()
-  if has_marks() then redis.call('ZREMRANGEBYSCORE', marks, '-inf', string.format('%.0f', now - MARK_MS)) end
-end
+  function these.is_given_up(mark) return tonumber(mark) % 1 == 0 end
+  function these.is_wanted(mark) return tonumber(mark) % 1 == 0.5 end
+  function these.prune() redis.call('ZREMRANGEBYSCORE', marks, '-inf', string.format('%.0f', now - MARK_MS)) end
 
-local function is_given_up(mark) return tonumber(mark) % 1 == 0 end
-local function is_wanted(mark) return tonumber(mark) % 1 == 0.5 end
+  -- The marks of some entries, or of receipts, in their order.
+  function these.of(entries)
+    local keys = {}
+    for i, entry in ipairs(entries) do keys[i] = string.sub(entry, 17, 38) end
+    return redis.call('ZMSCORE', marks, unpack(keys))
+  end
 
--- Marks a message whose submitter wants it no more; a mark of `cancel` stays one.
-local function give_up(key)
-  local mark = redis.call('ZSCORE', marks, key)
-  local also = mark and not is_given_up(mark) and 0.25 or 0
-  redis.call('ZADD', marks, string.format('%.2f', now + also), key)
-end
+  -- Takes the mark of a message off that ends here, as WHAT: removed, stopped or finished. Returns the mark. Those who wait to know are
+  -- notified, and look at the lanes then: under KEY:cancel stands `NOW WHAT OWNERS`; WHAT is `-` until it is known.
+  function these.take_off(key, what)
+    local mark = redis.call('ZSCORE', marks, key)
+    if not mark then return nil end
+    redis.call('ZREM', marks, key)
+    local owners = string.match(redis.call('HGET', lanes, key .. ':cancel') or '', '^%d+ %S+ (.*)$')
+    if owners then
+      redis.call('HSET', lanes, key .. ':cancel', string.format('%.0f', now) .. ' ' .. what .. ' ' .. owners)
+      for owner in string.gmatch(owners, '%S+') do notify(owner, 'done', key .. ' ' .. what) end
+    end
+    return mark
+  end
 
--- Marks a message for which `cancel` is called; one that its submitter has given up stays so, too.
-local function mark_cancelled(key)
-  local mark = redis.call('ZSCORE', marks, key)
-  redis.call('ZADD', marks, string.format('%.2f', now + (mark and not is_wanted(mark) and 0.25 or 0.5)), key)
-  redis.call('PEXPIRE', marks, MARK_MS)
-end
+  -- Ends a message as removed if `cancel` was called for it; whether it was.
+  function these.drop(entry)
+    local mark = redis.call('ZSCORE', marks, string.sub(entry, 17, 38))
+    if not mark or these.is_given_up(mark) then return false end
+    these.end_as(entry, 'removed')
+    return true
+  end
 
--- Whether `cancel` was called for the message.
-local function is_cancelled(key)
-  local mark = has_marks() and redis.call('ZSCORE', marks, key)
-  return mark and not is_given_up(mark)
-end
+  -- Ends a message that was cancelled, as WHAT: removed, for it never begins again, or stopped in somebody's hands. It is no dead
+  -- letter: it is counted, and answered. Whoever calls this removes the entry.
+  function these.end_as(entry, what)
+    local key, outcome = key_of(entry), CANCELLED
+    local mark = redis.call('ZSCORE', marks, key)
+    local is_given_up = mark and these.is_given_up(mark)
+    if is_given_up then
+      outcome = '!{"reason":"cancelled","error":"its submitter cancelled it","traceback":""}'
+      -- The id names no message any more; whoever else submitted it gets an answer.
+      local id = string.byte(entry, 49) == BOTH and headers_of_entry(entry).id
+      local known = id and redis.call('HGET', ids, id)
+      if known and string.match(known, '(%S+)$') == key then
+        redis.call('HDEL', ids, id)
+        redis.call('ZREM', ids_due, id)
+      end
+    else
+      these.end_id(entry)
+    end
+    if is_asked(entry) and not (is_given_up and string.byte(entry, 49) ~= BOTH) then
+      answer(key, entry, outcome, what)
+    else
+      these.take_off(key, what)
+    end
+    redis.call('HINCRBY', totals, 'cancelled', 1)
+  end
 
--- Notifies those who wait to know what became of a message: they look at the lanes then, where it stands under KEY:cancel,
--- `NOW WHAT OWNERS`; WHAT is `-` until it is known.
-local function notify_cancellers(key, what)
-  local owners = string.match(redis.call('HGET', lanes, key .. ':cancel') or '', '^%d+ %S+ (.*)$')
-  if not owners then return end
-  redis.call('HSET', lanes, key .. ':cancel', string.format('%.0f', now) .. ' ' .. what .. ' ' .. owners)
-  for owner in string.gmatch(owners, '%S+') do notify(owner, 'done', key .. ' ' .. what) end
-end
+  -- Has the id of a message say that it was cancelled, and has ended. It stays known: a put that is repeated must not bring it back.
+  function these.end_id(entry)
+    local id = headers_of_entry(entry).id
+    local known = id and redis.call('HGET', ids, id)
+    if known and string.match(known, '^%d+ %S+ %-?(%S+)$') == key_of(entry) then redis.call('HSET', ids, id, known .. ' !') end
+  end
 
--- Takes the mark of a message off that ends here, as WHAT: removed, stopped or finished. Returns the mark.
-local function end_mark(key, what)
-  local mark = has_marks() and redis.call('ZSCORE', marks, key)
-  if not mark then return nil end
-  redis.call('ZREM', marks, key)
-  notify_cancellers(key, what)
-  return mark
-end
+  -- Receipts of deliveries that are done with, of those leased in a hash: an acknowledgement on its way wins over `cancel`.
+  function these.finish(receipts, hash)
+    for first = 1, #receipts, 1000 do
+      local slice = {unpack(receipts, first, math.min(first + 999, #receipts))}
+      for i, mark in ipairs(these.of(slice)) do
+        local entry = mark and redis.call('HGET', hash, slice[i])
+        if entry then
+          these.take_off(key_of(entry), 'finished')
+          these.end_id(entry)
+        end
+      end
+    end
+  end
 
--- The marks of some entries, or of receipts, in their order.
-local function marks_of(entries)
-  local keys = {}
-  for i, entry in ipairs(entries) do keys[i] = string.sub(entry, 17, 38) end
-  return redis.call('ZMSCORE', marks, unpack(keys))
-end
-
--- Takes the marks off that no message has any more, for nothing of the queue is left: they were set for what had ended.
-local function end_stray_marks()
-  local found = redis.call('ZRANGE', marks, 0, MOST_ENDED - 1, 'WITHSCORES')
-  for i = 1, #found, 2 do
-    -- What a submitter has given up may be on its way into the queue.
-    if not is_given_up(found[i + 1]) then end_mark(found[i], 'finished') end
+  -- Takes the marks off that no message has any more, for nothing of the queue is left: they were set for what had ended.
+  function these.end_stray()
+    local found = redis.call('ZRANGE', marks, 0, MOST_ENDED - 1, 'WITHSCORES')
+    for i = 1, #found, 2 do
+      -- What a submitter has given up may be on its way into the queue.
+      if not these.is_given_up(found[i + 1]) then these.take_off(found[i], 'finished') end
+    end
   end
 end

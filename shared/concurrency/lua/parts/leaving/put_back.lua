@@ -21,7 +21,7 @@ local function put_back(receipts, first, most)
     local entry = found and counted(found, crash, 0)
     if not entry then
       missing[#missing + 1] = slice[i]
-    elseif drop_cancelled(entry) then
+    elseif marked and marked.drop(entry) then
       -- It never begins again, whatever its holder says.
     elseif crash == 1 and crashes_of(entry) >= most then
       local count = most == 1 and 'once' or most .. ' times'

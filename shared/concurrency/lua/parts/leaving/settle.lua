@@ -10,7 +10,7 @@ end
 
 -- HELD is how many the caller believes to hold. If as many are leased, all receipts are there, and one call removes them.
 local function settle_acks(receipts, held)
-  if #receipts > 0 and has_marks() then finish_marked(receipts) end
+  if #receipts > 0 and marked then marked.finish(receipts, leased) end
   if redis.call('HLEN', leased) == held then
     for first = 1, #receipts, 1000 do
       acked = acked + redis.call('HDEL', leased, unpack(receipts, first, math.min(first + 999, #receipts)))
@@ -73,8 +73,14 @@ local function settle_other(max_attempts, receipt, kind, value, report, attempts
     acked = acked + redis.call('HDEL', leased, receipt)
     return ''
   end
-  if kind == 'cancelled' or is_cancelled(key_of(entry)) then
-    end_cancelled(entry, kind == 'cancelled' and 'stopped' or 'removed')
+  if kind == 'cancelled' and marked then
+    marked.end_as(entry, 'stopped')
+  elseif kind == 'cancelled' then
+    -- Its mark is lost, or too old.
+    redis.call('HINCRBY', totals, 'cancelled', 1)
+    if is_asked(entry) then answer(key_of(entry), entry, CANCELLED) end
+  end
+  if kind == 'cancelled' or marked and marked.drop(entry) then
     redis.call('HDEL', leased, receipt)
     return ''
   end

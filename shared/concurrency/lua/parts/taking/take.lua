@@ -17,17 +17,10 @@ local function fitting(slice)
   return slice * largest > room and math.max(1, math.floor(room / largest)) or slice
 end
 
--- Ends a message that nobody wants any more.
-local function drop(entry)
-  end_cancelled(entry, 'removed')
-  pass_over(entry)
-  return true
-end
-
 -- Takes of the entries found, from the first on, what the reply has room for; returns how many. Its loop runs for each message, so
 -- it counts in locals of its own.
 local function lease(found)
-  local marked = #found > 0 and has_marks() and marks_of(found)
+  local unwanted = #found > 0 and marked and marked.of(found)
   local pairs_to_set, at, count, size_of_all, largest_of_all, taken = {}, 0, #entries, bytes, largest, 0
   for i = 1, #found do
     local entry = found[i]
@@ -38,17 +31,20 @@ local function lease(found)
       break
     end
     taken = i
-    local is_gone = marked and marked[i] and is_entry(entry) and drop(entry)
-    if not is_gone and is_entry(entry) then
+    local is_gone = unwanted and unwanted[i] and is_entry(entry)
+    if is_gone then
+      marked.end_as(entry, 'removed')
+      pass_over(entry)
+    elseif is_entry(entry) then
       pairs_to_set[at + 1] = string.sub(entry, 1, 45)
       pairs_to_set[at + 2] = entry
       at, count = at + 2, count + 1
       entries[count] = entry
       size_of_all = size_of_all + size
-    elseif not is_gone and is_of_later_protocol(entry) then
+    elseif is_of_later_protocol(entry) then
       aside[#aside + 1] = entry
       pass_over(entry)
-    elseif not is_gone then
+    else
       -- No put of ours wrote this: it has no key of its own, and must not stop the queue.
       redis.call('HINCRBY', totals, 'put', 1)
       local key = 'unreadable' .. string.format('%012.0f', redis.call('HINCRBY', totals, 'unreadable', 1))
