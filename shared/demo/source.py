@@ -22,6 +22,11 @@ log = Log("producer")
 
 MOST_LINES: Final = 200
 MOST_BYTES: Final = 64 * 1024
+MOST_WORDS: Final = 2000
+"""One acknowledgement counts them all, and what it may write is bounded."""
+
+# No line of so many bytes has more words than a part may have.
+_PIECE_BYTES: Final = 2 * MOST_WORDS
 
 # JSON writes each of these in six bytes; other characters at most double.
 _COSTLY: Final = re.compile(r"[\x00-\x08\x0b\x0e-\x1f]")
@@ -90,20 +95,21 @@ def source_files(settings: WordCountSettings) -> tuple[Path, list[Path]]:
 
 
 def parts(text: str) -> Iterator[str]:
-    """Cut a text into parts of at most 200 lines and 64 KiB, never inside a word.
+    """Cut a text into parts of at most 200 lines, 64 KiB and 2,000 words, never inside a word.
 
     A single word that is longer than that stays whole.
     """
     part: list[str] = []
-    size = 0
+    size = words = 0
     for line in text.splitlines(keepends=True):
         for piece in _pieces(line):
-            length = _size(piece)
-            if part and (len(part) >= MOST_LINES or size + length > MOST_BYTES):
+            length, count = _size(piece), sum(1 for _ in WORD.finditer(piece))
+            if part and (len(part) >= MOST_LINES or size + length > MOST_BYTES or words + count > MOST_WORDS):
                 yield "".join(part)
-                part, size = [], 0
+                part, size, words = [], 0, 0
             part.append(piece)
             size += length
+            words += count
     if part:
         yield "".join(part)
 
@@ -113,11 +119,11 @@ def _size(text: str) -> int:
 
 
 def _pieces(line: str) -> Iterator[str]:
-    """A line, cut between words where it is longer than a part may be."""
+    """A line, cut between words where it is long."""
     at = 0
     while at < len(line):
-        window = line[at : at + MOST_BYTES]
-        cut = at + (len(window) if _size(window) <= MOST_BYTES else _fitting(window))
+        window = line[at : at + _PIECE_BYTES]
+        cut = at + (len(window) if _size(window) <= _PIECE_BYTES else _fitting(window))
         if word := WORD.match(line, cut):
             # Not inside a word: before it, or, when the word is all there is, behind it.
             start = cut
@@ -129,9 +135,9 @@ def _pieces(line: str) -> Iterator[str]:
 
 
 def _fitting(line: str) -> int:
-    """How many characters of a line fit into a part; found by halving, for characters differ in size."""
-    low, high = 1, min(len(line), MOST_BYTES)
+    """How many characters of a line fit into a piece; found by halving, for characters differ in size."""
+    low, high = 1, min(len(line), _PIECE_BYTES)
     while low < high:
         middle = (low + high + 1) // 2
-        low, high = (middle, high) if _size(line[:middle]) <= MOST_BYTES else (low, middle - 1)
+        low, high = (middle, high) if _size(line[:middle]) <= _PIECE_BYTES else (low, middle - 1)
     return low

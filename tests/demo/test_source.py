@@ -7,7 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from shared.demo.settings import WordCountSettings
-from shared.demo.source import MOST_BYTES, MOST_LINES, parts, source_files, walk
+from shared.demo.source import MOST_BYTES, MOST_LINES, MOST_WORDS, parts, source_files, walk
 from shared.demo.word_counts import WORD, count_words
 
 LINES = st.lists(st.text(max_size=40).map(lambda text: text + "\n"), max_size=700).map("".join)
@@ -31,6 +31,7 @@ def check(text: str) -> None:
     for part in cut:
         assert len(part.splitlines()) <= MOST_LINES
         assert len(part.encode()) <= MOST_BYTES or longest > MOST_BYTES // 2
+        assert sum(count_words(part).values()) <= MOST_WORDS
     assert sum((count_words(part) for part in cut), count_words("")) == count_words(text)
 
 

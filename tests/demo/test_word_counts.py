@@ -5,6 +5,7 @@ from collections import Counter
 import redis.asyncio
 
 from shared.concurrency import Queue, Session
+from shared.demo.source import MOST_WORDS, parts
 from shared.demo.stop_words import Dictionary
 from shared.demo.word_counts import Counted, WordCounts, count_words
 
@@ -37,11 +38,12 @@ async def test_a_message_counts_once_and_the_counts_expire(url: str, name: str) 
         assert not await client.exists(f"{{{name}}}:counts:run", f"{{{name}}}:facts:run")
 
 
-async def test_a_text_of_many_words_fits_into_one_message(url: str, name: str) -> None:
+async def test_a_part_of_many_words_fits_into_one_message(url: str, name: str) -> None:
     async with redis.asyncio.Redis.from_url(url) as client, Session.open(url) as session:
         queue, counts = Queue(session, name, int), WordCounts(client, name, "run")
         await queue.put(1)
-        words = Counter({chr(0x4E00 + number % 20_000) * (1 + number // 20_000): 1 for number in range(30_000)})
+        words = Counter({chr(0x4E00 + number): 1 for number in range(MOST_WORDS)})
+        assert len(list(parts(" ".join(words)))) == 1
         async with (delivery := await queue.get()):
             counts.add(delivery.effects, words, Dictionary(1, frozenset()))
         assert (await counts.total()).words == words
