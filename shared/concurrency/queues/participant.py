@@ -9,7 +9,7 @@ from shared.concurrency.queues.deliveries.settling import Settler
 from shared.concurrency.queues.effects.forwards import Destination
 from shared.concurrency.queues.membership.membership import Membership
 from shared.concurrency.queues.operations import OperationsLane
-from shared.concurrency.queues.puts.lane import PutLane
+from shared.concurrency.queues.puts.lane import PUT_WORDS, PutLane
 from shared.concurrency.queues.results.lane import RESULT_WORDS, ResultLane
 from shared.concurrency.queues.takes.lane import TakeLane
 from shared.concurrency.session.heartbeat import Renewable
@@ -20,7 +20,7 @@ class QueueParticipant:
     """The membership of a session at one queue, and a lane for each way of a message."""
 
     WORDS: ClassVar[tuple[bytes, ...]] = (
-        b"handed", b"wake", b"admitted", *RESULT_WORDS, b"onward", b"shutdown", b"finished", b"drain",
+        b"handed", b"wake", *PUT_WORDS, *RESULT_WORDS, b"onward", b"finished", b"drain",
         b"discarded",
     )  # fmt: skip
     """The notifications that it receives."""
@@ -54,14 +54,12 @@ class QueueParticipant:
             self.takes.handed(session_id.decode(), entry)
         elif word == b"wake":
             self.takes.woken()
-        elif word == b"admitted":
-            self.puts.admitted(int(rest))
+        elif word in PUT_WORDS:
+            self.puts.receive(word, rest)
         elif word in RESULT_WORDS:
             self.results.receive(word, rest)
         elif word == b"onward":
             self.destination.admitted(rest)
-        elif word == b"shutdown":
-            self.puts.shut_down()
         elif word == b"finished":
             self.finished.set()
         elif word == b"drain":

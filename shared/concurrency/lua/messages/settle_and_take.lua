@@ -3,6 +3,9 @@
 -- room appears. After an immediate shutdown nothing is delivered: what waits, and what comes back, becomes dead letters.
 -- KEYS pending returned suspects delayed leased handed putters bodies dead dead_index sessions idle joiners lanes ids
 --   ids_due settings totals results results_due given_up
+-- FLOW
+--   tails behind passed released line_own let_in
+-- END
 -- ARGV
 --   session        the caller's session
 --   number         this call's number in its lane; every call has a new one, for a take is never repeated
@@ -18,7 +21,7 @@
 --                  caller handles nothing that could keep it from starting); 0: do not
 --   was_idle       1: the session may be registered
 --   others         ... receipt, kind ('nack', 'dead', 'crash': a failure that is called `crashed` in the end, 'lost': a crash, for
---                  its worker ended by an error, 'result': done with, and somebody asked for the result, 'wait': a nack that is
+--                  its worker ended by an error, 'pass': a nack that lets those behind it in its key pass, 'result': done with, and somebody asked for the result, 'wait': a nack that is
 --                  no failure for so long, or 'later': a wait for somebody who can read it, a dead letter after so long), delay in
 --                  ms (and for how long), reason or outcome, report, attempts ('' for what is stored), headers ('' for no new
 --                  ones), traceback; seven to a delivery
@@ -26,7 +29,11 @@
 --   'newer' (settled, and nothing else done: a newer program uses the queue), now in ms, refused receipts ('all' where the session was over),
 --   entries, look again in ms, a session to recover or '', 1 if shut down and finished, what became a dead letter: key, the
 --   caller's id or '', class or '', reason and error of each; 1 if a resync has not given back all: resync again
--- PARTS clock identity level sessions room unfinished notify wake ids stamp putter_record line unfold refuse_waiting admit entry answer dead_letter
+-- PARTS clock identity level sessions room unfinished notify wake ids stamp
+-- FLOW
+--   order_key order own_places own
+-- END
+--   putter_record line unfold refuse_waiting admit entry answer dead_letter
 --   end_waiting put_back receive settle take look_again finish
 local lane = owner_of(session) .. ':take'
 local before = redis.call('HGET', lanes, lane)
@@ -84,7 +91,7 @@ if received and not is_former and seen ~= string.sub(received, 1, 45) then
   -- The notification that carried it was lost, or is still on its way.
   entries[1], bytes = received, #received
 end
-local ends_more = is_ending and not newer and end_waiting(500) > redis.call('LLEN', putters)
+local ends_more = is_ending and not newer and end_waiting(500) > in_line()
 has_cancelled = want > 0 and redis.call('ZCARD', given_up) > 0
 if has_cancelled then redis.call('ZREMRANGEBYSCORE', given_up, '-inf', string.format('%.0f', now - MARK_MS)) end
 if want > 0 and not paused then

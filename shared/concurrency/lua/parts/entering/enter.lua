@@ -4,6 +4,11 @@ local handed_over = 0
 local function enter(first, last, getter)
   if #entries == 1 and first == last then
     local entry = next_stamp() .. entries[1]
+    -- FLOW
+    local is_behind = order.stands_behind(entry)
+    order.write()
+    if is_behind then return end
+    -- END
     if getter and hand_off(getter, entry) then handed_over = 1 else redis.call('RPUSH', pending, entry) end
     return
   end

@@ -5,7 +5,7 @@ local RESULTS_MS = 3600000
 -- the submitter; of one over 64 KiB only the key. Under an id it is kept as long as the id is known, for later submitters.
 local function answer(key, entry, outcome)
   local headers = string.sub(entry, 50, 52) ~= '000' and headers_of_entry(entry) or {}
-  local id = string.byte(entry, 49) == BOTH and headers.id
+  local id = is_asked_by_id(entry) and headers.id
   -- It was cancelled after it had been taken: nobody waits for the outcome.
   if redis.call('ZREM', given_up, key) == 1 and not id then return end
   local expiry = now + (tonumber(headers.results_ms) or RESULTS_MS)
@@ -30,7 +30,7 @@ end
 -- Forgets a message that was cancelled before anybody took it: its id names no message any more, and whoever else submitted
 -- the id gets an answer.
 local function forget_submitted(key, entry)
-  if string.byte(entry, 49) ~= BOTH then return end
+  if not is_asked_by_id(entry) then return end
   local id = headers_of_entry(entry).id
   local known = id and redis.call('HGET', ids, id)
   if known and string.match(known, '(%S+)$') == key then

@@ -25,6 +25,9 @@ local function drop(entry)
   dropped = dropped + 1
   pass_over(entry)
   forget_submitted(key, entry)
+  -- FLOW
+  order.finished({entry})
+  -- END
   return true
 end
 
@@ -83,6 +86,34 @@ local function take_from(list, most)
   end
 end
 
+-- FLOW
+-- As `take_from`, of pending and released: of the two heads the older goes first.
+local function take_merged()
+  while want > #entries and not is_full and not has_passed_enough() do
+    local slice = math.min(want - #entries, largest == 0 and 1 or 64)
+    slice = largest == 0 and 1 or fitting(slice)
+    local fresh, freed = redis.call('LRANGE', pending, 0, slice - 1), redis.call('LRANGE', released, 0, slice - 1)
+    if #fresh + #freed == 0 then break end
+    local found, is_freed, i, k = {}, {}, 1, 1
+    while #found < slice and (fresh[i] or freed[k]) do
+      is_freed[#found + 1] = freed[k] and (not fresh[i] or string.sub(freed[k], 1, 38) < string.sub(fresh[i], 1, 38))
+      if is_freed[#found + 1] then found[#found + 1], k = freed[k], k + 1 else found[#found + 1], i = fresh[i], i + 1 end
+    end
+    local leased_now, of_freed = lease(found), 0
+    for n = 1, leased_now do of_freed = of_freed + (is_freed[n] and 1 or 0) end
+    redis.call('LTRIM', released, of_freed, -1)
+    redis.call('LTRIM', pending, leased_now - of_freed, -1)
+  end
+end
+-- END
+
+local function take_new()
+  -- FLOW
+  if redis.call('LLEN', released) > 0 then return take_merged() end
+  -- END
+  return take_from(pending, math.huge)
+end
+
 -- Behind the takes, or one of what is delayed would meet it again.
 local function set_aside()
   for _, entry in ipairs(aside) do redis.call('ZADD', delayed, steady_now + ASIDE_MS, entry) end
@@ -97,13 +128,13 @@ end
 
 -- Take and admit in turn, or a small bound would cost one trip for every maxsize messages.
 local function take_pending(paused, maxsize, shut)
-  local in_line = redis.call('LLEN', putters)
+  local waiting_in_line = in_line()
   repeat
-    if not paused and want > #entries and not is_full then take_from(pending, math.huge) end
-    local let_in = 0
-    if in_line > 0 then
-      let_in = admit(room(maxsize), shut)
-      in_line = redis.call('LLEN', putters)
+    if not paused and want > #entries and not is_full then take_new() end
+    local admitted = 0
+    if waiting_in_line > 0 then
+      admitted = admit(room(maxsize), shut)
+      waiting_in_line = in_line()
     end
-  until let_in == 0 or want <= #entries or is_full
+  until admitted == 0 or want <= #entries or is_full
 end
