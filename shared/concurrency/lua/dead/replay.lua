@@ -25,14 +25,14 @@ local free = in_line() > 0 and 0 or room(maxsize)
 -- Whether so many of its key are there that it stays a dead letter.
 local function waits_for_key(entry)
   -- FLOW
-  if order.key_to_wait_for(string.sub(entry, 17)) then return true end
+  if order.must_wait(order.key(entry, 49)) then return true end
   -- END
   return false
 end
 -- At the end of its key, where others of it are there.
 local function enter_again(entry)
   -- FLOW
-  local is_behind = order.stands_behind(entry)
+  local is_behind = order.stands_behind(entry, order.key(entry, 49))
   order.write()
   if is_behind then return end
   -- END

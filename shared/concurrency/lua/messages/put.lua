@@ -87,13 +87,21 @@ local function was_admitted(key, outgoing, last)
 end
 
 -- Has an entry wait for its own key, where it must and nobody is in line; false where it need not.
-local function is_for_own(outgoing)
+local function is_for_own(outgoing, key)
   -- FLOW
-  local key = live and waiting_in_line == 0 and order.key_to_wait_for(outgoing)
-  if key and overflow == 'q' then order.wait_for_key(key, session, outgoing) end
-  do return key end
+  if live and waiting_in_line == 0 and order.must_wait(key) then
+    if overflow == 'q' then order.wait_for_key(key, session, outgoing) end
+    return true
+  end
   -- END
   return false
+end
+-- The key that orders it, nil for none.
+local function order_of(outgoing)
+  -- FLOW
+  do return order.key(outgoing, 33) end
+  -- END
+  return nil
 end
 
 -- What becomes of an entry that may have been put before, or whose id may be known.
@@ -113,7 +121,7 @@ local function put_one(i, outgoing, last, refused)
   local met = headers and look_up_id(headers) or 'new'
   if met == 'conflict' then return 'c' end
   if met == 'known' then return 'k' end
-  if is_for_own(outgoing) then return overflow end
+  if is_for_own(outgoing, order_of(outgoing)) then return overflow end
   if free <= 0 then
     if overflow == 'q' then
       park(i, i)
@@ -137,15 +145,15 @@ end
 -- FLOW
 -- As the one above; what has to wait for its own key does so, and what comes after another of its key stands behind it.
 local function put_in_order()
-  order.look_up(entries, 1, #entries)
+  local key_of = order.keys_of(entries, 1, #entries)
   local mark, going, at, letter, count = next_stamp(), {}, 1, 'a', 0
   while at <= #entries and free > entered do
     local becomes = 'a'
-    if is_for_own(entries[at]) then
+    if is_for_own(entries[at], key_of[at]) then
       becomes = overflow
     else
       local entry = mark .. entries[at]
-      if not order.stands_behind(entry) then going[#going + 1] = entry end
+      if not order.stands_behind(entry, key_of[at]) then going[#going + 1] = entry end
       entered = entered + 1
     end
     if becomes ~= letter then
@@ -160,7 +168,7 @@ local function put_in_order()
   if overflow == 'q' then park(at, #entries) end
   verdict(overflow, #entries - at + 1)
 end
-if #entries > 1 or #entries == 1 and order.key(entries[1], 33) and order.key_to_wait_for(entries[1]) then put_all = put_in_order end
+if #entries > 1 or #entries == 1 and order.must_wait(order.key(entries[1], 33)) then put_all = put_in_order end
 -- END
 
 if shut and again ~= '1' then

@@ -26,16 +26,16 @@ end
 -- Puts words[first..last] into the selected queue while there is room, each in its place in the order of its key. Returns the first of
 -- those that have no room, and for how many a session has to be woken.
 local function forward_in_order(session, words, first, last, free, paused, waiting_keys)
-  local going, parked, at = {}, 0, first
+  local going, parked, at, key_of = {}, 0, first, order.keys_of(words, first, last)
   while at <= last and free > 0 do
-    local key = order.key_to_wait_for(words[at])
-    if key then
+    local key = key_of[at]
+    if order.must_wait(key) then
       order.wait_for_key(key, '+' .. owner_of(session), words[at])
       waiting_keys[#waiting_keys + 1] = string.sub(words[at], 1, 22)
       parked = parked + 1
     else
       local entry = next_stamp() .. words[at]
-      if not order.stands_behind(entry) then
+      if not order.stands_behind(entry, key) then
         local getter = #going == 0 and not paused and who_waits()
         if not (getter and hand_off(getter, entry)) then going[#going + 1] = entry end
       end
@@ -60,7 +60,6 @@ local function forward(session, words, first, last)
   local fresh, waiting_keys, at = 0, {}, first
   -- FLOW
   if free > 0 then
-    order.look_up(words, first, last)
     at, fresh = forward_in_order(session, words, first, last, free, paused, waiting_keys)
     free = 0
   end

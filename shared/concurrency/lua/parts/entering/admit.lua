@@ -61,7 +61,7 @@ local function let_one_in(key, who, outgoing)
   admitted_now = admitted_now + 1
   local entry = next_stamp() .. outgoing
   -- FLOW
-  if order.stands_behind(entry) then return end
+  if order.stands_behind(entry, order.key(entry, 49)) then return end
   -- END
   entering[#entering + 1] = entry
 end
@@ -127,8 +127,8 @@ end
 
 -- Has a put wait for its own KEY, whose turn has come and which has to.
 local function has_to_wait(key, who, outgoing)
-  local own = order.key_to_wait_for(outgoing)
-  if not own or string.byte(who) ~= PLUS and not is_live(who) then return false end
+  local own = order.key(outgoing, 33)
+  if not order.must_wait(own) or string.byte(who) ~= PLUS and not is_live(who) then return false end
   order.wait_for_key(own, who, outgoing)
   return true
 end

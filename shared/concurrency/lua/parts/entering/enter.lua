@@ -5,7 +5,7 @@ local function enter(first, last, getter)
   if #entries == 1 and first == last then
     local entry = next_stamp() .. entries[1]
     -- FLOW
-    local is_behind = order.stands_behind(entry)
+    local is_behind = order.stands_behind(entry, order.key(entry, 49))
     order.write()
     if is_behind then return end
     -- END

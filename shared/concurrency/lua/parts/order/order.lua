@@ -12,35 +12,35 @@ function order.tail(key)
 end
 
 -- The script goes over to another queue.
-function order.forget() tail_of, order.known_bound = {}, nil end
+function order.forget() tail_of, order.known_bound, order.has_own = {}, nil, nil end
 
 local function tail_record(message, count) return message .. string.format('%06d', count) end
 function order.count_in(record) return record and tonumber(string.sub(record, order.MESSAGE_BYTES + 1)) or 0 end
 
--- One look at the tails of all entries[first..last] without a stamp.
-function order.look_up(outgoing, first, last)
-  local keys = {}
+-- The KEYs of entries[first..last] without a stamp, each under its number: one look at the tails of all of them.
+function order.keys_of(outgoing, first, last)
+  local keys, key_of, count = {}, {}, 0
   for i = first, last do
     local key = order.key(outgoing[i], 33)
+    key_of[i] = key
     if key and tail_of[key] == nil then
-      keys[#keys + 1] = key
-      tail_of[key] = false
+      count = count + 1
+      keys[count], tail_of[key] = key, false
     end
   end
-  if #keys == 0 then return end
+  if count == 0 then return key_of end
   for i, record in ipairs(redis.call('HMGET', tails, unpack(keys))) do tail_of[keys[i]] = record end
+  return key_of
 end
 
--- Whether an entry that enters has to stand behind another of its KEY; then that is where it is, once `order.write` has run.
-function order.stands_behind(entry)
-  local key = order.key(entry, 49)
+-- Whether an entry that enters has to stand behind another of its KEY, nil for none; then that is where it is, once `order.write` has run.
+function order.stands_behind(entry, key)
   if not key then return false end
-  local last = order.tail(key)
+  local last, at = order.tail(key), #now_behind
   local record = tail_record(message_of(entry), last and order.count_in(last) + 1 or 0)
   tail_of[key], changed_tails[key] = record, record
   if not last then return false end
-  now_behind[#now_behind + 1] = string.sub(last, 1, order.MESSAGE_BYTES)
-  now_behind[#now_behind + 1] = entry
+  now_behind[at + 1], now_behind[at + 2] = string.sub(last, 1, 22), entry
   return true
 end
 

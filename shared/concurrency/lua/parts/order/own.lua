@@ -7,17 +7,18 @@ function order.most_behind()
   return order.known_bound > 0 and math.max(1, math.floor(order.known_bound / 8)) or math.huge
 end
 
--- The KEY that an outgoing entry has to wait for: so many stand behind already, or others wait for it.
-function order.key_to_wait_for(outgoing)
-  local key = order.key(outgoing, 33)
-  if not key then return nil end
-  if order.count_in(order.tail(key)) >= order.most_behind() then return key end
-  if redis.call('ZCARD', line_own) == 0 then return nil end
-  return redis.call('ZLEXCOUNT', line_own, '[k' .. key .. ' ', '(k' .. key .. '!') > 0 and key or nil
+-- Whether an entry of this KEY has to wait for it: so many stand behind already, or others wait. Nil is no KEY.
+function order.must_wait(key)
+  if not key then return false end
+  local most = order.most_behind()
+  if most < math.huge and order.count_in(order.tail(key)) >= most then return true end
+  if order.has_own == nil then order.has_own = redis.call('ZCARD', line_own) > 0 end
+  return order.has_own and redis.call('ZLEXCOUNT', line_own, '[k' .. key .. ' ', '(k' .. key .. '!') > 0
 end
 
 -- Has an outgoing entry wait for its KEY. WHO: a session, or `+OWNER`.
 function order.wait_for_key(key, who, outgoing)
+  order.has_own = true
   local mark, message = next_stamp(), string.sub(outgoing, 1, order.MESSAGE_BYTES)
   redis.call('HSET', bodies, message, who .. '@' .. mark .. ' ' .. outgoing)
   redis.call('ZADD', line_own, 0, 'k' .. key .. ' ' .. mark .. message)

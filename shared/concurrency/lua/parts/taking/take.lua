@@ -87,18 +87,30 @@ local function take_from(list, most)
 end
 
 -- FLOW
+-- The first SLICE of two lists of entries, the older ones first, and which of them are of the second list.
+local function merged(fresh, freed, slice)
+  local found, is_freed, i, k, stamp_of_fresh, stamp_of_freed = {}, {}, 1, 1, nil, nil
+  for n = 1, math.min(slice, #fresh + #freed) do
+    if fresh[i] and freed[k] then
+      stamp_of_fresh = stamp_of_fresh or string.sub(fresh[i], 1, 38)
+      stamp_of_freed = stamp_of_freed or string.sub(freed[k], 1, 38)
+    end
+    if freed[k] and (not fresh[i] or stamp_of_freed < stamp_of_fresh) then
+      found[n], is_freed[n], k, stamp_of_freed = freed[k], true, k + 1, nil
+    else
+      found[n], i, stamp_of_fresh = fresh[i], i + 1, nil
+    end
+  end
+  return found, is_freed
+end
+
 -- As `take_from`, of pending and released: of the two heads the older goes first.
 local function take_merged()
   while want > #entries and not is_full and not has_passed_enough() do
-    local slice = math.min(want - #entries, largest == 0 and 1 or 64)
-    slice = largest == 0 and 1 or fitting(slice)
+    local slice = largest == 0 and 1 or fitting(math.min(want - #entries, 128))
     local fresh, freed = redis.call('LRANGE', pending, 0, slice - 1), redis.call('LRANGE', released, 0, slice - 1)
     if #fresh + #freed == 0 then break end
-    local found, is_freed, i, k = {}, {}, 1, 1
-    while #found < slice and (fresh[i] or freed[k]) do
-      is_freed[#found + 1] = freed[k] and (not fresh[i] or string.sub(freed[k], 1, 38) < string.sub(fresh[i], 1, 38))
-      if is_freed[#found + 1] then found[#found + 1], k = freed[k], k + 1 else found[#found + 1], i = fresh[i], i + 1 end
-    end
+    local found, is_freed = merged(fresh, freed, slice)
     local leased_now, of_freed = lease(found), 0
     for n = 1, leased_now do of_freed = of_freed + (is_freed[n] and 1 or 0) end
     redis.call('LTRIM', released, of_freed, -1)
