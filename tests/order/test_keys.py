@@ -175,6 +175,15 @@ async def test_a_key_of_put_wins_over_nothing_and_ids_are_known_as_ever(session:
     await at_rest(queue)
 
 
+async def test_puts_with_ids_that_travel_together_keep_the_order_of_their_key(session: Session, name: str) -> None:
+    queue = Queue(session, name, int)
+    await queue.qsize()
+    await asyncio.gather(*(queue.put(item, id=f"id-{item}", key="k") for item in range(20)))
+    assert (await queue.statistics()).behind_keys == 19
+    assert await items(queue) == list(range(20))
+    await at_rest(queue)
+
+
 async def test_a_cancelled_submission_lets_the_next_of_its_key_go(session: Session, name: str) -> None:
     queue = Queue(session, name, int)
     future = await queue.submit(1, key="k")

@@ -16,7 +16,7 @@ from tests.simulation.product import install
 
 ROOT = Path(__file__).resolve().parent.parent.parent
 _BATCH = 10
-WORKLOADS = ("queues", "leases", "conditions", "events", "puts", "losses", "outages", "clocks", "waits")
+WORKLOADS = ("queues", "leases", "conditions", "events", "puts", "losses", "outages", "clocks", "waits", "keys")
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -55,6 +55,7 @@ def run_seeds(chosen: Sequence[str], seeds: Iterable[int], spoil: Callable[[], o
         from tests.simulation.clocks import Clocks  # noqa: PLC0415
         from tests.simulation.conditions import Conditions  # noqa: PLC0415
         from tests.simulation.events import Events  # noqa: PLC0415
+        from tests.simulation.keys import Keys  # noqa: PLC0415
         from tests.simulation.leases import Leases  # noqa: PLC0415
         from tests.simulation.losses import Losses  # noqa: PLC0415
         from tests.simulation.outages import Outages  # noqa: PLC0415
@@ -66,6 +67,7 @@ def run_seeds(chosen: Sequence[str], seeds: Iterable[int], spoil: Callable[[], o
         spoil()
         kinds = {
             "queues": Queues,
+            "keys": Keys,
             "leases": Leases,
             "conditions": Conditions,
             "events": Events,

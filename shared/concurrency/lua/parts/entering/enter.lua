@@ -15,6 +15,9 @@ local function enter(first, last, getter)
   for from = first, last, 1000 do
     local batch, mark = {}, next_stamp()
     for i = from, math.min(from + 999, last) do batch[#batch + 1] = mark .. entries[i] end
-    redis.call('RPUSH', pending, unpack(batch))
+    -- FLOW
+    batch = order.in_play(batch)
+    -- END
+    if #batch > 0 then redis.call('RPUSH', pending, unpack(batch)) end
   end
 end

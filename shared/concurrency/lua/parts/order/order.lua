@@ -60,6 +60,16 @@ function order.write()
   end
 end
 
+-- Those of some entries that enter which stand behind nobody; the others are in their places.
+function order.in_play(entries)
+  local found = {}
+  for _, entry in ipairs(entries) do
+    if not order.stands_behind(entry, order.key(entry, 49)) then found[#found + 1] = entry end
+  end
+  order.write()
+  return found
+end
+
 -- One that failed and let others pass: its turn has come, and its delay begins.
 local function go_again(waits)
   local delay, from = string.match(waits, '^(%d+) ()')
