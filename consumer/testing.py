@@ -10,6 +10,7 @@ from shared.concurrency.queues.deliveries.held_batch import HeldBatch, held_batc
 from shared.concurrency.queues.effects.effects import writes_of
 from shared.concurrency.queues.encoding.codec import Codec
 from shared.concurrency.queues.encoding.entry import LARGEST_MESSAGE
+from shared.concurrency.queues.encoding.outgoing import middle_of
 from shared.concurrency.queues.encoding.results import ResultCodec
 from shared.message import Message
 
@@ -57,5 +58,11 @@ def _handout_of(message: M, attempt: int, number: int) -> Handout[M]:
     codec = Codec(type(message), LARGEST_MESSAGE)
     shape, body = codec.encode(message)
     counts = b"0%06d000" % (attempt - 1)
-    entry = b"%016d%b%010d%b%b" % (number, b"testing-----", number, counts + shape.middle[len(counts) :], body)
+    entry = b"%016d%b%010d%b%b" % (
+        number,
+        b"testing-----",
+        number,
+        counts + middle_of(shape, message)[len(counts) :],
+        body,
+    )
     return Handout(Detached(), entry, codec.open(entry), ResultCodec(None, LARGEST_MESSAGE))

@@ -1,6 +1,7 @@
 """Message: the base of all message classes, which knows them by their names."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Collection, Mapping
+from operator import attrgetter
 from types import MappingProxyType
 from typing import Any, ClassVar, Generic
 
@@ -25,6 +26,9 @@ class Message(BaseModel, Generic[R]):
     `class Charge(Message, version=2, formerly=("Bill",))`: `version` is one higher for each change that is more than a
     new field with a default, with a function under `@upgrades` for each older one; `formerly` are names that the class
     had. docs/messages-that-change.md says what to do for each kind of change. Neither is inherited.
+
+    `class Charge(Message, key="customer")`: messages of one key are handled one at a time, in the order in which they
+    were put. `key` is the name of a field that holds text, or a function of the message; classes below inherit it.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False, use_attribute_docstrings=True)
@@ -32,19 +36,32 @@ class Message(BaseModel, Generic[R]):
     _classes: ClassVar[dict[str, type["Message"]]] = {}
     _former: ClassVar[dict[str, type["Message"]]] = {}
     _versions: ClassVar[dict[type["Message"], Versions]] = {}
+    _keys: ClassVar[dict[type["Message"], Callable[[Any], object]]] = {}
 
     def __init_subclass__(
-        cls, *, version: int = 1, formerly: tuple[str, ...] = (), **config: Unpack[ConfigDict]
+        cls,
+        *,
+        version: int = 1,
+        formerly: tuple[str, ...] = (),
+        key: str | Callable[[Any], object] | None = None,
+        **config: Unpack[ConfigDict],
     ) -> None:
         """Take what a class says of itself, for type checkers; see __pydantic_init_subclass__."""
         super().__init_subclass__(**config)
 
     @classmethod
-    def __pydantic_init_subclass__(cls, *, version: int = 1, formerly: tuple[str, ...] = (), **_: Any) -> None:
+    def __pydantic_init_subclass__(
+        cls,
+        *,
+        version: int = 1,
+        formerly: tuple[str, ...] = (),
+        key: str | Callable[[Any], object] | None = None,
+        **_: Any,
+    ) -> None:
         """Register the class.
 
         :raises TypeError: when another message class has its name already, or a former one: messages travel by name.
-            When `version` is no int, or `formerly` no tuple of names.
+            When `version` is no int, or `formerly` no tuple of names, or `key` neither a field nor a function.
         :raises ValueError: when `version` is less than 1.
         """
         if cls.__pydantic_generic_metadata__["origin"] is not None:
@@ -52,6 +69,7 @@ class Message(BaseModel, Generic[R]):
         name = cls.__name__
         _check_version(name, version)
         _check_former_names(name, formerly)
+        key_of = None if key is None else _key_function(name, key, cls.model_fields)
         for each in (name, *formerly):
             known = Message._classes.get(each) or Message._former.get(each) or cls
             if known is not cls:
@@ -62,6 +80,8 @@ class Message(BaseModel, Generic[R]):
         Message._classes[name] = cls
         Message._former |= dict.fromkeys(formerly, cls)
         Message._versions[cls] = Versions(version)
+        if key_of is not None:
+            Message._keys[cls] = key_of
 
     @classmethod
     def result_type(cls) -> type[R]:
@@ -88,6 +108,23 @@ class Message(BaseModel, Generic[R]):
     def stored_versions(cls) -> Versions:
         """The version of the class, and what upgrades older messages."""
         return Message._versions[cls]
+
+    @classmethod
+    def order_key(cls) -> Callable[[Any], object] | None:
+        """What makes the key of a message of the class, where it or a class above declares one."""
+        return next((found for base in cls.__mro__ if (found := Message._keys.get(base)) is not None), None)
+
+
+def _key_function(name: str, key: object, fields: Collection[str]) -> Callable[[Any], object]:
+    if isinstance(key, str) and key in fields:
+        return attrgetter(key)
+    if not callable(key):
+        raise TypeError(
+            f"{name}: key= is the name of a field, or a function of the message, not {key!r:.100}; the fields are "
+            f"{', '.join(fields) or 'none'}"
+        )
+    function: Callable[[Any], object] = key
+    return function
 
 
 def _check_version(name: str, version: object) -> None:

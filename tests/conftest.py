@@ -20,6 +20,7 @@ from shared.local.embedded import EmbeddedServer
 from tests.instruments.application import make
 from tests.instruments.durable import DurableServer
 from tests.instruments.levels import force_where_asked
+from tests.instruments.order import check_orders, queues_with_order
 from tests.instruments.prepared import CAN_FORK, prepared_pids, ready
 from tests.instruments.proxy import Proxy
 
@@ -63,12 +64,18 @@ def url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
 
 @pytest.fixture
 def name(url: str) -> Iterator[str]:
-    """A queue name that no other test has; every key that has it in its own name is deleted afterwards."""
+    """A queue name that no other test has; every key that has it in its own name is deleted afterwards.
+
+    Whatever the test did, the order of each KEY adds up then.
+    """
     name = f"t-{secrets.token_hex(6)}"
     yield name
     with redis.Redis.from_url(url) as client:
         if left := list(client.scan_iter(match=f"*{name}*", count=1000)):
-            client.delete(*left)
+            try:
+                check_orders(client, queues_with_order(left))
+            finally:
+                client.delete(*left)
 
 
 @pytest.fixture

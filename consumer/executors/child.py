@@ -136,7 +136,7 @@ def _returned(results: ResultCodec, handout: "Handout[Message]", returned: objec
 def _raised(error: BaseException) -> dict[str, Any]:
     """The outcome of a handler that raised, or had a delivery fail."""
     if isinstance(error, Retry):
-        rule = {"counts": error.counts, "within": error.within}
+        rule = {"counts": error.counts, "within": error.within, "hold_key": error.hold_key}
         return {"outcome": "retry", "after": error.after, "reason": error.reason, "error": _cause(error), **rule}
     if isinstance(error, Reject):
         return {"outcome": "reject", "reason": error.reason, "error": _cause(error)}

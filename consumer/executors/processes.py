@@ -231,7 +231,11 @@ def error_of(answer: dict[str, Any]) -> BaseException | None:
     cause = kind(answer["error"]) if answer.get("error") else None
     if answer["outcome"] == "retry":
         error: BaseException = Retry(
-            answer["after"], answer["reason"], counts=answer["counts"], within=answer["within"]
+            answer["after"],
+            answer["reason"],
+            counts=answer["counts"],
+            within=answer["within"],
+            hold_key=answer["hold_key"],
         )
         error.__cause__ = cause
     elif answer["outcome"] == "reject":

@@ -81,6 +81,8 @@ def _settlement(error: BaseException, delay_ms: int) -> tuple[str, int | str]:
     """Return the kind of settlement and its value; see Settlements.add."""
     if isinstance(error, Retry) and error.within is not None:
         return "wait", f"{delay_ms} {math.ceil(error.within * 1000)}"
+    if isinstance(error, Retry) and not error.hold_key:
+        return "pass", delay_ms
     return "crash" if isinstance(error, ProcessEnded) else "nack", delay_ms
 
 

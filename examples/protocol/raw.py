@@ -86,7 +86,7 @@ class Client:
         self._puts += 1
         packed = json.dumps(headers).encode() if headers else b""
         outgoing = b"%b%010d%b.%03d%b%b" % (self._owner.encode(), self._sequence, b"0" * 10, len(packed), packed, body)
-        answer = self.call("put", self._session, self._puts, 0, 0, 0, "", "", outgoing)
+        answer = self.call("put", self._session, self._puts, 0, 0, 0, "", "", "", outgoing)
         verdict: bytes = answer[2][0]
         return verdict.decode()
 

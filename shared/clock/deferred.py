@@ -31,7 +31,7 @@ from redis.exceptions import TimeoutError as LateAnswer
 from shared.clock.jobs import clock_queue, decode, encode
 from shared.concurrency import ConcurrencyError, IdConflict, ServerRefused
 from shared.concurrency.queues.encoding.codec import Codec, digest
-from shared.concurrency.queues.encoding.outgoing import with_id
+from shared.concurrency.queues.encoding.outgoing import flow_of, with_id
 from shared.logs import Log
 from shared.message import Message
 
@@ -101,8 +101,9 @@ class Deferred:
         # Of the first version as ever.
         version = shape.versions.number
         arguments = [shape.name, body.decode(), *([version] if version > 1 else [])]
-        # As the clock will put it: a message whose headers have no room is refused here.
-        with_id(shape.headers, put_id(id_, _ms(due)), digest(shape.name, body), round(KNOWN_FOR * 1000))
+        # As the clock will put it: a message whose headers have no room, or whose key is none, is refused here.
+        flow = flow_of(shape, message)
+        with_id(shape.headers, put_id(id_, _ms(due)), digest(shape.name, body), round(KNOWN_FOR * 1000), flow=flow)
         keys = (job_key_prefix + job, result_key_prefix + job, clock_queue(self._queue))
         text = serialize_job(PUT_MESSAGE, tuple(arguments), {}, None, _ms(datetime.now(UTC)), serializer=encode)
         known = await self._call(_SCHEDULE, keys, job, text, _ms(due), NEVER_MS)

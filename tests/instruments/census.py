@@ -4,8 +4,9 @@ from dataclasses import dataclass
 
 from redis.asyncio import Redis
 
-_LISTS = ("pending", "returned", "suspects", "line")
-_OTHERS = ("delayed", "handed", "bodies", "dead", "sessions", "marks", "totals")
+_LISTS = ("pending", "released", "returned", "suspects", "line")
+_HASHES = ("behind", "passed")
+_OTHERS = ("delayed", "handed", "bodies", "dead", "sessions", "marks", "totals", "line:own")
 
 
 @dataclass(frozen=True)
@@ -43,12 +44,15 @@ class Census:
 
 async def take_census(client: Redis, name: str) -> Census:
     """Count a queue, in one transaction."""
-    keys = {suffix: f"{{{name}}}:{suffix}" for suffix in (*_LISTS, *_OTHERS)}
+    keys = {suffix: f"{{{name}}}:{suffix}" for suffix in (*_LISTS, *_HASHES, *_OTHERS)}
     while True:
         leased = [key async for key in client.scan_iter(match=f"{{{name}}}:leased:*", count=1000)]
         async with client.pipeline(transaction=True) as pipeline:
             for word in _LISTS:
                 pipeline.llen(keys[word])
+            for word in _HASHES:
+                pipeline.hlen(keys[word])
+            pipeline.zrangebylex(keys["line:own"], "[k", "+")
             pipeline.zcard(keys["delayed"])
             pipeline.hlen(keys["bodies"])
             pipeline.hlen(keys["dead"])
@@ -64,20 +68,20 @@ async def take_census(client: Redis, name: str) -> Census:
         # A session that began to hold something meanwhile is counted at the next look.
         if leased == [key async for key in client.scan_iter(match=f"{{{name}}}:leased:*", count=1000)]:
             break
-    pending, returned, suspects, line, delayed, bodies, dead, sessions, marks, totals, *answers = answers
-    handed, in_line, waits, *held = answers
+    pending, released, returned, suspects, line, behind, passed, own, delayed, bodies, dead, sessions, *others = answers
+    marks, totals, handed, in_line, waits, *held = others
     put, replayed, acked, died, cancelled = (int(total or 0) for total in totals)
     return Census(
-        pending,
+        pending + released + behind,
         returned,
         suspects,
-        delayed,
+        delayed + passed,
         sum(held) + sum(bool(entry) for entry in handed),
         dead,
-        line,
+        line + len(own),
         bodies,
         sessions,
-        sum(_forwards_at(place, waits) for place in in_line),
+        sum(_forwards_at(place, waits) for place in (*in_line, *(waits_there[-22:] for waits_there in own))),
         put + replayed - acked - died - cancelled,
         marks,
     )

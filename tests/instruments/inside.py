@@ -219,6 +219,11 @@ async def take_again(queue: Queue[Any]) -> None:
     await lane.send(lane.compose())
 
 
+async def return_of(delivery: Delivery[Any]) -> None:
+    """Give a delivery back, as a consumer that drains does: neither a failure nor a crash."""
+    await handout_of(delivery).settled("return")
+
+
 async def nack_by_hand(queue: Queue[Any], delivery: Delivery[Any], headers: bytes) -> None:
     """Nack a delivery past its own checks, with these headers."""
     lane, member = take_lane_at(queue), member_at(queue)

@@ -47,6 +47,7 @@ SLOWLY: Final = {
     "./run campaign": ("2", " passed"),
     "./run campaign-stages": ("200", " passed"),
     "./run campaign-results": ("200", " passed"),
+    "./run campaign-order": ("400", " passed"),
     "./run bench": ("one --rounds 1", "| "),
     "./run bench drain latency --rounds 3": ("--rounds 1", "| "),
     "./run bench-leases": ("--alone --rounds 1", "| "),

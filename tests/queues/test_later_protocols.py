@@ -10,7 +10,7 @@ from shared.concurrency.queues.membership.keys import queue_keys
 from tests.instruments import inside
 from tests.instruments.waiting import until
 
-LATER = b"0000000000f014"
+LATER = b"0000000000x014"
 """The middle of an entry whose FLAG is of a later protocol: counts, FLAG, the length of the headers."""
 HEADERS = b'{"flow":"1  k"}'[:14]
 
@@ -67,9 +67,9 @@ async def test_an_entry_that_is_none_is_a_dead_letter_as_ever(session: Session, 
     start = b"1" * 16 + b"k" * 22
     junk = [
         b"x" * 80,
-        start + b"0000000000F014" + HEADERS,
-        start + b"0000000000f0x4" + HEADERS,
-        start + b"no counts.f014" + HEADERS,
+        start + b"0000000000X014" + HEADERS,
+        start + b"0000000000x0x4" + HEADERS,
+        start + b"no counts.x014" + HEADERS,
     ]
     for entry in junk:
         await inside.command_at(queue, "RPUSH", queue_keys(name)["pending"].decode(), entry.decode())

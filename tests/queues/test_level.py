@@ -154,7 +154,7 @@ async def test_a_call_that_is_repeated_over_the_change_is_answered_as_before(
     queue = Queue(session, name, int)
     await queue.put(1)
     entry = inside.put_lane_of(session, name).numbering.entry(b"0000000000.000", b"2").packed
-    words = (inside.session_id_at(queue), 2, 1, 0, 0, "", b"", entry)
+    words = (inside.session_id_at(queue), 2, 1, 0, 0, "", b"", b"", entry)
     first = await inside.ask_at(queue, "put", *words)
     await need(client, name, 1)
     await queue.pause()  # it learns the level

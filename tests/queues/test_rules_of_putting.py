@@ -233,11 +233,11 @@ async def test_rule_4_a_repeated_put_is_answered_and_has_one_effect(session: Ses
     await queue.put(0)
     ours, owner = inside.session_id_at(queue), inside.owner_at(queue)
     entries = [b"%b%010d0000000000.000%d" % (owner.encode(), 90 + at, at) for at in (1, 2, 3)]
-    arguments: tuple[bytes | str | int, ...] = (ours, 1000, 1, 0, 0, "", b"", *entries)
+    arguments: tuple[bytes | str | int, ...] = (ours, 1000, 1, 0, 0, "", b"", b"", *entries)
     first = await inside.ask_at(queue, "put", *arguments)
     again = await inside.ask_at(queue, "put", *arguments)
     assert first[2] == again[2] == [b"a", 1, b"q", 2]
-    late = await inside.ask_at(queue, "put", ours, 999, 1, 0, 0, "", b"", entries[0])
+    late = await inside.ask_at(queue, "put", ours, 999, 1, 0, 0, "", b"", b"", entries[0])
     assert late == [b"late"]
     statistics = await queue.statistics()
     assert (statistics.pending, statistics.puts_waiting) == (2, 2)

@@ -157,9 +157,9 @@ def test_a_version_travels_beside_the_class_and_1_is_left_out() -> None:
     assert codec().encode(First())[0].headers == {"type": "First"}
     shape, _ = codec().encode(Charge())
     assert shape.headers == {"type": "Charge", "v": 3}
-    assert shape.matches(entry("Charge", "{}", v=3))
+    assert shape.form.matches(entry("Charge", "{}", v=3))
     for other in ({}, {"v": 1}, {"v": 2}, {"v": 4}):
-        assert not shape.matches(entry("Charge", "{}", **other))
+        assert not shape.form.matches(entry("Charge", "{}", **other))
 
 
 def renamed(body: dict[str, Any]) -> dict[str, Any]:

@@ -42,10 +42,25 @@ class Queues(Consuming):
         self._start_consumers(_CONSUMERS)
 
     def _look_at_the_bound(self) -> None:
-        pending = self.world.control.call("LLEN", self._keys["pending"])
+        pending = self._pending()
         self._top = max(self._top, pending)
         if pending > self._maxsize:
             self.failures.append(f"{pending} pending, and maxsize is {self._maxsize}")
+
+    def _pending(self) -> int:
+        return int(self.world.control.call("LLEN", self._keys["pending"]))
+
+    # --- what other workloads change ------------------------------------------------------------------------------
+
+    def _key_of(self, number: int) -> str | None:  # noqa: ARG002
+        """The key that a number is put with."""
+        return None
+
+    def _sees(self, number: int) -> None:
+        """Somebody was handed this number."""
+
+    def _ends(self, number: int) -> None:
+        """Somebody is about to acknowledge this number."""
 
     # --- the processes ----------------------------------------------------------------------------------------------
 
@@ -59,9 +74,10 @@ class Queues(Consuming):
     async def _put_some(self, queue: Queue[int]) -> None:
         rng = self.world.rng
         for number in self._numbers:
+            key = self._key_of(number)
             try:
                 async with asyncio.timeout(rng.random() * 0.05 if rng.random() < 0.15 else None):
-                    await queue.put(number)
+                    await queue.put(number, key=key)
                 self._put.add(number)
             except TimeoutError:
                 self._in_doubt.add(number)
@@ -78,6 +94,7 @@ class Queues(Consuming):
             except TimeoutError:
                 continue
             self._got[delivery.item] += 1
+            self._sees(delivery.item)
             try:
                 if rng.random() < 0.3:
                     await asyncio.sleep(rng.expovariate(20))
@@ -90,6 +107,7 @@ class Queues(Consuming):
                 else:
                     if draw < 0.5:
                         delivery.effects.hincrby(SUM, str(delivery.item))
+                    self._ends(delivery.item)
                     await delivery.ack()
             except EffectRefused:
                 with contextlib.suppress(StaleDelivery):

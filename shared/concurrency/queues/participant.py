@@ -10,7 +10,7 @@ from shared.concurrency.queues.effects.forwards import Destination
 from shared.concurrency.queues.encoding.entry import KEY
 from shared.concurrency.queues.membership.membership import Membership
 from shared.concurrency.queues.operations import OperationsLane
-from shared.concurrency.queues.puts.lane import PutLane
+from shared.concurrency.queues.puts.lane import PUT_WORDS, PutLane
 from shared.concurrency.queues.results.cancellation import Canceller
 from shared.concurrency.queues.results.lane import RESULT_WORDS, ResultLane
 from shared.concurrency.queues.takes.lane import TakeLane
@@ -23,7 +23,7 @@ class QueueParticipant:
     """The membership of a session at one queue, and a lane for each way of a message."""
 
     WORDS: ClassVar[tuple[bytes, ...]] = (
-        b"handed", b"wake", b"admitted", *RESULT_WORDS, b"onward", b"shutdown", b"finished", b"drain",
+        b"handed", b"wake", *PUT_WORDS, *RESULT_WORDS, b"onward", b"finished", b"drain",
         b"discarded", b"cancel", b"cancelled", b"done",
     )  # fmt: skip
     """The notifications that it receives."""
@@ -59,14 +59,12 @@ class QueueParticipant:
             self.takes.handed(session_id.decode(), entry)
         elif word == b"wake":
             self.takes.woken()
-        elif word == b"admitted":
-            self.puts.admitted(int(rest))
+        elif word in PUT_WORDS:
+            self.puts.receive(word, rest)
         elif word in RESULT_WORDS:
             self.results.receive(word, rest)
         elif word == b"onward":
             self.destination.admitted(rest)
-        elif word == b"shutdown":
-            self.puts.shut_down()
         else:
             self._receive_rare(word, rest)
 

@@ -17,6 +17,7 @@ from shared.concurrency.queues.deliveries.unread import Unread
 from shared.concurrency.queues.effects.forwards import Destination
 from shared.concurrency.queues.encoding.codec import Codec
 from shared.concurrency.queues.encoding.entry import LARGEST_MESSAGE
+from shared.concurrency.queues.encoding.flow import LEVEL_OF_KEYS
 from shared.concurrency.queues.encoding.outgoing import KEPT_FOR, Outgoing
 from shared.concurrency.queues.encoding.results import ResultCodec
 from shared.concurrency.queues.encoding.unreadable import Unreadable
@@ -91,7 +92,11 @@ class Queue(QueueControl, Generic[T]):
         self._codec: Codec[T] = Codec(type, max_message_bytes)
         self._results = ResultCodec(result, max_message_bytes)
         self._outgoing: Outgoing[T, OutgoingEntry] = Outgoing(
-            self._codec, self._participant.puts.numbering.entry, known_for=known_for, results_for=results_for
+            self._codec,
+            self._participant.puts.numbering.entry,
+            known_for=known_for,
+            results_for=results_for,
+            on_flow=partial(self._participant.member.registration.need_level, LEVEL_OF_KEYS),
         )
         participant = self._participant
         self._submitter = Submitter(
@@ -102,7 +107,7 @@ class Queue(QueueControl, Generic[T]):
 
     # --- putting ----------------------------------------------------------------------------------------------------
 
-    async def put(self, item: T, *, id: str | None = None) -> bool:  # noqa: A002  # the public name
+    async def put(self, item: T, *, id: str | None = None, key: str | None = None) -> bool:  # noqa: A002  # the public name
         """Put an item; waits while the queue is full, first come, first served among all processes.
 
         Returns whether it was added: False when `id` was known.
@@ -120,22 +125,22 @@ class Queue(QueueControl, Generic[T]):
             long;
             nothing was sent. TypeError for another type.
         """
-        return await self._put(item, id, may_wait=True)
+        return await self._put(item, id, key, may_wait=True)
 
-    async def put_nowait(self, item: T, *, id: str | None = None) -> bool:  # noqa: A002
+    async def put_nowait(self, item: T, *, id: str | None = None, key: str | None = None) -> bool:  # noqa: A002
         """Put an item if there is room now and nobody waits in line; waits for the server's answer only.
 
         Returns as `put`.
 
         :raises QueueFull: (an asyncio.QueueFull) when `put` would wait. Otherwise as `put`.
         """
-        return await self._put(item, id, may_wait=False)
+        return await self._put(item, id, key, may_wait=False)
 
-    async def _put(self, item: T, id_: str | None, *, may_wait: bool) -> bool:
+    async def _put(self, item: T, id_: str | None, key: str | None, *, may_wait: bool) -> bool:
         participant, outgoing = self._participant, self._outgoing
         participant.process.check_open()
         lane = participant.puts
-        entry = outgoing.plain(item) if id_ is None else outgoing.entry(item, id_)
+        entry = outgoing.plain(item, key) if id_ is None else outgoing.entry(item, id_, key)
         batch = lane.submit([entry], may_wait=may_wait)
         try:
             await batch.done
@@ -144,17 +149,22 @@ class Queue(QueueControl, Generic[T]):
             raise
         return batch.is_new is not False
 
-    async def put_many(self, items: Iterable[T]) -> None:
+    async def put_many(self, items: Iterable[T], *, key: str | Callable[[T], str | None] | None = None) -> None:
         """Put items in order, as room appears; one round trip for a few hundred of them.
 
         The iterable is read as the queue takes them. Cancelled, it withdraws those in line, and the CancelledError
         says how many went in. When an item is refused or the iterable raises, those before it go in first, and a note
-        on the exception says how many.
+        on the exception says how many. `key`: as `put`; for all of them, or a function of the item.
 
         :raises QueueShutDown: as `put`. ValueError, TypeError, MessageTooLarge: as `put`.
         """
         self._participant.process.check_open()
-        await BulkPut(self._participant.puts, self._outgoing.plain).put(items)
+        plain = self._outgoing.plain
+
+        def make(item: T) -> OutgoingEntry:
+            return plain(item, key(item) if callable(key) else key)
+
+        await BulkPut(self._participant.puts, plain if key is None else make).put(items)
 
     @overload
     async def submit(
@@ -162,17 +172,24 @@ class Queue(QueueControl, Generic[T]):
         item: HasResult[R],
         *,
         id: str | None = None,
+        key: str | None = None,
         on_progress: Callable[[float, str], object] | None = None,
     ) -> ResultFuture[R]: ...
     @overload
     async def submit(
-        self, item: T, *, id: str | None = None, on_progress: Callable[[float, str], object] | None = None
+        self,
+        item: T,
+        *,
+        id: str | None = None,
+        key: str | None = None,
+        on_progress: Callable[[float, str], object] | None = None,
     ) -> ResultFuture[Any]: ...
     async def submit(
         self,
         item: Any,
         *,
         id: str | None = None,  # noqa: A002  # the public name
+        key: str | None = None,
         on_progress: Callable[[float, str], object] | None = None,
     ) -> ResultFuture[Any]:
         """Put an item, as `put`, and return the future of its result: what the handler returned, or gave to `ack`.
@@ -182,22 +199,22 @@ class Queue(QueueControl, Generic[T]):
         `Delivery.progress`.
 
         `id`: a known id with the same body is no new message; the future is that of the message that was submitted
-        first, whose result is kept as long as the id is known; it comes within a second.
+        first, whose result is kept as long as the id is known; it comes within a second. `key`: as `put`.
 
         :raises IdConflict: as `put`; and when the message with this id was put without asking for its result.
         """
         self._participant.process.check_open()
-        make = partial(self._outgoing.entry, item, id, is_asked=True)
+        make = partial(self._outgoing.entry, item, id, key, is_asked=True)
         return await self._submitter.submit(make, item, id, on_progress)
 
-    def _forward(self, item: T) -> tuple[Destination, bytes]:
+    def _forward(self, item: T, key: str | None) -> tuple[Destination, bytes]:
         """Encode an item for a put that travels with an acknowledgement; `Effects.put` uses it, in any thread.
 
         :raises ValueError, TypeError, MessageTooLarge: as `put`.
         """
         self._participant.process.check_not_closed()
         destination = self._participant.destination
-        return destination, self._outgoing.forwarded(item, destination.entry)
+        return destination, self._outgoing.forwarded(item, destination.entry, key)
 
     # --- getting ----------------------------------------------------------------------------------------------------
 

@@ -1,6 +1,9 @@
 #!lua flags=allow-oom
 -- Puts dead letters back into pending as room allows, behind the waiting puts, past the known ids, with their counts reset.
 -- KEYS pending returned suspects delayed putters bodies dead dead_index sessions idle lanes ids ids_due settings totals
+-- FLOW
+--   tails behind passed released line_own let_in
+-- END
 -- ARGV
 --   session  the caller's session
 --   number   this call's number in its lane; a repetition carries the same
@@ -8,13 +11,33 @@
 -- RETURNS letters put back, those that are no dead letters (any more), letters that cannot be read (they stay), 1 if shut down:
 --   nothing is put back then; how many of the places were looked at: until there are 2 MiB, or one that is larger. The others of these
 --   stay for want of room; the oldest go first
--- PARTS clock identity level sessions room notify wake ids stamp putter_record line unfold refuse_waiting admit places one_effect
+-- PARTS clock identity level sessions room notify wake ids stamp
+-- FLOW
+--   order_key order own_places own
+-- END
+--   putter_record line unfold refuse_waiting admit places one_effect
 local before = answered()
 if before then return before end
 if redis.call('HGET', settings, 'shutdown') then return answer_once({0, 0, 0, 1, #places}) end
 local maxsize = tonumber(redis.call('HGET', settings, 'maxsize') or 0)
-if redis.call('LLEN', putters) > 0 then admit(room(maxsize)) end
-local free = redis.call('LLEN', putters) > 0 and 0 or room(maxsize)
+if in_line() > 0 then admit(room(maxsize)) end
+local free = in_line() > 0 and 0 or room(maxsize)
+-- Whether so many of its key are there that it stays a dead letter.
+local function waits_for_key(entry)
+  -- FLOW
+  if order.must_wait(order.key(entry, 49)) then return true end
+  -- END
+  return false
+end
+-- At the end of its key, where others of it are there.
+local function enter_again(entry)
+  -- FLOW
+  local is_behind = order.stands_behind(entry, order.key(entry, 49))
+  order.write()
+  if is_behind then return end
+  -- END
+  redis.call('RPUSH', pending, entry)
+end
 local replayed, missing, unreadable, looked, bytes = 0, 0, 0, 0, 0
 for _, place in ipairs(places) do
   local key = key_at(place)
@@ -27,8 +50,8 @@ for _, place in ipairs(places) do
     missing = missing + 1
   elseif #entry < 52 or string.sub(entry, 17, 38) ~= key then
     unreadable = unreadable + 1
-  elseif free > replayed then
-    redis.call('RPUSH', pending, next_stamp() .. key .. '0000000000' .. string.sub(entry, 49))
+  elseif free > replayed and not waits_for_key(entry) then
+    enter_again(next_stamp() .. key .. '0000000000' .. string.sub(entry, 49))
     redis.call('HDEL', dead, key)
     redis.call('ZREM', dead_index, key)
     replayed = replayed + 1

@@ -2,6 +2,9 @@
 -- Puts messages: into pending while there is room (one alone: to a session that waits for a handoff), else behind the puts
 -- that wait. Also withdraws waiting puts, and reports how far the caller's have got. Refused when memory is full (no allow-oom).
 -- KEYS pending returned suspects delayed putters bodies handed sessions idle lanes ids ids_due settings totals
+-- FLOW
+--   tails behind passed released line_own let_in
+-- END
 -- ARGV
 --   session    the caller's session
 --   number     this call's number in its lane; a repetition carries the same
@@ -9,13 +12,22 @@
 --   with_ids   1 when an entry carries a caller's id
 --   again      1 when the entries may wait or be admitted already
 --   heard      what the caller has received of keys that waited and were not admitted
+--   confirmed  keys (22 bytes each) of puts that the caller knows to be let in by their keys
 --   withdrawn  keys (22 bytes each) of waiting puts to take out
 --   entries    ... the entries, without their stamp
 -- RETURNS 'late'; 'flow' and the queue's level: nothing has changed, see the part `level`; or 'ok', now in ms, verdicts as (letter, count) pairs, the last sequence admitted from the waiting puts,
 --   keys among these that were not: its id was known with another body, behind `=` with the same, behind `-` a shutdown
 --   took it out; 1 if shut down, 1 if live. Verdicts, first those on the withdrawn: w taken out, x not there any more; a
 --   admitted, k nothing added for its id is known, c conflict of ids, q waits, f no room, s shut down, o the session is over
--- PARTS clock identity level sessions room notify wake handoff ids stamp putter_record line take_out unfold refuse_waiting admit verdicts
+-- PARTS clock identity level sessions room notify wake
+-- FLOW
+--   order_key order
+-- END
+--   handoff ids stamp
+-- FLOW
+--   own_places own
+-- END
+--   putter_record line take_out unfold refuse_waiting admit verdicts
 --   enter park
 local owner = owner_of(session)
 local record = redis.call('HGET', lanes, owner .. ':put')
@@ -40,17 +52,24 @@ if not level and #entries > 0 then redis.call('HSET', settings, 'flow', KNOWN_LE
 local maxsize = tonumber(bound or 0)
 local free = room(maxsize)
 forget_refused(owner, heard)
+forget_let_in(confirmed)
 if withdrawn ~= '' then
-  for _, waited in ipairs(take_out(withdrawn)) do verdict(waited and 'w' or 'x', 1) end
+  for i, waited in ipairs(take_out(withdrawn)) do
+    local letter = waited and 'w' or 'x'
+    -- FLOW
+    if not waited and redis.call('ZSCORE', let_in, string.sub(withdrawn, 22 * i - 21, 22 * i)) then letter = 'a' end
+    -- END
+    verdict(letter, 1)
+  end
 end
 -- Whoever shut the queue down may have died on the way.
 if shut and not newer then refuse_waiting(1000) end
-local in_line = newer and 0 or redis.call('LLEN', putters)
+local waiting_in_line = newer and 0 or in_line()
 local admitted = 0
-if in_line > 0 then
+if waiting_in_line > 0 then
   admitted = admit(free, shut)
-  in_line = redis.call('LLEN', putters)
-  free = in_line > 0 and 0 or room(maxsize)
+  waiting_in_line = in_line()
+  free = waiting_in_line > 0 and 0 or room(maxsize)
 end
 
 local getter = #entries == 1 and not paused and may_be_handed(entries[1]) and who_waits()
@@ -59,12 +78,38 @@ if not live then free = 0 end
 local overflow = not live and 'o' or may_wait == '1' and 'q' or 'f'
 local entered = 0
 
+-- Whether an entry that may have been put before was admitted since. Entries with flow do not go in by their numbers.
+local function was_admitted(key, outgoing, last)
+  -- FLOW
+  if order.FLAGS[string.byte(outgoing, 33)] then return redis.call('ZSCORE', let_in, key) ~= false end
+  -- END
+  return tonumber(string.sub(key, 13)) <= last
+end
+
+-- Has an entry wait for its own key, where it must and nobody is in line; false where it need not.
+local function is_for_own(outgoing, key)
+  -- FLOW
+  if live and waiting_in_line == 0 and order.must_wait(key) then
+    if overflow == 'q' then order.wait_for_key(key, session, outgoing) end
+    return true
+  end
+  -- END
+  return false
+end
+-- The key that orders it, nil for none.
+local function order_of(outgoing)
+  -- FLOW
+  do return order.key(outgoing, 33) end
+  -- END
+  return nil
+end
+
 -- What becomes of an entry that may have been put before, or whose id may be known.
 local function put_one(i, outgoing, last, refused)
   local key = string.sub(outgoing, 1, 22)
   -- It waited, and the answer says what became of it.
   if again == '1' and string.find(refused, key, 1, true) then return 'q' end
-  if again == '1' and tonumber(string.sub(key, 13)) <= last then return 'a' end
+  if again == '1' and was_admitted(key, outgoing, last) then return 'a' end
   if shut then return 's' end
   local body = again == '1' and redis.call('HGET', bodies, key)
   if body then
@@ -76,8 +121,12 @@ local function put_one(i, outgoing, last, refused)
   local met = headers and look_up_id(headers) or 'new'
   if met == 'conflict' then return 'c' end
   if met == 'known' then return 'k' end
+  if is_for_own(outgoing, order_of(outgoing)) then return overflow end
   if free <= 0 then
-    if overflow == 'q' then park(i, i) end
+    if overflow == 'q' then
+      park(i, i)
+      waiting_in_line = waiting_in_line + 1
+    end
     return overflow
   end
   enter(i, i, getter)
@@ -86,17 +135,49 @@ local function put_one(i, outgoing, last, refused)
   return 'a'
 end
 
+local function put_all()
+  entered = math.min(free, #entries)
+  enter(1, entered, getter)
+  verdict('a', entered)
+  if overflow == 'q' then park(entered + 1, #entries) end
+  verdict(overflow, #entries - entered)
+end
+-- FLOW
+-- As the one above; what has to wait for its own key does so, and what comes after another of its key stands behind it.
+local function put_in_order()
+  local key_of = order.keys_of(entries, 1, #entries)
+  local mark, going, at, letter, count = next_stamp(), {}, 1, 'a', 0
+  while at <= #entries and free > entered do
+    local becomes = 'a'
+    if is_for_own(entries[at], key_of[at]) then
+      becomes = overflow
+    else
+      local entry = mark .. entries[at]
+      if not order.stands_behind(entry, key_of[at]) then going[#going + 1] = entry end
+      entered = entered + 1
+    end
+    if becomes ~= letter then
+      verdict(letter, count)
+      letter, count = becomes, 0
+    end
+    at, count = at + 1, count + 1
+  end
+  verdict(letter, count)
+  order.write()
+  if #going > 0 then redis.call('RPUSH', pending, unpack(going)) end
+  if overflow == 'q' then park(at, #entries) end
+  verdict(overflow, #entries - at + 1)
+end
+if #entries > 1 or #entries == 1 and order.must_wait(order.key(entries[1], 33)) then put_all = put_in_order end
+-- END
+
 if shut and again ~= '1' then
   verdict('s', #entries)
 elseif with_ids == '1' or again == '1' then
   local last, refused = putter_record(owner)
   for i, outgoing in ipairs(entries) do verdict(put_one(i, outgoing, last, refused), 1) end
 else
-  entered = math.min(free, #entries)
-  enter(1, entered, getter)
-  verdict('a', entered)
-  if overflow == 'q' then park(entered + 1, #entries) end
-  verdict(overflow, #entries - entered)
+  put_all()
 end
 count_put(entered)
 local recorded = table.concat(verdicts)

@@ -3,6 +3,9 @@
 -- room appears. After an immediate shutdown nothing is delivered: what waits, and what comes back, becomes dead letters.
 -- KEYS pending returned suspects delayed leased handed putters bodies dead dead_index sessions idle joiners lanes ids
 --   ids_due settings totals results results_due marks
+-- FLOW
+--   tails behind passed released line_own let_in
+-- END
 -- ARGV
 --   session        the caller's session
 --   number         this call's number in its lane; every call has a new one, for a take is never repeated
@@ -19,7 +22,7 @@
 --                  caller handles nothing that could keep it from starting); 0: do not
 --   was_idle       1: the session may be registered
 --   others         ... receipt, kind ('nack', 'dead', 'crash': a failure that is called `crashed` in the end, 'lost': a crash, for
---                  its worker ended by an error, 'result': done with, and somebody asked for the result, 'wait': a nack that is
+--                  its worker ended by an error, 'pass': a nack that lets those behind it in its key pass, 'result': done with, and somebody asked for the result, 'wait': a nack that is
 --                  no failure for so long, or 'later': a wait for somebody who can read it, a dead letter after so long), delay in
 --                  ms (and for how long), reason or outcome, report, attempts ('' for what is stored), headers ('' for no new
 --                  ones), traceback; seven to a delivery
@@ -28,7 +31,11 @@
 --   entries, look again in ms, a session to recover or '', 1 if shut down and finished, what became a dead letter: key, the
 --   caller's id or '', class or '', reason and error of each; 1 if a resync has not given back all: resync again; 2 if the session holds more than
 --   3000: read that, and resync with 3
--- PARTS clock identity level sessions room unfinished notify wake ids stamp putter_record line unfold refuse_waiting admit entry marks answer dead_letter
+-- PARTS clock identity level sessions room unfinished notify wake ids stamp
+-- FLOW
+--   order_key order own_places own
+-- END
+--   putter_record line unfold refuse_waiting admit entry marks answer dead_letter
 --   end_waiting put_back receive settle take look_again finish
 local lane = owner_of(session) .. ':take'
 local before = redis.call('HGET', lanes, lane)
@@ -94,7 +101,7 @@ if received and not is_former and seen ~= string.sub(received, 1, 45) then
     entries[1], bytes = received, #received
   end
 end
-local ends_more = is_ending and not newer and end_waiting(500) > redis.call('LLEN', putters)
+local ends_more = is_ending and not newer and end_waiting(500) > in_line()
 if want > 0 and marked then marked.prune() end
 if want > 0 and not paused then
   if returned_before > 0 then take_from(returned, returned_before) end

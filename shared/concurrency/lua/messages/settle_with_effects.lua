@@ -1,9 +1,12 @@
 #!lua
 -- Acknowledges deliveries together with the writes that their handlers collected: each with all of them, or not at all.
 -- Refused when memory is full (no allow-oom): nothing is written then, and all stay leased.
--- Behind the KEYS stand the first 14 of them again for each other queue that is put to, and the keys that are written to.
--- KEYS pending returned suspects delayed putters bodies handed sessions idle lanes ids ids_due settings totals leased
---   joiners results results_due marks
+-- Behind the KEYS stand those before `leased` again, for each other queue that is put to, and the keys that are written to.
+-- KEYS pending returned suspects delayed putters bodies handed sessions idle lanes ids ids_due settings totals
+-- FLOW
+--   tails behind passed released line_own let_in
+-- END
+--   leased joiners results results_due marks
 -- ARGV
 --   session  the caller's session
 --   number   this call's number in its lane; a repetition carries the same
@@ -13,7 +16,15 @@
 -- RETURNS 'late'; 'flow' and the queue's level: nothing has changed, see the part `level`; or 'ok' or 'over' (the session; nothing was written), and for each delivery: 'ok' and the keys of puts
 --   that wait, also keys of folds; 'stale', 'unstaged' (a fold is not there any more), or 'refused', the number of the write that cannot be
 --   made, and why: `flow` and the level of a queue that is put to, with the wrong keys for it, or too old
--- PARTS clock identity level sessions room unfinished notify wake handoff ids staged stamp putter_record line unfold refuse_waiting admit entry marks answer finish select_queue
+-- PARTS clock identity level sessions room unfinished notify wake
+-- FLOW
+--   order_key order
+-- END
+--   handoff ids staged stamp
+-- FLOW
+--   own_places own
+-- END
+--   putter_record line unfold refuse_waiting admit entry marks answer finish select_queue
 --   writes forward apply
 local lane = owner_of(session) .. ':effects'
 local before = redis.call('HGET', lanes, lane)
@@ -66,6 +77,9 @@ while at <= #words do
   local verdict = not holds(receipt) and 'stale' or check(writes)
   if not verdict then
     verdict = 'ok ' .. apply(receipt, writes)
+    -- FLOW
+    order.finished({redis.call('HGET', leased, receipt)})
+    -- END
     redis.call('HDEL', leased, receipt)
     if marked then marked.take_off(string.sub(receipt, 17, 38), 'finished') end
     acked = acked + 1
@@ -75,5 +89,10 @@ end
 redis.call('HSET', lanes, lane, string.format('%.0f', now) .. ' ' .. number .. ' ' .. table.concat(verdicts, ','))
 if acked > 0 then redis.call('HINCRBY', totals, 'acked', acked) end
 wake_getters()
+-- FLOW
+-- What stood behind may go, and what waited for its own key may be let in.
+if redis.call('ZLEXCOUNT', line_own, '[!', '("') > 0 then admit(room(tonumber(redis.call('HGET', settings, 'maxsize') or 0))) end
+if redis.call('LLEN', released) > 0 then wake_one() end
+-- END
 notify_if_finished(stored[1], stored[2])
 return {'ok', verdicts}

@@ -2,6 +2,9 @@
 -- Cancels a message: takes it out of the line of waiting puts, or marks it, and notifies every live session, for one of them may have it
 -- in hands. It never begins again from then on. Called again it marks again, and says what became of the message meanwhile.
 -- KEYS putters bodies dead sessions lanes ids ids_due results results_due marks idle joiners settings totals
+-- FLOW
+--   line_own
+-- END
 -- ARGV
 --   session  the caller's session
 --   number   this step's number in its lane; a repetition carries the same
@@ -10,7 +13,11 @@
 --   cursor   where to go on in the line, for an id: what the call before returned; 0 to begin
 -- RETURNS what became of it: removed (it did not begin), stopped (it was in somebody's hands), finished (it had ended already), asked (it is
 --   marked), unknown; the cursor: call again with it, under the next number, until it is 0; `=` and the message's key, where that is known
--- PARTS clock identity level sessions unfinished notify putter_record line take_out ids entry marks marking answer cancel_waiting finish one_effect
+-- PARTS clock identity level sessions unfinished notify
+-- FLOW
+--   order_key own_places
+-- END
+--   putter_record line take_out ids entry marks marking answer cancel_waiting finish one_effect
 local before = answered()
 if before then return before end
 

@@ -1,11 +1,18 @@
 #!lua flags=allow-oom
 -- Ends a shutdown, once it has gone all along the line of waiting puts.
 -- KEYS putters bodies lanes settings totals
+-- FLOW
+--   line_own
+-- END
 -- ARGV
 --   session  the caller's session
 --   number   this step's number in its lane; a repetition carries the same
 -- RETURNS how many places of the line are left: call again, under the next number, while there are some
--- PARTS clock identity level notify stamp putter_record line refuse_waiting one_effect
+-- PARTS clock identity level notify stamp
+-- FLOW
+--   order_key own_places
+-- END
+--   putter_record line refuse_waiting one_effect
 local before = answered()
 if before then return before end
 local left = 0

@@ -3,13 +3,24 @@
 -- of it; until all is done, `put` and `reopen` go on along the line, and takes with what waits for delivery.
 -- KEYS pending returned suspects delayed putters bodies dead dead_index sessions idle ids ids_due results results_due
 --   marks joiners settings totals lanes
+-- FLOW
+--   tails behind passed released line_own
+-- END
 -- ARGV
 --   session    the caller's session
 --   number     this step's number in its lane; a repetition carries the same
 --   immediate  1: nothing more is delivered
 --   begins     1; 0 to go on, which does nothing when the queue was reopened
 -- RETURNS how much is left: call again, under the next number, to go on while there is some
--- PARTS clock identity level sessions room unfinished notify wake entry marks answer dead_letter end_waiting stamp putter_record line
+-- PARTS clock identity level sessions room unfinished notify wake
+-- FLOW
+--   order_key order
+-- END
+--   entry marks answer dead_letter end_waiting stamp
+-- FLOW
+--   own_places
+-- END
+--   putter_record line
 --   refuse_waiting finish one_effect
 local before = answered()
 if before then return before end

@@ -1,7 +1,8 @@
 -- An entry: STAMP(16) KEY(22) CRASHES(1) DELIVERIES(6) FAILURES(3) FLAG(1) LENGTH(3), JSON headers of that length, the body.
 -- Its first 45 bytes are its receipt: they name one delivery of it. FLAG says whether the headers hold the caller's id (`i`),
--- whether somebody asked for the result (`r`), both (`s`) or neither (`.`). An outgoing entry has no stamp yet.
-local NEITHER, ID, RESULT, BOTH = 46, 105, 114, 115
+-- whether somebody asked for the result (`r`), both (`s`) or neither (`.`); `f`, `g`, `t` and `u` are `.`, `i`, `r` and `s` of entries
+-- whose headers begin with flow. An outgoing entry has no stamp yet.
+local NEITHER, ID, RESULT, BOTH, FLOW_RESULT, FLOW_BOTH = 46, 105, 114, 115, 116, 117
 
 local function key_of(entry) return string.sub(entry, 17, 38) end
 
@@ -18,6 +19,9 @@ end
 
 local function is_entry(text)
   local flag = string.byte(text, 49)
+  -- FLOW
+  if order.FLAGS[flag] and #text >= 52 then return true end
+  -- END
   return #text >= 52 and (flag == NEITHER or flag == ID or flag == RESULT or flag == BOTH)
 end
 
@@ -29,7 +33,13 @@ end
 -- Whether somebody asked for the result; the first 12 bytes of the key say who.
 local function is_asked(entry)
   local flag = string.byte(entry, 49)
-  return #entry >= 52 and (flag == RESULT or flag == BOTH)
+  return #entry >= 52 and (flag == RESULT or flag == BOTH or flag == FLOW_RESULT or flag == FLOW_BOTH)
+end
+
+-- Whether that was under an id.
+local function is_asked_by_id(entry)
+  local flag = string.byte(entry, 49)
+  return flag == BOTH or flag == FLOW_BOTH
 end
 
 local function headers_of_entry(entry)

@@ -2,6 +2,9 @@
 -- Takes back what a dead session held, in its old order, so many deliveries a call.
 -- KEYS returned suspects leased handed bodies dead dead_index sessions lanes idle joiners ids ids_due results results_due marks
 --   settings totals
+-- FLOW
+--   tails behind passed released line_own delayed
+-- END
 -- ARGV
 --   session  the session to recover
 --   names    receipts (45 bytes each) of those to take back, in order; '' for the first 200; `-` likewise, but none where it holds more
@@ -9,7 +12,11 @@
 -- RETURNS 'flow' and the level for the plain set in a queue that has one; or deliveries taken back (none where a newer program uses the
 --   queue), deliveries still to take back, how many of the names were looked at: until there are 2 MiB; what became
 --   a dead letter: as settle_and_take; other sessions that are overdue, 100 at most; dead letters that were discarded
--- PARTS clock identity level sessions staged processes unfinished notify wake entry marks answer dead_letter put_back receive named finish
+-- PARTS clock identity level sessions staged processes unfinished notify wake
+-- FLOW
+--   order_key order
+-- END
+--   entry marks answer dead_letter put_back receive named finish
 local deadline = redis.call('ZSCORE', sessions, session)
 local others = redis.call('ZRANGEBYSCORE', sessions, '-inf', string.format('(%.0f', now), 'LIMIT', 0, 101)
 for i, id in ipairs(others) do

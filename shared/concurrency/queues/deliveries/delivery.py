@@ -38,6 +38,15 @@ class Delivery(ABC, Generic[T]):
         return self._stored.id
 
     @property
+    def key(self) -> str | None:
+        """The key whose messages are handled in order, or None.
+
+        As it was given, where it is 1 to 64 printable ASCII characters without spaces, quotes and backslashes; else as
+        it is stored, `~` and 24 hexadecimal digits.
+        """
+        return self._stored.order_key
+
+    @property
     def attempt(self) -> int:
         """Which delivery of the message this is, from 1: failures, crashes and returns all count."""
         return self._stored.attempt
@@ -87,8 +96,11 @@ class Delivery(ABC, Generic[T]):
         """
 
     @abstractmethod
-    async def nack(self, *, delay: float = 0.0) -> None:
+    async def nack(self, *, delay: float = 0.0, hold_key: bool = True) -> None:
         """Report a failure: the message comes again after `delay` seconds, or is a dead letter after `max_attempts`.
+
+        A message with a key holds it meanwhile: those behind it wait. `hold_key=False` lets them pass: where there are
+        some, the message goes behind the last of them, and the delay begins when its turn comes.
 
         :raises ValueError: when the delay is negative or no number.
         :raises StaleDelivery: as `ack`.

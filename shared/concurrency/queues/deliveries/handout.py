@@ -85,9 +85,9 @@ class Handout(Delivery[T]):
         """As Delivery.ack."""
         await self._acknowledged(result)
 
-    async def nack(self, *, delay: float = 0.0) -> None:
+    async def nack(self, *, delay: float = 0.0, hold_key: bool = True) -> None:
         """As Delivery.nack."""
-        await self.settled("nack", check_delay(delay))
+        await self.settled("nack" if hold_key else "pass", check_delay(delay))
 
     async def dead_letter(self, reason: str) -> None:
         """As Delivery.dead_letter."""

@@ -11,6 +11,7 @@ from shared.concurrency.queues.effects.lane import EffectLane
 from shared.concurrency.queues.membership.membership import Membership
 from shared.concurrency.queues.results.progress import ProgressLane
 from shared.concurrency.queues.takes.lane import TakeLane
+from shared.concurrency.queues.takes.settlements import LARGE
 from shared.concurrency.session.log import Log
 
 T = TypeVar("T")
@@ -70,7 +71,10 @@ class Settler:
         """Acknowledge with the next take: the usual end of a handout that is still held."""
         handout.state = "settled"
         receipt = handout.receipt
-        self.takes.settlements.acks.append(receipt)
+        settlements = self.takes.settlements
+        settlements.acks.append(receipt)
+        if len(handout.entry) > LARGE and self._member.level.needed:
+            settlements.read_with_its_entry(handout.entry)
         # Nobody asks for the message any more: freed at once, it never gets in the way of the garbage collector.
         self._member.held[receipt] = None
 

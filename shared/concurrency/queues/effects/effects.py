@@ -24,7 +24,7 @@ class Puttable(Protocol[T_contra]):
     def name(self) -> str:
         """What it is called."""
 
-    def _forward(self, item: T_contra) -> tuple[Destination, bytes]:
+    def _forward(self, item: T_contra, key: str | None) -> tuple[Destination, bytes]:
         """Encode an item for a put that travels with an acknowledgement."""
 
 
@@ -95,17 +95,18 @@ class Effects:
         milliseconds = b"%d" % math.ceil(seconds * 1000)
         self._writes.add("expire", _key(key), [milliseconds], ("expire", key, seconds))
 
-    def put(self, queue: Puttable[T_contra], item: T_contra) -> None:
+    def put(self, queue: Puttable[T_contra], item: T_contra, *, key: str | None = None) -> None:
         """Put an item into a queue on the same server.
 
         It goes in with the acknowledgement. When the queue is full it waits there, in its turn, though this process
         dies; and while more of them wait than this process handles messages at once, it takes no more. Queues that
         share a `group=` share a hash slot. A handler in a thread may use it as well. More than a thousand of one
-        delivery count from the acknowledgement on, all or none, and are let in a thousand at a time.
+        delivery count from the acknowledgement on, all or none, and are let in a thousand at a time. `key`: as
+        `Queue.put`.
 
         :raises ValueError, TypeError, MessageTooLarge: as `Queue.put`.
         """
-        destination, entry = queue._forward(item)  # noqa: SLF001  # the only door to it
+        destination, entry = queue._forward(item, key)  # noqa: SLF001  # the only door to it
         self._writes.add("put", destination, [entry], ("put", queue.name, item))
 
     def _collect(self, command: str, key: str, *operands: Value) -> None:

@@ -13,7 +13,7 @@ from pydantic import BaseModel, ConfigDict, PydanticUserError, TypeAdapter, Vali
 from pydantic_core import PydanticSerializationError
 
 from shared.concurrency.errors import MessageTooLarge, describe
-from shared.concurrency.queues.encoding.entry import COUNTS, FLAG, is_entry_with, pack_headers, pack_middle, read
+from shared.concurrency.queues.encoding.entry import EntryForm, pack_headers, read
 from shared.concurrency.queues.encoding.lossless import lossless_up_to
 from shared.concurrency.queues.encoding.unreadable import TooNew, UnknownType, Unreadable
 from shared.concurrency.queues.encoding.versions import ONLY, Versions
@@ -45,11 +45,10 @@ class Shape:
         self.headers: dict[str, str | int] = {} if name is None else {"type": name}
         if self.versions.number > 1:
             self.headers["v"] = self.versions.number
-        self.middle = pack_middle(pack_headers(self.headers), has_id=False)
-        mark = self.middle[COUNTS:]
-        self.matches = is_entry_with(mark[1:])
-        """Whether it is an entry of this class without an id."""
-        self.body_at = FLAG + len(mark)
+        self.form: Final = EntryForm(pack_headers(self.headers))
+        self.middle = self.form.middle
+        self.key_of: Callable[[Any], object] | None = tp.order_key() if hasattr(tp, "order_key") else None
+        """What makes the key of a message, where the class declares one."""
         self.write: Callable[..., bytes] = adapter.serializer.to_json
         self.read: Callable[..., Any] = adapter.validator.validate_json
         self.is_tolerant = hasattr(tp, "registered")
@@ -179,10 +178,13 @@ class Codec(Generic[T]):
         :raises Unreadable: when it is no entry, or as `decode`.
         """
         usual = self._usual
-        if usual is not None and usual.matches(entry) and len(entry) <= self._max_bytes:
+        if usual is not None and len(entry) <= self._max_bytes:
             # As the last one: of the same class, and without an id.
+            form = usual.form
+            at = form.body_at if form.matches(entry) else form.flow_body_at(entry)
             try:
-                return usual.read(entry[usual.body_at :])  # type: ignore[no-any-return]  # cast() is a call
+                if at:
+                    return usual.read(entry[at:])  # type: ignore[no-any-return]  # cast() is a call
             except BaseException:  # noqa: BLE001, S110  # a class has code of its own, which may raise anything
                 pass  # said in full below
         try:

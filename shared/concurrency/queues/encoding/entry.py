@@ -5,9 +5,10 @@
     CRASHES    1  deliveries that ended with their session
     DELIVERIES 6  deliveries that are over
     FAILURES   3  nacks
-    FLAG       1  "i": the headers hold the caller's id; "r": whoever put it asks for the result; "s": both; else "."
+    FLAG       1  "i": the headers hold the caller's id; "r": whoever put it asks for the result; "s": both; else ".";
+                  "f", "g", "t" and "u": as ".", "i", "r" and "s", and the headers begin with flow
     LENGTH     3  bytes of the headers
-    headers       JSON object, empty for none: type, v, id, digest, known_ms, results_ms, first_error, last_error,
+    headers       JSON object, empty for none: flow, type, v, id, digest, known_ms, results_ms, first_error, last_error,
                   waiting_since, unread_ms
     body          what pydantic wrote
 
@@ -20,6 +21,8 @@ import json
 import re
 from collections.abc import Callable
 from typing import Final
+
+from shared.concurrency.queues.encoding.flow import key_in
 
 RECEIPT: Final = 45
 FIXED: Final = 52
@@ -35,10 +38,13 @@ _LONGEST_ERROR: Final = 300
 _MARKS: Final = ("waiting_since", "unread_ms")
 """Headers that a script writes, when a message waits first, and when nobody here can read it; in ms."""
 FLAG: Final = 48
-_ID_FLAG: Final = 0x69
-_BOTH_FLAG: Final = 0x73
+_IDS: Final = b"isgu"
+"""The flags of entries whose headers hold the caller's id."""
+_FLOWS: Final = b"fgtu"
+"""The flags of entries whose headers begin with flow."""
 ASKED: Final = 0x72
 """The flag of an entry whose result is asked for is this or more."""
+_FLOW_BEGINS: Final = b'{"flow":"'
 # One look at all of it: a slice for each part costs twice the time, for every message.
 _BEGINNING: Final = rb"[0-9]{16}[\x00-\x7f]{22}[0-9]{10}"
 
@@ -48,17 +54,25 @@ def pack_headers(headers: dict[str, str | int]) -> bytes:
     return json.dumps(headers, separators=(",", ":"), ensure_ascii=False).encode() if headers else b""
 
 
+def with_flow(headers: bytes, flow: str) -> bytes:
+    """Packed headers with flow before all others; an empty one is none."""
+    return _FLOW_BEGINS + flow.encode() + (b'",' + headers[1:] if headers else b'"}') if flow else headers
+
+
 def pack_middle(headers: bytes, *, has_id: bool, is_asked: bool = False) -> bytes:
     """What stands between the key and the body of a new entry; the same for every message of a class without an id.
+
+    One that has a key differs by it.
 
     :raises ValueError: when the headers are longer than an entry can say.
     """
     if len(headers) > _LONGEST_HEADERS:
         raise ValueError(
-            f"the name of the class and the id have {len(headers)} bytes as headers, an entry has room for "
+            f"the name of the class, the id and the key have {len(headers)} bytes as headers, an entry has room for "
             f"{_LONGEST_HEADERS}: shorten one of them"
         )
-    flag = (b"s" if has_id else b"r") if is_asked else b"i" if has_id else b"."
+    letters = b"fgtu" if headers.startswith(_FLOW_BEGINS) else b".irs"
+    flag = letters[2 * is_asked + has_id : 2 * is_asked + has_id + 1]
     return b"0000000000%b%03d%b" % (flag, len(headers), headers)
 
 
@@ -118,7 +132,12 @@ def receipts_in(joined: bytes) -> list[bytes]:
 
 def has_id(outgoing: bytes) -> bool:
     """Whether the headers of an outgoing entry hold the caller's id."""
-    return outgoing[KEY + COUNTS] in (_ID_FLAG, _BOTH_FLAG)
+    return outgoing[KEY + COUNTS] in _IDS
+
+
+def has_flow(outgoing: bytes) -> bool:
+    """Whether the headers of an outgoing entry begin with flow."""
+    return outgoing[KEY + COUNTS] in _FLOWS
 
 
 class Stored:
@@ -160,6 +179,11 @@ class Stored:
         return version
 
     @property
+    def order_key(self) -> str | None:
+        """The key whose messages are handled in order, as it is stored; None where there is none."""
+        return key_in(self.headers.get("flow"))
+
+    @property
     def put_at(self) -> float:
         """When it was admitted: seconds since the epoch, by the server's clock."""
         return int(self._entry[:16]) / 1e6
@@ -189,7 +213,7 @@ class Stored:
         return None if text is None else str(text)
 
 
-_OWN: Final = {"last_error", *_MARKS}
+_OWN: Final = {"flow", "last_error", *_MARKS}
 """Headers that differ from message to message."""
 _seen_headers: Final[dict[bytes, dict[str, str | int]]] = {b"": {}}
 
@@ -212,9 +236,30 @@ is_entry: Final[Callable[[bytes], re.Match[bytes] | None]] = re.compile(_BEGINNI
 """Whether it begins as an entry does."""
 
 
-def is_entry_with(mark: bytes) -> Callable[[bytes], re.Match[bytes] | None]:
-    """As `is_entry`, for entries without an id that have this length and these headers."""
-    return re.compile(_BEGINNING + b"[.r]" + re.escape(mark)).match
+class EntryForm:
+    """What entries of one class have in common where nobody gave an id."""
+
+    def __init__(self, packed: bytes) -> None:
+        """`packed`: their headers, but for flow.
+
+        :raises ValueError: when the headers are longer than an entry can say.
+        """
+        self.packed: Final = packed
+        self.middle: Final = pack_middle(packed, has_id=False)
+        """What stands between the key and the body, of those that say nothing of their way."""
+        mark = self.middle[COUNTS + 1 :]
+        self.matches: Final = re.compile(_BEGINNING + b"[.r]" + re.escape(mark)).match
+        """Whether an entry is one of them that says nothing of its way."""
+        self.body_at: Final = FLAG + 1 + len(mark)
+        """Where the body of that begins."""
+        rest = b"," + packed[1:] if packed else b"}"
+        flow = _FLOW_BEGINS + rb'[^"\\]*"' + re.escape(rest)
+        self._matches_flow = re.compile(_BEGINNING + b"[ft]([0-9]{3})" + flow).match
+
+    def flow_body_at(self, entry: bytes) -> int:
+        """Where the body begins, of an entry that says something of its way; 0 for any other."""
+        match = self._matches_flow(entry)
+        return 0 if match is None or (at := match.end()) - FIXED != int(match[1]) else at
 
 
 def read(entry: bytes) -> Stored:
@@ -225,5 +270,5 @@ def read(entry: bytes) -> Stored:
     if not is_entry(entry):
         raise ValueError("the header of fixed width is broken")
     end = FIXED + int(entry[49:FIXED])
-    headers = _read_headers(entry[FIXED:end], has_id=entry[FLAG] in (_ID_FLAG, _BOTH_FLAG))
+    headers = _read_headers(entry[FIXED:end], has_id=entry[FLAG] in _IDS)
     return Stored(entry, headers, entry[end:])

@@ -4,8 +4,9 @@ import re
 from collections.abc import Callable
 from typing import Final, Generic, TypeVar
 
-from shared.concurrency.queues.encoding.codec import Codec, digest
-from shared.concurrency.queues.encoding.entry import pack_headers, pack_middle
+from shared.concurrency.queues.encoding.codec import Codec, Shape, digest
+from shared.concurrency.queues.encoding.entry import pack_headers, pack_middle, with_flow
+from shared.concurrency.queues.encoding.flow import pack_flow
 
 T = TypeVar("T")
 E = TypeVar("E")
@@ -29,9 +30,19 @@ class Outgoing(Generic[T, E]):
     """Makes the entries that one queue is put to with."""
 
     def __init__(
-        self, codec: Codec[T], number: Callable[[bytes, bytes], E], *, known_for: float, results_for: float
+        self,
+        codec: Codec[T],
+        number: Callable[[bytes, bytes], E],
+        *,
+        known_for: float,
+        results_for: float,
+        on_flow: Callable[[], None],
     ) -> None:
-        """`number` makes an entry of what stands behind its key; `known_for`, `results_for`: seconds, see Queue."""
+        """`number` makes an entry of what stands behind its key; `known_for`, `results_for`: seconds, see Queue.
+
+        `on_flow` is called, in any thread, before an entry is made that says something of its way.
+        """
+        self._on_flow = on_flow
         self._codec = codec
         self._number = number
         self._known_ms = max(1, round(known_for * 1000))
@@ -39,15 +50,17 @@ class Outgoing(Generic[T, E]):
         self._asking: dict[str | None, bytes] = {}
         """Class -> what stands between key and body where the result is asked for; without an id it never changes."""
 
-    def plain(self, item: T) -> E:
-        """An entry without an id, whose result nobody asks for.
+    def plain(self, item: T, key: object = None) -> E:
+        """An entry without an id, whose result nobody asks for. `key`: None for what its class declares.
 
-        :raises ValueError, TypeError, MessageTooLarge: when the item cannot be sent.
+        :raises ValueError, TypeError, MessageTooLarge: when the item cannot be sent, or the key is none.
         """
         shape, body = self._codec.encode(item)
-        return self._number(shape.middle, body)
+        if key is None and shape.key_of is None:
+            return self._number(shape.middle, body)
+        return self._number(self._middle(shape, item, key), body)
 
-    def entry(self, item: T, id_: str | None, *, is_asked: bool = False) -> E:
+    def entry(self, item: T, id_: str | None, key: object = None, *, is_asked: bool = False) -> E:
         """An entry with an id, or whose result is asked for, or neither.
 
         :raises ValueError: when the id is none. Otherwise as `plain`.
@@ -55,29 +68,58 @@ class Outgoing(Generic[T, E]):
         if id_ is not None:
             check_id(id_)
         if id_ is None and not is_asked:
-            return self.plain(item)
+            return self.plain(item, key)
         shape, body = self._codec.encode(item)
         headers = shape.headers | self._kept if is_asked else shape.headers
+        flow = flow_of(shape, item, key)
+        if flow:
+            self._on_flow()
         if id_ is not None:
-            return self._number(
-                with_id(headers, id_, digest(shape.name, body), self._known_ms, is_asked=is_asked), body
-            )
+            middle = with_id(headers, id_, digest(shape.name, body), self._known_ms, is_asked=is_asked, flow=flow)
+            return self._number(middle, body)
+        if flow:
+            packed = with_flow(pack_headers(headers), flow)
+            return self._number(pack_middle(packed, has_id=False, is_asked=True), body)
         if shape.name not in self._asking:
             self._asking[shape.name] = pack_middle(pack_headers(headers), has_id=False, is_asked=True)
         return self._number(self._asking[shape.name], body)
 
-    def forwarded(self, item: T, number: Callable[[bytes, bytes], bytes]) -> bytes:
+    def forwarded(self, item: T, number: Callable[[bytes, bytes], bytes], key: object = None) -> bytes:
         """An entry that travels with an acknowledgement; `number` makes it. Raises what `plain` raises."""
         shape, body = self._codec.encode(item)
-        return number(shape.middle, body)
+        return number(self._middle(shape, item, key), body)
+
+    def _middle(self, shape: Shape, item: T, key: object) -> bytes:
+        middle = middle_of(shape, item, key)
+        if middle is not shape.middle:
+            self._on_flow()
+        return middle
+
+
+def flow_of(shape: Shape, item: object, key: object = None) -> str:
+    """The header flow of a message, empty for none. `key`: None for what its class declares.
+
+    :raises TypeError, ValueError: when the key is none.
+    """
+    if key is None and shape.key_of is not None:
+        key = shape.key_of(item)
+    return "" if key is None else pack_flow(key)
+
+
+def middle_of(shape: Shape, item: object, key: object = None) -> bytes:
+    """What stands between the key of the message and its body, of one that may have a key for its order."""
+    flow = flow_of(shape, item, key)
+    return pack_middle(with_flow(shape.form.packed, flow), has_id=False) if flow else shape.middle
 
 
 def with_id(
-    headers: dict[str, str | int], id_: str, body_digest: str, known_ms: int, *, is_asked: bool = False
+    headers: dict[str, str | int], id_: str, body_digest: str, known_ms: int, *, is_asked: bool = False, flow: str = ""
 ) -> bytes:
     """What stands between the key and the body of an entry with an id. `body_digest`: of its type and body.
 
+    `flow`: the header flow, empty for none.
+
     :raises ValueError: when the headers are longer than an entry can say.
     """
-    headers = headers | {"id": id_, "digest": body_digest, "known_ms": known_ms}
-    return pack_middle(pack_headers(headers), has_id=True, is_asked=is_asked)
+    packed = pack_headers(headers | {"id": id_, "digest": body_digest, "known_ms": known_ms})
+    return pack_middle(with_flow(packed, flow), has_id=True, is_asked=is_asked)

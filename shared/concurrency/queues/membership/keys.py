@@ -84,7 +84,11 @@ QUEUE_KEYS: Final = {
     "running": KeyDescription("running", "ZSET", "limit and key of messages that take one of its places"),
     "opens": KeyDescription("opens", "ZSET", "limit -> when its gate opens, in us"),
     "line_fair": KeyDescription("line:fair", "ZSET", "keys of waiting puts with a share or a priority, by tag"),
-    "line_own": KeyDescription("line:own", "ZSET", "waiting puts that wait for their own KEY or limit"),
+    "line_own": KeyDescription(
+        "line:own",
+        "ZSET",
+        "`kKEY STAMP`, and the key of a put that waits for its own KEY; `!KEY` where one of that may be let in",
+    ),
     "let_in": KeyDescription(
         "let_in", "ZSET", "keys of puts let in out of their turn, which their owner has not confirmed"
     ),

@@ -4,7 +4,7 @@ import asyncio
 from collections.abc import Callable, Iterable, Iterator
 from typing import Final, TypeVar
 
-from shared.concurrency.queues.encoding.entry import KEY, has_id
+from shared.concurrency.queues.encoding.entry import KEY, has_flow, has_id
 from shared.concurrency.session.futures import reject, resolve
 
 T = TypeVar("T")
@@ -12,6 +12,7 @@ T = TypeVar("T")
 MOST_ENTRIES: Final = 500
 """What one process has among the putters, and one call carries, at most (rule 2)."""
 MOST_BYTES: Final = 1 << 20
+_OWNER: Final = 12
 PORTION: Final = 250
 """What put_many hands over at a time; two portions are under way, so that one always waits at the server."""
 
@@ -69,6 +70,16 @@ class OutgoingEntry:
     def has_id(self) -> bool:
         """Whether the caller named it."""
         return has_id(self.packed)
+
+    @property
+    def has_flow(self) -> bool:
+        """Whether it says something of its way: then it is not let in in the order of numbers."""
+        return has_flow(self.packed)
+
+
+def sequence_of(key: bytes) -> int:
+    """The number of an entry among the puts of its process, by its key."""
+    return int(key[_OWNER:])
 
 
 def portions(items: Iterable[T], make: Callable[[T], OutgoingEntry]) -> Iterator[list[OutgoingEntry]]:

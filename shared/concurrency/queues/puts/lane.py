@@ -6,6 +6,7 @@ from functools import cache, partial
 from typing import Any, ClassVar, Final
 
 from shared.concurrency.errors import ConcurrencyError, QueueFull
+from shared.concurrency.queues.encoding.entry import keys_in
 from shared.concurrency.queues.membership.lane import Lane, goes_again
 from shared.concurrency.queues.membership.level import NewerQueue
 from shared.concurrency.queues.membership.membership import Membership
@@ -20,6 +21,8 @@ from shared.concurrency.session.calls import Call
 from shared.concurrency.session.scripts import Script, when_memory_is_full
 from shared.concurrency.session.server_errors import OutOfMemory
 
+PUT_WORDS: Final = (b"admitted", b"let_in", b"shutdown")
+"""The notifications that this lane receives."""
 _WITHDRAWAL: Final = 0.5
 _PUTS_WAIT: Final = "the queue is full, and puts of this process wait already"
 
@@ -85,6 +88,20 @@ class PutLane(Lane[Portion]):
         if self._unsent or self._look.asks:
             self.kick()
 
+    def receive(self, word: bytes, rest: bytes) -> None:
+        """Take note of one of PUT_WORDS."""
+        if word == b"admitted":
+            self.admitted(int(rest))
+        elif word == b"let_in":
+            self.let_in(rest)
+        else:
+            self.shut_down()
+
+    def let_in(self, keys: bytes) -> None:
+        """Entries with these keys, joined, have been admitted out of the order of their numbers."""
+        self._look.asks |= self._putters.admit_keys(keys_in(keys))
+        self.kick()
+
     def shut_down(self) -> None:
         """The queue was shut down, though it may be open again: nobody who waited then gets in."""
         for entry in self._unsent.take_all():
@@ -110,7 +127,7 @@ class PutLane(Lane[Portion]):
     def due(self) -> float | None:
         """At once for what may be sent, once a second for a look. A full memory lets withdrawals pass."""
         unsent, putters = self._unsent, self._putters
-        if putters.withdrawn:
+        if putters.withdrawn or putters.let_in.unconfirmed:
             return 0
         if not (unsent.count or putters.entries):
             return None
@@ -144,13 +161,15 @@ class PutLane(Lane[Portion]):
         look.begin(portion, putters, self._loop)
         if putters.withdrawn:
             portion.withdrawn, putters.withdrawn = [entry for entry in putters.withdrawn if entry in putters], []
+        if putters.let_in.unconfirmed:
+            portion.confirmed, putters.let_in.unconfirmed = putters.let_in.unconfirmed, []
         if look.lost_place:
             # Withdrawn and put again, so that our entries stay in the order of their numbers.
             look.lost_place = False
             portion.entries = [entry for entry in putters if not entry.batch.withdrawn]
             portion.withdrawn = list(putters)
             portion.again = True
-        elif self._fits() and not (portion.withdrawn and self.pause.is_for_memory):
+        elif self._fits() and not ((portion.withdrawn or portion.confirmed) and self.pause.is_for_memory):
             portion.entries = self._unsent.take(MOST_ENTRIES - len(putters.entries), MOST_BYTES - putters.bytes)
             portion.may_wait = portion.entries[0].batch.may_wait
         return portion
@@ -164,6 +183,7 @@ class PutLane(Lane[Portion]):
         except OutOfMemory:
             if not call.again:
                 self._putters.withdrawn[:0] = call.withdrawn
+            self._putters.let_in.unconfirmed += call.confirmed
             self._put_off(call)
         except NewerQueue as error:
             # Nothing has changed: what was to leave the line does so with the next call.

@@ -5,7 +5,7 @@ from collections.abc import Set as AbstractSet
 from typing import Final
 
 from shared.concurrency.errors import IdConflict, MessageCancelled, QueueShutDown
-from shared.concurrency.queues.puts.batch import OutgoingEntry
+from shared.concurrency.queues.puts.batch import OutgoingEntry, sequence_of
 
 
 class Leavers:
@@ -26,6 +26,19 @@ class Leavers:
 _NOBODY: Final = Leavers("")
 
 
+class LetIn:
+    """Entries that were let in by their keys, as far as the server and this process do not both know it."""
+
+    __slots__ = ("noted", "unconfirmed")
+
+    def __init__(self) -> None:
+        """Begin with none."""
+        self.noted: set[bytes] = set()
+        """Of which a notification was received, and which are not decided: an answer says what became of their ids."""
+        self.unconfirmed: list[bytes] = []
+        """Which the next call confirms, for the server remembers them until then."""
+
+
 class Putters:
     """Entries that wait for room, in the order of their numbers, which is the order in which they are admitted."""
 
@@ -35,6 +48,8 @@ class Putters:
         """By number. A field: every put asks whether there are any."""
         self.withdrawn: list[OutgoingEntry] = []
         """Those whose callers were cancelled: the next call takes them out of the line."""
+        self.let_in: Final = LetIn()
+        """Those that were let in by their keys, out of the order of numbers."""
         self.refused = ""
         """Of whom we were told that they left the line: the next call says so, and the server forgets them."""
         self._upto = 0
@@ -73,6 +88,8 @@ class Putters:
         for entry in self:
             if entry.sequence > upto:
                 break
+            if entry.has_flow:
+                continue  # it is let in by its key
             if entry.has_id:
                 ask = True  # its id may have become known with another body
             elif not entry.batch.withdrawn:  # else the answer to its withdrawal decides
@@ -95,6 +112,9 @@ class Putters:
             if entry.key in leavers.conflicting or entry.key in leavers.shut_out:
                 self.discard(entry)
                 entry.batch.fail(conflict() if entry.key in leavers.conflicting else was_shut_down())
+            elif entry.has_flow:
+                if entry.key in leavers.repeated or entry.key in self.let_in.noted:
+                    self._let_in(entry, is_new=entry.key not in leavers.repeated)
             elif entry.sequence > last:
                 break
             elif not entry.batch.withdrawn:
@@ -110,6 +130,32 @@ class Putters:
                 self.discard(entry)
                 entry.batch.fail(MessageCancelled("the message was cancelled while this put waited for room"))
 
+    def admit_keys(self, keys: AbstractSet[bytes]) -> bool:
+        """These entries were let in; whether the server must be asked what became of one."""
+        ask = False
+        for key in keys:
+            entry = self.entries.get(sequence_of(key))
+            if entry is None:
+                continue
+            self.let_in.noted.add(entry.key)
+            if entry.has_id:
+                ask = True  # as `admit`
+            elif not entry.batch.withdrawn:
+                self._let_in(entry, is_new=True)
+        return ask
+
+    def _let_in(self, entry: OutgoingEntry, *, is_new: bool) -> None:
+        self.confirm(entry.key)
+        if not entry.batch.withdrawn:
+            self.discard(entry)
+            entry.batch.is_new = is_new
+            entry.batch.decide(admitted=True)
+
+    def confirm(self, key: bytes) -> None:
+        """Have the server know that we know that this one was let in."""
+        self.let_in.noted.discard(key)
+        self.let_in.unconfirmed.append(key)
+
     def resync_needed(self) -> None:
         """Somebody may have taken some out: until the next answer, which says whom, no notification admits any."""
         self._is_current = False
@@ -120,6 +166,7 @@ class Putters:
 
     def fail(self, error: Exception) -> None:
         """Nobody who waits gets in."""
+        self.let_in.noted.clear()
         for entry in self:
             self.discard(entry)
             entry.batch.fail(error)

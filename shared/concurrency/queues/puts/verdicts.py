@@ -19,6 +19,8 @@ class Portion:
     """The run of the server that it was composed for."""
     entries: list[OutgoingEntry] = field(default_factory=list)
     withdrawn: list[OutgoingEntry] = field(default_factory=list)
+    confirmed: list[bytes] = field(default_factory=list)
+    """Keys of those that we know to be let in by their keys, for the server to forget."""
     may_wait: bool = True
     again: bool = False
     """Whether the entries waited already, and lost their place with the session they waited under."""
@@ -38,6 +40,7 @@ class Portion:
             int(any(map(has_id, packed))),
             int(self.again),
             refused,
+            b"".join(self.confirmed) if self.confirmed else b"",
             withdrawn,
             *packed,
         )
@@ -75,7 +78,10 @@ def decide_each(portion: Portion, putters: Putters, verdicts: list[Any], last: i
     for entry, letter in zip(portion.withdrawn, letters, strict=False):
         # Where the same call puts it again, that verdict counts.
         if (entry.batch.withdrawn or not portion.again) and putters.discard(entry):
-            entry.batch.decide(admitted=letter == b"x" and entry.sequence <= last)
+            by_number = letter == b"x" and entry.sequence <= last and not entry.has_flow
+            entry.batch.decide(admitted=letter == b"a" or by_number)
+            if letter == b"a":
+                putters.confirm(entry.key)
     for entry, letter in zip(portion.entries, letters, strict=True):
         if letter == b"o" and not entry.batch.may_wait:
             if entry.batch.withdrawn:
@@ -89,7 +95,8 @@ def decide_each(portion: Portion, putters: Putters, verdicts: list[Any], last: i
             if entry.batch.withdrawn:
                 aftermath.withdrawn.append(entry)
         else:
-            putters.discard(entry)
+            if putters.discard(entry) and entry.has_flow and letter == b"a":
+                putters.confirm(entry.key)
             _decide(entry, letter)
     return aftermath
 

@@ -17,7 +17,7 @@ from shared.concurrency.queues.takes.getters import Getter
 from shared.concurrency.queues.takes.handoff import Handoff
 from shared.concurrency.queues.takes.portion import Portion
 from shared.concurrency.queues.takes.resync import Resync
-from shared.concurrency.queues.takes.settlements import Settlements, log_refused
+from shared.concurrency.queues.takes.settlements import LARGE, Settlements, log_refused
 from shared.concurrency.session.calls import Call
 from shared.concurrency.session.server_errors import Disconnected, Postponed
 
@@ -79,6 +79,8 @@ class TakeLane(Lane[Portion]):
     ) -> None:  # fmt: skip
         """As `settle`; nobody waits for the answer, and a refusal is logged."""
         self.settlements.add(entry, kind, value, report, headers=headers, trace=trace)
+        if kind == "ack" and len(entry) > LARGE and self._member.level.needed:
+            self.settlements.read_with_its_entry(entry)
         self._is_urgent = True
         self.kick()
 

@@ -23,7 +23,7 @@ _MOST_BYTES: Final = 4 << 20
 """What one call carries at most."""
 _MOST_MOVED: Final = 2 << 20
 """Bytes of the messages that one call moves at the server, at most, or one that is larger."""
-_LARGE: Final = 2 << 10
+LARGE: Final = 2 << 10
 """From so many bytes on a message counts: all that one call settles have no more than `_MOST_MOVED` otherwise."""
 
 
@@ -58,7 +58,7 @@ class Settlements:
         if kind == "ack":
             self.acks.append(receipt)
             return
-        if len(entry) > _LARGE:
+        if len(entry) > LARGE:
             self.large[receipt] = len(entry)
         if kind == "return":
             self.returns.append(receipt)
@@ -67,6 +67,10 @@ class Settlements:
             most = "" if attempts is None else attempts
             report = _sendable(report[:LONGEST_TEXT])
             self.others.append((receipt, kind, _sendable(value), report, most, headers, _sendable(trace)))
+
+    def read_with_its_entry(self, entry: bytes) -> None:
+        """Take note that the server reads the entry of an acknowledgement: its key lets the next one go."""
+        self.large[entry[:RECEIPT]] = len(entry)
 
     def __len__(self) -> int:
         return len(self.acks) + len(self.returns) + len(self.others)
@@ -84,8 +88,9 @@ class Settlements:
                 setattr(self, word, theirs)
                 setattr(portion, word, mine)
             return portion
-        portion.acks, self.acks = self.acks[:_MOST_ACKS], self.acks[_MOST_ACKS:]
-        returns, moved = self._fitting(self.returns[:_MOST_RETURNS], 0)
+        acks, moved = self._fitting(self.acks[:_MOST_ACKS], 0)
+        portion.acks, self.acks = self.acks[:acks], self.acks[acks:]
+        returns, moved = self._fitting(self.returns[:_MOST_RETURNS], moved)
         portion.returns, self.returns = self.returns[:returns], self.returns[returns:]
         most, _ = self._fitting([receipt for receipt, *_ in self.others[:_MOST_OTHERS]], moved)
         while most > 1 and self._bytes(most) > _MOST_BYTES:

@@ -8,6 +8,11 @@ local function is_sound()
     zset = {delayed, sessions, idle, ids_due},
     hash = {bodies, handed, lanes, ids, settings, totals},
   }
+  -- FLOW
+  for _, key in ipairs({tails, behind, passed}) do table.insert(kinds.hash, key) end
+  for _, key in ipairs({line_own, let_in}) do table.insert(kinds.zset, key) end
+  table.insert(kinds.list, released)
+  -- END
   for kind, keys in pairs(kinds) do
     for _, key in ipairs(keys) do
       local found = redis.call('TYPE', key).ok
@@ -17,18 +22,48 @@ local function is_sound()
   return true
 end
 
+-- FLOW
+-- Puts words[first..last] into the selected queue while there is room, each in its place in the order of its key. Returns the first of
+-- those that have no room, and for how many a session has to be woken.
+local function forward_in_order(session, words, first, last, free, paused, waiting_keys)
+  local going, parked, at, key_of = {}, 0, first, order.keys_of(words, first, last)
+  while at <= last and free > 0 do
+    local key = key_of[at]
+    if order.must_wait(key) then
+      order.wait_for_key(key, '+' .. owner_of(session), words[at])
+      waiting_keys[#waiting_keys + 1] = string.sub(words[at], 1, 22)
+      parked = parked + 1
+    else
+      local entry = next_stamp() .. words[at]
+      if not order.stands_behind(entry, key) then
+        local getter = #going == 0 and not paused and who_waits()
+        if not (getter and hand_off(getter, entry)) then going[#going + 1] = entry end
+      end
+      free = free - 1
+    end
+    at = at + 1
+  end
+  order.write()
+  for from = 1, #going, 1000 do redis.call('RPUSH', pending, unpack(going, from, math.min(from + 999, #going))) end
+  if parked > 0 then redis.call('HINCRBY', totals, 'onward', parked) end
+  return at, #going
+end
+-- END
+
 -- Puts words[first..last], outgoing entries, into the selected queue. Returns for how many a session has to be woken, and the
 -- keys of those that wait, joined.
 local function forward(session, words, first, last)
   local bound, paused = unpack(redis.call('HMGET', settings, 'maxsize', 'paused'))
   local maxsize = tonumber(bound or 0)
-  local in_line = redis.call('LLEN', putters)
-  if in_line > 0 then
-    admit(room(maxsize))
-    in_line = redis.call('LLEN', putters)
-  end
-  local free = in_line > 0 and 0 or room(maxsize)
+  if in_line() > 0 then admit(room(maxsize)) end
+  local free = in_line() > 0 and 0 or room(maxsize)
   local fresh, waiting_keys, at = 0, {}, first
+  -- FLOW
+  if free > 0 then
+    at, fresh = forward_in_order(session, words, first, last, free, paused, waiting_keys)
+    free = 0
+  end
+  -- END
   -- Idle sessions are handed the first ones.
   while at <= last and free > 0 do
     local entry, getter = next_stamp() .. words[at], not paused and who_waits()

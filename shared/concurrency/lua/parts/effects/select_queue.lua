@@ -7,4 +7,9 @@ local function select_queue(first)
   bodies, handed, sessions, idle, lanes = KEYS[first + 5], KEYS[first + 6], KEYS[first + 7], KEYS[first + 8], KEYS[first + 9]
   ids, ids_due, settings, totals = KEYS[first + 10], KEYS[first + 11], KEYS[first + 12], KEYS[first + 13]
   name, stamp = name_of(pending), nil
+  -- FLOW
+  tails, behind, passed, released = KEYS[first + 14], KEYS[first + 15], KEYS[first + 16], KEYS[first + 17]
+  line_own, let_in = KEYS[first + 18], KEYS[first + 19]
+  order.forget()
+  -- END
 end

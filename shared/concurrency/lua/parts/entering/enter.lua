@@ -4,12 +4,20 @@ local handed_over = 0
 local function enter(first, last, getter)
   if #entries == 1 and first == last then
     local entry = next_stamp() .. entries[1]
+    -- FLOW
+    local is_behind = order.stands_behind(entry, order.key(entry, 49))
+    order.write()
+    if is_behind then return end
+    -- END
     if getter and hand_off(getter, entry) then handed_over = 1 else redis.call('RPUSH', pending, entry) end
     return
   end
   for from = first, last, 1000 do
     local batch, mark = {}, next_stamp()
     for i = from, math.min(from + 999, last) do batch[#batch + 1] = mark .. entries[i] end
-    redis.call('RPUSH', pending, unpack(batch))
+    -- FLOW
+    batch = order.in_play(batch)
+    -- END
+    if #batch > 0 then redis.call('RPUSH', pending, unpack(batch)) end
   end
 end

@@ -8,6 +8,9 @@ local FRESH_US, MOST_BYTES_HANDED = 1500000, 65536
 local DOT, OF_ID, OF_RESULT, OF_BOTH = 46, 105, 114, 115
 local function may_be_handed(outgoing)
   local flag = string.byte(outgoing, 33)
+  -- FLOW
+  if order.FLAGS[flag] then return true end
+  -- END
   return flag == DOT or flag == OF_RESULT or flag == OF_ID or flag == OF_BOTH
 end
 
@@ -20,6 +23,9 @@ local function who_waits()
 end
 
 local function hand_off(id, entry)
+  -- FLOW
+  if redis.call('LLEN', released) > 0 then return false end
+  -- END
   if #entry > MOST_BYTES_HANDED or redis.call('LLEN', pending) + redis.call('LLEN', returned) + redis.call('LLEN', suspects) > 0 then
     return false
   end

@@ -1,10 +1,10 @@
 -- Known ids: the caller's id of a message, recorded when the message is admitted.
 -- An outgoing entry has no stamp yet: its flag stands at 33, and its headers at 37, behind their length.
-local HAS_ID, HAS_ID_AND_RESULT = 105, 115
+local HAS_ID, HAS_ID_AND_RESULT, FLOW_ID, FLOW_ID_AND_RESULT = 105, 115, 103, 117
 
 local function has_id(outgoing)
   local flag = string.byte(outgoing, 33)
-  return flag == HAS_ID or flag == HAS_ID_AND_RESULT
+  return flag == HAS_ID or flag == HAS_ID_AND_RESULT or flag == FLOW_ID or flag == FLOW_ID_AND_RESULT
 end
 
 local function headers_of(outgoing)
@@ -23,7 +23,8 @@ end
 -- Beside the digest stands the key of the message, behind `-` where nobody asked for the result.
 local function record_id(outgoing, headers)
   local expiry = string.format('%.0f', now + headers.known_ms)
-  local key = (string.byte(outgoing, 33) == HAS_ID_AND_RESULT and ' ' or ' -') .. string.sub(outgoing, 1, 22)
+  local flag = string.byte(outgoing, 33)
+  local key = ((flag == HAS_ID_AND_RESULT or flag == FLOW_ID_AND_RESULT) and ' ' or ' -') .. string.sub(outgoing, 1, 22)
   redis.call('HSET', ids, headers.id, expiry .. ' ' .. headers.digest .. key)
   redis.call('ZADD', ids_due, expiry, headers.id)
   local old = redis.call('ZRANGEBYSCORE', ids_due, '-inf', now, 'LIMIT', 0, 10)

@@ -6,6 +6,14 @@
 -- behind its length (8 digits). Its turn come, it is unfolded: each of its puts has a place of its own then, in its stead.
 local KEY_BYTES, SHORT_LINE, PLUS, FOLD, WAITS = 22, 1000, 43, 42, '^([^ @]*)(@?%d*) ()'
 
+-- How much is in line.
+local function in_line()
+  -- FLOW
+  do return redis.call('LLEN', putters) + redis.call('ZLEXCOUNT', line_own, '[!', '("') end
+  -- END
+  return redis.call('LLEN', putters)
+end
+
 -- The entries of a fold, which begin at FROM of its body.
 local function entries_of(body, from)
   local entries, at = {}, from + 5

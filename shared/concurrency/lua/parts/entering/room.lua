@@ -1,5 +1,11 @@
 -- Messages that wait, and how many more may enter: counted from the data, never kept beside it.
 local function waiting()
+  -- FLOW
+  do
+    local again = redis.call('LLEN', returned) + redis.call('LLEN', suspects) + redis.call('ZCARD', delayed) + redis.call('HLEN', passed)
+    return redis.call('LLEN', pending) + redis.call('LLEN', released) + redis.call('HLEN', behind), again
+  end
+  -- END
   return redis.call('LLEN', pending), redis.call('LLEN', returned) + redis.call('LLEN', suspects) + redis.call('ZCARD', delayed)
 end
 local function room(maxsize)

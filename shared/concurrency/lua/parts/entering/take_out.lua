@@ -5,6 +5,9 @@ local function take_out(keys)
     local key = string.sub(keys, at, at + KEY_BYTES - 1)
     local body = redis.call('HGET', bodies, key)
     waited[#waited + 1] = body and redis.call('HDEL', bodies, key) == 1
+    -- FLOW
+    if body then order.leave_own(body, select(2, string.match(body, WAITS))) end
+    -- END
     if body and not is_long then
       local _, mark = string.match(body, WAITS)
       redis.call('LREM', putters, 1, key .. mark)

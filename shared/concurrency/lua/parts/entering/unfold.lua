@@ -8,6 +8,9 @@ local function unfold(place, free)
   local who, _, from = string.match(body, WAITS)
   local entries, owner = entries_of(body, from), string.sub(who, 2)
   local fits = #entries <= free
+  -- FLOW
+  for _, outgoing in ipairs(entries) do fits = fits and not order.key(outgoing, 33) end
+  -- END
   if fits then
     for i, outgoing in ipairs(entries) do entries[i] = next_stamp() .. outgoing end
     redis.call('RPUSH', pending, unpack(entries))

@@ -6,7 +6,7 @@ local RESULTS_MS = 3600000
 -- WHAT: as what the message ends for those who have cancelled it; nil where it is finished.
 answer = function(key, entry, outcome, what)
   local headers = string.sub(entry, 50, 52) ~= '000' and headers_of_entry(entry) or {}
-  local id = string.byte(entry, 49) == BOTH and headers.id
+  local id = is_asked_by_id(entry) and headers.id
   -- Its submitter gave it up after it had been taken: nobody waits for the outcome.
   local these = marked
   local mark = these and these.take_off(key, what or 'finished')

@@ -12,6 +12,9 @@ local function make_dead_letter(key, entry, reason, report, trace)
   redis.call('HSET', dead, key, about .. '\n' .. entry)
   redis.call('ZADD', dead_index, now, key)
   redis.call('HINCRBY', totals, 'dead', 1)
+  -- FLOW
+  order.finished({entry})
+  -- END
   if reason ~= 'shutdown' then
     local headers = is_entry(entry) and headers_of_entry(entry) or {}
     for _, word in ipairs({key, headers.id or '', headers.type or '', reason, report}) do died[#died + 1] = tostring(word) end

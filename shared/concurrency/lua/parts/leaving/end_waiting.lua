@@ -3,7 +3,11 @@
 local MOST_BYTES_ENDED = 2097152
 local function end_waiting(most)
   local count, bytes, largest = 0, 0, 0
-  for _, list in ipairs({pending, returned, suspects, delayed}) do
+  local lists = {pending, returned, suspects, delayed}
+  -- FLOW
+  lists = {pending, returned, suspects, released, delayed}
+  -- END
+  for _, list in ipairs(lists) do
     local of_delayed = list == delayed
     while count < most and bytes < MOST_BYTES_ENDED do
       -- The first one is looked at before others; as many as have room if none is larger than those seen so far.
@@ -15,13 +19,32 @@ local function end_waiting(most)
         make_dead_letter(key_of(entry), entry, 'shutdown', 'the queue was shut down before it was handled')
       end
       if of_delayed then
-        redis.call('ZREMRANGEBYRANK', list, 0, #found - 1)
+        redis.call('ZREM', list, unpack(found))
       else
         redis.call('LTRIM', list, #found, -1)
       end
       count = count + #found
     end
   end
+  -- FLOW
+  -- What is left in these stands behind what is in somebody's hands.
+  for _, key in ipairs({behind, passed}) do
+    local cursor, pages = '0', 0
+    while count < most and bytes < MOST_BYTES_ENDED and pages < 500 and redis.call('HLEN', key) > 0 do
+      local page = redis.call('HSCAN', key, cursor, 'COUNT', 16)
+      cursor, pages = page[1], pages + 1
+      for at = 1, #page[2], 2 do
+        local message, there = page[2][at], page[2][at + 1]
+        if redis.call('HGET', key, message) == there then
+          local entry = key == passed and string.match(there, '^%d+ (.*)$') or there
+          order.unlink(message, entry)
+          make_dead_letter(key_of(entry), entry, 'shutdown', 'the queue was shut down before it was handled')
+          count, bytes = count + 1, bytes + #entry
+        end
+      end
+    end
+  end
+  -- END
   local fresh, later = waiting()
   local left = fresh + later + redis.call('LLEN', putters)
   if left == 0 then redis.call('HSET', settings, 'shutdown', 'immediate') end

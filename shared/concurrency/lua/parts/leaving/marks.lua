@@ -53,7 +53,7 @@ if redis.call('ZCARD', marks) > 0 then
     if is_given_up then
       outcome = '!{"reason":"cancelled","error":"its submitter cancelled it","traceback":""}'
       -- The id names no message any more; whoever else submitted it gets an answer.
-      local id = string.byte(entry, 49) == BOTH and headers_of_entry(entry).id
+      local id = is_asked_by_id(entry) and headers_of_entry(entry).id
       local known = id and redis.call('HGET', ids, id)
       if known and string.match(known, '(%S+)$') == key then
         redis.call('HDEL', ids, id)
@@ -62,12 +62,15 @@ if redis.call('ZCARD', marks) > 0 then
     else
       these.end_id(entry)
     end
-    if is_asked(entry) and not (is_given_up and string.byte(entry, 49) ~= BOTH) then
+    if is_asked(entry) and not (is_given_up and not is_asked_by_id(entry)) then
       answer(key, entry, outcome, what)
     else
       these.take_off(key, what)
     end
     redis.call('HINCRBY', totals, 'cancelled', 1)
+    -- FLOW
+    order.finished({entry})
+    -- END
   end
 
   -- Has the id of a message say that it was cancelled, and has ended. It stays known: a put that is repeated must not bring it back.

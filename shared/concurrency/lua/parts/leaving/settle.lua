@@ -13,12 +13,18 @@ local function settle_acks(receipts, held)
   if #receipts > 0 and marked then marked.finish(receipts, leased) end
   if redis.call('HLEN', leased) == held then
     for first = 1, #receipts, 1000 do
+      -- FLOW
+      order.finished(redis.call('HMGET', leased, unpack(receipts, first, math.min(first + 999, #receipts))))
+      -- END
       acked = acked + redis.call('HDEL', leased, unpack(receipts, first, math.min(first + 999, #receipts)))
     end
     return ''
   end
   local missing = {}
   for _, receipt in ipairs(receipts) do
+    -- FLOW
+    order.finished({redis.call('HGET', leased, receipt)})
+    -- END
     local removed = redis.call('HDEL', leased, receipt)
     acked = acked + removed
     if removed == 0 then missing[#missing + 1] = receipt end
@@ -65,11 +71,22 @@ end
 
 -- VALUE is the delay in ms, the reason of a dead letter or the outcome; of a wait the delay and, behind a space, for how long
 -- in all it is no failure; of `later` likewise, and the reason of the dead letter that it is then.
+-- Whether those behind it in its key go before it, where there are some.
+local function lets_pass(entry, delay)
+  -- FLOW
+  do return order.let_pass(entry, string.format('%.0f', delay)) end
+  -- END
+  return false
+end
+
 local function settle_other(max_attempts, receipt, kind, value, report, attempts, headers, trace)
   local entry = redis.call('HGET', leased, receipt)
   if not entry then return receipt end
   if kind == 'result' then
     answer(key_of(entry), entry, value)
+    -- FLOW
+    order.finished({entry})
+    -- END
     acked = acked + redis.call('HDEL', leased, receipt)
     return ''
   end
@@ -79,6 +96,9 @@ local function settle_other(max_attempts, receipt, kind, value, report, attempts
     -- Its mark is lost, or too old.
     redis.call('HINCRBY', totals, 'cancelled', 1)
     if is_asked(entry) then answer(key_of(entry), entry, CANCELLED) end
+    -- FLOW
+    order.finished({entry})
+    -- END
   end
   if kind == 'cancelled' or marked and marked.drop(entry) then
     redis.call('HDEL', leased, receipt)
@@ -103,6 +123,8 @@ local function settle_other(max_attempts, receipt, kind, value, report, attempts
     make_dead_letter(key_of(entry), entry, value, report, trace)
   elseif failures_of(entry) >= (tonumber(attempts) or max_attempts) then
     make_dead_letter(key_of(entry), entry, kind == 'crash' and 'crashed' or 'failed', report, trace)
+  elseif kind == 'pass' and lets_pass(entry, tonumber(value)) then
+    -- It stands behind the last of its key now.
   elseif tonumber(value) > 0 then
     delay_for(entry, tonumber(value))
   elseif crashes_of(entry) >= 2 then

@@ -2,6 +2,10 @@
 -- delayed one is due, if that is sooner than whoever is idle looks again.
 local function look_ahead()
   local fresh, later = waiting()
+  -- FLOW
+  -- What stands behind another of its key may not go.
+  fresh = redis.call('LLEN', pending) + redis.call('LLEN', released)
+  -- END
   local look_again, overdue, due_soon = 1000, '', nil
   local first = redis.call('ZRANGE', sessions, 0, 0, 'WITHSCORES')
   if first[1] and tonumber(first[2]) < now then

@@ -76,6 +76,46 @@ local function take_from(list, most)
   end
 end
 
+-- FLOW
+-- The first SLICE of two lists of entries, the older ones first, and which of them are of the second list.
+local function merged(fresh, freed, slice)
+  local found, is_freed, i, k, stamp_of_fresh, stamp_of_freed = {}, {}, 1, 1, nil, nil
+  for n = 1, math.min(slice, #fresh + #freed) do
+    if fresh[i] and freed[k] then
+      stamp_of_fresh = stamp_of_fresh or string.sub(fresh[i], 1, 38)
+      stamp_of_freed = stamp_of_freed or string.sub(freed[k], 1, 38)
+    end
+    if freed[k] and (not fresh[i] or stamp_of_freed < stamp_of_fresh) then
+      found[n], is_freed[n], k, stamp_of_freed = freed[k], true, k + 1, nil
+    else
+      found[n], i, stamp_of_fresh = fresh[i], i + 1, nil
+    end
+  end
+  return found, is_freed
+end
+
+-- As `take_from`, of pending and released: of the two heads the older goes first.
+local function take_merged()
+  while want > #entries and not is_full and not has_passed_enough() do
+    local slice = largest == 0 and 1 or fitting(math.min(want - #entries, 128))
+    local fresh, freed = redis.call('LRANGE', pending, 0, slice - 1), redis.call('LRANGE', released, 0, slice - 1)
+    if #fresh + #freed == 0 then break end
+    local found, is_freed = merged(fresh, freed, slice)
+    local leased_now, of_freed = lease(found), 0
+    for n = 1, leased_now do of_freed = of_freed + (is_freed[n] and 1 or 0) end
+    redis.call('LTRIM', released, of_freed, -1)
+    redis.call('LTRIM', pending, leased_now - of_freed, -1)
+  end
+end
+-- END
+
+local function take_new()
+  -- FLOW
+  if redis.call('LLEN', released) > 0 then return take_merged() end
+  -- END
+  return take_from(pending, math.huge)
+end
+
 -- Behind the takes, or one of what is delayed would meet it again.
 local function set_aside()
   for _, entry in ipairs(aside) do redis.call('ZADD', delayed, steady_now + ASIDE_MS, entry) end
@@ -90,13 +130,13 @@ end
 
 -- Take and admit in turn, or a small bound would cost one trip for every maxsize messages.
 local function take_pending(paused, maxsize, shut)
-  local in_line = redis.call('LLEN', putters)
+  local waiting_in_line = in_line()
   repeat
-    if not paused and want > #entries and not is_full then take_from(pending, math.huge) end
-    local let_in = 0
-    if in_line > 0 then
-      let_in = admit(room(maxsize), shut)
-      in_line = redis.call('LLEN', putters)
+    if not paused and want > #entries and not is_full then take_new() end
+    local admitted = 0
+    if waiting_in_line > 0 then
+      admitted = admit(room(maxsize), shut)
+      waiting_in_line = in_line()
     end
-  until let_in == 0 or want <= #entries or is_full
+  until admitted == 0 or want <= #entries or is_full
 end

@@ -1,0 +1,73 @@
+"""Looks at the keys of a queue, past our own code, and says whether the order of each KEY adds up (rules 18 and 19)."""
+
+from collections import Counter
+from collections.abc import Iterable
+from typing import Any, Final
+
+import redis
+
+OF_KEYS: Final = ("tails", "behind", "passed", "released", "line:own")
+_FLOWS: Final = b"fgtu"
+
+
+def check_orders(client: redis.Redis, names: Iterable[str]) -> None:
+    """AssertionError when the order of a KEY of one of these queues does not add up."""
+    for name in names:
+        _check(client, name)
+
+
+def queues_with_order(keys: Iterable[bytes]) -> set[str]:
+    """The queues, by what their keys begin with, that have one of the keys of order."""
+    found = set()
+    for key in keys:
+        start, _, suffix = key.decode(errors="replace").partition(":")
+        if suffix in OF_KEYS:
+            found.add(start)
+    return found
+
+
+def key_in(entry: bytes) -> str | None:
+    """The KEY of an entry."""
+    if entry[48] not in _FLOWS:
+        return None
+    flow = entry[52:].partition(b'"flow":"')[2].partition(b'"')[0]
+    return flow.split(b" ")[2].decode() or None
+
+
+def _check(client: redis.Redis, start: str) -> None:
+    leased = list(client.scan_iter(match=f"{start}:leased:*", count=1000))
+    with client.pipeline(transaction=True) as pipeline:
+        for word in ("pending", "released", "returned", "suspects"):
+            pipeline.lrange(f"{start}:{word}", 0, -1)
+        pipeline.zrange(f"{start}:delayed", 0, -1)
+        pipeline.hvals(f"{start}:handed")
+        for held in leased:
+            pipeline.hvals(held)
+        pipeline.hgetall(f"{start}:tails")
+        pipeline.hgetall(f"{start}:behind")
+        pipeline.hgetall(f"{start}:passed")
+        *playing, tails, behind, passed = pipeline.execute()
+    entries: list[bytes] = [entry for part in playing for entry in part if entry]
+    heads: dict[str, bytes] = {}
+    counted: Counter[str] = Counter()
+    for entry in entries:
+        if (key := key_in(entry)) is not None:
+            counted[key] += 1
+            heads[key] = entry[16:38]
+    assert max(counted.values(), default=1) == 1, f"two of one key are in play: {counted.most_common(3)}"
+    assert {key.decode() for key in tails} == set(heads), f"tails {tails} and what is in play, {heads}, differ"
+    _check_chains(heads, tails, behind | {at: waits.partition(b" ")[2] for at, waits in passed.items()})
+    assert not set(behind) & set(passed)
+
+
+def _check_chains(heads: dict[str, bytes], tails: dict[bytes, bytes], next_of: dict[bytes, Any]) -> None:
+    """From the message in play the chain of a KEY reaches the one that `tails` names, past as many as it says."""
+    seen = 0
+    for key, head in heads.items():
+        at, count = head, 0
+        while at in next_of:
+            assert key_in(next_of[at]) == key
+            at, count = next_of[at][16:38], count + 1
+        assert tails[key.encode()] == at + b"%06d" % count, (key, tails[key.encode()], at, count)
+        seen += count
+    assert seen == len(next_of), "some stand behind nobody"

@@ -1,0 +1,114 @@
+"""What the processes of the campaign `order` do, and its referee: a file of each process says what it handled when.
+
+The files are outside of the server, and a line is in the kernel's hands before the handler goes on: kill -9 loses none.
+"""
+
+import os
+import random
+import time
+from collections import defaultdict
+from dataclasses import dataclass
+from itertools import pairwise
+from pathlib import Path
+
+from consumer.outcomes import Retry
+from consumer.rules.backoff import Backoff
+from consumer.rules.rules import Rules
+from consumer.worker.worker import Worker
+from shared.concurrency import Delivery, Queue, Session
+from tests.instruments.processes import report
+
+_AT_ONCE = 30
+
+
+async def put_in_order(url: str, name: str, count: int, keys: int, part: int) -> None:
+    """Put numbers in order, each of the key that its rest names; says `end` when all are in."""
+    async with Session.open(url) as session:
+        queue = Queue(session, name, int)
+        await queue.put_many(range(count), key=lambda number: f"{part}-{number % keys}")
+    report("end")
+
+
+async def handle_in_order(url: str, name: str, ttl: float, directory: str, failing: float) -> None:
+    """Handle messages until the queue is shut down, and note when each begins and ends; some fail."""
+    file = os.open(f"{directory}/{os.getpid()}-{time.monotonic_ns()}", os.O_CREAT | os.O_APPEND | os.O_WRONLY)
+    chance = random.Random()  # noqa: S311  # no secret
+
+    def note(what: str, delivery: Delivery[int]) -> None:
+        os.write(file, f"{what} {delivery.key} {delivery.item} {time.monotonic_ns()}\n".encode())
+
+    async def handle(delivery: Delivery[int]) -> None:
+        note("began", delivery)
+        if chance.random() < failing:
+            note("failed", delivery)
+            raise Retry(reason="this attempt fails")
+        note("did", delivery)
+
+    async with Session.open(url, ttl=ttl) as session:
+        rules = {int: Rules(attempts=100, backoff=Backoff(first=0.001, longest=0.01))}
+        worker = Worker(Queue(session, name, int), handle, concurrency=_AT_ONCE, rules=rules)
+        report("ready")
+        await worker.run()
+    report("end")
+
+
+@dataclass(frozen=True, order=True)
+class Note:
+    """One line of a file."""
+
+    at: int
+    """Nanoseconds of a clock that all processes of this machine share."""
+    what: str
+    number: int
+    process: str
+
+
+class Verdict:
+    """What the files say."""
+
+    def __init__(self, directory: Path) -> None:
+        """Read them; a line that was not written to its end by a process that was killed does not count."""
+        self._notes: dict[str, list[Note]] = defaultdict(list)
+        for path in sorted(directory.iterdir()):
+            for line in path.read_text().split("\n")[:-1]:
+                what, key, number, at = line.split()
+                self._notes[key].append(Note(int(at), what, int(number), path.name))
+        for notes in self._notes.values():
+            notes.sort()
+
+    def missing(self, count: int, keys: int, parts: int) -> set[tuple[int, int]]:
+        """Which numbers of which part nobody has done."""
+        done = {
+            (int(key.partition("-")[0]), note.number)
+            for key, notes in self._notes.items()
+            for note in notes
+            if note.what == "did" and key.endswith(f"-{note.number % keys}")
+        }
+        return {(part, number) for part in range(parts) for number in range(count)} - done
+
+    def out_of_order(self) -> list[tuple[str, int, int]]:
+        """Keys of which a number began after a later one had begun: each attempt of one is before the next number."""
+        found = []
+        for key, notes in self._notes.items():
+            begun = [note.number for note in notes if note.what == "began"]
+            found += [(key, before, after) for before, after in pairwise(begun) if after < before]
+        return found
+
+    def together(self) -> list[tuple[str, Note, Note]]:
+        """Two of a key that were in hands at once: one began while another process had one, and ended it later."""
+        found = []
+        for key, notes in self._notes.items():
+            in_hands: dict[str, Note] = {}
+            met: list[tuple[Note, Note]] = []
+            for note in notes:
+                if note.what == "began":
+                    met += [(other, note) for process, other in in_hands.items() if process != note.process]
+                    in_hands[note.process] = note
+                else:
+                    began = in_hands.pop(note.process)
+                    found += [(key, one, other) for one, other in met if one is began]
+        return found
+
+    def attempts(self) -> int:
+        """How many times something began."""
+        return sum(note.what == "began" for notes in self._notes.values() for note in notes)
