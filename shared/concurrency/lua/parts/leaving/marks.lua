@@ -95,7 +95,8 @@ if redis.call('ZCARD', marks) > 0 then
         if entry then
           keys[#keys + 1] = key_of(entry)
           fields[#fields + 1] = key_of(entry) .. ':cancel'
-          local id = headers_of_entry(entry).id
+          -- Decoding all of them would take most of the time.
+          local id = string.match(headers_in(entry), '"id":"([^"\\]*)"') or headers_of_entry(entry).id
           if id then named[#named + 1], whose[#whose + 1] = id, key_of(entry) end
         end
       end
