@@ -22,17 +22,21 @@ if redis.call('ZCARD', marks) > 0 then
     return redis.call('ZMSCORE', marks, unpack(keys))
   end
 
-  -- Takes the mark of a message off that ends here, as WHAT: removed, stopped or finished. Returns the mark. Those who wait to know are
-  -- notified, and look at the lanes then: under KEY:cancel stands `NOW WHAT OWNERS`; WHAT is `-` until it is known.
+  -- Notifies those who wait to know what becomes of a message: they look at the lanes then, where it stands under KEY:cancel:
+  -- `NOW WHAT OWNERS`; WHAT is `-` until it is known.
+  local function tell(record, key, what)
+    local owners = string.match(record, '^%d+ %S+ (.*)$')
+    redis.call('HSET', lanes, key .. ':cancel', string.format('%.0f', now) .. ' ' .. what .. ' ' .. owners)
+    for owner in string.gmatch(owners, '%S+') do notify(owner, 'done', key .. ' ' .. what) end
+  end
+
+  -- Takes the mark of a message off that ends here, as WHAT: removed, stopped or finished. Returns the mark.
   function these.take_off(key, what)
     local mark = redis.call('ZSCORE', marks, key)
     if not mark then return nil end
     redis.call('ZREM', marks, key)
-    local owners = string.match(redis.call('HGET', lanes, key .. ':cancel') or '', '^%d+ %S+ (.*)$')
-    if owners then
-      redis.call('HSET', lanes, key .. ':cancel', string.format('%.0f', now) .. ' ' .. what .. ' ' .. owners)
-      for owner in string.gmatch(owners, '%S+') do notify(owner, 'done', key .. ' ' .. what) end
-    end
+    local record = redis.call('HGET', lanes, key .. ':cancel')
+    if record then tell(record, key, what) end
     return mark
   end
 
@@ -80,17 +84,39 @@ if redis.call('ZCARD', marks) > 0 then
     if known and string.match(known, '^%d+ %S+ %-?(%S+)$') == key_of(entry) then redis.call('HSET', ids, id, known .. ' !') end
   end
 
-  -- Receipts of deliveries that are done with, of those leased in a hash: an acknowledgement on its way wins over `cancel`.
+  -- Receipts of deliveries that are done with, of those leased in a hash: an acknowledgement on its way wins over `cancel`. In bulk,
+  -- for a call may bring thousands.
   function these.finish(receipts, hash)
     for first = 1, #receipts, 1000 do
-      local slice = {unpack(receipts, first, math.min(first + 999, #receipts))}
+      local slice, found = {unpack(receipts, first, math.min(first + 999, #receipts))}, {}
       for i, mark in ipairs(these.of(slice)) do
-        local entry = mark and redis.call('HGET', hash, slice[i])
+        if mark then found[#found + 1] = slice[i] end
+      end
+      local entries = #found > 0 and redis.call('HMGET', hash, unpack(found)) or {}
+      local keys, fields, named, whose = {}, {}, {}, {}
+      for _, entry in ipairs(entries) do
         if entry then
-          these.take_off(key_of(entry), 'finished')
-          these.end_id(entry)
+          keys[#keys + 1] = key_of(entry)
+          fields[#fields + 1] = key_of(entry) .. ':cancel'
+          -- Decoding all of them would take most of the time.
+          local id = string.match(headers_in(entry), '"id":"([^"\\]*)"') or headers_of_entry(entry).id
+          if id then named[#named + 1], whose[#whose + 1] = id, key_of(entry) end
         end
       end
+      if #keys > 0 then
+        redis.call('ZREM', marks, unpack(keys))
+        for i, record in ipairs(redis.call('HMGET', lanes, unpack(fields))) do
+          if record then tell(record, keys[i], 'finished') end
+        end
+      end
+      local known, ended = #named > 0 and redis.call('HMGET', ids, unpack(named)) or {}, {}
+      for i, record in ipairs(known) do
+        if record and string.match(record, '^%d+ %S+ %-?(%S+)$') == whose[i] then
+          ended[#ended + 1] = named[i]
+          ended[#ended + 1] = record .. ' !'
+        end
+      end
+      if #ended > 0 then redis.call('HSET', ids, unpack(ended)) end
     end
   end
 

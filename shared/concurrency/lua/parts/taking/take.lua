@@ -35,6 +35,7 @@ local function lease(found)
     if is_gone then
       marked.end_as(entry, 'removed')
       pass_over(entry)
+      passed = passed + 1 -- it is twice the work
     elseif is_entry(entry) then
       pairs_to_set[at + 1] = string.sub(entry, 1, 45)
       pairs_to_set[at + 2] = entry
