@@ -12,12 +12,6 @@ from tests.instruments import inside
 from tests.order.watching import at_rest
 
 
-@pytest.fixture
-def both(session: Session, other: Session) -> list[Session]:
-    """Two sessions, as of two processes."""
-    return [session, other]
-
-
 class Run:
     """One sequence, by seed: two processes put and take; what each key was put, and how it was done."""
 
