@@ -99,7 +99,8 @@ class PutLane(Lane[Portion]):
 
     def let_in(self, keys: bytes) -> None:
         """Entries with these keys, joined, have been admitted out of the order of their numbers."""
-        self._look.asks |= self._putters.admit_keys(keys_in(keys))
+        is_under_way = self._flight.call is not None
+        self._look.asks |= self._putters.admit_keys(keys_in(keys), is_under_way=is_under_way)
         self.kick()
 
     def shut_down(self) -> None:

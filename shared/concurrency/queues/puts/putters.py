@@ -130,15 +130,18 @@ class Putters:
                 self.discard(entry)
                 entry.batch.fail(MessageCancelled("the message was cancelled while this put waited for room"))
 
-    def admit_keys(self, keys: AbstractSet[bytes]) -> bool:
-        """These entries were let in; whether the server must be asked what became of one."""
+    def admit_keys(self, keys: AbstractSet[bytes], *, is_under_way: bool) -> bool:
+        """These entries were let in; whether the server must be asked what became of one.
+
+        `is_under_way`: a call is, which may carry them again, and whose answer may say that they wait: it decides.
+        """
         ask = False
         for key in keys:
             entry = self.entries.get(sequence_of(key))
             if entry is None:
                 continue
             self.let_in.noted.add(entry.key)
-            if entry.has_id:
+            if entry.has_id or is_under_way:
                 ask = True  # as `admit`
             elif not entry.batch.withdrawn:
                 self._let_in(entry, is_new=True)
