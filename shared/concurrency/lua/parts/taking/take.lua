@@ -112,7 +112,9 @@ end
 
 local function take_new()
   -- FLOW
-  if redis.call('LLEN', released) > 0 then return take_merged() end
+  -- One that is dropped lets the next of its KEY go, which is in `released` from then on.
+  if redis.call('LLEN', released) == 0 then take_from(pending, math.huge) end
+  do return redis.call('LLEN', released) > 0 and take_merged() end
   -- END
   return take_from(pending, math.huge)
 end
