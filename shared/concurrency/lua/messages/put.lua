@@ -51,8 +51,12 @@ if not level and #entries > 0 then redis.call('HSET', settings, 'flow', KNOWN_LE
 
 local maxsize = tonumber(bound or 0)
 local free = room(maxsize)
-forget_refused(owner, heard)
-forget_let_in(confirmed)
+if heard ~= '' or confirmed ~= '' then
+  forget_refused(owner, heard)
+  -- FLOW
+  order.forget_let_in(confirmed)
+  -- END
+end
 if withdrawn ~= '' then
   for i, waited in ipairs(take_out(withdrawn)) do
     local letter = waited and 'w' or 'x'
@@ -78,38 +82,28 @@ if not live then free = 0 end
 local overflow = not live and 'o' or may_wait == '1' and 'q' or 'f'
 local entered = 0
 
--- Whether an entry that may have been put before was admitted since. Entries with flow do not go in by their numbers.
-local function was_admitted(key, outgoing, last)
-  -- FLOW
-  if order.FLAGS[string.byte(outgoing, 33)] then return redis.call('ZSCORE', let_in, key) ~= false end
-  -- END
-  return tonumber(string.sub(key, 13)) <= last
-end
-
--- Has an entry wait for its own key, where it must and nobody is in line; false where it need not.
+-- FLOW
+-- Has an entry of this KEY wait for it, where it must and nobody is in line; false where it need not.
 local function is_for_own(outgoing, key)
-  -- FLOW
-  if live and waiting_in_line == 0 and order.must_wait(key) then
-    if overflow == 'q' then order.wait_for_key(key, session, outgoing) end
-    return true
-  end
-  -- END
-  return false
+  if not live or waiting_in_line > 0 or not order.must_wait(key) then return false end
+  if overflow == 'q' then order.wait_for_key(key, session, outgoing) end
+  return true
 end
--- The key that orders it, nil for none.
-local function order_of(outgoing)
-  -- FLOW
-  do return order.key(outgoing, 33) end
-  -- END
-  return nil
-end
+-- END
 
 -- What becomes of an entry that may have been put before, or whose id may be known.
 local function put_one(i, outgoing, last, refused)
   local key = string.sub(outgoing, 1, 22)
   -- It waited, and the answer says what became of it.
   if again == '1' and string.find(refused, key, 1, true) then return 'q' end
-  if again == '1' and was_admitted(key, outgoing, last) then return 'a' end
+  if again == '1' then
+    local was_admitted = tonumber(string.sub(key, 13)) <= last
+    -- FLOW
+    -- Entries with flow do not go in by their numbers.
+    if order.FLAGS[string.byte(outgoing, 33)] then was_admitted = redis.call('ZSCORE', let_in, key) ~= false end
+    -- END
+    if was_admitted then return 'a' end
+  end
   if shut then return 's' end
   local body = again == '1' and redis.call('HGET', bodies, key)
   if body then
@@ -121,7 +115,9 @@ local function put_one(i, outgoing, last, refused)
   local met = headers and look_up_id(headers) or 'new'
   if met == 'conflict' then return 'c' end
   if met == 'known' then return 'k' end
-  if is_for_own(outgoing, order_of(outgoing)) then return overflow end
+  -- FLOW
+  if is_for_own(outgoing, order.key(outgoing, 33)) then return overflow end
+  -- END
   if free <= 0 then
     if overflow == 'q' then
       park(i, i)
@@ -135,15 +131,8 @@ local function put_one(i, outgoing, last, refused)
   return 'a'
 end
 
-local function put_all()
-  entered = math.min(free, #entries)
-  enter(1, entered, getter)
-  verdict('a', entered)
-  if overflow == 'q' then park(entered + 1, #entries) end
-  verdict(overflow, #entries - entered)
-end
 -- FLOW
--- As the one above; what has to wait for its own key does so, and what comes after another of its key stands behind it.
+-- Puts all: what has to wait for its own key does so, and what comes after another of its key stands behind it.
 local function put_in_order()
   local key_of = order.keys_of(entries, 1, #entries)
   local mark, going, at, letter, count = next_stamp(), {}, 1, 'a', 0
@@ -168,7 +157,7 @@ local function put_in_order()
   if overflow == 'q' then park(at, #entries) end
   verdict(overflow, #entries - at + 1)
 end
-if #entries > 1 or #entries == 1 and order.must_wait(order.key(entries[1], 33)) then put_all = put_in_order end
+local in_order = #entries > 1 or #entries == 1 and order.must_wait(order.key(entries[1], 33))
 -- END
 
 if shut and again ~= '1' then
@@ -177,7 +166,18 @@ elseif with_ids == '1' or again == '1' then
   local last, refused = putter_record(owner)
   for i, outgoing in ipairs(entries) do verdict(put_one(i, outgoing, last, refused), 1) end
 else
-  put_all()
+  -- FLOW
+  if in_order then put_in_order() end
+  if not in_order then
+  -- END
+  entered = math.min(free, #entries)
+  enter(1, entered, getter)
+  verdict('a', entered)
+  if overflow == 'q' then park(entered + 1, #entries) end
+  verdict(overflow, #entries - entered)
+  -- FLOW
+  end
+  -- END
 end
 count_put(entered)
 local recorded = table.concat(verdicts)

@@ -30,9 +30,9 @@ local function first_places(most, free, upto)
 end
 
 -- What one call of `admit` has gathered so far: how many went in, and of whom to notify.
-local entering, admitted_now, forwarded_now, last_of, conflicts_of, is_live_of = {}, 0, 0, {}, {}, {}
+local entering, admitted_now, forwarded_now, last_of, conflicts_of, is_live_of
 -- FLOW
-local by_key = {}
+local by_key
 -- END
 
 -- Lets a put in whose turn has come. WHO: its session, or `+` and whom to notify for one without an owner, which counts as put already.
@@ -88,9 +88,7 @@ local function notify_owners()
   -- FLOW
   for owner, keys in pairs(by_key) do notify(owner, 'let_in', keys) end
   if next(by_key) then redis.call('ZREMRANGEBYSCORE', let_in, '-inf', now - LET_IN_MS) end
-  by_key = {}
   -- END
-  last_of, conflicts_of = {}, {}
 end
 
 -- FLOW
@@ -140,8 +138,10 @@ admit = function(free, shut)
   if free > 0 and shut == nil then shut = redis.call('HGET', settings, 'shutdown') end
   -- Behind these places a shutdown has still to look.
   local upto, any_gone, total = free > 0 and shut and select(2, refuse_waiting(MOST_LET_IN)) or math.huge, false, 0
-  admitted_now, forwarded_now, line_goes_on, is_live_of = 0, 0, false, {}
+  admitted_now, forwarded_now, line_goes_on = 0, 0, false
+  entering, last_of, conflicts_of, is_live_of = {}, {}, {}, {}
   -- FLOW
+  by_key = {}
   if free > 0 and not shut then admit_own(free) end
   free = free - admitted_now
   -- END
