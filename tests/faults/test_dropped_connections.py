@@ -101,6 +101,8 @@ async def progress_or_none(world: World, _: Any) -> None:
 CASES: Final[dict[str, Case]] = {
     "put": Case(calls.nothing, calls.put, left(7, put_total=1)),
     "put with id": Case(calls.nothing, calls.put_with_id, left(7, put_total=1)),
+    "put that waits for its key": Case(calls.two_of_a_key, calls.put_that_waits_for_its_key, answers([1], 2, 7)),
+    "nack that lets others pass": Case(calls.one_of_a_key_held, calls.nack_that_lets_others_pass, answers(None, 2, 1)),
     "put that waits": Case(calls.full, calls.put_that_waits, answers([1], 2, 3, 4, 7)),
     "put withdrawn": Case(calls.full, calls.put_withdrawn, left(1, 2, 3, 4, puts_waiting=0, put_total=4)),
     "put_nowait": Case(calls.nothing, calls.put_nowait, left(7, put_total=1)),

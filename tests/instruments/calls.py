@@ -74,6 +74,16 @@ async def full(world: World) -> None:
     await world.other.put_many([1, 2, 3, 4])
 
 
+async def two_of_a_key(world: World) -> None:
+    """One stands behind the other, and no more may."""
+    await world.other.put_many([1, 2], key="k")
+
+
+async def one_of_a_key_held(world: World) -> None:
+    await two_of_a_key(world)
+    world.held.append(await world.queue.get())
+
+
 async def one_held(world: World) -> None:
     await three_pending(world)
     world.held.append(await world.queue.get())
@@ -175,6 +185,16 @@ async def put_that_waits(world: World) -> list[int]:
     waiting = asyncio.create_task(world.queue.put(7))
     world.tasks.append(waiting)
     # In line, and kept there whatever happens to the connection, until there is room.
+    await until(world.other.statistics, lambda statistics: statistics.puts_waiting == 1)
+    taken = await take_until(world, 1)
+    async with asyncio.timeout(10):
+        await waiting
+    return taken
+
+
+async def put_that_waits_for_its_key(world: World) -> list[int]:
+    waiting = asyncio.create_task(world.queue.put(7, key="k"))
+    world.tasks.append(waiting)
     await until(world.other.statistics, lambda statistics: statistics.puts_waiting == 1)
     taken = await take_until(world, 1)
     async with asyncio.timeout(10):
@@ -328,6 +348,10 @@ async def effects_made(world: World) -> int:
 
 async def nack(world: World) -> None:
     await world.held[0].nack()
+
+
+async def nack_that_lets_others_pass(world: World) -> None:
+    await world.held[0].nack(hold_key=False)
 
 
 async def nack_later(world: World) -> None:
