@@ -204,6 +204,10 @@ async def test_what_a_clock_has_begun_is_not_cancelled(
 # --- bad input --------------------------------------------------------------------------------------------------------
 
 
+class OfNobody(Message, key="customer"):
+    customer: str
+
+
 class Other(Message):
     """With a number that JSON cannot hold."""
 
@@ -241,6 +245,7 @@ NOW = datetime(2027, 1, 1, tzinfo=UTC)
         (message().model_copy(update={"text": "x" * 1000}), {"after": 1}, (MessageTooLarge, "the queue takes 1000")),
         # What the clock could not put is refused here.
         (Long(), {"after": 1, "id": "x" * 100}, (ValueError, "shorten one of them")),
+        (OfNobody(customer=""), {"after": 1}, (ValueError, "a key is a text of 1 to 1,000 characters")),
     ],
 )
 async def test_what_is_not_right_is_refused_before_anything_is_sent(
