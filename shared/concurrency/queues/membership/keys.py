@@ -39,7 +39,7 @@ QUEUE_KEYS: Final = {
         "lanes",
         "HASH",
         "`OWNER:LANE` -> last number and verdicts; `OWNER:consumer` -> session, and whether it is to drain; "
-        "`SESSION:process` -> pid and host; `SESSION:staged` -> the folds that it has staged, and how many puts each holds",
+        "`SESSION:process` -> pid and host; `SESSION:load` -> what a consumer service measured, as JSON; `SESSION:staged` -> the folds that it has staged, and how many puts each holds",
     ),
     "ids": KeyDescription(
         "ids", "HASH", "known id -> expiry in ms, digest, and the message's key where its result is asked for"
