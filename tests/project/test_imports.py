@@ -65,7 +65,8 @@ REACHED = {
         f"{QUEUES}.encoding.codec", f"{QUEUES}.encoding.entry", f"{QUEUES}.encoding.results",
     },
     "monitor": {
-        f"{ENGINE}.session.address", f"{ENGINE}.session.calls", f"{ENGINE}.session.clock", f"{ENGINE}.locks.leases.snapshot", f"{QUEUES}.snapshot",
+        f"{ENGINE}.session.address", f"{ENGINE}.session.calls", f"{ENGINE}.session.clock", f"{ENGINE}.session.histogram",
+        f"{ENGINE}.locks.leases.snapshot", f"{QUEUES}.snapshot",
     },
     "cli": {
         f"{ENGINE}.session.address", f"{ENGINE}.session.calls", f"{ENGINE}.session.names", f"{ENGINE}.session.scripts",
