@@ -46,7 +46,7 @@ ALLOWED = {
     "consumer": _PACKAGE,
     "monitor": _PACKAGE,
     "examples": _PACKAGE | {"consumer"},
-    "cli": _PACKAGE,
+    "cli": _PACKAGE | {"monitor"},
     "cli.demo": _PACKAGE | {DEMO},
 }
 # The modules inside the engine that a room outside it reaches; all others, and YOURS files, know its face alone.
@@ -71,7 +71,7 @@ REACHED = {
     "cli": {
         f"{ENGINE}.session.address", f"{ENGINE}.session.calls", f"{ENGINE}.session.names", f"{ENGINE}.session.scripts",
         f"{ENGINE}.session.session", f"{ENGINE}.locks.leases.keys", f"{ENGINE}.locks.leases.participant", f"{QUEUES}.membership.keys",
-        f"{QUEUES}.settings", f"{QUEUES}.statistics",
+        f"{ENGINE}.locks.leases.snapshot", f"{QUEUES}.encoding.entry", f"{QUEUES}.settings", f"{QUEUES}.snapshot", f"{QUEUES}.statistics",
     },
 }  # fmt: skip
 # The files that belong to the application.
