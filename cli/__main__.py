@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from cli import cancel, dead, lease, queue, schema
+from cli import cancel, dead, lease, peek, produce, queue, schema, status
 from cli import scripts as script_files
 from cli.schema import SchemaError
 from cli.scripts import ScriptsError
@@ -22,6 +22,9 @@ app.add_typer(dead.app)
 app.add_typer(lease.app)
 queue.app.command()(cancel.cancel)
 app.add_typer(queue.app)
+app.add_typer(status.app)
+app.add_typer(peek.app)
+app.add_typer(produce.app)
 
 
 @app.callback()
@@ -61,6 +64,14 @@ def scripts(
     for path in script_files.write(into):
         sys.stdout.write(f"{path}\n")
 
+
+_EXIT_CODES = (
+    "Exit codes: 0 done; 1 something was not there, or not done, or not confirmed; 2 a mistake that you can correct, or "
+    "no server; 130 interrupted. Problems are on stderr."
+)
+for _each in (app, dead.app, lease.app, queue.app, status.app, peek.app, produce.app):
+    for _command in _each.registered_commands:
+        _command.epilog = _EXIT_CODES
 
 _DOOR = Path(__file__).resolve().parent.parent / "run"
 _MISTAKES = (TargetError, SchemaError, ScriptsError, SettingsError, UpgradeMissing, ConcurrencyError)

@@ -6,6 +6,7 @@ from typing import Annotated
 
 import typer
 
+from cli.confirm import Yes, confirm
 from cli.letter import body_of, cells_of, fields_of, text_of
 from cli.listing import Listing, fail, write_json, write_line
 from cli.target import open_server
@@ -154,14 +155,18 @@ def discard(
     type_: Type = None,
     reason: Reason = None,
     every: All = False,
+    yes: Yes = False,
     queue: OfQueue = None,
     as_json: AsJson = False,
 ) -> None:
-    """Delete dead letters for good.
+    """Delete dead letters for good. With --all it asks back at a terminal.
 
-    Choose by one of --id, --type, --reason, --all. Exit code 1: an id was not found.
+    Choose by one of --id, --type, --reason, --all. Exit code 1: an id was not found, or it was not confirmed.
     """
-    asyncio.run(_discard(_one_choice(ids, type_, reason, every=every), queue, as_json=as_json))
+    selections = _one_choice(ids, type_, reason, every=every)
+    if every:
+        confirm("Delete all dead letters of the queue for good?", yes=yes)
+    asyncio.run(_discard(selections, queue, as_json=as_json))
 
 
 async def _discard(selections: list[Selection], queue: str | None, *, as_json: bool) -> None:

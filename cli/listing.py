@@ -33,6 +33,12 @@ def write_line(line: str) -> None:
     sys.stdout.write(harmless(line) + "\n")
 
 
+def write_between(*, as_json: bool) -> None:
+    """What stands between two looks at the same: on a terminal it is cleared, elsewhere there is an empty line."""
+    if not as_json:
+        sys.stdout.write("\x1b[H\x1b[2J" if sys.stdout.isatty() else "\n")
+
+
 def fail(*problems: str) -> NoReturn:
     """End the command with exit code 1; each problem is a line on stderr."""
     for problem in problems:

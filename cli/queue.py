@@ -1,13 +1,15 @@
 """`./run pipeline queue`: shows queues and operates them."""
 
 import asyncio
+import sys
 from collections.abc import Awaitable, Callable
 from dataclasses import asdict
 from typing import Annotated, Any
 
 import typer
 
-from cli.listing import Listing, fail, write_json, write_line
+from cli.confirm import Yes, confirm
+from cli.listing import Listing, fail, write_between, write_json, write_line
 from cli.target import open_server
 from shared.concurrency import ConcurrencyError, Queue, QueueSession, QueueStatistics
 from shared.concurrency.queues.settings import LARGEST_BOUND, LONGEST
@@ -57,21 +59,39 @@ async def _list(*, as_json: bool) -> None:
 
 
 @app.command()
-def show(*, queue: OfQueue = None, as_json: AsJson = False) -> None:
+def show(
+    *,
+    watch: Annotated[bool, typer.Option("--watch", help="Show it again every second, until Ctrl-C.")] = False,
+    queue: OfQueue = None,
+    as_json: AsJson = False,
+) -> None:
     """Show the counts of a queue and its sessions.
 
     For each session: how many deliveries it holds, seconds until it must be renewed, what it is, its process and host.
     A consumer is a session of a consumer service, which `drain` reaches. 0.0 seconds: the session is over, and about to
-    be recovered.
+    be recovered. With --watch Ctrl-C ends it with exit code 0.
     """
-    asyncio.run(_show(queue, as_json=as_json))
+    try:
+        asyncio.run(_show(queue, as_json=as_json, watch=watch))
+    except KeyboardInterrupt:
+        if not watch:
+            raise
 
 
-async def _show(name: str | None, *, as_json: bool) -> None:
+async def _show(name: str | None, *, as_json: bool, watch: bool) -> None:
     async with open_server() as server:
-        queue = await server.queue(name)
-        seen = await queue.statistics()
-        sessions = [each for each in await queue.sessions() if each.owner != process_of(server.session).owner]
+        queue, own = await server.queue(name), process_of(server.session).owner
+        while True:
+            seen = await queue.statistics()
+            _print(queue, seen, [each for each in await queue.sessions() if each.owner != own], as_json=as_json)
+            if not watch:
+                return
+            sys.stdout.flush()
+            await asyncio.sleep(1.0)
+            write_between(as_json=as_json)
+
+
+def _print(queue: Queue[Message], seen: QueueStatistics, sessions: list[QueueSession], *, as_json: bool) -> None:
     if as_json:
         write_json({"queue": queue.full_name, **asdict(seen), "sessions": [asdict(each) for each in sessions]})
         return
@@ -153,13 +173,17 @@ def shutdown(
     immediate: Annotated[
         bool, typer.Option("--immediate", help="Make dead letters of all messages that wait for delivery.")
     ] = False,
+    yes: Yes = False,
     queue: OfQueue = None,
     as_json: AsJson = False,
 ) -> None:
     """Refuse puts, waiting ones too; consumers end once all messages are finished. Resume a paused queue for that.
 
-    With --immediate nothing more is delivered, and nothing is lost: see `./run pipeline dead`.
+    With --immediate nothing more is delivered, and nothing is lost: see `./run pipeline dead`. It asks back at a
+    terminal. Exit code 1: it was not confirmed.
     """
+    what = "and make dead letters of all that waits in it" if immediate else "for all processes"
+    confirm(f"Shut the queue {queue or 'of PIPELINE_QUEUE'} down, {what}?", yes=yes)
     done = (
         "is shut down; the messages that waited are in `./run pipeline dead list`"
         if immediate

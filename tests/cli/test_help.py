@@ -34,8 +34,17 @@ def test_every_help_names_the_command_as_it_is_called() -> None:
         assert done.stdout.startswith(f"Usage: {' '.join(('./run', 'pipeline', *words))} "), done.stdout
 
 
+def test_every_help_states_the_exit_codes() -> None:
+    for words in ALL:
+        found = COMMAND
+        for word in words:
+            found = found.commands[word]  # type: ignore[attr-defined]  # groups alone have more words
+        if not hasattr(found, "commands"):
+            assert "Exit codes: 0 done; 1 " in (found.epilog or ""), words
+
+
 def test_where_there_is_no_door_help_names_none(tmp_path: Path) -> None:
-    here = make(tmp_path / "container", (*SERVICES, "cli"))
+    here = make(tmp_path / "container", (*SERVICES, "monitor", "cli"))
     for words, begins in ((("cli",), "Usage: python -m cli "), (("consumer",), "usage: consumer ")):
         done = subprocess.run(
             [sys.executable, "-m", *words, "--help"], cwd=here, env=environment(PYTHONPATH=str(here)),
@@ -47,7 +56,7 @@ def test_where_there_is_no_door_help_names_none(tmp_path: Path) -> None:
 def test_every_command_that_a_text_advises_is_there() -> None:
     door = (ROOT / "run").read_text(encoding="utf-8")
     advised = []
-    for folder in ("cli", "shared", "consumer", "producer"):
+    for folder in ("cli", "monitor", "shared", "consumer", "producer"):
         for path in (ROOT / folder).rglob("*.py"):
             text = path.read_text(encoding="utf-8")
             advised += re.findall(r"`?(?:\./run )([a-z-]+(?: [a-z]+)*)", text)

@@ -53,6 +53,7 @@ def project(tmp_path: Path) -> Path:
     """An application whose schema is that of version 1 of its one class."""
     make(tmp_path)
     root = Path(__file__).resolve().parent.parent.parent
+    shutil.copytree(root / "monitor", tmp_path / "monitor", ignore=shutil.ignore_patterns("__pycache__"))
     shutil.copytree(root / "cli", tmp_path / "cli", ignore=shutil.ignore_patterns("demo", "__pycache__"))
     shutil.copy(root / "pyproject.toml", tmp_path)
     write(tmp_path)

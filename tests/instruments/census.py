@@ -6,7 +6,7 @@ from redis.asyncio import Redis
 
 _LISTS = ("pending", "released", "returned", "suspects", "line")
 _HASHES = ("behind", "passed")
-_OTHERS = ("delayed", "handed", "bodies", "dead", "sessions", "marks", "totals", "line:own")
+_OTHERS = ("delayed", "handed", "bodies", "dead", "dead:groups", "sessions", "marks", "totals", "line:own")
 
 
 @dataclass(frozen=True)
@@ -19,6 +19,8 @@ class Census:
     delayed: int
     leased: int
     dead: int
+    grouped: int
+    """Dead letters, as they are counted by reason and class."""
     line: int
     bodies: int
     sessions: int
@@ -38,6 +40,8 @@ class Census:
         """AssertionError when a message is missing or there twice, or the line and its bodies differ."""
         if self.pending + self.waiting + self.leased + self.forwarded != self.unfinished:
             raise AssertionError(f"messages do not add up: {self}")
+        if self.dead != self.grouped:
+            raise AssertionError(f"dead letters are counted wrongly by reason and class: {self}")
         if self.line != self.bodies:
             raise AssertionError(f"the line and its bodies differ: {self}")
 
@@ -56,6 +60,7 @@ async def take_census(client: Redis, name: str) -> Census:
             pipeline.zcard(keys["delayed"])
             pipeline.hlen(keys["bodies"])
             pipeline.hlen(keys["dead"])
+            pipeline.hvals(keys["dead:groups"])
             pipeline.zcard(keys["sessions"])
             pipeline.zcard(keys["marks"])
             pipeline.hmget(keys["totals"], ["put", "replayed", "acked", "dead", "cancelled"])
@@ -68,8 +73,8 @@ async def take_census(client: Redis, name: str) -> Census:
         # A session that began to hold something meanwhile is counted at the next look.
         if leased == [key async for key in client.scan_iter(match=f"{{{name}}}:leased:*", count=1000)]:
             break
-    pending, released, returned, suspects, line, behind, passed, own, delayed, bodies, dead, sessions, *others = answers
-    marks, totals, handed, in_line, waits, *held = others
+    pending, released, returned, suspects, line, behind, passed, own, delayed, bodies, dead, groups, *others = answers
+    sessions, marks, totals, handed, in_line, waits, *held = others
     put, replayed, acked, died, cancelled = (int(total or 0) for total in totals)
     return Census(
         pending + released + behind,
@@ -78,6 +83,7 @@ async def take_census(client: Redis, name: str) -> Census:
         delayed + passed,
         sum(held) + sum(bool(entry) for entry in handed),
         dead,
+        sum(map(int, groups)),
         line + len(own),
         bodies,
         sessions,

@@ -31,7 +31,7 @@ CAN_FORK: Final = sys.platform == "linux"
 _PR_SET_CHILD_SUBREAPER: Final = 36
 
 _OURS: Final = (
-    "cli.dead", "cli.lease", "cli.queue", "cli.schema", "cli.scripts", "consumer.worker.worker", "consumer.worker.blocked_loop",
+    "cli.dead", "cli.lease", "cli.peek", "cli.produce", "cli.queue", "cli.status", "cli.schema", "cli.scripts", "consumer.worker.worker", "consumer.worker.blocked_loop",
     "consumer.executors.dispatch", "shared.service", "producer.clock.puts", "tests.instruments.lease_processes",
     "tests.instruments.losses", "tests.instruments.programs", "tests.instruments.submitting", "cli.demo.demo", "tests.demo.dictionaries",
 )  # fmt: skip

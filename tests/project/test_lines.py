@@ -56,7 +56,7 @@ SLOWLY: Final = {
 
 TOGETHER: Final = [
     "./run server --port 6379", "./run server", "./run clock", "./run consumer", "./run producer",
-    "./run pipeline queue show", "./run pipeline dead list", "./run pipeline lease list",
+    "./run pipeline queue show", "./run pipeline dead list", "./run pipeline lease list", "./run pipeline status", "./run pipeline top",
 ]  # fmt: skip
 """Those that a reader types in several terminals."""
 
@@ -183,6 +183,9 @@ def test_the_lines_for_several_terminals_work_together(clone: Path) -> None:
             assert time.monotonic() < deadline, shown
         assert "dead: 0" in shown
         assert re.search(r"^\w{12} +0 +[\d.]+ +consumer ", shown, re.MULTILINE), shown
+        for line in ("./run pipeline status", "./run pipeline top --count 1"):
+            done = typed(clone, line)
+            assert (done.returncode, " consumer " in done.stdout or "consumer  queue" in done.stdout) == (0, True), done
         for line in ("./run pipeline dead list", "./run pipeline lease list"):
             done = typed(clone, line)
             assert (done.returncode, done.stdout, done.stderr) == (0, "", "")

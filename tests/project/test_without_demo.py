@@ -17,7 +17,7 @@ IMPORT_ALL = """
 import importlib, os, pathlib
 os.environ["REDIS_URL"] = "redis://localhost"  # the schedule asks for an address
 for path in pathlib.Path().glob("*/**/*.py"):
-    if path.parts[0] in {"shared", "producer", "consumer", "cli", "examples"} and path.name != "__init__.py":
+    if path.parts[0] in {"shared", "producer", "consumer", "monitor", "cli", "examples"} and path.name != "__init__.py":
         importlib.import_module(".".join(path.with_suffix("").parts))
 print("whole")
 """

@@ -4,8 +4,12 @@ from collections.abc import Mapping
 from typing import Any, TypeVar
 
 from shared.concurrency.queues.deliveries.gathering import Company
+from shared.concurrency.queues.membership.load import Load
 from shared.concurrency.queues.prefetch import Prefetch
 from shared.concurrency.queues.queue import Queue, participant_of
+from shared.concurrency.session.histogram import BOUNDS, Histogram
+
+__all__ = ["BOUNDS", "Histogram", "Load", "left_leased", "measure", "notified_to_drain", "prefetch"]
 
 T = TypeVar("T")
 
@@ -23,6 +27,12 @@ def prefetch(queue: Queue[T], workers: int, companies: Mapping[type[Any], Compan
     return Prefetch(
         participant.member, participant.settler, codec, results, workers, unread=unread, companies=companies
     )
+
+
+def measure(queue: Queue[Any], concurrency: int) -> Load:
+    """Have what a consumer service measures travel with its renewals; what it takes is measured from here on."""
+    measured = participant_of(queue).member.registration.load = Load(concurrency)
+    return measured
 
 
 async def notified_to_drain(queue: Queue[Any]) -> None:

@@ -1,6 +1,6 @@
 """LeaseStatistics: who holds a lease, and who waits for it."""
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Collection
 from dataclasses import dataclass
 from operator import itemgetter
 from typing import Any, Final
@@ -61,9 +61,9 @@ async def read_statistics(ask: Callable[[str], Awaitable[list[Any]]]) -> LeaseSt
     """Read all portions; `ask` sends the script, with where to go on."""
     holders: dict[bytes, tuple[int, Holder]] = {}
     waiting: dict[bytes, tuple[int, Waiter]] = {}
-    now, kind, following, *found = await ask("")
-    word, _, limit = kind.decode().partition(" ")
-    modes = ("read", "permit" if word in ("lock", "limit") else "write")
+    now, stored, following, *found = await ask("")
+    kind, limit = kind_and_limit(stored.decode())
+    modes = _modes(stored.decode())
     while True:
         *waits, held = found
         for mode, read in zip(modes, waits, strict=True):
@@ -79,9 +79,38 @@ async def read_statistics(ask: Callable[[str], Awaitable[list[Any]]]) -> LeaseSt
     return LeaseStatistics(
         tuple(holder for _, holder in sorted(holders.values(), key=_first)),
         tuple(waiter for _, waiter in sorted((waiting[one] for one in waiting.keys() - holders.keys()), key=_first)),
-        "semaphore" if limit else word,
-        int(limit) if limit else None,
+        kind,
+        limit,
     )
+
+
+def kind_and_limit(stored: str) -> tuple[str, int | None]:
+    """What a lease is used as, and how many permits it has."""
+    word, _, limit = stored.partition(" ")
+    return "semaphore" if limit else word, int(limit) if limit else None
+
+
+def read_holders(now: int, held: list[bytes]) -> tuple[Holder, ...]:
+    """Read those who hold it, four words each; `now`: in ms."""
+    return tuple(_holder(now, *held[at : at + 4]) for at in range(0, len(held), 4))
+
+
+def read_waiters(
+    stored: str, readers: list[bytes], others: list[bytes], gone: Collection[bytes] = ()
+) -> tuple[Waiter, ...]:
+    """Read those who wait, in order of arrival, from ids with their tickets; but for those who have `gone`."""
+    waiting = [
+        (int(ticket), owner(waiter), mode)
+        for who, mode in zip((readers, others), _modes(stored), strict=True)
+        for waiter, ticket in zip(who[::2], who[1::2], strict=True)
+        if waiter not in gone
+    ]
+    return tuple(Waiter(who, mode) for _, who, mode in sorted(waiting))
+
+
+def _modes(stored: str) -> tuple[str, str]:
+    """What the readers of the line, and the others there, wait for."""
+    return "read", "permit" if stored.partition(" ")[0] in ("lock", "limit") else "write"
 
 
 def _holder(now: int, hold_id: bytes, deadline: bytes, grant: bytes, who: bytes) -> Holder:

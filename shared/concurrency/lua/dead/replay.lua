@@ -1,6 +1,6 @@
 #!lua flags=allow-oom
 -- Puts dead letters back into pending as room allows, behind the waiting puts, past the known ids, with their counts reset.
--- KEYS pending returned suspects delayed putters bodies dead dead_index sessions idle lanes ids ids_due settings totals
+-- KEYS pending returned suspects delayed putters bodies dead dead_index dead_groups sessions idle lanes ids ids_due settings totals
 -- FLOW
 --   tails behind passed released line_own let_in
 -- END
@@ -15,7 +15,7 @@
 -- FLOW
 --   order_key order own_places own
 -- END
---   putter_record line unfold refuse_waiting admit places one_effect
+--   putter_record line unfold refuse_waiting admit places letter_groups one_effect
 local before = answered()
 if before then return before end
 if redis.call('HGET', settings, 'shutdown') then return answer_once({0, 0, 0, 1, #places}) end
@@ -52,6 +52,7 @@ for _, place in ipairs(places) do
     unreadable = unreadable + 1
   elseif free > replayed and not waits_for_key(entry) then
     enter_again(next_stamp() .. key .. '0000000000' .. string.sub(entry, 49))
+    uncount_letter(letter)
     redis.call('HDEL', dead, key)
     redis.call('ZREM', dead_index, key)
     replayed = replayed + 1

@@ -1,7 +1,7 @@
 #!lua flags=allow-oom
 -- Settles finished deliveries, then delivers the next messages (none while paused), in one step; lets waiting puts in as
 -- room appears. After an immediate shutdown nothing is delivered: what waits, and what comes back, becomes dead letters.
--- KEYS pending returned suspects delayed leased handed putters bodies dead dead_index sessions idle joiners lanes ids
+-- KEYS pending returned suspects delayed leased handed putters bodies dead dead_index dead_groups sessions idle joiners lanes ids
 --   ids_due settings totals results results_due marks
 -- FLOW
 --   tails behind passed released line_own let_in
@@ -35,7 +35,7 @@
 -- FLOW
 --   order_key order own_places own
 -- END
---   putter_record line unfold refuse_waiting admit entry marks answer dead_letter
+--   putter_record line unfold refuse_waiting admit entry marks answer letter_groups dead_letter
 --   end_waiting put_back receive settle take look_again finish
 local lane = owner_of(session) .. ':take'
 local before = redis.call('HGET', lanes, lane)

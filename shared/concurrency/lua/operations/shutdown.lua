@@ -1,7 +1,7 @@
 #!lua flags=allow-oom
 -- Shuts a queue down: no put enters, and waiting puts fail. At once: what waits for delivery becomes dead letters. A call does a part
 -- of it; until all is done, `put` and `reopen` go on along the line, and takes with what waits for delivery.
--- KEYS pending returned suspects delayed putters bodies dead dead_index sessions idle ids ids_due results results_due
+-- KEYS pending returned suspects delayed putters bodies dead dead_index dead_groups sessions idle ids ids_due results results_due
 --   marks joiners settings totals lanes
 -- FLOW
 --   tails behind passed released line_own
@@ -16,7 +16,7 @@
 -- FLOW
 --   order_key order
 -- END
---   entry marks answer dead_letter end_waiting stamp
+--   entry marks answer letter_groups dead_letter end_waiting stamp
 -- FLOW
 --   own_places
 -- END

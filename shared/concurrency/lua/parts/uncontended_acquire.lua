@@ -1,7 +1,8 @@
 -- The most frequent case, before anything else is read or made: nobody holds, nobody waits. It grants as `hold` does.
 local there = redis.call('EXISTS', holders, waiting, withdrawn)
 if there == 0 or there == 1 and redis.call('EXISTS', withdrawn) == 1 and not redis.call('ZSCORE', withdrawn, id) then
-  local known = redis.call('HMGET', record, 'run_id', 'quiet_until', 'token', 'clock', 'longest_ttl', 'kind', 'name', 'resized')
+  local granted = 'granted_' .. mode
+  local known = redis.call('HMGET', record, 'run_id', 'quiet_until', 'token', 'clock', 'longest_ttl', 'kind', 'name', 'resized', granted)
   local ttl = time_to_live(id)
   -- `lease` does what is rare: it notes a shorter time to live, a clock that was set back, another kind, a name.
   local is_plain = ttl >= tonumber(known[5] or 0) and tonumber(known[4] or 0) <= now
@@ -11,7 +12,7 @@ if there == 0 or there == 1 and redis.call('EXISTS', withdrawn) == 1 and not red
     local noted = number('%.0f', now)
     local token, deadline = number('%.0f', math.max(last + 1, now_us)), number('%.0f', now + ttl)
     redis.call('HSET', record, 'token', token, 'phase', mode, 'longest_ttl', ttl, 'longest_at', noted,
-      'clock', noted, id, mode .. ' ' .. token .. ' ' .. noted .. ' ' .. who)
+      'clock', noted, granted, (known[9] or 0) + 1, id, mode .. ' ' .. token .. ' ' .. noted .. ' ' .. who)
     redis.call('ZADD', holders, deadline, id)
     local rest = math.max(3600000, 10 * ttl)
     redis.call('PEXPIRE', holders, rest)

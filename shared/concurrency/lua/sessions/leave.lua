@@ -1,6 +1,6 @@
 #!lua flags=allow-oom
 -- Ends a session: gives back what it holds, takes out its waiting puts. Ending one that is over is no error.
--- KEYS returned suspects leased handed putters bodies dead dead_index sessions lanes ids ids_due results results_due marks
+-- KEYS returned suspects leased handed putters bodies dead dead_index dead_groups sessions lanes ids ids_due results results_due marks
 --   idle settings totals
 -- FLOW
 --   tails behind passed released line_own delayed
@@ -14,7 +14,7 @@
 -- FLOW
 --   order_key order own_places
 -- END
---   line take_out entry marks answer dead_letter put_back receive named
+--   line take_out entry marks answer letter_groups dead_letter put_back receive named
 local level = redis.call('HGET', settings, 'flow')
 if level and KNOWN_LEVEL == 0 then return {'flow', tonumber(level)} end
 if withdrawn ~= '' then take_out(withdrawn) end

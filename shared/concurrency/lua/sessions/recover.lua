@@ -1,6 +1,6 @@
 #!lua flags=allow-oom
 -- Takes back what a dead session held, in its old order, so many deliveries a call.
--- KEYS returned suspects leased handed bodies dead dead_index sessions lanes idle joiners ids ids_due results results_due marks
+-- KEYS returned suspects leased handed bodies dead dead_index dead_groups sessions lanes idle joiners ids ids_due results results_due marks
 --   settings totals
 -- FLOW
 --   tails behind passed released line_own delayed
@@ -16,7 +16,7 @@
 -- FLOW
 --   order_key order
 -- END
---   entry marks answer dead_letter put_back receive named finish
+--   entry marks answer letter_groups dead_letter put_back receive named finish
 local deadline = redis.call('ZSCORE', sessions, session)
 local others = redis.call('ZRANGEBYSCORE', sessions, '-inf', string.format('(%.0f', now), 'LIMIT', 0, 101)
 for i, id in ipairs(others) do

@@ -1,6 +1,6 @@
 #!lua flags=allow-oom
 -- Registers a session with a queue, and the queue's settings where none are stored yet.
--- KEYS sessions settings lanes pending returned suspects delayed leased handed putters bodies dead dead_index idle
+-- KEYS sessions settings lanes pending returned suspects delayed leased handed putters bodies dead dead_index dead_groups idle
 --   joiners ids ids_due totals results results_due marks
 -- FLOW
 --   flow tags tails behind passed released ready gated running opens line_fair line_own let_in once
@@ -31,7 +31,7 @@ local kinds = {
     -- END
   },
   hash = {
-    settings, lanes, leased, handed, bodies, dead, ids, totals, results,
+    settings, lanes, leased, handed, bodies, dead, dead_groups, ids, totals, results,
     -- FLOW
     flow, tags, tails, behind, passed, once,
     -- END

@@ -8,6 +8,7 @@ from typing import Any, Final, Protocol
 
 from shared.concurrency.queues.membership.level import Level
 from shared.concurrency.queues.membership.life import Life
+from shared.concurrency.queues.membership.load import Load
 from shared.concurrency.session.calls import Call, Calls
 from shared.concurrency.session.clock import boottime
 from shared.concurrency.session.futures import retrieve
@@ -47,6 +48,8 @@ class Registration:
         """Failures until a message is a dead letter, as it is stored with the queue; known once it is registered."""
         self.level: Final = Level(registrant.name)
         """The protocol level of the queue."""
+        self.load: Load | None = None
+        """What a consumer service says of itself with each renewal."""
         self._registrant = registrant
         self._calls = calls
         self._wishes: dict[str, int] = {}

@@ -121,6 +121,8 @@ class TakeLane(Lane[Portion]):
         """Take note that a put handed this session its message, and woke it."""
         if self._handoff.accept(session_id, entry):
             self.demand.idle.is_registered = False
+            if (measured := self._member.registration.load) is not None:
+                measured.taken([entry])
             self.demand.getters.hand_out([entry], self.give_back)
         self.kick()
 
@@ -240,7 +242,7 @@ class TakeLane(Lane[Portion]):
         self._flight.is_answered = True
         # What woke us until now was older than the script that has just run; what comes from here on is news.
         self.demand.idle.is_woken = False
-        state, _, refused, entries, look_again, overdue, is_finished, died, has_more_orphans = answer
+        state, now, refused, entries, look_again, overdue, is_finished, died, has_more_orphans = answer
         if self._resync.answered(wish.doubts, wish.named, has_more_orphans):
             self._is_urgent = True
         member = self._member
@@ -255,7 +257,7 @@ class TakeLane(Lane[Portion]):
         if state == b"over":
             member.over(portion.session_id)
         elif is_current:  # else it was handed to a session that is over: recovered, as all it held
-            self._take(wish, entries, look_again)
+            self._take(wish, entries, look_again, now)
             if is_finished:
                 self.demand.getters.end(QueueShutDown("the queue is shut down, and all its messages are done with"))
             self.demand.getters.refuse(wish.asked)
@@ -264,8 +266,12 @@ class TakeLane(Lane[Portion]):
             log_refused(member.name, stale)
         member.recovery.log_dead(died)
 
-    def _take(self, wish: Wish, entries: list[bytes], look_again: int) -> None:
+    def _take(self, wish: Wish, entries: list[bytes], look_again: int, now: int) -> None:
         self.demand.answered(wish, entries, self._loop.time() + look_again / 1000)
         entries = self._handoff.confirmed(entries)
+        if (measured := self._member.registration.load) is not None:
+            measured.note_clock(now)
+            if entries:
+                measured.taken(entries)
         self._member.held.update(dict.fromkeys([entry[:RECEIPT] for entry in entries]))
         self.demand.getters.hand_out(entries, self.give_back)
