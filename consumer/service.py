@@ -10,6 +10,7 @@ from consumer.rules.errors import HandlerError
 from consumer.worker.blocked_loop import BlockedLoop
 from consumer.worker.worker import Worker
 from shared.concurrency.queues.service import left_leased, notified_to_drain
+from shared.health.watched import watched
 from shared.logs import Log
 from shared.message import Message
 from shared.pipeline import Pipeline, open_pipeline
@@ -42,6 +43,7 @@ async def work(settings: Settings, stopping: asyncio.Event) -> None:
     async with AsyncExitStack() as stack:
         async with unless(stopping):
             pipeline = await stack.enter_async_context(open_pipeline(settings, resources=True))
+        await stack.enter_async_context(watched("consumer", pipeline, stopping, registers=True))
         handling = await stack.enter_async_context(Dispatch(handlers(), pipeline))
         worker = Worker(
             pipeline.queue,

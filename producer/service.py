@@ -7,6 +7,7 @@ from contextlib import AsyncExitStack, aclosing
 from time import monotonic
 
 from producer.source import messages
+from shared.health.watched import watched
 from shared.logs import Log
 from shared.message import Message
 from shared.pipeline import Pipeline, open_pipeline
@@ -26,6 +27,7 @@ async def work(settings: Settings, stopping: asyncio.Event) -> None:
     async with AsyncExitStack() as stack:
         async with unless(stopping):
             pipeline = await stack.enter_async_context(open_pipeline(settings))
+        await stack.enter_async_context(watched("producer", pipeline, stopping))
         producing = asyncio.create_task(_produce(pipeline, stopping))
         stopped = asyncio.create_task(stopping.wait())
         await asyncio.wait({producing, stopped}, return_when=asyncio.FIRST_COMPLETED)

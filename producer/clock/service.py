@@ -15,6 +15,7 @@ from producer.clock.wall_time import ScheduleError
 from shared.clock.deferred import NEVER_MS
 from shared.clock.jobs import clock_queue, decode, encode
 from shared.concurrency.session.futures import retrieve
+from shared.health.watched import watched
 from shared.logs import Log
 from shared.pipeline import Pipeline, deferred_of, open_pipeline
 from shared.service import ServiceError, unless
@@ -50,6 +51,7 @@ async def work(settings: Settings, stopping: asyncio.Event) -> None:
     async with AsyncExitStack() as stack:
         async with unless(stopping):
             pipeline = await stack.enter_async_context(open_pipeline(settings, resources=resources))
+        await stack.enter_async_context(watched("clock", pipeline, stopping))
         puts = await stack.enter_async_context(Puts(pipeline))
         if settings.log_level != "debug":
             logging.getLogger("arq.worker").addFilter(_is_notable)

@@ -93,6 +93,31 @@ def test_what_is_set_outside_reaches_the_services(built: str) -> None:
         cluster.down()
 
 
+def test_a_consumer_whose_loop_hangs_turns_unhealthy(built: str) -> None:
+    cluster = Cluster(built)
+
+    def health(service: str) -> str:
+        states = [container["State"] for container in cluster.containers(service)]
+        return states[0]["Health"]["Status"] if states else "absent"
+
+    def send(signal: str) -> None:
+        cluster.compose("exec", "-T", "consumer", "sh", "-c", f"kill -{signal} $(cat /proc/1/task/1/children)")
+
+    try:
+        cluster.up()
+        for service in ("producer", "consumer", "clock"):
+            cluster.until(f"{service} healthy", lambda service=service: health(service) == "healthy")  # type: ignore[misc]
+        send("STOP")
+        cluster.until("the consumer unhealthy", lambda: health("consumer") == "unhealthy")
+        assert "its event loop has not turned for 3 s" in str(
+            cluster.containers("consumer")[0]["State"]["Health"]["Log"]
+        )
+        send("CONT")
+        cluster.until("the consumer healthy", lambda: health("consumer") == "healthy")
+    finally:
+        cluster.down()
+
+
 def variables(cluster: Cluster) -> dict[str, str]:
     """The environment of a consumer, as it is inside."""
     told = cluster.compose("exec", "-T", "consumer", "env")

@@ -52,7 +52,7 @@ ALLOWED = {
 REACHED = {
     "shared": {
         f"{ENGINE}.session.address", f"{ENGINE}.session.log", f"{ENGINE}.session.outage", f"{ENGINE}.session.session",
-        f"{QUEUES}.encoding.codec", f"{QUEUES}.encoding.outgoing", f"{QUEUES}.encoding.versions",
+        f"{QUEUES}.encoding.codec", f"{QUEUES}.encoding.outgoing", f"{QUEUES}.encoding.versions", f"{QUEUES}.service",
     },
     "producer": {
         f"{ENGINE}.session.futures", f"{QUEUES}.encoding.codec", f"{QUEUES}.encoding.entry", f"{QUEUES}.encoding.unreadable",

@@ -6,6 +6,7 @@ from typing import Any, TypeVar
 from shared.concurrency.queues.deliveries.gathering import Company
 from shared.concurrency.queues.prefetch import Prefetch
 from shared.concurrency.queues.queue import Queue, participant_of
+from shared.concurrency.session.clock import boottime
 
 T = TypeVar("T")
 
@@ -39,3 +40,9 @@ async def notified_to_drain(queue: Queue[Any]) -> None:
 def left_leased(queue: Queue[Any]) -> int:
     """How many deliveries the end of the session could not give back; 0 before."""
     return participant_of(queue).left_leased
+
+
+def renewed_for(queue: Queue[Any]) -> float | None:
+    """For how many seconds this process's session at the queue is renewed; None unless it is registered. Any thread."""
+    life = participant_of(queue).member.life
+    return None if life.is_fresh else life.deadline - boottime()
