@@ -1,10 +1,10 @@
 """The consumer service: takes deliveries and has them handled. `python -m consumer` runs it."""
 
 import asyncio
-import os
 from contextlib import AsyncExitStack
 
 from consumer.executors.dispatch import Dispatch
+from consumer.executors.observed import LoggedDeliveries, ObservedDispatch, Observer
 from consumer.registry import check_handlers, handlers
 from consumer.rules.errors import HandlerError
 from consumer.worker.blocked_loop import BlockedLoop
@@ -44,7 +44,7 @@ async def work(settings: Settings, stopping: asyncio.Event) -> None:
         async with unless(stopping):
             pipeline = await stack.enter_async_context(open_pipeline(settings, resources=True))
         await stack.enter_async_context(watched("consumer", pipeline, stopping, registers=True))
-        handling = await stack.enter_async_context(Dispatch(handlers(), pipeline))
+        handling = await stack.enter_async_context(_dispatch(pipeline))
         worker = Worker(
             pipeline.queue,
             handling.handle,
@@ -54,7 +54,10 @@ async def work(settings: Settings, stopping: asyncio.Event) -> None:
             handle_batch=handling.handle_batch,
         )
         log.info(
-            "consuming", queue=settings.queue, concurrency=settings.concurrency, owner=pipeline.owner, pid=os.getpid()
+            "consuming",
+            queue=settings.queue,
+            concurrency=settings.concurrency,
+            **pipeline.whereabouts,
         )
         with BlockedLoop(handlers().values()):
             await _work_until(stopping, worker, pipeline)
@@ -64,6 +67,14 @@ async def work(settings: Settings, stopping: asyncio.Event) -> None:
             f"{left} deliveries stay leased, for the server did not take them back: whoever takes recovers them, within "
             f"{settings.session_ttl:g} s"
         )
+
+
+def _dispatch(pipeline: Pipeline) -> Dispatch:
+    """What calls the handlers; it is observed only where somebody wants to know."""
+    observers: list[Observer] = []
+    if log.is_debug:
+        observers.append(LoggedDeliveries(handlers(), pipeline.queue.full_name))
+    return ObservedDispatch(handlers(), pipeline, observers) if observers else Dispatch(handlers(), pipeline)
 
 
 async def _work_until(stopping: asyncio.Event, worker: Worker[Message], pipeline: Pipeline) -> None:

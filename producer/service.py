@@ -1,7 +1,6 @@
 """The producer service: puts what the source yields, as fast as the queue takes it. `python -m producer` runs it."""
 
 import asyncio
-import os
 from collections.abc import AsyncGenerator
 from contextlib import AsyncExitStack, aclosing
 from time import monotonic
@@ -43,7 +42,7 @@ async def work(settings: Settings, stopping: asyncio.Event) -> None:
 
 async def _produce(pipeline: Pipeline, stopping: asyncio.Event) -> None:
     settings = pipeline.settings
-    log.info("producing", queue=settings.queue, maxsize=settings.maxsize, owner=pipeline.owner, pid=os.getpid())
+    log.info("producing", queue=settings.queue, maxsize=settings.maxsize, **pipeline.whereabouts)
     put, waited = 0, 0.0
     started_at = monotonic()
     async with aclosing(_batches(pipeline)) as batches:

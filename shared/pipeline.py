@@ -1,6 +1,8 @@
 """The composition root: opens what a service works with."""
 
 import asyncio
+import os
+import socket
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
@@ -53,6 +55,11 @@ class Pipeline:
     def owner(self) -> str:
         """The twelve letters that this process is called at the server."""
         return process_of(self.session).owner
+
+    @property
+    def whereabouts(self) -> dict[str, str | int]:
+        """Which process this is, as a service logs it when it starts: owner, host and process id."""
+        return {"owner": self.owner, "host": socket.gethostname(), "pid": os.getpid()}
 
     async def schedule(
         self,

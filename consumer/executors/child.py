@@ -12,11 +12,13 @@ import signal
 import threading
 import traceback
 from collections.abc import Callable, Mapping
+from functools import partial
 from queue import SimpleQueue
 from typing import Any, BinaryIO, Final
 
 from consumer.executors import frames
 from consumer.executors.detached import Detached
+from consumer.executors.log_fields import fields_of
 from consumer.outcomes import Reject, Retry
 from consumer.rules.errors import describe
 from consumer.rules.handler import call_plain, results_of
@@ -29,12 +31,16 @@ from shared.concurrency.queues.encoding.entry import LARGEST_MESSAGE
 from shared.concurrency.queues.encoding.results import ResultCodec
 from shared.local.forked import Forks, Handler
 from shared.local.parent_death import end_with
+from shared.log_context import in_hand
 from shared.logs import configure_logs
 from shared.message import Message
 from shared.settings import Settings
 from shared.signals import pass_over
 
 _LONGEST_TEXT: Final = 20_000
+
+Describe = Callable[[Any], dict[str, object]]
+"""Names in a log what is being handled."""
 
 _Request = tuple[str, bool, list[bytes]]
 """The name of the handler, whether it takes a batch, and the stored messages."""
@@ -47,7 +53,8 @@ def serve(parent: int, modules: list[str], before: Mapping[signal.Signals, Handl
     requests, answers = _take_pipes()
     calls: SimpleQueue[_Request] = SimpleQueue()
     threading.Thread(target=_receive, args=(requests, calls), daemon=True).start()
-    configure_logs(Settings.load())
+    settings = Settings.load()
+    configure_logs(settings)
     for module in modules:
         pkgutil.resolve_name(module)
     codec: Codec[Message] = Codec(Message, LARGEST_MESSAGE)
@@ -56,8 +63,10 @@ def serve(parent: int, modules: list[str], before: Mapping[signal.Signals, Handl
     while True:
         name, takes_batch, entries = calls.get()
         _send(answers, {"outcome": "started"})
+        describe = partial(fields_of, handler=name, queue=settings.queue)
         call = _handle_batch if takes_batch else _handle
-        _send(answers, call(codec, results, name, entries))
+        _send(answers, call(codec, results, name, entries, describe))
+        in_hand.set(None)
 
 
 def _take_pipes() -> tuple[BinaryIO, BinaryIO]:
@@ -86,18 +95,23 @@ def _send(answers: BinaryIO, answer: dict[str, Any]) -> None:
         left = left[answers.write(left) :]
 
 
-def _handle(codec: "Codec[Message]", results: ResultCodec, name: str, entries: list[bytes]) -> dict[str, Any]:
+def _handle(
+    codec: "Codec[Message]", results: ResultCodec, name: str, entries: list[bytes], describe: Describe
+) -> dict[str, Any]:
     """Call a handler. The answer holds the outcome, with the result as JSON if a submitter waits for it."""
     try:
         function: Callable[..., Any] = pkgutil.resolve_name(name)
         (entry,) = entries
         handout = Handout(Detached(), entry, codec.open(entry), results)
+        in_hand.set((handout, describe))
         return _returned(results, handout, call_plain(function, handout))
     except BaseException as error:  # noqa: BLE001  # SystemExit too: the handler raised it, not we
         return _raised(error)
 
 
-def _handle_batch(codec: "Codec[Message]", results: ResultCodec, name: str, entries: list[bytes]) -> dict[str, Any]:
+def _handle_batch(
+    codec: "Codec[Message]", results: ResultCodec, name: str, entries: list[bytes], describe: Describe
+) -> dict[str, Any]:
     """Call a handler with a batch. The answer holds its outcome, and one for each delivery that has one of its own."""
     answer: dict[str, Any] = {"outcome": "returned"}
     try:
@@ -105,6 +119,7 @@ def _handle_batch(codec: "Codec[Message]", results: ResultCodec, name: str, entr
         batch = HeldBatch([Handout(Detached(), entry, codec.open(entry), results) for entry in entries])
     except BaseException as error:  # noqa: BLE001  # importing may raise anything
         return _raised(error)
+    in_hand.set((batch, describe))
     try:
         returned = results_of(call_plain(function, batch), len(batch))
         answer["deliveries"] = [

@@ -12,12 +12,16 @@ from shared.concurrency.queues.puts.batch import MOST_BYTES, MOST_ENTRIES, PORTI
 from shared.concurrency.queues.puts.inquiry import run_or_inquire
 from shared.concurrency.queues.puts.look import Look, missing_keys
 from shared.concurrency.queues.puts.numbering import Numbering
+from shared.concurrency.queues.puts.put_log import log_answered
 from shared.concurrency.queues.puts.putters import Putters, shut_down, was_shut_down
 from shared.concurrency.queues.puts.unsent import Unsent
 from shared.concurrency.queues.puts.verdicts import Portion, admit_all, decide_each
 from shared.concurrency.session.calls import Call
+from shared.concurrency.session.log import Log
 from shared.concurrency.session.scripts import Script, load, when_memory_is_full
 from shared.concurrency.session.server_errors import OutOfMemory
+
+log = Log("queues")
 
 _WITHDRAWAL: Final = 0.5
 _PUTS_WAIT: Final = "the queue is full, and puts of this process wait already"
@@ -206,6 +210,8 @@ class PutLane(Lane[Portion]):
             self._look.lost_place |= aftermath.lost_place
             self._putters.withdrawn += aftermath.withdrawn
             self._unsent.put_back(aftermath.unsent)
+        if portion.entries and log.is_debug:
+            log_answered(self._member.name, portion.entries, self._putters)
         self._look.asks |= self._putters.answered(last, refused)
         if shut:
             self._putters.fail(shut_down())
