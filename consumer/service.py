@@ -13,7 +13,7 @@ from shared.concurrency.queues.service import left_leased, notified_to_drain
 from shared.health.watched import watched
 from shared.logs import Log
 from shared.message import Message
-from shared.pipeline import Pipeline, open_pipeline
+from shared.pipeline import Pipeline, open_pipeline, whereabouts
 from shared.service import ServiceError, Unfinished, unless
 from shared.settings import Settings
 
@@ -57,7 +57,7 @@ async def work(settings: Settings, stopping: asyncio.Event) -> None:
             "consuming",
             queue=settings.queue,
             concurrency=settings.concurrency,
-            **pipeline.whereabouts,
+            **whereabouts(pipeline),
         )
         with BlockedLoop(handlers().values()):
             await _work_until(stopping, worker, pipeline)

@@ -9,7 +9,7 @@ from producer.source import messages
 from shared.health.watched import watched
 from shared.logs import Log
 from shared.message import Message
-from shared.pipeline import Pipeline, open_pipeline
+from shared.pipeline import Pipeline, open_pipeline, whereabouts
 from shared.service import unless
 from shared.settings import Settings
 
@@ -42,7 +42,7 @@ async def work(settings: Settings, stopping: asyncio.Event) -> None:
 
 async def _produce(pipeline: Pipeline, stopping: asyncio.Event) -> None:
     settings = pipeline.settings
-    log.info("producing", queue=settings.queue, maxsize=settings.maxsize, **pipeline.whereabouts)
+    log.info("producing", queue=settings.queue, maxsize=settings.maxsize, **whereabouts(pipeline))
     put, waited = 0, 0.0
     started_at = monotonic()
     async with aclosing(_batches(pipeline)) as batches:

@@ -56,11 +56,6 @@ class Pipeline:
         """The twelve letters that this process is called at the server."""
         return process_of(self.session).owner
 
-    @property
-    def whereabouts(self) -> dict[str, str | int]:
-        """Which process this is, as a service logs it when it starts: owner, host and process id."""
-        return {"owner": self.owner, "host": socket.gethostname(), "pid": os.getpid()}
-
     async def schedule(
         self,
         message: Message,
@@ -101,6 +96,11 @@ class Pipeline:
         """
         process_of(self.session).check_open()
         return await self._deferred.unschedule(id)
+
+
+def whereabouts(pipeline: Pipeline) -> dict[str, str | int]:
+    """Which process this is, as a service logs it when it starts: owner, host and process id."""
+    return {"owner": pipeline.owner, "host": socket.gethostname(), "pid": os.getpid()}
 
 
 def deferred_of(pipeline: Pipeline) -> Deferred:

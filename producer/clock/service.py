@@ -17,7 +17,7 @@ from shared.clock.jobs import clock_queue, decode, encode
 from shared.concurrency.session.futures import retrieve
 from shared.health.watched import watched
 from shared.logs import Log
-from shared.pipeline import Pipeline, deferred_of, open_pipeline
+from shared.pipeline import Pipeline, deferred_of, open_pipeline, whereabouts
 from shared.service import ServiceError, unless
 from shared.settings import Settings
 
@@ -53,7 +53,7 @@ async def work(settings: Settings, stopping: asyncio.Event) -> None:
         puts = await stack.enter_async_context(Puts(pipeline))
         logging.getLogger("arq.worker").addFilter(as_ours)
         jobs = [job.name for job in WorkerSettings.cron_jobs]
-        log.info("the clock runs", queue=settings.queue, jobs=jobs, **pipeline.whereabouts)
+        log.info("the clock runs", queue=settings.queue, jobs=jobs, **whereabouts(pipeline))
         while not stopping.is_set():
             context = {"pipeline": pipeline, "puts": puts}
             worker = create_worker(

@@ -8,20 +8,17 @@ from typing import Any, ClassVar, Final
 from shared.concurrency.errors import ConcurrencyError, QueueFull
 from shared.concurrency.queues.membership.lane import Lane
 from shared.concurrency.queues.membership.membership import Membership
+from shared.concurrency.queues.puts.account import PutAccount
 from shared.concurrency.queues.puts.batch import MOST_BYTES, MOST_ENTRIES, PORTION, Batch, OutgoingEntry
 from shared.concurrency.queues.puts.inquiry import run_or_inquire
 from shared.concurrency.queues.puts.look import Look, missing_keys
 from shared.concurrency.queues.puts.numbering import Numbering
-from shared.concurrency.queues.puts.put_log import log_answered
 from shared.concurrency.queues.puts.putters import Putters, shut_down, was_shut_down
 from shared.concurrency.queues.puts.unsent import Unsent
 from shared.concurrency.queues.puts.verdicts import Portion, admit_all, decide_each
 from shared.concurrency.session.calls import Call
-from shared.concurrency.session.log import Log
 from shared.concurrency.session.scripts import Script, load, when_memory_is_full
 from shared.concurrency.session.server_errors import OutOfMemory
-
-log = Log("queues")
 
 _WITHDRAWAL: Final = 0.5
 _PUTS_WAIT: Final = "the queue is full, and puts of this process wait already"
@@ -41,6 +38,7 @@ class PutLane(Lane[Portion]):
         """The number of the last call that was answered."""
         self._unsent = Unsent()
         self._putters = Putters()
+        self._account = PutAccount(member, self._putters)
         self._look = Look()
         member.on_over.append(self.lose_place)
 
@@ -50,6 +48,7 @@ class PutLane(Lane[Portion]):
         """Send entries as soon as the lane is free."""
         batch = Batch(entries, self._loop.create_future(), may_wait=may_wait)
         self._unsent.add(batch)
+        self._account.begins(batch)
         self.kick()
         return batch
 
@@ -85,6 +84,7 @@ class PutLane(Lane[Portion]):
     def admitted(self, upto: int) -> None:
         """Entries up to this number that waited at the server have been admitted."""
         self._look.asks |= self._putters.admit(upto)
+        self._account.count()
         if self._unsent or self._look.asks:
             self.kick()
 
@@ -202,17 +202,19 @@ class PutLane(Lane[Portion]):
         _, _, verdicts, last, refused, shut, live = answer
         if verdicts == [b"a", len(portion.entries)] and not portion.again:
             admit_all(portion.entries)
+            admitted = len(portion.entries)
         else:
             if sum(verdicts[1::2]) < len(portion.withdrawn) + len(portion.entries):
                 self._put_off(portion)
                 portion.entries = []
             aftermath = decide_each(portion, self._putters, verdicts, last)
+            admitted = aftermath.admitted
             self._look.lost_place |= aftermath.lost_place
             self._putters.withdrawn += aftermath.withdrawn
             self._unsent.put_back(aftermath.unsent)
-        if portion.entries and log.is_debug:
-            log_answered(self._member.name, portion.entries, self._putters)
+        self._account.log(portion.entries)
         self._look.asks |= self._putters.answered(last, refused)
+        self._account.count(admitted)
         if shut:
             self._putters.fail(shut_down())
         if self._putters.entries and portion.session_id != self._member.life.session_id:

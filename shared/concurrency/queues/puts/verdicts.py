@@ -51,6 +51,8 @@ class Aftermath:
     """An entry waits under a session that is over: all have to be put again, in order."""
     withdrawn: list[OutgoingEntry] = field(default_factory=list)
     """Entries that wait, though their callers were cancelled meanwhile."""
+    admitted: int = 0
+    """How many went in."""
     unsent: list[OutgoingEntry] = field(default_factory=list)
     """Entries that may not wait, and met the end of the session: they are sent again, under the next."""
 
@@ -75,7 +77,9 @@ def decide_each(portion: Portion, putters: Putters, verdicts: list[Any], last: i
     for entry, letter in zip(portion.withdrawn, letters, strict=False):
         # Where the same call puts it again, that verdict counts.
         if (entry.batch.withdrawn or not portion.again) and putters.discard(entry):
-            entry.batch.decide(admitted=letter == b"x" and entry.sequence <= last)
+            was_admitted = letter == b"x" and entry.sequence <= last
+            aftermath.admitted += was_admitted
+            entry.batch.decide(admitted=was_admitted)
     for entry, letter in zip(portion.entries, letters, strict=True):
         if letter == b"o" and not entry.batch.may_wait:
             if entry.batch.withdrawn:
@@ -90,6 +94,7 @@ def decide_each(portion: Portion, putters: Putters, verdicts: list[Any], last: i
                 aftermath.withdrawn.append(entry)
         else:
             putters.discard(entry)
+            aftermath.admitted += letter == b"a"
             _decide(entry, letter)
     return aftermath
 

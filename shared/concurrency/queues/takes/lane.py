@@ -22,6 +22,7 @@ from shared.concurrency.session.calls import Call
 from shared.concurrency.session.scripts import load
 from shared.concurrency.session.server_errors import Disconnected, Postponed
 
+_OUTCOMES: Final = ("deliveries_acked", "deliveries_nacked", "stale_deliveries")
 _AFTER_A_REFUSAL: Final = 0.05
 
 
@@ -128,6 +129,7 @@ class TakeLane(Lane[Portion]):
 
     def _session_over(self) -> None:
         lost, self.settlements = self.settlements, Settlements()
+        self._count(lost, b"all")
         refused = lost.answer(b"all")
         self._resync.failed = 0
         self._handoff.forget()
@@ -232,6 +234,7 @@ class TakeLane(Lane[Portion]):
         if is_current:
             for receipt in portion.settlements.receipts():
                 member.held.pop(receipt, None)
+        self._count(portion.settlements, refused)
         stale = portion.settlements.answer(refused)
         if state == b"over":
             member.over(portion.session_id)
@@ -245,6 +248,15 @@ class TakeLane(Lane[Portion]):
             log_refused(member.name, stale)
         if died:
             member.recovery.log_dead(died)
+
+    def _count(self, settled: Settlements, refused: bytes) -> None:
+        if not settled:
+            return
+        tally, name = self._member.calls.tally, self._member.name
+        counted = zip(_OUTCOMES, settled.outcomes(refused), strict=True)
+        for what, count in counted:
+            if count:
+                tally.add(what, name, count)
 
     def _take(self, wish: Wish, entries: list[bytes], look_again: int) -> None:
         self.demand.answered(wish, entries, self._loop.time() + look_again / 1000)

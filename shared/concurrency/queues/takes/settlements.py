@@ -6,7 +6,7 @@ from itertools import chain
 from typing import Final, TypeVar
 
 from shared.concurrency.errors import StaleDelivery
-from shared.concurrency.queues.encoding.entry import RECEIPT, key_of
+from shared.concurrency.queues.encoding.entry import RECEIPT, key_of, receipts_in
 from shared.concurrency.session.futures import reject, resolve
 from shared.concurrency.session.log import Log
 
@@ -25,6 +25,10 @@ _MOST_MOVED: Final = 2 << 20
 """Bytes of the messages that one call moves at the server, at most, or one that is larger."""
 _LARGE: Final = 2 << 10
 """From so many bytes on a message counts: all that one call settles have no more than `_MOST_MOVED` otherwise."""
+
+
+_NACKS: Final = frozenset({"nack", "crash", "wait"})
+"""Kinds by which a consumer gives a delivery back, to be tried again or to be a dead letter."""
 
 
 class Settlements:
@@ -121,6 +125,20 @@ class Settlements:
         return sum(
             len(word) for other in self.others[:count] for word in (other[2], other[-1]) if not isinstance(word, int)
         )
+
+    def outcomes(self, refused: bytes) -> tuple[int, int, int]:
+        """How many were acknowledged, how many failed or wait, how many were not ours; `refused`: see `answer`."""
+        if refused == b"all":
+            return 0, 0, len(self)
+        stale = frozenset(receipts_in(refused))
+        acked, nacked = len(self.acks), 0
+        if stale:
+            acked -= sum(receipt in stale for receipt in self.acks)
+        for receipt, kind, *_ in self.others:
+            if receipt not in stale:
+                acked += kind == "result"
+                nacked += kind in _NACKS
+        return acked, nacked, len(stale)
 
     def answer(self, refused: bytes) -> list[bytes]:
         """Complete those who wait; `refused` holds the receipts that were not ours, or is "all".
