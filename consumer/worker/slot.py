@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Generic, TypeVar
 
+from consumer.worker.stopwatch import Stopwatch
 from shared.concurrency.queues.deliveries.handout import Handout
 from shared.concurrency.queues.deliveries.held_batch import HeldBatch
 
@@ -18,6 +19,8 @@ Work = Handout[T] | HeldBatch[T]
 class Slot(Generic[T]):
     """What one worker coroutine is working on."""
 
+    stopwatch: Stopwatch
+    """Measures its handlers."""
     work: Work[T] | None = None
     seen: Work[T] | None = None
     """What the watch saw at its last check."""

@@ -3,18 +3,20 @@
 import asyncio
 from collections.abc import Awaitable, Callable, Mapping
 from functools import partial
+from time import monotonic
 from typing import Any, Generic, TypeVar
 
 from consumer.rules.rules import Rules
 from consumer.worker.batch_work import BatchWork, companies_of
 from consumer.worker.endings import Endings
 from consumer.worker.slot import Slot
+from consumer.worker.stopwatch import Stopwatch
 from consumer.worker.time_limits import TimeLimits
 from shared.concurrency import Batch, Delivery, Queue
 from shared.concurrency.queues.deliveries.handout import Handout
 from shared.concurrency.queues.deliveries.held_batch import HeldBatch
 from shared.concurrency.queues.prefetch import Prefetch
-from shared.concurrency.queues.service import prefetch
+from shared.concurrency.queues.service import Histogram, measure, prefetch
 from shared.concurrency.session.tasks import forgive, is_closed
 from shared.logs import Log
 
@@ -65,6 +67,7 @@ class Worker(Generic[T]):
         self._batches = None if handle_batch is None else BatchWork(handle_batch, self._endings)
         self._draining = False
         self._prefetch: Prefetch[T] | None = None
+        self._took = Histogram()
         self._working: set[asyncio.Task[None]] = set()
         self.handled = 0
         """How many deliveries have been handled to a clean end so far."""
@@ -74,11 +77,12 @@ class Worker(Generic[T]):
 
         :raises ConcurrencyError: when the server refuses to serve this queue.
         """
+        self._took = measure(self._queue, self._concurrency).handling
         taking = self._prefetch = prefetch(self._queue, self._concurrency, self._companies)
         self._endings.ending = asyncio.get_running_loop().create_future()
         slots: dict[asyncio.Task[None], Slot[T]] = {}
         for number in range(self._concurrency):
-            slot: Slot[T] = Slot()
+            slot: Slot[T] = Slot(Stopwatch(self._took))
             slots[asyncio.create_task(self._work(taking, slot), name=f"worker-{number}")] = slot
         self._working = set(slots)
         watch = asyncio.create_task(self._time_limits.watch(slots), name="worker-time-limit")
@@ -124,7 +128,8 @@ class Worker(Generic[T]):
     async def _work(self, taking: Prefetch[T], slot: Slot[T]) -> None:
         task = asyncio.current_task()
         settler, endings = taking.settler, self._endings
-        while (handout := taking.ready(task) or await self._next(taking, slot, task)) is not None:
+        left = 1  # a local that counts down costs nothing
+        while (handout := taking.ready(task) or await self._next(taking, slot, task, left)) is not None:
             slot.work = handout
             try:
                 result = await self._handle(handout)
@@ -147,10 +152,16 @@ class Worker(Generic[T]):
                     endings.uncancel(handout)
             finally:
                 slot.work = result = None
+                left -= 1
+                if not left:
+                    left = slot.stopwatch.lap()
         self._endings.end()
 
-    async def _next(self, taking: Prefetch[T], slot: Slot[T], task: "asyncio.Task[Any] | None") -> Handout[T] | None:
+    async def _next(
+        self, taking: Prefetch[T], slot: Slot[T], task: "asyncio.Task[Any] | None", left: int
+    ) -> Handout[T] | None:
         """Wait for a handout; a batch that is due before is handled here, off the way of single deliveries."""
+        slot.stopwatch.rest(left)
         while True:
             try:
                 found = await taking.next(task)
@@ -160,7 +171,10 @@ class Worker(Generic[T]):
                 forgive(task)  # a handler has cancelled its own task, and returned
                 continue
             if not isinstance(found, HeldBatch):
+                slot.stopwatch.go_on()
                 return found
             if self._batches is None:
                 raise AssertionError("nothing gathers without handle_batch")
+            count, began_at = len(found.handouts), monotonic()
             self.handled += await self._batches.work(taking.settler, slot, found)
+            self._took.observe(monotonic() - began_at, count)

@@ -9,7 +9,7 @@ from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Histo
 from prometheus_client.registry import Collector
 
 from shared.concurrency import Queue, Session
-from shared.concurrency.session.histogram import BOUNDS, Histogram
+from shared.concurrency.queues.service import BOUNDS, Histogram, load_of
 from shared.concurrency.session.session import process_of
 from shared.version import VERSION
 
@@ -112,6 +112,14 @@ class ServiceCollector(Collector):
         for letter, waits in sorted((tally.lease_waits or {}).copy().items()):
             _add(leases, _MODES[letter], waits)
         yield leases
+        load = load_of(self._queue)
+        waiting = "From a put to the first delivery, by the server's clock.", load.waiting if load else None
+        handling = "From the start of a handler to its end; of a batch for each.", load.handling if load else None
+        for name, (text, measured) in {"start_latency": waiting, "handler_duration": handling}.items():
+            family = HistogramMetricFamily(f"weir_{name}_seconds", text, labels=["queue"])
+            if measured is not None:
+                _add(family, self._queue.full_name, measured)
+            yield family
 
 
 def _add(family: HistogramMetricFamily, label: str, measured: Histogram) -> None:

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from redis.asyncio import Redis
 
 _LISTS = ("pending", "returned", "suspects", "line")
-_OTHERS = ("delayed", "handed", "bodies", "dead", "sessions", "totals")
+_OTHERS = ("delayed", "handed", "bodies", "dead", "dead:groups", "sessions", "totals")
 
 
 @dataclass(frozen=True)
@@ -18,6 +18,8 @@ class Census:
     delayed: int
     leased: int
     dead: int
+    grouped: int
+    """Dead letters, as they are counted by reason and class."""
     line: int
     bodies: int
     sessions: int
@@ -35,6 +37,8 @@ class Census:
         """AssertionError when a message is missing or there twice, or the line and its bodies differ."""
         if self.pending + self.waiting + self.leased + self.forwarded != self.unfinished:
             raise AssertionError(f"messages do not add up: {self}")
+        if self.dead != self.grouped:
+            raise AssertionError(f"dead letters are counted wrongly by reason and class: {self}")
         if self.line != self.bodies:
             raise AssertionError(f"the line and its bodies differ: {self}")
 
@@ -50,6 +54,7 @@ async def take_census(client: Redis, name: str) -> Census:
             pipeline.zcard(keys["delayed"])
             pipeline.hlen(keys["bodies"])
             pipeline.hlen(keys["dead"])
+            pipeline.hvals(keys["dead:groups"])
             pipeline.zcard(keys["sessions"])
             pipeline.hmget(keys["totals"], ["put", "replayed", "acked", "dead", "given_up"])
             pipeline.hvals(keys["handed"])
@@ -61,7 +66,22 @@ async def take_census(client: Redis, name: str) -> Census:
         # A session that began to hold something meanwhile is counted at the next look.
         if leased == [key async for key in client.scan_iter(match=f"{{{name}}}:leased:*", count=1000)]:
             break
-    pending, returned, suspects, line, delayed, bodies, dead, sessions, totals, handed, in_line, waits, *held = answers
+    (
+        pending,
+        returned,
+        suspects,
+        line,
+        delayed,
+        bodies,
+        dead,
+        groups,
+        sessions,
+        totals,
+        handed,
+        in_line,
+        waits,
+        *held,
+    ) = answers
     put, replayed, acked, died, cancelled = (int(total or 0) for total in totals)
     return Census(
         pending,
@@ -70,6 +90,7 @@ async def take_census(client: Redis, name: str) -> Census:
         delayed,
         sum(held) + sum(bool(entry) for entry in handed),
         dead,
+        sum(map(int, groups)),
         line,
         bodies,
         sessions,

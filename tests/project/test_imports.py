@@ -51,7 +51,7 @@ ALLOWED = {
 # The modules inside the engine that a room outside it reaches; all others, and YOURS files, know its face alone.
 REACHED = {
     "shared": {
-        f"{ENGINE}.session.address", f"{ENGINE}.session.histogram", f"{ENGINE}.session.log", f"{ENGINE}.session.outage",
+        f"{ENGINE}.session.address", f"{ENGINE}.session.log", f"{ENGINE}.session.outage",
         f"{ENGINE}.session.session",
         f"{QUEUES}.encoding.codec", f"{QUEUES}.encoding.outgoing", f"{QUEUES}.encoding.versions", f"{QUEUES}.service",
     },

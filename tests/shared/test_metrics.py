@@ -26,7 +26,7 @@ from tests.instruments.services import Service, consuming, running, wait_for
 NAMES: Final = {
     "weir_messages_put", "weir_deliveries_acked", "weir_deliveries_nacked", "weir_deliveries_recovered",
     "weir_dead_letters", "weir_put_wait_seconds", "weir_lease_wait_seconds", "weir_sessions_lost", "weir_reconnects",
-    "weir_stale_deliveries", "weir_lease_lost", "weir_connection_up", "weir_build_info",
+    "weir_stale_deliveries", "weir_lease_lost", "weir_start_latency_seconds", "weir_handler_duration_seconds", "weir_connection_up", "weir_build_info",
 }  # fmt: skip
 
 DOES = """
@@ -117,6 +117,9 @@ async def test_the_numbers_of_a_consumer_equal_the_truth(
     assert found["weir_dead_letters_total", name, "rejected"] == 1
     assert truth.dead_total == 4
     assert found["weir_messages_put_total", name] == 0
+    # Each message waited once, and each attempt was handled.
+    assert found["weir_start_latency_seconds_count", name] == len(orders)
+    assert found["weir_handler_duration_seconds_count", name] == 25 + 6 + 1
     assert found["weir_lease_wait_seconds_count", "read"] >= 1
     assert found["weir_stale_deliveries_total", name] == found["weir_sessions_lost_total", name] == 0
     assert found["weir_lease_lost_total", "read"] == found[("weir_reconnects_total",)] == 0

@@ -4,9 +4,15 @@ from collections.abc import Mapping
 from typing import Any, TypeVar
 
 from shared.concurrency.queues.deliveries.gathering import Company
+from shared.concurrency.queues.membership.load import Load
 from shared.concurrency.queues.prefetch import Prefetch
 from shared.concurrency.queues.queue import Queue, participant_of
 from shared.concurrency.session.clock import boottime
+from shared.concurrency.session.histogram import BOUNDS, Histogram
+
+__all__ = [
+    "BOUNDS", "Histogram", "Load", "left_leased", "load_of", "measure", "notified_to_drain", "prefetch", "renewed_for",
+]  # fmt: skip
 
 T = TypeVar("T")
 
@@ -24,6 +30,12 @@ def prefetch(queue: Queue[T], workers: int, companies: Mapping[type[Any], Compan
     return Prefetch(
         participant.member, participant.settler, codec, results, workers, unread=unread, companies=companies
     )
+
+
+def measure(queue: Queue[Any], concurrency: int) -> Load:
+    """Have what a consumer service measures travel with its renewals; what it takes is measured from here on."""
+    measured = participant_of(queue).member.registration.load = Load(concurrency)
+    return measured
 
 
 async def notified_to_drain(queue: Queue[Any]) -> None:
@@ -46,3 +58,8 @@ def renewed_for(queue: Queue[Any]) -> float | None:
     """For how many seconds this process's session at the queue is renewed; None unless it is registered. Any thread."""
     life = participant_of(queue).member.life
     return None if life.is_fresh else life.deadline - boottime()
+
+
+def load_of(queue: Queue[Any]) -> Load | None:
+    """What a consumer service has measured; None in any other process."""
+    return participant_of(queue).member.registration.load

@@ -11,10 +11,10 @@ LEASE_KEYS: Final = {
     "record": KeyDescription(
         "lease",
         "HASH",
-        "token, kind, phase, longest_ttl, run_id, quiet_until, tickets, resized: how often; longest_at: when longest_ttl was "
-        "used last, clock: when a deadline was written last, both in ms; passed_over: up to which ticket the line receives "
-        "nothing; entering: behind which ticket readers still come in, and up to which; name where its keys have a digest of "
-        "it; hold -> its mode, token, since when, and process id, host and task; of one that waited these in HOLD:who",
+        "token, kind, phase, longest_ttl, run_id, quiet_until, tickets, resized: how often; granted_r, granted_w, granted_p: "
+        "how often to read, to write, as a permit; longest_at: when longest_ttl was used last, clock: when a deadline was "
+        "written last, both in ms; passed_over: up to which ticket the line receives nothing; entering: behind which ticket "
+        "readers still come in, and up to which; name where its keys have a digest of it; hold -> its mode, token, since when, and process id, host and task; of one that waited these in HOLD:who",
     ),
     "holders": KeyDescription("lease:holders", "ZSET", "hold -> deadline in ms"),
     "waiting": KeyDescription("lease:waiting", "ZSET", "waiter -> deadline in ms; it asks again before"),

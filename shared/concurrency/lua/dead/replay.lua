@@ -1,6 +1,6 @@
 #!lua flags=allow-oom
 -- Puts dead letters back into pending as room allows, behind the waiting puts, past the known ids, with their counts reset.
--- KEYS pending returned suspects delayed putters bodies dead dead_index sessions idle lanes ids ids_due settings totals
+-- KEYS pending returned suspects delayed putters bodies dead dead_index dead_groups sessions idle lanes ids ids_due settings totals
 -- ARGV
 --   session  the caller's session
 --   number   this call's number in its lane; a repetition carries the same
@@ -8,7 +8,7 @@
 -- RETURNS letters put back, those that are no dead letters (any more), letters that cannot be read (they stay), 1 if shut down:
 --   nothing is put back then; how many of the places were looked at: until there are 2 MiB, or one that is larger. The others of these
 --   stay for want of room; the oldest go first
--- PARTS clock identity sessions room notify wake ids stamp putter_record line unfold refuse_waiting admit places one_effect
+-- PARTS clock identity sessions room notify wake ids stamp putter_record line unfold refuse_waiting admit places letter_groups one_effect
 local before = answered()
 if before then return before end
 if redis.call('HGET', settings, 'shutdown') then return answer_once({0, 0, 0, 1, #places}) end
@@ -29,6 +29,7 @@ for _, place in ipairs(places) do
     unreadable = unreadable + 1
   elseif free > replayed then
     redis.call('RPUSH', pending, next_stamp() .. key .. '0000000000' .. string.sub(entry, 49))
+    uncount_letter(letter)
     redis.call('HDEL', dead, key)
     redis.call('ZREM', dead_index, key)
     replayed = replayed + 1

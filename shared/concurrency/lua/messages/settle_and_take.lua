@@ -1,7 +1,7 @@
 #!lua flags=allow-oom
 -- Settles finished deliveries, then delivers the next messages (none while paused), in one step; lets waiting puts in as
 -- room appears. After an immediate shutdown nothing is delivered: what waits, and what comes back, becomes dead letters.
--- KEYS pending returned suspects delayed leased handed putters bodies dead dead_index sessions idle joiners lanes ids
+-- KEYS pending returned suspects delayed leased handed putters bodies dead dead_index dead_groups sessions idle joiners lanes ids
 --   ids_due settings totals results results_due given_up
 -- ARGV
 --   session        the caller's session
@@ -25,7 +25,7 @@
 -- RETURNS 'late'; or 'ok' or 'over' (nothing delivered), now in ms, refused receipts ('all' where the session was over),
 --   entries, look again in ms, a session to recover or '', 1 if shut down and finished, what became a dead letter: key, the
 --   caller's id or '', class or '', reason and error of each; 1 if a resync has not given back all: resync again
--- PARTS clock identity sessions room unfinished notify wake ids stamp putter_record line unfold refuse_waiting admit entry answer dead_letter
+-- PARTS clock identity sessions room unfinished notify wake ids stamp putter_record line unfold refuse_waiting admit entry answer letter_groups dead_letter
 --   end_waiting put_back receive settle take look_again finish
 local lane = owner_of(session) .. ':take'
 local before = redis.call('HGET', lanes, lane)

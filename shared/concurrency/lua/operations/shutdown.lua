@@ -1,7 +1,7 @@
 #!lua flags=allow-oom
 -- Shuts a queue down: no put enters, and waiting puts fail. At once: what waits for delivery becomes dead letters. A call does a part
 -- of it; until all is done, `put` and `reopen` go on along the line, and takes with what waits for delivery.
--- KEYS pending returned suspects delayed putters bodies dead dead_index sessions idle ids ids_due results results_due
+-- KEYS pending returned suspects delayed putters bodies dead dead_index dead_groups sessions idle ids ids_due results results_due
 --   given_up joiners settings totals lanes
 -- ARGV
 --   session    the caller's session
@@ -9,7 +9,7 @@
 --   immediate  1: nothing more is delivered
 --   begins     1; 0 to go on, which does nothing when the queue was reopened
 -- RETURNS how much is left: call again, under the next number, to go on while there is some
--- PARTS clock identity sessions room unfinished notify wake entry answer dead_letter end_waiting stamp putter_record line
+-- PARTS clock identity sessions room unfinished notify wake entry answer letter_groups dead_letter end_waiting stamp putter_record line
 --   refuse_waiting finish one_effect
 local before = answered()
 if before then return before end

@@ -157,6 +157,8 @@ local function hold(id, mode, who)
   note_deadline(ttl)
   redis.call('HSET', record, 'token', token, 'kind', kind, 'phase', mode,
     id, mode .. ' ' .. token .. ' ' .. number(now) .. ' ' .. (who or ''))
+  -- Whoever looks once a second learns of the holds that came and went in between.
+  redis.call('HINCRBY', record, 'granted_' .. mode, 1)
   redis.call('ZADD', holders, number(now + ttl), id)
   return token
 end

@@ -1,6 +1,7 @@
 -- The most frequent case, before anything else is read or made: nobody holds, nobody waits. It grants as `hold` does.
 if redis.call('EXISTS', holders, waiting, withdrawn) == 0 then
-  local known = redis.call('HMGET', record, 'run_id', 'quiet_until', 'token', 'clock', 'longest_ttl', 'kind', 'name', 'resized')
+  local granted = 'granted_' .. mode
+  local known = redis.call('HMGET', record, 'run_id', 'quiet_until', 'token', 'clock', 'longest_ttl', 'kind', 'name', 'resized', granted)
   local ttl = time_to_live(id)
   -- `lease` does what is rare: it notes a shorter time to live, a clock that was set back, another kind, a name.
   local is_plain = ttl >= tonumber(known[5] or 0) and tonumber(known[4] or 0) <= now
@@ -10,7 +11,7 @@ if redis.call('EXISTS', holders, waiting, withdrawn) == 0 then
     local noted = number('%.0f', now)
     local token, deadline = number('%.0f', math.max(last + 1, now_us)), number('%.0f', now + ttl)
     redis.call('HSET', record, 'token', token, 'phase', mode, 'longest_ttl', ttl, 'longest_at', noted,
-      'clock', noted, id, mode .. ' ' .. token .. ' ' .. noted .. ' ' .. who)
+      'clock', noted, granted, (known[9] or 0) + 1, id, mode .. ' ' .. token .. ' ' .. noted .. ' ' .. who)
     redis.call('ZADD', holders, deadline, id)
     local rest = math.max(3600000, 10 * ttl)
     redis.call('PEXPIRE', holders, rest)

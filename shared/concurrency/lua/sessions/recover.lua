@@ -1,6 +1,6 @@
 #!lua flags=allow-oom
 -- Takes back what a dead session held, in its old order, so many deliveries a call.
--- KEYS returned suspects leased handed bodies dead dead_index sessions lanes idle joiners ids ids_due results results_due given_up
+-- KEYS returned suspects leased handed bodies dead dead_index dead_groups sessions lanes idle joiners ids ids_due results results_due given_up
 --   settings totals
 -- ARGV
 --   session  the session to recover
@@ -8,7 +8,7 @@
 --            than 1000
 -- RETURNS deliveries taken back, deliveries still to take back, how many of the names were looked at: until there are 2 MiB; what became
 --   a dead letter: as settle_and_take; other sessions that are overdue, 100 at most; dead letters that were discarded
--- PARTS clock identity sessions staged processes unfinished notify wake entry answer dead_letter put_back receive named finish
+-- PARTS clock identity sessions staged processes unfinished notify wake entry answer letter_groups dead_letter put_back receive named finish
 local deadline = redis.call('ZSCORE', sessions, session)
 local others = redis.call('ZRANGEBYSCORE', sessions, '-inf', string.format('(%.0f', now), 'LIMIT', 0, 101)
 for i, id in ipairs(others) do

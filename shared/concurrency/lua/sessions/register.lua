@@ -1,6 +1,6 @@
 #!lua flags=allow-oom
 -- Registers a session with a queue, and the queue's settings where none are stored yet.
--- KEYS sessions settings lanes pending returned suspects delayed leased handed putters bodies dead dead_index idle
+-- KEYS sessions settings lanes pending returned suspects delayed leased handed putters bodies dead dead_index dead_groups idle
 --   joiners ids ids_due totals results results_due given_up
 -- ARGV
 --   session       the session's id
@@ -21,7 +21,7 @@
 local MOST_FORMER, MOST_PRUNED = 20, 100
 local kinds = {
   list = {pending, returned, suspects, putters},
-  hash = {settings, lanes, leased, handed, bodies, dead, ids, totals, results},
+  hash = {settings, lanes, leased, handed, bodies, dead, dead_groups, ids, totals, results},
   zset = {sessions, delayed, dead_index, idle, joiners, ids_due, results_due, given_up},
 }
 for kind, keys in pairs(kinds) do

@@ -96,6 +96,14 @@ def attempt_of(receipt: bytes) -> int:
     return int(receipt[KEY + _STAMP + 1 : RECEIPT]) + 1
 
 
+def stamp_of(entry: bytes) -> float:
+    """When it was admitted, in seconds since the epoch, by the server's clock.
+
+    :raises ValueError: when another program wrote none there.
+    """
+    return int(entry[:_STAMP]) / 1e6
+
+
 def crashes_of(entry: bytes) -> int:
     """How many deliveries of a message ended with their session, of its whole entry."""
     return entry[_CRASHES] - _ZERO

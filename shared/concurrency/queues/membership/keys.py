@@ -26,6 +26,12 @@ QUEUE_KEYS: Final = {
     ),
     "dead": KeyDescription("dead", "HASH", "key -> dead letter: JSON of reason, error and time, a newline, the entry"),
     "dead_index": KeyDescription("dead:index", "ZSET", "key of a dead letter -> time of death in ms"),
+    "dead_groups": KeyDescription(
+        "dead:groups",
+        "HASH",
+        "JSON of reason and class, each cut to 100 bytes -> how many dead letters there are of both; `others`: of the groups "
+        "beyond 200",
+    ),
     "sessions": KeyDescription("sessions", "ZSET", "session -> deadline in ms; 0 while it is recovered"),
     "idle": KeyDescription("idle", "ZSET", "sessions that wait for work -> since when, in us"),
     "joiners": KeyDescription("joiners", "ZSET", "sessions that wait for the end -> since when, in ms"),
@@ -33,7 +39,7 @@ QUEUE_KEYS: Final = {
         "lanes",
         "HASH",
         "`OWNER:LANE` -> last number and verdicts; `OWNER:consumer` -> session, and whether it is to drain; "
-        "`SESSION:process` -> pid and host; `SESSION:staged` -> the folds that it has staged, and how many puts each holds",
+        "`SESSION:process` -> pid and host; `SESSION:load` -> what a consumer service measured, as JSON; `SESSION:staged` -> the folds that it has staged, and how many puts each holds",
     ),
     "ids": KeyDescription(
         "ids", "HASH", "known id -> expiry in ms, digest, and the message's key where its result is asked for"

@@ -104,7 +104,11 @@ class Membership:
             log.error("the event loop hangs: sessions are no longer renewed", queue=self.name, seconds=hang_after)
             return ()
         # Of one life throughout: the loop may end it and begin the next while this thread asks.
-        return () if life.is_fresh else (Call(load("renew"), life.keys, (life.session_id,)),)
+        if life.is_fresh:
+            return ()
+        measured = self.registration.load
+        words = "" if measured is None else measured.words()
+        return (Call(load("renew"), life.keys, (life.session_id, words)),)
 
     def renewed(self, call: Call, sent_at: float, answer: list[Any]) -> None:
         """Take note of the answer to a renewal."""

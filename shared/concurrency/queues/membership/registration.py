@@ -7,6 +7,7 @@ import socket
 from typing import Any, Final, Protocol
 
 from shared.concurrency.queues.membership.life import Life
+from shared.concurrency.queues.membership.load import Load
 from shared.concurrency.session.calls import Call, Calls
 from shared.concurrency.session.clock import boottime
 from shared.concurrency.session.futures import retrieve
@@ -45,6 +46,8 @@ class Registration:
         """Whether the queue knows the session that there is now, and all wishes."""
         self.max_attempts = math.inf
         """Failures until a message is a dead letter, as it is stored with the queue; known once it is registered."""
+        self.load: Load | None = None
+        """What a consumer service says of itself with each renewal."""
         self._registrant = registrant
         self._calls = calls
         self._script = load("register")

@@ -22,7 +22,6 @@ from shared.concurrency.session.calls import Call
 from shared.concurrency.session.scripts import load
 from shared.concurrency.session.server_errors import Disconnected, Postponed
 
-_OUTCOMES: Final = ("deliveries_acked", "deliveries_nacked", "stale_deliveries")
 _AFTER_A_REFUSAL: Final = 0.05
 
 
@@ -119,6 +118,8 @@ class TakeLane(Lane[Portion]):
         """Take note that a put handed this session its message, and woke it."""
         if self._handoff.accept(session_id, entry):
             self.demand.idle.is_registered = False
+            if (measured := self._member.registration.load) is not None:
+                measured.taken([entry])
             self.demand.getters.hand_out([entry], self.give_back)
         self.kick()
 
@@ -129,7 +130,7 @@ class TakeLane(Lane[Portion]):
 
     def _session_over(self) -> None:
         lost, self.settlements = self.settlements, Settlements()
-        self._count(lost, b"all")
+        lost.count(b"all", self._member.calls.tally, self._member.name)
         refused = lost.answer(b"all")
         self._resync.failed = 0
         self._handoff.forget()
@@ -224,7 +225,7 @@ class TakeLane(Lane[Portion]):
         self._flight.is_answered = True
         # What woke us until now was older than the script that has just run; what comes from here on is news.
         self.demand.idle.is_woken = False
-        state, _, refused, entries, look_again, overdue, is_finished, died, has_more_orphans = answer
+        state, now, refused, entries, look_again, overdue, is_finished, died, has_more_orphans = answer
         if has_more_orphans:
             self._resync.doubt()
             self._is_urgent = True
@@ -234,12 +235,12 @@ class TakeLane(Lane[Portion]):
         if is_current:
             for receipt in portion.settlements.receipts():
                 member.held.pop(receipt, None)
-        self._count(portion.settlements, refused)
+        portion.settlements.count(refused, self._member.calls.tally, self._member.name)
         stale = portion.settlements.answer(refused)
         if state == b"over":
             member.over(portion.session_id)
         elif is_current:  # else it was handed to a session that is over: recovered, as all it held
-            self._take(wish, entries, look_again)
+            self._take(wish, entries, look_again, now)
             if is_finished:
                 self.demand.getters.end(QueueShutDown("the queue is shut down, and all its messages are done with"))
             self.demand.getters.refuse(wish.asked)
@@ -249,17 +250,12 @@ class TakeLane(Lane[Portion]):
         if died:
             member.recovery.log_dead(died)
 
-    def _count(self, settled: Settlements, refused: bytes) -> None:
-        if not settled:
-            return
-        tally, name = self._member.calls.tally, self._member.name
-        counted = zip(_OUTCOMES, settled.outcomes(refused), strict=True)
-        for what, count in counted:
-            if count:
-                tally.add(what, name, count)
-
-    def _take(self, wish: Wish, entries: list[bytes], look_again: int) -> None:
+    def _take(self, wish: Wish, entries: list[bytes], look_again: int, now: int) -> None:
         self.demand.answered(wish, entries, self._loop.time() + look_again / 1000)
         entries = self._handoff.confirmed(entries)
+        if (measured := self._member.registration.load) is not None:
+            measured.note_clock(now)
+            if entries:
+                measured.taken(entries)
         self._member.held.update(dict.fromkeys([entry[:RECEIPT] for entry in entries]))
         self.demand.getters.hand_out(entries, self.give_back)

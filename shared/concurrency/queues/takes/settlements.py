@@ -9,6 +9,7 @@ from shared.concurrency.errors import StaleDelivery
 from shared.concurrency.queues.encoding.entry import RECEIPT, key_of, receipts_in
 from shared.concurrency.session.futures import reject, resolve
 from shared.concurrency.session.log import Log
+from shared.concurrency.session.tally import Tally
 
 T = TypeVar("T")
 
@@ -126,19 +127,22 @@ class Settlements:
             len(word) for other in self.others[:count] for word in (other[2], other[-1]) if not isinstance(word, int)
         )
 
-    def outcomes(self, refused: bytes) -> tuple[int, int, int]:
-        """How many were acknowledged, how many failed or wait, how many were not ours; `refused`: see `answer`."""
-        if refused == b"all":
-            return 0, 0, len(self)
-        stale = frozenset(receipts_in(refused))
-        acked, nacked = len(self.acks), 0
-        if stale:
-            acked -= sum(receipt in stale for receipt in self.acks)
+    def count(self, refused: bytes, tally: Tally, queue: str) -> None:
+        """Count what became of these; `refused`: see `answer`."""
+        stale = frozenset(self.receipts() if refused == b"all" else receipts_in(refused))
+        acked = len(self.acks) - (sum(receipt in stale for receipt in self.acks) if stale else 0)
+        nacked = 0
         for receipt, kind, *_ in self.others:
             if receipt not in stale:
                 acked += kind == "result"
                 nacked += kind in _NACKS
-        return acked, nacked, len(stale)
+        for what, count in (
+            ("deliveries_acked", acked),
+            ("deliveries_nacked", nacked),
+            ("stale_deliveries", len(stale)),
+        ):
+            if count:
+                tally.add(what, queue, count)
 
     def answer(self, refused: bytes) -> list[bytes]:
         """Complete those who wait; `refused` holds the receipts that were not ours, or is "all".

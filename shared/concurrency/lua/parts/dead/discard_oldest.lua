@@ -1,4 +1,5 @@
--- Discards the oldest dead letters beyond `max_dead`, and those older than `dead_for` (in ms; of both 0: no limit), MOST at most; returns how many.
+-- Discards the oldest dead letters beyond `max_dead`, and those older than `dead_for` (in ms; of both 0: no limit), MOST at most, or
+-- 2 MiB; returns how many.
 local function discard_oldest(most)
   local stored = redis.call('HMGET', settings, 'max_dead', 'dead_for')
   local max_dead, dead_for = tonumber(stored[1] or 0), tonumber(stored[2] or 0)
@@ -10,9 +11,7 @@ local function discard_oldest(most)
     local old = redis.call('ZRANGEBYSCORE', dead_index, '-inf', before, 'LIMIT', #oldest, most - #oldest)
     for _, key in ipairs(old) do oldest[#oldest + 1] = key end
   end
-  if #oldest == 0 then return 0 end
-  redis.call('HDEL', dead, unpack(oldest))
-  redis.call('ZREM', dead_index, unpack(oldest))
-  redis.call('HINCRBY', totals, 'discarded', #oldest)
-  return #oldest
+  local count = remove_letters(oldest)
+  if count > 0 then redis.call('HINCRBY', totals, 'discarded', count) end
+  return count
 end

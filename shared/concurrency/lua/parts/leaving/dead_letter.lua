@@ -4,15 +4,18 @@ local died = {}
 
 -- Makes a dead letter of an entry: reason, time and the original bytes. Its submitter gets the reason as the outcome. KEY is
 -- unique among all messages; TRACE is the traceback, where there is one. Where `max_dead` is stored the oldest ones go, ten at most
--- for each that comes; DISCARDED counts them.
+-- for each that comes, and 2 MiB for a call; DISCARDED counts them.
 local discarded, max_dead = 0, nil
 local function make_dead_letter(key, entry, reason, report, trace)
-  local about = cjson.encode({reason = reason, error = report, died_ms = now})
-  redis.call('HSET', dead, key, about .. '\n' .. entry)
+  local headers = is_entry(entry) and headers_of_entry(entry) or {}
+  local before = redis.call('HGET', dead, key)
+  if before then uncount_letter(before) end
+  local group = count_letter(reason, headers.type)
+  local about = {reason = reason, error = report, died_ms = now, group = group == OTHERS and OTHERS or nil}
+  redis.call('HSET', dead, key, cjson.encode(about) .. '\n' .. entry)
   redis.call('ZADD', dead_index, now, key)
   redis.call('HINCRBY', totals, 'dead', 1)
   if reason ~= 'shutdown' then
-    local headers = is_entry(entry) and headers_of_entry(entry) or {}
     for _, word in ipairs({key, headers.id or '', headers.type or '', reason, report}) do died[#died + 1] = tostring(word) end
   end
   if is_asked(entry) then
@@ -21,10 +24,8 @@ local function make_dead_letter(key, entry, reason, report, trace)
   max_dead = max_dead or tonumber(redis.call('HGET', settings, 'max_dead') or 0)
   local beyond = max_dead > 0 and redis.call('ZCARD', dead_index) - max_dead or 0
   if beyond > 0 then
-    local oldest = redis.call('ZRANGE', dead_index, 0, math.min(beyond, 10) - 1)
-    redis.call('HDEL', dead, unpack(oldest))
-    redis.call('ZREM', dead_index, unpack(oldest))
-    redis.call('HINCRBY', totals, 'discarded', #oldest)
-    discarded = discarded + #oldest
+    local count = remove_letters(redis.call('ZRANGE', dead_index, 0, math.min(beyond, 10) - 1))
+    redis.call('HINCRBY', totals, 'discarded', count)
+    discarded = discarded + count
   end
 end

@@ -6,8 +6,12 @@ local function process_record(id)
   local pid, host = string.match(redis.call('HGET', lanes, id .. ':process') or '', '^%d+ (%d+) (.*)$')
   return tonumber(pid or 0), host or ''
 end
-local function forget_process(id) redis.call('HDEL', lanes, id .. ':process') end
+-- What it measured, 'NOW JSON' under SESSION:load, for as long.
+local function record_load(id, measured)
+  redis.call('HSET', lanes, id .. ':load', string.format('%.0f', now) .. ' ' .. measured)
+end
+local function forget_process(id) redis.call('HDEL', lanes, id .. ':process', id .. ':load') end
 local function is_process_of_session(field)
-  local id = string.match(field, '^(.*):process$')
+  local id = string.match(field, '^(.*):process$') or string.match(field, '^(.*):load$')
   return id ~= nil and redis.call('ZSCORE', sessions, id) ~= false
 end
