@@ -4,10 +4,13 @@ from collections.abc import Callable
 from contextvars import ContextVar
 from typing import Any, Final
 
-in_hand: Final[ContextVar[tuple[Any, Callable[[Any], dict[str, object]]] | None]] = ContextVar(
-    "weir_in_hand", default=None
+in_hand: Final[ContextVar[Any]] = ContextVar("weir_in_hand", default=None)
+"""The delivery, or the batch, that is handled here. Setting this is all that a message pays."""
+
+described_by: Final[ContextVar[Callable[[Any], dict[str, object]] | None]] = ContextVar(
+    "weir_described_by", default=None
 )
-"""A delivery, or a batch, and what names it. Named only once a line is written: setting this is all that it costs."""
+"""What names it, once a line is written; set once for all that a service handles."""
 
 # Lines of these rooms are about what they name: their tasks may have been started while something was handled.
 _OF_THE_ENGINE: Final = frozenset({"weir.locks", "weir.queues", "weir.session", "weir.start"})
@@ -15,9 +18,8 @@ _OF_THE_ENGINE: Final = frozenset({"weir.locks", "weir.queues", "weir.session", 
 
 def add_fields(event: dict[str, Any]) -> None:
     """Add the fields of what is being handled here, unless the line has fields of that name; the engine's have none."""
-    found = in_hand.get()
-    if found is None or event.get("logger") in _OF_THE_ENGINE:
+    work, describe = in_hand.get(), described_by.get()
+    if work is None or describe is None or event.get("logger") in _OF_THE_ENGINE:
         return
-    work, describe = found
     for word, value in describe(work).items():
         event.setdefault(word, value)

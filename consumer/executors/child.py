@@ -31,16 +31,13 @@ from shared.concurrency.queues.encoding.entry import LARGEST_MESSAGE
 from shared.concurrency.queues.encoding.results import ResultCodec
 from shared.local.forked import Forks, Handler
 from shared.local.parent_death import end_with
-from shared.log_context import in_hand
+from shared.log_context import described_by, in_hand
 from shared.logs import configure_logs
 from shared.message import Message
 from shared.settings import Settings
 from shared.signals import pass_over
 
 _LONGEST_TEXT: Final = 20_000
-
-Describe = Callable[[Any], dict[str, object]]
-"""Names in a log what is being handled."""
 
 _Request = tuple[str, bool, list[bytes]]
 """The name of the handler, whether it takes a batch, and the stored messages."""
@@ -63,9 +60,9 @@ def serve(parent: int, modules: list[str], before: Mapping[signal.Signals, Handl
     while True:
         name, takes_batch, entries = calls.get()
         _send(answers, {"outcome": "started"})
-        describe = partial(fields_of, handler=name, queue=settings.queue)
+        described_by.set(partial(fields_of, handler=name, queue=settings.queue))
         call = _handle_batch if takes_batch else _handle
-        _send(answers, call(codec, results, name, entries, describe))
+        _send(answers, call(codec, results, name, entries))
         in_hand.set(None)
 
 
@@ -95,23 +92,19 @@ def _send(answers: BinaryIO, answer: dict[str, Any]) -> None:
         left = left[answers.write(left) :]
 
 
-def _handle(
-    codec: "Codec[Message]", results: ResultCodec, name: str, entries: list[bytes], describe: Describe
-) -> dict[str, Any]:
+def _handle(codec: "Codec[Message]", results: ResultCodec, name: str, entries: list[bytes]) -> dict[str, Any]:
     """Call a handler. The answer holds the outcome, with the result as JSON if a submitter waits for it."""
     try:
         function: Callable[..., Any] = pkgutil.resolve_name(name)
         (entry,) = entries
         handout = Handout(Detached(), entry, codec.open(entry), results)
-        in_hand.set((handout, describe))
+        in_hand.set(handout)
         return _returned(results, handout, call_plain(function, handout))
     except BaseException as error:  # noqa: BLE001  # SystemExit too: the handler raised it, not we
         return _raised(error)
 
 
-def _handle_batch(
-    codec: "Codec[Message]", results: ResultCodec, name: str, entries: list[bytes], describe: Describe
-) -> dict[str, Any]:
+def _handle_batch(codec: "Codec[Message]", results: ResultCodec, name: str, entries: list[bytes]) -> dict[str, Any]:
     """Call a handler with a batch. The answer holds its outcome, and one for each delivery that has one of its own."""
     answer: dict[str, Any] = {"outcome": "returned"}
     try:
@@ -119,7 +112,7 @@ def _handle_batch(
         batch = HeldBatch([Handout(Detached(), entry, codec.open(entry), results) for entry in entries])
     except BaseException as error:  # noqa: BLE001  # importing may raise anything
         return _raised(error)
-    in_hand.set((batch, describe))
+    in_hand.set(batch)
     try:
         returned = results_of(call_plain(function, batch), len(batch))
         answer["deliveries"] = [

@@ -1,7 +1,7 @@
 """ObservedDispatch: calls handlers as Dispatch does, and reports when each begins and ends."""
 
 import asyncio
-from collections.abc import Mapping, Sequence
+from collections.abc import Awaitable, Mapping, Sequence
 from typing import Any, Final, Protocol
 
 from consumer.executors.dispatch import Dispatch
@@ -36,29 +36,22 @@ class ObservedDispatch(Dispatch):
         super().__init__(handlers, pipeline)
         self._observers: Final = observers
 
-    async def handle(self, delivery: Delivery[Message]) -> object:
+    def handle(self, delivery: Delivery[Message]) -> Awaitable[object]:
         """As Dispatch.handle."""
-        began = boottime()
-        for observer in self._observers:
-            observer.begins(delivery, began)
-        error = None
-        try:
-            return await super().handle(delivery)
-        except BaseException as raised:
-            error = raised
-            raise
-        finally:
-            self._ended([delivery], boottime() - began, error)
+        return self._observed([delivery], super().handle(delivery))
 
-    async def handle_batch(self, batch: Batch[Message]) -> object:
+    def handle_batch(self, batch: Batch[Message]) -> Awaitable[object]:
         """As Dispatch.handle_batch."""
-        deliveries, began = list(batch), boottime()
+        return self._observed(list(batch), super().handle_batch(batch))
+
+    async def _observed(self, deliveries: Sequence[Delivery[Message]], handling: Awaitable[object]) -> object:
+        began = boottime()
         for delivery in deliveries:
             for observer in self._observers:
                 observer.begins(delivery, began)
         error = None
         try:
-            return await super().handle_batch(batch)
+            return await handling
         except BaseException as raised:
             error = raised
             raise

@@ -25,6 +25,6 @@ async def watched(
         if port is not None:
             from shared.metrics.serving import serving  # noqa: PLC0415  # costs nothing where it is off
 
-            await stack.enter_async_context(serving(service, pipeline, vitals, port))
+            await stack.enter_async_context(serving(pipeline, vitals, port))
         await stack.enter_async_context(answering(service, vitals.unwell))
         yield

@@ -44,9 +44,8 @@ _MODES: Final = {"r": "read", "w": "write", "p": "permit"}
 class ServiceCollector(Collector):
     """Reads what the process counts anyhow, at each scrape; nothing is written for Prometheus meanwhile."""
 
-    def __init__(self, service: str, session: Session, queue: Queue[Any]) -> None:
+    def __init__(self, session: Session, queue: Queue[Any]) -> None:
         """`queue`: the one whose counters are there from the beginning, with 0."""
-        self._service: Final = service
         self._process: Final = process_of(session)
         self._queue: Final = queue
 
@@ -60,8 +59,8 @@ class ServiceCollector(Collector):
         yield from self._histograms()
         up = int(self._process.calls.is_open)
         yield GaugeMetricFamily("weir_connection_up", "1 while the connection to the server can be used.", value=up)
-        info = GaugeMetricFamily("weir_build_info", "1; what runs.", labels=["service", "version", "python"])
-        info.add_metric([self._service, VERSION, platform.python_version()], 1)
+        info = GaugeMetricFamily("weir_build_info", "1; what runs.", labels=["version", "python"])
+        info.add_metric([VERSION, platform.python_version()], 1)
         yield info
 
     def _counters(self) -> Iterator[Metric]:
@@ -80,9 +79,9 @@ class ServiceCollector(Collector):
             lost.add_metric([mode], counts.get(("lease_lost", letter), 0))
         yield lost
 
-    @staticmethod
-    def _dead_letters(counts: Mapping[tuple[str, str], int]) -> Metric:
-        by_reason: dict[tuple[str, str], int] = {}
+    def _dead_letters(self, counts: Mapping[tuple[str, str], int]) -> Metric:
+        # With 0 from the beginning: an increase from nothing to 1 is none to Prometheus.
+        by_reason = {(self._queue.full_name, reason): 0 for reason in (*_REASONS, "rejected")}
         for (what, about), count in counts.items():
             if what == "dead_letters":
                 queue, _, reason = about.partition(" ")

@@ -9,7 +9,7 @@ from shared.metrics.service_collector import ServiceCollector
 from shared.pipeline import Pipeline
 
 
-def serving(service: str, pipeline: Pipeline, vitals: Vitals, port: int) -> Endpoint:
+def serving(pipeline: Pipeline, vitals: Vitals, port: int) -> Endpoint:
     """Measure from here on; the endpoint answers inside its block.
 
     :raises SettingsError: when the port cannot be opened.
@@ -17,7 +17,7 @@ def serving(service: str, pipeline: Pipeline, vitals: Vitals, port: int) -> Endp
     # One of its own: a second service in this process, as tests have it, must not meet the names of the first.
     registry = CollectorRegistry(auto_describe=False)
     ProcessCollector(registry=registry)
-    registry.register(ServiceCollector(service, pipeline.session, pipeline.queue))
+    registry.register(ServiceCollector(pipeline.session, pipeline.queue))
     endpoint = Endpoint(port, registry, {"/livez": vitals.dead, "/readyz": vitals.unready})
     process_of(pipeline.session).calls.tally.measure()
     return endpoint

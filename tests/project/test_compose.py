@@ -1,14 +1,16 @@
 """What docker-compose.yml says, and the images that it builds. tests/demo/test_cluster.py has it run."""
 
+import json
 import os
 import re
 import tomllib
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Final
 
 import pytest
 
-from tests.instruments.cluster import ROOT, Cluster, why_not
+from tests.instruments.cluster import ROOT, Cluster, answers, why_not
 
 pytestmark = [pytest.mark.slow, pytest.mark.compose, pytest.mark.timeout(240)]
 
@@ -91,6 +93,23 @@ def test_what_is_set_outside_reaches_the_services(built: str) -> None:
         assert variables(cluster)["PIPELINE_GRACE"] == "20"
     finally:
         cluster.down()
+
+
+def test_the_profile_adds_prometheus_and_grafana_and_publishes_them_here_alone() -> None:
+    if not answers("compose", "version"):
+        pytest.skip("there is no `docker compose` here")
+    cluster = Cluster(name_here())
+    usual, watched = (
+        json.loads(cluster.compose(*profile, "config", "--format", "json"))["services"]
+        for profile in ((), ("--profile", "observability"))
+    )
+    assert watched.keys() - usual.keys() == {"prometheus", "grafana"}
+    for service in ("prometheus", "grafana"):
+        assert {port["host_ip"] for port in watched[service]["ports"]} == {"127.0.0.1"}
+        assert watched[service]["cap_drop"] == ["ALL"]
+        for volume in watched[service]["volumes"]:
+            assert volume["type"] == "volume" or Path(volume["source"]).exists()
+            assert volume["type"] == "volume" or volume["read_only"]
 
 
 def test_a_consumer_whose_loop_hangs_turns_unhealthy(built: str) -> None:
