@@ -16,6 +16,7 @@ COPY LICENSE /app/
 COPY shared /app/shared
 COPY producer /app/producer
 COPY consumer /app/consumer
+COPY monitor /app/monitor
 COPY cli /app/cli
 # A checkout made under a strict umask must stay readable for the image's user; the root file system is read-only, so
 # compile now. Hashes rather than times decide whether the result is fresh: copying between stages may change times.

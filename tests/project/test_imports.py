@@ -17,8 +17,8 @@ _GROUND = _SESSION | {f"{QUEUES}.encoding", f"{QUEUES}.membership"}
 _PACKAGE = {"shared", ENGINE}
 # Each room and what it imports of ours, itself aside: no right that nobody uses. In one line: errors <- session <-
 # queues.{encoding, membership} <- queues.{puts, takes, effects} <- queues.results <- queues.deliveries <- queues;
-# session <- locks.leases <- locks; shared.concurrency <- shared <- producer | consumer <- cli. Queues and locks never
-# meet. Only YOURS files and cli.demo import shared.demo. docs/rooms.md says what each room is for.
+# session <- locks.leases <- locks; shared.concurrency <- shared <- producer | consumer | monitor <- cli. Queues and
+# locks never meet. Only YOURS files and cli.demo import shared.demo. docs/rooms.md says what each room is for.
 ALLOWED = {
     f"{ENGINE}.errors": set[str](),
     f"{ENGINE}.checks": set[str](),
@@ -44,6 +44,7 @@ ALLOWED = {
     DEMO: _PACKAGE,
     "producer": _PACKAGE,
     "consumer": _PACKAGE,
+    "monitor": _PACKAGE,
     "examples": _PACKAGE | {"consumer"},
     "cli": _PACKAGE,
     "cli.demo": _PACKAGE | {DEMO},
@@ -63,6 +64,10 @@ REACHED = {
         f"{ENGINE}.checks", f"{ENGINE}.errors", f"{ENGINE}.session.clock", f"{ENGINE}.session.tasks", f"{QUEUES}.service", f"{QUEUES}.deliveries.handout", f"{QUEUES}.prefetch", f"{QUEUES}.deliveries.settling",
         f"{QUEUES}.deliveries.gathering", f"{QUEUES}.deliveries.held_batch", f"{QUEUES}.effects.effects",
         f"{QUEUES}.encoding.codec", f"{QUEUES}.encoding.entry", f"{QUEUES}.encoding.results",
+    },
+    "monitor": {
+        f"{ENGINE}.session.address", f"{ENGINE}.session.calls", f"{ENGINE}.session.clock", f"{ENGINE}.session.histogram",
+        f"{ENGINE}.locks.leases.snapshot", f"{QUEUES}.snapshot",
     },
     "cli": {
         f"{ENGINE}.session.address", f"{ENGINE}.session.calls", f"{ENGINE}.session.names", f"{ENGINE}.session.scripts",

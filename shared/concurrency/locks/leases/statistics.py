@@ -1,5 +1,6 @@
 """LeaseStatistics: who holds a lease, and who waits for it."""
 
+from collections.abc import Collection
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -52,16 +53,34 @@ class LeaseStatistics:
 def read_statistics(answer: list[Any]) -> LeaseStatistics:
     """Read the answer of the script."""
     now, kind, held, readers, others = answer
-    holders = tuple(_holder(int(now), *held[at : at + 4]) for at in range(0, len(held), 4))
-    word, _, limit = kind.decode().partition(" ")
-    other = "permit" if word in ("lock", "limit") else "write"
+    kind = kind.decode()
+    word, limit = kind_and_limit(kind)
+    return LeaseStatistics(read_holders(int(now), held), read_waiters(kind, readers, others), word, limit)
+
+
+def kind_and_limit(stored: str) -> tuple[str, int | None]:
+    """What a lease is used as, and how many permits it has."""
+    word, _, limit = stored.partition(" ")
+    return "semaphore" if limit else word, int(limit) if limit else None
+
+
+def read_holders(now: int, held: list[bytes]) -> tuple[Holder, ...]:
+    """Read those who hold it, four words each; `now`: in ms."""
+    return tuple(_holder(now, *held[at : at + 4]) for at in range(0, len(held), 4))
+
+
+def read_waiters(
+    stored: str, readers: list[bytes], others: list[bytes], gone: Collection[bytes] = ()
+) -> tuple[Waiter, ...]:
+    """Read those who wait, in order of arrival, from ids with their tickets; but for those who have `gone`."""
+    other = "permit" if stored.partition(" ")[0] in ("lock", "limit") else "write"
     waiting = [
         (int(ticket), owner(waiter), mode)
         for who, mode in ((readers, "read"), (others, other))
         for waiter, ticket in zip(who[::2], who[1::2], strict=True)
+        if waiter not in gone
     ]
-    waiters = tuple(Waiter(who, mode) for _, who, mode in sorted(waiting))
-    return LeaseStatistics(holders, waiters, "semaphore" if limit else word, int(limit) if limit else None)
+    return tuple(Waiter(who, mode) for _, who, mode in sorted(waiting))
 
 
 def _holder(now: int, hold_id: bytes, deadline: bytes, grant: bytes, who: bytes) -> Holder:

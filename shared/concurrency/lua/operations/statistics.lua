@@ -4,5 +4,5 @@
 -- RETURNS pending, leased, delayed, dead, puts waiting, those of them that came with an acknowledgement, age of the oldest
 --   pending in us, put, acked, nacked, dead in all, recovered, maxsize, max_attempts, 1 if shut down, age of the oldest dead letter
 --   in ms, 1 if paused, cancelled, max_crashes, discarded, max_dead or 0, dead_for in ms or 0
--- PARTS clock room unfinished counts
+-- PARTS clock room counts
 return counts_of_queue()

@@ -1,0 +1,77 @@
+"""Link: sends what only reads, many in a round trip."""
+
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
+from typing import Any, Final
+
+import redis.asyncio
+from redis.exceptions import NoScriptError, RedisError, ResponseError
+
+from shared.concurrency import ServerUnavailable
+from shared.concurrency.session.address import connect_options
+from shared.concurrency.session.calls import Call
+
+PATIENCE: Final = 5.0
+"""Seconds for which an answer is waited for."""
+
+
+class Link:
+    """A connection for those who only look. Nothing it sends can write, so its user needs no right to."""
+
+    def __init__(self, client: "redis.asyncio.Redis") -> None:
+        """`client`: bytes in and out; whoever made it closes it."""
+        self._client: Any = client
+
+    async def scripts(self, calls: Sequence[Call]) -> list[Any]:
+        """Run scripts in one round trip; an answer may be a ResponseError.
+
+        :raises ServerUnavailable: when the server does not answer.
+        """
+        answers = await self._run_scripts(calls, set())
+        unknown = [at for at, answer in enumerate(answers) if isinstance(answer, NoScriptError)]
+        if unknown:
+            # The first of each script brings it along.
+            sources = {calls[at].script.name for at in unknown}
+            again = await self._run_scripts([calls[at] for at in unknown], sources)
+            for at, answer in zip(unknown, again, strict=True):
+                answers[at] = answer
+        return answers
+
+    async def _run_scripts(self, calls: Sequence[Call], to_bring: set[str]) -> list[Any]:
+        commands: list[tuple[Any, ...]] = []
+        for call in calls:
+            script, packed = call.script, call.script.pack(call.keys, call.arguments)
+            if script.name in to_bring:
+                to_bring.remove(script.name)
+                commands.append(("EVAL_RO", script.source, *packed))
+            else:
+                commands.append(("EVALSHA_RO", script.sha, *packed))
+        return await self.commands(commands)
+
+    async def commands(self, commands: Sequence[tuple[Any, ...]]) -> list[Any]:
+        """Run commands that change nothing in one round trip; an answer may be a ResponseError.
+
+        :raises ServerUnavailable: when the server does not answer.
+        """
+        if not commands:
+            return []
+        try:
+            async with self._client.pipeline(transaction=False) as pipeline:
+                for command in commands:
+                    pipeline.execute_command(*command)
+                found: list[Any] = await pipeline.execute(raise_on_error=False)
+        except (RedisError, OSError) as error:
+            raise ServerUnavailable(f"the server does not answer: {error}") from error
+        for answer in found:
+            if isinstance(answer, Exception) and not isinstance(answer, ResponseError):
+                raise ServerUnavailable(f"the server does not answer: {answer}") from answer
+        return found
+
+
+@asynccontextmanager
+async def open_link(url: str) -> AsyncIterator[Link]:
+    """A link to the server at an address; it connects when something is sent, and again after an outage."""
+    async with redis.asyncio.Redis.from_url(
+        url, protocol=3, socket_timeout=PATIENCE, socket_connect_timeout=PATIENCE, **connect_options(url)
+    ) as client:
+        yield Link(client)

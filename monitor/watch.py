@@ -1,0 +1,130 @@
+"""Watch: reads snapshots, as often as it is asked, for who shows them."""
+
+from collections.abc import AsyncIterator, Iterable, Sequence
+from contextlib import asynccontextmanager
+from typing import Any, Final, TypeVar
+
+from redis.exceptions import ResponseError
+
+from monitor.link import Link
+from monitor.names import Names
+from monitor.snapshot import ClockState, Problem, ServerState, Snapshot
+from shared.clock.jobs import clock_queue
+from shared.concurrency import ServerRefused
+from shared.concurrency.locks.leases.snapshot import lease_call, read_lease
+from shared.concurrency.queues.snapshot import QueueSnapshot, held_keys, queue_call, read_queue
+from shared.concurrency.session.clock import boottime
+
+T = TypeVar("T")
+
+_SECTIONS: Final = ("server", "clients", "memory", "replication")
+
+
+class Watch:
+    """Reads the state of the cluster. It registers nowhere, and sends nothing that can write."""
+
+    def __init__(self, link: Link, names: Names) -> None:
+        """Use `open_watch`."""
+        self._link: Final = link
+        self._names: Final = names
+
+    async def snapshot(self) -> Snapshot:
+        """Read everything, in five round trips at most, however much there is.
+
+        :raises ServerUnavailable: when the server does not answer within 5 s, ServerRefused when it refuses.
+        """
+        names, problems = self._names, list[Problem]()
+        sent_at = boottime()
+        info, moment = await self._link.commands([("INFO", *_SECTIONS), ("TIME",)])
+        round_trip = boottime() - sent_at
+        for answer in (info, moment):
+            if isinstance(answer, ResponseError):
+                raise ServerRefused(f"the server does not say how it is: {answer}") from answer
+        now = int(moment[0]) + int(moment[1]) / 1e6
+        calls = [*map(queue_call, names.queues), *map(lease_call, names.leases)]
+        answers = await self._link.scripts(calls)
+        of_queues, of_leases = answers[: len(names.queues)], answers[len(names.queues) :]
+        queues = await self._queues(_good(names.queues, of_queues, problems))
+        leases = [read_lease(name, answer) for name, answer in _good(names.leases, of_leases, problems)]
+        return Snapshot(
+            at=now,
+            names_age_seconds=round(boottime() - names.looked_at, 3),
+            server=_read_server(info, round_trip),
+            queues=queues,
+            leases=tuple(sorted(_there(leases), key=lambda each: each.name)),
+            leases_left_out=names.leases_left_out,
+            clocks=await self._clocks([each.name for each in queues], now, problems),
+            problems=tuple(problems),
+        )
+
+    async def look_again(self) -> None:
+        """Find the names of new queues and leases now, and not within 30 s.
+
+        :raises ServerUnavailable: as `snapshot`.
+        """
+        await self._names.look()
+
+    async def _queues(self, found: Sequence[tuple[str, Any]]) -> tuple[QueueSnapshot, ...]:
+        keys = [held_keys(name, answer) for name, answer in found]
+        counts = iter(await self._link.commands([("HLEN", key) for of_queue in keys for key in of_queue]))
+        queues = []
+        for (name, answer), of_queue in zip(found, keys, strict=True):
+            held = [next(counts) for _ in of_queue]
+            queues.append(read_queue(name, answer, [each if isinstance(each, int) else 0 for each in held]))
+        return tuple(_there(queues))
+
+    async def _clocks(self, queues: Sequence[str], now: float, problems: list[Problem]) -> tuple[ClockState, ...]:
+        """What waits at the clocks: one command for each queue, and one more where something does."""
+        counts = await self._link.commands([("ZCARD", clock_queue(queue)) for queue in queues])
+        waiting = [(queue, count) for queue, count in _good(queues, counts, problems) if count]
+        overdue = await self._link.commands(
+            [("ZCOUNT", clock_queue(queue), "-inf", f"{(now - 1) * 1000:.0f}") for queue, _ in waiting]
+        )
+        return tuple(
+            ClockState(queue=queue, deferred=count, overdue=late)
+            for (queue, count), late in zip(waiting, overdue, strict=True)
+            if isinstance(late, int)
+        )
+
+
+@asynccontextmanager
+async def open_watch(link: Link) -> AsyncIterator[Watch]:
+    """A watch over a link, once the names of queues and leases are known; they are kept up to date.
+
+    :raises ServerUnavailable: when the server does not answer, ServerRefused when it refuses.
+    """
+    names = Names(link)
+    await names.look()
+    async with names.kept():
+        yield Watch(link, names)
+
+
+def _good(names: Iterable[str], answers: Iterable[Any], problems: list[Problem]) -> list[tuple[str, Any]]:
+    """What could be read, by name; the rest is a problem, and hides nothing else."""
+    found = []
+    for name, answer in zip(names, answers, strict=True):
+        if isinstance(answer, Exception):
+            problems.append(Problem(name=name, text=str(answer)))
+        else:
+            found.append((name, answer))
+    return found
+
+
+def _there(found: Iterable[T | None]) -> list[T]:
+    return [each for each in found if each is not None]
+
+
+def _read_server(said: dict[str, Any], round_trip: float) -> ServerState:
+    product = "valkey" if "valkey_version" in said else "redis"
+    return ServerState(
+        product=product,
+        version=str(said.get(f"{product}_version", "")),
+        role=str(said.get("role", "")),
+        run_id=str(said.get("run_id", "")),
+        uptime_seconds=int(said.get("uptime_in_seconds", 0)),
+        memory_bytes=int(said.get("used_memory", 0)),
+        max_memory_bytes=int(said.get("maxmemory", 0)),
+        clients=int(said.get("connected_clients", 0)),
+        replicas=int(said.get("connected_slaves", 0)),
+        round_trip_seconds=round(round_trip, 6),
+    )

@@ -1,0 +1,22 @@
+#!lua flags=allow-oom,no-writes
+-- Reads a queue for those who only watch it: its counts, its dead letters by reason and class, its sessions.
+-- KEYS pending returned suspects delayed bodies dead dead_index dead_groups settings totals sessions lanes handed
+-- ARGV
+--   most  sessions at most, 1000 or fewer
+-- RETURNS now in ms; as `statistics`; groups of dead letters, each followed by its count; how many sessions there are; the first ones, each
+--   followed by its deadline in ms; for each what `lanes` has of it under OWNER:consumer, SESSION:process and SESSION:load; for each what it
+--   was handed and has not confirmed. Nothing where the queue is not there
+-- PARTS clock identity room counts
+if redis.call('EXISTS', settings) == 0 then return {} end
+local found, fields, ids = redis.call('ZRANGE', sessions, 0, most - 1, 'WITHSCORES'), {}, {}
+for at = 1, #found, 2 do
+  local id, last = found[at], #fields
+  ids[#ids + 1] = id
+  fields[last + 1], fields[last + 2], fields[last + 3] = owner_of(id) .. ':consumer', id .. ':process', id .. ':load'
+end
+local records = #ids > 0 and redis.call('HMGET', lanes, unpack(fields)) or {}
+local received = #ids > 0 and redis.call('HMGET', handed, unpack(ids)) or {}
+local counts = counts_of_queue()
+local groups = counts[4] > 0 and redis.call('HGETALL', dead_groups) or {}
+local session_count = #ids < tonumber(most) and #ids or redis.call('ZCARD', sessions)
+return {now, counts, groups, session_count, found, records, received}
