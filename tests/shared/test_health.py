@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from shared.concurrency import Queue, Session
+from shared.concurrency.session.session import process_of
 from shared.health.answers import answering
 from shared.health.check import PATIENCE, check
 from shared.health.place import folder, socket_path
@@ -17,6 +18,7 @@ from shared.health.vitals import Vitals
 from shared.local.embedded import EmbeddedServer
 from tests.instruments.command_line import command, environment
 from tests.instruments.services import Service, consuming, running, wait_for
+from tests.instruments.waiting import until as waited
 
 HANGS = """
 @handles(Errand)
@@ -116,6 +118,22 @@ async def test_a_loop_that_does_not_turn_answers_nothing(session: Session, queue
         assert check("consumer", 0.1) == f"process {os.getpid()}: its event loop has not turned for 0.1 s"
         assert await asyncio.to_thread(check, "consumer", 20) == ""
     assert check("consumer") == "no such process has begun its work here"
+
+
+@pytest.mark.slow
+@pytest.mark.session_ttl(1.0)
+async def test_a_heartbeat_that_stands_still_is_a_reason_to_end(session: Session, queue: Queue[int]) -> None:
+    vitals = Vitals(session, queue, asyncio.Event(), registers=True)
+    await asyncio.to_thread(process_of(session)._heartbeat.stop)
+    assert vitals.dead() == ""
+
+    async def dead() -> str:
+        return vitals.dead()
+
+    # Three times the time to live: until then the session may have been renewed.
+    said = await waited(dead, bool, 40)
+    assert "its heartbeat stands still" in said
+    assert vitals.unready() == said
 
 
 @pytest.fixture
