@@ -42,4 +42,6 @@ COPY --from=build /app /app
 
 WORKDIR /app
 USER 10001:10001
+# Of the default command; who runs another one asks that.
+HEALTHCHECK --interval=10s --timeout=6s --start-period=30s --retries=3 CMD ["python", "-m", "consumer", "--check"]
 CMD ["python", "-m", "consumer"]

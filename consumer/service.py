@@ -1,18 +1,19 @@
 """The consumer service: takes deliveries and has them handled. `python -m consumer` runs it."""
 
 import asyncio
-import os
 from contextlib import AsyncExitStack
 
 from consumer.executors.dispatch import Dispatch
+from consumer.executors.observed import LoggedDeliveries, ObservedDispatch, Observer
 from consumer.registry import check_handlers, handlers
 from consumer.rules.errors import HandlerError
 from consumer.worker.blocked_loop import BlockedLoop
 from consumer.worker.worker import Worker
 from shared.concurrency.queues.service import left_leased, lost_so_far, notified_to_drain
+from shared.health.watched import watched
 from shared.logs import Log
 from shared.message import Message
-from shared.pipeline import Pipeline, open_pipeline
+from shared.pipeline import Pipeline, open_pipeline, whereabouts
 from shared.service import ServiceError, Unfinished, unless
 from shared.settings import Settings
 
@@ -42,7 +43,8 @@ async def work(settings: Settings, stopping: asyncio.Event) -> None:
     async with AsyncExitStack() as stack:
         async with unless(stopping):
             pipeline = await stack.enter_async_context(open_pipeline(settings, resources=True))
-        handling = await stack.enter_async_context(Dispatch(handlers(), pipeline))
+        await stack.enter_async_context(watched("consumer", pipeline, stopping, registers=True))
+        handling = await stack.enter_async_context(_dispatch(pipeline))
         worker = Worker(
             pipeline.queue,
             handling.handle,
@@ -52,7 +54,10 @@ async def work(settings: Settings, stopping: asyncio.Event) -> None:
             handle_batch=handling.handle_batch,
         )
         log.info(
-            "consuming", queue=settings.queue, concurrency=settings.concurrency, owner=pipeline.owner, pid=os.getpid()
+            "consuming",
+            queue=settings.queue,
+            concurrency=settings.concurrency,
+            **whereabouts(pipeline),
         )
         with BlockedLoop(handlers().values()):
             lost_before = await _work_until(stopping, worker, pipeline)
@@ -67,6 +72,14 @@ async def work(settings: Settings, stopping: asyncio.Event) -> None:
             f"{lost} deliveries were lost, for their session passed its deadline while the service drained: whoever takes "
             "recovers them"
         )
+
+
+def _dispatch(pipeline: Pipeline) -> Dispatch:
+    """What calls the handlers; it is observed only where somebody wants to know."""
+    observers: list[Observer] = []
+    if log.is_debug:
+        observers.append(LoggedDeliveries(handlers(), pipeline.queue.full_name))
+    return ObservedDispatch(handlers(), pipeline, observers) if observers else Dispatch(handlers(), pipeline)
 
 
 async def _work_until(stopping: asyncio.Event, worker: Worker[Message], pipeline: Pipeline) -> int:

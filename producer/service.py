@@ -1,15 +1,15 @@
 """The producer service: puts what the source yields, as fast as the queue takes it. `python -m producer` runs it."""
 
 import asyncio
-import os
 from collections.abc import AsyncGenerator
 from contextlib import AsyncExitStack, aclosing
 from time import monotonic
 
 from producer.source import messages
+from shared.health.watched import watched
 from shared.logs import Log
 from shared.message import Message
-from shared.pipeline import Pipeline, open_pipeline
+from shared.pipeline import Pipeline, open_pipeline, whereabouts
 from shared.service import unless
 from shared.settings import Settings
 
@@ -26,6 +26,7 @@ async def work(settings: Settings, stopping: asyncio.Event) -> None:
     async with AsyncExitStack() as stack:
         async with unless(stopping):
             pipeline = await stack.enter_async_context(open_pipeline(settings))
+        await stack.enter_async_context(watched("producer", pipeline, stopping))
         producing = asyncio.create_task(_produce(pipeline, stopping))
         stopped = asyncio.create_task(stopping.wait())
         await asyncio.wait({producing, stopped}, return_when=asyncio.FIRST_COMPLETED)
@@ -41,7 +42,7 @@ async def work(settings: Settings, stopping: asyncio.Event) -> None:
 
 async def _produce(pipeline: Pipeline, stopping: asyncio.Event) -> None:
     settings = pipeline.settings
-    log.info("producing", queue=settings.queue, maxsize=settings.maxsize, owner=pipeline.owner, pid=os.getpid())
+    log.info("producing", queue=settings.queue, maxsize=settings.maxsize, **whereabouts(pipeline))
     put, waited = 0, 0.0
     started_at = monotonic()
     async with aclosing(_batches(pipeline)) as batches:

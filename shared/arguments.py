@@ -13,13 +13,20 @@ def read_arguments(name: str, kind: type[Environment]) -> None:
 
     `kind`: its settings. Ends the process with exit code 0 after --help, and 2 after anything else.
     """
-    argparse.ArgumentParser(
+    parser = argparse.ArgumentParser(
         prog=f"./run {name}" if _DOOR.exists() else name,  # a container has no door
         description=f"Run the {name} in the foreground. SIGTERM and Ctrl-C drain it; a second one ends it at once.",
-        epilog="It takes no arguments: these environment variables set it up (README.md says what each means).\n"
+        epilog="It is set up by these environment variables (README.md says what each means).\n"
         f"Here with their defaults:\n\n{_variables(kind)}",
         formatter_class=argparse.RawDescriptionHelpFormatter,
-    ).parse_args()
+    )
+    parser.add_argument(
+        "--check",
+        action="store_true",
+        help=f"do not run: exit 0 when the {name} on this machine is well, else 1 and one line; nothing else may be given",
+    )
+    if parser.parse_args().check:  # alone it was dealt with before the settings were read
+        parser.error("--check stands alone")
 
 
 def _variables(kind: type[Environment]) -> str:

@@ -147,6 +147,9 @@ class Environment(BaseSettings):
     rate: float = Field(0.0, ge=0)
     """Messages a second that one producer puts at most; 0 for as fast as it goes."""
 
+    metrics_port: Annotated[Annotated[int, Field(ge=0, le=65_535)] | None, BeforeValidator(_none_from_text)] = None
+    """Port of /metrics, /livez and /readyz; 0 for any that is free, which is logged; none for no such port."""
+
     log_level: Annotated[Literal["debug", "info", "warning", "error"], BeforeValidator(_lower)] = "info"
     log_format: Annotated[Literal["auto", "json", "console"], BeforeValidator(_lower)] = "auto"
     """auto is console on a terminal and JSON lines elsewhere."""

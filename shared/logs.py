@@ -3,11 +3,13 @@
 import logging
 import os
 import sys
+from typing import cast
 
 import structlog
 
 from shared.concurrency.session.log import Log, LogLine
 from shared.environment import Environment
+from shared.log_context import add_fields
 from shared.log_handler import PatientHandler
 
 __all__ = ["Log", "configure_logs", "flush_logs"]
@@ -25,14 +27,14 @@ def configure_logs(settings: Environment) -> None:
         structlog.processors.TimeStamper(fmt="iso", utc=True),
     ]
     structlog.configure(
-        processors=[*enrich, structlog.stdlib.ProcessorFormatter.wrap_for_formatter],
+        processors=[*enrich, _fields_of_a_delivery, structlog.stdlib.ProcessorFormatter.wrap_for_formatter],
         wrapper_class=structlog.make_filtering_bound_logger(level),
         logger_factory=structlog.stdlib.LoggerFactory(),
     )
     handler = PatientHandler(sys.stderr)
     handler.setFormatter(
         structlog.stdlib.ProcessorFormatter(
-            foreign_pre_chain=[*enrich, _fields_of_the_engine],
+            foreign_pre_chain=[*enrich, _fields_of_the_engine, _fields_of_a_delivery],
             processors=[
                 structlog.stdlib.ProcessorFormatter.remove_processors_meta,
                 *(_json_lines() if as_json else _console_lines(colors=terminal and "NO_COLOR" not in os.environ)),
@@ -62,6 +64,12 @@ def _fields_of_the_engine(
     if record is not None and isinstance(record.msg, LogLine):
         event["event"] = record.msg.text
         event.update(record.msg.fields)
+    return event
+
+
+def _fields_of_a_delivery(_: object, __: str, event: structlog.typing.EventDict) -> structlog.typing.EventDict:
+    """A line that a handler writes names what it handles, as far as the line does not say it itself."""
+    add_fields(cast("dict[str, object]", event))
     return event
 
 

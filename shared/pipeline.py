@@ -1,6 +1,8 @@
 """The composition root: opens what a service works with."""
 
 import asyncio
+import os
+import socket
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
@@ -123,6 +125,11 @@ class Pipeline:
             if outcome is not Cancellation.UNKNOWN or begun is None or not begun[1] or loop.time() > until:
                 return outcome
             await asyncio.sleep(_BEGUN_AGAIN)  # a clock is about to put it
+
+
+def whereabouts(pipeline: Pipeline) -> dict[str, str | int]:
+    """Which process this is, as a service logs it when it starts: owner, host and process id."""
+    return {"owner": pipeline.owner, "host": socket.gethostname(), "pid": os.getpid()}
 
 
 def deferred_of(pipeline: Pipeline) -> Deferred:

@@ -12,11 +12,13 @@ import signal
 import threading
 import traceback
 from collections.abc import Callable, Mapping
+from functools import partial
 from queue import SimpleQueue
 from typing import Any, BinaryIO, Final
 
 from consumer.executors import frames
 from consumer.executors.detached import Detached
+from consumer.executors.log_fields import fields_of
 from consumer.outcomes import Reject, Retry
 from consumer.rules.errors import describe
 from consumer.rules.handler import call_plain, results_of
@@ -29,6 +31,7 @@ from shared.concurrency.queues.encoding.entry import LARGEST_MESSAGE
 from shared.concurrency.queues.encoding.results import ResultCodec
 from shared.local.forked import Forks, Handler
 from shared.local.parent_death import end_with
+from shared.log_context import described_by, in_hand
 from shared.logs import configure_logs
 from shared.message import Message
 from shared.settings import Settings
@@ -47,7 +50,8 @@ def serve(parent: int, modules: list[str], before: Mapping[signal.Signals, Handl
     requests, answers = _take_pipes()
     calls: SimpleQueue[_Request] = SimpleQueue()
     threading.Thread(target=_receive, args=(requests, calls), daemon=True).start()
-    configure_logs(Settings.load())
+    settings = Settings.load()
+    configure_logs(settings)
     for module in modules:
         pkgutil.resolve_name(module)
     codec: Codec[Message] = Codec(Message, LARGEST_MESSAGE)
@@ -56,8 +60,10 @@ def serve(parent: int, modules: list[str], before: Mapping[signal.Signals, Handl
     while True:
         name, takes_batch, entries = calls.get()
         _send(answers, {"outcome": "started"})
+        described_by.set(partial(fields_of, handler=name, queue=settings.queue))
         call = _handle_batch if takes_batch else _handle
         _send(answers, call(codec, results, name, entries))
+        in_hand.set(None)
 
 
 def _take_pipes() -> tuple[BinaryIO, BinaryIO]:
@@ -92,6 +98,7 @@ def _handle(codec: "Codec[Message]", results: ResultCodec, name: str, entries: l
         function: Callable[..., Any] = pkgutil.resolve_name(name)
         (entry,) = entries
         handout = Handout(Detached(), entry, codec.open(entry), results)
+        in_hand.set(handout)
         return _returned(results, handout, call_plain(function, handout))
     except BaseException as error:  # noqa: BLE001  # SystemExit too: the handler raised it, not we
         return _raised(error)
@@ -105,6 +112,7 @@ def _handle_batch(codec: "Codec[Message]", results: ResultCodec, name: str, entr
         batch = HeldBatch([Handout(Detached(), entry, codec.open(entry), results) for entry in entries])
     except BaseException as error:  # noqa: BLE001  # importing may raise anything
         return _raised(error)
+    in_hand.set(batch)
     try:
         returned = results_of(call_plain(function, batch), len(batch))
         answer["deliveries"] = [

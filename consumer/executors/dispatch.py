@@ -6,6 +6,7 @@ from dataclasses import replace
 from functools import partial
 from typing import Any, Final, Self
 
+from consumer.executors.log_fields import fields_of
 from consumer.executors.processes import Processes, cores, error_of
 from consumer.executors.threads import Threads
 from consumer.rules.handler import Handler, call_plain
@@ -15,6 +16,7 @@ from shared.concurrency.queues.deliveries.handout import handout_of
 from shared.concurrency.queues.deliveries.held_batch import held_batch_of
 from shared.concurrency.queues.effects.effects import add_json
 from shared.concurrency.queues.encoding.results import Written
+from shared.log_context import described_by, in_hand
 from shared.message import Message
 from shared.pipeline import Pipeline
 
@@ -36,14 +38,22 @@ class Dispatch:
         self._calls: Final[dict[type[Message], _Call]] = {tp: self._call(each) for tp, each in handlers.items()}
         self.rules: Final[dict[type[Message], Rules]] = {tp: self._rules_of(each) for tp, each in handlers.items()}
         """The rules of each message class, as the worker applies them."""
+        self._names: Final = {tp: each.name for tp, each in handlers.items()}
 
-    async def handle(self, delivery: Delivery[Message]) -> object:
-        """Call the handler of a delivery; returns what it returns and raises what it raises."""
-        return await self._calls[type(delivery.item)](delivery, self._pipeline)
+    def handle(self, delivery: Delivery[Message]) -> Awaitable[object]:
+        """Call the handler of a delivery; what is returned is to be awaited, and ends as the handler does."""
+        # No coroutine of its own around the handler's: each message would pay for it.
+        in_hand.set(delivery)
+        return self._calls[type(delivery.item)](delivery, self._pipeline)
 
-    async def handle_batch(self, batch: Batch[Message]) -> object:
-        """Call the handler of a batch; returns what it returns and raises what it raises."""
-        return await self._calls[type(batch[0].item)](batch, self._pipeline)
+    def handle_batch(self, batch: Batch[Message]) -> Awaitable[object]:
+        """As `handle`, for a batch."""
+        in_hand.set(batch)
+        return self._calls[type(batch[0].item)](batch, self._pipeline)
+
+    def _describe(self, work: Delivery[Message] | Batch[Message]) -> dict[str, object]:
+        item = work.item if isinstance(work, Delivery) else work[0].item
+        return fields_of(work, self._names[type(item)], self._pipeline.queue.full_name)
 
     def _call(self, handler: Handler) -> _Call:
         if handler.place == "loop":
@@ -87,6 +97,7 @@ class Dispatch:
         return results
 
     async def __aenter__(self) -> Self:
+        described_by.set(self._describe)  # for the tasks that are started inside the block
         await self._stack.enter_async_context(self._processes)
         self._stack.callback(self._threads.close)
         return self

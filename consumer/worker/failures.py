@@ -55,26 +55,29 @@ def about(handout: Handout[T], of: int) -> dict[str, Any]:
 def _nack(settler: Settler, handout: Handout[T], error: BaseException, rules: Rules, of: int) -> None:
     report = (_cause(error) or error.reason) if isinstance(error, Retry) else describe(error)
     delay = _delay(error, handout, rules)
-    is_held, is_last = handout.state == "held", settler.is_last_attempt(handout, rules.attempts)
+    # A Retry may not count; what the handler has settled itself neither fails nor comes again by this.
+    counts, is_held = not isinstance(error, Retry) or error.counts, handout.state == "held"
+    is_last = is_held and counts and settler.is_last_attempt(handout, rules.attempts)
     if is_held:
         kind, value = _settlement(error, check_delay(delay))
         settler.settle_later(handout, kind, value, report, attempts=rules.attempts, trace=handout.trace_of(error))
     if not of:
         return
     # The last one is followed by the line that reports the dead letter. What was settled before does not come again.
-    counts = not isinstance(error, Retry) or error.counts
-    again = {"again_in": round(delay, 2)} if is_held and not (is_last and counts) else {}
+    again = {"again_in": round(delay, 2)} if is_held and not is_last else {}
+    text = "the handler failed" if not isinstance(error, Retry) else "the handler requested a retry"
+    text = f"{text} for the last time" if is_last else text
     if isinstance(error, Retry):
         log.info(
-            "the handler requested a retry",
+            text,
             **about(handout, of), attempt=handout.attempt, reason=report, counts=error.counts, **again,
         )  # fmt: skip
         return
     shown, fields = _shown(error), {**about(handout, of), "attempt": handout.attempt, "error": report, **again}
     if shown is None:
-        log.warning("the handler failed", **fields)
+        log.warning(text, **fields)
     else:
-        log.traceback(shown, "the handler failed", **fields)
+        log.traceback(shown, text, **fields)
 
 
 def _settlement(error: BaseException, delay_ms: int) -> tuple[str, int | str]:

@@ -2,7 +2,6 @@
 
 import asyncio
 import logging
-import os
 from contextlib import AsyncExitStack
 from typing import Any
 
@@ -10,21 +9,21 @@ from arq.connections import ArqRedis
 from arq.worker import Worker, create_worker
 from redis.exceptions import RedisError
 
+from producer.clock.arq_log import as_ours
 from producer.clock.puts import Puts
 from producer.clock.wall_time import ScheduleError
 from shared.clock.deferred import NEVER_MS
 from shared.clock.jobs import clock_queue, decode, encode
 from shared.concurrency.session.futures import retrieve
+from shared.health.watched import watched
 from shared.logs import Log
-from shared.pipeline import Pipeline, deferred_of, open_pipeline
+from shared.pipeline import Pipeline, deferred_of, open_pipeline, whereabouts
 from shared.service import ServiceError, unless
 from shared.settings import Settings
 
 log = Log("clock")
 
 _PAUSE = 1.0
-# How arq marks the two lines that it logs for each job that ends well.
-_BEGUN_OR_DONE = ("→", "←")
 
 
 def prepare() -> None:
@@ -50,11 +49,11 @@ async def work(settings: Settings, stopping: asyncio.Event) -> None:
     async with AsyncExitStack() as stack:
         async with unless(stopping):
             pipeline = await stack.enter_async_context(open_pipeline(settings, resources=resources))
+        await stack.enter_async_context(watched("clock", pipeline, stopping))
         puts = await stack.enter_async_context(Puts(pipeline))
-        if settings.log_level != "debug":
-            logging.getLogger("arq.worker").addFilter(_is_notable)
+        logging.getLogger("arq.worker").addFilter(as_ours)
         jobs = [job.name for job in WorkerSettings.cron_jobs]
-        log.info("the clock runs", queue=settings.queue, jobs=jobs, owner=pipeline.owner, pid=os.getpid())
+        log.info("the clock runs", queue=settings.queue, jobs=jobs, **whereabouts(pipeline))
         while not stopping.is_set():
             context = {"pipeline": pipeline, "puts": puts}
             worker = create_worker(
@@ -65,11 +64,6 @@ async def work(settings: Settings, stopping: asyncio.Event) -> None:
             )
             await _run(worker, stopped, settings.grace)
         log.info("the clock is stopped")
-
-
-def _is_notable(record: logging.LogRecord) -> bool:
-    """Whether a line of arq says more than that a job began, or ended well: of those there may be many a second."""
-    return record.levelno > logging.INFO or not any(mark in str(record.msg) for mark in _BEGUN_OR_DONE)
 
 
 def _client(pipeline: Pipeline) -> ArqRedis:

@@ -13,12 +13,18 @@ from typing import Any
 
 ROOT = Path(__file__).resolve().parent.parent.parent
 _ENGINE = shutil.which("docker") or "docker"
+# Each service by itself; those of a profile are not started here.
+_SERVICES = re.split(
+    r"^(?=  \w+:$)", (ROOT / "docker-compose.yml").read_text(encoding="utf-8").partition("\nservices:\n")[2],
+    flags=re.MULTILINE,
+)  # fmt: skip
 # `${REDIS_IMAGE:-redis:8}` stands for redis:8 here: what the caller has in the environment is kept from the cluster.
-_IMAGES = re.findall(
-    r"^\s*image: (?:\$\{\w+:-)?([^\s${}]+:[^\s${}]+)\}?$",
-    (ROOT / "docker-compose.yml").read_text(encoding="utf-8"),
-    re.MULTILINE,
-)
+_IMAGES = [
+    image
+    for service in _SERVICES
+    if "\n    profiles:" not in service
+    for image in re.findall(r"^\s*image: (?:\$\{\w+:-)?([^\s${}]+:[^\s${}]+)\}?$", service, re.MULTILINE)
+]
 # What would change the cluster under test when the caller has it in the environment.
 _SETTINGS = ("COMPOSE_", "PIPELINE_", "REDIS_")
 
@@ -31,12 +37,13 @@ def why_not() -> str | None:
         except (OSError, subprocess.SubprocessError) as error:
             return f"`docker {' '.join(question)}` does not answer ({type(error).__name__})"
     for image in _IMAGES:
-        if not _answers("image", "inspect", image) and not _answers("pull", image, seconds=120):
+        if not answers("image", "inspect", image) and not answers("pull", image, seconds=120):
             return f"the image {image} is not here and cannot be had"
     return None
 
 
-def _answers(*question: str, seconds: float = 20) -> bool:
+def answers(*question: str, seconds: float = 20) -> bool:
+    """Whether the engine's command line has an answer to this."""
     try:
         subprocess.run([_ENGINE, *question], check=True, capture_output=True, timeout=seconds)
     except (OSError, subprocess.SubprocessError):

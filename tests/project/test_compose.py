@@ -1,14 +1,16 @@
 """What docker-compose.yml says, and the images that it builds. tests/demo/test_cluster.py has it run."""
 
+import json
 import os
 import re
 import tomllib
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Final
 
 import pytest
 
-from tests.instruments.cluster import ROOT, Cluster, why_not
+from tests.instruments.cluster import ROOT, Cluster, answers, why_not
 
 pytestmark = [pytest.mark.slow, pytest.mark.compose, pytest.mark.timeout(240)]
 
@@ -89,6 +91,48 @@ def test_what_is_set_outside_reaches_the_services(built: str) -> None:
             not {"PIPELINE_CLOCK_URL", "PIPELINE_KNOWN_FOR", "PIPELINE_MAX_MESSAGE_BYTES"} & variables(cluster).keys()
         )
         assert variables(cluster)["PIPELINE_GRACE"] == "20"
+    finally:
+        cluster.down()
+
+
+def test_the_profile_adds_prometheus_and_grafana_and_publishes_them_here_alone() -> None:
+    if not answers("compose", "version"):
+        pytest.skip("there is no `docker compose` here")
+    cluster = Cluster(name_here())
+    usual, watched = (
+        json.loads(cluster.compose(*profile, "config", "--format", "json"))["services"]
+        for profile in ((), ("--profile", "observability"))
+    )
+    assert watched.keys() - usual.keys() == {"prometheus", "grafana"}
+    for service in ("prometheus", "grafana"):
+        assert {port["host_ip"] for port in watched[service]["ports"]} == {"127.0.0.1"}
+        assert watched[service]["cap_drop"] == ["ALL"]
+        for volume in watched[service]["volumes"]:
+            assert volume["type"] == "volume" or Path(volume["source"]).exists()
+            assert volume["type"] == "volume" or volume["read_only"]
+
+
+def test_a_consumer_whose_loop_hangs_turns_unhealthy(built: str) -> None:
+    cluster = Cluster(built)
+
+    def health(service: str) -> str:
+        states = [container["State"] for container in cluster.containers(service)]
+        return states[0]["Health"]["Status"] if states else "absent"
+
+    def send(signal: str) -> None:
+        cluster.compose("exec", "-T", "consumer", "sh", "-c", f"kill -{signal} $(cat /proc/1/task/1/children)")
+
+    try:
+        cluster.up()
+        for service in ("producer", "consumer", "clock"):
+            cluster.until(f"{service} healthy", lambda service=service: health(service) == "healthy")  # type: ignore[misc]
+        send("STOP")
+        cluster.until("the consumer unhealthy", lambda: health("consumer") == "unhealthy")
+        assert "its event loop has not turned for 3 s" in str(
+            cluster.containers("consumer")[0]["State"]["Health"]["Log"]
+        )
+        send("CONT")
+        cluster.until("the consumer healthy", lambda: health("consumer") == "healthy")
     finally:
         cluster.down()
 

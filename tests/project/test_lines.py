@@ -67,6 +67,8 @@ ELSEWHERE: Final = {
     "./run test --redis-py 8": "test_only_redis_py_8_can_be_asked_for",
     "./run bench --peers ardiq,repid,huey --plots": "test_every_peer_has_an_adapter_and_a_lock",
     "./run bench submit --peers arq,taskiq": "test_every_peer_has_an_adapter_and_a_lock",
+    # Needs two images that are not ours.
+    "docker compose --profile observability up": "test_the_profile_adds_prometheus_and_grafana_and_publishes_them_here_alone",
     # A question of arq's, about its own key.
     "arq --check": "test_arqs_own_command_runs_it",
 }

@@ -7,9 +7,12 @@ from shared.concurrency.queues.deliveries.gathering import Company
 from shared.concurrency.queues.membership.load import Load
 from shared.concurrency.queues.prefetch import Prefetch
 from shared.concurrency.queues.queue import Queue, participant_of
+from shared.concurrency.session.clock import boottime
 from shared.concurrency.session.histogram import BOUNDS, Histogram
 
-__all__ = ["BOUNDS", "Histogram", "Load", "left_leased", "measure", "notified_to_drain", "prefetch"]
+__all__ = [
+    "BOUNDS", "Histogram", "Load", "left_leased", "load_of", "measure", "notified_to_drain", "prefetch", "renewed_for",
+]  # fmt: skip
 
 T = TypeVar("T")
 
@@ -54,3 +57,14 @@ def left_leased(queue: Queue[Any]) -> int:
 def lost_so_far(queue: Queue[Any]) -> int:
     """How many deliveries of this process were lost with sessions that passed their deadline."""
     return participant_of(queue).member.life.lost_before
+
+
+def renewed_for(queue: Queue[Any]) -> float | None:
+    """For how many seconds this process's session at the queue is renewed; None unless it is registered. Any thread."""
+    life = participant_of(queue).member.life
+    return None if life.is_fresh else life.deadline - boottime()
+
+
+def load_of(queue: Queue[Any]) -> Load | None:
+    """What a consumer service has measured; None in any other process."""
+    return participant_of(queue).member.registration.load

@@ -16,6 +16,7 @@ from shared.concurrency.session.protocol import Wire
 from shared.concurrency.session.refusals import Refusals
 from shared.concurrency.session.scripts import Script
 from shared.concurrency.session.server_errors import Disconnected, Forbidden, Postponed, Unasked, translate, wrong_key
+from shared.concurrency.session.tally import Tally
 
 NO_ANSWER: Final = "it does not answer"
 """The problem with a server that says nothing."""
@@ -56,6 +57,8 @@ class Calls:
         """Whether the server is a node of a Cluster."""
         self.is_open = False
         """Whether callers may use the connection now: `opened` would return at once."""
+        self.tally: Final = Tally()
+        """What this process counts."""
         self._is_run_known = False
         self._refusals = refusals
         self._wire: Wire | None = None

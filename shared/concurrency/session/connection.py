@@ -119,6 +119,7 @@ class Connection:
             await self._greet(wire)
             self._pause = _FIRST_PAUSE
             self._greeted = True
+            self._calls.tally.add("connections")
             self._admission.grant()
             self._calls.open_up()
             asyncio.get_running_loop().call_soon(self._report_open)

@@ -80,6 +80,8 @@ class Heartbeat:
         self._greeted = greeted
         self._wire = BlockingWire(url, max(0.2, ttl / 4))
         self._run_id = ""
+        self.seen = boottime()
+        """When its thread ran last, by the local clock; any thread."""
         self._asked = threading.Event()
         self.timetable: Final = Timetable[Renewable](ttl, self._asked.set)
         """What is renewed; whoever begins to hold something plans it."""
@@ -111,6 +113,7 @@ class Heartbeat:
 
     def _run(self) -> None:
         while not self._stopped:
+            self.seen = boottime()
             if self._asked.wait(max(0.0, self.timetable.next_at - boottime())):
                 self._asked.clear()
                 continue  # sooner than planned, or for ever

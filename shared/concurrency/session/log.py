@@ -30,6 +30,11 @@ class Log:
         """`name`: the room, for example "queues"; the logger is `weir.queues`."""
         self._logger = logging.getLogger(f"weir.{name}")
 
+    @property
+    def is_debug(self) -> bool:
+        """Whether a line at debug is written; for lines whose fields cost something."""
+        return self._logger.isEnabledFor(logging.DEBUG)
+
     def debug(self, text: str, /, **fields: object) -> None:
         """Say what only somebody who looks for a fault wants to know."""
         self._write(logging.DEBUG, text, fields)

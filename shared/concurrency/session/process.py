@@ -15,6 +15,7 @@ from shared.concurrency.errors import ConcurrencyError, ServerUnavailable, Wrong
 from shared.concurrency.session.advice import advice
 from shared.concurrency.session.background import Background
 from shared.concurrency.session.calls import NO_ANSWER, Call, Calls
+from shared.concurrency.session.clock import boottime
 from shared.concurrency.session.connection import Connection
 from shared.concurrency.session.heartbeat import Heartbeat, Renewable
 from shared.concurrency.session.log import Log
@@ -22,6 +23,7 @@ from shared.concurrency.session.parts import Listener, Part, Parts
 from shared.concurrency.session.refusals import Refusals
 from shared.concurrency.session.tasks import outlast
 from shared.concurrency.session.ticker import Ticker
+from shared.concurrency.session.vital_signs import VitalSigns
 
 log = Log("start")
 
@@ -110,6 +112,12 @@ class Process:
     def where(self) -> str:
         """Which process it is, for people: its id, a space, and its host."""
         return f"{self._pid} {_host()}"
+
+    def vital_signs(self) -> VitalSigns:
+        """What shows whether it works; in any thread."""
+        now = boottime()
+        unconnected = "" if self.calls.is_open else self.calls.why_they_wait() or NO_ANSWER
+        return VitalSigns(now - self._ticker.seen(), now - self._heartbeat.seen, unconnected)
 
     def _advice(self, where: str) -> str:
         problem = self.calls.problem

@@ -82,11 +82,15 @@ class Asking:
         :raises ValueError: when the lease is in use as another kind.
         :raises ConcurrencyError: when the server refuses it.
         """
+        waits = self._process.calls.tally.lease_waits
+        began = 0.0 if waits is None else boottime()
         with self._underway:
             while True:
                 hold = Hold(self._process.new_id(ttl), mode, ttl, self._on_lost)
                 try:
                     if await self._obtain(hold, kind, max_hold, self._who(by), may_wait=may_wait, on_waits=on_waits):
+                        if waits is not None:
+                            waits[mode].observe(boottime() - began)
                         return hold
                 except (LeaseBusy, ValueError):  # nothing was changed
                     if hold.asked_on is not None:  # but may be yet

@@ -155,6 +155,8 @@ class LeaseParticipant:
         if self.holds.pop(hold.id, None) is not None:
             if not self.holds:
                 self._rest()
+            if why != "session closed":
+                self._process.calls.tally.add("lease_lost", hold.mode)
             log.warning("lease lost", lease=self.name, token=hold.token, mode=hold.mode, reason=why)
 
     # --- what the session calls -------------------------------------------------------------------------------------

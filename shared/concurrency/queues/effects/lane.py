@@ -224,7 +224,15 @@ class EffectLane(Lane[Portion]):
             both = zip(portion.acknowledgements, verdicts, strict=True)
             again = [one for one, verdict in both if self._decide(one, verdict, current=current)]
             self._waiting.extendleft(reversed(again))
+        self._count(portion, verdicts, is_over=state == b"over")
         self._measure_backpressure()
+
+    def _count(self, portion: Portion, verdicts: list[bytes], *, is_over: bool) -> None:
+        tally, name = self._member.calls.tally, self._member.name
+        if written := sum(one.is_written for one in portion.acknowledgements):
+            tally.add("deliveries_acked", name, written)
+        if stale := len(portion.acknowledgements) if is_over else verdicts.count(b"stale"):
+            tally.add("stale_deliveries", name, stale)
 
     def _decide(self, one: Acknowledgement, verdict: bytes, *, current: bool) -> bool:
         """Settle it as the server answered; whether nothing was written and it goes again."""

@@ -151,6 +151,7 @@ class Membership:
         """End this session, unless it has ended: what it holds is lost, and a new one begins."""
         if session_id != self.session_id:
             return
+        self.calls.tally.add("sessions_lost", self.name)
         lost, self.held = self.held, {}
         self.life = self.life.next(len(lost))
         self.registration.is_done = False

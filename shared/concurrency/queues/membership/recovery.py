@@ -6,6 +6,7 @@ from typing import Any, Final, Protocol
 
 from shared.concurrency.queues.encoding.entry import receipts_in
 from shared.concurrency.queues.membership.keys import leased_key
+from shared.concurrency.session.calls import Calls
 from shared.concurrency.session.log import Log
 
 log = Log("queues")
@@ -18,6 +19,10 @@ class Caller(Protocol):
     """Who runs scripts at a queue."""
 
     name: str
+
+    @property
+    def calls(self) -> Calls:
+        """The calls of this process, which count what it does."""
 
     @property
     def keys(self) -> dict[str, bytes]:
@@ -49,6 +54,7 @@ class Recovery:
         taken, (_, others, discarded) = await self._give_back("recover", session_id)
         self.log_discarded(discarded)
         if taken:
+            self._caller.calls.tally.add("deliveries_recovered", self._caller.name, taken)
             log.warning(
                 "recovered the deliveries of a dead session",
                 queue=self._caller.name, session=session_id, count=taken,
@@ -94,6 +100,7 @@ class Recovery:
         """Log what an answer tells of messages that became dead letters: five words for each."""
         for at in range(0, len(died), 5):
             key, id_, type_, reason, error = (word.decode("utf-8", "backslashreplace") for word in died[at : at + 5])
+            self._caller.calls.tally.add("dead_letters", f"{self._caller.name} {reason}")
             log.error(
                 "the message is a dead letter",
                 queue=self._caller.name, id=id_ or key, type=type_, reason=reason, error=error,

@@ -10,6 +10,7 @@ from shared.concurrency.queues.encoding.entry import keys_in
 from shared.concurrency.queues.membership.lane import Lane, goes_again
 from shared.concurrency.queues.membership.level import NewerQueue
 from shared.concurrency.queues.membership.membership import Membership
+from shared.concurrency.queues.puts.account import PutAccount
 from shared.concurrency.queues.puts.batch import MOST_BYTES, MOST_ENTRIES, PORTION, Batch, OutgoingEntry
 from shared.concurrency.queues.puts.inquiry import run_or_inquire
 from shared.concurrency.queues.puts.look import Look, missing_keys
@@ -41,6 +42,7 @@ class PutLane(Lane[Portion]):
         """The number of the last call that was answered."""
         self._unsent = Unsent()
         self._putters = Putters()
+        self._account = PutAccount(member, self._putters)
         self._look = Look()
         member.on_over.append(self.lose_place)
 
@@ -50,6 +52,7 @@ class PutLane(Lane[Portion]):
         """Send entries as soon as the lane is free."""
         batch = Batch(entries, self._loop.create_future(), may_wait=may_wait)
         self._unsent.add(batch)
+        self._account.begins(batch)
         self.kick()
         return batch
 
@@ -85,6 +88,7 @@ class PutLane(Lane[Portion]):
     def admitted(self, upto: int) -> None:
         """Entries up to this number that waited at the server have been admitted."""
         self._look.asks |= self._putters.admit(upto)
+        self._account.count()
         if self._unsent or self._look.asks:
             self.kick()
 
@@ -228,15 +232,19 @@ class PutLane(Lane[Portion]):
         _, _, verdicts, last, refused, shut, live = answer
         if verdicts == [b"a", len(portion.entries)] and not portion.again:
             admit_all(portion.entries)
+            admitted = len(portion.entries)
         else:
             if sum(verdicts[1::2]) < len(portion.withdrawn) + len(portion.entries):
                 self._put_off(portion)
                 portion.entries = []
             aftermath = decide_each(portion, self._putters, verdicts, last)
+            admitted = aftermath.admitted
             self._look.lost_place |= aftermath.lost_place
             self._putters.withdrawn += aftermath.withdrawn
             self._unsent.put_back(aftermath.unsent)
+        self._account.log(portion.entries)
         self._look.asks |= self._putters.answered(last, refused)
+        self._account.count(admitted)
         if shut:
             self._putters.fail(shut_down())
         if self._putters.entries and portion.session_id != self._member.life.session_id:

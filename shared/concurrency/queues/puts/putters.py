@@ -52,6 +52,8 @@ class Putters:
         """Those that were let in by their keys, out of the order of numbers."""
         self.refused = ""
         """Of whom we were told that they left the line: the next call says so, and the server forgets them."""
+        self.admitted = 0
+        """How many went in that are not counted yet."""
         self._upto = 0
         self._is_current = True
         self.bytes = 0
@@ -94,6 +96,7 @@ class Putters:
                 ask = True  # its id may have become known with another body
             elif not entry.batch.withdrawn:  # else the answer to its withdrawal decides
                 self.discard(entry)
+                self.admitted += 1
                 entry.batch.decide(admitted=True)
         return ask
 
@@ -120,6 +123,7 @@ class Putters:
             elif not entry.batch.withdrawn:
                 self.discard(entry)
                 entry.batch.is_new = entry.key not in leavers.repeated
+                self.admitted += entry.batch.is_new
                 entry.batch.decide(admitted=True)
         return self.admit(self._upto)
 

@@ -54,6 +54,8 @@ class Aftermath:
     """An entry waits under a session that is over: all have to be put again, in order."""
     withdrawn: list[OutgoingEntry] = field(default_factory=list)
     """Entries that wait, though their callers were cancelled meanwhile."""
+    admitted: int = 0
+    """How many went in."""
     unsent: list[OutgoingEntry] = field(default_factory=list)
     """Entries that may not wait, and met the end of the session: they are sent again, under the next."""
 
@@ -79,7 +81,9 @@ def decide_each(portion: Portion, putters: Putters, verdicts: list[Any], last: i
         # Where the same call puts it again, that verdict counts.
         if (entry.batch.withdrawn or not portion.again) and putters.discard(entry):
             by_number = letter == b"x" and entry.sequence <= last and not entry.has_flow
-            entry.batch.decide(admitted=letter == b"a" or by_number)
+            was_admitted = letter == b"a" or by_number
+            aftermath.admitted += was_admitted
+            entry.batch.decide(admitted=was_admitted)
             if letter == b"a":
                 putters.confirm(entry.key)
     for entry, letter in zip(portion.entries, letters, strict=True):
@@ -97,6 +101,7 @@ def decide_each(portion: Portion, putters: Putters, verdicts: list[Any], last: i
         else:
             if putters.discard(entry) and entry.has_flow and letter == b"a":
                 putters.confirm(entry.key)
+            aftermath.admitted += letter == b"a"
             _decide(entry, letter)
     return aftermath
 

@@ -133,6 +133,7 @@ class TakeLane(Lane[Portion]):
 
     def _session_over(self) -> None:
         lost, self.settlements = self.settlements, Settlements()
+        lost.count(b"all", self._member.calls.tally, self._member.name)
         refused = lost.answer(b"all")
         self._resync.failed = 0
         self._resync.forget()
@@ -253,6 +254,7 @@ class TakeLane(Lane[Portion]):
         if is_current:
             for receipt in portion.settlements.receipts():
                 member.held.pop(receipt, None)
+        portion.settlements.count(refused, self._member.calls.tally, self._member.name)
         stale = portion.settlements.answer(refused)
         if state == b"over":
             member.over(portion.session_id)

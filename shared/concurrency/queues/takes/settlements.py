@@ -6,9 +6,10 @@ from itertools import chain
 from typing import Final, TypeVar
 
 from shared.concurrency.errors import StaleDelivery
-from shared.concurrency.queues.encoding.entry import RECEIPT, key_of
+from shared.concurrency.queues.encoding.entry import RECEIPT, key_of, receipts_in
 from shared.concurrency.session.futures import reject, resolve
 from shared.concurrency.session.log import Log
+from shared.concurrency.session.tally import Tally
 
 T = TypeVar("T")
 
@@ -25,6 +26,10 @@ _MOST_MOVED: Final = 2 << 20
 """Bytes of the messages that one call moves at the server, at most, or one that is larger."""
 LARGE: Final = 2 << 10
 """From so many bytes on a message counts: all that one call settles have no more than `_MOST_MOVED` otherwise."""
+
+
+_NACKS: Final = frozenset({"nack", "crash", "wait"})
+"""Kinds by which a consumer gives a delivery back, to be tried again or to be a dead letter."""
 
 
 class Settlements:
@@ -126,6 +131,23 @@ class Settlements:
         return sum(
             len(word) for other in self.others[:count] for word in (other[2], other[-1]) if not isinstance(word, int)
         )
+
+    def count(self, refused: bytes, tally: Tally, queue: str) -> None:
+        """Count what became of these; `refused`: see `answer`."""
+        stale = frozenset(self.receipts() if refused == b"all" else receipts_in(refused))
+        acked = len(self.acks) - (sum(receipt in stale for receipt in self.acks) if stale else 0)
+        nacked = 0
+        for receipt, kind, *_ in self.others:
+            if receipt not in stale:
+                acked += kind == "result"
+                nacked += kind in _NACKS
+        for what, count in (
+            ("deliveries_acked", acked),
+            ("deliveries_nacked", nacked),
+            ("stale_deliveries", len(stale)),
+        ):
+            if count:
+                tally.add(what, queue, count)
 
     def answer(self, refused: bytes) -> list[bytes]:
         """Complete those who wait; `refused` holds the receipts that were not ours, or is "all".

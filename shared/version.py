@@ -1,0 +1,5 @@
+"""The version of this project, as pyproject.toml has it: a container has no pyproject.toml."""
+
+from typing import Final
+
+VERSION: Final = "0.1.0"
