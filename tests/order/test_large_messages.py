@@ -1,4 +1,4 @@
-"""The server reads the entry of each acknowledgement of a queue with keys: one call acknowledges 2 MiB at most."""
+"""The server reads the entry of each acknowledgement where keys are: one call acknowledges 500, and 2 MiB, at most."""
 
 from shared.concurrency import Queue, Session
 from shared.concurrency.queues.takes.settlements import Settlements
@@ -20,6 +20,17 @@ def test_one_call_acknowledges_2_mib_of_large_messages_at_most() -> None:
     assert [receipt for call in calls for receipt in call] == [*(entry[:45] for entry in entries), b"small"]
     assert max(len(call) for call in calls) <= (2 << 20) // SIZE + 1
     assert not settlements.large
+
+
+def test_one_call_acknowledges_500_messages_of_a_queue_with_keys_at_most() -> None:
+    for with_keys, most in ((True, 500), (False, 2000)):
+        settlements, receipts = Settlements(), [b"%045d" % number for number in range(2100)]
+        settlements.acks += receipts
+        calls: list[list[bytes]] = []
+        while settlements:
+            calls.append(settlements.portion(with_keys=with_keys).acks)
+        assert [receipt for call in calls for receipt in call] == receipts
+        assert max(map(len, calls)) == most
 
 
 async def test_only_a_queue_with_keys_counts_them(session: Session, name: str) -> None:

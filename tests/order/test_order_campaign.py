@@ -31,7 +31,9 @@ pytestmark = pytest.mark.timeout(120 + MESSAGES / 50)
 
 @pytest.mark.slow  # five processes
 async def test_each_key_is_in_order_while_processes_are_killed(url: str, name: str, tmp_path: Path) -> None:
-    count, keys, kills, pause = (MESSAGES // PARTS, 500, MESSAGES // 2000, 1.0) if MESSAGES else (1500, 30, 4, 0.0)
+    count, keys, kills, pause = (
+        (MESSAGES // PARTS, 500, max(1, MESSAGES // 2000), 1.0) if MESSAGES else (1500, 30, 4, 0.0)
+    )
     chance = random.Random()  # noqa: S311  # no secret
     async with AsyncExitStack() as stack, Session.open(url, ttl=TTL) as session, Redis.from_url(url) as client:
         queue = Queue(session, name, int, maxsize=400, max_crashes=None)

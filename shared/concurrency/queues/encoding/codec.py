@@ -13,7 +13,8 @@ from pydantic import BaseModel, ConfigDict, PydanticUserError, TypeAdapter, Vali
 from pydantic_core import PydanticSerializationError
 
 from shared.concurrency.errors import MessageTooLarge, describe
-from shared.concurrency.queues.encoding.entry import EntryForm, pack_headers, read
+from shared.concurrency.queues.encoding.entry import pack_headers, read
+from shared.concurrency.queues.encoding.form import EntryForm
 from shared.concurrency.queues.encoding.lossless import lossless_up_to
 from shared.concurrency.queues.encoding.unreadable import TooNew, UnknownType, Unreadable
 from shared.concurrency.queues.encoding.versions import ONLY, Versions

@@ -44,9 +44,9 @@ _FLOWS: Final = b"fgtu"
 """The flags of entries whose headers begin with flow."""
 ASKED: Final = 0x72
 """The flag of an entry whose result is asked for is this or more."""
-_FLOW_BEGINS: Final = b'{"flow":"'
+FLOW_BEGINS: Final = b'{"flow":"'
 # One look at all of it: a slice for each part costs twice the time, for every message.
-_BEGINNING: Final = rb"[0-9]{16}[\x00-\x7f]{22}[0-9]{10}"
+BEGINNING: Final = rb"[0-9]{16}[\x00-\x7f]{22}[0-9]{10}"
 
 
 def pack_headers(headers: dict[str, str | int]) -> bytes:
@@ -56,7 +56,7 @@ def pack_headers(headers: dict[str, str | int]) -> bytes:
 
 def with_flow(headers: bytes, flow: str) -> bytes:
     """Packed headers with flow before all others; an empty one is none."""
-    return _FLOW_BEGINS + flow.encode() + (b'",' + headers[1:] if headers else b'"}') if flow else headers
+    return FLOW_BEGINS + flow.encode() + (b'",' + headers[1:] if headers else b'"}') if flow else headers
 
 
 def pack_middle(headers: bytes, *, has_id: bool, is_asked: bool = False) -> bytes:
@@ -71,7 +71,7 @@ def pack_middle(headers: bytes, *, has_id: bool, is_asked: bool = False) -> byte
             f"the name of the class, the id and the key have {len(headers)} bytes as headers, an entry has room for "
             f"{_LONGEST_HEADERS}: shorten one of them"
         )
-    letters = b"fgtu" if headers.startswith(_FLOW_BEGINS) else b".irs"
+    letters = b"fgtu" if headers.startswith(FLOW_BEGINS) else b".irs"
     flag = letters[2 * is_asked + has_id : 2 * is_asked + has_id + 1]
     return b"0000000000%b%03d%b" % (flag, len(headers), headers)
 
@@ -240,34 +240,8 @@ def _read_headers(raw: bytes, *, has_id: bool) -> dict[str, str | int]:
     return headers
 
 
-is_entry: Final[Callable[[bytes], re.Match[bytes] | None]] = re.compile(_BEGINNING).match
+is_entry: Final[Callable[[bytes], re.Match[bytes] | None]] = re.compile(BEGINNING).match
 """Whether it begins as an entry does."""
-
-
-class EntryForm:
-    """What entries of one class have in common where nobody gave an id."""
-
-    def __init__(self, packed: bytes) -> None:
-        """`packed`: their headers, but for flow.
-
-        :raises ValueError: when the headers are longer than an entry can say.
-        """
-        self.packed: Final = packed
-        self.middle: Final = pack_middle(packed, has_id=False)
-        """What stands between the key and the body, of those that say nothing of their way."""
-        mark = self.middle[COUNTS + 1 :]
-        self.matches: Final = re.compile(_BEGINNING + b"[.r]" + re.escape(mark)).match
-        """Whether an entry is one of them that says nothing of its way."""
-        self.body_at: Final = FLAG + 1 + len(mark)
-        """Where the body of that begins."""
-        rest = b"," + packed[1:] if packed else b"}"
-        flow = _FLOW_BEGINS + rb'[^"\\]*"' + re.escape(rest)
-        self._matches_flow = re.compile(_BEGINNING + b"[ft]([0-9]{3})" + flow).match
-
-    def flow_body_at(self, entry: bytes) -> int:
-        """Where the body begins, of an entry that says something of its way; 0 for any other."""
-        match = self._matches_flow(entry)
-        return 0 if match is None or (at := match.end()) - FIXED != int(match[1]) else at
 
 
 def read(entry: bytes) -> Stored:

@@ -162,7 +162,7 @@ class TakeLane(Lane[Portion]):
     def compose(self) -> Portion:
         """What is to be settled, as much as one call carries."""
         self.demand.idle.is_woken = self._flight.is_answered = False
-        settlements = self.settlements.portion()
+        settlements = self.settlements.portion(with_keys=self._member.level.needed > 0)
         self._is_urgent = bool(self.settlements)
         if settlements:
             self._settle_number += 1

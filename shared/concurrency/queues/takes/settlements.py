@@ -18,6 +18,8 @@ log = Log("queues")
 LONGEST_TEXT: Final = 1000
 """Characters of a reason or a report that are kept."""
 _MOST_ACKS: Final = 2000
+_MOST_ACKS_WITH_KEYS: Final = 500
+"""In a queue with keys an acknowledgement takes the server five times as long: it lets the next one go."""
 _MOST_RETURNS: Final = 500
 _MOST_OTHERS: Final = 250
 _MOST_BYTES: Final = 4 << 20
@@ -84,16 +86,16 @@ class Settlements:
         """All that is settled here."""
         return chain(self.acks, self.returns, (receipt for receipt, *_ in self.others))
 
-    def portion(self) -> "Settlements":
-        """Take out what one call carries."""
-        portion = Settlements()
-        if self._is_small():
+    def portion(self, *, with_keys: bool = False) -> "Settlements":
+        """Take out what one call carries. `with_keys`: whether the queue has messages with keys."""
+        portion, most_acks = Settlements(), _MOST_ACKS_WITH_KEYS if with_keys else _MOST_ACKS
+        if self._is_small(most_acks):
             for word in self.__slots__:
                 mine, theirs = getattr(self, word), getattr(portion, word)
                 setattr(self, word, theirs)
                 setattr(portion, word, mine)
             return portion
-        acks, moved = self._fitting(self.acks[:_MOST_ACKS], 0)
+        acks, moved = self._fitting(self.acks[:most_acks], 0)
         portion.acks, self.acks = self.acks[:acks], self.acks[acks:]
         returns, moved = self._fitting(self.returns[:_MOST_RETURNS], moved)
         portion.returns, self.returns = self.returns[:returns], self.returns[returns:]
@@ -107,10 +109,10 @@ class Settlements:
                 portion.waiting[receipt] = self.waiting.pop(receipt)
         return portion
 
-    def _is_small(self) -> bool:
+    def _is_small(self, most_acks: int) -> bool:
         """Whether one call carries all of it."""
         return (
-            len(self.acks) <= _MOST_ACKS
+            len(self.acks) <= most_acks
             and len(self.returns) <= _MOST_RETURNS
             and len(self.others) <= _MOST_OTHERS
             and self._bytes(len(self.others)) <= _MOST_BYTES

@@ -1,0 +1,32 @@
+"""Form: what entries of one class have in common, so that one look finds where the body of the next one begins."""
+
+import re
+from typing import Final
+
+from shared.concurrency.queues.encoding.entry import BEGINNING, COUNTS, FIXED, FLAG, FLOW_BEGINS, pack_middle
+
+
+class EntryForm:
+    """What entries of one class have in common where nobody gave an id."""
+
+    def __init__(self, packed: bytes) -> None:
+        """`packed`: their headers, but for flow.
+
+        :raises ValueError: when the headers are longer than an entry can say.
+        """
+        self.packed: Final = packed
+        self.middle: Final = pack_middle(packed, has_id=False)
+        """What stands between the key and the body, of those that say nothing of their way."""
+        mark = self.middle[COUNTS + 1 :]
+        self.matches: Final = re.compile(BEGINNING + b"[.r]" + re.escape(mark)).match
+        """Whether an entry is one of them that says nothing of its way."""
+        self.body_at: Final = FLAG + 1 + len(mark)
+        """Where the body of that begins."""
+        rest = b"," + packed[1:] if packed else b"}"
+        flow = FLOW_BEGINS + rb'[^"\\]*"' + re.escape(rest)
+        self._matches_flow = re.compile(BEGINNING + b"[ft]([0-9]{3})" + flow).match
+
+    def flow_body_at(self, entry: bytes) -> int:
+        """Where the body begins, of an entry that says something of its way; 0 for any other."""
+        match = self._matches_flow(entry)
+        return 0 if match is None or (at := match.end()) - FIXED != int(match[1]) else at
