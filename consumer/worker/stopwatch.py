@@ -16,19 +16,20 @@ class Stopwatch:
     slow and the others for quick, and the next is measured alone. Their sum is exact.
     """
 
-    __slots__ = ("_began_at", "_size", "_took")
+    __slots__ = ("_size", "_took", "began_at")
 
     def __init__(self, took: Histogram) -> None:
-        """Prepare to measure one, from `go_on` on; what is measured goes into `took`."""
+        """Prepare to measure one; what is measured goes into `took`."""
         self._took: Final = took
-        self._began_at = 0.0
+        self.began_at = monotonic()
+        """When the first of them began, put off by the time in which none was called."""
         self._size = 1
 
     def lap(self) -> int:
         """All that are measured together have ended, and the next one begins; returns how many are from there on."""
         now = monotonic()
-        seconds = now - self._began_at
-        self._began_at = now
+        seconds = now - self.began_at
+        self.began_at = now
         self._record(seconds, self._size)
         if seconds >= _SHORTEST:
             self._size = 1
@@ -37,14 +38,15 @@ class Stopwatch:
         return self._size
 
     def rest(self, left: int) -> None:
-        """No handler is called until `go_on`; `left`: how many of those measured together have not come yet."""
-        if left < self._size:
-            self._record(monotonic() - self._began_at, self._size - left)
-            self._size = left
+        """No handler is called, for long maybe; `left`: how many of those measured together have not come yet.
 
-    def go_on(self) -> None:
-        """The next one begins."""
-        self._began_at = monotonic()
+        Those that have come are counted.
+        """
+        now = monotonic()
+        if left < self._size:
+            self._record(now - self.began_at, self._size - left)
+            self._size = left
+        self.began_at = now
 
     def _record(self, seconds: float, count: int) -> None:
         took = self._took

@@ -162,7 +162,9 @@ class Worker(Generic[T]):
         self, taking: Prefetch[T], slot: Slot[T], task: "asyncio.Task[Any] | None", left: int
     ) -> Handout[T] | None:
         """Wait for a handout; a batch that is due before is handled here, off the way of single deliveries."""
-        slot.stopwatch.rest(left)
+        if not taking.pace.in_hand():
+            slot.stopwatch.rest(left)
+        rested_at = monotonic()
         while True:
             try:
                 found = await taking.next(task)
@@ -172,7 +174,7 @@ class Worker(Generic[T]):
                 forgive(task)  # a handler has cancelled its own task, and returned
                 continue
             if not isinstance(found, HeldBatch):
-                slot.stopwatch.go_on()
+                slot.stopwatch.began_at += monotonic() - rested_at
                 return found
             if self._batches is None:
                 raise AssertionError("nothing gathers without handle_batch")

@@ -130,7 +130,7 @@ async def test_a_snapshot_costs_the_server_no_more_for_a_million_messages(server
     print(found)  # noqa: T201  # what was measured, for who runs it with -s
     # Ten groups of dead letters of each queue are read, too.
     assert min(full.server) < 4 * min(empty.server), found
-    # The promise is 5 on a quiet machine. One whose cores and caches others use takes 6 to 7, and there is room.
+    # The promise is 5. On a machine whose cores and caches others used it was 6 to 7, and there is room.
     assert min(full.server) < 20, found
     assert min(full.all) < 200, found
     assert len(calls.milliseconds) == QUEUES
