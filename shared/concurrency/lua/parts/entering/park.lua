@@ -15,17 +15,6 @@ local function park(first, last)
   end
 end
 
--- Forgets which puts were let in by their keys, as their owner knows.
-local function forget_let_in(keys)
-  -- FLOW
-  for first = 1, #keys, 22000 do
-    local known = {}
-    for at = first, math.min(first + 21978, #keys), 22 do known[#known + 1] = string.sub(keys, at, at + 21) end
-    redis.call('ZREM', let_in, unpack(known))
-  end
-  -- END
-end
-
 -- Forgets these keys, for their owner has received them.
 local function forget_refused(owner, received)
   if received == '' then return end
