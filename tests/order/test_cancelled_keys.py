@@ -9,7 +9,7 @@ from shared.concurrency import Cancellation, MessageCancelled, Queue, QueueEmpty
 from tests.instruments.cancelling import at_rest as no_marks
 from tests.instruments.emptying import drain
 from tests.instruments.waiting import until
-from tests.order.watching import at_rest, take
+from tests.order.watching import at_rest, lengths, take
 
 pytestmark = pytest.mark.timeout(60)
 
@@ -85,6 +85,23 @@ async def test_a_put_that_waits_for_its_key_is_taken_out(
         await waiting
     assert await drain(queue) == [0, 1, 3]
     await later
+    await at_rest(queue)
+    await no_marks(client, name)
+
+
+async def test_one_that_waits_for_its_key_is_let_in_by_the_call_that_drops_another(
+    session: Session, other: Session, name: str, client: Redis
+) -> None:
+    queue, theirs = Queue(session, name, int, maxsize=8), Queue(other, name, int)
+    await fill(queue, 2)
+    waiting = asyncio.create_task(theirs.put(2, key="k"))
+    await until(queue.statistics, lambda seen: seen.puts_waiting == 1)
+    await queue.cancel("id-0", timeout=0)
+    async with await queue.get_nowait() as item:
+        assert item == 1
+        assert "line:own" not in await lengths(queue)
+    await waiting
+    assert await drain(queue) == [2]
     await at_rest(queue)
     await no_marks(client, name)
 

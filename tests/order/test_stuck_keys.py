@@ -3,6 +3,7 @@
 import asyncio
 
 import pytest
+from redis.asyncio import Redis
 
 from shared.concurrency import Queue, QueueFull, QueueShutDown, Session
 from tests.instruments import inside
@@ -112,6 +113,44 @@ async def test_who_waited_for_a_key_in_a_session_that_ended_is_not_let_in(
         await theirs
     assert await items(queue) == [0, 1, 4]
     await ours
+    await at_rest(queue)
+
+
+async def test_what_was_let_in_is_remembered_for_a_day_at_most(
+    session: Session, client: Redis, proxy: Proxy, through_proxy: Session, name: str
+) -> None:
+    queue, theirs = Queue(session, name, int, maxsize=8), Queue(through_proxy, name, int)
+    await queue.put_many([0, 1], key="k")
+    putting = asyncio.create_task(theirs.put(2, key="k"))
+    await until(queue.statistics, lambda seen: seen.puts_waiting == 1)
+    with proxy.frozen():
+        async with await take(queue):
+            pass
+        assert 0 < await client.pttl(f"{{{name}}}:let_in") <= 24 * 3600 * 1000
+    await putting
+    assert await items(queue) == [1, 2]
+    await at_rest(queue)
+
+
+async def test_a_process_that_ends_when_its_put_was_let_in_leaves_nothing(
+    session: Session, proxy: Proxy, name: str
+) -> None:
+    queue = Queue(session, name, int, maxsize=8)
+    await queue.put_many([0, 1], key="k")
+
+    async def produce() -> None:
+        async with Session.open(proxy.url) as far:
+            await Queue(far, name, int).put(2, key="k")
+            # The call that says so, which is none of the scripts as they are, does not come through.
+            proxy.judge = lambda command: Fate.DROP_BEFORE if command.name == "?" else Fate.PASS
+
+    producing = asyncio.create_task(produce())
+    await until(queue.statistics, lambda seen: seen.puts_waiting == 1)
+    async with await take(queue):
+        pass
+    await producing
+    assert "let_in" not in await lengths(queue)
+    assert await items(queue) == [1, 2]
     await at_rest(queue)
 
 

@@ -28,7 +28,7 @@
 --   own_places own
 -- END
 --   putter_record line take_out unfold refuse_waiting admit verdicts
---   enter park
+--   enter park forget_let_in
 local owner = owner_of(session)
 local record = redis.call('HGET', lanes, owner .. ':put')
 local bound, shut, paused, level = unpack(redis.call('HMGET', settings, 'maxsize', 'shutdown', 'paused', 'flow'))

@@ -144,6 +144,9 @@ end
 if (line_goes_on or ends_more) and is_unsatisfied then look_again = 0 end
 if newer then look_again, overdue = 1000, '' end
 local goes_idle = may_idle ~= '0' and is_unsatisfied and not newer
+-- FLOW
+soonest = math.min(soonest, order.soonest)
+-- END
 -- Somebody who is idle must know that a message is due that was delayed just now, before the others that look once a second. It
 -- is idle anew then, behind those who do not know, so that puts wake those first.
 if due_soon and soonest <= due_soon and ready == 0 and not stopped and not goes_idle then wake_one() end

@@ -90,9 +90,9 @@ redis.call('HSET', lanes, lane, string.format('%.0f', now) .. ' ' .. number .. '
 if acked > 0 then redis.call('HINCRBY', totals, 'acked', acked) end
 wake_getters()
 -- FLOW
--- What stood behind may go, and what waited for its own key may be let in.
+-- What stood behind may go, or is due soon; and what waited for its own key may be let in.
 if redis.call('ZLEXCOUNT', line_own, '[!', '("') > 0 then admit(room(tonumber(redis.call('HGET', settings, 'maxsize') or 0))) end
-if redis.call('LLEN', released) > 0 then wake_one() end
+if order.has_let_go then wake_one() end
 -- END
 notify_if_finished(stored[1], stored[2])
 return {'ok', verdicts}

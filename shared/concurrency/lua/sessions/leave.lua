@@ -3,21 +3,22 @@
 -- KEYS returned suspects leased handed putters bodies dead dead_index dead_groups sessions lanes ids ids_due results results_due marks
 --   idle settings totals
 -- FLOW
---   tails behind passed released line_own delayed
+--   tails behind passed released line_own let_in delayed
 -- END
 -- ARGV
 --   session    the session's id
---   withdrawn  keys (22 bytes each) of waiting puts to take out
+--   withdrawn  keys (22 bytes each) of waiting puts to take out, and of those let in that the caller has not confirmed
 --   names      as of `recover`
 -- RETURNS 'flow' and the level for the plain set in a queue that has one; or deliveries given back, deliveries still to give back, how many of the names were looked at
 -- PARTS clock identity level sessions staged processes notify wake
 -- FLOW
 --   order_key order own_places
 -- END
---   line take_out entry marks answer letter_groups dead_letter put_back receive named
+--   line take_out forget_let_in entry marks answer letter_groups dead_letter put_back receive named
 local level = redis.call('HGET', settings, 'flow')
 if level and KNOWN_LEVEL == 0 then return {'flow', tonumber(level)} end
 if withdrawn ~= '' then take_out(withdrawn) end
+forget_let_in(withdrawn)
 redis.call('ZREM', idle, session)
 if not is_live(session) then return {0, 0, 0} end
 receive(session)

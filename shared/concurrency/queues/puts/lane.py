@@ -76,10 +76,11 @@ class PutLane(Lane[Portion]):
             await asyncio.wait(pending, timeout=_WITHDRAWAL)
 
     async def leave(self) -> bytes:
-        """End the lane; what waits fails. Returns the keys of what may still wait at the server."""
-        call = self._flight.call
-        sent = call.entries if call is not None else []
-        keys = b"".join(entry.key for entry in (*self._putters, *self._putters.withdrawn, *sent))
+        """End the lane; what waits fails. Returns the keys of what may still wait, or be remembered, at the server."""
+        call, putters = self._flight.call, self._putters
+        sent, confirmed = (call.entries, call.confirmed) if call is not None else ([], [])
+        waiting = [entry.key for entry in (*putters, *putters.withdrawn, *sent)]
+        keys = b"".join([*waiting, *confirmed, *putters.let_in.unconfirmed])
         await self.stop()
         return keys
 

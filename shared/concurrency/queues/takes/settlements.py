@@ -54,7 +54,7 @@ class Settlements:
     ) -> None:  # fmt: skip
         """Add one, by its entry or its receipt.
 
-        Kinds: ack, return, lost, result (value: outcome), nack, crash (delay in ms), dead (value: reason).
+        Kinds: ack, return, lost, cancelled, result (value: outcome), nack, pass, crash (delay in ms), dead (reason).
 
         Or wait: the delay in ms, a space, and for how many ms since the first wait it is no failure. Or later: as wait,
         then it is a dead letter, for the reason that stands behind another space.

@@ -87,7 +87,11 @@ local function notify_owners()
   end
   -- FLOW
   for owner, keys in pairs(by_key) do notify(owner, 'let_in', keys) end
-  if next(by_key) then redis.call('ZREMRANGEBYSCORE', let_in, '-inf', now - LET_IN_MS) end
+  if next(by_key) then
+    redis.call('ZREMRANGEBYSCORE', let_in, '-inf', now - LET_IN_MS)
+    -- No call prunes it where nobody is let in any more.
+    redis.call('PEXPIRE', let_in, LET_IN_MS)
+  end
   -- END
 end
 

@@ -69,8 +69,6 @@ local function read_now(entry)
   return replace_headers(entry, headers == '{}' and '' or headers)
 end
 
--- VALUE is the delay in ms, the reason of a dead letter or the outcome; of a wait the delay and, behind a space, for how long
--- in all it is no failure; of `later` likewise, and the reason of the dead letter that it is then.
 -- Whether those behind it in its key go before it, where there are some.
 local function lets_pass(entry, delay)
   -- FLOW
@@ -79,6 +77,8 @@ local function lets_pass(entry, delay)
   return false
 end
 
+-- VALUE is the delay in ms, the reason of a dead letter or the outcome; of a wait the delay and, behind a space, for how long
+-- in all it is no failure; of `later` likewise, and the reason of the dead letter that it is then.
 local function settle_other(max_attempts, receipt, kind, value, report, attempts, headers, trace)
   local entry = redis.call('HGET', leased, receipt)
   if not entry then return receipt end

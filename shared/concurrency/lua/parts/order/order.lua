@@ -5,6 +5,9 @@ do
 local tail_of, changed_tails, now_behind = {}, {}, {}
 local function message_of(entry) return string.sub(entry, 17, 38) end
 
+-- Whether this script has let one go, and when the soonest is due that it has delayed here.
+order.has_let_go, order.soonest = false, math.huge
+
 -- What `tails` has of a KEY, as this script has it so far: false for nothing.
 function order.tail(key)
   if tail_of[key] == nil then tail_of[key] = redis.call('HGET', tails, key) end
@@ -76,7 +79,9 @@ local function go_again(waits)
   local entry = string.sub(waits, from)
   if tonumber(delay) > 0 then
     local kept = redis.call('HMGET', settings, 'clock', 'behind')
-    redis.call('ZADD', delayed, math.max(now + tonumber(kept[2] or 0), tonumber(kept[1] or 0)) + tonumber(delay), entry)
+    local due = math.max(now + tonumber(kept[2] or 0), tonumber(kept[1] or 0)) + tonumber(delay)
+    redis.call('ZADD', delayed, due, entry)
+    order.soonest = math.min(order.soonest, due)
   else
     redis.call('RPUSH', string.byte(entry, 39) >= 50 and suspects or returned, entry)
   end
@@ -110,6 +115,7 @@ function order.finished(ended)
       go_again(waits)
       redis.call('HDEL', passed, message)
     end
+    if follower or waits then order.has_let_go = true end
     if last and (follower or waits) then
       tail_of[key] = tail_record(string.sub(last, 1, order.MESSAGE_BYTES), order.count_in(last) - 1)
       words[#words + 1], words[#words + 2] = key, tail_of[key]

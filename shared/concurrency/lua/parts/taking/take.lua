@@ -133,13 +133,10 @@ end
 
 -- Take and admit in turn, or a small bound would cost one trip for every maxsize messages.
 local function take_pending(paused, maxsize, shut)
-  local waiting_in_line = in_line()
+  local admitted
   repeat
+    -- One that is dropped may let a put in that waits for its KEY: the line is looked at behind it.
     if not paused and want > #entries and not is_full then take_new() end
-    local admitted = 0
-    if waiting_in_line > 0 then
-      admitted = admit(room(maxsize), shut)
-      waiting_in_line = in_line()
-    end
+    admitted = in_line() > 0 and admit(room(maxsize), shut) or 0
   until admitted == 0 or want <= #entries or is_full
 end
