@@ -106,6 +106,7 @@ def test_list_on_a_terminal_is_a_table_without_foreign_control_characters(url: s
     assert not re.search(rb"\x1b\[(?:2J|31m)|\x1b\]|\x9b31m", said)
 
 
+@pytest.mark.slow
 def test_on_a_narrow_terminal_no_id_is_broken(url: str, name: str) -> None:
     id_ = "invoice-2026-11-26-customer-0123456789-line-42"
 

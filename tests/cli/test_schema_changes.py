@@ -97,6 +97,7 @@ def test_a_field_with_a_default_is_compatible(before: str, after: str, said: str
     assert not change.is_wrong
 
 
+@pytest.mark.slow
 def test_what_is_compatible_is_said_until_it_is_written(project: Path) -> None:
     write(project, HEAD.replace("FIELDS", "currency: str = 'EUR'"))
     assert schema(project, "--check") == [
@@ -159,6 +160,7 @@ REFUSED = (
 STEP = "\n@upgrades(Charge, from_version=1)\ndef step(body: dict) -> dict:\n    return body\n"
 
 
+@pytest.mark.slow
 def test_a_new_version_with_its_upgrade_is_written(project: Path) -> None:
     source = HEAD.replace("cents: int", "cents: str")
     write(project, source, keywords=", version=2")
@@ -175,6 +177,7 @@ def test_a_new_version_with_its_upgrade_is_written(project: Path) -> None:
     assert "it had version 2 and has 1: a version never goes back; write version=3" in line
 
 
+@pytest.mark.slow
 def test_a_class_that_is_gone_or_has_another_name(project: Path) -> None:
     write(project, HEAD.replace("Charge", "Payment"))
     (line,) = schema(project, "--check", code=2)

@@ -72,6 +72,7 @@ async def test_nothing_more_is_taken_while_they_wait(session: Session, other: Se
     assert len(await taken(theirs, 2)) == 2
 
 
+@pytest.mark.slow
 async def test_a_notice_that_is_lost_is_made_up_for(session: Session, other: Session, name: str) -> None:
     first, second = stages(session, name, maxsize=1)
     theirs = Queue(other, second.name, int)

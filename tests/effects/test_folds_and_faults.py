@@ -81,6 +81,7 @@ async def test_a_call_that_stages_and_comes_late_takes_nothing_out(
     assert await taken(Queue(session, second.name, int), MANY) == list(range(MANY))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("fate", [Fate.DROP_BEFORE, Fate.DROP_AFTER, Fate.DROP_WITHIN])
 @pytest.mark.parametrize("step, nth", [("stage", 1), ("stage", FOLDS), ("settle_with_effects", 1), ("let_in", 1)])
 async def test_a_connection_that_breaks_changes_nothing(

@@ -15,6 +15,7 @@ from tests.instruments.server_time import GENEROUS
 pytestmark = pytest.mark.timeout(60)
 
 
+@pytest.mark.slow
 async def test_no_call_is_long_when_5000_meet(server: EmbeddedServer, name: str) -> None:
     keys = barrier_keys(name)
     async with (

@@ -75,6 +75,7 @@ async def finished(client: Redis, name: str, last: int) -> None:
     await until(look, lambda left: not left, 60)
 
 
+@pytest.mark.slow
 async def test_every_second_once_with_three_clocks_that_are_killed_one_after_the_other(
     queue: Queue[SendReport], client: Redis, copy: Path, url: str, name: str
 ) -> None:
@@ -135,6 +136,7 @@ KILLS: Final = ALL_KILLS if "WEIR_CAMPAIGN_CLOCK" in os.environ else [("ZSCORE",
 """`./run campaign-clock` takes all of them."""
 
 
+@pytest.mark.slow
 async def test_a_clock_that_is_killed_before_any_command_forgets_no_time_that_it_knew(
     queue: Queue[SendReport], client: Redis, copy: Path, url: str, name: str, *, tmp_path: Path
 ) -> None:

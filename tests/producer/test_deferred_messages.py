@@ -149,6 +149,7 @@ async def test_the_clock_has_a_server_of_its_own(
         await running.stop()
 
 
+@pytest.mark.slow
 async def test_a_deferred_message_outlives_the_clock_and_the_server(tmp_path: Path) -> None:
     with DurableServer(tmp_path / "server") as durable:
         of_clock = variables(durable.url, "durable")
@@ -282,6 +283,7 @@ MOMENTS: Final = tuple(range(1, len(IN_ORDER) + 2)) if "WEIR_CAMPAIGN_CLOCK" in 
 MET: Final = [IN_ORDER[nth - 1] for nth in MOMENTS if nth <= len(IN_ORDER)]
 
 
+@pytest.mark.slow
 async def test_a_clock_that_is_killed_before_any_command_puts_once(
     pipeline: Pipeline, url: str, name: str, client: Redis, tmp_path: Path
 ) -> None:

@@ -77,6 +77,7 @@ def test_every_pattern_has_both_halves() -> None:
         }
 
 
+@pytest.mark.slow
 def test_by_name_both_halves_run_and_a_wrong_name_is_told() -> None:
     lines = said("examples", "order").splitlines()
     assert lines == [
@@ -92,6 +93,7 @@ def test_by_name_both_halves_run_and_a_wrong_name_is_told() -> None:
     assert done.stderr.startswith("examples: name one of ")
 
 
+@pytest.mark.slow
 def test_an_example_that_fails_ends_the_others_and_says_why() -> None:
     program = (
         "import asyncio\nfrom examples.processes import in_processes\n"
@@ -109,6 +111,7 @@ def test_an_example_that_fails_ends_the_others_and_says_why() -> None:
 # --- fencing ----------------------------------------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 def test_a_paused_holder_is_refused_by_both_stores(url: str) -> None:
     assert said("examples.fencing.many_processes", REDIS_URL=url).splitlines()[-5:] == [
         "RedisStore: the old holder's write was refused",
@@ -134,6 +137,7 @@ def test_a_store_takes_the_same_token_again_a_larger_one_and_never_a_smaller(
     store.close()
 
 
+@pytest.mark.slow
 def test_outside_the_server_the_id_of_the_delivery_makes_it_once(url: str) -> None:
     lines = said("examples.outside.many_processes", REDIS_URL=url).splitlines()
     assert [line for line in lines if "[warning" not in line] == [

@@ -6,6 +6,8 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
 from shared.clock.jobs import redis_settings
 from shared.local.embedded import EmbeddedServer
 from shared.local.parent_death import tied
@@ -49,6 +51,7 @@ def add_cron_job(schedule: Path, function: str, line: str) -> None:
     schedule.write_text(f"{before}{begin}{line.rstrip()},\n{after}")
 
 
+@pytest.mark.slow
 def test_the_job_before(tmp_path: Path, server: EmbeddedServer) -> None:
     socket = redis_settings(server.url).unix_socket_path
     code = THEIRS.replace("RedisSettings()", f"RedisSettings(unix_socket_path={socket!r})")
@@ -62,6 +65,7 @@ def test_the_job_before(tmp_path: Path, server: EmbeddedServer) -> None:
         ended(worker)
 
 
+@pytest.mark.slow
 def test_the_job_after(copy: Path, url: str, name: str) -> None:
     for step, file in ((MESSAGE_CLASS, "shared/messages.py"), (HANDLER, "consumer/handlers.py")):
         with (copy / file).open("a", encoding="utf-8") as source:

@@ -7,6 +7,7 @@ import sys
 import time
 from pathlib import Path
 
+import pytest
 import redis
 
 from shared.concurrency.locks.leases.keys import BARRIER_KEYS, CONDITION_KEYS, EVENT_KEYS, LEASE_KEYS
@@ -63,6 +64,7 @@ def test_no_page_has_an_example_that_nobody_runs() -> None:
     assert README.count("```") == 2 * len(blocks(README))
 
 
+@pytest.mark.slow
 def test_adding_a_job_takes_the_three_steps(copy: Path, url: str, name: str) -> None:
     for step, file in ((MESSAGE_CLASS, "shared/messages.py"), (HANDLER, "consumer/handlers.py")):
         with (copy / file).open("a", encoding="utf-8") as source:
@@ -163,6 +165,7 @@ def test_every_test_named_is_there() -> None:
             assert any(test.startswith(rule) for test in tests), (page.name, rule)
 
 
+@pytest.mark.slow
 def test_the_server_user_that_is_proposed_may_do_all_the_services_do(server: EmbeddedServer) -> None:
     (line,) = re.findall(r"^ +(ACL SETUSER weir .*)$", TEXTS[ROOT / "docs" / "guarantees.md"], flags=re.MULTILINE)
     with redis.Redis.from_url(server.url) as client:
