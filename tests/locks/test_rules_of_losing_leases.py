@@ -134,6 +134,7 @@ async def test_rule_5_a_hung_loop_is_not_renewed_for_ever(session: Session, name
         assert not inside.hold_of(lease).may_be_renewed(11.0)
 
 
+@pytest.mark.timing
 async def test_rule_5_a_short_lease_is_renewed_in_a_long_session(session: Session, other: Session, name: str) -> None:
     async def left() -> float:
         return (await Lock(other, name).statistics()).holders[0].seconds_left

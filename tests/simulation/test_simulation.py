@@ -37,7 +37,7 @@ FOUND = {
 
 
 def python(*words: str) -> "subprocess.CompletedProcess[str]":
-    return subprocess.run([sys.executable, *words], cwd=ROOT, capture_output=True, text=True, check=False, timeout=50)
+    return subprocess.run([sys.executable, *words], cwd=ROOT, capture_output=True, text=True, check=False, timeout=100)
 
 
 def simulate(*arguments: str) -> "subprocess.CompletedProcess[str]":
@@ -56,6 +56,7 @@ def test_fixed_seeds_pass(workload: str, first: int, count: int) -> None:
         assert " trace " in again.stdout
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("workload", FOUND)
 def test_what_was_found_stays_mended(workload: str) -> None:
     # All in one process: a start takes longer than most of them.
@@ -159,16 +160,18 @@ _WRITER_BESIDE = _SPOILT.format(
     "workload,first,spoil,found",
     [
         ("queues", 1, _NO_BOUND, r"\d pending, and maxsize is \d"),
-        ("leases", 66, _NO_LOSS, r" beside |permits|two in a lock"),
+        pytest.param("leases", 66, _NO_LOSS, r" beside |permits|two in a lock", marks=pytest.mark.slow),
         ("waits", 1, _NO_WAIT, "failed though they only waited"),
-        ("cancels", 1, _NOT_DROPPED, "was cancelled, and began again"),
-        ("cancels", 1, _GIVEN_BACK, "was cancelled, and began again"),
+        pytest.param("cancels", 1, _NOT_DROPPED, "was cancelled, and began again", marks=pytest.mark.slow),
+        pytest.param("cancels", 1, _GIVEN_BACK, "was cancelled, and began again", marks=pytest.mark.slow),
         ("events", 4, _FLUSH_LOOKS_LIKE_A_SET, r"woken at .* by no set since"),
-        ("permits", 1, _ONE_PERMIT_TOO_MANY, r"5 of 4 permits"),
-        ("downgrades", 2, _WRITER_BESIDE, r"w beside \['r'\]"),
-        ("barriers", 2, _NUMBERS_WITHOUT_GAPS, r"the number \d beside \[[\d, ]+\] in round"),
+        pytest.param("permits", 1, _ONE_PERMIT_TOO_MANY, r"5 of 4 permits", marks=pytest.mark.slow),
+        pytest.param("downgrades", 2, _WRITER_BESIDE, r"w beside \['r'\]", marks=pytest.mark.slow),
+        pytest.param(
+            "barriers", 2, _NUMBERS_WITHOUT_GAPS, r"the number \d beside \[[\d, ]+\] in round", marks=pytest.mark.slow
+        ),
         pytest.param("barriers", 11, _THE_DEAD_COUNT, r"fewer than \d waited since", marks=pytest.mark.slow),
-        ("conditions", 8, _NOT_NOTIFIED, r"stuck at|nothing is left to do"),
+        pytest.param("conditions", 8, _NOT_NOTIFIED, r"stuck at|nothing is left to do", marks=pytest.mark.slow),
     ],
 )
 def test_what_is_broken_is_found(workload: str, first: int, spoil: str, found: str) -> None:
