@@ -87,7 +87,7 @@ async def test_nobody_who_waited_at_a_shutdown_gets_in_though_it_was_not_done_at
 async def test_an_immediate_shutdown_whose_client_dies_goes_on(queue: Queue[int]) -> None:
     await queue.resize(0)
     await queue.put_many(range(2000))
-    assert await operate_at(queue, "shutdown", 1, 1) == 1501
+    assert await operate_at(queue, "shutdown", 1, 1) in (1501, 1751)  # 500 of them, or 250 with the flow set
     with pytest.raises(QueueShutDown):
         await queue.get()
     seen = await queue.statistics()
