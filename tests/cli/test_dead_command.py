@@ -213,6 +213,7 @@ def test_a_queue_that_is_not_there_is_not_made(
         assert list(client.scan_iter(f"*{name}*")) == []
 
 
+@pytest.mark.slow
 def test_no_server_is_one_line_and_2(tmp_path: Path) -> None:
     done = pipeline("dead", "list", REDIS_URL="http://host")
     assert (done.returncode, done.stdout) == (2, "")

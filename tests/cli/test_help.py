@@ -43,6 +43,7 @@ def test_every_help_states_the_exit_codes() -> None:
             assert "Exit codes: 0 done; 1 " in (found.epilog or ""), words
 
 
+@pytest.mark.slow
 def test_where_there_is_no_door_help_names_none(tmp_path: Path) -> None:
     here = make(tmp_path / "container", (*SERVICES, "monitor", "cli"))
     for words, begins in ((("cli",), "Usage: python -m cli "), (("consumer",), "usage: consumer ")):

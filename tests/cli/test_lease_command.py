@@ -104,6 +104,7 @@ async def test_show_says_who_holds_it_and_who_waits(lease: Run, held: Lease, oth
     assert done.stderr == f"pipeline: nobody holds the lease {name}, and nobody waits for it\n"
 
 
+@pytest.mark.slow
 async def test_break_asks_back_and_changes_nothing_unless_it_is_confirmed(
     lease: Run, held: Lease, url: str, name: str
 ) -> None:

@@ -144,6 +144,7 @@ def test_peek_takes_nothing(run: Run, url: str, name: str) -> None:
         assert before == {key: client.dump(key) for key in client.scan_iter(f"{{{name}}}:pending")}
 
 
+@pytest.mark.slow
 async def test_what_cannot_be_undone_asks_back_at_a_terminal(url: str, name: str, session: Session) -> None:
     queue = Queue(session, name, Errand)
     await queue.put(message(1))

@@ -120,6 +120,7 @@ async def test_queue_show_goes_on_when_it_watches(url: str, name: str, tmp_path:
     assert {json.loads(line)["queue"] for line in text.splitlines() if line.endswith("}")} == {name}
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("filled")
 @pytest.mark.parametrize("width", [80, 40])
 def test_a_terminal_gets_lines_that_fit(url: str, name: str, width: int) -> None:

@@ -77,7 +77,8 @@ async def test_an_old_consumer_takes_nothing_more_settles_what_it_holds_and_ends
         told = [line for line in "".join([*said, rest]).splitlines() if "used by a newer Weir" in line]
         assert (service.returncode, len(told)) == (0, 1), told
         assert "began new" not in rest
-        assert "Traceback" not in rest
+        # But for the handler's own, which may come late.
+        assert not [line for line in rest.splitlines() if "Traceback" in line and "the handler failed" not in line]
         assert len(await queue.sessions()) == 1
 
 

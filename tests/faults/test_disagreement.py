@@ -518,6 +518,7 @@ async def test_a_lease_goes_to_the_next_and_a_wait_for_an_event_goes_on(
 # --- many -------------------------------------------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 async def test_cancelling_many_puts_costs_each_the_same(queue: Queue[int]) -> None:
     await queue.put_many([1, 2])
     puts = [asyncio.create_task(queue.put(item)) for item in range(20_000)]

@@ -79,6 +79,7 @@ async def test_waiters_of_one_process_go_on_in_the_order_in_which_they_came(
     assert line.order == [0, 1, 2]
 
 
+@pytest.mark.slow
 async def test_a_waiter_in_a_process_that_is_busy_is_not_forgotten(url: str, session: Session, name: str) -> None:
     condition = Condition(session, name)
     async with running(lease_processes.wait_under, url, name, 10.0) as process:

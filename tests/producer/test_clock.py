@@ -97,6 +97,7 @@ def test_it_runs_jobs_and_stores_nothing_but_json(url: str, name: str, sent: Sen
         assert json.loads(text)["f"] == f"cron:{name}:tick"
 
 
+@pytest.mark.slow
 def test_a_job_that_ends_well_is_no_line_of_arq_unless_one_asks(url: str, name: str) -> None:
     with running("producer.clock", REDIS_URL=url, PIPELINE_QUEUE=name) as clock:
         lines = wait_for(clock, "ticked") + wait_for(clock, "ticked")
@@ -131,6 +132,7 @@ def test_a_clock_that_comes_late_does_not_do_it_again(url: str, name: str, sent:
     assert len(ended(lines, name)) == done(lines, name) >= 2
 
 
+@pytest.mark.slow
 def test_it_waits_out_a_server_that_ends(tmp_path: Path, name: str) -> None:
     with EmbeddedServer(tmp_path / "server") as server:
         with running("producer.clock", REDIS_URL=server.url, PIPELINE_QUEUE=name) as clock:

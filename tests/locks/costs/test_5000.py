@@ -51,6 +51,7 @@ async def test_a_writer_lets_5000_readers_in(client: Any, session: Session, othe
     assert tokens == sorted(tokens)  # first come, first served, though in portions
 
 
+@pytest.mark.slow
 async def test_a_downgrade_lets_5000_readers_in(client: Any, session: Session, other: Session) -> None:
     writer = await ReadersWritersLease(other, NAME).write().acquire()
     reading = readers(session, MANY)
@@ -136,6 +137,7 @@ async def test_a_clock_that_went_back_is_made_up_for_in_parts(client: Any, sessi
     assert calls.worst < GENEROUS
 
 
+@pytest.mark.slow
 async def test_5000_holds_of_a_process_are_renewed_in_parts(client: Any, session: Session) -> None:
     permits = Semaphore(session, NAME, 2 * MANY)
     async with timed(client) as calls:

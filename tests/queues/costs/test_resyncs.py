@@ -52,6 +52,7 @@ async def test_what_the_server_alone_knows_of_goes_back_in_order_though_it_is_20
     assert [int(entry[:16]) for entry in entries] == list(range(1, MANY + 1))
 
 
+@pytest.mark.slow
 async def test_a_process_that_holds_much_keeps_it_and_gives_back_the_rest(client: Any, queue: Queue[int]) -> None:
     unknown, kept = forget_some(queue, await all_taken(queue, HELD))
     await queue.pause()
