@@ -168,6 +168,7 @@ PRINT = "def print_it():\n    os.write(2, b'in the middle\\n')\n\n\n"
 WAITS = {"loop": "await asyncio.sleep(0.1)", "thread": "time.sleep(0.1)", "process": "time.sleep(0.1)"}
 
 
+@pytest.mark.timing
 @pytest.mark.parametrize("place", HEADS)
 async def test_a_service_killed_in_the_middle_of_a_batch_loses_and_repeats_nothing(
     copy: Path, url: str, queue: Queue[Message], client: Redis, place: str
