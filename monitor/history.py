@@ -51,14 +51,19 @@ class History:
     def __init__(self) -> None:
         """Begin with nothing."""
         self._snapshots: deque[Snapshot] = deque()
+        self._queues: deque[dict[str, QueueSnapshot]] = deque()
+        """The queues of each snapshot, by name: each is asked for each, every second."""
 
     def add(self, snapshot: Snapshot) -> None:
         """Add the newest; what is older than a minute goes. After a restart of the server nothing before counts."""
         if self._snapshots and self._snapshots[-1].server.run_id != snapshot.server.run_id:
             self._snapshots.clear()
+            self._queues.clear()
         self._snapshots.append(snapshot)
+        self._queues.append({each.name: each for each in snapshot.queues})
         while snapshot.at - self._snapshots[0].at > LENGTH:
             self._snapshots.popleft()
+            self._queues.popleft()
 
     @property
     def latest(self) -> Snapshot | None:
@@ -111,8 +116,8 @@ class History:
     def _of_queue(self, name: str, seconds: float) -> list[tuple[float, QueueSnapshot]]:
         """Snapshots of a queue so far back, with their times, since it is there without a gap."""
         found: list[tuple[float, QueueSnapshot]] = []
-        for snapshot in reversed(self._snapshots):
-            queue = snapshot.queue(name)
+        for snapshot, queues in zip(reversed(self._snapshots), reversed(self._queues), strict=True):
+            queue = queues.get(name)
             if queue is None or self._snapshots[-1].at - snapshot.at > seconds:
                 break
             found.append((snapshot.at, queue))

@@ -147,6 +147,15 @@ class Environment(BaseSettings):
     rate: float = Field(0.0, ge=0)
     """Messages a second that one producer puts at most; 0 for as fast as it goes."""
 
+    monitor_host: str = Field("127.0.0.1", min_length=1)
+    """The address at which the monitor serves its page; 0.0.0.0 for all of this host."""
+
+    monitor_port: int = Field(8080, ge=0, le=65_535)
+    """Its port; 0 for any that is free, which is logged."""
+
+    monitor_names: str = ""
+    """Names by which browsers call the monitor, with commas between; localhost and addresses are known without."""
+
     log_level: Annotated[Literal["debug", "info", "warning", "error"], BeforeValidator(_lower)] = "info"
     log_format: Annotated[Literal["auto", "json", "console"], BeforeValidator(_lower)] = "auto"
     """auto is console on a terminal and JSON lines elsewhere."""
