@@ -175,7 +175,8 @@ document.addEventListener("keydown", event => {
   if (action) { event.preventDefault(); action(); }
 });
 addEventListener("hashchange", () => { if (isFrozen) freeze(); else stream.open(); if (innerWidth <= 1100) by("disclosure").open = false; });
-addEventListener("resize", () => latest?.queue && draw());
+// Also when a scroll bar comes.
+new ResizeObserver(() => latest?.queue && root.page === "live" && draw()).observe(document.querySelector("main"));
 matchMedia("(prefers-color-scheme: dark)").addEventListener("change", restyle);
 setInterval(showAge, 1000);
 
