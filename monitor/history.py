@@ -104,12 +104,15 @@ class History:
         """Who held a lease, and who waited for it, at each moment of the last minute; the last is now."""
         slices: list[Slice] = []
         before: tuple[float, LeaseSnapshot] | None = None
+        longest: dict[str, float] = {}
         for snapshot in self._snapshots:
             lease = snapshot.lease(name)
             if lease is None:
                 before = None
                 continue
-            slices.append(_slice(snapshot.at, lease, before))
+            slices.append(_slice(snapshot.at, lease, before, longest))
+            for each in lease.holders:
+                longest[each.owner] = max(each.seconds_left, longest.get(each.owner, 0.0))
             before = snapshot.at, lease
         return slices
 
@@ -128,13 +131,19 @@ def _loads(queue: QueueSnapshot, what: str) -> dict[str, Measured]:
     return {each.owner: getattr(each.load, what) for each in queue.sessions if each.load is not None}
 
 
-def _slice(at: float, lease: LeaseSnapshot, before: tuple[float, LeaseSnapshot] | None) -> Slice:
+def _slice(
+    at: float, lease: LeaseSnapshot, before: tuple[float, LeaseSnapshot] | None, longest: dict[str, float]
+) -> Slice:
+    """`longest`: of each owner the most seconds that a hold of its had left, which is about its time to live."""
     grants, lost = Grants(0, 0, 0), set[str]()
     if before is not None:
         then, old = before
         grants = lease.grants.since(old.grants)
         there = {each.hold for each in lease.holders}
-        lost = {each.owner for each in old.holders if each.hold not in there and each.seconds_left <= at - then}
+        gone = [each for each in old.holders if each.hold not in there and each.seconds_left <= at - then]
+        # With a time to live as short as our own steps one that was released is gone like one that was lost. Holds are
+        # renewed three times in it: one that had less than half of it left had missed that.
+        lost = {each.owner for each in gone if each.seconds_left < longest[each.owner] / 2}
     return Slice(
         at,
         tuple(sorted({each.owner for each in lease.holders if each.mode == "read"})),
