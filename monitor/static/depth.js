@@ -17,7 +17,7 @@ function scaled(queue) {
   const top = roundUp(bound ? Math.max(5, ...above) : Math.max(10, ...held.map(value => value ?? 0)));
   const low = bound ? value => (value == null ? null : value <= bound ? (value / bound) * BOUND_AT : BOUND_AT + ((value - bound) / top) * (1 - BOUND_AT))
     : value => (value == null ? null : value / top);
-  const high = bound ? value => (value ? BOUND_AT + (value / top) * (1 - BOUND_AT) : null) : () => null;
+  const high = bound ? value => (value == null ? null : BOUND_AT + (value / top) * (1 - BOUND_AT)) : () => null;
   return { bound, top, last: queue, now: at.at(-1), data: [at, held.map(low), pending.map(low), waiting.map(high)] };
 }
 
@@ -53,7 +53,7 @@ function make(width) {
         values: () => (shown.bound ? ["0", `bound ${whole(shown.bound)}`, `+${whole(shown.top)}`] : ["0", whole(shown.top / 2), whole(shown.top)]) },
     ],
     series: [{}, area(() => colours.inside, () => colours["inside-soft"]), area(() => colours.inside, () => colours.inside),
-      area(() => colours.waiting, () => colours.hatch, { fillTo: () => BOUND_AT })],
+      area(() => "transparent", () => colours.hatch, { fillTo: () => BOUND_AT })],
     hooks: { draw: [drawBound] },
   }, shown.data, by("depth"));
 }

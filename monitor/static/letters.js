@@ -30,7 +30,6 @@ async function open(part, queue, group) {
   const [row, sample] = part.children, box = sample.firstChild, button = row.lastChild.firstChild;
   sample.hidden = !sample.hidden;
   attribute(button, "aria-expanded", String(!sample.hidden));
-  text(button, sample.hidden ? "Sample" : "Hide");
   if (sample.hidden) return;
   const letter = await asked(address(queue, group));
   const list = element("dl"), payload = element("pre", { hidden: "" }), show = element("button", { "aria-expanded": "false" }, "Show the payload");

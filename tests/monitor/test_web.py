@@ -46,6 +46,8 @@ def scene(url: str) -> Iterator[Scene]:
     name = f"t-{secrets.token_hex(6)}"
     asyncio.run(set_up(url, name))
     with watching(url, PIPELINE_QUEUE=name, PIPELINE_MONITOR_NAMES="weir.example, Other.Example") as page:
+        with page.stream() as stream:
+            stream.until(lambda each: "at" in each)
         yield Scene(name, page)
     with redis.Redis.from_url(url) as client:
         client.delete(*client.scan_iter(match=f"*{name}*", count=1000))

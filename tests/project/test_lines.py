@@ -39,6 +39,7 @@ SLOWLY: Final = {
     "./run example outside": ("", "the ledger holds 100"),
     "./run example fencing": ("", "check() raised LeaseLost"),
     "./run demo": ("", "exact: the counts equal"),
+    "./run demo --watch": ("examples --glob '*/*.py'", "exact: the counts equal"),
     "./run demo --chaos": ("examples --glob '*/*.py'", "exact: the counts equal"),
     "./run test": (FEW_TESTS, " passed"),
     "./run test --all": (FEW_TESTS, " passed"),
