@@ -24,7 +24,10 @@ EVERY: Final = 1.0
 AGAIN: Final = 2.0
 """Seconds until a server that does not answer is asked again."""
 CHEAP: Final = 0.05
-"""Seconds that a look at all keys may take to be done each second."""
+"""Seconds that a look at all keys may take to be done sooner than every 30 s: each second while there is no queue, and
+every `SOON` seconds in the first `YOUNG` ones."""
+SOON: Final = 5.0
+YOUNG: Final = 60.0
 SHARES: Final = (0.5, 0.95, 0.99)
 
 
@@ -108,17 +111,19 @@ class Feed:
             await asyncio.sleep(AGAIN)
 
     async def _watch(self, watch: Watch) -> None:
-        due, took = boottime(), 0.0
+        began = due = looked_at = boottime()
+        took = 0.0
         while True:
             snapshot = await watch.snapshot()
             self._add(snapshot)
             due = max(due + EVERY, boottime())
             await asyncio.sleep(due - boottime())
-            if not snapshot.queues and took < CHEAP:
-                # With nothing to show the first queue is worth a look at all keys each second, where they are few.
-                began = boottime()
+            # What is started together with us is seen before the next look at all keys, where they are few.
+            is_due = not snapshot.queues or (due - began < YOUNG and due - looked_at >= SOON)
+            if is_due and took < CHEAP:
+                looked_at = boottime()
                 await watch.look_again()
-                took = boottime() - began
+                took = boottime() - looked_at
 
     def _add(self, snapshot: Snapshot) -> None:
         before = self.latest

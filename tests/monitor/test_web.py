@@ -158,7 +158,7 @@ def test_an_outage_is_said_and_its_end_too(server: EmbeddedServer) -> None:
         assert page.ask("/snapshot.json").status == 200
         server.start()
         asyncio.run(set_up(server.url, "jobs"))
-        view = stream.until(lambda each: not each["trouble"] and each["queue"])
+        view = stream.until(lambda each: not each["trouble"] and each["queue"] and each["lease"])
         assert (view["queue"]["name"], view["queue"]["pending"]) == ("jobs", 3)
 
 
