@@ -150,6 +150,15 @@ class Environment(BaseSettings):
     metrics_port: Annotated[Annotated[int, Field(ge=0, le=65_535)] | None, BeforeValidator(_none_from_text)] = None
     """Port of /metrics, /livez and /readyz; 0 for any that is free, which is logged; none for no such port."""
 
+    monitor_host: str = Field("127.0.0.1", min_length=1)
+    """The address at which the monitor serves its page; 0.0.0.0 for all of this host."""
+
+    monitor_port: int = Field(8080, ge=0, le=65_535)
+    """Its port; 0 for any that is free, which is logged."""
+
+    monitor_names: str = ""
+    """Names by which browsers call the monitor, with commas between; localhost and addresses are known without."""
+
     log_level: Annotated[Literal["debug", "info", "warning", "error"], BeforeValidator(_lower)] = "info"
     log_format: Annotated[Literal["auto", "json", "console"], BeforeValidator(_lower)] = "auto"
     """auto is console on a terminal and JSON lines elsewhere."""

@@ -27,6 +27,7 @@ def demo(  # noqa: PLR0917  # typer's way to declare options
         int, typer.Option(min=0, max=10_000_000, help="Messages pending at most; 0 for no bound.")
     ] = 100,
     chaos: Annotated[bool, typer.Option("--chaos", help="Kill a consumer with -9 about once a second.")] = False,  # noqa: FBT002
+    watch: Annotated[bool, typer.Option("--watch", help="Show it in a browser; prints the address.")] = False,  # noqa: FBT002
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object and nothing else.")] = False,  # noqa: FBT002
 ) -> None:
     """Count words with several processes through one bounded queue, and check the result.
@@ -34,7 +35,9 @@ def demo(  # noqa: PLR0917  # typer's way to declare options
     It starts a server of its own, or uses the one of REDIS_URL under key names of its own, which it deletes at the end.
     Exit code: 0 exact, 1 wrong or interrupted by a fault, 2 a mistake in the command.
     """
-    work = Demo(path=path, glob=glob, consumers=consumers, producers=producers, maxsize=maxsize, chaos=chaos)
+    work = Demo(
+        path=path, glob=glob, consumers=consumers, producers=producers, maxsize=maxsize, chaos=chaos, watch=watch
+    )
     report = work.run()
     if as_json:
         sys.stdout.write(report.to_json() + "\n")

@@ -1,7 +1,9 @@
 """The demo as a user meets it: the command, its output, its exit codes, and what it leaves behind: nothing."""
 
 import contextlib
+import http.client
 import json
+import re
 import signal
 import subprocess
 import sys
@@ -91,6 +93,28 @@ def test_people_get_a_report(tree: Path) -> None:
     assert done.returncode == 0
     for word in ("files", "messages a second", "highest pending seen", "exact: the counts equal", "torn reads"):
         assert word in done.stdout
+
+
+def test_the_page_shows_it_until_it_ends(tree: Path) -> None:
+    with subprocess.Popen(
+        [*COMMAND, str(tree), "--watch", "--maxsize", "1"], cwd=ROOT, env=environment(), text=True,
+        stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+    ) as done:  # fmt: skip
+        assert done.stderr is not None
+        said = done.stderr.readline()
+        words = re.fullmatch(r"demo: watch it at http://127\.0\.0\.1:(\d+)/#demo-[0-9a-f]{8}\n", said)
+        assert words, said
+        port = int(words[1])
+        assert b"<title>Weir</title>" in asked(port)
+        assert (done.communicate(timeout=50)[1].strip(), done.returncode) == ("", 0)
+    with pytest.raises(ConnectionRefusedError):
+        asked(port)
+
+
+def asked(port: int) -> bytes:
+    with contextlib.closing(http.client.HTTPConnection("127.0.0.1", port, timeout=20)) as connection:
+        connection.request("GET", "/")
+        return connection.getresponse().read()
 
 
 def test_help_names_the_command_as_it_is_called() -> None:

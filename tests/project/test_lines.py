@@ -39,6 +39,7 @@ SLOWLY: Final = {
     "./run example outside": ("", "the ledger holds 100"),
     "./run example fencing": ("", "check() raised LeaseLost"),
     "./run demo": ("", "exact: the counts equal"),
+    "./run demo --watch": ("examples --glob '*/*.py'", "exact: the counts equal"),
     "./run demo --chaos": ("examples --glob '*/*.py'", "exact: the counts equal"),
     "./run test": (FEW_TESTS, " passed"),
     "./run test --all": (FEW_TESTS, " passed"),
@@ -55,7 +56,7 @@ SLOWLY: Final = {
 """Line -> what is typed behind it so that it ends soon, and what it says among other things."""
 
 TOGETHER: Final = [
-    "./run server --port 6379", "./run server", "./run clock", "./run consumer", "./run producer",
+    "./run server --port 6379", "./run server", "./run clock", "./run consumer", "./run producer", "./run monitor",
     "./run pipeline queue show", "./run pipeline dead list", "./run pipeline lease list", "./run pipeline status", "./run pipeline top",
 ]  # fmt: skip
 """Those that a reader types in several terminals."""
@@ -179,6 +180,8 @@ def test_the_lines_for_several_terminals_work_together(clone: Path) -> None:
             assert not is_free(6379)
         terminals.enter_context(running(clone, "./run clock", "the clock runs"))
         terminals.enter_context(running(clone, "./run consumer", "consuming"))
+        if is_free(8080):
+            terminals.enter_context(running(clone, "./run monitor", "the page is served"))
         assert typed(clone, "./run producer", seconds=200).returncode == 0
         deadline = time.monotonic() + 60
         while not re.search(r"^pending: 0\n(.*\n)*leased: 0$", shown := show(clone), re.MULTILINE):
