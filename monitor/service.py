@@ -9,8 +9,10 @@ import uvicorn
 
 from monitor.feed import open_feed
 from monitor.link import open_link
+from monitor.probes import Probes
 from monitor.web import Web
 from shared.environment import SettingsError, resolve_redis_url
+from shared.health.answers import answering
 from shared.logs import Log
 from shared.settings import Settings
 
@@ -34,10 +36,11 @@ async def work(settings: Settings, stopping: asyncio.Event) -> None:
     """
     with contextlib.closing(_listening(settings.monitor_host, settings.monitor_port)) as listening:
         async with open_link(resolve_redis_url(settings)) as link, open_feed(link) as feed:
+            probes = Probes(feed, stopping)
             names = frozenset(word.strip().lower() for word in settings.monitor_names.split(",") if word.strip())
             server = _Server(
                 uvicorn.Config(
-                    Web(feed, settings.queue).application(names),
+                    Web(feed, probes, settings.queue).application(names),
                     log_config=None, access_log=False, lifespan="off", server_header=False, proxy_headers=False,
                     timeout_graceful_shutdown=_LAST_WORDS, log_level="warning",
                 )
@@ -48,7 +51,8 @@ async def work(settings: Settings, stopping: asyncio.Event) -> None:
                 host, port = listening.getsockname()[:2]
                 shown = f"[{host}]" if ":" in host else host
                 log.info("the page is served", address=f"http://{shown}:{port}/", port=port)
-                await asyncio.wait({serving, stopped}, return_when=asyncio.FIRST_COMPLETED)
+                async with answering("monitor", probes.problem):
+                    await asyncio.wait({serving, stopped}, return_when=asyncio.FIRST_COMPLETED)
             finally:
                 feed.close()
                 server.should_exit = True

@@ -16,6 +16,7 @@ from starlette.staticfiles import StaticFiles
 from monitor.feed import Feed
 from monitor.guard import Guard
 from monitor.letters import newest_letter
+from monitor.probes import Probes
 from monitor.view import view
 from shared.concurrency import ConcurrencyError
 
@@ -29,9 +30,10 @@ MOST_READERS: Final = 200
 class Web:
     """The routes over a feed."""
 
-    def __init__(self, feed: Feed, queue: str) -> None:
+    def __init__(self, feed: Feed, probes: Probes, queue: str) -> None:
         """`queue`: the one that is shown to a reader who has not chosen."""
         self._feed: Final = feed
+        self._probes: Final = probes
         self._queue: Final = queue
         self._readers = 0
 
@@ -42,6 +44,7 @@ class Web:
             Route("/events", self._events),
             Route("/snapshot.json", self._snapshot),
             Route("/letter", self._letter),
+            *self._probes.routes(),
             Mount("/static", StaticFiles(directory=STATIC)),
         ]
         return Starlette(routes=routes, middleware=[Middleware(Guard, names=names)])
