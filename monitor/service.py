@@ -7,6 +7,8 @@ from collections.abc import Iterator
 
 import uvicorn
 
+from monitor.access import Access
+from monitor.actions import Actions
 from monitor.feed import open_feed
 from monitor.link import open_link
 from monitor.probes import Probes
@@ -36,11 +38,13 @@ async def work(settings: Settings, stopping: asyncio.Event) -> None:
     """
     with contextlib.closing(_listening(settings.monitor_host, settings.monitor_port)) as listening:
         async with open_link(resolve_redis_url(settings)) as link, open_feed(link) as feed:
-            probes = Probes(feed, stopping)
+            probes, password = Probes(feed, stopping), settings.monitor_password
+            access = None if password is None else Access(password.get_secret_value())
+            actions = None if access is None else Actions(feed, access, resolve_redis_url(settings))
             names = frozenset(word.strip().lower() for word in settings.monitor_names.split(",") if word.strip())
             server = _Server(
                 uvicorn.Config(
-                    Web(feed, probes, settings.queue).application(names),
+                    Web(feed, probes, actions, settings.queue).application(names),
                     log_config=None, access_log=False, lifespan="off", server_header=False, proxy_headers=False,
                     timeout_graceful_shutdown=_LAST_WORDS, log_level="warning",
                 )
@@ -50,7 +54,9 @@ async def work(settings: Settings, stopping: asyncio.Event) -> None:
             try:
                 host, port = listening.getsockname()[:2]
                 shown = f"[{host}]" if ":" in host else host
-                log.info("the page is served", address=f"http://{shown}:{port}/", port=port)
+                log.info(
+                    "the page is served", address=f"http://{shown}:{port}/", port=port, actions=actions is not None
+                )
                 async with answering("monitor", probes.problem):
                     await asyncio.wait({serving, stopped}, return_when=asyncio.FIRST_COMPLETED)
             finally:

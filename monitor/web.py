@@ -1,4 +1,4 @@
-"""Web: what the monitor answers to a browser. It only reads."""
+"""Web: what the monitor answers to a browser. It only reads, but for actions where they are switched on."""
 
 import json
 from collections.abc import AsyncIterator
@@ -13,6 +13,7 @@ from starlette.responses import FileResponse, JSONResponse, Response
 from starlette.routing import Mount, Route
 from starlette.staticfiles import StaticFiles
 
+from monitor.actions import Actions
 from monitor.feed import Feed
 from monitor.guard import Guard
 from monitor.letters import newest_letter
@@ -30,10 +31,11 @@ MOST_READERS: Final = 200
 class Web:
     """The routes over a feed."""
 
-    def __init__(self, feed: Feed, probes: Probes, queue: str) -> None:
-        """`queue`: the one that is shown to a reader who has not chosen."""
+    def __init__(self, feed: Feed, probes: Probes, actions: Actions | None, queue: str) -> None:
+        """`queue`: the one that is shown to a reader who has not chosen. Without `actions` there are none."""
         self._feed: Final = feed
         self._probes: Final = probes
+        self._actions: Final = actions
         self._queue: Final = queue
         self._readers = 0
 
@@ -45,6 +47,7 @@ class Web:
             Route("/snapshot.json", self._snapshot),
             Route("/letter", self._letter),
             *self._probes.routes(),
+            *([Route("/actions/{action}", self._actions.act, methods=["POST"])] if self._actions else ()),
             Mount("/static", StaticFiles(directory=STATIC)),
         ]
         return Starlette(routes=routes, middleware=[Middleware(Guard, names=names)])
@@ -71,7 +74,8 @@ class Web:
         self._readers += 1
         try:
             async for _ in self._feed.ticks():
-                yield {"event": "view", "data": json.dumps(view(self._feed, queue, lease), separators=(",", ":"))}
+                shown = {**view(self._feed, queue, lease), "actions": self._actions is not None}
+                yield {"event": "view", "data": json.dumps(shown, separators=(",", ":"))}
         finally:
             self._readers -= 1
 

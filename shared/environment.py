@@ -37,6 +37,16 @@ def _none_from_text(value: Any) -> Any:
     return None if _lower(value) == "none" else value
 
 
+def _none_from_nothing(value: Any) -> Any:
+    return None if value == "" else value
+
+
+def _long_enough(secret: SecretStr) -> SecretStr:
+    if len(secret) < 8:
+        raise ValueError("a password has 8 characters at least")
+    return secret
+
+
 def _address(secret: SecretStr) -> SecretStr:
     """Refuse what is no address of a server. The error never repeats it: it may hold a password."""
     address = secret.get_secret_value().strip()
@@ -158,6 +168,11 @@ class Environment(BaseSettings):
 
     monitor_names: str = ""
     """Names by which browsers call the monitor, with commas between; localhost and addresses are known without."""
+
+    monitor_password: Annotated[
+        Annotated[SecretStr, AfterValidator(_long_enough)] | None, BeforeValidator(_none_from_nothing)
+    ] = None
+    """Whoever knows it may pause, resize, replay and discard on the page; without it the page only reads."""
 
     log_level: Annotated[Literal["debug", "info", "warning", "error"], BeforeValidator(_lower)] = "info"
     log_format: Annotated[Literal["auto", "json", "console"], BeforeValidator(_lower)] = "auto"
