@@ -16,7 +16,7 @@ def read_arguments(name: str, kind: type[Environment]) -> None:
     parser = argparse.ArgumentParser(
         prog=f"./run {name}" if _DOOR.exists() else name,  # a container has no door
         description=f"Run the {name} in the foreground. SIGTERM and Ctrl-C drain it; a second one ends it at once.",
-        epilog="It is set up by these environment variables (README.md says what each means).\n"
+        epilog="It is set up by these environment variables (docs/settings.md says what each means).\n"
         f"Here with their defaults:\n\n{_variables(kind)}",
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )

@@ -235,7 +235,7 @@ def _unknown_variables(kind: type[Environment]) -> list[str]:
         advice = (
             f"did you mean {variable_of(near[0])}?"
             if near
-            else "README.md lists them, and so does ./run consumer --help"
+            else "docs/settings.md lists them, and so does ./run consumer --help"
         )
         problems.append(f"{variable}: no such setting; {advice}")
     return problems

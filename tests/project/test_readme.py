@@ -21,6 +21,11 @@ ROOT = Path(__file__).resolve().parent.parent.parent
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
 TEXTS = {page: page.read_text(encoding="utf-8") for page in PAGES}
 README = TEXTS[ROOT / "README.md"]
+HANDLERS = TEXTS[ROOT / "docs" / "handlers.md"]
+SETTINGS = TEXTS[ROOT / "docs" / "settings.md"]
+DEMO_PAGE = ROOT / "docs" / "demo.md"
+PROGRAMS = ["effects.md", "locks.md", "results.md"]
+MOST_WORDS = 1200
 
 
 def blocks(text: str) -> list[str]:
@@ -29,7 +34,12 @@ def blocks(text: str) -> list[str]:
     return [re.sub(rf"^{indent}", "", code, flags=re.MULTILINE) for indent, code in found]
 
 
-USAGE, LEASES, MESSAGE_CLASS, HANDLER, TRIAL, PUT = blocks(README)
+USAGE, MESSAGE_CLASS, HANDLER, PUT = blocks(README)
+(TRIAL,) = blocks(HANDLERS)
+
+
+def test_the_readme_is_short() -> None:
+    assert len(README.split()) <= MOST_WORDS
 
 
 def test_the_example_runs(url: str, name: str) -> None:
@@ -45,22 +55,13 @@ def test_the_example_runs(url: str, name: str) -> None:
     assert [line.split()[1] for line in others] == ["7", "7", "8", *(str(number) for number in range(1000))]
 
 
-def test_the_example_of_leases_runs(url: str, name: str) -> None:
-    code = LEASES.replace("redis://localhost:6379/0", url)
-    for used in ("printers", "catalog"):
-        code = code.replace(f'"{used}"', f'"{name}-{used}"')
-    done = subprocess.run(
-        [sys.executable, "-W", "error", "-c", code], cwd=ROOT, capture_output=True, text=True, check=False, timeout=40
-    )
-    assert (done.returncode, done.stderr) == (0, "")
-    assert done.stdout.splitlines()[:2] == ["one of three", "many may read"]
-
-
 def test_no_page_has_an_example_that_nobody_runs() -> None:
-    # tests/project/test_from_arq.py, test_examples.py and tests/consumer/test_messages_that_change.py run the others.
-    assert [page.name for page, text in TEXTS.items() if "```" in text] == [
-        "README.md", "from-arq.md", "from-asyncio.md", "messages-that-change.md",
-    ]  # fmt: skip
+    # test_programs.py runs programs; test_from_arq.py, test_examples.py and tests/consumer/test_messages_that_change.py
+    # run the others.
+    assert {page.name for page, text in TEXTS.items() if "```" in text} == {
+        *("README.md", "from-arq.md", "from-asyncio.md", "handlers.md", "messages-that-change.md"), *PROGRAMS,
+    }  # fmt: skip
+    assert HANDLERS.count("```") == 2 * len(blocks(HANDLERS))
     assert README.count("```") == 2 * len(blocks(README))
 
 
@@ -109,8 +110,9 @@ def run(*words: str) -> str:
 
 
 def described_settings() -> dict[str, str]:
-    """The settings in the tables of the README, and the default of each."""
-    rows = re.findall(r"^\| `((?:PIPELINE|REDIS)_\w+)` \| `?([^`|]*?)`? ?\|", README, flags=re.MULTILINE)
+    """The settings in the tables of docs/settings.md and docs/demo.md, and the default of each."""
+    text = SETTINGS + TEXTS.get(DEMO_PAGE, "")
+    rows = re.findall(r"^\| `((?:PIPELINE|REDIS)_\w+)` \| `?([^`|]*?)`? ?\|", text, flags=re.MULTILINE)
     described = {variable.removeprefix("PIPELINE_").lower(): default for variable, default in rows}
     assert len(described) == len(rows)
     return described

@@ -86,7 +86,7 @@ def test_an_unknown_variable_that_is_like_none_is_not_said_to_mean_one(
     environment: pytest.MonkeyPatch, variable: str
 ) -> None:
     (line,) = problems(environment, **{variable: "1"})
-    assert line == f"{variable}: no such setting; README.md lists them, and so does ./run consumer --help"
+    assert line == f"{variable}: no such setting; docs/settings.md lists them, and so does ./run consumer --help"
 
 
 def test_every_problem_has_its_line(environment: pytest.MonkeyPatch) -> None:
