@@ -17,7 +17,7 @@ from tests.instruments.handlers import order
 from tests.instruments.services import Service, consuming, wait_for
 from tests.instruments.waiting import until
 
-pytestmark = pytest.mark.timeout(120)
+pytestmark = pytest.mark.timeout(180)
 
 
 @pytest.fixture

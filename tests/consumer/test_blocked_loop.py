@@ -23,7 +23,7 @@ from tests.instruments import handlers
 from tests.instruments.handlers import block, order
 from tests.instruments.waiting import until
 
-pytestmark = pytest.mark.timing
+pytestmark = [pytest.mark.timing, pytest.mark.measured]
 
 Logs = list[Any]
 

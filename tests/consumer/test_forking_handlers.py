@@ -13,7 +13,7 @@ import redis
 from tests.instruments.services import running
 from tests.project.test_services import run_to_the_end
 
-pytestmark = [pytest.mark.usefixtures("command_line"), pytest.mark.timeout(60)]
+pytestmark = [pytest.mark.usefixtures("command_line"), pytest.mark.timeout(180)]
 
 HANDLERS = {
     "loop": "@handles(Errand)\nasync def crunch(delivery, pipeline):",

@@ -19,7 +19,7 @@ from tests.instruments.handlers import order
 from tests.instruments.services import consuming, wait_for
 from tests.instruments.waiting import until
 
-pytestmark = pytest.mark.timeout(120)
+pytestmark = pytest.mark.timeout(180)
 
 
 @pytest.fixture

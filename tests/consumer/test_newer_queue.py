@@ -18,7 +18,7 @@ from tests.instruments.processes import running
 from tests.instruments.services import consuming, wait_for
 from tests.instruments.waiting import until
 
-pytestmark = pytest.mark.timeout(120)
+pytestmark = pytest.mark.timeout(180)
 
 HANDLERS = """
 @handles(Errand, attempts=3, backoff=Backoff(first=0))

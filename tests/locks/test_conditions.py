@@ -16,7 +16,7 @@ from tests.instruments.proxy import Proxy
 from tests.instruments.traffic import Fate
 from tests.instruments.waiting import until
 
-pytestmark = pytest.mark.timeout(60)
+pytestmark = pytest.mark.timeout(180)
 
 BUSY = 3.5
 """Seconds for which a process does not run; its time to live is 10."""

@@ -26,7 +26,7 @@ from tests.instruments.command_line import environment
 from tests.instruments.messages import Errand
 from tests.instruments.services import Service, running, wait_for
 
-pytestmark = pytest.mark.timeout(90)
+pytestmark = pytest.mark.timeout(180)
 
 
 class Sent:

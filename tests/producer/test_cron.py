@@ -25,7 +25,7 @@ from tests.instruments.traffic import Fate
 from tests.instruments.waiting import until
 from tests.project.test_from_arq import CRON, LINE, MESSAGE_CLASS, add_cron_job
 
-pytestmark = pytest.mark.timeout(120)
+pytestmark = pytest.mark.timeout(180)
 
 
 class SendReport(BaseModel):

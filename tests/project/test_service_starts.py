@@ -17,7 +17,7 @@ from tests.instruments.application import application
 from tests.instruments.command_line import ROOT, environment
 from tests.instruments.services import Service, running, wait_for
 
-pytestmark = [pytest.mark.usefixtures("command_line"), pytest.mark.timeout(60)]
+pytestmark = [pytest.mark.usefixtures("command_line"), pytest.mark.timeout(180)]
 
 MODULES = ["producer", "consumer", "producer.clock"]
 # What each imports late: a file that belongs to the application.
