@@ -1,4 +1,4 @@
-"""What tests rely on where a machine may be slow: repeated measurements, and notifications without looks beside them."""
+"""What tests rely on where a machine may be slow: measuring again, and notifications without looks beside them."""
 
 import asyncio
 import os
