@@ -176,7 +176,7 @@ def test_the_service_drains_when_it_is_told_and_ends_with_0(url: str, name: str)
         assert '"drained"' in (said[ended] or "")
         (left,) = {told, other} - {ended}
         left.send_signal(signal.SIGTERM)
-        left.communicate(timeout=30)
+        left.communicate(timeout=90)
         assert left.returncode == 0
     with redis.Redis.from_url(url) as client:
         assert client.zcard(f"{{{name}}}:sessions") == 0

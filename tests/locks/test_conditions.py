@@ -90,7 +90,7 @@ async def test_a_waiter_in_a_process_that_is_busy_is_not_forgotten(url: str, ses
         async with condition:
             await condition.notify_all()
         process.cont()
-        await process.said("woken", seconds=5)
+        await process.said("woken")
 
 
 @pytest.mark.slow  # another waiter who is busy is looked at above

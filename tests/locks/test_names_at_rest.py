@@ -91,7 +91,7 @@ async def test_names_that_are_used_once_leave_the_process_at_once(session: Sessi
         return inside.parts_of(session), inside.renewed_in(session)
 
     # What nobody waits for any more is withdrawn in the background.
-    await until(left, lambda seen: seen == (0, 0), seconds=2)
+    await until(left, lambda seen: seen == (0, 0), seconds=9)
 
 
 async def test_a_lock_that_is_kept_at_rest_is_not_looked_at(session: Session, name: str) -> None:
