@@ -19,7 +19,9 @@ from shared.concurrency import Queue, Session
 from shared.local.embedded import EmbeddedServer
 from tests.instruments.application import make
 from tests.instruments.durable import DurableServer
+from tests.instruments.insurance import end_looks
 from tests.instruments.levels import force_where_asked
+from tests.instruments.measuring import pytest_report_teststatus, pytest_runtest_protocol  # noqa: F401  # hooks
 from tests.instruments.order import check_orders, queues_with_order
 from tests.instruments.prepared import CAN_FORK, prepared_pids, ready
 from tests.instruments.proxy import Proxy
@@ -105,6 +107,12 @@ def _ttl(request: pytest.FixtureRequest) -> float:
 
 
 @pytest.fixture
+def only_notified(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Without the looks of insurance: what arrives was notified of, however long it takes on a busy machine."""
+    end_looks(monkeypatch)
+
+
+@pytest.fixture
 async def proxy(url: str, tmp_path: Path) -> AsyncIterator[Proxy]:
     """A proxy in front of the server, which breaks connections as it is told."""
     async with Proxy(url, tmp_path) as proxy:
@@ -112,9 +120,9 @@ async def proxy(url: str, tmp_path: Path) -> AsyncIterator[Proxy]:
 
 
 @pytest.fixture
-async def through_proxy(proxy: Proxy) -> AsyncIterator[Session]:
+async def through_proxy(proxy: Proxy, request: pytest.FixtureRequest) -> AsyncIterator[Session]:
     """A session whose connections the proxy breaks."""
-    async with Session.open(proxy.url) as session:
+    async with Session.open(proxy.url, ttl=_ttl(request)) as session:
         yield session
 
 

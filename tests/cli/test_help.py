@@ -49,7 +49,7 @@ def test_where_there_is_no_door_help_names_none(tmp_path: Path) -> None:
     for words, begins in ((("cli",), "Usage: python -m cli "), (("consumer",), "usage: consumer ")):
         done = subprocess.run(
             [sys.executable, "-m", *words, "--help"], cwd=here, env=environment(PYTHONPATH=str(here)),
-            capture_output=True, text=True, check=False, timeout=40,
+            capture_output=True, text=True, check=False, timeout=120,
         )  # fmt: skip
         assert done.stdout.startswith(begins), done.stdout + done.stderr
 

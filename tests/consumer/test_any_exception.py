@@ -17,7 +17,7 @@ from shared.concurrency import ConcurrencyError, Delivery, InvalidResult, Queue,
 from tests.instruments import inside
 from tests.instruments.workers import working
 
-pytestmark = pytest.mark.timeout(30)
+pytestmark = pytest.mark.timeout(180)
 
 
 class PanicException(BaseException):

@@ -17,7 +17,7 @@ from tests.instruments.handlers import order
 from tests.instruments.services import Service, consuming, wait_for
 from tests.instruments.waiting import until
 
-pytestmark = pytest.mark.timeout(120)
+pytestmark = pytest.mark.timeout(180)
 
 
 @pytest.fixture
@@ -64,7 +64,7 @@ async def test_batches_work_wherever_handlers_run(
             results = await asyncio.gather(*futures, return_exceptions=True)
             await queue.join()
         service.send_signal(signal.SIGTERM)
-        _, said = service.communicate(timeout=20)
+        _, said = service.communicate(timeout=90)
     assert service.returncode == 0, said
     assert [results[part] for part in (0, 4, 5)] == ["6 0", "6 4", "6 5"]
     assert str(results[3]).endswith(" 3")  # alone or with the other one that failed
@@ -86,7 +86,7 @@ async def test_a_batch_that_raises_is_one_line_in_the_log_and_each_fails(
         async with asyncio.timeout(60):
             await queue.join()
         service.send_signal(signal.SIGTERM)
-        _, said = service.communicate(timeout=20)
+        _, said = service.communicate(timeout=90)
     assert service.returncode == 0, said
     failed = [json.loads(line) for line in said.splitlines() if "the handler failed" in line]
     assert [(line["batch"], line["error"]) for line in failed] == [(5, "LookupError: no table")]
@@ -151,7 +151,7 @@ async def test_a_batch_that_kills_its_own_process_falls_apart_and_the_service_go
         async with asyncio.timeout(60):
             await queue.join()
         service.send_signal(signal.SIGTERM)
-        _, said = service.communicate(timeout=20)
+        _, said = service.communicate(timeout=90)
     assert service.returncode == 0, said
     (letter,) = await queue.dead_letters()
     assert (letter.reason, json.loads(letter.body)["part"]) == ("crashed", 5)
@@ -205,7 +205,7 @@ async def test_a_drain_runs_what_is_set_aside(
 
         await until(leased, lambda count: count == 7, seconds=30)
         service.send_signal(signal.SIGTERM)
-        _, said = service.communicate(timeout=40)
+        _, said = service.communicate(timeout=90)
     assert service.returncode == 0, said
     assert await handled(client, name) == dict.fromkeys(range(7), 1)
 
@@ -221,7 +221,7 @@ async def test_a_wrong_batch_handler_is_advice_and_2(copy: Path, url: str, name:
     ):
         head = "from shared.concurrency import Delivery\n"
         with consuming(copy, head + handlers, url, name) as service:
-            _, said = service.communicate(timeout=20)
+            _, said = service.communicate(timeout=90)
         assert service.returncode == 2, said
         (line,) = said.splitlines()
         assert line.startswith("consumer: ")

@@ -18,7 +18,7 @@ from tests.instruments import inside, workers
 from tests.instruments.cancelling import at_rest, cancelling
 from tests.instruments.waiting import until
 
-pytestmark = pytest.mark.timeout(60)
+pytestmark = pytest.mark.timeout(180)
 
 
 class Held:

@@ -16,7 +16,7 @@ from consumer.executors.dispatch import Dispatch
 from consumer.rules.handler import Handler, Place
 from consumer.rules.rules import Rules
 from shared.concurrency import Cancellation, Delivery, Queue, RemoteError, Session
-from shared.concurrency.queues.takes import unstarted
+from shared.concurrency.queues.takes import pace, unstarted
 from shared.message import Message
 from shared.pipeline import open_pipeline
 from shared.settings import Settings
@@ -26,7 +26,7 @@ from tests.instruments.handlers import HANG, notes, order
 from tests.instruments.messages import Errand
 from tests.instruments.waiting import until
 
-pytestmark = pytest.mark.timeout(120)
+pytestmark = pytest.mark.timeout(180)
 
 STOPPED = "the message was cancelled: its handler was stopped"
 GOES_ON = "the handler's thread cannot be stopped: its worker waits for it"
@@ -139,13 +139,13 @@ async def test_what_is_prefetched_and_not_begun_is_left_out(
     session: Session, other: Session, name: str, client: Redis, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(unstarted, "_SECONDS", 60)  # else it goes back after a moment, and is met by a take
+    monkeypatch.setattr(pace, "_AHEAD_SECONDS", 60.0)  # else a slow machine may never hold much ahead
     queue, there = Queue(session, name, int), Queue(other, name, int)
     handled: list[int] = []
     blocked, may_go_on = asyncio.Event(), asyncio.Event()
 
     async def handle(delivery: Delivery[int]) -> None:
         handled.append(delivery.item)
-        # A worker that has been quick holds some work ahead.
         if not blocked.is_set() and inside.in_hand(inside.take_lane_at(there)) > 20:
             blocked.set()
             await may_go_on.wait()

@@ -40,7 +40,7 @@ from tests.instruments.waiting import until
 
 OBEY = f"{obey.__module__}:{obey.__qualname__}"
 
-pytestmark = pytest.mark.timeout(120)
+pytestmark = pytest.mark.timeout(180)
 
 
 @pytest.fixture

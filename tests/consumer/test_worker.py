@@ -401,7 +401,7 @@ async def test_a_time_limit_ends_a_handler_when_it_says(session: Session, name: 
     worker = Worker(queue, handle, rules={int: Rules(attempts=1, time_limit=0.5)})
     running = asyncio.create_task(worker.run())
     await queue.put(1)
-    assert 0.5 <= await took < 3
+    assert 0.5 <= await took < 20
     await queue.join()
     worker.drain()
     await running

@@ -18,7 +18,7 @@ from tests.instruments.processes import Process, running
 from tests.instruments.proxy import Proxy
 from tests.instruments.waiting import resolved, until
 
-pytestmark = pytest.mark.timeout(120)
+pytestmark = pytest.mark.timeout(180)
 
 TTL: Final = 1.0
 HANDLED: Final = ("loop", "thread", "process")

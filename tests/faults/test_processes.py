@@ -18,7 +18,7 @@ from tests.instruments.waiting import until
 
 TTL = 1.0
 
-pytestmark = [pytest.mark.timeout(120), pytest.mark.session_ttl(TTL)]
+pytestmark = [pytest.mark.timeout(180), pytest.mark.session_ttl(TTL)]
 
 
 async def live_sessions(client: Redis, name: str) -> int:

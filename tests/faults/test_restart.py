@@ -14,7 +14,7 @@ from tests.instruments.census import take_census
 from tests.instruments.emptying import take
 from tests.instruments.waiting import until
 
-pytestmark = [pytest.mark.timing, pytest.mark.timeout(60)]
+pytestmark = [pytest.mark.timing, pytest.mark.timeout(180)]
 
 
 async def kill_and_start(server: EmbeddedServer) -> None:

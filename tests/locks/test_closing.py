@@ -26,7 +26,7 @@ from tests.instruments.scenes import Scene, set_up
 from tests.instruments.second_parties import CASES
 from tests.instruments.waiting import until
 
-pytestmark = pytest.mark.timeout(60)
+pytestmark = pytest.mark.timeout(180)
 
 Wait = Callable[[Session, str], Awaitable[object]]
 

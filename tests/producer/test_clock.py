@@ -26,7 +26,7 @@ from tests.instruments.command_line import environment
 from tests.instruments.messages import Errand
 from tests.instruments.services import Service, running, wait_for
 
-pytestmark = pytest.mark.timeout(90)
+pytestmark = pytest.mark.timeout(180)
 
 
 class Sent:
@@ -61,7 +61,7 @@ def sent(url: str) -> Iterator[Sent]:
 def stopped(clock: Service) -> str:
     """Stop a clock; what it said since."""
     clock.send_signal(signal.SIGTERM)
-    _, said = clock.communicate(timeout=30)
+    _, said = clock.communicate(timeout=90)
     assert clock.returncode == 0, said
     assert "the clock is stopped" in said
     assert "Traceback" not in said
@@ -143,7 +143,7 @@ def test_it_waits_out_a_server_that_ends(tmp_path: Path, name: str) -> None:
             server.restart()
             lines += wait_for(clock, "ticked")
             clock.send_signal(signal.SIGTERM)
-            _, said = clock.communicate(timeout=30)
+            _, said = clock.communicate(timeout=90)
         assert clock.returncode == 0, said
         assert "DeprecationWarning" not in "".join(lines) + said
 
@@ -166,7 +166,7 @@ def test_arqs_own_command_runs_it(url: str, name: str) -> None:
             wait_for(process, f"message:{name}:a:put_message ●")
             wait_for(process, f"cron:{name}:tick ●")
             process.send_signal(signal.SIGTERM)
-            process.communicate(timeout=30)
+            process.communicate(timeout=90)
         finally:
             process.kill()
     assert process.returncode == 0

@@ -25,7 +25,7 @@ from tests.instruments.traffic import Fate
 from tests.instruments.waiting import until
 from tests.project.test_from_arq import CRON, LINE, MESSAGE_CLASS, add_cron_job
 
-pytestmark = pytest.mark.timeout(120)
+pytestmark = pytest.mark.timeout(180)
 
 
 class SendReport(BaseModel):
@@ -239,7 +239,7 @@ def test_a_job_that_is_to_run_at_each_start_is_refused_by_name(copy: Path, url: 
         capture_output=True,
         text=True,
         check=False,
-        timeout=40,
+        timeout=120,
     )
     assert (done.returncode, done.stdout) == (2, "")
     assert "run_at_startup= has no effect in the clock" in done.stderr

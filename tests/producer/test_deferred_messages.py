@@ -33,7 +33,7 @@ from tests.instruments.traffic import Fate
 from tests.instruments.waiting import until
 
 pytestmark = [
-    pytest.mark.timeout(120),
+    pytest.mark.timeout(180),
     # arq tells redis-py 8 what it does anyhow.
     pytest.mark.filterwarnings("ignore:.*retry_on_timeout:DeprecationWarning"),
 ]

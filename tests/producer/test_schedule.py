@@ -30,7 +30,7 @@ from tests.instruments.proxy import Proxy
 from tests.instruments.traffic import Fate
 
 pytestmark = [
-    pytest.mark.timeout(60),
+    pytest.mark.timeout(180),
     # arq tells redis-py 8 what it does anyhow.
     pytest.mark.filterwarnings("ignore:.*retry_on_timeout:DeprecationWarning"),
 ]

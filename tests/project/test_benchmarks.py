@@ -47,7 +47,7 @@ def few(name: str) -> Any:
 
 
 @pytest.mark.slow
-@pytest.mark.timeout(120)
+@pytest.mark.timeout(180)
 def test_every_figure_of_a_round_is_measured(contest: Contest) -> None:
     # Enough waves of the 100 slots that the last one, which nobody waits for, does not count.
     chosen = [*(few(name) for name in ("drain", "put_many", "latency")), replace(few("io"), count=3000)]
@@ -68,7 +68,7 @@ def test_every_figure_of_a_round_is_measured(contest: Contest) -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.timeout(120)
+@pytest.mark.timeout(180)
 def test_results_are_waited_for_alone_and_together(contest: Contest) -> None:
     result = benchmark.measure(contest, [few("submit")], us(), 1)
     (measured,) = (workload["values"] for workload in result["workloads"])
@@ -78,7 +78,7 @@ def test_results_are_waited_for_alone_and_together(contest: Contest) -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.timeout(120)
+@pytest.mark.timeout(180)
 def test_several_workers_share_what_there_is(contest: Contest) -> None:
     workers = few("workers")
     entries = [entry for entry in workers.entries(us(), {}) if entry.name == "ours, 2 workers"]
@@ -86,7 +86,7 @@ def test_several_workers_share_what_there_is(contest: Contest) -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.timeout(120)
+@pytest.mark.timeout(180)
 def test_every_figure_of_a_lock_is_measured(contest: Contest) -> None:
     few_of_each = [replace(workload, count=count) for workload, count in zip(LOCK_WORKLOADS, (50, 3, 50), strict=True)]
     result = benchmark.measure(contest, few_of_each, lock_contestants(), 1, rates={})

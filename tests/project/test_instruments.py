@@ -176,7 +176,7 @@ def selected(marks: str) -> set[str]:
     """The tests that a selection finds."""
     done = subprocess.run(
         [sys.executable, "-m", "pytest", "--collect-only", "-q", "-p", "no:cacheprovider", "-m", marks],
-        cwd=Path(__file__).resolve().parent.parent.parent, capture_output=True, text=True, check=True, timeout=50,
+        cwd=Path(__file__).resolve().parent.parent.parent, capture_output=True, text=True, check=True, timeout=120,
     )  # fmt: skip
     return {line for line in done.stdout.splitlines() if "::" in line}
 

@@ -153,7 +153,7 @@ def running(clone: Path, line: str, says: str) -> Iterator["subprocess.Popen[str
             assert says in heard[-1], "".join(heard)
             yield process
             process.send_signal(signal.SIGINT)
-            rest, _ = process.communicate(timeout=40)
+            rest, _ = process.communicate(timeout=90)
             assert (process.returncode, "Traceback" in rest) == (0, False), rest
         finally:
             process.kill()

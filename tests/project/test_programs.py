@@ -30,7 +30,7 @@ def test_a_program_prints_what_its_page_says(page: str, server: EmbeddedServer) 
         assert ADDRESS in code
         done = subprocess.run(
             [sys.executable, "-W", "error", "-c", code.replace(ADDRESS, repr(server.url))],
-            cwd=ROOT, capture_output=True, text=True, check=False, timeout=40,
+            cwd=ROOT, capture_output=True, text=True, check=False, timeout=120,
         )  # fmt: skip
         assert (done.stdout, done.returncode) == (printed, 0), done.stderr
         assert "Traceback" not in done.stderr

@@ -44,11 +44,11 @@ def python(project: Path, *words: str, seconds: float = 50) -> str:
 def commit(project: Path) -> None:
     """Some tests look at what is committed."""
     git = shutil.which("git") or "git"
-    subprocess.run([git, "init", "--quiet"], cwd=project, check=True, timeout=40)
+    subprocess.run([git, "init", "--quiet"], cwd=project, check=True, timeout=120)
     (project / ".git" / "info" / "exclude").write_text(".venv\n")
     who = ("-c", "user.name=a forker", "-c", "user.email=forker@localhost")
     for words in (("add", "--all"), (*who, "commit", "--quiet", "--message", "Without the demo")):
-        subprocess.run([git, *words], cwd=project, check=True, timeout=40)
+        subprocess.run([git, *words], cwd=project, check=True, timeout=120)
 
 
 def test_every_module_is_imported_without_the_demo(project: Path) -> None:
@@ -68,7 +68,7 @@ def test_the_short_files_are_typed(project: Path, tmp_path: Path) -> None:
 
 
 def test_the_demo_is_missed_in_one_line(project: Path) -> None:
-    done = subprocess.run([project / "run", "demo"], capture_output=True, text=True, check=False, timeout=40)
+    done = subprocess.run([project / "run", "demo"], capture_output=True, text=True, check=False, timeout=120)
     assert (done.returncode, done.stdout) == (2, "")
     assert done.stderr == "run: the demo is not in this project any more\n"
 

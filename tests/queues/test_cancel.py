@@ -18,7 +18,7 @@ from tests.instruments.census import take_census
 from tests.instruments.emptying import drain, take
 from tests.instruments.waiting import until
 
-pytestmark = pytest.mark.timeout(60)
+pytestmark = pytest.mark.timeout(180)
 
 
 # --- where it waits --------------------------------------------------------------------------------------------------

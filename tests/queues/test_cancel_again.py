@@ -15,7 +15,7 @@ from tests.instruments.emptying import drain, take
 from tests.instruments.proxy import Proxy
 from tests.instruments.waiting import resolved
 
-pytestmark = pytest.mark.timeout(60)
+pytestmark = pytest.mark.timeout(180)
 
 
 # --- what has ended, and what never was ------------------------------------------------------------------------------

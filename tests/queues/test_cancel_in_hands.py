@@ -18,7 +18,7 @@ from tests.instruments.cancelling import at_rest, cancelling
 from tests.instruments.proxy import Proxy
 from tests.instruments.waiting import until
 
-pytestmark = pytest.mark.timeout(60)
+pytestmark = pytest.mark.timeout(180)
 
 
 async def test_in_hands_its_body_is_cancelled_and_says_so(queue: Queue[int], there: Queue[int], client: Redis) -> None:

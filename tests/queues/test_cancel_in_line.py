@@ -19,7 +19,7 @@ from tests.instruments.proxy import Proxy
 from tests.instruments.traffic import Fate
 from tests.instruments.waiting import resolved, until
 
-pytestmark = pytest.mark.timeout(60)
+pytestmark = pytest.mark.timeout(180)
 
 
 @pytest.fixture

@@ -10,7 +10,7 @@ from redis.asyncio import Redis
 
 from consumer.worker.worker import Worker
 from shared.concurrency import Delivery, Queue, QueueEmpty, RemoteError, Session
-from shared.concurrency.queues.deliveries.unread import _delay_ms
+from shared.concurrency.queues.deliveries.unread import _delay_ms, _limit_ms
 from shared.concurrency.queues.encoding.entry import read
 from shared.message import Message
 from shared.upgrades import upgrades
@@ -123,11 +123,18 @@ async def test_who_reads_it_ends_the_time(
     (await take_census(client, name)).check()
 
 
-@pytest.mark.parametrize("attempt,limit", [(1, 1000), (2, 2000), (6, 32_000), (7, 60_000), (999_999, 60_000)])
-def test_the_delay_doubles_up_to_a_minute_with_full_jitter(attempt: int, limit: int) -> None:
+@pytest.mark.parametrize(
+    "attempt,limit",
+    [(1, 1000), (2, 2000), (4, 8000), (7, 8000), (32, 8000), (100, 25_000), (240, 60_000), (999_999, 60_000)],
+)
+def test_the_delay_doubles_to_8_s_and_then_grows_to_a_minute_with_full_jitter(attempt: int, limit: int) -> None:
     delays = [_delay_ms(attempt) for _ in range(2000)]
     assert 1 <= min(delays) < limit / 50
     assert limit * 0.98 < max(delays) <= limit
+
+
+def test_ten_deliveries_to_old_consumers_in_a_rolling_deploy_delay_a_message_by_a_minute_at_most() -> None:
+    assert sum(_limit_ms(attempt) for attempt in range(1, 11)) == 63_000  # half of it, on average
 
 
 COUNT: Final = 300

@@ -22,7 +22,7 @@ from tests.instruments.census import take_census
 from tests.instruments.emptying import drain
 from tests.instruments.waiting import until
 
-pytestmark = pytest.mark.timeout(60)
+pytestmark = pytest.mark.timeout(180)
 
 
 @pytest.mark.parametrize("id_", [None, "one"])

@@ -24,7 +24,7 @@ from tests.instruments.census import take_census
 from tests.instruments.waiting import until
 from tests.instruments.workers import working
 
-pytestmark = pytest.mark.timeout(60)
+pytestmark = pytest.mark.timeout(180)
 
 
 def fail() -> NoReturn:

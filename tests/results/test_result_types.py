@@ -31,7 +31,7 @@ from tests.instruments.inside import is_held
 from tests.instruments.messages import Errand
 from tests.instruments.workers import working
 
-pytestmark = pytest.mark.timeout(60)
+pytestmark = pytest.mark.timeout(180)
 
 
 # --- types ------------------------------------------------------------------------------------------------------------

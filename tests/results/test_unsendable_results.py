@@ -21,7 +21,7 @@ from tests.instruments.handlers import on_the_loop, order
 from tests.instruments.messages import Errand
 from tests.instruments.workers import working
 
-pytestmark = pytest.mark.timeout(60)
+pytestmark = pytest.mark.timeout(180)
 
 TOO_LARGE = "x" * 300_000
 

@@ -29,7 +29,7 @@ except ZeroDivisionError:
 def said(log_format: str) -> str:
     """What a process logs on stderr; it has nothing to say on stdout."""
     done = subprocess.run(
-        [sys.executable, "-c", SPEAKS, log_format], cwd=ROOT, capture_output=True, text=True, check=True, timeout=30
+        [sys.executable, "-c", SPEAKS, log_format], cwd=ROOT, capture_output=True, text=True, check=True, timeout=120
     )
     assert done.stdout == ""
     return done.stderr

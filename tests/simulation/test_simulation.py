@@ -36,7 +36,7 @@ FOUND = {
 
 
 def python(*words: str) -> "subprocess.CompletedProcess[str]":
-    return subprocess.run([sys.executable, *words], cwd=ROOT, capture_output=True, text=True, check=False, timeout=100)
+    return subprocess.run([sys.executable, *words], cwd=ROOT, capture_output=True, text=True, check=False, timeout=170)
 
 
 def simulate(*arguments: str) -> "subprocess.CompletedProcess[str]":

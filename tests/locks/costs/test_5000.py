@@ -16,7 +16,7 @@ from tests.instruments.waiting import until
 MANY = 5000
 NAME = "grown"
 
-pytestmark = pytest.mark.timeout(120)
+pytestmark = pytest.mark.timeout(180)
 
 
 def readers(session: Session, count: int) -> list[asyncio.Task[Lease]]:
@@ -93,7 +93,7 @@ async def test_5000_dead_waiters_are_passed_over(client: Any, session: Session, 
             await lease.release()
             lease = await Lock(session, NAME).acquire()
     assert calls.worst < GENEROUS
-    assert took < 1.5
+    assert took < 9  # it would be 17 if only looks passed over them
 
 
 @pytest.mark.parametrize("owners", ["one", "many"])
