@@ -9,7 +9,8 @@ from pydantic import create_model
 from redis.asyncio import Redis
 
 from shared.concurrency import Queue, Session
-from shared.concurrency.queues.encoding.entry import KEY, LONGEST_HEADERS, pack_middle, read
+from shared.concurrency.queues.encoding.entry import KEY, LONGEST_HEADERS, pack_middle, read, with_flow
+from shared.concurrency.queues.encoding.form import EntryForm
 from shared.concurrency.queues.encoding.trace_headers import pack_trace, trace_of, with_trace
 from tests.instruments.tracing import tracing_here
 from tests.tracing.stored import stored
@@ -33,7 +34,7 @@ def headers_of(outgoing: bytes) -> dict[str, Any]:
 
 
 def test_lists_are_cut_to_whole_members_of_200_bytes() -> None:
-    found = trace_of(b"0" * 16 + with_trace(entry(b""), pack_trace(LONG), at=KEY))
+    found = trace_of(read(b"0" * 16 + with_trace(entry(b""), pack_trace(LONG), at=KEY)))
     assert found["traceparent"] == PARENT
     for word, full in (("tracestate", STATE), ("baggage", BAGGAGE)):
         assert full.startswith(found[word] + ",")
@@ -54,6 +55,20 @@ def test_the_body_and_the_other_headers_stay_as_they_are(headers: bytes) -> None
     assert list(headers_of(traced))[: len(before)] == list(before)  # flow stays the first
     assert read(b"0" * 16 + traced).body == b"[1]"
     assert b'"id":"' not in traced  # what scripts look for
+
+
+@pytest.mark.parametrize("packed", [b"", b'{"type":"M"}'])
+@pytest.mark.parametrize("flow", ["", "1  k  "])
+def test_where_the_body_begins_is_found_at_one_look(packed: bytes, flow: str) -> None:
+    form, headers = EntryForm(packed), with_flow(packed, flow)
+    for carried in ({"traceparent": PARENT}, LONG):
+        traced = b"0" * 16 + with_trace(entry(headers), pack_trace(carried), at=KEY)
+        assert form.longer_body_at(traced) == len(traced) - len(b"[1]")
+        # What is not of this class, or not as long as it says, is none of them.
+        assert EntryForm(b'{"type":"Other"}').longer_body_at(traced) == 0
+        assert form.longer_body_at(traced.replace(b'"}', b'" }')) == 0
+    plain = b"0" * 16 + entry(headers)
+    assert (form.longer_body_at(plain) > 0) == bool(flow or packed)
 
 
 @pytest.mark.parametrize(
@@ -77,7 +92,7 @@ async def test_a_message_whose_headers_are_full_is_put_all_the_same(session: Ses
     with tracing_here():
         queue: Queue[Any] = Queue(session, name, message)
         await queue.put(message(a=1))
-        assert trace_of(await stored(client, name)) == {}
+        assert trace_of(read(await stored(client, name))) == {}
         async with await queue.get() as item:
             assert item == message(a=1)
 

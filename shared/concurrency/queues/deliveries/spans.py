@@ -10,6 +10,7 @@ from shared.concurrency.queues.deliveries.forgettable import Forgettable
 from shared.concurrency.queues.deliveries.handout import Handout, handout_of
 from shared.concurrency.queues.deliveries.held_batch import HeldBatch
 from shared.concurrency.queues.deliveries.settling import Settler
+from shared.concurrency.queues.encoding.entry import read
 from shared.concurrency.queues.encoding.results import ResultCodec
 from shared.concurrency.queues.encoding.trace_headers import trace_of
 from shared.concurrency.queues.membership.membership import Membership
@@ -30,13 +31,14 @@ class ProcessSpans:
 
     def begins(self, deliveries: Sequence[Delivery[Any]], more: dict[str, str | int] | None = None) -> Span:
         """Begin the span of what is handled from here on; it is the current one of this task until it ends."""
-        first = deliveries[0]
-        about: dict[str, str | int] = {"weir.message.type": type(first.item).__name__, **(more or {})}
-        if len(deliveries) > 1:
-            about["messaging.batch.message_count"] = len(deliveries)
+        # Read once: id, attempt and trace all stand in it.
+        stored = [read(handout_of(each).entry) for each in deliveries]
+        about: dict[str, str | int] = {"weir.message.type": type(deliveries[0].item).__name__, **(more or {})}
+        if len(stored) > 1:
+            about["messaging.batch.message_count"] = len(stored)
         else:
-            about |= {"messaging.message.id": first.id, "weir.message.attempt": first.attempt}
-        return self._spans.processes(about, [trace_of(handout_of(each).entry) for each in deliveries])
+            about |= {"messaging.message.id": stored[0].id, "weir.message.attempt": stored[0].attempt}
+        return self._spans.processes(about, [trace_of(each) for each in stored])
 
     def is_last(self, delivery: Delivery[Any], attempts: int | None = None) -> bool:
         """Whether a failure of it makes a dead letter; `attempts`: as Settler.is_last_attempt."""

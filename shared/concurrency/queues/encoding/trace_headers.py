@@ -7,7 +7,7 @@ import json
 from collections.abc import Mapping
 from typing import Final
 
-from shared.concurrency.queues.encoding.entry import COUNTS, LONGEST_HEADERS, read
+from shared.concurrency.queues.encoding.entry import COUNTS, LONGEST_HEADERS, Stored
 
 _PARENT: Final = "traceparent"
 _MOST: Final = {"tracestate": 200, "baggage": 200}
@@ -41,9 +41,9 @@ def with_trace(outgoing: bytes, trace: list[bytes], *, at: int) -> bytes:
     return b"%b%03d%b%b" % (outgoing[: start - 3], len(headers), headers, outgoing[end:])
 
 
-def trace_of(entry: bytes) -> dict[str, str]:
+def trace_of(stored: Stored) -> dict[str, str]:
     """The trace headers of an entry; empty for none."""
-    headers = read(entry).headers
+    headers = stored.headers
     return {word: text for word in TRACE_HEADERS if isinstance(text := headers.get(word), str)}
 
 
