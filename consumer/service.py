@@ -5,11 +5,12 @@ from contextlib import AsyncExitStack
 
 from consumer.executors.dispatch import Dispatch
 from consumer.executors.observed import LoggedDeliveries, ObservedDispatch, Observer
+from consumer.executors.traced import TracedDeliveries
 from consumer.registry import check_handlers, handlers
 from consumer.rules.errors import HandlerError
 from consumer.worker.blocked_loop import BlockedLoop
 from consumer.worker.worker import Worker
-from shared.concurrency.queues.service import left_leased, lost_so_far, notified_to_drain
+from shared.concurrency.queues.service import left_leased, lost_so_far, notified_to_drain, spans_at
 from shared.health.watched import watched
 from shared.logs import Log
 from shared.message import Message
@@ -79,6 +80,8 @@ def _dispatch(pipeline: Pipeline) -> Dispatch:
     observers: list[Observer] = []
     if log.is_debug:
         observers.append(LoggedDeliveries(handlers(), pipeline.queue.full_name))
+    if (spans := spans_at(pipeline.queue)) is not None:
+        observers.insert(0, TracedDeliveries(handlers(), spans))
     return ObservedDispatch(handlers(), pipeline, observers) if observers else Dispatch(handlers(), pipeline)
 
 

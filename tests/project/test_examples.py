@@ -90,7 +90,7 @@ def test_by_name_both_halves_run_and_a_wrong_name_is_told() -> None:
         [sys.executable, "-m", "examples", "odrer"], cwd=ROOT, capture_output=True, text=True, check=False, timeout=20
     )
     assert (done.returncode, done.stdout) == (2, "")
-    assert done.stderr.startswith("examples: name one of ")
+    assert done.stderr.startswith("run: example takes one of ")
 
 
 @pytest.mark.slow

@@ -47,7 +47,7 @@ ALLOWED = {
     "monitor": _PACKAGE,
     "examples": _PACKAGE | {"consumer"},
     "cli": _PACKAGE | {"monitor"},
-    "cli.demo": _PACKAGE | {DEMO},
+    "cli.demo": _PACKAGE | {DEMO, "cli"},
 }
 # The modules inside the engine that a room outside it reaches; all others, and YOURS files, know its face alone.
 REACHED = {
@@ -60,7 +60,7 @@ REACHED = {
         f"{QUEUES}.encoding.versions",
     },
     "consumer": {
-        f"{ENGINE}.checks", f"{ENGINE}.errors", f"{ENGINE}.session.clock", f"{ENGINE}.session.tasks", f"{QUEUES}.service", f"{QUEUES}.deliveries.handout", f"{QUEUES}.prefetch", f"{QUEUES}.deliveries.settling",
+        f"{ENGINE}.checks", f"{ENGINE}.errors", f"{ENGINE}.session.clock", f"{ENGINE}.session.tasks", f"{ENGINE}.session.tracer", f"{ENGINE}.session.tracing", f"{QUEUES}.service", f"{QUEUES}.deliveries.handout", f"{QUEUES}.prefetch", f"{QUEUES}.deliveries.settling",
         f"{QUEUES}.deliveries.gathering", f"{QUEUES}.deliveries.held_batch", f"{QUEUES}.effects.effects",
         f"{QUEUES}.encoding.codec", f"{QUEUES}.encoding.entry", f"{QUEUES}.encoding.outgoing", f"{QUEUES}.encoding.results",
     },

@@ -64,6 +64,8 @@ TOGETHER: Final = [
 ELSEWHERE: Final = {
     "./run bench --compare COMMIT drain latency": "test_a_commit_is_measured_beside_itself_and_leaves_the_checkout_alone",
     "arq producer.schedule.WorkerSettings": "test_arqs_own_command_runs_it",
+    "./run completion SHELL": "test_a_shell_offers_it",
+    "./run completion fish | source": "test_a_shell_offers_it",
     # These download other environments first.
     "./run test --redis-py 8": "test_only_redis_py_8_can_be_asked_for",
     "./run bench --peers ardiq,repid,huey --plots": "test_every_peer_has_an_adapter_and_a_lock",

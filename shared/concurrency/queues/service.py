@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from typing import Any, TypeVar
 
 from shared.concurrency.queues.deliveries.gathering import Company
+from shared.concurrency.queues.deliveries.spans import ProcessSpans
 from shared.concurrency.queues.membership.load import Load
 from shared.concurrency.queues.prefetch import Prefetch
 from shared.concurrency.queues.queue import Queue, participant_of
@@ -11,7 +12,8 @@ from shared.concurrency.session.clock import boottime
 from shared.concurrency.session.histogram import BOUNDS, Histogram
 
 __all__ = [
-    "BOUNDS", "Histogram", "Load", "left_leased", "load_of", "measure", "notified_to_drain", "prefetch", "renewed_for",
+    "BOUNDS", "Histogram", "Load", "ProcessSpans", "left_leased", "load_of", "measure", "notified_to_drain", "prefetch",
+    "renewed_for", "spans_at",
 ]  # fmt: skip
 
 T = TypeVar("T")
@@ -68,3 +70,8 @@ def renewed_for(queue: Queue[Any]) -> float | None:
 def load_of(queue: Queue[Any]) -> Load | None:
     """What a consumer service has measured; None in any other process."""
     return participant_of(queue).member.registration.load
+
+
+def spans_at(queue: Queue[Any]) -> ProcessSpans | None:
+    """The spans of what this process handles of the queue; None where nobody traces."""
+    return participant_of(queue).spans

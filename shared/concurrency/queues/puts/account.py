@@ -7,8 +7,10 @@ from typing import Final
 
 from shared.concurrency.queues.encoding.entry import read
 from shared.concurrency.queues.membership.membership import Membership
+from shared.concurrency.queues.membership.spans import spans_of
 from shared.concurrency.queues.puts.batch import Batch, OutgoingEntry
 from shared.concurrency.queues.puts.putters import Putters
+from shared.concurrency.queues.puts.spans import PutSpans
 from shared.concurrency.session.clock import boottime
 from shared.concurrency.session.histogram import Histogram
 from shared.concurrency.session.log import Log
@@ -26,9 +28,13 @@ class PutAccount:
         self._tally: Final = member.calls.tally
         self._queue: Final = member.name
         self._putters: Final = putters
+        spans = spans_of(member.name, member.owner)
+        self._spans: Final = None if spans is None else PutSpans(spans)
 
     def begins(self, batch: Batch) -> None:
-        """Measure how long a put takes until it is in, if somebody wants to know."""
+        """Trace a put, and measure how long it takes until it is in, if somebody wants to know."""
+        if self._spans is not None:
+            self._spans.begins(batch)
         if self._tally.put_waits is not None:
             batch.done.add_done_callback(partial(_measure, self._tally.put_waits[self._queue], boottime()))
 
