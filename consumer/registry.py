@@ -2,12 +2,12 @@
 
 from collections.abc import Callable, Mapping
 from types import MappingProxyType
-from typing import Any, Final, Literal, TypeVar, overload
+from typing import Any, Final, Literal, Protocol, TypeVar, overload
 
 from consumer.batches import Batch, Gather
 from consumer.rules.backoff import USUAL_BACKOFF, Backoff
 from consumer.rules.errors import HandlerError
-from consumer.rules.handler import Handler, place_of
+from consumer.rules.handler import Handler, asks_for_pipeline, place_of
 from consumer.rules.rules import Rules
 from shared.concurrency import Delivery
 from shared.message import Message
@@ -19,6 +19,25 @@ Here = Callable[[Delivery[M], Pipeline], object]
 Elsewhere = Callable[[Delivery[M]], object]
 ManyHere = Callable[[Batch[M], Pipeline], object]
 ManyElsewhere = Callable[[Batch[M]], object]
+
+
+class Registers(Protocol[M]):
+    """Registers a function that takes a delivery and, if it asks for it, the pipeline."""
+
+    @overload
+    def __call__(self, function: Here[M], /) -> Here[M]: ...
+    @overload
+    def __call__(self, function: Elsewhere[M], /) -> Elsewhere[M]: ...
+
+
+class RegistersMany(Protocol[M]):
+    """The same with a batch."""
+
+    @overload
+    def __call__(self, function: ManyHere[M], /) -> ManyHere[M]: ...
+    @overload
+    def __call__(self, function: ManyElsewhere[M], /) -> ManyElsewhere[M]: ...
+
 
 _handlers: Final[dict[type[Message], Handler]] = {}
 
@@ -32,7 +51,7 @@ def handles(
     time_limit: float | None = None,
     executor: None = None,
     batch: None = None,
-) -> Callable[[Here[M]], Here[M]]: ...
+) -> Registers[M]: ...
 @overload
 def handles(
     message_class: type[M],
@@ -52,7 +71,7 @@ def handles(
     time_limit: float | None = None,
     executor: None = None,
     batch: Gather,
-) -> Callable[[ManyHere[M]], ManyHere[M]]: ...
+) -> RegistersMany[M]: ...
 @overload
 def handles(
     message_class: type[M],
@@ -71,11 +90,12 @@ def handles(
     time_limit: float | None = None,
     executor: Literal["process"] | None = None,
     batch: Gather | None = None,
-) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
+) -> Any:
     """Make a function the handler of a message class.
 
     `async def f(delivery, pipeline)` runs on the event loop, `def f(delivery, pipeline)` in a thread, and with
-    `executor="process"` `def f(delivery)` in a process that can be killed. It is called once for each delivery.
+    `executor="process"` `def f(delivery)` in a process that can be killed. Who does not need the pipeline leaves it
+    out. It is called once for each delivery.
     Returning acknowledges, and what it returns is the result, for whoever submitted the message. After an exception the
     message comes again later. See consumer.outcomes for Retry and Reject.
 
@@ -94,7 +114,8 @@ def handles(
         raise HandlerError(f"@handles({message_class.__name__}): {error}") from None
 
     def register(function: Callable[..., Any]) -> Callable[..., Any]:
-        handler = Handler(function, place_of(function, executor, takes_batch=batch is not None), rules)
+        place = place_of(function, executor, message_class, takes_batch=batch is not None)
+        handler = Handler(function, place, rules, place != "process" and asks_for_pipeline(function))
         if message_class in _handlers:
             raise HandlerError(
                 f"{message_class.__name__} has two handlers, {_handlers[message_class].name} and {handler.name}"
@@ -115,8 +136,12 @@ def check_handlers() -> None:
 
     :raises HandlerError: when some have none; the message names them.
     """
-    missing = sorted(name for name, tp in Message.registered().items() if tp not in _handlers)
-    if missing:
+    if missing := without_handler():
         raise HandlerError(
             f"no handler for {', '.join(missing)}: write `@handles({missing[0]})` and `async def` in consumer/handlers.py"
         )
+
+
+def without_handler() -> list[str]:
+    """The names of the message classes that have no handler."""
+    return sorted(name for name, tp in Message.registered().items() if tp not in _handlers)

@@ -6,11 +6,13 @@ from contextlib import AsyncExitStack
 from consumer.executors.dispatch import Dispatch
 from consumer.executors.observed import LoggedDeliveries, ObservedDispatch, Observer
 from consumer.executors.traced import TracedDeliveries
-from consumer.registry import check_handlers, handlers
+from consumer.hooks import HOOKS
+from consumer.registry import handlers
 from consumer.rules.errors import HandlerError
 from consumer.worker.blocked_loop import BlockedLoop
+from consumer.worker.dead_notices import DeadNotices
 from consumer.worker.worker import Worker
-from shared.concurrency.queues.service import left_leased, lost_so_far, notified_to_drain, spans_at
+from shared.concurrency.queues.service import left_leased, lost_so_far, notified_of_dead, notified_to_drain, spans_at
 from shared.health.watched import watched
 from shared.logs import Log
 from shared.message import Message
@@ -23,15 +25,15 @@ log = Log("consumer")
 _REPORT_EVERY = 10.0
 
 
-def prepare() -> None:
-    """Import the handlers.
+def prepare(settings: Settings) -> None:
+    """Import the handlers and the hooks.
 
     :raises ServiceError: when one of them is wrong, or a message class has none.
     """
     try:
-        import consumer.handlers  # noqa: F401, PLC0415  # registers the handlers; a wrong one raises
+        from consumer.modules import load_handlers  # noqa: PLC0415  # the application's files may take long, or raise
 
-        check_handlers()
+        load_handlers(settings.handlers)
     except HandlerError as error:
         raise ServiceError(str(error)) from error
 
@@ -45,6 +47,9 @@ async def work(settings: Settings, stopping: asyncio.Event) -> None:
         async with unless(stopping):
             pipeline = await stack.enter_async_context(open_pipeline(settings, resources=True))
         await stack.enter_async_context(watched("consumer", pipeline, stopping, registers=True))
+        if HOOKS.on_dead_letter is not None:
+            notices = await stack.enter_async_context(DeadNotices(HOOKS.on_dead_letter, pipeline))
+            notified_of_dead(pipeline.queue, notices.receive)
         handling = await stack.enter_async_context(_dispatch(pipeline))
         worker = Worker(
             pipeline.queue,

@@ -72,6 +72,15 @@ def _readable(address: str) -> bool:
         return False
 
 
+def _modules(value: str) -> str:
+    names = [name.strip() for name in value.split(",")]
+    if not all(all(part.isidentifier() for part in name.split(".")) for name in names):
+        raise ValueError(
+            "must be the names of modules with commas between them, for example shop.handlers,mail.handlers"
+        )
+    return ",".join(dict.fromkeys(names))
+
+
 def plain_name(value: str) -> str:
     """A name that may stand in a key of the server.
 
@@ -147,6 +156,9 @@ class Environment(BaseSettings):
 
     processes: Annotated[Annotated[int, Field(ge=1, le=1000)] | None, BeforeValidator(_none_from_text)] = None
     """Child processes that one consumer has at most, for handlers that run there; none for as many as it has cores."""
+
+    handlers: Annotated[str, AfterValidator(_modules)] = "consumer.handlers"
+    """The modules with the handlers of a consumer, with commas between them."""
 
     handler_timeout: float = Field(300.0, gt=0, le=86_400)
     """Seconds that a handler may take."""

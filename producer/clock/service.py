@@ -26,7 +26,7 @@ log = Log("clock")
 _PAUSE = 1.0
 
 
-def prepare() -> None:
+def prepare(_: Settings) -> None:
     """Import the schedule; not before the settings are known to be right, for it reads them, too.
 
     :raises ServiceError: when it asks for what the clock does not do.

@@ -185,7 +185,8 @@ async def test_a_wrong_handler_is_advice_and_2(copy: Path, url: str, name: str) 
             "@handles(Errand, attempts=0)\nasync def f(delivery, pipeline): ...\n",
             "attempts=0: write a whole number",
         ),
-        ("@handles(Errand)\nasync def f(delivery): ...\n", r"f is called with (delivery, pipeline)"),
+        ("@handles(Errand)\nasync def f(): ...\n", r"f is called with (delivery) or (delivery, pipeline)"),
+        ("@handles(Errand)\nasync def f(errand: Errand): ...\n", r"write `errand: Delivery[Errand]`"),
         ("@handles(Errand, executor='process')\nasync def f(delivery): ...\n", "write `def f(delivery)`"),
     ):
         with consuming(copy, handlers, url, name) as service:

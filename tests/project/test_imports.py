@@ -77,7 +77,7 @@ REACHED = {
 }  # fmt: skip
 # The files that belong to the application.
 YOURS = {
-    "shared.messages", "shared.settings", "shared.resources", "consumer.handlers", "producer.source", "producer.schedule",
+    "shared.messages", "shared.settings", "shared.resources", "consumer.handlers", "consumer.around", "producer.source", "producer.schedule",
 }  # fmt: skip
 # What imports a module whose name is not written in an import statement.
 HIDING = {
@@ -85,7 +85,7 @@ HIDING = {
     "runpy", "run_module", "run_path",
 }  # fmt: skip
 # Those that are told at run time what to run: a command, an example, the modules of an application's handlers.
-RUNNERS = {"cli.begin", "examples.__main__", "consumer.executors.child"}
+RUNNERS = {"cli.begin", "examples.__main__", "consumer.executors.child", "consumer.modules"}
 
 
 def modules(*folders: str) -> dict[str, Path]:

@@ -75,6 +75,14 @@ def test_resources_are_opened_by_those_who_use_them(copy: Path, url: str, name: 
         with running("producer", PIPELINE_MAXSIZE="5", **settings) as producer:
             wait_for(producer, "producing")
             assert resources(client, name, producer) is None
+        source = copy / "producer" / "source.py"
+        source.write_text(source.read_text().replace("\nasync def", "\nuses_resources = True\n\n\nasync def"))
+        with running("producer", copy, PIPELINE_MAXSIZE="5", PIPELINE_GRACE="0.2", **settings) as producer:
+            wait_for(producer, "producing")
+            assert resources(client, name, producer) == b"open"
+            producer.send_signal(signal.SIGTERM)
+            producer.communicate(timeout=30)
+            assert resources(client, name, producer) == b"closed"
         with running("producer.clock", **settings) as clock:
             wait_for(clock, "ticked")
             assert resources(client, name, clock) is None
