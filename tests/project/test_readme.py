@@ -57,9 +57,10 @@ def test_the_example_of_leases_runs(url: str, name: str) -> None:
 
 
 def test_no_page_has_an_example_that_nobody_runs() -> None:
-    # tests/project/test_from_arq.py, test_examples.py and tests/consumer/test_messages_that_change.py run the others.
+    # tests/blocking/test_places.py, tests/project/test_from_arq.py, test_examples.py and
+    # tests/consumer/test_messages_that_change.py run the others.
     assert [page.name for page, text in TEXTS.items() if "```" in text] == [
-        "README.md", "from-arq.md", "from-asyncio.md", "messages-that-change.md",
+        "README.md", "from-arq.md", "from-asyncio.md", "messages-that-change.md", "synchronous.md",
     ]  # fmt: skip
     assert README.count("```") == 2 * len(blocks(README))
 

@@ -68,7 +68,7 @@ QUEUE_KEYS: Final = {
         "HASH",
         "key -> outcome of a submitted message, until it is received or expires; key and `~` -> how far its handler is",
     ),
-    "results_due": KeyDescription("results:due", "ZSET", "key of an outcome -> expiry in ms"),
+    "results_due": KeyDescription("results:due", "ZSET", "key of an outcome, or key and `~` -> expiry in ms"),
     "marks": KeyDescription(
         "marks",
         "ZSET",
