@@ -14,7 +14,7 @@ class Detached:
         """Raise RuntimeError, as `settle` does."""
         return self.settle()
 
-    def report(self, receipt: bytes, progress: bytes) -> None:
+    def report(self, receipt: bytes, progress: bytes, *, is_kept: bool) -> None:
         """Drop the report: it cannot reach the submitter from here."""
 
     def settle_cancelled(self, receipt: bytes) -> None:

@@ -19,6 +19,7 @@ from shared.concurrency.errors import (
     ServerRefused,
     ServerUnavailable,
     StaleDelivery,
+    UnknownId,
     WrongLoop,
 )
 from shared.concurrency.locks.barrier import Barrier
@@ -82,6 +83,7 @@ __all__ = [
     "Session",
     "StaleDelivery",
     "Term",
+    "UnknownId",
     "Waiter",
     "WrongLoop",
     "leader",

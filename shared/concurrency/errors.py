@@ -15,6 +15,7 @@ ConcurrencyError
 |- InvalidResult        also ValueError
 |  `- ResultTooLarge    also MessageTooLarge
 |- ResultLost
+|- UnknownId            also LookupError
 |- ServerUnavailable    also ConnectionError
 |- ServerRefused
 |- BrokenBarrierError   also asyncio.BrokenBarrierError
@@ -111,6 +112,10 @@ class ResultTooLarge(InvalidResult, MessageTooLarge):
 
 class ResultLost(ConcurrencyError):
     """A result may have expired while this process was cut off from the server, or the server has lost the queue."""
+
+
+class UnknownId(ConcurrencyError, LookupError):
+    """No message was submitted under this id, or it is forgotten: ids are known for `known_for` seconds."""
 
 
 class ServerUnavailable(ConcurrencyError, ConnectionError):

@@ -76,3 +76,27 @@ async def answer_numbers(url: str, name: str, ttl: float) -> None:
 def missing(said: Iterator[list[int]], count: int) -> set[int]:
     """The numbers below COUNT that nobody had a result of."""
     return set(range(count)) - {number for portion in said for number in portion}
+
+
+async def submit_named(url: str, name: str, ids: list[str], known_for: float) -> None:
+    """Submit the numbers from 0 on under these ids, and end without waiting for the results."""
+    async with Session.open(url) as session:
+        queue = Queue(session, name, int, known_for=known_for)
+        for number, id_ in enumerate(ids):
+            _ = await queue.submit(number, id=id_)
+    report("submitted")
+
+
+async def answer_named(url: str, name: str) -> None:
+    """Answer 0 with its double; reject 1; report half of any other, and hold it."""
+    async with Session.open(url) as session:
+        queue = Queue(session, name, int)
+        async for delivery in queue:
+            if delivery.item == 0:
+                await delivery.ack(result={"twice": 0})
+            elif delivery.item == 1:
+                await delivery.dead_letter("unwanted")
+            else:
+                await delivery.progress(0.5, "half")
+                report("holds", delivery.id)
+                await asyncio.Event().wait()

@@ -64,13 +64,22 @@ def lasting(client: "redis.Redis") -> set[bytes]:
     return {key for key in client.scan_iter(count=1000) if client.ttl(key) == -1}
 
 
+@pytest.mark.slow
+def test_a_script_and_a_test_without_asyncio(url: str) -> None:
+    done = said("examples.blocking.many_processes", REDIS_URL=url)
+    assert done == f"{[2 * number for number in range(10)]} by 10 deliveries"
+    assert "1 passed" in said(
+        "pytest", "-q", "-p", "no:cacheprovider", "examples/blocking/test_numbers.py", REDIS_URL=url
+    )
+
+
 def test_what_is_often_taught_lets_a_reader_into_a_write() -> None:
     assert said("examples.readers_writers.taught_wrong") == "a reader was inside a write: True"
 
 
 def test_every_pattern_has_both_halves() -> None:
     folders = {path.parent.name for path in (ROOT / "examples").glob("*/__init__.py")}
-    assert folders == {*SAID, "fencing", "outside", "protocol", "stages"}
+    assert folders == {*SAID, "blocking", "fencing", "outside", "protocol", "stages"}
     for pattern in SAID:
         assert {"one_process.py", "many_processes.py"} <= {
             path.name for path in (ROOT / "examples" / pattern).iterdir()

@@ -48,7 +48,7 @@ HELD_BATCH = {
 }  # fmt: skip
 QUEUE = {
     "cancel", "dead_letters", "discard", "drain", "forget", "get", "get_many", "get_nowait", "join", "letters", "pause", "put", "put_many", "put_nowait",
-    "qsize", "reopen", "replay", "resize", "resume", "sessions", "shutdown", "statistics", "submit",
+    "qsize", "reopen", "replay", "resize", "result", "resume", "sessions", "shutdown", "statistics", "submit",
 }  # fmt: skip
 EFFECTS = {"delete", "expire", "hincrby", "hset", "incrby", "put", "rpush", "sadd", "set"}
 

@@ -18,7 +18,7 @@ from shared.concurrency.queues.effects.forwards import Destination
 from shared.concurrency.queues.encoding.codec import Codec
 from shared.concurrency.queues.encoding.entry import LARGEST_MESSAGE
 from shared.concurrency.queues.encoding.flow import LEVEL_OF_KEYS
-from shared.concurrency.queues.encoding.outgoing import KEPT_FOR, Outgoing
+from shared.concurrency.queues.encoding.outgoing import KEPT_FOR, Outgoing, check_id
 from shared.concurrency.queues.encoding.results import ResultCodec
 from shared.concurrency.queues.encoding.unreadable import Unreadable
 from shared.concurrency.queues.participant import QueueParticipant
@@ -209,6 +209,43 @@ class Queue(QueueControl, Generic[T]):
         self._participant.process.check_open()
         make = partial(self._outgoing.entry, item, id, key, is_asked=True)
         return await self._submitter.submit(make, item, id, on_progress)
+
+    @overload
+    async def result(
+        self,
+        id: str,
+        of: type[HasResult[R]],
+        *,
+        on_progress: Callable[[float, str], object] | None = None,
+    ) -> ResultFuture[R]: ...
+    @overload
+    async def result(
+        self,
+        id: str,
+        of: None = None,
+        *,
+        on_progress: Callable[[float, str], object] | None = None,
+    ) -> ResultFuture[Any]: ...
+    async def result(
+        self,
+        id: str,  # noqa: A002  # the public name
+        of: type[Any] | None = None,
+        *,
+        on_progress: Callable[[float, str], object] | None = None,
+    ) -> ResultFuture[Any]:
+        """The future of the result of a message that any process submitted under this `id=`.
+
+        It is done already when the result is there, and has the last progress; else both come within a second. It is
+        found for as long as the id is known (`known_for` of the queue that submitted), and cancelling it only stops
+        listening. `of`: the class of the message, where that declares the result; else it is any JSON value, unless
+        the queue declares one.
+
+        :raises UnknownId: when no message was submitted under the id, or it is forgotten.
+        :raises ValueError: when it is no id.
+        """
+        self._participant.process.check_open()
+        check_id(id)
+        return await self._submitter.listen(id, object if of is None else of, on_progress)
 
     def _forward(self, item: T, key: str | None) -> tuple[Destination, bytes]:
         """Encode an item for a put that travels with an acknowledgement; `Effects.put` uses it, in any thread.

@@ -6,9 +6,10 @@
 --   heard     keys (22 bytes each) of outcomes that were received
 --   unwanted  keys of messages that the submitter cancelled
 --   wanted    keys to look up: until there is 1 MiB of outcomes, 4 MiB at most, or one that is larger
+--   revived   how many of the ids, from the first on, are submitted again; the others are only listened to
 --   asked     ... ids
 -- RETURNS how many of the wanted were looked up; the outcomes found, each behind its key; for each id the key of its message, ''
---   when its result was never asked for, 0 when the id is not known
+--   when its result was never asked for, 0 when the id is not known. Where there is no outcome, `~` and how far the handler is
 -- PARTS clock marking
 local function split(blob)
   local keys = {}
@@ -33,6 +34,10 @@ for _, key in ipairs(split(wanted)) do
   if bytes >= 1048576 or bytes > 0 and bytes + redis.call('HSTRLEN', results, key) > 4194304 then break end
   looked = looked + 1
   local outcome = redis.call('HGET', results, key)
+  if not outcome then
+    local report = redis.call('HGET', results, key .. '~')
+    outcome = report and '~' .. report
+  end
   if outcome then
     found[#found + 1] = key
     found[#found + 1] = outcome
@@ -40,12 +45,15 @@ for _, key in ipairs(split(wanted)) do
   end
 end
 local met = {}
-for _, id in ipairs(asked) do
+for at, id in ipairs(asked) do
   local record = redis.call('HGET', ids, id)
   local key = record and (string.match(record, '^%S+ %S+ ([^%s-]%S*)') or '')
   local mark = key and key ~= '' and redis.call('ZSCORE', marks, key)
   -- One that its submitter gave up is wanted again; one for which `cancel` was called never comes back.
-  if mark and tonumber(mark) % 1 == 0 then redis.call('ZREM', marks, key) end
-  met[#met + 1] = key or 0
+  local is_revived = at <= tonumber(revived)
+  if mark and is_revived and tonumber(mark) % 1 == 0 then redis.call('ZREM', marks, key) end
+  -- Whose time is over is kept until another id is recorded: its outcome may be gone, and would be waited for in vain.
+  local is_over = key and not is_revived and tonumber(string.match(record, '^%d+')) <= now
+  met[#met + 1] = key and not (is_over and redis.call('HEXISTS', results, key) == 0) and key or 0
 end
 return {looked, found, met}

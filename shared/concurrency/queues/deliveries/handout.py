@@ -18,7 +18,15 @@ from shared.concurrency.queues.deliveries.delivery import Delivery
 from shared.concurrency.queues.deliveries.settlement import Settling
 from shared.concurrency.queues.effects.effects import Effects
 from shared.concurrency.queues.encoding.codec import LONGEST_TRACE
-from shared.concurrency.queues.encoding.entry import ASKED, FLAG, RECEIPT, Stored, pack_headers_with_error, read
+from shared.concurrency.queues.encoding.entry import (
+    ASKED,
+    FLAG,
+    RECEIPT,
+    Stored,
+    is_asked_by_id,
+    pack_headers_with_error,
+    read,
+)
 from shared.concurrency.queues.encoding.results import ResultCodec
 from shared.concurrency.queues.takes.settlements import LONGEST_TEXT
 from shared.concurrency.session.tasks import Body, is_cancelled, is_closed
@@ -101,9 +109,8 @@ class Handout(Delivery[T]):
             raise ValueError(f"what is said of the progress is a text, not {text!r:.100}")  # noqa: TRY004
         self._check()
         if self.answers is not None:
-            self._settling.report(
-                self.receipt, f"{fraction:g} {text[:LONGEST_TEXT]}".encode("utf-8", "backslashreplace")
-            )
+            report = f"{fraction:g} {text[:LONGEST_TEXT]}".encode("utf-8", "backslashreplace")
+            self._settling.report(self.receipt, report, is_kept=is_asked_by_id(self.entry))
             await asyncio.sleep(0)
 
     async def __aenter__(self) -> T:

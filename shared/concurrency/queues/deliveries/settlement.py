@@ -29,8 +29,8 @@ class Settling(Protocol):
     def check_here(self) -> None:
         """Raise WrongLoop outside the event loop of the session."""
 
-    def report(self, receipt: bytes, progress: bytes) -> None:
-        """Tell whoever submitted the message how far it is, sooner or later."""
+    def report(self, receipt: bytes, progress: bytes, *, is_kept: bool) -> None:
+        """Tell whoever submitted the message how far it is, sooner or later; `is_kept`: others may listen, too."""
 
     def give_back_from_any_thread(self, entry: bytes) -> None:
         """Give back what its owner forgot."""

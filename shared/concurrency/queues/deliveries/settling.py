@@ -56,9 +56,9 @@ class Settler:
             held[receipt] = None
             _ = self.takes.settle(receipt, "cancelled")  # refused: it was ended elsewhere
 
-    def report(self, receipt: bytes, progress: bytes) -> None:
-        """Tell whoever submitted the message how far it is."""
-        self._progress.report(receipt, progress)
+    def report(self, receipt: bytes, progress: bytes, *, is_kept: bool) -> None:
+        """Tell whoever submitted the message how far it is, and whoever listens by its id, where it `is_kept`."""
+        self._progress.report(receipt, progress, is_kept=is_kept)
 
     def is_last_attempt(self, handout: Handout[Any], attempts: int | None) -> bool:
         """Whether another failure makes a dead letter of it; `attempts`: None for what is stored with the queue."""

@@ -144,6 +144,11 @@ def has_id(outgoing: bytes) -> bool:
     return outgoing[KEY + COUNTS] in _IDS
 
 
+def is_asked_by_id(entry: bytes) -> bool:
+    """Whether the result of an entry is asked for, under the caller's id."""
+    return entry[FLAG] >= ASKED and entry[FLAG] in _IDS
+
+
 def has_flow(outgoing: bytes) -> bool:
     """Whether the headers of an outgoing entry begin with flow."""
     return outgoing[KEY + COUNTS] in _FLOWS

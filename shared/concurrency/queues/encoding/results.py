@@ -31,14 +31,14 @@ class ResultCodec:
         self._shapes: dict[type, Shape] = {}
         self._only = None if declared is None else Shape(declared, None)
 
-    def _shape(self, item: object) -> Shape:
+    def _shape(self, kind: type) -> Shape:
         if self._only is not None:
             return self._only
-        shape = self._shapes.get(type(item))
+        shape = self._shapes.get(kind)
         if shape is None:
-            ask: Callable[[], Any] | None = getattr(type(item), "result_type", None)
+            ask: Callable[[], Any] | None = getattr(kind, "result_type", None)
             declared = Any if ask is None else ask()
-            shape = self._shapes[type(item)] = Shape(JsonValue if declared is Any else declared, None)
+            shape = self._shapes[kind] = Shape(JsonValue if declared is Any else declared, None)
         return shape
 
     def write(self, item: object, result: object) -> Written:
@@ -51,7 +51,7 @@ class ResultCodec:
             body = result
         else:
             try:
-                body = Written(self._shape(item).write_validated(result))
+                body = Written(self._shape(type(item)).write_validated(result))
             except BaseException as error:  # what is declared has code of its own, which may raise anything
                 what = type(item).__name__
                 raise InvalidResult(f"this {type(result).__name__} is no result of {what}: {_said(error)}") from error
@@ -65,17 +65,20 @@ class ResultCodec:
         """The result as it travels to whoever asked for it. Raises what `write` raises."""
         return _RESULT + self.write(item, result)
 
-    def reader(self, item: object) -> Callable[[bytes], Any]:
-        """The function that reads a result of this message; it raises InvalidResult."""
-        shape = self._shape(item)
+    def reader(self, kind: type) -> Callable[[bytes], Any]:
+        """The function that reads a result of a message of this class; it raises InvalidResult.
+
+        `object` stands for any class that declares no result: its result is any JSON value.
+        """
+        shape = self._shape(kind)
 
         def read(body: bytes) -> Any:
             try:
                 return shape.read(body)
             except ValidationError as error:
-                raise InvalidResult(f"what came is no result of {type(item).__name__}: {short(error)}") from error
+                raise InvalidResult(f"what came is no result of {kind.__name__}: {short(error)}") from error
             except BaseException as error:
-                raise InvalidResult(f"what came is no result of {type(item).__name__}: {_said(error)}") from error
+                raise InvalidResult(f"what came is no result of {kind.__name__}: {_said(error)}") from error
 
         return read
 

@@ -64,9 +64,11 @@ QUEUE_KEYS: Final = {
         "owns; folded: waiting puts less the fields of `bodies`; the last stamp",
     ),
     "results": KeyDescription(
-        "results", "HASH", "key -> outcome of a submitted message, until it is received or expires"
+        "results",
+        "HASH",
+        "key -> outcome of a submitted message, until it is received or expires; key and `~` -> how far its handler is",
     ),
-    "results_due": KeyDescription("results:due", "ZSET", "key of an outcome -> expiry in ms"),
+    "results_due": KeyDescription("results:due", "ZSET", "key of an outcome, or key and `~` -> expiry in ms"),
     "marks": KeyDescription(
         "marks",
         "ZSET",

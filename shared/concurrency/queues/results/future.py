@@ -34,7 +34,10 @@ class ResultFuture(asyncio.Future[R]):
     id: str
     """The `id=` given to `submit`, or a generated one."""
     progress: Progress | None
-    """The newest report of the handler; None before, and where the handler reports nothing."""
+    """The newest report of the handler; None before, and where the handler reports nothing.
+
+    Where another process submitted the message it is looked for once a second, and under an `id=` only.
+    """
     _cancels: Callable[[float], Awaitable[Cancellation]]
 
     def __init__(self, id: str) -> None:  # noqa: A002  # as everywhere
@@ -72,6 +75,7 @@ class Submission:
         "has_id",
         "kept_for",
         "key",
+        "looked",
         "put_at",
         "put_by",
     )
@@ -102,6 +106,8 @@ class Submission:
         """The call of puts by whose answer its message was in the queue; 0 before, and where another process put it."""
         self.put_at = 0.0
         """When that was, by the local clock."""
+        self.looked: asyncio.Future[None] | None = None
+        """Of a listener: done once the server was asked for the outcome, or the future is done."""
         self.answered = False
         """Whether the outcome has come, wanted or not."""
         self._read = read
@@ -121,15 +127,16 @@ class Submission:
             self.future.set_exception(error)
 
     def receive_progress(self, report: bytes) -> None:
-        """Take note of how far the handler is."""
+        """Take note of how far the handler is; the same report may come again."""
         future = self.future
-        if future.done():
-            return
         fraction, _, text = report.decode(errors="replace").partition(" ")
         try:
-            future.progress = Progress(float(fraction), text)
+            progress = Progress(float(fraction), text)
         except ValueError:
             return  # a hint, and none of ours
+        if future.done() or progress == future.progress:
+            return
+        future.progress = progress
         if self._on_progress is not None:
             # What it raises goes where asyncio has the errors of callbacks go.
             future.get_loop().call_soon(self._on_progress, *future.progress)

@@ -37,9 +37,23 @@ class Portion:
     received: list[bytes]
     unwanted: list[bytes]
     asked: list[bytes]
-    ids: "list[tuple[str, asyncio.Future[bytes | None]]]"
+    revived: "list[tuple[str, asyncio.Future[bytes | None]]]"
+    listened: "list[tuple[str, asyncio.Future[bytes | None]]]"
     gap: float
     sent_at: float = field(default_factory=boottime)
+
+
+@dataclass(slots=True)
+class Ids:
+    """Ids whose message is looked up, and who waits for its key."""
+
+    revived: "list[tuple[str, asyncio.Future[bytes | None]]]" = field(default_factory=list)
+    """Submitted again: a message that its submitter has given up is wanted again."""
+    listened: "list[tuple[str, asyncio.Future[bytes | None]]]" = field(default_factory=list)
+    """Only looked at."""
+
+    def __bool__(self) -> bool:
+        return bool(self.revived or self.listened)
 
 
 @dataclass(slots=True)
@@ -65,7 +79,7 @@ class ResultLane(Lane[Portion]):
         """Prepare; the lane works while there is something to do."""
         super().__init__(member)
         self._waiting = Waiting(self.kick)
-        self._ids: list[tuple[str, asyncio.Future[bytes | None]]] = []
+        self._ids = Ids()
         self._contact = Contact()
         self._look_at = 0.0
         member.on_forgotten.append(self._forgotten)
@@ -83,14 +97,29 @@ class ResultLane(Lane[Portion]):
             self.kick()
 
     async def key_of(self, id_: str) -> bytes | None:
-        """Look up the key under which the message with this id was submitted.
+        """Look up the key under which the message with this id was submitted; it is wanted again.
 
         Empty when it was put without asking for its result, None when the id is unknown.
         """
+        return await self._look_up(id_, self._ids.revived)
+
+    async def existing_key_of(self, id_: str) -> bytes | None:
+        """As `key_of`, and change nothing. None, too, when the time of the id is over and there is no outcome."""
+        return await self._look_up(id_, self._ids.listened)
+
+    async def _look_up(self, id_: str, ids: "list[tuple[str, asyncio.Future[bytes | None]]]") -> bytes | None:
         answer: asyncio.Future[bytes | None] = self._loop.create_future()
-        self._ids.append((id_, answer))
+        ids.append((id_, answer))
         self.kick()
         return await answer
+
+    async def listen(self, submission: Submission) -> None:
+        """Wait for the outcome of a message of any process; returns when the server was asked for it once."""
+        if not self._waiting:
+            self._contact.at = boottime()
+        submission.looked = self._loop.create_future()
+        self._waiting.listen(submission)
+        await submission.looked
 
     def attach(self, submission: Submission, key: bytes) -> None:
         """Wait for the outcome of another submission under the same id."""
@@ -124,7 +153,9 @@ class ResultLane(Lane[Portion]):
         for submission in self._waiting.attached():
             known: asyncio.Future[bytes | None] = self._loop.create_future()
             known.add_done_callback(partial(self._look_at_attached, submission))
-            self._ids.append((submission.future.id, known))
+            # A listener revives nothing.
+            ids = self._ids.revived if submission.looked is None else self._ids.listened
+            ids.append((submission.future.id, known))
         self.kick()
 
     def _look_at_attached(self, submission: Submission, known: asyncio.Future[bytes | None]) -> None:
@@ -158,10 +189,11 @@ class ResultLane(Lane[Portion]):
             waiting.received[:_MOST],
             waiting.unwanted[:_MOST],
             list(islice(waiting.asked, _MOST)),
-            self._ids[:_MOST],
+            self._ids.revived[:_MOST],
+            self._ids.listened[:_MOST],
             self._contact.gap,
         )
-        del waiting.received[:_MOST], waiting.unwanted[:_MOST], self._ids[:_MOST]
+        del waiting.received[:_MOST], waiting.unwanted[:_MOST], self._ids.revived[:_MOST], self._ids.listened[:_MOST]
         for key in portion.asked:
             del waiting.asked[key]
         if not waiting.asked:
@@ -172,7 +204,8 @@ class ResultLane(Lane[Portion]):
         """Send a portion."""
         words: tuple[bytes | str, ...] = (
             *(b"".join(keys) for keys in (call.received, call.unwanted, call.asked)),
-            *(id_ for id_, _ in call.ids),
+            str(len(call.revived)),
+            *(id_ for id_, _ in (*call.revived, *call.listened)),
         )
         await self._member.calls.insist(
             Call(load("results"), self._member.keys, words, at_reply=partial(self._take_answer, call))
@@ -192,16 +225,19 @@ class ResultLane(Lane[Portion]):
             self._contact.gap = max(self._contact.gap, portion.gap)
         for key in portion.asked[:looked] if portion.gap else ():
             self._waiting.lost(key, portion.gap)
-        for (_, wanted), key in zip(portion.ids, keys, strict=True):
+        self._waiting.looked(portion.asked[:looked])
+        for (_, wanted), key in zip((*portion.revived, *portion.listened), keys, strict=True):
             if not wanted.done():
                 wanted.set_result(None if key == 0 else key[:KEY])
 
     def fail(self, call: Portion | None, error: Exception) -> None:
         """Fail everybody who waits."""
         self._waiting.fail(error)
-        for _, answer in (*(call.ids if call is not None else ()), *self._ids):
+        sent = (*call.revived, *call.listened) if call is not None else ()
+        for _, answer in (*sent, *self._ids.revived, *self._ids.listened):
             reject(answer, error)
-        self._ids.clear()
+        self._ids.revived.clear()
+        self._ids.listened.clear()
         if call is None:
             self._waiting.forget_what_is_unsent()
         self._look_at = self._loop.time() + _LOOK_AGAIN

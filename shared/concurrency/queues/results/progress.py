@@ -19,11 +19,14 @@ class ProgressLane(Lane[Call]):
     def __init__(self, member: Membership) -> None:
         """Prepare; the lane works while there is something to report."""
         super().__init__(member)
-        self._reports: dict[bytes, bytes] = {}
+        self._reports: dict[bytes, tuple[bytes, bytes]] = {}
 
-    def report(self, receipt: bytes, progress: bytes) -> None:
-        """Report with the next call. Only the newest unsent report of a delivery is kept."""
-        self._reports[receipt] = progress
+    def report(self, receipt: bytes, progress: bytes, *, is_kept: bool) -> None:
+        """Report with the next call. Only the newest unsent report of a delivery is kept.
+
+        `is_kept`: whether the server keeps it, for those who listen to the result by the id of the message.
+        """
+        self._reports[receipt] = progress, b"kept" if is_kept else b""
         self.kick()
 
     def due(self) -> float | None:
@@ -37,7 +40,7 @@ class ProgressLane(Lane[Call]):
     def compose(self) -> Call:
         """All reports there are."""
         reports, self._reports = self._reports, {}
-        words = [word for both in reports.items() for word in both]
+        words = [word for receipt, report in reports.items() for word in (receipt, *report)]
         return Call(load("progress"), self._member.keys, (self._member.session_id, *words))
 
     async def send(self, call: Call) -> None:

@@ -4,7 +4,7 @@ import asyncio
 from collections.abc import Awaitable, Callable
 from typing import Any, Final, Protocol, TypeVar
 
-from shared.concurrency.errors import IdConflict
+from shared.concurrency.errors import IdConflict, UnknownId
 from shared.concurrency.queues.encoding.results import ResultCodec
 from shared.concurrency.queues.puts.batch import OutgoingEntry
 from shared.concurrency.queues.puts.lane import PutLane
@@ -57,7 +57,7 @@ class Submitter:
             entry = make()
             submission = Submission(
                 entry.key,
-                self._codec.reader(item),
+                self._codec.reader(type(item)),
                 id_=id_,
                 kept_for=self._kept_for,
                 on_progress=on_progress,
@@ -67,6 +67,32 @@ class Submitter:
                 return submission.future
             # The message that had the id was cancelled, or the id expired, before we could ask for it: it is new now.
             submission.future.cancel()
+
+    async def listen(
+        self, id_: str, kind: type, on_progress: Callable[[float, str], object] | None
+    ) -> ResultFuture[Any]:
+        """The future of a message of this class that anyone submitted under an id; done when the outcome is there."""
+        key = await self._results.existing_key_of(id_)
+        if not key:
+            raise UnknownId(
+                f"no message was submitted under the id {id_!r}, or it is forgotten"
+                if key is None
+                else f"the message with the id {id_!r} was put without asking for its result: use submit"
+            )
+        submission = Submission(
+            key,
+            self._codec.reader(kind),
+            id_=id_,
+            kept_for=self._kept_for,
+            on_progress=on_progress,
+            cancel=self._cancel,
+        )
+        try:
+            await self._results.listen(submission)
+        except asyncio.CancelledError:
+            submission.future.cancel()
+            raise
+        return submission.future
 
     async def _put(self, entry: OutgoingEntry, submission: Submission, id_: str | None) -> bool:
         """Put it, and wait for its outcome; False where it did not go in and its id is not known any more."""

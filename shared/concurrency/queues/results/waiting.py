@@ -8,12 +8,13 @@ from typing import Any, Final
 from shared.concurrency.errors import ResultLost
 from shared.concurrency.queues.results.future import ResultFuture, Submission
 from shared.concurrency.session.clock import boottime
-from shared.concurrency.session.futures import reject
+from shared.concurrency.session.futures import reject, resolve
 
 _MOST_LOOKED_AT: Final = 300
 """Keys that one look of insurance asks for."""
 _NUMBERS_ARE_KEPT: Final = 23 * 3600.0
 """Seconds for which the server remembers the last call of a process, at least."""
+_REPORT: Final = b"~"
 _NOT_IN_OLDER_DATA: Final = "the server has come back with older data, and the message is not in it: submit it again"
 
 
@@ -41,6 +42,11 @@ class Waiting:
         self._own[submission.key] = submission
         submission.future.add_done_callback(partial(self._ended, submission))
 
+    def listen(self, submission: Submission) -> None:
+        """Wait for the outcome of a message that somebody submitted."""
+        submission.future.add_done_callback(partial(self._ended, submission))
+        self.attach(submission, submission.key)
+
     def attach(self, submission: Submission, key: bytes) -> None:
         """Wait for the outcome of another submission under the same id."""
         self._own.pop(submission.key, None)
@@ -50,8 +56,17 @@ class Waiting:
         self._attached.setdefault(key, []).append(submission)
         self.ask([key])
 
+    def looked(self, keys: Iterable[bytes]) -> None:
+        """Take note that the server was asked for these."""
+        for key in keys if self._attached else ():
+            for submission in self._attached.get(key, ()):
+                if submission.looked is not None:
+                    resolve(submission.looked)
+
     def _ended(self, submission: Submission, future: ResultFuture[Any]) -> None:
         key = submission.key
+        if submission.looked is not None:
+            resolve(submission.looked)
         if self._own.get(key) is submission:
             del self._own[key]
         elif submission in self._attached.get(key, ()):
@@ -69,7 +84,10 @@ class Waiting:
             self.received.append(submission.key)
 
     def receive(self, key: bytes, outcome: bytes) -> None:
-        """Take an outcome."""
+        """Take an outcome; behind `~` how far the handler is, where there is none yet."""
+        if outcome[:1] == _REPORT:
+            self.receive_progress(key, outcome[1:])
+            return
         own = self._own.get(key)
         if own is not None:
             if not own.answered:
@@ -81,8 +99,8 @@ class Waiting:
     def receive_progress(self, key: bytes, report: bytes) -> None:
         """Take note of how far a handler is."""
         own = self._own.get(key)
-        if own is not None:
-            own.receive_progress(report)
+        for submission in [*([own] if own is not None else ()), *self._attached.get(key, ())]:
+            submission.receive_progress(report)
 
     def ask(self, keys: Iterable[bytes]) -> None:
         """Ask for the outcomes of these messages."""

@@ -15,6 +15,8 @@ answer = function(key, entry, outcome, what)
   if id then
     local known = redis.call('HGET', ids, id)
     expiry = math.max(expiry, tonumber(string.match(known or '', '^%d+') or 0))
+    -- How far its handler was.
+    if redis.call('HDEL', results, key .. '~') == 1 then redis.call('ZREM', results_due, key .. '~') end
   end
   redis.call('HSET', results, key, outcome)
   redis.call('ZADD', results_due, string.format('%.0f', expiry), key)

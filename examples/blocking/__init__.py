@@ -1,0 +1,1 @@
+"""No asyncio in sight: a plain script, a test, and a line for a notebook."""
