@@ -9,7 +9,7 @@ from typing import Any, Final
 
 import pytest
 
-from monitor.actions import CUT
+from monitor.page.actions import CUT
 from shared.concurrency import Queue, QueueStatistics, Selection, Session
 from shared.local.embedded import EmbeddedServer
 from shared.message import Message

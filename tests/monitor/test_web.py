@@ -10,7 +10,7 @@ from dataclasses import dataclass
 import pytest
 import redis
 
-from monitor.guard import HEADERS
+from monitor.page.guard import HEADERS
 from monitor.snapshot import Snapshot
 from shared.concurrency import Queue, ReadersWritersLease, Session
 from shared.local.embedded import EmbeddedServer

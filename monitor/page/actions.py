@@ -9,8 +9,8 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 
-from monitor.access import Access, AccessRefused, address_of
 from monitor.feed import Feed
+from monitor.page.access import Access, AccessRefused, address_of
 from shared.concurrency import ConcurrencyError, Queue, Selection, Session
 from shared.concurrency.queues.settings import LARGEST_BOUND
 from shared.logs import Log
