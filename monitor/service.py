@@ -7,12 +7,12 @@ from collections.abc import Iterator
 
 import uvicorn
 
-from monitor.access import Access
-from monitor.actions import Actions
 from monitor.feed import open_feed
 from monitor.link import open_link
+from monitor.page.access import Access
+from monitor.page.actions import Actions
+from monitor.page.web import Web
 from monitor.probes import Probes
-from monitor.web import Web
 from shared.environment import SettingsError, resolve_redis_url
 from shared.health.answers import answering
 from shared.logs import Log

@@ -6,7 +6,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Final, Literal
 
-from playwright.async_api import Browser, ConsoleMessage, Page, async_playwright
+from playwright.async_api import Browser, ConsoleMessage, Page, async_playwright, expect
 
 CHROMIUM: Final = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
 WHY_NOT: Final = "no Chromium is installed (Debian: apt-get install chromium)"
@@ -29,17 +29,24 @@ async def browsing() -> AsyncIterator[Browser]:
 
 @asynccontextmanager
 async def tab(
-    browser: Browser, address: str, width: int = 1280, scheme: Scheme = "light", *, outages: bool = False
+    browser: Browser,
+    address: str,
+    width: int = 1280,
+    scheme: Scheme = "light",
+    *,
+    outages: bool = False,
+    refusals: bool = False,
 ) -> AsyncIterator[Page]:
     """A page at an address; AssertionError at the end if its console had an error or it asked another host.
 
-    `outages`: the console may say that a connection was lost, and nothing else.
+    `outages`: the console may say that a connection was lost; `refusals`: that a password was wrong. Nothing else.
     """
     context = await browser.new_context(viewport={"width": width, "height": 900}, color_scheme=scheme)
     page, wrong = await context.new_page(), list[str]()
 
     def note(message: ConsoleMessage) -> None:
-        if message.type in {"error", "warning"} and not (outages and "net::ERR" in message.text):
+        is_expected = (outages and "net::ERR" in message.text) or (refusals and "status of 401" in message.text)
+        if message.type in {"error", "warning"} and not is_expected:
             wrong.append(message.text)
 
     page.on("console", note)
@@ -51,3 +58,9 @@ async def tab(
     finally:
         await context.close()
     assert not wrong
+
+
+async def shows(page: Page, **texts: str) -> None:
+    """Wait until the page shows these."""
+    for name, words in texts.items():
+        await expect(page.locator(f"#{name.replace('_', '-')}")).to_have_text(words, timeout=15_000)

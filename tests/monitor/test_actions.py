@@ -5,11 +5,12 @@ import base64
 import json
 from collections.abc import AsyncIterator, Iterator
 from dataclasses import replace
-from typing import Any, Final
+from typing import Any, Final, cast
 
 import pytest
+import redis
 
-from monitor.actions import CUT
+from monitor.page.actions import CUT
 from shared.concurrency import Queue, QueueStatistics, Selection, Session
 from shared.local.embedded import EmbeddedServer
 from shared.message import Message
@@ -62,7 +63,7 @@ async def test_each_does_what_it_says_and_is_logged(page: Page, jobs: Queue[str]
     for action, asked, outcome in (
         ("pause", {}, {}),
         ("resize", {"maxsize": 2}, {}),
-        ("replay", {"reason": "failed"}, {"replayed": 1, "stayed": 1}),
+        ("replay", {"reason": "failed"}, {"replayed": 1, "stayed": 1, "why": "no_room"}),
         ("discard", {"reason": "odd", "type": ""}, {"discarded": 2}),
         ("discard", {"reason": "x" * CUT}, {"discarded": 1}),
     ):
@@ -81,10 +82,40 @@ async def test_each_does_what_it_says_and_is_logged(page: Page, jobs: Queue[str]
     assert PASSWORD not in json.dumps(said)
 
 
+async def test_what_cannot_be_replayed_stays_and_keeps_nothing_else_from_it(
+    server: EmbeddedServer, page: Page, jobs: Queue[str]
+) -> None:
+    garbage = dict.fromkeys((f"garbage{at:03}" for at in range(500)), b'{"reason":"odd","error":"","died_ms":1}\n?')
+    with redis.Redis.from_url(server.url) as client:
+        client.hset("{jobs}:dead", mapping=cast("Any", garbage))
+        client.zadd("{jobs}:dead:index", dict.fromkeys(garbage, 1))
+    outcome = {"replayed": 2, "stayed": 500, "why": "unreadable"}
+    assert (await act(page, "replay", reason="odd")).json == outcome
+    assert (await jobs.statistics()).pending == 3
+    outcome = {"replayed": 0, "stayed": 2, "why": "no_room"}
+    assert (await act(page, "replay", reason="failed")).json == outcome
+
+
+async def test_a_refusal_and_an_action_that_cannot_be_done_are_logged(server: EmbeddedServer, page: Page) -> None:
+    wrong = base64.b64encode(b"Eve\nroot:" + b"guess").decode()
+    changed = headers(page, Authorization=f"Basic {wrong}")
+    await asyncio.to_thread(page.ask, "/actions/pause", "POST", '{"queue": "jobs"}', **changed)
+    await asyncio.to_thread(server.kill)
+    assert (await act(page, "pause")).status == 503
+    page.service.terminate()
+    lines = [json.loads(line) for line in page.service.communicate(timeout=30)[1].splitlines()]
+    said = {line["event"]: line for line in lines}
+    refused, failed = said["an action was refused"], said["an action failed"]
+    assert (refused["by"], refused["address"], refused["action"]) == ("Eve?root", "127.0.0.1", "pause")
+    assert (failed["by"], failed["queue"], failed["action"]) == ("Ada", "jobs", "pause")
+    assert said["an action begins"]["action"] == "pause"
+    assert "an action" not in said
+
+
 async def test_one_letter_is_meant_by_its_key(page: Page, jobs: Queue[str]) -> None:
     letters = [letter async for letter in jobs.letters.find(Selection())]
     assert (await act(page, "discard", key=letters[0].key)).json == {"discarded": 1}
-    assert (await act(page, "replay", key=letters[1].key)).json == {"replayed": 1, "stayed": 0}
+    assert (await act(page, "replay", key=letters[1].key)).json == {"replayed": 1, "stayed": 0, "why": ""}
     assert [letter.key async for letter in jobs.letters.find(Selection())] == [letter.key for letter in letters[2:]]
 
 
@@ -106,6 +137,8 @@ REFUSED: Final[list[tuple[dict[str, str], int, str]]] = [
     ({"Origin": ""}, 403, "own page"),
     ({"Origin": "null"}, 403, "own page"),
     ({"Origin": "http://elsewhere.example"}, 403, "own page"),
+    ({"Origin": "http://127.0.0.1:1"}, 403, "own page"),
+    ({"Origin": "http://[::1"}, 403, "own page"),
     ({"Content-Type": "text/plain"}, 415, "application/json"),
     ({"Host": "elsewhere.example"}, 421, "not known"),
 ]

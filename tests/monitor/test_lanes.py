@@ -1,7 +1,7 @@
 """The lanes of a lease: who held it, waited for it and lost it, in the order in which the page shows them."""
 
 from monitor.history import Slice
-from monitor.lanes import MOST, lanes_of
+from monitor.page.lanes import MOST, lanes_of
 from monitor.processes import Processes
 from shared.concurrency.locks.leases.snapshot import Grants, LeaseSnapshot
 

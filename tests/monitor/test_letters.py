@@ -2,8 +2,8 @@
 
 import pytest
 
-from monitor.letters import newest_letter
 from monitor.link import open_link
+from monitor.page.letters import newest_letter
 from shared.concurrency import Queue, ServerUnavailable, Session
 from shared.local.embedded import EmbeddedServer
 

@@ -5,11 +5,11 @@ from collections.abc import AsyncIterator, Iterator
 from typing import Any
 
 import pytest
-from playwright.async_api import Browser, Page, expect
+from playwright.async_api import Browser, expect
 
 from shared.concurrency import Queue, ReadersWritersLease, Session
 from shared.local.embedded import EmbeddedServer
-from tests.instruments.browser import CHROMIUM, WHY_NOT, Scheme, browsing, tab
+from tests.instruments.browser import CHROMIUM, WHY_NOT, Scheme, shows, tab
 from tests.instruments.page import Page as Served
 from tests.instruments.page import watching
 from tests.instruments.services import running, wait_for
@@ -27,12 +27,6 @@ HIDE = """state => {
     Object.defineProperty(document, "hidden", {get: () => state === "hidden", configurable: true});
     document.dispatchEvent(new Event("visibilitychange"));
 }"""
-
-
-@pytest.fixture
-async def browser() -> AsyncIterator[Browser]:
-    async with browsing() as browser:
-        yield browser
 
 
 @pytest.fixture
@@ -64,12 +58,6 @@ def served(server: EmbeddedServer, jobs: Queue[str]) -> Iterator[Served]:
     assert jobs.name == "jobs"
     with watching(server.url) as page:
         yield page
-
-
-async def shows(page: Page, **texts: str) -> None:
-    """Wait until the page shows these."""
-    for name, words in texts.items():
-        await expect(page.locator(f"#{name.replace('_', '-')}")).to_have_text(words, timeout=15_000)
 
 
 async def test_the_numbers_are_the_truth_and_follow_it(served: Served, browser: Browser, jobs: Queue[str]) -> None:

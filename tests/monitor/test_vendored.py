@@ -3,7 +3,7 @@
 import hashlib
 from typing import Final
 
-from monitor.web import STATIC
+from monitor.page.web import STATIC
 
 SUMS: Final = STATIC / "uPlot.sha256"
 

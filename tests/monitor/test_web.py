@@ -10,7 +10,7 @@ from dataclasses import dataclass
 import pytest
 import redis
 
-from monitor.guard import HEADERS
+from monitor.page.guard import HEADERS
 from monitor.snapshot import Snapshot
 from shared.concurrency import Queue, ReadersWritersLease, Session
 from shared.local.embedded import EmbeddedServer
@@ -84,6 +84,7 @@ async def test_the_stream_says_at_once_what_is_there_and_then_what_changes(scene
     queue = Queue(session, scene.name, str, maxsize=5)
 
     def first_views() -> None:
+        # The lease by its name: other tests of this process may have left leases.
         with scene.page.stream(f"/events?lease={scene.name}") as stream:
             view = stream.view()
             found = view["queue"]

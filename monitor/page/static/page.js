@@ -1,6 +1,7 @@
 // The page: one view in, text out.
 
 import { drawConsumers } from "./consumers.js";
+import { drawControl } from "./control.js";
 import { drawDepth, restyleDepth } from "./depth.js";
 import { attribute, by, text } from "./dom.js";
 import { bytes, padded, rate, seconds, whole } from "./format.js";
@@ -128,6 +129,7 @@ function draw() {
   drawServer(latest.server);
   drawList(latest.queues, queue.name);
   drawNumbers(queue);
+  drawControl(latest);
   drawCharts(queue);
   drawLeases(latest);
   drawConsumers(queue);

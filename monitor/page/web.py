@@ -13,12 +13,12 @@ from starlette.responses import FileResponse, JSONResponse, Response
 from starlette.routing import Mount, Route
 from starlette.staticfiles import StaticFiles
 
-from monitor.actions import Actions
 from monitor.feed import Feed
-from monitor.guard import Guard
-from monitor.letters import newest_letter
+from monitor.page.actions import Actions
+from monitor.page.guard import Guard
+from monitor.page.letters import newest_letter
+from monitor.page.view import view
 from monitor.probes import Probes
-from monitor.view import view
 from shared.concurrency import ConcurrencyError
 
 STATIC: Final = Path(__file__).with_name("static")

@@ -5,13 +5,8 @@ import base64
 import binascii
 import hmac
 from typing import Final
-from urllib.parse import urlsplit
 
 from starlette.requests import Request
-
-from shared.logs import Log
-
-log = Log("monitor")
 
 AGAIN: Final = 1.0
 """Seconds until a wrong password is answered; the next attempt waits for it, whoever makes it."""
@@ -20,10 +15,11 @@ AGAIN: Final = 1.0
 class AccessRefused(Exception):
     """A request may not act: the status, and why."""
 
-    def __init__(self, status: int, text: str) -> None:
-        """`status`: of HTTP."""
+    def __init__(self, status: int, text: str, by: str = "") -> None:
+        """`status`: of HTTP. `by`: who it was, as the browser says."""
         super().__init__(text)
         self.status: Final = status
+        self.by: Final = by
 
 
 class Access:
@@ -45,7 +41,8 @@ class Access:
             password.
         """
         origin, host = request.headers.get("origin", ""), request.headers.get("host", "")
-        if not host or urlsplit(origin).netloc.lower() != host.lower():
+        # Whether it speaks HTTPS to what stands before us is not known here; port and name are the same.
+        if origin.lower() not in {f"http://{host}".lower(), f"https://{host}".lower()}:
             raise AccessRefused(403, "actions are taken from the monitor's own page: the header Origin says otherwise")
         if request.headers.get("content-type", "").partition(";")[0].strip().lower() != "application/json":
             raise AccessRefused(415, "an action is JSON: Content-Type must be application/json")
@@ -55,9 +52,8 @@ class Access:
         async with self._trying:
             if hmac.compare_digest(password, self._password):
                 return who
-            log.warning("a wrong password", by=who, address=address_of(request))
             await asyncio.sleep(AGAIN)
-        raise AccessRefused(401, "the password is wrong")
+        raise AccessRefused(401, "the password is wrong", who)
 
 
 def address_of(request: Request) -> str:
@@ -73,4 +69,5 @@ def _credentials(header: str) -> tuple[str, bytes | None]:
         return "", None
     if kind.lower() != "basic" or not colon:
         return "", None
-    return who.decode(errors="replace")[:100], password
+    # It stands in the log, before anybody has shown a password.
+    return "".join(each if each.isprintable() else "?" for each in who.decode(errors="replace")[:100]), password

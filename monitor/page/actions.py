@@ -1,5 +1,6 @@
 """Actions: what the page may change at a queue, for those who may."""
 
+import asyncio
 import json
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
@@ -9,8 +10,8 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 
-from monitor.access import Access, AccessRefused, address_of
 from monitor.feed import Feed
+from monitor.page.access import Access, AccessRefused, address_of
 from shared.concurrency import ConcurrencyError, Queue, Selection, Session
 from shared.concurrency.queues.settings import LARGEST_BOUND
 from shared.logs import Log
@@ -21,6 +22,8 @@ LARGEST_BODY: Final = 4096
 """Bytes of a request at most."""
 PATIENCE: Final = 3.0
 """Seconds that the server has to answer a new session."""
+LONGEST: Final = 60.0
+"""Seconds that an action may take."""
 CUT: Final = 100
 """Bytes of a reason or a class by which dead letters are grouped."""
 _PORTION: Final = 500
@@ -61,6 +64,10 @@ class Actions:
         try:
             who = await self._access.check(request)
         except AccessRefused as error:
+            log.warning(
+                "an action was refused",
+                action=action, by=error.by, address=address_of(request), problem=str(error),
+            )  # fmt: skip
             return _problem(error.status, str(error))
         act = _ACTIONS.get(action)
         if act is None:
@@ -71,12 +78,26 @@ class Actions:
         except (ValueError, ValidationError) as error:
             return _problem(400, _told(error))
         about = {"action": action, **asked.model_dump(exclude_none=True), "by": who, "address": address_of(request)}
+        return await self._done(act, asked, about)
+
+    async def _done(self, act: Act, asked: Asked, about: dict[str, Any]) -> Response:
+        # Before it, too: what a monitor does that is killed meanwhile stands in its log.
+        log.info("an action begins", **about)
+        outcome, status, problem = Outcome(), 503, "the monitor is stopped meanwhile"
         try:
-            async with _opened(self._url, asked.queue) as queue:
+            # A call waits through an outage, however long: nobody wants a pause an hour after he asked for it.
+            async with asyncio.timeout(LONGEST), _opened(self._url, asked.queue) as queue:
                 outcome = await act(queue, asked)
+            problem = ""
         except ConcurrencyError as error:
-            log.warning("an action failed", **about, problem=str(error))
-            return _problem(503, str(error))
+            problem = str(error)
+        except TimeoutError:
+            status, problem = 504, f"it is not done after {LONGEST:g} s; what is done of it stays done"
+        finally:
+            if problem:
+                log.warning("an action failed", **about, problem=problem)
+        if problem:
+            return _problem(status, problem)
         log.info("an action", **about, **outcome)
         return JSONResponse(outcome)
 
@@ -115,12 +136,16 @@ async def _drain(queue: Queue[Any], asked: Asked) -> Outcome:
 
 async def _replay(queue: Queue[Any], asked: Asked) -> Outcome:
     replayed = stayed = 0
+    why = ""
     async for keys in _chosen(queue, asked):
-        outcome = await queue.letters.replay(keys)
-        replayed, stayed = replayed + outcome.replayed, stayed + outcome.stayed
-        if stayed:  # there is no room, or the queue is shut down: those behind it stay too
-            break
-    return {"replayed": replayed, "stayed": stayed}
+        # Once there is no room, or the queue is shut down, those behind stay too, however many they are.
+        if why in {"no_room", "shut_down"}:
+            stayed += len(keys)
+            continue
+        became = await queue.letters.replay(keys)
+        replayed, stayed = replayed + became.replayed, stayed + became.stayed
+        why = next((word for word in ("no_room", "shut_down", "unreadable") if getattr(became, word)), why)
+    return {"replayed": replayed, "stayed": stayed, "why": why}
 
 
 async def _discard(queue: Queue[Any], asked: Asked) -> Outcome:

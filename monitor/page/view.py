@@ -3,7 +3,7 @@
 from typing import Any, Final
 
 from monitor.feed import SHARES, Feed, Point
-from monitor.lanes import lanes_of
+from monitor.page.lanes import lanes_of
 from monitor.processes import Processes
 from monitor.snapshot import Snapshot
 from shared.concurrency.queues.snapshot import QueueSnapshot, SessionSnapshot

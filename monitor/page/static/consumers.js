@@ -1,17 +1,20 @@
 // The consumers of a queue.
 
+import { button } from "./actions.js";
+import { drainOne } from "./control.js";
 import { attribute, by, element, rows, text } from "./dom.js";
 import { rate, seconds, whole } from "./format.js";
 
 const cell = (label, kind = "right") => element("td", { "data-label": label, class: kind });
 const most = new Map(); // the most time that was seen to be left: its time to live
 
-function make() {
+function make(one) {
   const left = cell("renews within");
   left.append(element("span"), element("span", { class: "meter" }, element("i")));
   const held = cell("holds");
   held.append(element("span"), element("small"));
-  return element("tr", {}, element("td"), left, held, cell("done/s"), cell("p50"), cell("p95"), element("td"));
+  return element("tr", {}, element("td"), left, held, cell("done/s"), cell("p50"), cell("p95"),
+    element("td", {}, element("span"), " ", button("Drain", `Drain ${one.process}`, () => drainOne(one))));
 }
 
 // It renews three times in its time to live.
@@ -37,8 +40,9 @@ function fill(row, one) {
   text(done, rate(one.done));
   text(half, seconds(one.p50));
   text(most95, seconds(one.p95));
-  text(what, said);
-  attribute(what, "class", kind === "tag" ? "" : kind);
+  text(what.firstChild, said);
+  attribute(what.firstChild, "class", kind);
+  what.lastChild.hidden = one.draining || one.left <= 0;
 }
 
 export function drawConsumers(queue) {
