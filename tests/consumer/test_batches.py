@@ -216,7 +216,7 @@ async def test_a_bad_message_makes_no_dead_letters_of_its_company(queue: Queue[i
     seen = Seen(insert)
     await queue.put_many(range(20))
     async with working(queue, seen, 20, 0.2, attempts=3):
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(100):
             await queue.join()
     assert [number_of(letter) for letter in await queue.dead_letters()] == [13]
     assert (await queue.statistics()).acked_total == 19
@@ -354,7 +354,7 @@ async def test_the_loss_of_a_session_cancels_a_batch_once(url: str, name: str) -
 
         await queue.put_many(range(5))
         async with working(queue, hang, 5, 0.2, concurrency=1):
-            async with asyncio.timeout(20):
+            async with asyncio.timeout(100):
                 await queue.join()
         assert cancelled == [1]
         assert (await queue.statistics()).acked_total == 5
@@ -375,7 +375,7 @@ async def test_what_is_set_aside_when_the_session_ends_is_not_handled(url: str, 
             member.over(member.session_id)
             await until(leased, lambda count: count == 4)
             await queue.put(4)
-            async with asyncio.timeout(20):
+            async with asyncio.timeout(100):
                 await queue.join()
     assert [sorted(batch) for batch in seen.batches] == [[0, 1, 2, 3, 4]]
 
@@ -396,7 +396,7 @@ async def test_batches_do_not_wait_behind_a_stream_of_others(url: str, name: str
         queue: Queue[Any] = Queue(session, name, BOTH)
         await queue.put_many([1, 2, *map(str, range(3000))])
         async with working(queue, handle_batch, 2, NEVER, handle=handle, concurrency=1):
-            async with asyncio.timeout(20):
+            async with asyncio.timeout(100):
                 await queue.join()
     assert plain == 3000
     assert handled_before[0] <= 16

@@ -167,7 +167,7 @@ async def test_a_task_that_a_handler_starts_does_not_end_its_service(
 ) -> None:
     await queue.put_many([order("exit"), order("interrupt"), order("stop"), *[order("return")] * 9])
     with consuming(copy, STRAY, url, name) as service:
-        async with asyncio.timeout(30):
+        async with asyncio.timeout(100):
             await queue.join()
         assert service.poll() is None
         service.send_signal(signal.SIGTERM)

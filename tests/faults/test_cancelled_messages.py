@@ -128,7 +128,7 @@ async def test_whatever_befalls_its_holder_it_never_begins_again(
             await queue.resume()
         await removed()
         await queue.put(order("return"), id="two")
-        async with asyncio.timeout(30):
+        async with asyncio.timeout(100):
             await queue.join()
         assert scene.begun_elsewhere == []
         # What was handed to it may begin there before it gets to know; that is its first attempt, and is stopped.

@@ -374,7 +374,7 @@ async def test_a_shutdown_that_is_half_done_is_whole_though_the_server_comes_bac
     await half_done.wait()
     await restart_with_older_data(server)
     restarted.set()
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(100):
         await shutting
     seen = await other.statistics()
     assert (seen.is_shut_down, seen.pending, seen.dead) == (True, 0, 3000)
@@ -392,7 +392,7 @@ async def part_by_part(
             first.release()
             await second.arrived.wait()
             await restart_with_older_data(server)
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(100):
         await operating
 
 

@@ -247,7 +247,7 @@ async def test_a_worker_and_a_producer_go_on_while_their_connection_breaks_again
     async with calls.opened(url, proxy.url, client, name) as there:
         worker = Worker(there.queue, handle, concurrency=3)
         working = asyncio.create_task(worker.run())
-        async with asyncio.timeout(60):
+        async with asyncio.timeout(100):
             for first in range(0, count, 20):
                 await there.queue.put_many(range(first, first + 10))
                 await asyncio.gather(*(there.queue.put(number) for number in range(first + 10, first + 20)))

@@ -47,7 +47,7 @@ async def test_puts_and_gets_go_on_while_the_server_is_killed_and_restarted(dura
         for _ in range(kills):
             await halves.get()
             await kill_and_start(durable)
-        async with asyncio.timeout(30):
+        async with asyncio.timeout(100):
             await asyncio.gather(*producing)
             await queue.join()
         worker.drain()

@@ -60,7 +60,7 @@ async def pipeline(url: str, name: str) -> AsyncIterator[Pipeline]:
 
 async def take(pipeline: Pipeline) -> int:
     """Take one and acknowledge; which part it is."""
-    async with asyncio.timeout(30), await pipeline.queue.get() as item:
+    async with asyncio.timeout(100), await pipeline.queue.get() as item:
         assert isinstance(item, Errand)
         return item.part
 
@@ -95,7 +95,7 @@ async def test_it_is_put_when_it_is_due_and_not_before(pipeline: Pipeline, url: 
         await pipeline.schedule(message(3), after=0.5, id="never")
         assert await pipeline.unschedule("never")
         for id_, part, after in (("first", 1, 0.5), ("second", 2, 1.5)):
-            async with asyncio.timeout(20):
+            async with asyncio.timeout(100):
                 delivery = await pipeline.queue.get()
             assert time.time() >= scheduled_at + after
             assert delivery.item == message(part)
@@ -383,7 +383,7 @@ async def test_a_clock_puts_a_version_that_it_does_not_have(pipeline: Pipeline, 
         async with clock(variables(url, name)) as running:
             await pipeline.schedule(Later(number=7), after=0)
             await running.said("a deferred message cannot be read here: a consumer may")
-            async with asyncio.timeout(30):
+            async with asyncio.timeout(100):
                 delivery = await pipeline.queue.get()
             assert (delivery.item, delivery.version) == (Later(number=7), 3)
             await delivery.ack()

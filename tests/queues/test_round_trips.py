@@ -124,7 +124,7 @@ async def drained(queue: Queue[int], count: int, concurrency: int) -> None:
             worker.drain()
 
     worker = Worker(queue, handle, concurrency=concurrency)
-    async with asyncio.timeout(30):
+    async with asyncio.timeout(100):
         await worker.run()
 
 

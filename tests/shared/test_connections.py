@@ -83,7 +83,7 @@ async def test_no_connection_is_made_for_ever(proxy: Proxy) -> None:
 
 
 async def test_a_command_that_waits_on_the_server_may_do_so(url: str, name: str) -> None:
-    async with client_of(url, silence=0.6) as client, asyncio.timeout(20):
+    async with client_of(url, silence=0.6) as client, asyncio.timeout(100):
         commands = client.execute_command
         assert await commands("BLPOP", name, 0.8) is None
         waiting = asyncio.create_task(commands(b"BLPOP", name, 0))
@@ -130,7 +130,7 @@ async def test_a_reply_that_comes_slowly_is_waited_for(tmp_path: Path) -> None:
 
 
 async def test_who_asks_for_one_more_connection_waits(url: str, name: str, client: Redis) -> None:
-    async with client_of(url, most=3, silence=5) as counted, asyncio.timeout(20):
+    async with client_of(url, most=3, silence=5) as counted, asyncio.timeout(100):
         pops = [asyncio.create_task(counted.execute_command("BLPOP", name, 0)) for _ in range(20)]
 
         async def blocked() -> int:
@@ -145,7 +145,7 @@ async def test_who_asks_for_one_more_connection_waits(url: str, name: str, clien
 
 async def test_cancelled_callers_leave_every_connection_to_others(url: str) -> None:
     chance = random.Random(7)  # noqa: S311
-    async with client_of(url, most=3, silence=5) as counted, asyncio.timeout(30):
+    async with client_of(url, most=3, silence=5) as counted, asyncio.timeout(100):
         for _ in range(20):
             tasks = [asyncio.create_task(counted.execute_command("PING")) for _ in range(30)]
             for _ in range(chance.randrange(8)):

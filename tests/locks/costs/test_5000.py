@@ -43,7 +43,7 @@ async def test_a_writer_lets_5000_readers_in(client: Any, session: Session, othe
     await waits(other, MANY)
     async with timed(client) as calls:
         await writer.release()
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(100):
             leases = await asyncio.gather(*reading)
     assert len(calls.milliseconds) >= MANY / 100
     assert calls.worst < GENEROUS
@@ -58,7 +58,7 @@ async def test_a_downgrade_lets_5000_readers_in(client: Any, session: Session, o
     await waits(other, MANY)
     async with timed(client) as calls:
         await writer.downgrade()
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(100):
             await asyncio.gather(*reading)
     assert len(calls.milliseconds) >= MANY / 100
     assert calls.worst < GENEROUS
