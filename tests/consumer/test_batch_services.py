@@ -203,7 +203,7 @@ async def test_a_drain_runs_what_is_set_aside(
         async def leased() -> int:
             return (await queue.statistics()).leased
 
-        await until(leased, lambda count: count == 7, seconds=30)
+        await until(leased, lambda count: count == 7, seconds=90)
         service.send_signal(signal.SIGTERM)
         _, said = service.communicate(timeout=90)
     assert service.returncode == 0, said

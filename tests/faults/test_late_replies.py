@@ -147,7 +147,7 @@ async def test_a_put_cancelled_while_the_reply_that_has_it_wait_is_late_leaves_t
         await asyncio.wait({put})
         assert put.cancelled()
         assert (await other.statistics()).puts_waiting == 1
-    await until(other.statistics, lambda seen: seen.puts_waiting == 0, seconds=20)
+    await until(other.statistics, lambda seen: seen.puts_waiting == 0, seconds=90)
     async with await other.get() as item:
         assert item == 1
     assert await other.qsize() == 0

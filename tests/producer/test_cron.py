@@ -72,7 +72,7 @@ async def finished(client: Redis, name: str, last: int) -> None:
         jobs = [job.decode() for job in await client.zrange(clock_queue(name), 0, -1)]
         return [job for job in jobs if ":remind:" in job and int(job.rpartition(":")[2]) // 1000 <= last]
 
-    await until(look, lambda left: not left, 60)
+    await until(look, lambda left: not left, 90)
 
 
 @pytest.mark.slow

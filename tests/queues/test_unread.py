@@ -173,7 +173,7 @@ async def test_who_cannot_read_most_takes_one_at_a_time_and_says_so(
     # What it can read it goes on to handle, and then it takes as many as it can start.
     readable = queue_of(other, name, old)
     await readable.put_many([old() for _ in range(200)])
-    await until(ours.statistics, lambda seen: seen.acked_total == 200, 30)
+    await until(ours.statistics, lambda seen: seen.acked_total == 200, 90)
     assert said("can read most messages again")
     assert max(wanted) > 1
     assert len(handled) == 200

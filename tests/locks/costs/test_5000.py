@@ -34,7 +34,7 @@ async def crowd(client: Any) -> None:
 
 
 async def waits(session: Session, count: int) -> None:
-    await until(Lock(session, NAME).statistics, lambda seen: len(seen.waiters) == count, seconds=30)
+    await until(Lock(session, NAME).statistics, lambda seen: len(seen.waiters) == count, seconds=90)
 
 
 async def test_a_writer_lets_5000_readers_in(client: Any, session: Session, other: Session) -> None:
