@@ -140,7 +140,7 @@ async def test_by_hand_the_batch_goes_on_too(queue: Queue[int], client: Redis) -
         await queue.put(number, id=f"id-{number}")
     waits = []
     with pytest.raises(MessageCancelled, match="all messages of the batch"):
-        async with asyncio.timeout(10), await queue.get_many(2, within=0.01):
+        async with asyncio.timeout(40), await queue.get_many(2, within=0.01):
             waits.extend([asyncio.create_task(queue.cancel(f"id-{number}")) for number in range(3, 5)])
             await asyncio.Event().wait()
     assert await asyncio.gather(*waits) == [Cancellation.STOPPED] * 2

@@ -179,7 +179,7 @@ async def test_opening_and_closing_a_session_survive_a_break_at_each_command(
             proxy.commands.clear()
             proxy.drop_nth(nth, fate, lambda _: True)
             await other.put(nth)
-            async with asyncio.timeout(10), Session.open(proxy.url) as session:
+            async with asyncio.timeout(40), Session.open(proxy.url) as session:
                 queue = Queue(session, name, int)
                 held = await queue.get()
                 assert held.item == nth

@@ -163,7 +163,7 @@ async def test_what_arrives_after_the_session_is_over_is_not_begun(proxy: Proxy,
             await hold.arrived.wait()  # it is leased to a session
             # which is over by its own clock: the process was stopped, and did not look at it yet.
             inside.member_at(there).life.deadline = 0.0
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(40):
             delivery = await getting
         assert delivery.attempt == 2, "others have the first"
         await delivery.ack()

@@ -55,7 +55,7 @@ async def test_given_back_or_delayed_it_does_not_come_again(
     getting = asyncio.create_task(there.get())
     assert await waiting is Cancellation.REMOVED
     await queue.put(2)
-    async with asyncio.timeout(10), await getting as item:
+    async with asyncio.timeout(40), await getting as item:
         assert item == 2
     await at_rest(client, queue.name)
 
@@ -82,7 +82,7 @@ async def test_its_room_is_free_for_the_put_that_waits(session: Session, there: 
     putting = asyncio.create_task(queue.put(2))
     await until(queue.statistics, lambda seen: seen.puts_waiting == 1)
     assert await queue.cancel("one", timeout=0) is Cancellation.ASKED
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(40):
         assert await take(there, 1) == [2]
         await putting
     await at_rest(client, queue.name)

@@ -159,7 +159,7 @@ async def test_what_was_handed_to_a_killed_process_is_recovered(
         (await take_census(client, name)).check()
         await process.kill()
         assert process.reports("handled") == []
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(40):
             delivery = await queue.get()
         assert delivery.attempt == 2
         await delivery.ack()

@@ -74,6 +74,6 @@ async def test_more_than_one_call_settles_tells_everybody(session: Session, name
     queue = Queue(session, name, int)
     await queue.put_many(range(2500))
     held = [await queue.get() for _ in range(2500)]
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(40):
         await asyncio.gather(*(delivery.ack() for delivery in held))
     assert (await queue.statistics()).acked_total == 2500

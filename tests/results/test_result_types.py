@@ -129,7 +129,7 @@ async def test_a_type_whose_own_code_raises_anything_ends_neither_the_worker_nor
     async def handle(delivery: Delivery[int]) -> object:
         return Fussy(size=1) if delivery.item else {"size": 9}
 
-    async with asyncio.timeout(10), working(there, handle, concurrency=1, rules={int: Rules(attempts=1)}):
+    async with asyncio.timeout(40), working(there, handle, concurrency=1, rules={int: Rules(attempts=1)}):
         with pytest.raises(RemoteError, match="InvalidResult: this dict is no result of int: TypeError: too much"):
             await (await queue.submit(0))
         assert await (await queue.submit(1)) == Fussy(size=1)
