@@ -39,7 +39,7 @@ def pytest_configure() -> None:
 
 def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool | None:
     """Spare the import of files without a test that is asked for: of all files those marked `timing` are few."""
-    asked_for = {word for word in config.option.markexpr.split(" and ") if word in {"slow", "timing"}}
+    asked_for = {word for word in config.option.markexpr.split(" and ") if word in {"alone", "slow", "timing"}}
     if not asked_for or not fnmatch(collection_path.name, "test_*.py"):
         return None
     text = collection_path.read_text(encoding="utf-8")

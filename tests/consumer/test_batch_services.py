@@ -60,7 +60,7 @@ async def test_batches_work_wherever_handlers_run(
         texts = ["return", "fail", "reject", "later", "return", "return"]
         parts = [order(text).model_copy(update={"part": part}) for part, text in enumerate(texts)]
         futures = [await queue.submit(part) for part in parts]
-        async with asyncio.timeout(60):
+        async with asyncio.timeout(100):
             results = await asyncio.gather(*futures, return_exceptions=True)
             await queue.join()
         service.send_signal(signal.SIGTERM)
@@ -83,7 +83,7 @@ async def test_a_batch_that_raises_is_one_line_in_the_log_and_each_fails(
     head = HEADS[place].format(rules="batch=Gather(most=5, within=0.5), attempts=1")
     await queue.put_many([order("x") for _ in range(5)])
     with consuming(copy, head + "    raise LookupError('no table')\n", url, name) as service:
-        async with asyncio.timeout(60):
+        async with asyncio.timeout(100):
             await queue.join()
         service.send_signal(signal.SIGTERM)
         _, said = service.communicate(timeout=90)
@@ -148,7 +148,7 @@ async def test_a_batch_that_kills_its_own_process_falls_apart_and_the_service_go
     head = HEADS["process"].format(rules="batch=Gather(most=12, within=0.2), attempts=3, backoff=Backoff(first=0)")
     handlers = head + KILLING.replace("{KEY}", name).replace("PID", "os.getpid()")
     with consuming(copy, handlers, url, name) as service:
-        async with asyncio.timeout(60):
+        async with asyncio.timeout(100):
             await queue.join()
         service.send_signal(signal.SIGTERM)
         _, said = service.communicate(timeout=90)
@@ -183,7 +183,7 @@ async def test_a_service_killed_in_the_middle_of_a_batch_loses_and_repeats_nothi
     ):
         wait_for(killed, "in the middle")
         os.kill(killed.pid, signal.SIGKILL)
-        async with asyncio.timeout(60):
+        async with asyncio.timeout(100):
             await queue.join()
     statistics = await queue.statistics()
     assert await handled(client, name) == dict.fromkeys(range(120), 1)
@@ -203,7 +203,7 @@ async def test_a_drain_runs_what_is_set_aside(
         async def leased() -> int:
             return (await queue.statistics()).leased
 
-        await until(leased, lambda count: count == 7, seconds=30)
+        await until(leased, lambda count: count == 7, seconds=90)
         service.send_signal(signal.SIGTERM)
         _, said = service.communicate(timeout=90)
     assert service.returncode == 0, said

@@ -138,7 +138,7 @@ async def test_a_handler_that_kills_its_service_becomes_a_dead_letter_and_drags_
 
     while not await done():
         with consuming(copy, handlers, url, name, PIPELINE_SESSION_TTL="1") as service:
-            await until(over, lambda over: over, seconds=30)
+            await until(over, lambda over: over, seconds=90)
             deaths += service.poll() == 7
     (letter,) = await queue.dead_letters()
     assert (letter.reason, letter.attempt) == ("crashed", 5)
@@ -167,7 +167,7 @@ async def test_a_task_that_a_handler_starts_does_not_end_its_service(
 ) -> None:
     await queue.put_many([order("exit"), order("interrupt"), order("stop"), *[order("return")] * 9])
     with consuming(copy, STRAY, url, name) as service:
-        async with asyncio.timeout(30):
+        async with asyncio.timeout(100):
             await queue.join()
         assert service.poll() is None
         service.send_signal(signal.SIGTERM)

@@ -84,7 +84,7 @@ async def test_what_a_thread_may_use(session: Session, name: str) -> None:
         asyncio.run_coroutine_threadsafe(delivery.progress(0.5), loop).result(5)
 
     await first.put_many(range(200))
-    async with working(first, handle, concurrency=4) as worker, asyncio.timeout(20):
+    async with working(first, handle, concurrency=4) as worker, asyncio.timeout(100):
         await first.join()
         assert worker.handled == 200
     assert sorted(await take(second, 200)) == list(range(200))

@@ -58,7 +58,7 @@ async def test_who_waits_there_is_woken(session: Session, other: Session, name: 
     getting = asyncio.create_task(taken(theirs, 3))
     delivery = await with_puts(first, second)
     await until(lambda: asyncio.sleep(0, inside.is_idle(other, second.name)), bool)
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(100):
         await delivery.ack()
         assert await getting == [0, 1, 2]
 

@@ -174,7 +174,7 @@ async def test_it_wakes_who_waits_there(session: Session, other: Session, name: 
     await theirs.statistics()
     waiting = asyncio.create_task(taken(theirs))
     await until(lambda: _idle(other, second.name), bool)
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(100):
         await passed_on(first, second, 7)
         assert await waiting == 7
 

@@ -175,7 +175,7 @@ async def test_an_outage_is_in_the_log_with_its_reason_and_its_end(
         putting = asyncio.create_task(queue.put(2))
         await until(lambda: asyncio.sleep(0, lines(caplog, "no connection to the server")), bool)
         server.start()
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(40):
             await putting
     (lost,) = lines(caplog, "no connection to the server")
     assert lost.fields["problem"]

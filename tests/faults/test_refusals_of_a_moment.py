@@ -81,7 +81,7 @@ async def test_all_that_waits_goes_on_once_the_server_accepts_again(
         assert not any(waiting.done() for waiting in (working, submitted, put, joined, meanwhile))
         await user.is_let_in()
 
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(40):
             for item in (1, 2):
                 async with await theirs.get() as got:
                     assert got == item
@@ -126,7 +126,7 @@ async def test_the_time_runs_for_each_name_though_another_is_served(user: User) 
         await forbidden.put(1)
         await user.may("resetkeys", "~{served}*")
         refused = asyncio.create_task(forbidden.put(2))
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(40):
             while not refused.done():
                 await served.put(1)
         with pytest.raises(ServerRefused, match="ACL"):

@@ -60,7 +60,7 @@ async def test_reads_that_each_start_a_reading_child_keep_no_writer_out(
     chain.start()
     await chain.grown(10)
     try:
-        async with asyncio.timeout(20), ReadersWritersLease(other, name, ttl=1.5).write():
+        async with asyncio.timeout(100), ReadersWritersLease(other, name, ttl=1.5).write():
             pass
     finally:
         await chain.end()

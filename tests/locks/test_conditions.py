@@ -57,7 +57,7 @@ class Line:
         await waiting(self._client, self._name, len(self.tasks))
 
     async def end(self) -> None:
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(100):
             await asyncio.gather(*self.tasks)
 
 

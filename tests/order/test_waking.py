@@ -25,6 +25,6 @@ async def test_one_that_let_others_pass_comes_when_its_turn_has_come(
     if effects:
         last.effects.incrby(f"{name}-effect", 1)
     await last.ack()
-    async with asyncio.timeout(20), await getting as item:
+    async with asyncio.timeout(100), await getting as item:
         assert item == 0
     await at_rest(queue)

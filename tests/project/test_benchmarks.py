@@ -46,6 +46,7 @@ def few(name: str) -> Any:
     return replace(found, count=300)
 
 
+@pytest.mark.alone
 @pytest.mark.slow
 @pytest.mark.timeout(180)
 def test_every_figure_of_a_round_is_measured(contest: Contest) -> None:
@@ -67,6 +68,7 @@ def test_every_figure_of_a_round_is_measured(contest: Contest) -> None:
     assert "Bulk put" in summary(result)
 
 
+@pytest.mark.alone
 @pytest.mark.slow
 @pytest.mark.timeout(180)
 def test_results_are_waited_for_alone_and_together(contest: Contest) -> None:
@@ -77,6 +79,7 @@ def test_results_are_waited_for_alone_and_together(contest: Contest) -> None:
     assert measured["ours"]["per_second"][0] > 0
 
 
+@pytest.mark.alone
 @pytest.mark.slow
 @pytest.mark.timeout(180)
 def test_several_workers_share_what_there_is(contest: Contest) -> None:
@@ -85,6 +88,7 @@ def test_several_workers_share_what_there_is(contest: Contest) -> None:
     assert entries[0].run(contest, entries[0].contestant, 2000)["per_second"] > 0
 
 
+@pytest.mark.alone
 @pytest.mark.slow
 @pytest.mark.timeout(180)
 def test_every_figure_of_a_lock_is_measured(contest: Contest) -> None:

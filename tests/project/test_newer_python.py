@@ -36,6 +36,7 @@ def found(version: tuple[int, int]) -> str:
 
 
 @pytest.mark.slow  # makes an environment, as ./run setup does; once, for it is kept
+@pytest.mark.alone
 @pytest.mark.timeout(700)
 @pytest.mark.parametrize("version", [(3, 13), (3, 14)], ids=["3.13", "3.14"])
 def test_the_conformance_suite_passes_on_it(version: tuple[int, int]) -> None:

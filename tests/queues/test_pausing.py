@@ -69,7 +69,7 @@ async def test_resume_wakes_all_who_wait(queue: Queue[int], theirs: Queue[int]) 
     await until(idle(queue), lambda count: count == 2)
     assert (await queue.statistics()).pending == 4
     await queue.resume()
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(100):
         deliveries = await asyncio.gather(*gets)
     assert sorted(delivery.item for delivery in deliveries) == [1, 2, 3, 4]
     for delivery in deliveries:
@@ -110,7 +110,7 @@ async def test_a_put_hands_nothing_to_a_worker_that_waits(queue: Queue[int], the
     assert (await theirs.statistics()).pending == 1
     assert await idle(queue)() == 1, "and nobody is woken for nothing"
     await theirs.resume()
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(100):
         assert await handled.get() == 1
     worker.drain()
     await working
@@ -132,7 +132,7 @@ async def test_who_waits_at_a_paused_queue_does_not_hurry(proxy: Proxy, theirs: 
         await asyncio.wait({getting}, timeout=0.9)
         assert proxy.count("settle_and_take") <= before + 1
         await theirs.resume()
-        async with asyncio.timeout(20), await getting as item:
+        async with asyncio.timeout(100), await getting as item:
             assert item in {1, 2}
 
 
@@ -205,7 +205,7 @@ async def test_a_pause_leaves_the_books_in_order(url: str, name: str, queue: Que
             await queue.put_many(range(250, 300))
             await doomed.kill()
             await queue.resume()
-            async with asyncio.timeout(20):
+            async with asyncio.timeout(100):
                 await queue.join()
             await queue.shutdown()
             await other.ended()

@@ -162,7 +162,7 @@ async def test_rule_12_a_call_waits_out_an_outage_and_goes_on(server: EmbeddedSe
             async with asyncio.timeout(0.1):
                 await queue.qsize()
         server.start()
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(100):
             await put
             async with await got as item:
                 assert item == 2  # it keeps nothing on disk: 1 is gone with it
@@ -327,7 +327,7 @@ async def test_rule_13_one_get_finishes_an_immediate_shutdown_that_was_killed_ha
     await queue.put_many(range(5000))
     await inside.operate_at(queue, "shutdown", 1, 1)
     # 500 a call, and the calls follow each other.
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(100):
         with pytest.raises(QueueShutDown):
             await queue.get()
 
@@ -364,7 +364,7 @@ async def test_rule_13_join_waits_for_all(session: Session, name: str) -> None:
     delivery = await queue.get()
     assert not joining.done()
     await delivery.ack()
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(100):
         await joining
     seen = await queue.statistics()
     assert (seen.acked_total, seen.dead_total, seen.leased, seen.pending) == (1, 1, 0, 0)

@@ -199,7 +199,7 @@ async def test_rule_11_a_woken_session_without_demand_passes_it_on(url: str, nam
         getter = asyncio.create_task(Queue(second, name, int).get())
         await until(lambda: client.zcard(f"{{{name}}}:idle"), lambda idle: idle == 2)
         await Queue(first, name, int).put(1)
-        async with asyncio.timeout(20), await getter as item:
+        async with asyncio.timeout(100), await getter as item:
             assert item == 1
 
 

@@ -83,7 +83,7 @@ async def test_a_deaf_session_takes_no_wake_up(url: str, session: Session, clien
             deaf = f"deafdeafdea{number}.1.60000"
             await client.zadd(keys["sessions"], {deaf: time.time() * 1000 + 60_000})
             await client.zadd(keys["idle"], {deaf: number})
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(100):
             await Queue(session, name, int).put(1)
             async with await getter as item:
                 assert item == 1

@@ -50,7 +50,7 @@ async def test_no_writer_and_no_later_reader_comes_between_the_readers_of_a_phas
     assert await release_by_hand(other, name, writer) == 1
     # They leave as soon as they are in, so at times nobody is inside.
     late = asyncio.create_task(reads_once(other, name))
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(40):
         tokens = await asyncio.gather(*reading)
         assert max(tokens) < await writing < await late
     assert tokens == sorted(tokens)

@@ -242,7 +242,7 @@ async def test_a_take_goes_on_along_a_line_of_the_dead(client: Any, queue: Queue
     last = await client.lpop("{jobs}:line")
     await client.rpush("{jobs}:line", last)
     await client.zrem("{jobs}:sessions", *(f"{process:012d}.1.60000" for process in range(1, 21)))
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(100):
         for expected in (0, 1):
             async with await queue.get() as item:
                 assert item == expected
