@@ -9,6 +9,8 @@ from consumer.executors.dispatch import Dispatch
 from consumer.executors.log_fields import fields_of
 from consumer.rules.handler import Handler
 from shared.concurrency import Batch, Delivery
+from shared.concurrency.queues.deliveries.handout import handout_of
+from shared.concurrency.queues.encoding.entry import crashes_of
 from shared.concurrency.session.clock import boottime
 from shared.logs import Log
 from shared.message import Message
@@ -71,16 +73,17 @@ class LoggedDeliveries:
 
     def begins(self, work: Delivery[Any] | Batch[Any]) -> Ending:
         """Log it."""
-        for fields in self._fields(work):
-            log.debug("a delivery starts", **fields)
+        for delivery, fields in self._fields(work):
+            crashes = crashes_of(handout_of(delivery).entry)
+            log.debug("a delivery starts", **fields, **({"crashes": crashes} if crashes else {}))
         return partial(self._ends, work)
 
     def _ends(self, work: Delivery[Any] | Batch[Any], seconds: float, error: BaseException | None) -> None:
         """Log it; what becomes of the message stands in other lines, where it is not acknowledged."""
         how = "returned" if error is None else "cancelled" if isinstance(error, asyncio.CancelledError) else "raised"
-        for fields in self._fields(work):
+        for _, fields in self._fields(work):
             log.debug("a delivery ends", **fields, seconds=round(seconds, 6), outcome=how)
 
-    def _fields(self, work: Delivery[Any] | Batch[Any]) -> Iterator[dict[str, object]]:
+    def _fields(self, work: Delivery[Any] | Batch[Any]) -> Iterator[tuple[Delivery[Any], dict[str, object]]]:
         for delivery in [work] if isinstance(work, Delivery) else work:
-            yield fields_of(delivery, self._names[type(delivery.item)], self._queue)
+            yield delivery, fields_of(delivery, self._names[type(delivery.item)], self._queue)

@@ -59,7 +59,7 @@ REACHED = {
         f"{QUEUES}.encoding.codec", f"{QUEUES}.encoding.outgoing", f"{QUEUES}.encoding.versions", f"{QUEUES}.service",
     },
     "producer": {
-        f"{ENGINE}.session.futures", f"{ENGINE}.session.log", f"{QUEUES}.encoding.codec", f"{QUEUES}.encoding.entry", f"{QUEUES}.encoding.unreadable",
+        f"{ENGINE}.session.futures", f"{ENGINE}.session.log", f"{ENGINE}.session.outage", f"{QUEUES}.encoding.codec", f"{QUEUES}.encoding.entry", f"{QUEUES}.encoding.unreadable",
         f"{QUEUES}.encoding.versions",
     },
     "consumer": {

@@ -1,16 +1,21 @@
 """A message is followed through its queues by the traces of OpenTelemetry, with the exporter that keeps them."""
 
 import asyncio
+import subprocess
+import sys
+import tomllib
 from collections.abc import Iterator
 
 import pytest
 from opentelemetry import baggage, context, trace
-from opentelemetry.sdk.trace import ReadableSpan
+from opentelemetry.sdk.trace import ReadableSpan, Span, SpanProcessor, TracerProvider
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
 from opentelemetry.trace import SpanKind, StatusCode
 from redis.asyncio import Redis
 
 from shared.concurrency import MessageCancelled, Queue, QueueFull, Session
+from tests.instruments.command_line import environment
+from tests.instruments.lines import ROOT
 from tests.instruments.tracing import about, context_of, identity, linked, tracing_here
 from tests.tracing.stored import stored
 
@@ -174,3 +179,68 @@ async def test_nobody_traces_what_was_opened_without_a_provider(session: Session
                 queue = Queue(session, f"{name}-off", int)
         await queue.put(1)
         assert b"traceparent" not in await stored(client, queue.name)
+
+
+class Broken(SpanProcessor):
+    """Other people's code, with a fault in it."""
+
+    def __init__(self, *, begins: bool) -> None:
+        self._begins = begins
+
+    def on_start(self, span: Span, parent_context: context.Context | None = None) -> None:  # noqa: ARG002
+        if not self._begins:
+            raise OSError("the disk is full")
+
+    def on_end(self, span: ReadableSpan) -> None:  # noqa: ARG002
+        raise OSError("the disk is full")
+
+
+@pytest.mark.parametrize("begins", [True, False], ids=["at the end", "at the begin"])
+async def test_a_tracer_that_raises_stops_no_message(
+    session: Session, name: str, caplog: pytest.LogCaptureFixture, *, begins: bool
+) -> None:
+    provider = TracerProvider(shutdown_on_exit=False)
+    provider.add_span_processor(Broken(begins=begins))
+    with tracing_here(provider):
+        queue = Queue(session, name, int)
+        await queue.put_many(range(3))
+        async with await queue.get() as number:
+            assert number == 0
+        with pytest.raises(LookupError):
+            async with await queue.get():
+                raise LookupError
+        async with await queue.get_many(2, within=1) as batch:
+            assert sorted(batch.items) == [1, 2]
+        assert (await queue.statistics()).acked_total == 3
+    assert len([1 for record in caplog.records if "a span cannot be begun" in str(record.msg)]) == (0 if begins else 2)
+
+
+WITHOUT = """
+import asyncio, os, sys
+if "absent" in sys.argv:
+    sys.modules["opentelemetry"] = None
+    os.environ["OTEL_PYTHON_TRACER_PROVIDER"] = "sdk_tracer_provider"
+from shared.concurrency import Queue, Session
+async def main():
+    async with Session.open(sys.argv[1]) as session:
+        queue = Queue(session, sys.argv[2], int)
+        await queue.put(1)
+        async with await queue.get():
+            pass
+asyncio.run(main())
+print([word for word, module in sys.modules.items() if word.startswith("opentelemetry") and module is not None])
+"""
+
+
+@pytest.mark.parametrize("how", ["unused", "absent"])
+def test_where_nobody_traces_the_library_is_neither_needed_nor_imported(url: str, name: str, how: str) -> None:
+    command = [sys.executable, "-c", WITHOUT, url, name, how]
+    done = subprocess.run(command, env=environment(), capture_output=True, text=True, check=False, timeout=40)
+    assert (done.stdout, done.stderr) == ("[]\n", "")
+
+
+def test_the_base_installation_has_no_tracing_library() -> None:
+    assert "opentelemetry" not in (ROOT / "requirements.lock").read_text(encoding="utf-8")
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+    assert not [each for each in project["dependencies"] if "opentelemetry" in each]
+    assert [each.partition(">")[0] for each in project["optional-dependencies"]["otel"]] == ["opentelemetry-api"]

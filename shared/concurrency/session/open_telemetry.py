@@ -13,7 +13,10 @@ from opentelemetry.trace import Link, SpanKind, Status, StatusCode
 from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapPropagator
 
 from shared.concurrency.errors import describe
+from shared.concurrency.session.log import Log
 from shared.concurrency.session.tracing import Attributes, Span, Tracing
+
+log = Log("session")
 
 _LIBRARY: Final = "weir"
 # What is stored is read by other versions and other languages: always these two forms, whatever OTEL_PROPAGATORS says.
@@ -53,7 +56,8 @@ class OpenSpan(Span):
             with suppress(Exception):  # an exception of the application may fail to say what it is
                 self._span.record_exception(error)
             self._span.set_status(Status(StatusCode.ERROR, describe(error)[:300]))
-        self._span.end()
+        with suppress(Exception):  # so may a processor of spans
+            self._span.end()
 
 
 class OpenTelemetry(Tracing):
@@ -62,17 +66,28 @@ class OpenTelemetry(Tracing):
     def __init__(self, tracer: trace.Tracer) -> None:
         """`tracer`: of the provider that the application has set."""
         self._tracer: Final = tracer
+        self._has_failed = False
 
     def sends(self, name: str, attributes: Attributes) -> Span:
         """As Tracing.sends."""
-        return OpenSpan(self._tracer.start_span(name, kind=SpanKind.PRODUCER, attributes=attributes))
+        return OpenSpan(self._begun(name, SpanKind.PRODUCER, attributes, ()))
 
     def processes(self, name: str, attributes: Attributes, came_with: Sequence[Mapping[str, str]]) -> Span:
         """As Tracing.processes."""
         found = [trace.get_current_span(_TRACE.extract(each, Context())).get_span_context() for each in came_with]
         links = [Link(each) for each in found if each.is_valid]
-        span = self._tracer.start_span(name, kind=SpanKind.CONSUMER, attributes=attributes, links=links)
+        span = self._begun(name, SpanKind.CONSUMER, attributes, links)
         return OpenSpan(span, _with_baggage(came_with[0] if len(came_with) == 1 else {}))
+
+    def _begun(self, name: str, kind: SpanKind, attributes: Attributes, links: Sequence[Link]) -> trace.Span:
+        # Samplers and processors are other people's code: what they raise must stop no message.
+        try:
+            return self._tracer.start_span(name, kind=kind, attributes=attributes, links=links)
+        except Exception as error:  # noqa: BLE001  # as above
+            if not self._has_failed:
+                self._has_failed = True
+                log.traceback(error, "a span cannot be begun; the next failure is not logged", span=name)
+            return trace.INVALID_SPAN
 
     def current(self) -> Mapping[str, str]:
         """As Tracing.current."""

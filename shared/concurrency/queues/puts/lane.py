@@ -243,7 +243,7 @@ class PutLane(Lane[Portion]):
             self._look.lost_place |= aftermath.lost_place
             self._putters.withdrawn += aftermath.withdrawn
             self._unsent.put_back(aftermath.unsent)
-        self._account.log(portion.entries)
+        self._account.log(portion.entries, again=portion.again)
         self._look.asks |= self._putters.answered(last, refused)
         self._account.count(admitted)
         if shut:
