@@ -9,6 +9,7 @@ from consumer.executors.log_fields import fields_of
 from consumer.rules.handler import Handler
 from shared.concurrency import Batch, Delivery
 from shared.concurrency.session.clock import boottime
+from shared.log_context import described_by
 from shared.logs import Log
 from shared.message import Message
 from shared.pipeline import Pipeline
@@ -82,4 +83,6 @@ class LoggedDeliveries:
         log.debug("a delivery ends", **self._fields(delivery), seconds=round(seconds, 6), outcome=how)
 
     def _fields(self, delivery: Delivery[Any]) -> dict[str, object]:
+        if (describe := described_by.get()) is not None:
+            return describe(delivery)
         return fields_of(delivery, self._names[type(delivery.item)], self._queue)
