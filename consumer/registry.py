@@ -8,6 +8,7 @@ from consumer.batches import Batch, Gather
 from consumer.rules.backoff import USUAL_BACKOFF, Backoff
 from consumer.rules.errors import HandlerError
 from consumer.rules.handler import Handler, asks_for_pipeline, place_of
+from consumer.rules.queues import check_queue
 from consumer.rules.rules import Rules
 from shared.concurrency import Delivery
 from shared.message import Message
@@ -46,6 +47,7 @@ _handlers: Final[dict[type[Message], Handler]] = {}
 def handles(
     message_class: type[M],
     *,
+    queue: str | None = None,
     attempts: int | None = None,
     backoff: Backoff = USUAL_BACKOFF,
     time_limit: float | None = None,
@@ -56,6 +58,7 @@ def handles(
 def handles(
     message_class: type[M],
     *,
+    queue: str | None = None,
     attempts: int | None = None,
     backoff: Backoff = USUAL_BACKOFF,
     time_limit: float | None = None,
@@ -66,6 +69,7 @@ def handles(
 def handles(
     message_class: type[M],
     *,
+    queue: str | None = None,
     attempts: int | None = None,
     backoff: Backoff = USUAL_BACKOFF,
     time_limit: float | None = None,
@@ -76,6 +80,7 @@ def handles(
 def handles(
     message_class: type[M],
     *,
+    queue: str | None = None,
     attempts: int | None = None,
     backoff: Backoff = USUAL_BACKOFF,
     time_limit: float | None = None,
@@ -85,6 +90,7 @@ def handles(
 def handles(
     message_class: type[M],
     *,
+    queue: str | None = None,
     attempts: int | None = None,
     backoff: Backoff = USUAL_BACKOFF,
     time_limit: float | None = None,
@@ -102,20 +108,22 @@ def handles(
     With `batch=Gather(most=100, within=0.5)` it is called with a Batch in place of the delivery: up to `most` messages
     of the class, or what has come `within` seconds after the first. It returns a list of as many results, or None.
 
-    `attempts`: failures until a message is a dead letter, by default the queue's number; `backoff`: how long the
-    message waits between attempts; `time_limit`: seconds that one attempt may take, by default
+    `queue`: the queue, or GROUP/NAME, that its messages are put into and a consumer takes them from; by default that of
+    PIPELINE_QUEUE. `attempts`: failures until a message is a dead letter, by default the queue's number; `backoff`: how
+    long the message waits between attempts; `time_limit`: seconds that one attempt may take, by default
     PIPELINE_HANDLER_TIMEOUT.
 
     :raises HandlerError: when the function or an argument cannot work, or the class has a handler already.
     """
     try:
         rules = Rules(attempts, backoff, time_limit, batch)
+        check_queue(queue)
     except HandlerError as error:
         raise HandlerError(f"@handles({message_class.__name__}): {error}") from None
 
     def register(function: Callable[..., Any]) -> Callable[..., Any]:
         place = place_of(function, executor, message_class, takes_batch=batch is not None)
-        handler = Handler(function, place, rules, place != "process" and asks_for_pipeline(function))
+        handler = Handler(function, place, rules, place != "process" and asks_for_pipeline(function), queue)
         if message_class in _handlers:
             raise HandlerError(
                 f"{message_class.__name__} has two handlers, {_handlers[message_class].name} and {handler.name}"

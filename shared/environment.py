@@ -10,6 +10,7 @@ from pydantic import AfterValidator, BeforeValidator, Field, SecretStr, Validati
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from shared.local.address import read_address
+from shared.queue_settings import MOST_AT_ONCE, queue_name, served_queues
 
 _PREFIX = "PIPELINE_"
 _EXAMPLE = "redis://:password@host:6379/0"
@@ -91,6 +92,10 @@ def plain_name(value: str) -> str:
     return value
 
 
+Bound = Annotated[Annotated[int, Field(ge=0, le=10_000_000)] | None, BeforeValidator(_none_from_text)]
+"""The type of `maxsize`, for an application whose queues have a bound from the beginning."""
+
+
 class Environment(BaseSettings):
     """What any service can be set to: each field by the variable PIPELINE_<FIELD>, and `redis_url` by REDIS_URL.
 
@@ -115,10 +120,10 @@ class Environment(BaseSettings):
     clock_url: Annotated[Annotated[SecretStr, AfterValidator(_address)] | None, BeforeValidator(not_empty)] = None
     """The clock's own server; without it that of the queue."""
 
-    queue: Annotated[str, AfterValidator(plain_name)] = "jobs"
-    """The queue's name; all keys begin with it."""
+    queue: Annotated[str, AfterValidator(queue_name)] = "jobs"
+    """The queue's name, or GROUP/NAME; all keys begin with it."""
 
-    maxsize: Annotated[Annotated[int, Field(ge=0, le=10_000_000)] | None, BeforeValidator(_none_from_text)] = 100
+    maxsize: Bound = None
     """Pending messages at most; 0 for no bound, none for what is stored with the queue."""
 
     max_attempts: int = Field(5, ge=1, le=999)
@@ -151,8 +156,11 @@ class Environment(BaseSettings):
     max_connections: int = Field(10, ge=4, le=10_000)
     """Connections of one service to one server at most, two of them the session's; more than that wait for one."""
 
-    concurrency: int = Field(10, ge=1, le=1000)
-    """Deliveries that one consumer handles at once."""
+    concurrency: int = Field(10, ge=1, le=MOST_AT_ONCE)
+    """Deliveries of a queue that one consumer handles at once."""
+
+    queues: Annotated[Annotated[str, AfterValidator(served_queues)] | None, BeforeValidator(not_empty)] = None
+    """The queues that a consumer serves, each with its own number for that; without it all those of its handlers."""
 
     processes: Annotated[Annotated[int, Field(ge=1, le=1000)] | None, BeforeValidator(_none_from_text)] = None
     """Child processes that one consumer has at most, for handlers that run there; none for as many as it has cores."""

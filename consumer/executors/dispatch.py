@@ -55,9 +55,10 @@ class Dispatch:
         in_hand.set(batch)
         return self._calls[type(batch[0].item)](batch, self._pipeline)
 
-    def _describe(self, work: Delivery[Message] | Batch[Message]) -> dict[str, object]:
+    def describe(self, work: Delivery[Message] | Batch[Message], queue: str) -> dict[str, object]:
+        """What names it in the log; `queue`: that it was taken from."""
         item = work.item if isinstance(work, Delivery) else work[0].item
-        return fields_of(work, self._names[type(item)], self._pipeline.queue.full_name)
+        return fields_of(work, self._names[type(item)], queue)
 
     def _call(self, handler: Handler) -> _Call:
         function = handler.function
@@ -107,7 +108,9 @@ class Dispatch:
         return results
 
     async def __aenter__(self) -> Self:
-        described_by.set(self._describe)  # for the tasks that are started inside the block
+        described_by.set(
+            partial(self.describe, queue=self._pipeline.queue.full_name)
+        )  # for the tasks that are started inside the block
         await self._stack.enter_async_context(self._processes)
         self._stack.callback(self._threads.close)
         return self

@@ -14,7 +14,6 @@ from shared.concurrency.queues.encoding.entry import crashes_of
 from shared.concurrency.session.clock import boottime
 from shared.logs import Log
 from shared.message import Message
-from shared.pipeline import Pipeline
 
 log = Log("consumer")
 
@@ -30,23 +29,21 @@ class Observer(Protocol):
         """Take note that a handler is called now, in this task; returns what is called when it has ended."""
 
 
-class ObservedDispatch(Dispatch):
-    """The service uses it where somebody wants to know: without it a delivery costs nothing more."""
+class ObservedDispatch:
+    """Stands before a Dispatch for one queue where somebody wants to know: without it a delivery costs nothing more."""
 
-    def __init__(
-        self, handlers: Mapping[type[Message], Handler], pipeline: Pipeline, observers: Sequence[Observer]
-    ) -> None:
-        """As Dispatch."""
-        super().__init__(handlers, pipeline)
+    def __init__(self, dispatch: Dispatch, observers: Sequence[Observer]) -> None:
+        """`observers`: of this queue."""
+        self._dispatch: Final = dispatch
         self._observers: Final = observers
 
     def handle(self, delivery: Delivery[Message]) -> Awaitable[object]:
         """As Dispatch.handle."""
-        return self._observed(delivery, super().handle(delivery))
+        return self._observed(delivery, self._dispatch.handle(delivery))
 
     def handle_batch(self, batch: Batch[Message]) -> Awaitable[object]:
         """As Dispatch.handle_batch."""
-        return self._observed(batch, super().handle_batch(batch))
+        return self._observed(batch, self._dispatch.handle_batch(batch))
 
     async def _observed(self, work: Delivery[Message] | Batch[Message], handling: Awaitable[object]) -> object:
         began = boottime()

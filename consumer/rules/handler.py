@@ -23,6 +23,8 @@ class Handler:
     rules: Rules
     takes_pipeline: bool = True
     """Whether it is called with the pipeline too. A handler in a process never is."""
+    queue: str | None = None
+    """The queue that its messages are taken from; None for that of PIPELINE_QUEUE."""
 
     @property
     def name(self) -> str:

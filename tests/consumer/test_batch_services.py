@@ -215,7 +215,7 @@ async def test_a_wrong_batch_handler_is_advice_and_2(copy: Path, url: str, name:
         ("@handles(Errand, batch=Gather(most=0, within=1))\nasync def f(batch, pipeline): ...\n", "most=0"),
         (
             "@handles(Errand, batch=Gather(most=9, within=1))\nasync def f(delivery: Delivery, pipeline): ...\n",
-            "f is called with a batch: write `delivery: Batch[...]`",
+            "f is called with a batch: write `delivery: Batch[Errand]`",
         ),
         ("@handles(Errand)\nasync def f(batch: Batch[Errand], pipeline): ...\n", "f takes a Batch: write"),
     ):

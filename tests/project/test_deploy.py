@@ -124,7 +124,7 @@ async def test_what_a_service_answers_is_as_prometheus_wants_it(
     process_of(session).calls.tally.measure()
     await queue.put(1)
     registry = CollectorRegistry(auto_describe=False)
-    registry.register(ServiceCollector(session, queue))
+    registry.register(ServiceCollector(session, [queue]))
     text = generate_latest(registry)
     assert f'weir_put_wait_seconds_count{{queue="{queue.name}"}} 1.0'.encode() in text
     done = await asyncio.to_thread(

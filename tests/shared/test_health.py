@@ -107,7 +107,7 @@ def test_a_consumer_that_cannot_renew_is_not_well_until_it_can(server: EmbeddedS
 
 
 async def test_a_loop_that_does_not_turn_answers_nothing(session: Session, queue: Queue[int]) -> None:
-    vitals = Vitals(session, queue, asyncio.Event(), registers=True)
+    vitals = Vitals(session, [queue], asyncio.Event(), registers=True)
     async with answering("consumer", vitals.unwell):
         assert await asyncio.to_thread(check, "consumer", 20) == (
             f"process {os.getpid()}: it is not registered at the queue yet"
@@ -123,7 +123,7 @@ async def test_a_loop_that_does_not_turn_answers_nothing(session: Session, queue
 @pytest.mark.slow
 @pytest.mark.session_ttl(1.0)
 async def test_a_heartbeat_that_stands_still_is_a_reason_to_end(session: Session, queue: Queue[int]) -> None:
-    vitals = Vitals(session, queue, asyncio.Event(), registers=True)
+    vitals = Vitals(session, [queue], asyncio.Event(), registers=True)
     await asyncio.to_thread(process_of(session)._heartbeat.stop)
     assert vitals.dead() == ""
 
