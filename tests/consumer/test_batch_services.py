@@ -170,7 +170,7 @@ WAITS = {"loop": "await asyncio.sleep(0.01)", "thread": "time.sleep(0.01)", "pro
 
 @pytest.mark.parametrize("place", HEADS)
 async def test_a_service_killed_in_the_middle_of_a_batch_loses_and_repeats_nothing(
-    copy: Path, url: str, queue: Queue[Message], client: Redis, tmp_path: Path, place: str
+    copy: Path, url: str, queue: Queue[Message], client: Redis, *, tmp_path: Path, place: str
 ) -> None:
     name, go_on = queue.name, tmp_path / "go on"
     await queue.put_many([order("x").model_copy(update={"part": part}) for part in range(120)])
