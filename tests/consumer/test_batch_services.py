@@ -165,24 +165,30 @@ PAUSING = """
     WAIT
 """
 PRINT = "def print_it():\n    os.write(2, b'in the middle\\n')\n\n\n"
-WAITS = {"loop": "await asyncio.sleep(0.1)", "thread": "time.sleep(0.1)", "process": "time.sleep(0.1)"}
+WAITS = {"loop": "await asyncio.sleep(0.01)", "thread": "time.sleep(0.01)", "process": "time.sleep(0.01)"}
 
 
-@pytest.mark.timing
 @pytest.mark.parametrize("place", HEADS)
 async def test_a_service_killed_in_the_middle_of_a_batch_loses_and_repeats_nothing(
-    copy: Path, url: str, queue: Queue[Message], client: Redis, place: str
+    copy: Path, url: str, queue: Queue[Message], client: Redis, *, tmp_path: Path, place: str
 ) -> None:
-    name = queue.name
+    name, go_on = queue.name, tmp_path / "go on"
     await queue.put_many([order("x").model_copy(update={"part": part}) for part in range(120)])
     head = HEADS[place].format(rules="batch=Gather(most=20, within=0.2)")
-    handlers = PRINT + head + PAUSING.replace("{KEY}", name).replace("WAIT", WAITS[place])
+    handlers = (
+        PRINT
+        + head
+        + PAUSING.replace("{KEY}", name).replace(
+            "WAIT", f"while not os.path.exists({str(go_on)!r}):\n        {WAITS[place]}"
+        )
+    )
     with (
         consuming(copy, handlers, url, name, PIPELINE_SESSION_TTL="1") as killed,
         consuming(copy, handlers, url, name, PIPELINE_SESSION_TTL="1"),
     ):
         wait_for(killed, "in the middle")
         os.kill(killed.pid, signal.SIGKILL)
+        go_on.touch()
         async with asyncio.timeout(100):
             await queue.join()
     statistics = await queue.statistics()

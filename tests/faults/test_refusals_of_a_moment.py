@@ -103,11 +103,11 @@ async def test_once_the_time_for_it_has_passed_calls_fail_with_the_servers_words
         queue = Queue(session, "jobs", int)
         await queue.put(1)
         await getattr(user, how)()
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(40):
             with pytest.raises(ServerRefused, match="let us in" if how == "rotated" else "ACL"):
                 await queue.put(2)
         await user.is_let_in()
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(40):
             await until(lambda: _put(queue), bool)
         assert (await queue.statistics()).pending == 2
 
@@ -151,7 +151,7 @@ async def test_a_refusal_that_nobody_waited_out_does_not_shorten_the_next(user: 
         await until(user.refusals, lambda refusals: refusals > before + 3)
         assert not again.done()
         await user.is_let_in()
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(40):
             await again
         assert (await queue.statistics()).maxsize == 7
 
@@ -168,11 +168,11 @@ async def test_an_acknowledgement_with_effects_waits_a_moment_and_one_with_a_for
         await until(user.refusals, lambda refusals: refusals > before + 3)
         assert not settled.done()
         await user.may("resetkeys", "~{jobs}:[^z]*", "~{jobs}:zsum")
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(40):
             await settled
         second.effects.hincrby("{jobs}:zsun", "1")
         with pytest.raises(EffectRefused, match="ACL"):
-            async with asyncio.timeout(5):
+            async with asyncio.timeout(40):
                 await second.ack()
         await second.nack()
 
@@ -196,10 +196,10 @@ async def test_an_acknowledgement_that_fails_leaves_nothing_leased_for_ever(user
         delivery = await queue.get()
         await getattr(user, how)()
         with pytest.raises(ServerRefused):
-            async with asyncio.timeout(5):
+            async with asyncio.timeout(40):
                 await delivery.ack()
         await user.is_let_in()
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(40):
             await until(lambda: _leased(queue), lambda leased: leased == 0)
             async with await queue.get() as item:
                 assert item == 1
@@ -220,7 +220,7 @@ async def test_however_many_calls_fail_the_server_is_asked_again_once_a_second(u
         await asyncio.sleep(1.5)
         assert 1 <= await user.refusals() - before <= 3
         await user.is_let_in()
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(40):
             await until(lambda: _leased(queue), lambda leased: leased == 0)
 
 
