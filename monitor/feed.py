@@ -1,6 +1,7 @@
 """Feed: one watcher of the cluster, for all who read the page."""
 
 import asyncio
+import math
 from collections import deque
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -23,11 +24,12 @@ EVERY: Final = 1.0
 """Seconds between two snapshots."""
 AGAIN: Final = 2.0
 """Seconds until a server that does not answer is asked again."""
-CHEAP: Final = 0.05
-"""Seconds that a look at all keys may take to be done sooner than every 30 s: each second while there is no queue, and
-every `SOON` seconds in the first `YOUNG` ones."""
 SOON: Final = 5.0
 YOUNG: Final = 60.0
+"""Names are looked for each second while there is no queue, and every `SOON` seconds in the first `YOUNG` ones; every
+30 s else."""
+PART: Final = 0.05
+"""Of the time at most is spent on that: where there are many keys it is done less often."""
 SHARES: Final = (0.5, 0.95, 0.99)
 
 
@@ -119,8 +121,8 @@ class Feed:
             due = max(due + EVERY, boottime())
             await asyncio.sleep(due - boottime())
             # What is started together with us is seen before the next look at all keys, where they are few.
-            is_due = not snapshot.queues or (due - began < YOUNG and due - looked_at >= SOON)
-            if is_due and took < CHEAP:
+            pause = EVERY if not snapshot.queues else SOON if due - began < YOUNG else math.inf
+            if due - looked_at >= max(pause, took / PART):
                 looked_at = boottime()
                 await watch.look_again()
                 took = boottime() - looked_at

@@ -1,20 +1,30 @@
-"""What is not ours among the page's files is as it was published, and in the wheel and the image with its licence."""
+"""What is not ours among the files of the page and its tests is as it was published, with its licence."""
 
 import hashlib
+from pathlib import Path
 from typing import Final
+
+import pytest
 
 from monitor.page.web import STATIC
 
-SUMS: Final = STATIC / "uPlot.sha256"
+OF_TESTS: Final = Path(__file__).with_name("axe")
 
 
-def test_the_library_for_charts_is_as_it_was_published() -> None:
-    lines = (line.split() for line in SUMS.read_text(encoding="utf-8").splitlines())
-    stated = {name: digest for digest, name in lines}
-    found = {path.name: hashlib.sha256(path.read_bytes()).hexdigest() for path in STATIC.glob("uPlot*")}
-    found.pop(SUMS.name)
+@pytest.mark.parametrize(
+    "folder, name, others",
+    [
+        (STATIC, "uPlot", {"uPlot.iife.min.js", "uPlot.min.css", "uPlot.LICENSE"}),
+        (OF_TESTS, "axe", {"axe.min.js", "axe.LICENSE", "axe.LICENSE-3RD-PARTY"}),
+    ],
+)
+def test_what_others_made_is_as_it_was_published(folder: Path, name: str, others: set[str]) -> None:
+    sums = folder / f"{name}.sha256"
+    stated = {file: digest for digest, file in (line.split() for line in sums.read_text(encoding="utf-8").splitlines())}
+    found = {path.name: hashlib.sha256(path.read_bytes()).hexdigest() for path in folder.glob(f"{name}*")}
+    found.pop(sums.name)
     assert stated == found
-    assert {"uPlot.iife.min.js", "uPlot.min.css", "uPlot.LICENSE"} == stated.keys()
+    assert stated.keys() == others
 
 
 def test_our_own_files_stay_short() -> None:

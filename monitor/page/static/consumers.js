@@ -35,6 +35,7 @@ function fill(row, one) {
   text(left.firstChild, `${one.left.toFixed(1)} s`);
   left.lastChild.firstChild.style.width = `${Math.min(100, (one.left / (most.get(one.owner) || 1)) * 100)}%`;
   attribute(left.lastChild, "class", isLate(one) ? "meter silent" : "meter");
+  attribute(held, "title", one.concurrency == null ? "" : `it handles ${one.concurrency} at once, and may hold a few ahead of them`);
   text(held.firstChild, whole(one.held));
   text(held.lastChild, one.concurrency == null ? "" : ` of ${one.concurrency}`);
   text(done, rate(one.done));

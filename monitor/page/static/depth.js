@@ -1,6 +1,6 @@
 // Depth against the bound: below the line is what the queue holds, above it what waits. The bound never moves.
 
-import { by, colour, hatch } from "./dom.js";
+import { by, colour, font, hatch } from "./dom.js";
 import { roundUp, whole } from "./format.js";
 import { ago, columns, isPhone, left, right, WINDOW } from "./time.js";
 
@@ -24,7 +24,7 @@ function scaled(queue) {
 function drawBound(u) {
   const pen = u.ctx, ratio = devicePixelRatio, y = value => u.valToPos(value, "y", true), end = u.bbox.left + u.bbox.width;
   pen.save();
-  pen.font = `600 ${12 * ratio}px ${getComputedStyle(document.body).fontFamily}`;
+  pen.font = `600 ${font(12 * ratio)}`;
   pen.textBaseline = "middle";
   pen.textAlign = "left";
   const label = (words, at, name) => { pen.fillStyle = colours[name]; pen.fillText(words, end + 8 * ratio, at); };
@@ -34,6 +34,9 @@ function drawBound(u) {
   if (bound) {
     pen.fillStyle = colours.ink;
     pen.fillRect(u.bbox.left, y(BOUND_AT) - ratio, u.bbox.width, 2 * ratio);
+    pen.textAlign = "right";
+    pen.fillText(`bound ${whole(bound)}`, u.bbox.left - 8 * ratio, y(BOUND_AT));
+    pen.textAlign = "left";
     if (last.waiting) label(`+${whole(last.waiting)}`, y(BOUND_AT) - 13 * ratio, "waiting");
     label(whole(held), Math.max(y(Math.min(1, held / bound) * BOUND_AT), y(BOUND_AT) + 13 * ratio), "ink");
   } else label(whole(held), y(held / shown.top), "ink");
@@ -46,11 +49,11 @@ function make(width) {
     width, height: height(), pxAlign: 1, legend: { show: false }, cursor: { show: false }, padding: [10, right(), 0, 0],
     scales: { x: { time: false, range: () => [shown.now - WINDOW, shown.now] }, y: { range: () => [0, 1] } },
     axes: [
-      { stroke: () => colours.muted, grid: { show: false }, ticks: { show: false }, size: 24, font: "12px sans-serif",
+      { stroke: () => colours.muted, grid: { show: false }, ticks: { show: false }, size: 24, font: font(),
         splits: () => (isPhone() ? [30, 0] : [45, 30, 15, 0]).map(back => shown.now - back), values: (_, splits) => splits.map(value => ago(Math.round(shown.now - value))) },
-      { stroke: () => colours.muted, size: left(), ticks: { show: false }, gap: 8, font: "12px sans-serif", grid: { stroke: () => colours.rule, width: 1 },
+      { stroke: () => colours.muted, size: left(), ticks: { show: false }, gap: 8, font: font(), grid: { stroke: () => colours.rule, width: 1 },
         splits: () => (shown.bound ? [0, BOUND_AT, 1] : [0, 0.5, 1]),
-        values: () => (shown.bound ? ["0", `bound ${whole(shown.bound)}`, `+${whole(shown.top)}`] : ["0", whole(shown.top / 2), whole(shown.top)]) },
+        values: () => (shown.bound ? ["0", "", `+${whole(shown.top)}`] : ["0", whole(shown.top / 2), whole(shown.top)]) },
     ],
     series: [{}, area(() => colours.inside, () => colours["inside-soft"]), area(() => colours.inside, () => colours.inside),
       area(() => "transparent", () => colours.hatch, { fillTo: () => BOUND_AT })],

@@ -45,6 +45,9 @@ export function colour(name) {
   return getComputedStyle(probe).color;
 }
 
+// Of the text, as a canvas takes it.
+export const font = (size = 12) => `${size}px ${getComputedStyle(document.body).fontFamily}`;
+
 export function hatch() {
   const tile = document.createElement("canvas");
   tile.width = tile.height = 8;
