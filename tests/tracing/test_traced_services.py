@@ -36,9 +36,9 @@ async def handle(delivery, pipeline):
             raise Retry(after=0.001, counts=False)
 """
 
-IN_PROCESS = """
-@handles(Errand, executor="process")
-def handle(delivery):
+ELSEWHERE = """
+@handles({})
+def handle({}):
     with trace.get_tracer("mine").start_as_current_span("inside"):
         pass
 """
@@ -90,11 +90,14 @@ async def test_each_attempt_says_what_the_rules_make_of_it(
     ], key=str)  # fmt: skip
 
 
-async def test_what_a_process_does_stands_below_the_delivery(
-    copy: Path, tmp_path: Path, url: str, name: str, queue: Queue[Message]
+@pytest.mark.parametrize(
+    "where", [('Errand, executor="process"', "delivery"), ("Errand", "delivery, pipeline")], ids=["process", "thread"]
+)
+async def test_what_a_handler_does_elsewhere_stands_below_the_delivery(
+    copy: Path, tmp_path: Path, url: str, queue: Queue[Message], where: tuple[str, str]
 ) -> None:
-    inside, process = await spans(copy, tmp_path, IN_PROCESS, url, queue, "works")
-    assert (inside["name"], process["name"]) == ("inside", f"process {name}")
+    inside, process = await spans(copy, tmp_path, ELSEWHERE.format(*where), url, queue, "works")
+    assert (inside["name"], process["name"]) == ("inside", f"process {queue.name}")
     assert inside["parent_id"] == process["context"]["span_id"]
     assert inside["context"]["trace_id"] == process["context"]["trace_id"]
 
