@@ -155,6 +155,9 @@ class Environment(BaseSettings):
     processes: Annotated[Annotated[int, Field(ge=1, le=1000)] | None, BeforeValidator(_none_from_text)] = None
     """Child processes that one consumer has at most, for handlers that run there; none for as many as it has cores."""
 
+    process_idle: float = Field(60.0, ge=0.01, le=86_400)
+    """Seconds after which such a process without work is ended."""
+
     handlers: Annotated[str, AfterValidator(_modules)] = "consumer.handlers"
     """The modules with the handlers of a consumer, with commas between them."""
 

@@ -30,6 +30,7 @@ class Settler:
         self.takes: Final = takes
         self.effects: Final = EffectLane(member, self)
         self._progress = ProgressLane(member)
+        self._loop = asyncio.get_running_loop()
         self.give_back_from_any_thread = takes.give_back_from_any_thread
         self.check_here = check_here
 
@@ -59,6 +60,11 @@ class Settler:
     def report(self, receipt: bytes, progress: bytes) -> None:
         """Tell whoever submitted the message how far it is."""
         self._progress.report(receipt, progress)
+
+    def report_from_any_thread(self, receipt: bytes, progress: bytes) -> None:
+        """As `report`, in any thread."""
+        if not self._loop.is_closed():
+            self._loop.call_soon_threadsafe(self._progress.report, receipt, progress)
 
     def is_last_attempt(self, handout: Handout[Any], attempts: int | None) -> bool:
         """Whether another failure makes a dead letter of it; `attempts`: None for what is stored with the queue."""
