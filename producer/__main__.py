@@ -8,7 +8,7 @@ from shared.signals import Signals
 if __name__ == "__main__":
     check_instead("producer")
     signals = Signals()  # before the imports, which take a second
-    from producer.service import work
+    from producer.service import prepare, work
     from shared.service import run_service
 
-    sys.exit(run_service("producer", work, signals))
+    sys.exit(run_service("producer", work, signals, prepare=prepare))

@@ -165,6 +165,9 @@ class Environment(BaseSettings):
     processes: Annotated[Annotated[int, Field(ge=1, le=1000)] | None, BeforeValidator(_none_from_text)] = None
     """Child processes that one consumer has at most, for handlers that run there; none for as many as it has cores."""
 
+    process_idle: float = Field(60.0, ge=0.01, le=86_400)
+    """Seconds after which such a process without work is ended."""
+
     handlers: Annotated[str, AfterValidator(_modules)] = "consumer.handlers"
     """The modules with the handlers of a consumer, with commas between them."""
 
@@ -176,6 +179,12 @@ class Environment(BaseSettings):
 
     rate: float = Field(0.0, ge=0)
     """Messages a second that one producer puts at most; 0 for as fast as it goes."""
+
+    shares: int = Field(1, ge=1, le=1000)
+    """Parts of the source: each is put by one producer at a time, which claims it."""
+
+    source_run: Annotated[Annotated[str, AfterValidator(plain_name)] | None, BeforeValidator(not_empty)] = None
+    """The name of a run of the source: what was finished under it is not put again, whenever a producer begins."""
 
     metrics_port: Annotated[Annotated[int, Field(ge=0, le=65_535)] | None, BeforeValidator(_none_from_text)] = None
     """Port of /metrics, /livez and /readyz; 0 for any that is free, which is logged; none for no such port."""

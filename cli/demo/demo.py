@@ -90,6 +90,7 @@ class Demo:
             "REDIS_URL": url,
             "PIPELINE_QUEUE": queue,
             "PIPELINE_RUN": _RUN,
+            "PIPELINE_SOURCE_RUN": _RUN,
             "PIPELINE_MAXSIZE": str(self.maxsize),
             # Kills at random say nothing of a message; what is counted has to be exact.
             "PIPELINE_MAX_CRASHES": "none",
@@ -157,8 +158,8 @@ class Demo:
         """Start the services; with chaos the victim first, so that it surely takes a message, then kill on and on."""
         processes.start_clock()
         processes.start_consumer("cli.demo.victim" if self.chaos else "consumer")
-        for index in range(self.producers):
-            processes.start_producer(index, self.producers)
+        for _ in range(self.producers):
+            processes.start_producer(self.producers)
         if self.chaos:
             await chaos.victim_holds()
         for _ in range(self.consumers - 1):

@@ -97,10 +97,9 @@ class Processes:
         said = self._directory / f"{self._started:03d}-{module}.log"
         return Process(module, {**self._environment, **settings}, said)
 
-    def start_producer(self, index: int, count: int) -> None:
-        """Start the producer of one share of the files."""
-        shares = {"PIPELINE_SHARE_INDEX": str(index), "PIPELINE_SHARE_COUNT": str(count)}
-        self.producers.append(self._start("producer", **shares))
+    def start_producer(self, count: int) -> None:
+        """Start one of so many producers, which claims a share of the files."""
+        self.producers.append(self._start("producer", PIPELINE_SHARES=str(count)))
 
     def start_clock(self) -> None:
         """Start the clock."""

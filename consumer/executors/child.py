@@ -17,15 +17,14 @@ from queue import SimpleQueue
 from typing import Any, BinaryIO, Final
 
 from consumer.executors import frames
-from consumer.executors.detached import Detached
 from consumer.executors.log_fields import fields_of
+from consumer.executors.onward import NamedPuts, Reporting
 from consumer.outcomes import Reject, Retry
 from consumer.rules.errors import describe
 from consumer.rules.handler import call_plain, results_of
 from shared.concurrency import EffectRefused, InvalidResult
 from shared.concurrency.queues.deliveries.handout import Handout
 from shared.concurrency.queues.deliveries.held_batch import HeldBatch
-from shared.concurrency.queues.effects.effects import writes_of
 from shared.concurrency.queues.encoding.codec import Codec
 from shared.concurrency.queues.encoding.entry import LARGEST_MESSAGE
 from shared.concurrency.queues.encoding.results import ResultCodec
@@ -40,8 +39,11 @@ from shared.signals import pass_over
 
 _LONGEST_TEXT: Final = 20_000
 
-_Request = tuple[str, bool, dict[str, str], list[bytes]]
-"""The name of the handler, whether it takes a batch, the trace that it belongs to, and the stored messages."""
+_Request = tuple[str, str, bool, dict[str, str], list[bytes]]
+"""The names of the handler and of the queue, whether it takes a batch, the trace that it belongs to, and the stored
+messages."""
+_Make = Callable[[bytes], Handout[Message]]
+"""Makes the delivery of a stored message."""
 
 
 def serve(parent: int, modules: list[str], before: Mapping[signal.Signals, Handler]) -> None:
@@ -56,17 +58,28 @@ def serve(parent: int, modules: list[str], before: Mapping[signal.Signals, Handl
     for module in modules:
         pkgutil.resolve_name(module)
     codec: Codec[Message] = Codec(Message, LARGEST_MESSAGE)
+    puts: Codec[Message] = Codec(Message, settings.max_message_bytes)
     results, traced = ResultCodec(None, LARGEST_MESSAGE), tracing()
-    _send(answers, {"outcome": "ready"})
+    send = partial(_send, answers)
+    make = partial(_handout, Reporting(send), codec, puts, results)
+    send({"outcome": "ready"})
     while True:
-        name, takes_batch, context, entries = calls.get()
-        _send(answers, {"outcome": "started"})
+        name, queue, takes_batch, context, entries = calls.get()
+        send({"outcome": "started"})
         if traced is not None:
             traced.continues(context)
-        described_by.set(partial(fields_of, handler=name, queue=settings.queue))
+        described_by.set(partial(fields_of, handler=name, queue=queue))
         call = _handle_batch if takes_batch else _handle
-        _send(answers, call(codec, results, name, entries))
+        send(call(make, results, name, entries))
         in_hand.set(None)
+
+
+def _handout(
+    reporting: Reporting, codec: Codec[Message], puts: Codec[Message], results: ResultCodec, entry: bytes
+) -> Handout[Message]:
+    handout = Handout(reporting, entry, codec.open(entry), results)
+    handout.collected = NamedPuts(puts)
+    return handout
 
 
 def _take_pipes() -> tuple[BinaryIO, BinaryIO]:
@@ -84,7 +97,8 @@ def _receive(requests: BinaryIO, calls: "SimpleQueue[_Request]") -> None:
         while True:
             request = json.loads(frames.read(requests))
             entries = [frames.read(requests) for _ in range(request.get("batch", 1))]
-            calls.put((request["handler"], "batch" in request, request.get("trace", {}), entries))
+            names = request["handler"], request["queue"]
+            calls.put((*names, "batch" in request, request.get("trace", {}), entries))
     except (EOFError, OSError):
         os._exit(1)  # the service has ended: nothing waits for the answer
 
@@ -95,24 +109,24 @@ def _send(answers: BinaryIO, answer: dict[str, Any]) -> None:
         left = left[answers.write(left) :]
 
 
-def _handle(codec: "Codec[Message]", results: ResultCodec, name: str, entries: list[bytes]) -> dict[str, Any]:
+def _handle(make: _Make, results: ResultCodec, name: str, entries: list[bytes]) -> dict[str, Any]:
     """Call a handler. The answer holds the outcome, with the result as JSON if a submitter waits for it."""
     try:
         function: Callable[..., Any] = pkgutil.resolve_name(name)
         (entry,) = entries
-        handout = Handout(Detached(), entry, codec.open(entry), results)
+        handout = make(entry)
         in_hand.set(handout)
         return _returned(results, handout, call_plain(function, handout))
     except BaseException as error:  # noqa: BLE001  # SystemExit too: the handler raised it, not we
         return _raised(error)
 
 
-def _handle_batch(codec: "Codec[Message]", results: ResultCodec, name: str, entries: list[bytes]) -> dict[str, Any]:
+def _handle_batch(make: _Make, results: ResultCodec, name: str, entries: list[bytes]) -> dict[str, Any]:
     """Call a handler with a batch. The answer holds its outcome, and one for each delivery that has one of its own."""
     answer: dict[str, Any] = {"outcome": "returned"}
     try:
         function: Callable[..., Any] = pkgutil.resolve_name(name)
-        batch = HeldBatch([Handout(Detached(), entry, codec.open(entry), results) for entry in entries])
+        batch = HeldBatch([make(entry) for entry in entries])
     except BaseException as error:  # noqa: BLE001  # importing may raise anything
         return _raised(error)
     in_hand.set(batch)
@@ -134,7 +148,8 @@ def _returned(results: ResultCodec, handout: "Handout[Message]", returned: objec
     """What a handler that has returned leaves of one delivery."""
     answer: dict[str, Any] = {"outcome": "returned"}
     try:
-        answer["effects"] = writes_of(handout.collected).to_json() if handout.collected else []
+        if isinstance(handout.collected, NamedPuts) and handout.collected:
+            answer |= handout.collected.to_json()
         if handout.answers is not None:
             answer["result"] = results.write(handout.item, returned).decode()
     except EffectRefused as error:

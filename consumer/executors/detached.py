@@ -17,6 +17,9 @@ class Detached:
     def report(self, receipt: bytes, progress: bytes, *, is_kept: bool) -> None:
         """Drop the report: it cannot reach the submitter from here."""
 
+    def report_from_any_thread(self, receipt: bytes, progress: bytes, *, is_kept: bool) -> None:
+        """Drop it likewise."""
+
     def settle_cancelled(self, receipt: bytes) -> None:
         """Do nothing: nobody cancels it here."""
 

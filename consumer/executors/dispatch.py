@@ -1,7 +1,7 @@
 """Dispatch: calls the handlers of a service, each where it runs: on the loop, in a thread or in a process."""
 
 import json
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from contextlib import AsyncExitStack
 from dataclasses import replace
 from functools import partial
@@ -14,9 +14,11 @@ from consumer.hooks import HOOKS, Around, Handling
 from consumer.rules.handler import Handler, call_plain
 from consumer.rules.rules import LONGEST_LIMIT, Rules
 from shared.concurrency import Batch, Delivery
-from shared.concurrency.queues.deliveries.handout import handout_of
+from shared.concurrency.queues.deliveries.handout import Handout, handout_of
 from shared.concurrency.queues.deliveries.held_batch import held_batch_of
 from shared.concurrency.queues.effects.effects import add_json
+from shared.concurrency.queues.encoding.codec import Codec
+from shared.concurrency.queues.encoding.entry import LARGEST_MESSAGE
 from shared.concurrency.queues.encoding.results import Written
 from shared.log_context import described_by, in_hand
 from shared.message import Message
@@ -35,7 +37,9 @@ class Dispatch:
         self._processes = Processes(
             {handler.function.__module__ for handler in handlers.values() if handler.place == "process"},
             pipeline.settings.processes or cores(),
+            pipeline.settings.process_idle,
         )
+        self._codec: Final[Codec[Message]] = Codec(Message, LARGEST_MESSAGE)
         self._stack = AsyncExitStack()
         self._calls: Final[dict[type[Message], _Call]] = {
             tp: self._wrapped(self._call(each), each.name) for tp, each in handlers.items()
@@ -88,13 +92,22 @@ class Dispatch:
         await self._threads.run(lambda: returned.append(call_plain(handler.function, *called_with)))
         return returned[0]
 
-    async def _in_process(self, name: str, time_limit: float, delivery: Delivery[Any], _: Pipeline) -> object:
-        answer = await self._processes.call(name, handout_of(delivery).entry, time_limit)
-        return _result_of(delivery, answer)
+    async def _in_process(self, name: str, time_limit: float, delivery: Delivery[Any], pipeline: Pipeline) -> object:
+        handout = handout_of(delivery)
+        answer = await self._processes.call(
+            name, handout.entry, time_limit, queue=_queue_of(delivery), on_report=partial(_report, [handout])
+        )
+        return self._result_of(delivery, answer, pipeline)
 
-    async def _batch_in_process(self, name: str, time_limit: float, batch: Batch[Any], _: Pipeline) -> object:
-        entries = [handout.entry for handout in held_batch_of(batch).handouts]
-        answer = await self._processes.call_with_batch(name, entries, time_limit)
+    async def _batch_in_process(self, name: str, time_limit: float, batch: Batch[Any], pipeline: Pipeline) -> object:
+        handouts = held_batch_of(batch).handouts
+        answer = await self._processes.call_with_batch(
+            name,
+            [handout.entry for handout in handouts],
+            time_limit,
+            queue=_queue_of(batch),
+            on_report=partial(_report, handouts),
+        )
         raised = error_of(answer)
         results: list[object] = []
         for delivery, one in zip(batch, answer.get("deliveries", ()), strict=raised is None):
@@ -102,15 +115,23 @@ class Dispatch:
                 batch.fail(delivery, own)
                 results.append(None)
             elif raised is None:
-                results.append(_result_of(delivery, one))
+                results.append(self._result_of(delivery, one, pipeline))
         if raised is not None:
             raise raised
         return results
 
+    def _result_of(self, delivery: Delivery[Any], answer: dict[str, Any], pipeline: Pipeline) -> Written | None:
+        """Collect the effects that a child answers with; returns the result, None where nobody asked for it."""
+        if answer.get("effects"):
+            add_json(delivery.effects, answer["effects"])
+        for queue, kind, version, body, key in answer.get("puts", ()):
+            message = self._codec.decode(kind, body.encode(), version)
+            delivery.effects.put(pipeline.queues[queue], message, key=key)
+        return Written(answer["result"].encode()) if "result" in answer else None
+
     async def __aenter__(self) -> Self:
-        described_by.set(
-            partial(self.describe, queue=self._pipeline.queue.full_name)
-        )  # for the tasks that are started inside the block
+        # For the tasks that are started inside the block.
+        described_by.set(partial(self.describe, queue=self._pipeline.queue.full_name))
         await self._stack.enter_async_context(self._processes)
         self._stack.callback(self._threads.close)
         return self
@@ -138,8 +159,14 @@ def _read(returned: object) -> object:
     return json.loads(returned) if isinstance(returned, Written) else returned
 
 
-def _result_of(delivery: Delivery[Any], answer: dict[str, Any]) -> Written | None:
-    """Collect the effects that a child answers with; returns the result, None where nobody asked for it."""
-    if answer["effects"]:
-        add_json(delivery.effects, answer["effects"])
-    return Written(answer["result"].encode()) if "result" in answer else None
+def _queue_of(work: Delivery[Any] | Batch[Any]) -> str:
+    """The queue that it was taken from, as the log names it."""
+    describe = described_by.get()
+    return str(describe(work)["queue"]) if describe is not None else ""
+
+
+def _report(handouts: Sequence[Handout[Any]], receipt: bytes, progress: bytes) -> None:
+    """Pass on what a handler in a process reports; of what is not ours any more nobody wants to hear."""
+    for handout in handouts:
+        if handout.receipt == receipt and handout.state == "held":
+            handout.report_written(progress)

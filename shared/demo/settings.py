@@ -1,9 +1,9 @@
 """The settings of the word count: what is counted, by whom, how often, and under which name."""
 
 from pathlib import Path, PurePath
-from typing import Annotated, Self
+from typing import Annotated
 
-from pydantic import AfterValidator, BeforeValidator, Field, model_validator
+from pydantic import AfterValidator, BeforeValidator, Field
 
 from shared.environment import Bound, Environment, not_empty, plain_name
 
@@ -26,20 +26,8 @@ class WordCountSettings(Environment):
     source_glob: Annotated[str, AfterValidator(_pattern)] = "**/*.py"
     """Which of its files."""
 
-    share_index: int = Field(0, ge=0)
-    """This producer takes the files whose number, divided by `share_count`, leaves this rest."""
-
-    share_count: int = Field(1, ge=1, le=1000)
-    """Producers that share the files."""
-
     passes: int = Field(1, ge=0)
     """How often the producer walks the tree; 0 for again and again."""
 
     run: Annotated[str, AfterValidator(lambda value: value and plain_name(value))] = ""
     """The name under which this run's counts are stored."""
-
-    @model_validator(mode="after")
-    def _one_of_the_shares(self) -> Self:
-        if self.share_index >= self.share_count:
-            raise ValueError("PIPELINE_SHARE_INDEX must be below PIPELINE_SHARE_COUNT (it counts from 0)")
-        return self

@@ -33,12 +33,12 @@ _COSTLY: Final = re.compile(r"[\x00-\x08\x0b\x0e-\x1f]")
 
 
 async def walks(
-    settings: WordCountSettings, client: "redis.asyncio.Redis", owner: str
+    settings: WordCountSettings, client: "redis.asyncio.Redis", owner: str, share: tuple[int, int]
 ) -> AsyncGenerator[CountWords, None]:
     """The messages of as many walks through the tree as the settings say. Each walk is a run of its own.
 
-    `owner`: the name of the runs, where the settings give none. Where the walks have no end, the counts of old runs are
-    deleted.
+    `owner`: the name of the runs, where the settings give none. `share`: which of how many. Where the walks have no
+    end, the counts of old runs are deleted.
 
     :raises ServiceError: when there is nothing to count.
     """
@@ -47,7 +47,7 @@ async def walks(
     for number in itertools.count(1) if settings.passes == 0 else range(1, settings.passes + 1):
         run = base if settings.passes == 1 else f"{base}-{number}"
         count = 0
-        async with aclosing(walk(settings, run)) as found:
+        async with aclosing(walk(settings, run, share)) as found:
             async for message in found:
                 count += 1
                 yield message
@@ -64,10 +64,13 @@ async def _delete(counts: WordCounts) -> None:
         log.warning("the counts of an old run stay", problem=str(error))
 
 
-async def walk(settings: WordCountSettings, run: str) -> AsyncGenerator[CountWords, None]:
-    """The messages of one walk through the tree, this producer's share of it; `run` names the walk."""
+async def walk(
+    settings: WordCountSettings, run: str, share: tuple[int, int] = (0, 1)
+) -> AsyncGenerator[CountWords, None]:
+    """The messages of one walk through the tree; `run` names the walk, `share` says which part of it."""
+    index, count = share
     root, files = source_files(settings)
-    for path in files[settings.share_index :: settings.share_count]:
+    for path in files[index::count]:
         try:
             text = (await asyncio.to_thread(path.read_bytes)).decode("utf-8", errors="replace")
         except OSError as error:

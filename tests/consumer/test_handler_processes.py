@@ -14,6 +14,7 @@ import pytest
 import redis.asyncio
 from pydantic import SecretStr
 
+import consumer.executors.children
 import consumer.executors.processes
 from consumer.executors.dispatch import Dispatch
 from consumer.executors.processes import Processes
@@ -260,7 +261,7 @@ async def test_a_process_that_can_not_start_is_told() -> None:
 
 
 async def test_a_process_that_does_not_start_in_time_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(consumer.executors.processes, "START_SECONDS", 0.01)
+    monkeypatch.setattr(consumer.executors.children, "START_SECONDS", 0.01)
     async with Processes([], 1) as processes:
         with pytest.raises(ProcessEnded, match=r"did not start within 0\.01 s"):
             await processes.call(OBEY, entry("return"), 30)
@@ -350,10 +351,10 @@ async def test_a_start_that_is_cancelled_is_left_to_the_next_call(processes: Pro
     assert len(notes(note)) == 1
 
 
-def children() -> set[str]:
-    """The processes that we have started and that nobody has waited for."""
+def children(pid: int | str = "self") -> set[str]:
+    """The processes that a process has started, whichever of its threads did, and that nobody has waited for."""
     found: set[str] = set()
-    for thread in Path("/proc/self/task").glob("*"):
+    for thread in Path(f"/proc/{pid}/task").glob("*"):
         with contextlib.suppress(OSError):
             found.update((thread / "children").read_text().split())
     return found
@@ -478,10 +479,9 @@ async def test_a_service_that_is_killed_while_a_process_starts_leaves_none_behin
         async with Session.open(url) as session:
             queue: Queue[Message] = Queue(session, name, Message)
             await queue.put(order("hang"))
-            children = Path(f"/proc/{consumer.pid}/task/{consumer.pid}/children")
 
-            async def look() -> list[str]:
-                return (await asyncio.to_thread(children.read_text)).split()
+            async def look() -> set[str]:
+                return await asyncio.to_thread(children, consumer.pid)
 
             (pid,) = await until(look, lambda pids: len(pids) == 1)
             await consumer.kill()

@@ -19,10 +19,9 @@ def environment(monkeypatch: pytest.MonkeyPatch) -> pytest.MonkeyPatch:
 
 def test_they_are_read_by_name(environment: pytest.MonkeyPatch) -> None:
     environment.setenv("PIPELINE_SOURCE_PATH", "/srv/tree")
-    environment.setenv("PIPELINE_SHARE_INDEX", "2")
-    environment.setenv("PIPELINE_SHARE_COUNT", "3")
+    environment.setenv("PIPELINE_PASSES", "2")
     settings = Settings.load()
-    assert (settings.source_path, settings.share_index, settings.queue) == (Path("/srv/tree"), 2, "jobs")
+    assert (settings.source_path, settings.passes, settings.queue) == (Path("/srv/tree"), 2, "jobs")
 
 
 @pytest.mark.parametrize(
@@ -32,8 +31,8 @@ def test_they_are_read_by_name(environment: pytest.MonkeyPatch) -> None:
         ("PIPELINE_SOURCE_GLOB", "/etc/*"),
         ("PIPELINE_SOURCE_GLOB", "../*"),
         ("PIPELINE_SOURCE_GLOB", ""),
-        ("PIPELINE_SHARE_INDEX", "1"),
-        ("PIPELINE_SHARE_COUNT", "0"),
+        ("PIPELINE_SHARES", "0"),
+        ("PIPELINE_MAXSIZE", "-1"),
         ("PIPELINE_PASSES", "-1"),
         ("PIPELINE_RUN", "a b"),
     ],

@@ -68,8 +68,8 @@ async def test_shares_of_the_files_are_the_whole(tmp_path: Path) -> None:
         (tmp_path / f"{number}.py").write_text(f"word{'x' * number}\n" * 250)
     found: list[tuple[str, int]] = []
     for index in range(3):
-        share = WordCountSettings(source_path=tmp_path, share_index=index, share_count=3)
-        found += [(message.file, message.part) async for message in walk(share, "run")]
+        share = walk(WordCountSettings(source_path=tmp_path), "run", (index, 3))
+        found += [(message.file, message.part) async for message in share]
     assert sorted(found) == [(f"{number}.py", part) for number in range(7) for part in range(2)]
 
 

@@ -34,12 +34,12 @@ LEASE = {"check", "lost", "mode", "name", "release", "seconds_left", "token"}
 ASKED = {"acquire", "acquire_nowait", "locked", "release", "within"}
 DELIVERY = {
     "ack", "attempt", "cancelled", "dead_letter", "effects", "failures", "first_error", "id", "item", "key", "last_error", "nack", "progress",
-    "version",
+    "report", "version",
 }  # fmt: skip
 # What a queue and a worker use of a Delivery beside: its type and its dir() show users none of it.
 HANDOUT = {
     "acknowledge", "answers", "applied", "body", "check_held", "collected", "entry", "fail_with", "headers_after", "is_interrupted",
-    "is_unsendable", "lose", "outcome_of", "receipt", "settle_cancelled", "settled", "settled_elsewhere", "state", "stop", "trace_of",
+    "is_unsendable", "lose", "outcome_of", "receipt", "report_written", "settle_cancelled", "settled", "settled_elsewhere", "state", "stop", "trace_of",
 }  # fmt: skip
 BATCH = {"count", "fail", "index", "items"}
 HELD_BATCH = {

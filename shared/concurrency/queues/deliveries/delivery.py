@@ -119,10 +119,17 @@ class Delivery(ABC, Generic[T]):
         """Tell whoever submitted the message how far it is; does nothing where nobody did.
 
         `fraction`: what is done, from 0 to 1. Sent on the next turn of the loop. Only the newest unsent report of a
-        delivery is kept. A hint: it is lost with a connection. A handler in a process of its own reports nothing.
+        delivery is kept. A hint: it is lost with a connection.
 
         :raises ValueError: when the fraction is out of range, or the text is none.
         :raises StaleDelivery: when it is not yours any more, as far as is known here.
+        """
+
+    @abstractmethod
+    def report(self, fraction: float, text: str = "") -> None:
+        """As `progress`, for a handler that cannot await: in a thread, and in a process of its own.
+
+        :raises ValueError, StaleDelivery: as `progress`.
         """
 
     @abstractmethod

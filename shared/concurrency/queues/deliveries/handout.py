@@ -29,7 +29,7 @@ from shared.concurrency.queues.encoding.entry import (
     read,
 )
 from shared.concurrency.queues.encoding.results import ResultCodec
-from shared.concurrency.queues.takes.settlements import LONGEST_TEXT
+from shared.concurrency.queues.results.progress import write_progress
 from shared.concurrency.session.tasks import Body, is_cancelled, is_closed
 
 T = TypeVar("T")
@@ -104,15 +104,22 @@ class Handout(Delivery[T]):
 
     async def progress(self, fraction: float, text: str = "") -> None:
         """As Delivery.progress."""
-        if isinstance(fraction, bool) or not isinstance(fraction, (int, float)) or not 0 <= fraction <= 1:
-            raise ValueError(f"a fraction is a number from 0 to 1, not {fraction!r:.100}")
-        if not isinstance(text, str):
-            raise ValueError(f"what is said of the progress is a text, not {text!r:.100}")  # noqa: TRY004
+        progress = write_progress(fraction, text)
         self._check()
         if self.answers is not None:
-            report = f"{fraction:g} {text[:LONGEST_TEXT]}".encode("utf-8", "backslashreplace")
-            self._settling.report(self.receipt, report, is_kept=is_asked_by_id(self.entry))
+            self._settling.report(self.receipt, progress, is_kept=is_asked_by_id(self.entry))
             await asyncio.sleep(0)
+
+    def report(self, fraction: float, text: str = "") -> None:
+        """As Delivery.report."""
+        progress = write_progress(fraction, text)
+        self.check_held()
+        self.report_written(progress)
+
+    def report_written(self, progress: bytes) -> None:
+        """Send a report that is encoded already, in any thread."""
+        if self.answers is not None:
+            self._settling.report_from_any_thread(self.receipt, progress, is_kept=is_asked_by_id(self.entry))
 
     async def __aenter__(self) -> T:
         self._check()

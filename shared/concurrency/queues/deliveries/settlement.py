@@ -32,5 +32,8 @@ class Settling(Protocol):
     def report(self, receipt: bytes, progress: bytes, *, is_kept: bool) -> None:
         """Tell whoever submitted the message how far it is, sooner or later; `is_kept`: others may listen, too."""
 
+    def report_from_any_thread(self, receipt: bytes, progress: bytes, *, is_kept: bool) -> None:
+        """As `report`, in any thread."""
+
     def give_back_from_any_thread(self, entry: bytes) -> None:
         """Give back what its owner forgot."""

@@ -32,6 +32,7 @@ class Settler:
         self.takes: Final = takes
         self.effects: Final = EffectLane(member, self)
         self._progress = ProgressLane(member)
+        self._loop = asyncio.get_running_loop()
         self.give_back_from_any_thread = takes.give_back_from_any_thread
         self.check_here = check_here
 
@@ -64,6 +65,11 @@ class Settler:
     def report(self, receipt: bytes, progress: bytes, *, is_kept: bool) -> None:
         """Tell whoever submitted the message how far it is, and whoever listens by its id, where it `is_kept`."""
         self._progress.report(receipt, progress, is_kept=is_kept)
+
+    def report_from_any_thread(self, receipt: bytes, progress: bytes, *, is_kept: bool) -> None:
+        """As `report`, in any thread."""
+        if not self._loop.is_closed():
+            self._loop.call_soon_threadsafe(partial(self._progress.report, receipt, progress, is_kept=is_kept))
 
     def is_last_attempt(self, handout: Handout[Any], attempts: int | None) -> bool:
         """Whether another failure makes a dead letter of it; `attempts`: None for what is stored with the queue."""

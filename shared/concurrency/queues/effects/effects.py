@@ -95,8 +95,8 @@ class Effects:
         milliseconds = b"%d" % math.ceil(seconds * 1000)
         self._writes.add("expire", _key(key), [milliseconds], ("expire", key, seconds))
 
-    def put(self, queue: Puttable[T_contra], item: T_contra, *, key: str | None = None) -> None:
-        """Put an item into a queue on the same server.
+    def put(self, queue: Puttable[T_contra] | str, item: T_contra, *, key: str | None = None) -> None:
+        """Put an item into a queue on the same server; in a handler in a process of its own, by the queue's name.
 
         It goes in with the acknowledgement. When the queue is full it waits there, in its turn, though this process
         dies; and while more of them wait than this process handles messages at once, it takes no more. Queues that
@@ -106,8 +106,16 @@ class Effects:
 
         :raises ValueError, TypeError, MessageTooLarge: as `Queue.put`.
         """
+        if isinstance(queue, str):
+            self._put_by_name(queue, item, key)
+            return
         destination, entry = queue._forward(item, key)  # noqa: SLF001  # the only door to it
         self._writes.add("put", destination, [entry], ("put", queue.name, item))
+
+    def _put_by_name(self, queue: str, item: object, key: str | None) -> None:  # noqa: ARG002  # for those who can
+        raise TypeError(
+            f"effects.put() takes a queue here, as pipeline.queues[{queue!r:.100}]; its name in a process alone"
+        )
 
     def _collect(self, command: str, key: str, *operands: Value) -> None:
         self._writes.add(command, _key(key), [_packed(operand) for operand in operands], (command, key, *operands))

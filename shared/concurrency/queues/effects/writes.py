@@ -191,8 +191,8 @@ class Writes:
         """
         if any(command == "put" for command, *_ in self.asked):
             raise EffectRefused(
-                "a handler in a process cannot forward a put, for its queue belongs to the session of the service: "
-                "forward it in a handler that is a coroutine or runs in a thread"
+                "a handler in a process cannot forward a put by a queue of its own, for the put travels with the session "
+                'of the service: name the queue, as effects.put("mail", item)'
             )
         return [
             [{"bytes": base64.b64encode(one).decode()} if isinstance(one, bytes) else one for one in asked]

@@ -1,6 +1,6 @@
 """The lane of progress: how far handlers are, the newest report of each delivery."""
 
-from typing import ClassVar
+from typing import ClassVar, Final
 
 from shared.concurrency.queues.membership.lane import Lane
 from shared.concurrency.queues.membership.membership import Membership
@@ -9,6 +9,8 @@ from shared.concurrency.session.log import Log
 from shared.concurrency.session.scripts import load
 
 log = Log("queues")
+
+_LONGEST_TEXT: Final = 1000
 
 
 class ProgressLane(Lane[Call]):
@@ -52,3 +54,15 @@ class ProgressLane(Lane[Call]):
         self._reports.clear()
         if call is not None:
             log.debug("progress was not reported", queue=self._member.name, problem=str(error))
+
+
+def write_progress(fraction: float, text: str) -> bytes:
+    """A report as it travels.
+
+    :raises ValueError: when the fraction is out of range, or the text is none.
+    """
+    if isinstance(fraction, bool) or not isinstance(fraction, (int, float)) or not 0 <= fraction <= 1:
+        raise ValueError(f"a fraction is a number from 0 to 1, not {fraction!r:.100}")
+    if not isinstance(text, str):
+        raise ValueError(f"what is said of the progress is a text, not {text!r:.100}")  # noqa: TRY004
+    return f"{fraction:g} {text[:_LONGEST_TEXT]}".encode("utf-8", "backslashreplace")
