@@ -14,11 +14,13 @@ from shared.message import Message
 from shared.pipeline import Pipeline
 
 M = TypeVar("M", bound=Message)
+R = TypeVar("R")
 
-Here = Callable[[Delivery[M], Pipeline], object]
-Elsewhere = Callable[[Delivery[M]], object]
-ManyHere = Callable[[Batch[M], Pipeline], object]
-ManyElsewhere = Callable[[Batch[M]], object]
+# What the function returns is kept: a test of it awaits it.
+Here = Callable[[Delivery[M], Pipeline], R]
+Elsewhere = Callable[[Delivery[M]], R]
+ManyHere = Callable[[Batch[M], Pipeline], R]
+ManyElsewhere = Callable[[Batch[M]], R]
 
 _handlers: Final[dict[type[Message], Handler]] = {}
 
@@ -32,7 +34,7 @@ def handles(
     time_limit: float | None = None,
     executor: None = None,
     batch: None = None,
-) -> Callable[[Here[M]], Here[M]]: ...
+) -> Callable[[Here[M, R]], Here[M, R]]: ...
 @overload
 def handles(
     message_class: type[M],
@@ -42,7 +44,7 @@ def handles(
     time_limit: float | None = None,
     executor: Literal["process"],
     batch: None = None,
-) -> Callable[[Elsewhere[M]], Elsewhere[M]]: ...
+) -> Callable[[Elsewhere[M, R]], Elsewhere[M, R]]: ...
 @overload
 def handles(
     message_class: type[M],
@@ -52,7 +54,7 @@ def handles(
     time_limit: float | None = None,
     executor: None = None,
     batch: Gather,
-) -> Callable[[ManyHere[M]], ManyHere[M]]: ...
+) -> Callable[[ManyHere[M, R]], ManyHere[M, R]]: ...
 @overload
 def handles(
     message_class: type[M],
@@ -62,7 +64,7 @@ def handles(
     time_limit: float | None = None,
     executor: Literal["process"],
     batch: Gather,
-) -> Callable[[ManyElsewhere[M]], ManyElsewhere[M]]: ...
+) -> Callable[[ManyElsewhere[M, R]], ManyElsewhere[M, R]]: ...
 def handles(
     message_class: type[M],
     *,

@@ -20,6 +20,12 @@ def lines() -> set[str]:
     return found
 
 
+def blocks(text: str) -> list[str]:
+    """The Python examples of a page, those inside a list too."""
+    found = re.findall(r"^( *)```python\n(.*?)^ *```$", text, flags=re.MULTILINE | re.DOTALL)
+    return [re.sub(rf"^{indent}", "", code, flags=re.MULTILINE) for indent, code in found]
+
+
 def compose_lines() -> list[str]:
     """Those of the README's block about the cluster, in the order in which a reader would type them."""
     section = (ROOT / "README.md").read_text(encoding="utf-8").partition("## As a cluster")[2].partition("\n## ")[0]

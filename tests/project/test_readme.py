@@ -16,17 +16,12 @@ from shared.environment import Environment
 from shared.local.embedded import EmbeddedServer
 from shared.local.parent_death import tied
 from tests.instruments.application import DEMO, application
+from tests.instruments.lines import blocks
 
 ROOT = Path(__file__).resolve().parent.parent.parent
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
 TEXTS = {page: page.read_text(encoding="utf-8") for page in PAGES}
 README = TEXTS[ROOT / "README.md"]
-
-
-def blocks(text: str) -> list[str]:
-    """The Python examples of a page, those inside a list too."""
-    found = re.findall(r"^( *)```python\n(.*?)^ *```$", text, flags=re.MULTILINE | re.DOTALL)
-    return [re.sub(rf"^{indent}", "", code, flags=re.MULTILINE) for indent, code in found]
 
 
 USAGE, LEASES, MESSAGE_CLASS, HANDLER, TRIAL, PUT = blocks(README)
