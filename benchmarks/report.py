@@ -1,4 +1,4 @@
-"""Writes the result of the benchmark as Markdown: a table for each workload, and one short table for a README.
+"""Writes the result of the benchmark as Markdown: a table for each workload, and one short table of all.
 
 Standard library only.
 """
@@ -15,7 +15,6 @@ BARE_SCRIPTS: Final = "bare scripts"
 """A lock's own scripts, and nothing around them."""
 SLOTS: Final = "100 slots alone"
 """No queue at all; takes the place of the bare list where handlers take time."""
-README_WORKLOADS: Final = ("drain", "put_many", "inflight", "together", "latency")
 _NOTHING: Final = "-"
 _TITLES: Final = {
     "worker_cpu_per_10000": "worker CPU, s per 10,000",
@@ -100,12 +99,10 @@ def markdown(result: dict[str, Any], level: int = 2) -> str:
     return "\n\n".join([_circumstances(result), *(_section(one, level) for one in workloads(result))]) + "\n"
 
 
-def summary(result: dict[str, Any], chosen: Iterable[str] = ()) -> str:
-    """Write one table with a line for each workload; `chosen`: the only ones to include."""
-    wanted = set(chosen)
-    found = [one for one in workloads(result) if not wanted or one.name in wanted]
+def summary(result: dict[str, Any]) -> str:
+    """Write one table with a line for each workload."""
     head = ("workload", OURS, BARE, "best peer", "ours to best peer", "ours to bare list")
-    return table(head, map(_summary_line, found)) + "\n"
+    return table(head, map(_summary_line, workloads(result))) + "\n"
 
 
 def _times(ratio: float) -> str:

@@ -15,29 +15,31 @@ from shared.message import Message
 from shared.pipeline import Pipeline
 
 M = TypeVar("M", bound=Message)
+R = TypeVar("R")
 
-Here = Callable[[Delivery[M], Pipeline], object]
-Elsewhere = Callable[[Delivery[M]], object]
-ManyHere = Callable[[Batch[M], Pipeline], object]
-ManyElsewhere = Callable[[Batch[M]], object]
+# What the function returns is kept: a test of it awaits it.
+Here = Callable[[Delivery[M], Pipeline], R]
+Elsewhere = Callable[[Delivery[M]], R]
+ManyHere = Callable[[Batch[M], Pipeline], R]
+ManyElsewhere = Callable[[Batch[M]], R]
 
 
 class Registers(Protocol[M]):
     """Registers a function that takes a delivery and, if it asks for it, the pipeline."""
 
     @overload
-    def __call__(self, function: Here[M], /) -> Here[M]: ...
+    def __call__(self, function: Here[M, R], /) -> Here[M, R]: ...
     @overload
-    def __call__(self, function: Elsewhere[M], /) -> Elsewhere[M]: ...
+    def __call__(self, function: Elsewhere[M, R], /) -> Elsewhere[M, R]: ...
 
 
 class RegistersMany(Protocol[M]):
     """The same with a batch."""
 
     @overload
-    def __call__(self, function: ManyHere[M], /) -> ManyHere[M]: ...
+    def __call__(self, function: ManyHere[M, R], /) -> ManyHere[M, R]: ...
     @overload
-    def __call__(self, function: ManyElsewhere[M], /) -> ManyElsewhere[M]: ...
+    def __call__(self, function: ManyElsewhere[M, R], /) -> ManyElsewhere[M, R]: ...
 
 
 _handlers: Final[dict[type[Message], Handler]] = {}
@@ -64,7 +66,7 @@ def handles(
     time_limit: float | None = None,
     executor: Literal["process"],
     batch: None = None,
-) -> Callable[[Elsewhere[M]], Elsewhere[M]]: ...
+) -> Callable[[Elsewhere[M, R]], Elsewhere[M, R]]: ...
 @overload
 def handles(
     message_class: type[M],
@@ -86,7 +88,7 @@ def handles(
     time_limit: float | None = None,
     executor: Literal["process"],
     batch: Gather,
-) -> Callable[[ManyElsewhere[M]], ManyElsewhere[M]]: ...
+) -> Callable[[ManyElsewhere[M, R]], ManyElsewhere[M, R]]: ...
 def handles(
     message_class: type[M],
     *,

@@ -1,7 +1,7 @@
 """Publishes results of ./run bench and ./run bench-leases in the documents: `python tools/publish.py NAME=FOLDER ...`.
 
 NAME is result (the usual peers, all workloads), field (all peers), leases or submit; FOLDER is what the benchmark has
-written. The figures of README.md and docs/performance.md stand between marks; a test compares them with
+written. The figures of docs/performance.md stand between marks; a test compares them with
 docs/performance/*.json.
 """
 
@@ -17,7 +17,7 @@ PAGES = ROOT / "docs" / "performance"
 sys.path.insert(0, str(ROOT))
 
 from benchmarks.overview import overview  # noqa: E402  # the root is not on the path before
-from benchmarks.report import README_WORKLOADS, markdown, summary  # noqa: E402
+from benchmarks.report import markdown  # noqa: E402
 
 
 def between(mark: str, text: str, content: str) -> str:
@@ -29,13 +29,12 @@ def between(mark: str, text: str, content: str) -> str:
 def publish(folders: dict[str, Path]) -> None:
     """Copy the results and write the tables and plots."""
     PAGES.mkdir(parents=True, exist_ok=True)
-    page, readme = ROOT / "docs" / "performance.md", ROOT / "README.md"
+    page = ROOT / "docs" / "performance.md"
     for name, folder in folders.items():
         shutil.copy(folder / "result.json", PAGES / f"{name}.json")
         result = json.loads((PAGES / f"{name}.json").read_text())
         page.write_text(between(name, page.read_text(), markdown(result, level=3)))
         if name == "result":
-            readme.write_text(between(name, readme.read_text(), summary(result, README_WORKLOADS)))
             plot()
         if name == "field":
             (PAGES / "overview.svg").write_text(overview(result), encoding="utf-8")

@@ -6,6 +6,8 @@ from typing import Final
 
 ROOT: Final = Path(__file__).resolve().parent.parent.parent
 PAGES: Final = (ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md")))
+PROGRAMS: Final = ("effects.md", "locks.md", "results.md")
+"""The pages of docs/ whose examples are programs, each followed by what it prints."""
 _IN_A_BLOCK: Final = r"^    ((?:\./run|docker compose) .*?)(?: *#.*| {2,}.*)?$"
 _IN_A_TEXT: Final = r"`((?:\./run|docker compose|arq)(?: [^`]*))`"
 
@@ -18,6 +20,12 @@ def lines() -> set[str]:
         found |= set(re.findall(_IN_A_BLOCK, text, re.MULTILINE)) | set(re.findall(_IN_A_TEXT, text.replace("\n", " ")))
         found |= set(re.findall(r"; (\./run [a-z]+ --[a-z]+) ", text))
     return found
+
+
+def blocks(text: str) -> list[str]:
+    """The Python examples of a page, those inside a list too."""
+    found = re.findall(r"^( *)```python\n(.*?)^ *```$", text, flags=re.MULTILINE | re.DOTALL)
+    return [re.sub(rf"^{indent}", "", code, flags=re.MULTILINE) for indent, code in found]
 
 
 def compose_lines() -> list[str]:

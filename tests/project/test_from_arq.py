@@ -12,7 +12,7 @@ from shared.clock.jobs import redis_settings
 from shared.local.embedded import EmbeddedServer
 from shared.local.parent_death import tied
 from tests.instruments.command_line import ROOT, environment
-from tests.project.test_readme import blocks
+from tests.instruments.lines import blocks
 
 PAGE = (ROOT / "docs" / "from-arq.md").read_text(encoding="utf-8")
 THEIRS, MESSAGE_CLASS, HANDLER, PUT, CRON, LINE = blocks(PAGE)

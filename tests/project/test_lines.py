@@ -67,7 +67,12 @@ ELSEWHERE: Final = {
     "arq producer.schedule.WorkerSettings": "test_arqs_own_command_runs_it",
     "./run completion SHELL": "test_a_shell_offers_it",
     "./run completion fish | source": "test_a_shell_offers_it",
+    "./run new ../mail --name mail": "test_its_first_commit_is_the_template_whole_and_the_second_its_own",
+    "./run new": "test_its_first_commit_is_the_template_whole_and_the_second_its_own",
+    "./run new DIRECTORY --name NAME": "test_its_first_commit_is_the_template_whole_and_the_second_its_own",
     # These download other environments first.
+    "./run lock": "test_lock_files_hold_versions_and_hashes_and_nothing_else",
+    "./run lock --pip": "test_lock_files_hold_versions_and_hashes_and_nothing_else",
     "./run test --redis-py 8": "test_only_redis_py_8_can_be_asked_for",
     "./run bench --peers ardiq,repid,huey --plots": "test_every_peer_has_an_adapter_and_a_lock",
     "./run bench submit --peers arq,taskiq": "test_every_peer_has_an_adapter_and_a_lock",

@@ -9,7 +9,7 @@ from typing import Final
 import pytest
 
 from shared.local.embedded import EmbeddedServer
-from tests.project.test_readme import PROGRAMS
+from tests.instruments.lines import PROGRAMS
 
 ROOT: Final = Path(__file__).resolve().parent.parent.parent
 ADDRESS: Final = '"redis://localhost:6379/0"'

@@ -16,6 +16,7 @@ from shared.environment import Environment
 from shared.local.embedded import EmbeddedServer
 from shared.local.parent_death import tied
 from tests.instruments.application import DEMO, application
+from tests.instruments.lines import PROGRAMS, blocks
 
 ROOT = Path(__file__).resolve().parent.parent.parent
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
@@ -24,14 +25,7 @@ README = TEXTS[ROOT / "README.md"]
 HANDLERS = TEXTS[ROOT / "docs" / "handlers.md"]
 SETTINGS = TEXTS[ROOT / "docs" / "settings.md"]
 DEMO_PAGE = ROOT / "docs" / "demo.md"
-PROGRAMS = ["effects.md", "locks.md", "results.md"]
 MOST_WORDS = 1200
-
-
-def blocks(text: str) -> list[str]:
-    """The Python examples of a page, those inside a list too."""
-    found = re.findall(r"^( *)```python\n(.*?)^ *```$", text, flags=re.MULTILINE | re.DOTALL)
-    return [re.sub(rf"^{indent}", "", code, flags=re.MULTILINE) for indent, code in found]
 
 
 USAGE, MESSAGE_CLASS, HANDLER, PUT = blocks(README)

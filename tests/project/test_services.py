@@ -13,6 +13,7 @@ import redis
 
 from shared.local.embedded import EmbeddedServer
 from shared.local.parent_death import tied
+from shared.settings import Settings
 from tests.instruments.command_line import command, environment
 from tests.instruments.services import Service, running, wait_for
 
@@ -186,7 +187,7 @@ def test_help_is_printed_and_nothing_is_done(module: str) -> None:
     done = command(("--help",), environment(REDIS_URL="redis://127.0.0.1:1"), module)
     assert (done.returncode, done.stderr) == (0, "")
     assert done.stdout.startswith(f"usage: ./run {name} ")
-    assert "\n  PIPELINE_QUEUE=jobs\n" in done.stdout
+    assert f"\n  PIPELINE_QUEUE={Settings.model_fields['queue'].default}\n" in done.stdout
     assert "\n  REDIS_URL=\n" in done.stdout
     done = command(("--consumers", "3"), environment(REDIS_URL="redis://127.0.0.1:1"), module)
     assert (done.returncode, done.stdout) == (2, "")

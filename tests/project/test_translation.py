@@ -15,7 +15,6 @@ SAME: Final = {
     "commands and output": r"^    .*$",
     "words of code": r"`[^`\n]+`",
     "links": r"\]\((?!README)[^)]+\)",
-    "figures": r"<!-- result -->.*<!-- end of result -->",
     "levels of headings": r"^#+ ",
     "rows of tables": r"^\|(?=.*\|$)",
     "variables": r"\b(?:PIPELINE|REDIS)_[A-Z]+\b",

@@ -1,10 +1,10 @@
 """A project without the demo, its YOURS files replaced by short ones, is whole: what a forker keeps works alone.
 
-tests/project/test_services.py has such a producer put, and such a consumer handle.
+tests/project/test_services.py has such a producer put, and such a consumer handle; tests/project/test_new_project.py
+has such a project pass its check and all its tests.
 """
 
 import os
-import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -41,16 +41,6 @@ def python(project: Path, *words: str, seconds: float = 150) -> str:
     return done.stdout
 
 
-def commit(project: Path) -> None:
-    """Some tests look at what is committed."""
-    git = shutil.which("git") or "git"
-    subprocess.run([git, "init", "--quiet"], cwd=project, check=True, timeout=120)
-    (project / ".git" / "info" / "exclude").write_text(".venv\n")
-    who = ("-c", "user.name=a forker", "-c", "user.email=forker@localhost")
-    for words in (("add", "--all"), (*who, "commit", "--quiet", "--message", "Without the demo")):
-        subprocess.run([git, *words], cwd=project, check=True, timeout=120)
-
-
 def test_every_module_is_imported_without_the_demo(project: Path) -> None:
     assert not any((project / folder).exists() for folder in DEMO)
     assert python(project, "-W", "error", "-c", IMPORT_ALL) == "whole\n"
@@ -66,22 +56,3 @@ def test_the_import_directions_hold(project: Path) -> None:
 @pytest.mark.timeout(600)
 def test_the_short_files_are_typed(project: Path, tmp_path: Path) -> None:
     python(project, "-m", "mypy", f"--cache-dir={tmp_path}", *YOURS, seconds=500)
-
-
-def test_the_demo_is_missed_in_one_line(project: Path) -> None:
-    done = subprocess.run([project / "run", "demo"], capture_output=True, text=True, check=False, timeout=120)
-    assert (done.returncode, done.stdout) == (2, "")
-    assert done.stderr == "run: the demo is not in this project any more\n"
-
-
-@pytest.mark.alone
-@pytest.mark.slow
-@pytest.mark.timeout(3600)
-def test_it_passes_check_and_its_tests(project: Path) -> None:
-    commit(project)
-    python(project, "-m", "ruff", "check", "--no-cache", ".")
-    python(project, "-m", "ruff", "format", "--no-cache", "--check", ".")
-    python(project, "-m", "mypy", seconds=600)
-    # What bounds a measured time has its run elsewhere, with little beside it.
-    marks = "not slow and not timing"
-    python(project, "-m", "pytest", "-q", "-n", "2", "--dist", "worksteal", "-m", marks, seconds=2800)
