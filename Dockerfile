@@ -1,4 +1,5 @@
-# One image, several commands: `python -m consumer` (the default), `python -m producer` and `python -m producer.clock`.
+# One image, several commands: `python -m consumer` (the default), `python -m producer`, `python -m producer.clock` and
+# `python -m monitor`.
 # Plain instructions only, so that every builder takes it: BuildKit, the classic one, Podman.
 ARG PYTHON_IMAGE=python:3.13-slim
 

@@ -1,4 +1,4 @@
-"""Draws the result of the benchmark: a bar chart for each workload, and an overview for a README.
+"""Draws the result of the benchmark: a bar chart for each workload.
 
 `python -m benchmarks.plot RESULT.json FOLDER`, with the Python of an environment that holds requirements-plots.lock.
 """
@@ -16,7 +16,6 @@ from matplotlib.figure import Figure  # type: ignore[import-not-found, unused-ig
 
 from benchmarks.report import ABOUT_BARE, BARE, OURS, Workload, number, variant, workloads
 
-_OVERVIEW: Final = ("drain", "put_many", "inflight", "latency")
 _WIDTH: Final = 8.0  # inches, so that a point is about a pixel and a half where the picture is 800 pixels wide
 _TOO_FAR_APART: Final = 20
 _STYLE: Final = {
@@ -34,17 +33,13 @@ _OURS_FILL, _PEER_FILL, _BARE_FILL, _BARE_LINE = "#2f81f7", "#afb8c1", "#f0f2f4"
 
 
 def draw(result: dict[str, Any], folder: Path) -> list[Path]:
-    """Draw every workload and the overview into the folder, as PNG and SVG; returns the paths."""
+    """Draw every workload into the folder, as PNG and SVG; returns the paths."""
     folder.mkdir(parents=True, exist_ok=True)
     found = [workload for workload in workloads(result) if _bars(workload)]
-    by_name = {workload.name: workload for workload in found}
-    overview = [by_name[name] for name in _OVERVIEW if name in by_name]
     written = []
     with mpl.rc_context(_STYLE):
         for workload in found:
             written += _save(_chart(workload, result), folder / workload.name)
-        if overview:
-            written += _save(_panels(overview, result), folder / "overview")
     return written
 
 
@@ -69,26 +64,6 @@ def _chart(workload: Workload, result: dict[str, Any]) -> Figure:
     _panel(figure.subplots(), workload, slots=slots, size=11)
     figure.suptitle("\n".join(title), x=0.015, ha="left", size=14, weight="bold", color=_INK)
     _footnote(figure, [workload], result)
-    return figure
-
-
-def _panels(shown: list[Workload], result: dict[str, Any]) -> Figure:
-    columns = min(2, len(shown))
-    # Bars are equally thick in all panels: the fullest panel of a row decides its height.
-    counts = [len(_bars(workload)) for workload in shown]
-    slots = [max(counts[first : first + columns]) for first in range(0, len(shown), columns)]
-    heights = [1.1 + 0.32 * count for count in slots]
-    figure = Figure(figsize=(_WIDTH, 0.5 + sum(heights)), layout="constrained")
-    figure.get_layout_engine().set(w_pad=0.12, h_pad=0.12)
-    grid = figure.subplots(len(slots), columns, squeeze=False, height_ratios=heights)
-    panels = list(grid.flat)
-    for index, (axes, workload) in enumerate(zip(panels, shown, strict=False)):
-        _panel(axes, workload, slots=slots[index // columns], size=9.5)
-        title = textwrap.fill(workload.title, 60 // columns)
-        axes.set_title(title, loc="left", size=11, weight="bold", color=_INK)
-    for axes in panels[len(shown) :]:
-        axes.set_axis_off()
-    _footnote(figure, shown, result)
     return figure
 
 

@@ -8,6 +8,7 @@ import typer
 
 from cli import cancel, dead, lease, peek, produce, queue, schema, status
 from cli import scripts as script_files
+from cli.completion import offer
 from cli.schema import SchemaError
 from cli.scripts import ScriptsError
 from cli.target import TargetError
@@ -70,6 +71,7 @@ _EXIT_CODES = (
     "no server; 130 interrupted. Problems are on stderr."
 )
 for _each in (app, dead.app, lease.app, queue.app, status.app, peek.app, produce.app):
+    _each.info.epilog = _EXIT_CODES
     for _command in _each.registered_commands:
         _command.epilog = _EXIT_CODES
 
@@ -80,6 +82,8 @@ _MISTAKES = (TargetError, SchemaError, ScriptsError, SettingsError, UpgradeMissi
 def main() -> None:
     """Run the command line. A mistake that the user can correct is one line and exit code 2."""
     try:
+        if offer(app):
+            return
         # A container has no door.
         app(prog_name="./run pipeline" if _DOOR.exists() else "python -m cli")
     except _MISTAKES as error:

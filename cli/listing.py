@@ -1,6 +1,7 @@
 """What commands write: listings, lines, times and problems; foreign text is made harmless."""
 
 import json
+import os
 import sys
 from collections.abc import Mapping
 from datetime import UTC, datetime
@@ -36,7 +37,8 @@ def write_line(line: str) -> None:
 def write_between(*, as_json: bool) -> None:
     """What stands between two looks at the same: on a terminal it is cleared, elsewhere there is an empty line."""
     if not as_json:
-        sys.stdout.write("\x1b[H\x1b[2J" if sys.stdout.isatty() else "\n")
+        clears = sys.stdout.isatty() and os.environ.get("TERM") != "dumb"
+        sys.stdout.write("\x1b[H\x1b[2J" if clears else "\n")
 
 
 def fail(*problems: str) -> NoReturn:

@@ -13,7 +13,11 @@ from shared.local.server_error import EmbeddedServerError
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the server until Ctrl-C or SIGTERM (exit code 0); 1 when it ends by itself, 2 when it cannot start."""
-    parser = argparse.ArgumentParser(prog="./run server", description=__doc__)
+    parser = argparse.ArgumentParser(
+        prog="./run server",
+        description=__doc__,
+        epilog="Exit codes: 0 stopped by Ctrl-C or SIGTERM; 1 the server ended by itself; 2 it cannot start.",
+    )
     parser.add_argument(
         "--directory", type=Path, default=RUN_DIRECTORY, help="the folder of its address, log and data (.run/)"
     )

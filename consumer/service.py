@@ -5,11 +5,17 @@ from contextlib import AsyncExitStack
 
 from consumer.executors.dispatch import Dispatch
 from consumer.executors.observed import LoggedDeliveries, ObservedDispatch, Observer
-from consumer.registry import check_handlers, handlers
+from consumer.executors.traced import TracedDeliveries
+from consumer.hooks import HOOKS
+from consumer.registry import handlers
 from consumer.rules.errors import HandlerError
+from consumer.rules.queues import queues_of
 from consumer.worker.blocked_loop import BlockedLoop
+from consumer.worker.crew import Crew
+from consumer.worker.dead_notices import DeadNotices
 from consumer.worker.worker import Worker
-from shared.concurrency.queues.service import left_leased, lost_so_far, notified_to_drain
+from shared.concurrency import Queue
+from shared.concurrency.queues.service import notified_of_dead, spans_at
 from shared.health.watched import watched
 from shared.logs import Log
 from shared.message import Message
@@ -22,15 +28,16 @@ log = Log("consumer")
 _REPORT_EVERY = 10.0
 
 
-def prepare() -> None:
-    """Import the handlers.
+def prepare(settings: Settings) -> None:
+    """Import the handlers and the hooks.
 
-    :raises ServiceError: when one of them is wrong, or a message class has none.
+    :raises ServiceError: when one of them is wrong, or a message class has none, or a queue that is to be served.
     """
     try:
-        import consumer.handlers  # noqa: F401, PLC0415  # registers the handlers; a wrong one raises
+        from consumer.modules import load_handlers  # noqa: PLC0415  # the application's files may take long, or raise
 
-        check_handlers()
+        load_handlers(settings.handlers)
+        queues_of(handlers().values(), settings)
     except HandlerError as error:
         raise ServiceError(str(error)) from error
 
@@ -40,62 +47,78 @@ async def work(settings: Settings, stopping: asyncio.Event) -> None:
 
     :raises Unfinished: when the server did not take that back, or it was lost meanwhile.
     """
+    served = queues_of(handlers().values(), settings)
     async with AsyncExitStack() as stack:
         async with unless(stopping):
             pipeline = await stack.enter_async_context(open_pipeline(settings, resources=True))
-        await stack.enter_async_context(watched("consumer", pipeline, stopping, registers=True))
-        handling = await stack.enter_async_context(_dispatch(pipeline))
-        worker = Worker(
-            pipeline.queue,
-            handling.handle,
-            concurrency=settings.concurrency,
-            time_limit=settings.handler_timeout,
-            rules=handling.rules,
-            handle_batch=handling.handle_batch,
+        queues = [pipeline.queues[name] for name in served]
+        await stack.enter_async_context(watched("consumer", pipeline, stopping, queues=queues))
+        if HOOKS.on_dead_letter is not None:
+            notices = await stack.enter_async_context(DeadNotices(HOOKS.on_dead_letter, pipeline))
+            for queue in queues:
+                notified_of_dead(queue, notices.receive)
+        handling = await stack.enter_async_context(Dispatch(handlers(), pipeline))
+        crew = Crew(
+            {
+                queue: _worker(handling, queue, concurrency, settings)
+                for queue, concurrency in zip(queues, served.values(), strict=True)
+            },
+            handling.describe,
         )
-        log.info(
-            "consuming",
-            queue=settings.queue,
-            concurrency=settings.concurrency,
-            **whereabouts(pipeline),
-        )
+        for name, concurrency in served.items():
+            log.info("consuming", queue=name, concurrency=concurrency, **whereabouts(pipeline))
         with BlockedLoop(handlers().values()):
-            lost_before = await _work_until(stopping, worker, pipeline)
-        log.info("drained", handled=worker.handled)
-    if left := left_leased(pipeline.queue):
+            lost_before = await _work_until(stopping, crew, pipeline)
+        log.info("drained", handled=crew.handled)
+    if left := crew.left_leased:
         raise Unfinished(
             f"{left} deliveries stay leased, for the server did not take them back: whoever takes recovers them, within "
             f"{settings.session_ttl:g} s"
         )
-    if lost := lost_so_far(pipeline.queue) - lost_before:
+    if lost := crew.lost - lost_before:
         raise Unfinished(
             f"{lost} deliveries were lost, for their session passed its deadline while the service drained: whoever takes "
             "recovers them"
         )
 
 
-def _dispatch(pipeline: Pipeline) -> Dispatch:
-    """What calls the handlers; it is observed only where somebody wants to know."""
+def _worker(dispatch: Dispatch, queue: Queue[Message], concurrency: int, settings: Settings) -> Worker[Message]:
+    observers = _observers(queue)
+    handling = ObservedDispatch(dispatch, observers) if observers else dispatch
+    return Worker(
+        queue,
+        handling.handle,
+        concurrency=concurrency,
+        time_limit=settings.handler_timeout,
+        rules=dispatch.rules,
+        handle_batch=handling.handle_batch,
+    )
+
+
+def _observers(queue: Queue[Message]) -> list[Observer]:
+    """Who wants to know of each delivery of a queue; mostly nobody."""
     observers: list[Observer] = []
+    if (spans := spans_at(queue)) is not None:
+        observers.append(TracedDeliveries(handlers(), spans))
     if log.is_debug:
-        observers.append(LoggedDeliveries(handlers(), pipeline.queue.full_name))
-    return ObservedDispatch(handlers(), pipeline, observers) if observers else Dispatch(handlers(), pipeline)
+        observers.append(LoggedDeliveries(handlers(), queue.full_name))
+    return observers
 
 
-async def _work_until(stopping: asyncio.Event, worker: Worker[Message], pipeline: Pipeline) -> int:
+async def _work_until(stopping: asyncio.Event, crew: Crew, pipeline: Pipeline) -> int:
     """Work until `stopping`, or until a drain; then finish within the grace time.
 
     Returns how many deliveries had been lost when it began to drain: others have them by now, or will.
     """
-    running = asyncio.create_task(worker.run())
+    running = asyncio.create_task(crew.run())
     stopped = asyncio.create_task(stopping.wait())
-    draining = asyncio.create_task(notified_to_drain(pipeline.queue))
-    reporting = asyncio.create_task(_report(worker))
+    draining = asyncio.create_task(crew.notified())
+    reporting = asyncio.create_task(_report(crew))
     await asyncio.wait({running, stopped, draining}, return_when=asyncio.FIRST_COMPLETED)
-    grace, lost_before = pipeline.settings.grace, lost_so_far(pipeline.queue)
+    grace, lost_before = pipeline.settings.grace, crew.lost
     stopped.cancel()
     reporting.cancel()
-    ending = asyncio.create_task(worker.stop(grace))
+    ending = asyncio.create_task(crew.stop(grace))
     if not draining.cancel():
         log.info("notified to drain", owner=pipeline.owner, grace_seconds=grace)
     await ending
@@ -103,11 +126,11 @@ async def _work_until(stopping: asyncio.Event, worker: Worker[Message], pipeline
     return lost_before
 
 
-async def _report(worker: Worker[Message]) -> None:
+async def _report(crew: Crew) -> None:
     """Log now and then how much was handled, when there was something."""
     before = 0
     while True:
         await asyncio.sleep(_REPORT_EVERY)
-        if worker.handled > before:
-            log.info("handling", handled=worker.handled, per_second=round((worker.handled - before) / _REPORT_EVERY, 1))
-        before = worker.handled
+        if crew.handled > before:
+            log.info("handling", handled=crew.handled, per_second=round((crew.handled - before) / _REPORT_EVERY, 1))
+        before = crew.handled

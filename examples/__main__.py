@@ -12,14 +12,17 @@ _MISTAKE = 2
 
 
 def main(names: list[str]) -> int:
-    """Run an example, or list them; returns the exit code."""
+    """Run an example, or list them, with --help too; returns the exit code."""
+    if names and names[0] in {"-h", "--help"}:
+        sys.stdout.write("usage: ./run example [NAME]\n\nExit codes: 0 done; 2 there is no such example.\n\n")
+        names = []
     if not names:
         width = max(map(len, _NAMES))
         sys.stdout.write("".join(f"{name:{width}}  {_about(name)}\n" for name in _NAMES))
         return 0
     (name, *more) = names
     if more or name not in _NAMES:
-        sys.stderr.write(f"examples: name one of {', '.join(_NAMES)}\n")
+        sys.stderr.write(f"run: example takes one of {', '.join(_NAMES)}\n")
         return _MISTAKE
     sys.argv[1:] = []  # the name is ours, not an argument of the example
     for module in _MODULES:

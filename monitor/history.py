@@ -51,14 +51,19 @@ class History:
     def __init__(self) -> None:
         """Begin with nothing."""
         self._snapshots: deque[Snapshot] = deque()
+        self._queues: deque[dict[str, QueueSnapshot]] = deque()
+        """The queues of each snapshot, by name: each is asked for each, every second."""
 
     def add(self, snapshot: Snapshot) -> None:
         """Add the newest; what is older than a minute goes. After a restart of the server nothing before counts."""
         if self._snapshots and self._snapshots[-1].server.run_id != snapshot.server.run_id:
             self._snapshots.clear()
+            self._queues.clear()
         self._snapshots.append(snapshot)
+        self._queues.append({each.name: each for each in snapshot.queues})
         while snapshot.at - self._snapshots[0].at > LENGTH:
             self._snapshots.popleft()
+            self._queues.popleft()
 
     @property
     def latest(self) -> Snapshot | None:
@@ -99,20 +104,23 @@ class History:
         """Who held a lease, and who waited for it, at each moment of the last minute; the last is now."""
         slices: list[Slice] = []
         before: tuple[float, LeaseSnapshot] | None = None
+        longest: dict[str, float] = {}
         for snapshot in self._snapshots:
             lease = snapshot.lease(name)
             if lease is None:
                 before = None
                 continue
-            slices.append(_slice(snapshot.at, lease, before))
+            slices.append(_slice(snapshot.at, lease, before, longest))
+            for each in lease.holders:
+                longest[each.owner] = max(each.seconds_left, longest.get(each.owner, 0.0))
             before = snapshot.at, lease
         return slices
 
     def _of_queue(self, name: str, seconds: float) -> list[tuple[float, QueueSnapshot]]:
         """Snapshots of a queue so far back, with their times, since it is there without a gap."""
         found: list[tuple[float, QueueSnapshot]] = []
-        for snapshot in reversed(self._snapshots):
-            queue = snapshot.queue(name)
+        for snapshot, queues in zip(reversed(self._snapshots), reversed(self._queues), strict=True):
+            queue = queues.get(name)
             if queue is None or self._snapshots[-1].at - snapshot.at > seconds:
                 break
             found.append((snapshot.at, queue))
@@ -123,13 +131,19 @@ def _loads(queue: QueueSnapshot, what: str) -> dict[str, Measured]:
     return {each.owner: getattr(each.load, what) for each in queue.sessions if each.load is not None}
 
 
-def _slice(at: float, lease: LeaseSnapshot, before: tuple[float, LeaseSnapshot] | None) -> Slice:
+def _slice(
+    at: float, lease: LeaseSnapshot, before: tuple[float, LeaseSnapshot] | None, longest: dict[str, float]
+) -> Slice:
+    """`longest`: of each owner the most seconds that a hold of its had left, which is about its time to live."""
     grants, lost = Grants(0, 0, 0), set[str]()
     if before is not None:
         then, old = before
         grants = lease.grants.since(old.grants)
         there = {each.hold for each in lease.holders}
-        lost = {each.owner for each in old.holders if each.hold not in there and each.seconds_left <= at - then}
+        gone = [each for each in old.holders if each.hold not in there and each.seconds_left <= at - then]
+        # With a time to live as short as our own steps one that was released is gone like one that was lost. Holds are
+        # renewed three times in it: one that had less than half of it left had missed that.
+        lost = {each.owner for each in gone if each.seconds_left < longest[each.owner] / 2}
     return Slice(
         at,
         tuple(sorted({each.owner for each in lease.holders if each.mode == "read"})),

@@ -5,7 +5,7 @@ from collections.abc import AsyncGenerator
 from contextlib import AsyncExitStack, aclosing
 from time import monotonic
 
-from producer.source import messages
+from producer import source
 from shared.health.watched import watched
 from shared.logs import Log
 from shared.message import Message
@@ -21,11 +21,12 @@ _MOST_AT_ONCE = 64
 async def work(settings: Settings, stopping: asyncio.Event) -> None:
     """Put all that the source yields, until `stopping`; then finish the put in progress, or withdraw it.
 
-    The producer opens no resources: those of shared/resources.py are for the handlers.
+    The resources of shared/resources.py are opened only if the source has `uses_resources = True`.
     """
     async with AsyncExitStack() as stack:
         async with unless(stopping):
-            pipeline = await stack.enter_async_context(open_pipeline(settings))
+            resources = bool(getattr(source, "uses_resources", False))
+            pipeline = await stack.enter_async_context(open_pipeline(settings, resources=resources))
         await stack.enter_async_context(watched("producer", pipeline, stopping))
         producing = asyncio.create_task(_produce(pipeline, stopping))
         stopped = asyncio.create_task(stopping.wait())
@@ -74,8 +75,8 @@ async def _batches(pipeline: Pipeline) -> AsyncGenerator[list[Message], None]:
     rate = pipeline.settings.rate
     most = _MOST_AT_ONCE if not rate else max(1, min(_MOST_AT_ONCE, int(rate / 20)))
     batch: list[Message] = []
-    async with aclosing(messages(pipeline)) as source:
-        async for message in source:
+    async with aclosing(source.messages(pipeline)) as found:
+        async for message in found:
             batch.append(message)
             if len(batch) >= most:
                 yield batch

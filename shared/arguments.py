@@ -16,7 +16,9 @@ def read_arguments(name: str, kind: type[Environment]) -> None:
     parser = argparse.ArgumentParser(
         prog=f"./run {name}" if _DOOR.exists() else name,  # a container has no door
         description=f"Run the {name} in the foreground. SIGTERM and Ctrl-C drain it; a second one ends it at once.",
-        epilog="It is set up by these environment variables (README.md says what each means).\n"
+        epilog="Exit codes: 0 its work has ended, or it was drained; 1 a server failed a command of the application, or did\n"
+        "not take back what it held; 2 the set-up is wrong. One line on stderr says which.\n\n"
+        "It is set up by these environment variables (docs/settings.md says what each means).\n"
         f"Here with their defaults:\n\n{_variables(kind)}",
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )

@@ -10,6 +10,7 @@ from pydantic import AfterValidator, BeforeValidator, Field, SecretStr, Validati
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from shared.local.address import read_address
+from shared.queue_settings import MOST_AT_ONCE, queue_name, served_queues
 
 _PREFIX = "PIPELINE_"
 _EXAMPLE = "redis://:password@host:6379/0"
@@ -37,6 +38,16 @@ def _none_from_text(value: Any) -> Any:
     return None if _lower(value) == "none" else value
 
 
+def _none_from_nothing(value: Any) -> Any:
+    return None if value == "" else value
+
+
+def _long_enough(secret: SecretStr) -> SecretStr:
+    if len(secret) < 8:
+        raise ValueError("a password has 8 characters at least")
+    return secret
+
+
 def _address(secret: SecretStr) -> SecretStr:
     """Refuse what is no address of a server. The error never repeats it: it may hold a password."""
     address = secret.get_secret_value().strip()
@@ -62,6 +73,15 @@ def _readable(address: str) -> bool:
         return False
 
 
+def _modules(value: str) -> str:
+    names = [name.strip() for name in value.split(",")]
+    if not all(all(part.isidentifier() for part in name.split(".")) for name in names):
+        raise ValueError(
+            "must be the names of modules with commas between them, for example shop.handlers,mail.handlers"
+        )
+    return ",".join(dict.fromkeys(names))
+
+
 def plain_name(value: str) -> str:
     """A name that may stand in a key of the server.
 
@@ -70,6 +90,10 @@ def plain_name(value: str) -> str:
     if not re.fullmatch(r"[A-Za-z0-9_.-]{1,64}", value):
         raise ValueError("must be 1 to 64 of the characters A-Z a-z 0-9 _ . -")
     return value
+
+
+Bound = Annotated[Annotated[int, Field(ge=0, le=10_000_000)] | None, BeforeValidator(_none_from_text)]
+"""The type of `maxsize`, for an application whose queues have a bound from the beginning."""
 
 
 class Environment(BaseSettings):
@@ -96,10 +120,10 @@ class Environment(BaseSettings):
     clock_url: Annotated[Annotated[SecretStr, AfterValidator(_address)] | None, BeforeValidator(not_empty)] = None
     """The clock's own server; without it that of the queue."""
 
-    queue: Annotated[str, AfterValidator(plain_name)] = "jobs"
-    """The queue's name; all keys begin with it."""
+    queue: Annotated[str, AfterValidator(queue_name)] = "jobs"
+    """The queue's name, or GROUP/NAME; all keys begin with it."""
 
-    maxsize: Annotated[Annotated[int, Field(ge=0, le=10_000_000)] | None, BeforeValidator(_none_from_text)] = 100
+    maxsize: Bound = None
     """Pending messages at most; 0 for no bound, none for what is stored with the queue."""
 
     max_attempts: int = Field(5, ge=1, le=999)
@@ -132,11 +156,17 @@ class Environment(BaseSettings):
     max_connections: int = Field(10, ge=4, le=10_000)
     """Connections of one service to one server at most, two of them the session's; more than that wait for one."""
 
-    concurrency: int = Field(10, ge=1, le=1000)
-    """Deliveries that one consumer handles at once."""
+    concurrency: int = Field(10, ge=1, le=MOST_AT_ONCE)
+    """Deliveries of a queue that one consumer handles at once."""
+
+    queues: Annotated[Annotated[str, AfterValidator(served_queues)] | None, BeforeValidator(not_empty)] = None
+    """The queues that a consumer serves, each with its own number for that; without it all those of its handlers."""
 
     processes: Annotated[Annotated[int, Field(ge=1, le=1000)] | None, BeforeValidator(_none_from_text)] = None
     """Child processes that one consumer has at most, for handlers that run there; none for as many as it has cores."""
+
+    handlers: Annotated[str, AfterValidator(_modules)] = "consumer.handlers"
+    """The modules with the handlers of a consumer, with commas between them."""
 
     handler_timeout: float = Field(300.0, gt=0, le=86_400)
     """Seconds that a handler may take."""
@@ -149,6 +179,20 @@ class Environment(BaseSettings):
 
     metrics_port: Annotated[Annotated[int, Field(ge=0, le=65_535)] | None, BeforeValidator(_none_from_text)] = None
     """Port of /metrics, /livez and /readyz; 0 for any that is free, which is logged; none for no such port."""
+
+    monitor_host: str = Field("127.0.0.1", min_length=1)
+    """The address at which the monitor serves its page; 0.0.0.0 for all of this host."""
+
+    monitor_port: int = Field(8080, ge=0, le=65_535)
+    """Its port; 0 for any that is free, which is logged."""
+
+    monitor_names: str = ""
+    """Names by which browsers call the monitor, with commas between; localhost and addresses are known without."""
+
+    monitor_password: Annotated[
+        Annotated[SecretStr, AfterValidator(_long_enough)] | None, BeforeValidator(_none_from_nothing)
+    ] = None
+    """Whoever knows it may pause, resize, replay and discard on the page; without it the page only reads."""
 
     log_level: Annotated[Literal["debug", "info", "warning", "error"], BeforeValidator(_lower)] = "info"
     log_format: Annotated[Literal["auto", "json", "console"], BeforeValidator(_lower)] = "auto"
@@ -211,7 +255,7 @@ def _unknown_variables(kind: type[Environment]) -> list[str]:
         advice = (
             f"did you mean {variable_of(near[0])}?"
             if near
-            else "README.md lists them, and so does ./run consumer --help"
+            else "docs/settings.md lists them, and so does ./run consumer --help"
         )
         problems.append(f"{variable}: no such setting; {advice}")
     return problems

@@ -37,7 +37,7 @@ def configure_logs(settings: Environment) -> None:
             foreign_pre_chain=[*enrich, _fields_of_the_engine, _fields_of_a_delivery],
             processors=[
                 structlog.stdlib.ProcessorFormatter.remove_processors_meta,
-                *(_json_lines() if as_json else _console_lines(colors=terminal and "NO_COLOR" not in os.environ)),
+                *(_json_lines() if as_json else _console_lines(colors=terminal and _colors())),
             ],
         )
     )
@@ -71,6 +71,11 @@ def _fields_of_a_delivery(_: object, __: str, event: structlog.typing.EventDict)
     """A line that a handler writes names what it handles, as far as the line does not say it itself."""
     add_fields(cast("dict[str, object]", event))
     return event
+
+
+def _colors() -> bool:
+    """Whether whoever sits at the terminal wants colours: NO_COLOR that is not empty says no (no-color.org)."""
+    return not os.environ.get("NO_COLOR") and os.environ.get("TERM") != "dumb"
 
 
 def _json_lines() -> list[structlog.typing.Processor]:

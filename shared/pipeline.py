@@ -24,6 +24,7 @@ from shared.environment import resolve_clock_url, resolve_redis_url
 from shared.logs import Log
 from shared.message import Message
 from shared.pool import counted_pool
+from shared.queues import Queues
 from shared.resources import Resources, open_resources
 from shared.settings import Settings
 from shared.upgrades import check_upgrades
@@ -40,6 +41,9 @@ class Pipeline:
     settings: Settings
     session: Session
     queue: Queue[Message]
+    """That of PIPELINE_QUEUE."""
+    queues: Queues
+    """All queues, by name: `pipeline.queues["mail"]`."""
     redis: "redis.asyncio.Redis"
     """For data of your own; bytes in and out. A command waits while all connections of this service are in use."""
     _deferred: Deferred
@@ -162,21 +166,9 @@ async def open_pipeline(settings: Settings, *, resources: bool = False) -> Async
             pools.push_async_callback(each.disconnect)
         client = redis.asyncio.Redis(connection_pool=pool)
         deferred = Deferred(redis.asyncio.Redis(connection_pool=clock_pool), settings.queue, settings.max_message_bytes)
-        queue: Queue[Message] = Queue(
-            session,
-            settings.queue,
-            Message,
-            maxsize=settings.maxsize,
-            max_attempts=settings.max_attempts,
-            max_crashes=settings.max_crashes,
-            max_dead=settings.max_dead,
-            dead_for=settings.dead_for,
-            max_message_bytes=settings.max_message_bytes,
-            known_for=settings.known_for,
-            unread_for=settings.unread_for,
-        )
+        queues = Queues(session, settings)
         opened = await _open_resources(stack, settings, session, client) if resources else None
-        yield Pipeline(settings, session, queue, client, deferred, opened)
+        yield Pipeline(settings, session, queues[settings.queue], queues, client, deferred, opened)
 
 
 async def _open_resources(

@@ -26,7 +26,7 @@ async def open_resources(
 ) -> AsyncIterator[Resources]:
     """Open the resources before the first message; close them once a drain has ended, before the session ends.
 
-    The consumers call it. The clock calls it if its schedule says `uses_resources`. The producer never does.
+    The consumers call it. The clock calls it if its schedule says `uses_resources`, the producer if its source does.
     """
     waits = Waits(client, settings.queue, settings.run, secrets.token_hex(6))
     stop_words = StopWords(client, ReadersWritersLease(session, settings.queue), settings.queue, waits)

@@ -36,7 +36,7 @@ class Stopped(Exception):
     """The service was stopped before it had started."""
 
 
-def run_service(name: str, work: Work, signals: Signals, *, prepare: Callable[[], None] | None = None) -> int:
+def run_service(name: str, work: Work, signals: Signals, *, prepare: Callable[[Settings], None] | None = None) -> int:
     """Run a service until its work ends; returns the exit code.
 
     `prepare` is called first, once the settings are known to be right: for imports that take long. A signal ends the
@@ -51,7 +51,7 @@ def run_service(name: str, work: Work, signals: Signals, *, prepare: Callable[[]
         settings = Settings.load()
         configure_logs(settings)
         if prepare is not None:
-            prepare()
+            prepare(settings)
         with asyncio.Runner(loop_factory=loop_factory()) as runner:
             _run(runner.get_loop(), _with_signals(name, settings, work, signals))
     except Stopped:

@@ -19,7 +19,9 @@ from shared.concurrency import Queue, Session
 from shared.local.embedded import EmbeddedServer
 from tests.instruments.application import make
 from tests.instruments.durable import DurableServer
+from tests.instruments.insurance import end_looks
 from tests.instruments.levels import force_where_asked
+from tests.instruments.measuring import pytest_report_teststatus, pytest_runtest_protocol  # noqa: F401  # hooks
 from tests.instruments.order import check_orders, queues_with_order
 from tests.instruments.prepared import CAN_FORK, prepared_pids, ready
 from tests.instruments.proxy import Proxy
@@ -37,7 +39,7 @@ def pytest_configure() -> None:
 
 def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool | None:
     """Spare the import of files without a test that is asked for: of all files those marked `timing` are few."""
-    asked_for = {word for word in config.option.markexpr.split(" and ") if word in {"slow", "timing"}}
+    asked_for = {word for word in config.option.markexpr.split(" and ") if word in {"alone", "slow", "timing"}}
     if not asked_for or not fnmatch(collection_path.name, "test_*.py"):
         return None
     text = collection_path.read_text(encoding="utf-8")
@@ -105,6 +107,12 @@ def _ttl(request: pytest.FixtureRequest) -> float:
 
 
 @pytest.fixture
+def only_notified(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Without the looks of insurance: what arrives was notified of, however long it takes on a busy machine."""
+    end_looks(monkeypatch)
+
+
+@pytest.fixture
 async def proxy(url: str, tmp_path: Path) -> AsyncIterator[Proxy]:
     """A proxy in front of the server, which breaks connections as it is told."""
     async with Proxy(url, tmp_path) as proxy:
@@ -112,9 +120,9 @@ async def proxy(url: str, tmp_path: Path) -> AsyncIterator[Proxy]:
 
 
 @pytest.fixture
-async def through_proxy(proxy: Proxy) -> AsyncIterator[Session]:
+async def through_proxy(proxy: Proxy, request: pytest.FixtureRequest) -> AsyncIterator[Session]:
     """A session whose connections the proxy breaks."""
-    async with Session.open(proxy.url) as session:
+    async with Session.open(proxy.url, ttl=_ttl(request)) as session:
         yield session
 
 

@@ -16,7 +16,8 @@ ROOT = Path(__file__).resolve().parent.parent
 PAGES = ROOT / "docs" / "performance"
 sys.path.insert(0, str(ROOT))
 
-from benchmarks.report import README_WORKLOADS, markdown, summary  # noqa: E402  # the root is not on the path before
+from benchmarks.overview import overview  # noqa: E402  # the root is not on the path before
+from benchmarks.report import README_WORKLOADS, markdown, summary  # noqa: E402
 
 
 def between(mark: str, text: str, content: str) -> str:
@@ -36,6 +37,8 @@ def publish(folders: dict[str, Path]) -> None:
         if name == "result":
             readme.write_text(between(name, readme.read_text(), summary(result, README_WORKLOADS)))
             plot()
+        if name == "field":
+            (PAGES / "overview.svg").write_text(overview(result), encoding="utf-8")
 
 
 def plot() -> None:

@@ -6,6 +6,7 @@ from typing import Annotated
 
 import typer
 
+from cli.completion import offer
 from cli.demo.demo import Demo, DemoError, ServiceFellError
 from shared.concurrency import ConcurrencyError
 from shared.environment import SettingsError
@@ -27,14 +28,18 @@ def demo(  # noqa: PLR0917  # typer's way to declare options
         int, typer.Option(min=0, max=10_000_000, help="Messages pending at most; 0 for no bound.")
     ] = 100,
     chaos: Annotated[bool, typer.Option("--chaos", help="Kill a consumer with -9 about once a second.")] = False,  # noqa: FBT002
+    watch: Annotated[bool, typer.Option("--watch", help="Show it in a browser; prints the address.")] = False,  # noqa: FBT002
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object and nothing else.")] = False,  # noqa: FBT002
 ) -> None:
     """Count words with several processes through one bounded queue, and check the result.
 
     It starts a server of its own, or uses the one of REDIS_URL under key names of its own, which it deletes at the end.
-    Exit code: 0 exact, 1 wrong or interrupted by a fault, 2 a mistake in the command.
+
+    Exit codes: 0 exact; 1 wrong, or interrupted by a fault; 2 a mistake in the command; 130 interrupted by Ctrl-C.
     """
-    work = Demo(path=path, glob=glob, consumers=consumers, producers=producers, maxsize=maxsize, chaos=chaos)
+    work = Demo(
+        path=path, glob=glob, consumers=consumers, producers=producers, maxsize=maxsize, chaos=chaos, watch=watch
+    )
     report = work.run()
     if as_json:
         sys.stdout.write(report.to_json() + "\n")
@@ -50,7 +55,8 @@ _MISTAKES = (DemoError, SettingsError, EmbeddedServerError, ConcurrencyError)
 def main() -> None:
     """Run the demo; what a user can mend is one line and exit code 2."""
     try:
-        app(prog_name="./run demo")
+        if not offer(app):
+            app(prog_name="./run demo")
     except _MISTAKES as error:
         sys.stderr.write("".join(f"demo: {line}\n" for line in str(error).splitlines()))
         sys.exit(2)

@@ -16,6 +16,7 @@ import redis.asyncio
 
 from cli.demo.chaos import Chaos
 from cli.demo.dead import group_dead
+from cli.demo.page import show_page
 from cli.demo.processes import Processes
 from cli.demo.progress import DemoProgress
 from cli.demo.reference import count_files, estimate, list_files
@@ -52,6 +53,8 @@ class Demo:
     producers: int
     maxsize: int
     chaos: bool
+    watch: bool = False
+    """Whether a page shows it."""
 
     def run(self) -> Report:
         """Do it. Raises DemoError, ServiceFellError, SettingsError, EmbeddedServerError, ConcurrencyError."""
@@ -120,6 +123,9 @@ class Demo:
             here = Queue(session, queue, Message)
             watch = _Watch(here, processes)
             chaos = Chaos(processes, here)
+            if self.watch:
+                await here.statistics()
+                await show_page(processes, queue)
             with DemoProgress(self.maxsize, estimate(files)) as progress:
                 await self._until_done(watch, progress, processes, chaos)
             await asyncio.to_thread(processes.stop, processes.consumers, 10.0)

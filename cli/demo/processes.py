@@ -80,6 +80,7 @@ class Processes:
         self.producers: list[Process] = []
         self.consumers: list[Process] = []
         self.clocks: list[Process] = []
+        self.monitors: list[Process] = []
 
     def __enter__(self) -> Self:
         return self
@@ -87,7 +88,9 @@ class Processes:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self.stop(self.producers + self.consumers + self.clocks, seconds=0 if error is not None else _PATIENCE)
+        self.stop(
+            self.producers + self.consumers + self.clocks + self.monitors, seconds=0 if error is not None else _PATIENCE
+        )
 
     def _start(self, module: str, **settings: str) -> Process:
         self._started += 1
@@ -102,6 +105,12 @@ class Processes:
     def start_clock(self) -> None:
         """Start the clock."""
         self.clocks.append(self._start("producer.clock"))
+
+    def start_monitor(self, port: int) -> Process:
+        """Start the page's server."""
+        monitor = self._start("monitor", PIPELINE_MONITOR_PORT=str(port))
+        self.monitors.append(monitor)
+        return monitor
 
     def start_consumer(self, module: str = "consumer") -> Process:
         """Start a consumer."""

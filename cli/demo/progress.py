@@ -58,7 +58,7 @@ class DemoProgress:
         if seconds - since >= 0.5:
             self._rate = (done - before) / (seconds - since)
             self._measured = (seconds, done)
-        text = Text(f"pending {statistics.pending}/{self._bound} · {self._rate:,.0f} messages/s")
+        text = Text(f"pending {statistics.pending}/{self._bound} · {self._rate:,.0f}/s")
         text.append(f" · {statistics.puts_waiting} puts wait")
         if kills:
             text.append(f" · {kills} killed", "red").append(f", {statistics.recovered_total} recovered")

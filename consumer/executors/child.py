@@ -29,6 +29,7 @@ from shared.concurrency.queues.effects.effects import writes_of
 from shared.concurrency.queues.encoding.codec import Codec
 from shared.concurrency.queues.encoding.entry import LARGEST_MESSAGE
 from shared.concurrency.queues.encoding.results import ResultCodec
+from shared.concurrency.session.tracer import tracing
 from shared.local.forked import Forks, Handler
 from shared.local.parent_death import end_with
 from shared.log_context import described_by, in_hand
@@ -39,8 +40,8 @@ from shared.signals import pass_over
 
 _LONGEST_TEXT: Final = 20_000
 
-_Request = tuple[str, bool, list[bytes]]
-"""The name of the handler, whether it takes a batch, and the stored messages."""
+_Request = tuple[str, bool, dict[str, str], list[bytes]]
+"""The name of the handler, whether it takes a batch, the trace that it belongs to, and the stored messages."""
 
 
 def serve(parent: int, modules: list[str], before: Mapping[signal.Signals, Handler]) -> None:
@@ -55,11 +56,13 @@ def serve(parent: int, modules: list[str], before: Mapping[signal.Signals, Handl
     for module in modules:
         pkgutil.resolve_name(module)
     codec: Codec[Message] = Codec(Message, LARGEST_MESSAGE)
-    results = ResultCodec(None, LARGEST_MESSAGE)
+    results, traced = ResultCodec(None, LARGEST_MESSAGE), tracing()
     _send(answers, {"outcome": "ready"})
     while True:
-        name, takes_batch, entries = calls.get()
+        name, takes_batch, context, entries = calls.get()
         _send(answers, {"outcome": "started"})
+        if traced is not None:
+            traced.continues(context)
         described_by.set(partial(fields_of, handler=name, queue=settings.queue))
         call = _handle_batch if takes_batch else _handle
         _send(answers, call(codec, results, name, entries))
@@ -81,7 +84,7 @@ def _receive(requests: BinaryIO, calls: "SimpleQueue[_Request]") -> None:
         while True:
             request = json.loads(frames.read(requests))
             entries = [frames.read(requests) for _ in range(request.get("batch", 1))]
-            calls.put((request["handler"], "batch" in request, entries))
+            calls.put((request["handler"], "batch" in request, request.get("trace", {}), entries))
     except (EOFError, OSError):
         os._exit(1)  # the service has ended: nothing waits for the answer
 

@@ -1,5 +1,6 @@
 """Dispatch: calls the handlers of a service, each where it runs: on the loop, in a thread or in a process."""
 
+import json
 from collections.abc import Awaitable, Callable, Mapping
 from contextlib import AsyncExitStack
 from dataclasses import replace
@@ -9,6 +10,7 @@ from typing import Any, Final, Self
 from consumer.executors.log_fields import fields_of
 from consumer.executors.processes import Processes, cores, error_of
 from consumer.executors.threads import Threads
+from consumer.hooks import HOOKS, Around, Handling
 from consumer.rules.handler import Handler, call_plain
 from consumer.rules.rules import LONGEST_LIMIT, Rules
 from shared.concurrency import Batch, Delivery
@@ -35,7 +37,9 @@ class Dispatch:
             pipeline.settings.processes or cores(),
         )
         self._stack = AsyncExitStack()
-        self._calls: Final[dict[type[Message], _Call]] = {tp: self._call(each) for tp, each in handlers.items()}
+        self._calls: Final[dict[type[Message], _Call]] = {
+            tp: self._wrapped(self._call(each), each.name) for tp, each in handlers.items()
+        }
         self.rules: Final[dict[type[Message], Rules]] = {tp: self._rules_of(each) for tp, each in handlers.items()}
         """The rules of each message class, as the worker applies them."""
         self._names: Final = {tp: each.name for tp, each in handlers.items()}
@@ -51,17 +55,23 @@ class Dispatch:
         in_hand.set(batch)
         return self._calls[type(batch[0].item)](batch, self._pipeline)
 
-    def _describe(self, work: Delivery[Message] | Batch[Message]) -> dict[str, object]:
+    def describe(self, work: Delivery[Message] | Batch[Message], queue: str) -> dict[str, object]:
+        """What names it in the log; `queue`: that it was taken from."""
         item = work.item if isinstance(work, Delivery) else work[0].item
-        return fields_of(work, self._names[type(item)], self._pipeline.queue.full_name)
+        return fields_of(work, self._names[type(item)], queue)
 
     def _call(self, handler: Handler) -> _Call:
+        function = handler.function
         if handler.place == "loop":
-            return handler.function
+            return function if handler.takes_pipeline else lambda work, _: function(work)
         if handler.place == "thread":
-            return partial(self._in_thread, handler.function)
+            return partial(self._in_thread, handler)
         in_process = self._in_process if handler.rules.batch is None else self._batch_in_process
         return partial(in_process, handler.name, self._limit_of(handler))
+
+    def _wrapped(self, call: _Call, name: str) -> _Call:
+        # Where nothing stands around it a message costs nothing more.
+        return call if HOOKS.around is None else partial(_around, HOOKS.around, call, name)
 
     def _limit_of(self, handler: Handler) -> float:
         return handler.rules.time_limit or self._pipeline.settings.handler_timeout
@@ -72,9 +82,10 @@ class Dispatch:
         # `Processes.call` counts from when the process is ready, and a call may wait for a free one: no limit here.
         return replace(handler.rules, time_limit=LONGEST_LIMIT)
 
-    async def _in_thread(self, function: Callable[..., Any], called_with: object, pipeline: Pipeline) -> object:
+    async def _in_thread(self, handler: Handler, work: object, pipeline: Pipeline) -> object:
         returned: list[object] = []
-        await self._threads.run(lambda: returned.append(call_plain(function, called_with, pipeline)))
+        called_with = (work, pipeline) if handler.takes_pipeline else (work,)
+        await self._threads.run(lambda: returned.append(call_plain(handler.function, *called_with)))
         return returned[0]
 
     async def _in_process(self, name: str, time_limit: float, delivery: Delivery[Any], _: Pipeline) -> object:
@@ -97,13 +108,34 @@ class Dispatch:
         return results
 
     async def __aenter__(self) -> Self:
-        described_by.set(self._describe)  # for the tasks that are started inside the block
+        described_by.set(
+            partial(self.describe, queue=self._pipeline.queue.full_name)
+        )  # for the tasks that are started inside the block
         await self._stack.enter_async_context(self._processes)
         self._stack.callback(self._threads.close)
         return self
 
     async def __aexit__(self, *_: object) -> None:
         await self._stack.aclose()
+
+
+async def _around(
+    around: Around, call: _Call, name: str, work: Delivery[Any] | Batch[Any], pipeline: Pipeline
+) -> object:
+    """Call a handler inside what stands around every delivery; what that swallows is a clean return."""
+    handling = Handling(name, [work] if isinstance(work, Delivery) else list(work))
+    returned = None
+    async with around(handling, pipeline):
+        returned = await call(work, pipeline)
+        handling.result = _read(returned)
+    return returned
+
+
+def _read(returned: object) -> object:
+    """A result as the handler returned it; one that a process has written is read."""
+    if isinstance(returned, list):
+        return [_read(each) for each in returned]
+    return json.loads(returned) if isinstance(returned, Written) else returned
 
 
 def _result_of(delivery: Delivery[Any], answer: dict[str, Any]) -> Written | None:

@@ -1,54 +1,53 @@
 """ObservedDispatch: calls handlers as Dispatch does, and reports when each begins and ends."""
 
 import asyncio
-from collections.abc import Awaitable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
+from functools import partial
 from typing import Any, Final, Protocol
 
 from consumer.executors.dispatch import Dispatch
 from consumer.executors.log_fields import fields_of
 from consumer.rules.handler import Handler
 from shared.concurrency import Batch, Delivery
+from shared.concurrency.queues.deliveries.handout import handout_of
+from shared.concurrency.queues.encoding.entry import crashes_of
 from shared.concurrency.session.clock import boottime
 from shared.logs import Log
 from shared.message import Message
-from shared.pipeline import Pipeline
 
 log = Log("consumer")
 
 
+Ending = Callable[[float, BaseException | None], None]
+"""What is called when a handler has ended: after so many seconds, by this error or by returning."""
+
+
 class Observer(Protocol):
-    """Who is told of each delivery; of a batch, of each delivery in it."""
+    """Who is told of all that is handled."""
 
-    def begins(self, delivery: Delivery[Any], now: float) -> None:
-        """Its handler is called now, by the local clock."""
-
-    def ends(self, delivery: Delivery[Any], seconds: float, error: BaseException | None) -> None:
-        """Its handler has ended after so many seconds, by this error or by returning."""
+    def begins(self, work: Delivery[Any] | Batch[Any]) -> Ending:
+        """Take note that a handler is called now, in this task; returns what is called when it has ended."""
 
 
-class ObservedDispatch(Dispatch):
-    """The service uses it where somebody wants to know: without it a delivery costs nothing more."""
+class ObservedDispatch:
+    """Stands before a Dispatch for one queue where somebody wants to know: without it a delivery costs nothing more."""
 
-    def __init__(
-        self, handlers: Mapping[type[Message], Handler], pipeline: Pipeline, observers: Sequence[Observer]
-    ) -> None:
-        """As Dispatch."""
-        super().__init__(handlers, pipeline)
+    def __init__(self, dispatch: Dispatch, observers: Sequence[Observer]) -> None:
+        """`observers`: of this queue."""
+        self._dispatch: Final = dispatch
         self._observers: Final = observers
 
     def handle(self, delivery: Delivery[Message]) -> Awaitable[object]:
         """As Dispatch.handle."""
-        return self._observed([delivery], super().handle(delivery))
+        return self._observed(delivery, self._dispatch.handle(delivery))
 
     def handle_batch(self, batch: Batch[Message]) -> Awaitable[object]:
         """As Dispatch.handle_batch."""
-        return self._observed(list(batch), super().handle_batch(batch))
+        return self._observed(batch, self._dispatch.handle_batch(batch))
 
-    async def _observed(self, deliveries: Sequence[Delivery[Message]], handling: Awaitable[object]) -> object:
+    async def _observed(self, work: Delivery[Message] | Batch[Message], handling: Awaitable[object]) -> object:
         began = boottime()
-        for delivery in deliveries:
-            for observer in self._observers:
-                observer.begins(delivery, began)
+        endings = [observer.begins(work) for observer in self._observers]
         error = None
         try:
             return await handling
@@ -56,30 +55,32 @@ class ObservedDispatch(Dispatch):
             error = raised
             raise
         finally:
-            self._ended(deliveries, boottime() - began, error)
-
-    def _ended(self, deliveries: Sequence[Delivery[Message]], seconds: float, error: BaseException | None) -> None:
-        for delivery in deliveries:
-            for observer in self._observers:
-                observer.ends(delivery, seconds, error)
+            seconds = boottime() - began
+            for ends in reversed(endings):
+                ends(seconds, error)
 
 
 class LoggedDeliveries:
-    """Logs each delivery at debug: when its handler is called, and when it has ended."""
+    """Logs each delivery at debug, of a batch each in it: when its handler is called, and when it has ended."""
 
     def __init__(self, handlers: Mapping[type[Message], Handler], queue: str) -> None:
         """`queue`: its name in the log."""
         self._names: Final = {tp: handler.name for tp, handler in handlers.items()}
         self._queue: Final = queue
 
-    def begins(self, delivery: Delivery[Any], now: float) -> None:  # noqa: ARG002  # see Observer
+    def begins(self, work: Delivery[Any] | Batch[Any]) -> Ending:
         """Log it."""
-        log.debug("a delivery starts", **self._fields(delivery))
+        for delivery, fields in self._fields(work):
+            crashes = crashes_of(handout_of(delivery).entry)
+            log.debug("a delivery starts", **fields, **({"crashes": crashes} if crashes else {}))
+        return partial(self._ends, work)
 
-    def ends(self, delivery: Delivery[Any], seconds: float, error: BaseException | None) -> None:
+    def _ends(self, work: Delivery[Any] | Batch[Any], seconds: float, error: BaseException | None) -> None:
         """Log it; what becomes of the message stands in other lines, where it is not acknowledged."""
         how = "returned" if error is None else "cancelled" if isinstance(error, asyncio.CancelledError) else "raised"
-        log.debug("a delivery ends", **self._fields(delivery), seconds=round(seconds, 6), outcome=how)
+        for _, fields in self._fields(work):
+            log.debug("a delivery ends", **fields, seconds=round(seconds, 6), outcome=how)
 
-    def _fields(self, delivery: Delivery[Any]) -> dict[str, object]:
-        return fields_of(delivery, self._names[type(delivery.item)], self._queue)
+    def _fields(self, work: Delivery[Any] | Batch[Any]) -> Iterator[tuple[Delivery[Any], dict[str, object]]]:
+        for delivery in [work] if isinstance(work, Delivery) else work:
+            yield delivery, fields_of(delivery, self._names[type(delivery.item)], self._queue)

@@ -12,6 +12,7 @@ from typing import Any, Final, Self
 from consumer.executors import frames
 from consumer.outcomes import Reject, Retry
 from consumer.rules.errors import ProcessEnded, RaisedInProcess, UnsendableResult
+from shared.concurrency.session.tracer import tracing
 
 START_SECONDS: Final = 60.0
 """How long a process may take to start."""
@@ -36,6 +37,7 @@ class Processes:
         self._left: list[asyncio.Task[_Child]] = []
         """Those of them whose callers were cancelled: the next caller takes one, or it becomes idle."""
         self._ending: set[asyncio.Task[None]] = set()
+        self._tracing: Final = tracing()
 
     async def call(self, name: str, entry: bytes, time_limit: float) -> dict[str, Any]:
         """Call a function (`module:name`) with a stored message in a child; returns the child's answer.
@@ -61,6 +63,8 @@ class Processes:
 
     async def _answer(self, request: dict[str, Any], entries: Sequence[bytes], time_limit: float) -> dict[str, Any]:
         """Send a request to a child, and wait for the answer."""
+        if self._tracing is not None:
+            request["trace"] = self._tracing.current()
         frame = json.dumps(request).encode()
         async with self._free:
             child = await self._begun(frame, *entries)

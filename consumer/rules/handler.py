@@ -3,11 +3,13 @@
 import inspect
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any, Literal, get_origin, get_type_hints
+from typing import Any, Literal, get_args, get_origin, get_type_hints
 
 from consumer.rules.errors import HandlerError
 from consumer.rules.rules import Rules
-from shared.concurrency import Batch
+from shared.concurrency import Batch, Delivery
+from shared.message import Message
+from shared.pipeline import Pipeline
 
 Place = Literal["loop", "thread", "process"]
 
@@ -19,6 +21,10 @@ class Handler:
     function: Callable[..., Any]
     place: Place
     rules: Rules
+    takes_pipeline: bool = True
+    """Whether it is called with the pipeline too. A handler in a process never is."""
+    queue: str | None = None
+    """The queue that its messages are taken from; None for that of PIPELINE_QUEUE."""
 
     @property
     def name(self) -> str:
@@ -26,8 +32,14 @@ class Handler:
         return f"{self.function.__module__}:{self.function.__qualname__}"
 
 
-def place_of(function: Callable[..., Any], executor: str | None, *, takes_batch: bool = False) -> Place:
-    """Return where a function runs as a handler; `takes_batch`: it is called with a batch, not with one delivery.
+def place_of(
+    function: Callable[..., Any],
+    executor: str | None,
+    message_class: type[Message] | None = None,
+    *,
+    takes_batch: bool = False,
+) -> Place:
+    """Return where a function runs as the handler of a class; `takes_batch`: it is called with a batch of deliveries.
 
     :raises HandlerError: when it cannot run as one; the message says what to write.
     """
@@ -40,9 +52,10 @@ def place_of(function: Callable[..., Any], executor: str | None, *, takes_batch:
     if not (is_coroutine or inspect.isfunction(function) or inspect.ismethod(function)):
         raise HandlerError(f"{name} is not a function: write `async def` (on the loop) or `def` (in a thread)")
     first = "batch" if takes_batch else "delivery"
-    _check_first(function, name, takes_batch=takes_batch)
+    _check_hints(function, name, message_class, takes_batch=takes_batch)
     if executor is None:
-        _check_takes(function, name, f"{first}, pipeline")
+        if not asks_for_pipeline(function):
+            _check_takes(function, name, first, others=f"{first}, pipeline")
         return "loop" if is_coroutine else "thread"
     if is_coroutine:
         raise HandlerError(f'{name}: executor="process" needs a plain function: write `def {name}({first})`')
@@ -52,28 +65,52 @@ def place_of(function: Callable[..., Any], executor: str | None, *, takes_batch:
     return "process"
 
 
-def _check_takes(function: Callable[..., Any], name: str, words: str) -> None:
+def asks_for_pipeline(function: Callable[..., Any]) -> bool:
+    """Whether a function can be called with a delivery and the pipeline; else it gets the delivery alone."""
+    return _can_take(function, 2)
+
+
+def _can_take(function: Callable[..., Any], count: int) -> bool:
     try:
-        inspect.signature(function).bind(*words.split(", "))
+        inspect.signature(function).bind(*range(count))
     except TypeError:
-        raise HandlerError(f"{name} is called with ({words}): write `def {name}({words})`") from None
+        return False
+    return True
 
 
-def _check_first(function: Callable[..., Any], name: str, *, takes_batch: bool) -> None:
-    """Where the first parameter says what it is, compare it with what the handler is called with."""
-    first = next(iter(inspect.signature(function).parameters), None)
+def _check_takes(function: Callable[..., Any], name: str, words: str, *, others: str = "") -> None:
+    if not _can_take(function, words.count(",") + 1):
+        either = f"({words}) or ({others})" if others else f"({words})"
+        raise HandlerError(f"{name} is called with {either}: write `def {name}({others or words})`")
+
+
+def _check_hints(
+    function: Callable[..., Any], name: str, message_class: type[Message] | None, *, takes_batch: bool
+) -> None:
+    """Where the parameters say what they are, compare them with what the handler is called with."""
+    first, second, *_ = [*inspect.signature(function).parameters, None, None]
     try:
         hints = get_type_hints(function)
     except Exception:  # noqa: BLE001  # names that only a type checker knows: it has compared them
         return
-    hint = hints.get(first or "", Any)
+    hint, pipeline = hints.get(first or "", Any), hints.get(second or "", Any)
+    if pipeline is not Any and isinstance(pipeline, type) and not issubclass(Pipeline, pipeline):
+        raise HandlerError(f"{name} gets the pipeline second: write `{second}: Pipeline`, or leave it out")
     kind = get_origin(hint) or hint
     if hint is Any or not isinstance(kind, type):
         return
+    wanted = f"{'Batch' if takes_batch else 'Delivery'}[{message_class.__name__ if message_class else '...'}]"
     if takes_batch and not issubclass(Batch, kind):
-        raise HandlerError(f"{name} is called with a batch: write `{first}: Batch[...]`, or leave batch= out")
+        raise HandlerError(f"{name} is called with a batch: write `{first}: {wanted}`, or leave batch= out")
     if not takes_batch and issubclass(kind, Batch):
         raise HandlerError(f"{name} takes a Batch: write `@handles(..., batch=Gather(most=..., within=...))`")
+    if not takes_batch and not issubclass(Delivery, kind):
+        raise HandlerError(
+            f"{name} is called with a delivery: write `{first}: {wanted}`; `{first}.item` is the message"
+        )
+    of = next(iter(get_args(hint)), Any)
+    if message_class and isinstance(of, type) and issubclass(of, Message) and not issubclass(message_class, of):
+        raise HandlerError(f"{name} handles {message_class.__name__}: write `{first}: {wanted}`, not of {of.__name__}")
 
 
 def call_plain(function: Callable[..., Any], *arguments: object) -> object:

@@ -20,6 +20,7 @@ from shared.concurrency.queues.encoding.versions import Versions
 from shared.logs import Log
 from shared.message import Message
 from shared.pipeline import Pipeline
+from shared.queue_settings import split_name
 
 log = Log("clock")
 
@@ -91,9 +92,9 @@ class Puts:
         return self._stored[name, version]
 
     def _queue(self, kind: type[Any], largest: int) -> Queue[Any]:
-        session, name = self._pipeline.session, self._pipeline.settings.queue
+        session, (name, group) = self._pipeline.session, split_name(self._pipeline.settings.queue)
         # A clock that was killed between the put and the end of the job puts again under the same id when it is back.
-        return Queue(session, name, kind, max_message_bytes=largest, known_for=KNOWN_FOR)
+        return Queue(session, name, kind, group=group, max_message_bytes=largest, known_for=KNOWN_FOR)
 
     async def _put(self, queue: Queue[Any], message: object, id_: str) -> None:
         put = self._waiting.get(id_)

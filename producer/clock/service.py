@@ -15,6 +15,7 @@ from producer.clock.wall_time import ScheduleError
 from shared.clock.deferred import NEVER_MS
 from shared.clock.jobs import clock_queue, decode, encode
 from shared.concurrency.session.futures import retrieve
+from shared.concurrency.session.outage import Outage
 from shared.health.watched import watched
 from shared.logs import Log
 from shared.pipeline import Pipeline, deferred_of, open_pipeline, whereabouts
@@ -26,7 +27,7 @@ log = Log("clock")
 _PAUSE = 1.0
 
 
-def prepare() -> None:
+def prepare(_: Settings) -> None:
     """Import the schedule; not before the settings are known to be right, for it reads them, too.
 
     :raises ServiceError: when it asks for what the clock does not do.
@@ -54,7 +55,11 @@ async def work(settings: Settings, stopping: asyncio.Event) -> None:
         logging.getLogger("arq.worker").addFilter(as_ours)
         jobs = [job.name for job in WorkerSettings.cron_jobs]
         log.info("the clock runs", queue=settings.queue, jobs=jobs, **whereabouts(pipeline))
+        outage = Outage(log, "the clock lost the server and begins again", "the clock goes on")
         while not stopping.is_set():
+            if outage.seconds and not await _is_back(_client(pipeline), outage):
+                await asyncio.wait({stopped}, timeout=_PAUSE)
+                continue
             context = {"pipeline": pipeline, "puts": puts}
             worker = create_worker(
                 WorkerSettings,  # type: ignore[arg-type]
@@ -62,7 +67,7 @@ async def work(settings: Settings, stopping: asyncio.Event) -> None:
                 ctx=context,
                 redis_pool=_client(pipeline),
             )
-            await _run(worker, stopped, settings.grace)
+            await _run(worker, stopped, settings.grace, outage)
         log.info("the clock is stopped")
 
 
@@ -77,7 +82,19 @@ def _client(pipeline: Pipeline) -> ArqRedis:
     )
 
 
-async def _run(worker: Worker, stopped: "asyncio.Task[Any]", grace: float) -> None:
+async def _is_back(client: ArqRedis, outage: Outage) -> bool:
+    """Whether the server answers again: no worker begins before, for each would log its end."""
+    try:
+        async with asyncio.timeout(_PAUSE):
+            await client.ping()
+    except (RedisError, OSError) as error:  # a TimeoutError is an OSError
+        outage.goes_on(str(error) or "the server does not answer")
+        return False
+    outage.is_over()
+    return True
+
+
+async def _run(worker: Worker, stopped: "asyncio.Task[Any]", grace: float, outage: Outage) -> None:
     """Run the worker until `stopped`, then let its jobs end; or until the server is lost."""
     running = asyncio.create_task(worker.async_run())
     running.add_done_callback(retrieve)
@@ -88,7 +105,7 @@ async def _run(worker: Worker, stopped: "asyncio.Task[Any]", grace: float) -> No
         worker.allow_pick_jobs = False
         await _ended(worker, grace)
     except (RedisError, OSError) as error:
-        log.warning("the clock lost the server and begins again", problem=str(error))
+        outage.goes_on(str(error))
         await asyncio.wait({stopped}, timeout=_PAUSE)
     finally:
         running.cancel()

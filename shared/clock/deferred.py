@@ -111,6 +111,8 @@ class Deferred:
             raise IdConflict(
                 f"the id {id_} is known with another message: unschedule it first, or use a new id for a new message"
             )
+        if known is None:
+            log.debug("a message is deferred", queue=self._queue, id=id_, type=shape.name, until=due.isoformat())
         return id_
 
     async def unschedule(self, id_: str) -> bool:

@@ -5,7 +5,7 @@ from typing import Annotated, Self
 
 from pydantic import AfterValidator, BeforeValidator, Field, model_validator
 
-from shared.environment import Environment, not_empty, plain_name
+from shared.environment import Bound, Environment, not_empty, plain_name
 
 
 def _pattern(value: str) -> str:
@@ -16,6 +16,9 @@ def _pattern(value: str) -> str:
 
 class WordCountSettings(Environment):
     """What the word count can be set to, beside what any pipeline can."""
+
+    maxsize: Bound = 100
+    """As everywhere, but with a bound from the beginning: the demo shows what it does."""
 
     source_path: Annotated[Path | None, BeforeValidator(not_empty)] = None
     """The directory tree to count; without it the standard library of the running Python."""

@@ -1,6 +1,7 @@
 """Vitals: whether a service's process works, by what it knows itself. The server is never asked."""
 
 import asyncio
+from collections.abc import Sequence
 from typing import Any, Final
 
 from shared.concurrency import Queue, Session
@@ -13,13 +14,15 @@ _SHORTEST_HANG: Final = 10.0
 class Vitals:
     """What is wrong with a service's process; any thread may ask. An empty answer says that nothing is."""
 
-    def __init__(self, session: Session, queue: Queue[Any], stopping: asyncio.Event, *, registers: bool) -> None:
-        """`registers`: whether it registers at the queue by itself, as a consumer does; others do at their first put.
+    def __init__(
+        self, session: Session, queues: Sequence[Queue[Any]], stopping: asyncio.Event, *, registers: bool
+    ) -> None:
+        """`registers`: whether it registers at the queues by itself, as a consumer does; others do at their first put.
 
         `stopping`: set once it takes nothing more.
         """
         self._process: Final = process_of(session)
-        self._queue: Final = queue
+        self._queues: Final = queues
         self._stopping: Final = stopping
         self._registers: Final = registers
 
@@ -36,8 +39,11 @@ class Vitals:
 
     def unwell(self) -> str:
         """Why it does not work as it should: for `--check`, which has seen that the loop turns."""
+        return next(filter(None, map(self._unwell_at, self._queues)), "")
+
+    def _unwell_at(self, queue: Queue[Any]) -> str:
         unconnected = self._process.vital_signs().unconnected
-        left = renewed_for(self._queue)
+        left = renewed_for(queue)
         if left is None:
             if unconnected:
                 return f"it is not registered, and has no connection to the server: {unconnected}"

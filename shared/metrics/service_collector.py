@@ -1,7 +1,7 @@
 """ServiceCollector: what one process of a service has counted and measured, as Prometheus reads it."""
 
 import platform
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from itertools import accumulate
 from typing import Any, Final
 
@@ -44,10 +44,10 @@ _MODES: Final = {"r": "read", "w": "write", "p": "permit"}
 class ServiceCollector(Collector):
     """Reads what the process counts anyhow, at each scrape; nothing is written for Prometheus meanwhile."""
 
-    def __init__(self, session: Session, queue: Queue[Any]) -> None:
-        """`queue`: the one whose counters are there from the beginning, with 0."""
+    def __init__(self, session: Session, queues: Sequence[Queue[Any]]) -> None:
+        """`queues`: those whose counters are there from the beginning, with 0."""
         self._process: Final = process_of(session)
-        self._queue: Final = queue
+        self._queues: Final = queues
 
     def describe(self) -> Iterable[Metric]:
         """Return nothing: a registry need not look for names that are there twice."""
@@ -67,7 +67,9 @@ class ServiceCollector(Collector):
         counts = self._process.calls.tally.counts.copy()
         for what, text in _OF_QUEUES.items():
             counter = CounterMetricFamily(f"weir_{what}", text, labels=["queue"])
-            of_queues = {self._queue.full_name: 0} | {name: n for (each, name), n in counts.items() if each == what}
+            of_queues = {each.full_name: 0 for each in self._queues} | {
+                name: n for (each, name), n in counts.items() if each == what
+            }
             for name, count in sorted(of_queues.items()):
                 counter.add_metric([name], count)
             yield counter
@@ -81,7 +83,7 @@ class ServiceCollector(Collector):
 
     def _dead_letters(self, counts: Mapping[tuple[str, str], int]) -> Metric:
         # With 0 from the beginning: an increase from nothing to 1 is none to Prometheus.
-        by_reason = {(self._queue.full_name, reason): 0 for reason in (*_REASONS, "rejected")}
+        by_reason = {(each.full_name, reason): 0 for each in self._queues for reason in (*_REASONS, "rejected")}
         for (what, about), count in counts.items():
             if what == "dead_letters":
                 queue, _, reason = about.partition(" ")
@@ -111,14 +113,20 @@ class ServiceCollector(Collector):
         for letter, waits in sorted((tally.lease_waits or {}).copy().items()):
             _add(leases, _MODES[letter], waits)
         yield leases
-        load = load_of(self._queue)
-        waiting = "From a put to the first delivery, by the server's clock.", load.waiting if load else None
-        handling = "From the start of a handler to its end; of a batch for each.", load.handling if load else None
-        for name, (text, measured) in {"start_latency": waiting, "handler_duration": handling}.items():
-            family = HistogramMetricFamily(f"weir_{name}_seconds", text, labels=["queue"])
-            if measured is not None:
-                _add(family, self._queue.full_name, measured)
-            yield family
+        starts = HistogramMetricFamily(
+            "weir_start_latency_seconds", "From a put to the first delivery, by the server's clock.", labels=["queue"]
+        )
+        handlers = HistogramMetricFamily(
+            "weir_handler_duration_seconds",
+            "From the start of a handler to its end; of a batch for each.",
+            labels=["queue"],
+        )
+        for queue in self._queues:
+            if (load := load_of(queue)) is not None:
+                _add(starts, queue.full_name, load.waiting)
+                _add(handlers, queue.full_name, load.handling)
+        yield starts
+        yield handlers
 
 
 def _add(family: HistogramMetricFamily, label: str, measured: Histogram) -> None:

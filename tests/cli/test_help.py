@@ -39,8 +39,30 @@ def test_every_help_states_the_exit_codes() -> None:
         found = COMMAND
         for word in words:
             found = found.commands[word]  # type: ignore[attr-defined]  # groups alone have more words
-        if not hasattr(found, "commands"):
-            assert "Exit codes: 0 done; 1 " in (found.epilog or ""), words
+        assert "Exit codes: 0 done; 1 " in (found.epilog or ""), words
+
+
+@pytest.mark.parametrize(
+    "module,door",
+    [
+        ("consumer", "consumer"), ("producer", "producer"), ("producer.clock", "clock"), ("cli.server", "server"),
+        ("examples", "example"),
+    ],
+)  # fmt: skip
+def test_the_help_of_what_the_door_starts_names_its_command_and_exit_codes(module: str, door: str) -> None:
+    done = command(("--help",), environment(COLUMNS="100"), module)
+    assert done.returncode == 0
+    assert done.stdout.startswith(f"usage: ./run {door} ["), done.stdout
+    assert "Exit codes: 0 " in done.stdout
+
+
+def test_whatever_shows_or_changes_something_at_the_server_answers_a_script_in_json() -> None:
+    for words in ALL:
+        found = COMMAND
+        for word in words:
+            found = found.commands[word]  # type: ignore[attr-defined]  # groups alone have more words
+        options = {option for parameter in found.params for option in parameter.opts}
+        assert hasattr(found, "commands") or "--json" in options or words in {("schema",), ("scripts",)}, words
 
 
 @pytest.mark.slow
@@ -49,7 +71,7 @@ def test_where_there_is_no_door_help_names_none(tmp_path: Path) -> None:
     for words, begins in ((("cli",), "Usage: python -m cli "), (("consumer",), "usage: consumer ")):
         done = subprocess.run(
             [sys.executable, "-m", *words, "--help"], cwd=here, env=environment(PYTHONPATH=str(here)),
-            capture_output=True, text=True, check=False, timeout=40,
+            capture_output=True, text=True, check=False, timeout=120,
         )  # fmt: skip
         assert done.stdout.startswith(begins), done.stdout + done.stderr
 

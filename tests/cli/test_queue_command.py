@@ -153,7 +153,7 @@ def test_a_consumer_is_shown_and_drained(queue: Run, url: str, name: str) -> Non
             assert queue("drain", owner).stdout == f"{owner} will drain\n"
             notified = seen(queue("drain", "--all", "--json"))["notified"]
             assert sessions[1]["owner"] in notified
-            assert [each.communicate(timeout=30)[1].count("notified to drain") for each in (first, second)] == [1, 1]
+            assert [each.communicate(timeout=90)[1].count("notified to drain") for each in (first, second)] == [1, 1]
             assert (first.returncode, second.returncode) == (0, 0)
     for arguments in (["--all"], [owner]):
         done = queue("drain", *arguments)

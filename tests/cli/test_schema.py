@@ -42,7 +42,7 @@ def pipeline(*arguments: str, **settings: str) -> "subprocess.CompletedProcess[s
     """The command as its user starts it: a process that the tests forked knows message classes of theirs too."""
     return subprocess.run(
         [sys.executable, "-m", "cli", *arguments],
-        env=environment(**settings), cwd=ROOT, capture_output=True, text=True, check=False, timeout=40,
+        env=environment(**settings), cwd=ROOT, capture_output=True, text=True, check=False, timeout=120,
     )  # fmt: skip
 
 

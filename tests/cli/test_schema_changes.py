@@ -73,7 +73,7 @@ def schema(project: Path, *words: str, code: int = 0) -> list[str]:
     """What `pipeline schema` says, one line for each."""
     done = subprocess.run(
         [sys.executable, "-m", "cli", "schema", *words],
-        env=environment(PYTHONPATH=str(project)), cwd=project, capture_output=True, text=True, check=False, timeout=40,
+        env=environment(PYTHONPATH=str(project)), cwd=project, capture_output=True, text=True, check=False, timeout=120,
     )  # fmt: skip
     assert done.returncode == code, done.stderr
     return (done.stderr if code else done.stdout).splitlines()

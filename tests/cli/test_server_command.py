@@ -34,7 +34,7 @@ def serving(directory: Path) -> Iterator[tuple["subprocess.Popen[str]", str]]:
 
 def refused(*arguments: str) -> str:
     """The one line that the command refuses these arguments with."""
-    done = subprocess.run([*COMMAND, *arguments], cwd=ROOT, capture_output=True, text=True, check=False, timeout=30)
+    done = subprocess.run([*COMMAND, *arguments], cwd=ROOT, capture_output=True, text=True, check=False, timeout=120)
     assert (done.returncode, done.stdout) == (2, "")
     return done.stderr.splitlines()[-1]
 
@@ -48,7 +48,7 @@ def test_it_leaves_its_address_and_a_signal_ends_it_and_takes_the_address_away(
         with redis.Redis.from_url(url) as client:
             assert client.ping()
         process.send_signal(ending)
-        _, said = process.communicate(timeout=20)
+        _, said = process.communicate(timeout=90)
         assert process.returncode == 0
         assert "Ctrl-C stops it" in said
     assert not (tmp_path / "address").exists()
@@ -68,7 +68,7 @@ def test_it_says_so_when_the_server_ends_by_itself(tmp_path: Path) -> None:
     with serving(tmp_path) as (process, url):
         with redis.Redis.from_url(url) as client:
             client.shutdown(nosave=True)
-        _, said = process.communicate(timeout=20)
+        _, said = process.communicate(timeout=90)
         assert process.returncode == 1
     assert f"the server ended by itself; its log is {tmp_path / 'server.log'}" in said
     assert not (tmp_path / "address").exists()

@@ -15,7 +15,7 @@ PARTIES = 5
 async def all_of(walker: Callable[[], Coroutine[Any, Any, object]], count: int = PARTIES) -> list[Any]:
     """Run so many walkers to their end; what each returned or raised."""
     tasks = [asyncio.create_task(walker()) for _ in range(count)]
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(40):
         return await asyncio.gather(*tasks, return_exceptions=True)
 
 

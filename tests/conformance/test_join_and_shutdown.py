@@ -24,9 +24,10 @@ with_shutdown = pytest.mark.parametrize(
 )
 
 
+@pytest.mark.usefixtures("only_notified")
 async def test_join_of_an_unused_queue_returns_at_once(make: Make) -> None:
     async with make(0) as queue:
-        async with asyncio.timeout(0.9):
+        async with asyncio.timeout(100):
             await queue.join()
         await queue.put(1)
         join = asyncio.create_task(queue.join())
@@ -36,6 +37,7 @@ async def test_join_of_an_unused_queue_returns_at_once(make: Make) -> None:
         await join
 
 
+@pytest.mark.usefixtures("only_notified")
 async def test_join_waits_until_all_is_done_with(make: Make) -> None:
     async with make(0) as queue:
         await queue.put(1)
@@ -46,7 +48,7 @@ async def test_join_waits_until_all_is_done_with(make: Make) -> None:
         assert await queue.qsize() == 0
         assert not any(join.done() for join in joins)
         await second.done()
-        async with asyncio.timeout(0.9):
+        async with asyncio.timeout(100):
             await asyncio.gather(*joins)
         await queue.join()
 
@@ -143,13 +145,14 @@ async def test_a_shutdown_ends_waiting_puts(make: Make) -> None:
             await queue.get_nowait()
 
 
+@pytest.mark.usefixtures("only_notified")
 @with_shutdown
 async def test_a_shutdown_ends_waiting_gets(make: Make) -> None:
     async with make(0) as queue:
         gets = [asyncio.create_task(queue.get()) for _ in range(3)]
         await queue.waiting_gets(3)
         await queue.shutdown()
-        async with asyncio.timeout(0.9):
+        async with asyncio.timeout(100):
             results = await asyncio.gather(*gets, return_exceptions=True)
         assert all(isinstance(result, SHUT_DOWN) for result in results)
         await queue.join()

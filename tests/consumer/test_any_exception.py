@@ -17,7 +17,7 @@ from shared.concurrency import ConcurrencyError, Delivery, InvalidResult, Queue,
 from tests.instruments import inside
 from tests.instruments.workers import working
 
-pytestmark = pytest.mark.timeout(30)
+pytestmark = pytest.mark.timeout(180)
 
 
 class PanicException(BaseException):
@@ -48,7 +48,7 @@ async def test_what_a_handler_raises_is_a_failure_of_its_message(
     queue = Queue(session, name, int, max_attempts=2)
     await queue.put_many(range(20))
     rules = {int: Rules(backoff=Backoff(first=0))}
-    async with working(queue, handle, concurrency=2, rules=rules) as worker, asyncio.timeout(10):
+    async with working(queue, handle, concurrency=2, rules=rules) as worker, asyncio.timeout(40):
         await queue.join()
         assert worker.handled == 19
     threads.close()
@@ -83,7 +83,7 @@ async def test_an_error_without_a_text_is_told_by_its_name(queue: Queue[int]) ->
     with pytest.raises(Mute):
         async with await queue.get():
             raise Mute
-    async with working(queue, handle, rules={int: Rules(attempts=2)}), asyncio.timeout(10):
+    async with working(queue, handle, rules={int: Rules(attempts=2)}), asyncio.timeout(40):
         await queue.join()
     (letter,) = await queue.dead_letters()
     assert letter.first_error == "Mute: (its text cannot be read)"
@@ -102,7 +102,7 @@ async def test_a_retry_that_says_nothing_usable_is_a_failure(queue: Queue[int]) 
             raise Vague
 
     await queue.put_many([1, 2])
-    async with working(queue, handle, rules={int: Rules(attempts=1)}) as worker, asyncio.timeout(10):
+    async with working(queue, handle, rules={int: Rules(attempts=1)}) as worker, asyncio.timeout(40):
         await queue.join()
         assert worker.handled == 1
     (letter,) = await queue.dead_letters()
@@ -144,7 +144,7 @@ async def test_what_a_validator_raises_is_a_dead_letter(fussy: Queue[Fussy]) -> 
     async def handle(delivery: Delivery[Fussy]) -> None:
         handled.append(delivery.item.number)
 
-    async with working(fussy, handle), asyncio.timeout(10):
+    async with working(fussy, handle), asyncio.timeout(40):
         await fussy.join()
     assert handled == [99]
     letters = {(letter.reason, letter.error) for letter in await fussy.dead_letters()}
@@ -152,7 +152,7 @@ async def test_what_a_validator_raises_is_a_dead_letter(fussy: Queue[Fussy]) -> 
 
 
 async def test_a_get_passes_over_what_a_validator_raises(fussy: Queue[Fussy]) -> None:
-    async with asyncio.timeout(10), await fussy.get() as item:
+    async with asyncio.timeout(40), await fussy.get() as item:
         assert item.number == 99
     assert (await fussy.statistics()).dead == len(ANY)
 
@@ -167,7 +167,7 @@ async def test_what_the_type_of_a_result_raises_fails_it_once(
         return Fussy.model_construct(number=delivery.item, kind=kind.__name__ if delivery.item == 1 else "")
 
     future, good = await queue.submit(1), await queue.submit(2)
-    async with working(there, handle), asyncio.timeout(10):
+    async with working(there, handle), asyncio.timeout(40):
         with pytest.raises(RemoteError, match=f"^invalid_result: .*{kind.__name__}: from the validator"):
             await future
         assert (await good).number == 2
@@ -183,7 +183,7 @@ async def test_a_result_that_its_submitter_cannot_read_fails_that_future_alone(
         return {"number": delivery.item, "kind": "PanicException" if delivery.item == 1 else ""}
 
     future, good = await queue.submit(1), await queue.submit(2)
-    async with working(Queue(other, name, int), handle), asyncio.timeout(10):
+    async with working(Queue(other, name, int), handle), asyncio.timeout(40):
         with pytest.raises(InvalidResult, match="PanicException: from the validator"):
             await future
         assert (await good).number == 2
@@ -237,7 +237,7 @@ async def counted(queue: Queue[int], messages: int = 2) -> list[tuple[int, int, 
 async def test_what_is_handled_when_a_worker_ends_by_an_error_has_crashed(
     queue: Queue[int], name: str, client: Redis
 ) -> None:
-    async with asyncio.timeout(10), two_handled(queue) as running, spoilt(client, name):
+    async with asyncio.timeout(40), two_handled(queue) as running, spoilt(client, name):
         await queue.put_many([3, 4])
         with pytest.raises(ConcurrencyError, match="not an integer"):
             await running
@@ -248,7 +248,7 @@ async def test_a_worker_that_ends_by_an_error_again_and_again_makes_a_dead_lette
     session: Session, name: str, client: Redis
 ) -> None:
     queue = Queue(session, name, int, max_crashes=1)
-    async with asyncio.timeout(10), two_handled(queue) as running, spoilt(client, name):
+    async with asyncio.timeout(40), two_handled(queue) as running, spoilt(client, name):
         await queue.put_many([3, 4])
         with pytest.raises(ConcurrencyError, match="not an integer"):
             await running
@@ -260,7 +260,7 @@ async def test_a_worker_that_ends_by_an_error_again_and_again_makes_a_dead_lette
 
 
 async def test_a_worker_that_is_cancelled_gives_back(queue: Queue[int]) -> None:
-    async with asyncio.timeout(10), two_handled(queue) as running:
+    async with asyncio.timeout(40), two_handled(queue) as running:
         running.cancel()
         await asyncio.wait({running})
     assert await counted(queue) == [(1, 0, 0), (2, 0, 0)]
@@ -269,7 +269,7 @@ async def test_a_worker_that_is_cancelled_gives_back(queue: Queue[int]) -> None:
 @pytest.mark.parametrize("order", [1, -1])
 async def test_what_is_handled_when_everything_is_cancelled_counts(queue: Queue[int], order: int) -> None:
     # As a runner of asyncio does when something else has ended the loop.
-    async with asyncio.timeout(10), two_handled(queue) as running:
+    async with asyncio.timeout(40), two_handled(queue) as running:
         workers = [task for task in asyncio.all_tasks() if task.get_name().startswith("worker-")]
         for task in [running, *workers][::order]:
             task.cancel()
@@ -284,7 +284,7 @@ async def test_a_handler_that_cancels_its_own_task_fails(queue: Queue[int]) -> N
             await asyncio.sleep(0)
 
     await queue.put_many(range(5))
-    async with working(queue, handle, concurrency=1, rules={int: Rules(attempts=1)}) as worker, asyncio.timeout(10):
+    async with working(queue, handle, concurrency=1, rules={int: Rules(attempts=1)}) as worker, asyncio.timeout(40):
         await queue.join()
         assert worker.handled == 4
     (letter,) = await queue.dead_letters()

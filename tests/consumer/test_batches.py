@@ -61,7 +61,7 @@ async def test_as_many_as_most_are_handled_at_once_and_acknowledged(queue: Queue
     seen = Seen()
     await queue.put_many(range(300))
     async with working(queue, seen, 100, NEVER, concurrency=concurrency) as worker:
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(40):
             await queue.join()
     assert [len(batch) for batch in seen.batches] == [100, 100, 100]
     assert sorted(item for batch in seen.batches for item in batch) == list(range(300))
@@ -74,7 +74,7 @@ async def test_what_there_is_runs_so_long_after_the_first(queue: Queue[int]) -> 
     async with working(queue, seen, 100, 0.3):
         before = loop.time()
         await queue.put_many(range(7))
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(40):
             await queue.join()
         assert loop.time() - before >= 0.3
     assert seen.batches == [list(range(7))]
@@ -131,7 +131,7 @@ async def test_a_batch_is_taken_by_few_calls_and_settled_by_one(queue: Queue[int
     await queue.put_many(range(500))
     start = await calls()
     async with working(queue, handle, 500, NEVER, concurrency=1):
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(40):
             await queue.join()
         after = await calls()
     # What is lacking is asked for at once, though one worker is free.
@@ -148,7 +148,7 @@ async def test_raising_nacks_all_and_they_come_again(queue: Queue[int]) -> None:
     seen = Seen(fail_first)
     await queue.put_many(range(5))
     async with working(queue, seen, 5, 0.2, attempts=3):
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(40):
             await queue.join()
     statistics = await queue.statistics()
     assert (statistics.nacked_total, statistics.acked_total, statistics.dead) == (5, 5, 0)
@@ -168,7 +168,7 @@ async def test_one_fails_by_itself_the_others_are_acknowledged(queue: Queue[int]
 
     await queue.put_many(range(5))
     async with working(queue, Seen(fail_some), 5, 0.1, attempts=2):
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(40):
             await queue.join()
     letters = {letter.reason: letter for letter in await queue.dead_letters()}
     assert {reason: (number_of(letter), letter.failures) for reason, letter in letters.items()} == {
@@ -185,7 +185,7 @@ async def test_one_fails_by_itself_though_the_handler_raises(queue: Queue[int]) 
 
     await queue.put_many(range(3))
     async with working(queue, Seen(fail_one), 3, 0.1, attempts=1):
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(40):
             await queue.join()
     assert sorted((number_of(letter), letter.reason) for letter in await queue.dead_letters()) == [
         (0, "never"), (1, "failed"), (2, "failed"),
@@ -201,7 +201,7 @@ async def test_each_may_be_settled_by_its_own_delivery(queue: Queue[int]) -> Non
 
     await queue.put_many(range(3))
     async with working(queue, settle, 3, 0.1):
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(40):
             await queue.join()
     statistics = await queue.statistics()
     assert (statistics.acked_total, statistics.nacked_total, statistics.dead) == (2, 1, 1)
@@ -216,7 +216,7 @@ async def test_a_bad_message_makes_no_dead_letters_of_its_company(queue: Queue[i
     seen = Seen(insert)
     await queue.put_many(range(20))
     async with working(queue, seen, 20, 0.2, attempts=3):
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(100):
             await queue.join()
     assert [number_of(letter) for letter in await queue.dead_letters()] == [13]
     assert (await queue.statistics()).acked_total == 19
@@ -231,14 +231,14 @@ async def test_results_are_a_list_of_as_many(queue: Queue[int]) -> None:
     async with working(queue, Seen(double), 3, NEVER):
         futures = [await queue.submit(item) for item in (1, 2)]
         await queue.put(3)  # nobody asks for its result
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(40):
             assert [await future for future in futures] == [2, 4]
 
 
 async def test_without_results_each_is_none(queue: Queue[int]) -> None:
     async with working(queue, Seen(), 2, NEVER):
         futures = [await queue.submit(item) for item in (1, 2)]
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(40):
             assert [await future for future in futures] == [None, None]
 
 
@@ -246,7 +246,7 @@ async def test_without_results_each_is_none(queue: Queue[int]) -> None:
 async def test_what_is_no_list_of_as_many_is_a_failure(queue: Queue[int], returned: object) -> None:
     await queue.put_many(range(2))
     async with working(queue, Seen(lambda _: returned), 2, 0.1, attempts=1):
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(40):
             await queue.join()
     letters = await queue.dead_letters()
     assert [letter.reason for letter in letters] == ["failed", "failed"]
@@ -256,7 +256,7 @@ async def test_what_is_no_list_of_as_many_is_a_failure(queue: Queue[int], return
 async def test_one_result_that_cannot_be_sent_is_one_dead_letter(queue: Queue[int]) -> None:
     async with working(queue, Seen(lambda _: [object(), 7]), 2, NEVER):
         bad, good = await queue.submit(1), await queue.submit(2)
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(40):
             assert await good == 7
             with pytest.raises(Exception, match="invalid_result"):
                 await bad
@@ -275,7 +275,7 @@ async def test_each_has_its_own_effects_and_one_refused_harms_no_other(queue: Qu
 
     await queue.put_many([1, 10, 100])
     async with working(queue, Seen(count), 3, 0.1, attempts=1):
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(40):
             await queue.join()
     found: Any = client.hgetall(key)
     assert await found == {b"n": b"11"}
@@ -296,7 +296,7 @@ async def test_a_time_limit_is_for_the_batch(queue: Queue[int]) -> None:
     rules = {int: Rules(batch=Gather(3, NEVER), attempts=1, time_limit=0.1)}
     await queue.put_many(range(3))
     async with workers.working(queue, alone, rules=rules, handle_batch=hang, concurrency=2):
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(40):
             await queue.join()
     assert cancelled == 1
     assert {letter.error for letter in await queue.dead_letters()} == {
@@ -354,7 +354,7 @@ async def test_the_loss_of_a_session_cancels_a_batch_once(url: str, name: str) -
 
         await queue.put_many(range(5))
         async with working(queue, hang, 5, 0.2, concurrency=1):
-            async with asyncio.timeout(20):
+            async with asyncio.timeout(100):
                 await queue.join()
         assert cancelled == [1]
         assert (await queue.statistics()).acked_total == 5
@@ -375,7 +375,7 @@ async def test_what_is_set_aside_when_the_session_ends_is_not_handled(url: str, 
             member.over(member.session_id)
             await until(leased, lambda count: count == 4)
             await queue.put(4)
-            async with asyncio.timeout(20):
+            async with asyncio.timeout(100):
                 await queue.join()
     assert [sorted(batch) for batch in seen.batches] == [[0, 1, 2, 3, 4]]
 
@@ -396,7 +396,7 @@ async def test_batches_do_not_wait_behind_a_stream_of_others(url: str, name: str
         queue: Queue[Any] = Queue(session, name, BOTH)
         await queue.put_many([1, 2, *map(str, range(3000))])
         async with working(queue, handle_batch, 2, NEVER, handle=handle, concurrency=1):
-            async with asyncio.timeout(20):
+            async with asyncio.timeout(100):
                 await queue.join()
     assert plain == 3000
     assert handled_before[0] <= 16
@@ -413,7 +413,7 @@ async def test_what_fails_is_an_exception(queue: Queue[int], error: Any) -> None
 
     await queue.put(1)
     async with working(queue, Seen(fail), 1, NEVER):
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(40):
             await queue.join()
     assert len(said) == 1
     assert (await queue.statistics()).acked_total == 1

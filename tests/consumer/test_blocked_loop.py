@@ -23,7 +23,7 @@ from tests.instruments import handlers
 from tests.instruments.handlers import block, order
 from tests.instruments.waiting import until
 
-pytestmark = pytest.mark.timing
+pytestmark = [pytest.mark.timing, pytest.mark.measured]
 
 Logs = list[Any]
 
@@ -139,7 +139,7 @@ def test_a_process_that_was_stopped_reports_nothing() -> None:
             os.kill(process.pid, signal.SIGSTOP)
             time.sleep(1.5)
             os.kill(process.pid, signal.SIGCONT)
-        said, _ = process.communicate("\n", timeout=20)
+        said, _ = process.communicate("\n", timeout=90)
     assert said == ""
     assert process.returncode == 0
 

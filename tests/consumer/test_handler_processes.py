@@ -40,7 +40,7 @@ from tests.instruments.waiting import until
 
 OBEY = f"{obey.__module__}:{obey.__qualname__}"
 
-pytestmark = pytest.mark.timeout(120)
+pytestmark = pytest.mark.timeout(180)
 
 
 @pytest.fixture
@@ -390,7 +390,7 @@ def test_it_works_on_uvloop(note: Path) -> None:
 
 
 async def test_a_message_that_ends_its_process_is_a_dead_letter_and_drags_no_other_along(url: str, name: str) -> None:
-    async with working(url, name) as (pipeline, worker), asyncio.timeout(60):
+    async with working(url, name) as (pipeline, worker), asyncio.timeout(100):
         await pipeline.queue.put_many([order("return"), order("exit 7"), *[order("return")] * 10])
         await pipeline.queue.join()
         (letter,) = await pipeline.queue.dead_letters()
@@ -402,7 +402,7 @@ async def test_a_message_that_ends_its_process_is_a_dead_letter_and_drags_no_oth
 
 
 async def test_the_delivery_tells_all_there(url: str, name: str) -> None:
-    async with working(url, name, Rules(attempts=2, backoff=Backoff(first=0))) as (pipeline, _), asyncio.timeout(60):
+    async with working(url, name, Rules(attempts=2, backoff=Backoff(first=0))) as (pipeline, _), asyncio.timeout(100):
         await pipeline.queue.put(order("tell"), id="the-id")
         await pipeline.queue.join()
         (letter,) = await pipeline.queue.dead_letters()
@@ -412,7 +412,7 @@ async def test_the_delivery_tells_all_there(url: str, name: str) -> None:
 
 async def test_retry_reject_and_the_time_limit_count_as_anywhere(url: str, name: str) -> None:
     rules = Rules(attempts=2, backoff=Backoff(first=0), time_limit=0.2)
-    async with working(url, name, rules) as (pipeline, _), asyncio.timeout(60):
+    async with working(url, name, rules) as (pipeline, _), asyncio.timeout(100):
         for word in ("retry 0", "reject unwanted", "hang"):
             await pipeline.queue.put(order(word), id=word.split()[0])
         await pipeline.queue.join()
@@ -446,7 +446,7 @@ async def test_a_lost_session_ends_the_process(url: str, name: str, note: Path, 
         await inside.end_session(client, pipeline.session, name)
         await gone(pid)
         go_on.touch()
-        async with asyncio.timeout(30):
+        async with asyncio.timeout(100):
             await pipeline.queue.join()
         assert [attempt for _, attempt in notes(note)] == [1, 2]
 
@@ -465,7 +465,7 @@ async def test_a_service_that_is_killed_takes_its_processes_along_and_loses_noth
             async with running(programs.obey_orders, url, name, 1.0):
                 await begun(note, 2)
                 go_on.touch()
-                async with asyncio.timeout(30):
+                async with asyncio.timeout(100):
                     await queue.join()
         statistics = await queue.statistics()
         assert (statistics.acked_total, statistics.recovered_total, statistics.dead) == (1, 1, 0)
@@ -510,7 +510,7 @@ async def test_a_break_at_each_command_has_no_other_effect(
                 if nth:
                     proxy.drop_nth(nth, fate)
                 await other.put(order("exit 7", note))
-                async with asyncio.timeout(30):
+                async with asyncio.timeout(100):
                     await other.join()
                 count = max(count, len(proxy.of_session()) - before) if nth == 0 else count
                 proxy.judge = lambda _: Fate.PASS

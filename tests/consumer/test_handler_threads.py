@@ -58,10 +58,10 @@ async def test_threads_run_at_once_and_are_kept(queue: Queue[int]) -> None:
 
     def handle(_: Delivery[int]) -> None:
         seen.add(threading.current_thread())
-        meeting.wait(5)
+        meeting.wait(30)
 
     await queue.put_many(range(40))
-    async with working(queue, handle, concurrency=4) as worker, asyncio.timeout(10):
+    async with working(queue, handle, concurrency=4) as worker, asyncio.timeout(40):
         await queue.join()
         assert worker.handled == 40
     assert len(seen) == 4
@@ -75,7 +75,7 @@ async def test_what_a_thread_may_use(session: Session, name: str) -> None:
     meeting = threading.Barrier(4)
 
     def handle(delivery: Delivery[int]) -> None:
-        meeting.wait(5)
+        meeting.wait(30)
         assert delivery.attempt == 1
         assert delivery.id
         delivery.effects.incrby(f"{{{name}}}:handled", 1)
@@ -84,7 +84,7 @@ async def test_what_a_thread_may_use(session: Session, name: str) -> None:
         asyncio.run_coroutine_threadsafe(delivery.progress(0.5), loop).result(5)
 
     await first.put_many(range(200))
-    async with working(first, handle, concurrency=4) as worker, asyncio.timeout(20):
+    async with working(first, handle, concurrency=4) as worker, asyncio.timeout(100):
         await first.join()
         assert worker.handled == 200
     assert sorted(await take(second, 200)) == list(range(200))
@@ -96,7 +96,7 @@ async def test_what_a_thread_raises_counts_as_anywhere(queue: Queue[int]) -> Non
         raise (LookupError("nothing there"), SystemExit(3), Reject("unwanted"))[delivery.item]
 
     await queue.put_many([0, 1, 2])
-    async with working(queue, handle), asyncio.timeout(5):
+    async with working(queue, handle), asyncio.timeout(40):
         await queue.join()
     letters = {letter.body: (letter.reason, letter.error) for letter in await queue.dead_letters()}
     assert letters == {
@@ -125,7 +125,7 @@ async def test_a_hung_thread_keeps_its_worker_and_nobody_else(queue: Queue[int],
             go_on.wait(30)
 
     await queue.put(0)
-    async with working(queue, handle, concurrency=2, time_limit=0.1), asyncio.timeout(10):
+    async with working(queue, handle, concurrency=2, time_limit=0.1), asyncio.timeout(40):
         # Nacked at once, and handled by the other worker.
         await queue.join()
         await queue.put_many(range(1, 20))
@@ -192,7 +192,7 @@ async def test_a_lost_session_ends_the_wait_for_a_thread(url: str, name: str, go
     async with Session.open(url, ttl=0.5) as session, redis.asyncio.Redis.from_url(url) as client:
         queue = Queue(session, name, int)
         await queue.put(1)
-        async with working(queue, handle, concurrency=2), asyncio.timeout(10):
+        async with working(queue, handle, concurrency=2), asyncio.timeout(40):
             await until(queue.statistics, lambda seen: seen.leased == 1)
             await inside.end_session(client, session, name)
             await queue.join()

@@ -13,12 +13,16 @@ from consumer.outcomes import Reject, Retry
 from consumer.registry import handles
 from consumer.rules.backoff import USUAL_BACKOFF, Backoff
 from consumer.rules.errors import HandlerError, describe
-from consumer.rules.handler import call_plain, place_of
-from shared.concurrency import Delivery
+from consumer.rules.handler import asks_for_pipeline, call_plain, place_of
+from shared.concurrency import Delivery, Session
 from shared.message import Message
 from shared.pipeline import Pipeline
 from tests.instruments.handlers import obey
 from tests.instruments.messages import Errand
+
+
+class Another(Errand):
+    """A message class that another handler handles."""
 
 
 async def on_loop(delivery: Delivery[Errand], pipeline: Pipeline) -> None: ...
@@ -28,7 +32,7 @@ def in_thread(delivery: Delivery[Errand], pipeline: Pipeline) -> None: ...
 
 
 def test_where_a_function_runs() -> None:
-    assert place_of(on_loop, None) == "loop"
+    assert place_of(on_loop, None, Errand) == "loop"
     assert place_of(in_thread, None) == "thread"
     assert place_of(obey, "process") == "process"
 
@@ -45,6 +49,13 @@ def that_yields_too(delivery: Any, pipeline: Any) -> Any:
 async def async_alone(delivery: Any) -> None: ...
 
 
+async def with_keyword(delivery: Any, *, pipeline: Any) -> None: ...
+async def of_the_message(errand: Errand) -> None: ...
+async def of_another_class(delivery: "Delivery[Another]", pipeline: Pipeline) -> None: ...
+def of_another_class_in_a_process(delivery: "Delivery[Another]") -> None: ...
+async def with_the_session(delivery: Delivery[Errand], session: Session) -> None: ...
+
+
 class Callables:
     async def __call__(self, delivery: Any, pipeline: Any) -> None: ...
 
@@ -52,9 +63,12 @@ class Callables:
 @pytest.mark.parametrize(
     "function,executor,advice",
     [
-        (with_too_many, None, r"called with \(delivery, pipeline\)"),
-        (async_alone, None, r"called with \(delivery, pipeline\)"),
-        (obey, None, r"called with \(delivery, pipeline\)"),
+        (with_too_many, None, r"called with \(delivery\) or \(delivery, pipeline\): write `def with_too_many"),
+        (with_keyword, None, r"called with \(delivery\) or \(delivery, pipeline\)"),
+        (of_the_message, None, r"write `errand: Delivery\[Errand\]`; `errand.item` is the message"),
+        (of_another_class, None, r"handles Errand: write `delivery: Delivery\[Errand\]`, not of Another"),
+        (of_another_class_in_a_process, "process", r"handles Errand: write `delivery: Delivery\[Errand\]`"),
+        (with_the_session, None, r"gets the pipeline second: write `session: Pipeline`"),
         (that_yields, None, "without yield"),
         (that_yields_too, None, "without yield"),
         (Callables(), None, "write `async def`"),
@@ -67,7 +81,20 @@ class Callables:
 )
 def test_what_can_not_be_a_handler_is_refused(function: Callable[..., Any], executor: str | None, advice: str) -> None:
     with pytest.raises(HandlerError, match=advice):
-        place_of(function, executor)
+        place_of(function, executor, Errand)
+
+
+async def alone(delivery: Delivery[Errand]) -> None: ...
+def of_any_message(delivery: Delivery[Message]) -> None: ...
+def with_default(delivery: Delivery[Any], pipeline: Pipeline | None = None) -> None: ...
+
+
+def test_a_handler_asks_for_the_pipeline_or_not() -> None:
+    assert place_of(alone, None, Errand) == "loop"
+    assert place_of(of_any_message, None, Errand) == "thread"
+    assert [asks_for_pipeline(each) for each in (alone, of_any_message, on_loop, with_default)] == [
+        False, False, True, True,
+    ]  # fmt: skip
 
 
 async def many_on_loop(batch: Batch[Errand], pipeline: Pipeline) -> None: ...
@@ -91,8 +118,8 @@ def test_a_handler_of_batches_runs_where_others_do() -> None:
         (one_on_loop, None, True, r"is called with a batch: write `delivery: Batch\[...\]`"),
         (many_on_loop, None, False, r"takes a Batch: write `@handles\(..., batch=Gather"),
         (many_obey, "process", False, r"takes a Batch: write `@handles\(..., batch=Gather"),
-        (that_takes_none, None, True, r"called with \(batch, pipeline\)"),
-        (with_too_many, None, True, r"called with \(batch, pipeline\)"),
+        (that_takes_none, None, True, r"called with \(batch\) or \(batch, pipeline\)"),
+        (with_too_many, None, True, r"called with \(batch\) or \(batch, pipeline\)"),
         (many_in_thread, "process", True, r"called with \(batch\)"),
         (many_on_loop, "process", True, r"write `def many_on_loop\(batch\)`"),
     ],

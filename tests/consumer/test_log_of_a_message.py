@@ -47,11 +47,11 @@ def lines(said: str) -> list[dict[str, Any]]:
 async def test_all_of_a_message_is_found_by_its_id(copy: Path, url: str, name: str, queue: Queue[Message]) -> None:
     settings = {"REDIS_URL": url, "PIPELINE_QUEUE": name, "PIPELINE_LOG_LEVEL": "debug", "PIPELINE_ORDERS": "3"}
     with running("producer", **settings) as producer:
-        _, said = producer.communicate(timeout=30)
+        _, said = producer.communicate(timeout=90)
     with consuming(copy, FAILS, url, name, PIPELINE_LOG_LEVEL="debug") as consumer:
         await queue.join()
         consumer.terminate()
-        _, more = consumer.communicate(timeout=20)
+        _, more = consumer.communicate(timeout=90)
     said += more
     ids = [line["id"] for line in lines(said) if line["event"] == "a message is put"]
     assert len(ids) == 3
@@ -119,7 +119,7 @@ async def said_by(
     with consuming(copy, handlers, url, name, **settings) as service:
         await queue.join()
         service.terminate()
-        _, said = service.communicate(timeout=20)
+        _, said = service.communicate(timeout=90)
     return lines(said)
 
 

@@ -119,7 +119,7 @@ def test_old_and_new_processes_side_by_side(deployment: Deployment, tmp_path: Pa
         deployment.put(old, 5)
         with deployment.consumer(new):
             before.terminate()
-            assert before.wait(30) == 0
+            assert before.wait(90) == 0
             deployment.put(old, 5)
             handled = deployment.until_handled(20)
     assert deployment.dead() == 0
@@ -141,7 +141,7 @@ def test_a_version_that_nothing_upgrades_is_one_line_at_the_start(
 ) -> None:
     root = edition(tmp_path, "gap", FIRST.replace("(Message)", "(Message, version=2)"))
     with running(module, root, REDIS_URL=url, PIPELINE_QUEUE=name) as service:
-        _, said = service.communicate(30)
+        _, said = service.communicate(90)
     assert (service.returncode, said.splitlines()) == (
         2, [f"{module}: no function upgrades these messages: write @upgrades(Charge, from_version=1) beside the class"],
     )  # fmt: skip
@@ -167,7 +167,7 @@ def test_the_example_of_the_page_runs() -> None:
     (example,) = re.findall(r"```python\n(.*?)```", PAGE.read_text(encoding="utf-8"), re.DOTALL)
     done = subprocess.run(
         [sys.executable, "-W", "error", "-c", example + READ], cwd=PAGE.parent.parent, capture_output=True, text=True,
-        check=False, timeout=40,
+        check=False, timeout=120,
     )  # fmt: skip
     assert (done.returncode, done.stderr) == (0, "")
     assert done.stdout.splitlines() == ["Charge(cents=700, currency='EUR')"] * 2

@@ -18,7 +18,7 @@ from tests.instruments.processes import running
 from tests.instruments.services import consuming, wait_for
 from tests.instruments.waiting import until
 
-pytestmark = pytest.mark.timeout(120)
+pytestmark = pytest.mark.timeout(180)
 
 HANDLERS = """
 @handles(Errand, attempts=3, backoff=Backoff(first=0))
@@ -73,7 +73,7 @@ async def test_an_old_consumer_takes_nothing_more_settles_what_it_holds_and_ends
             assert await client.zcard(queue_keys(name)["idle"].decode()) == 0
             assert len(await queue.sessions()) == 2
             service.send_signal(signal.SIGTERM)
-            _, rest = await asyncio.to_thread(service.communicate, timeout=40)
+            _, rest = await asyncio.to_thread(service.communicate, timeout=90)
         told = [line for line in "".join([*said, rest]).splitlines() if "used by a newer Weir" in line]
         assert (service.returncode, len(told)) == (0, 1), told
         assert "began new" not in rest

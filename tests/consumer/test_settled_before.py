@@ -38,7 +38,7 @@ async def test_a_batch_of_which_all_failed_by_themselves_fails_with_one_line_mor
 
     await queue.put_many(range(3))
     rules = {int: Rules(batch=Gather(3, 3600), attempts=1)}
-    async with workers.working(queue, never, rules=rules, handle_batch=fail_all), asyncio.timeout(10):
+    async with workers.working(queue, never, rules=rules, handle_batch=fail_all), asyncio.timeout(40):
         await queue.join()
     *own, last = failures(caplog)
     assert [line["error"] for line in own] == [f"ValueError: number {number}" for number in range(3)]
@@ -56,7 +56,7 @@ async def test_a_batch_that_was_acknowledged_is_not_announced_again(
 
     await queue.put_many(range(3))
     rules = {int: Rules(batch=Gather(3, 3600))}
-    async with workers.working(queue, never, rules=rules, handle_batch=acknowledge), asyncio.timeout(10):
+    async with workers.working(queue, never, rules=rules, handle_batch=acknowledge), asyncio.timeout(40):
         await queue.join()
     (line,) = failures(caplog)
     assert (line["error"], line["batch"], "again_in" in line) == ("LookupError: too late", 3, False)
@@ -71,7 +71,7 @@ async def test_a_delivery_that_was_acknowledged_is_not_announced_again(
         raise LookupError("too late")
 
     await queue.put(1)
-    async with workers.working(queue, acknowledge), asyncio.timeout(10):
+    async with workers.working(queue, acknowledge), asyncio.timeout(40):
         await queue.join()
     (line,) = failures(caplog)
     assert (line["error"], "again_in" in line) == ("LookupError: too late", False)

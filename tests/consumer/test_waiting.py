@@ -36,7 +36,7 @@ async def test_it_waits_without_spending_attempts(queue: Queue[int]) -> None:
     seen: list[Delivery[int]] = []
     handle = recorded(seen, lambda _: Retry(after=0.02, counts=False) if len(seen) < 8 else None)
     await queue.put(1)
-    async with working(queue, handle, rules=TWICE), asyncio.timeout(10):
+    async with working(queue, handle, rules=TWICE), asyncio.timeout(40):
         await queue.join()
     assert [(delivery.attempt, delivery.failures) for delivery in seen] == [(n, 0) for n in range(1, 9)]
     assert seen[-1].first_error is None
@@ -49,7 +49,7 @@ async def test_once_it_has_waited_for_so_long_each_counts(queue: Queue[int], wit
     seen: list[Delivery[int]] = []
     handle = recorded(seen, lambda _: Retry(after=0.05, reason="no ticket yet", counts=False, within=within))
     await queue.put(1)
-    async with working(queue, handle, rules=TWICE), asyncio.timeout(10):
+    async with working(queue, handle, rules=TWICE), asyncio.timeout(40):
         await queue.join()
     (letter,) = await queue.dead_letters()
     assert (letter.reason, letter.failures, letter.first_error) == ("failed", 2, "no ticket yet")
@@ -67,7 +67,7 @@ async def test_failures_between_two_waits_count_and_keep_the_time(queue: Queue[i
     ]
     await queue.put(1)
     handle = recorded(seen, lambda _: outcomes[len(seen) - 1])
-    async with working(queue, handle, rules={int: Rules(attempts=3, backoff=Backoff(first=0))}), asyncio.timeout(10):
+    async with working(queue, handle, rules={int: Rules(attempts=3, backoff=Backoff(first=0))}), asyncio.timeout(40):
         await queue.join()
     assert [delivery.failures for delivery in seen] == [0, 0, 1, 1, 2]
 
@@ -79,7 +79,7 @@ async def test_after_a_replay_it_may_wait_anew(queue: Queue[int]) -> None:
         return None if len(seen) == 6 else Retry(after=0.15, counts=False, within=0.1)
 
     await queue.put(1)
-    async with working(queue, recorded(seen, outcome), rules=TWICE), asyncio.timeout(10):
+    async with working(queue, recorded(seen, outcome), rules=TWICE), asyncio.timeout(40):
         await queue.join()
         assert [delivery.failures for delivery in seen] == [0, 0, 1]
         assert await queue.replay() == 1
@@ -107,7 +107,7 @@ async def test_the_headers_have_room_for_since_when(
     await queue.put(kind(a=1), id=id_)
     handle = recorded(seen, lambda _: outcomes[len(seen) - 1])
     rules = {kind: Rules(attempts=9, backoff=Backoff(first=0))}
-    async with working(queue, handle, rules=rules), asyncio.timeout(10):
+    async with working(queue, handle, rules=rules), asyncio.timeout(40):
         await queue.join()
     # Where there is none each counts: nobody would know when the time is over.
     assert [delivery.failures for delivery in seen] == ([0, 1, 1, 1] if length < 970 else [0, 1, 2, 3])
@@ -120,7 +120,7 @@ async def test_it_waits_among_the_delayed_and_what_is_remembered_of_headers_does
     before = len(entries._seen_headers)
     handle = recorded([], lambda delivery: Retry(after=0.2, counts=False) if delivery.attempt == 1 else None)
     await queue.put_many(range(20))
-    async with working(queue, handle, concurrency=20), asyncio.timeout(10):
+    async with working(queue, handle, concurrency=20), asyncio.timeout(40):
         await until(lambda: client.zcard(queue_keys(name)["delayed"]), lambda count: count == 20)
         assert (await queue.statistics()).delayed == 20
         await queue.join()

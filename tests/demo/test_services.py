@@ -28,13 +28,13 @@ def test_the_words_are_counted_and_the_stop_words_rewritten(url: str, name: str,
     ):
         assert ended("producer", **settings).returncode == 0
         with redis.Redis.from_url(url) as client:
-            deadline = time.monotonic() + 20
+            deadline = time.monotonic() + 90
             while client.hget(f"{{{name}}}:counts:r", "words") != b"20000":
                 assert time.monotonic() < deadline
         wait_for(clock, "the stop words are rewritten")
         for service in (consumer, clock):
             service.terminate()
-            _, said = service.communicate(timeout=30)
+            _, said = service.communicate(timeout=90)
             assert service.returncode == 0, said
 
 
@@ -50,7 +50,7 @@ def test_walks_without_an_end_are_runs_of_their_own_and_old_counts_go(url: str, 
         for _ in range(6):
             wait_for(producer, "one pass is done")
         producer.terminate()
-        producer.wait(30)
+        producer.wait(90)
     with redis.Redis.from_url(url) as client:
         runs = {int(key.rpartition(b"-")[2]) for key in client.scan_iter(f"{{{name}}}:counts:r-*", count=1000)}
     assert max(runs) >= 6

@@ -500,7 +500,7 @@ async def test_what_a_broken_step_gives_back_is_not_handled_again_and_again(
     working = asyncio.create_task(worker.run())
     await queue.put(1)
     # The second waits in the lane while the first is paid for.
-    await until(lambda: asyncio.sleep(0, len(handled)), lambda count: count > 2, 30)
+    await until(lambda: asyncio.sleep(0, len(handled)), lambda count: count > 2, 90)
     assert handled[2] - handled[0] > 0.9
     await client.hdel(f"{{{name}}}:lanes", f"{inside.owner_of(session)}:effects")  # type: ignore[misc]
     await queue.join()

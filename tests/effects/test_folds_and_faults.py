@@ -91,7 +91,7 @@ async def test_a_connection_that_breaks_changes_nothing(
         first, second = stages(session, name)
         delivery = await with_puts(first, second)
         met = proxy.drop_nth(nth, fate, lambda command: command.name == step)
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(100):
             await delivery.ack()
             await met.wait()
             await until(lambda: waits(second), lambda seen: seen == (MANY, 0, 0))
@@ -130,7 +130,7 @@ async def test_while_memory_is_full_they_wait_and_go_in_once(server: EmbeddedSer
         await until(lambda: asyncio.sleep(0, inside.waits_for_memory(lane)), bool)
         assert await waits(second) == (0, 0, 0)
         await client.config_set("maxmemory", 0)
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(40):
             await acking
         await until(lambda: waits(second), lambda seen: seen == (MANY, 0, 0))
         await nothing_staged(client, second)

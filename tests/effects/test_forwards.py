@@ -167,13 +167,14 @@ async def test_what_is_put_into_the_queue_it_came_from_holds_nothing_back(sessio
     await working
 
 
+@pytest.mark.usefixtures("only_notified")
 async def test_it_wakes_who_waits_there(session: Session, other: Session, name: str) -> None:
     first, second = stages(session, name)
     theirs = Queue(other, second.name, int)
     await theirs.statistics()
     waiting = asyncio.create_task(taken(theirs))
     await until(lambda: _idle(other, second.name), bool)
-    async with asyncio.timeout(0.9):  # the look once a second would find it, too
+    async with asyncio.timeout(100):
         await passed_on(first, second, 7)
         assert await waiting == 7
 

@@ -127,7 +127,7 @@ async def test_what_a_validator_of_the_class_raises_is_a_dead_letter_and_ends_no
 
     worker = Worker(queue, handle, concurrency=1)
     running = asyncio.create_task(worker.run())
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(40):
         await queue.join()
         worker.drain()
         await running

@@ -14,7 +14,7 @@ from tests.instruments.cancelling import at_rest, cancelling
 from tests.instruments.emptying import drain, take
 from tests.instruments.waiting import resolved, until
 
-pytestmark = pytest.mark.timeout(60)
+pytestmark = pytest.mark.timeout(180)
 
 
 async def test_a_mark_outlives_the_server(durable: EmbeddedServer) -> None:

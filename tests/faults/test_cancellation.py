@@ -24,7 +24,7 @@ from tests.instruments.census import take_census
 from tests.instruments.inside import is_held
 from tests.instruments.waiting import until
 
-pytestmark = pytest.mark.timeout(120)
+pytestmark = pytest.mark.timeout(180)
 
 
 @dataclass(frozen=True)

@@ -18,7 +18,7 @@ from tests.instruments.processes import Process, running
 from tests.instruments.proxy import Proxy
 from tests.instruments.waiting import resolved, until
 
-pytestmark = pytest.mark.timeout(120)
+pytestmark = pytest.mark.timeout(180)
 
 TTL: Final = 1.0
 HANDLED: Final = ("loop", "thread", "process")
@@ -62,12 +62,12 @@ class Scene:
         text = "retry 0.3" if state == "delayed" else "hang"
         await self.queue.put(order(text, self.note), id="one")
         if state == "delayed":
-            await until(self.queue.statistics, lambda seen: seen.delayed == 1, 60)
+            await until(self.queue.statistics, lambda seen: seen.delayed == 1, 90)
             await self.queue.pause()
         elif state == "handed":
             await self.handed(is_there=True)
         elif state in HANDLED:
-            await until(self.notes, lambda begun: len(begun) == 1, 60)
+            await until(self.notes, lambda begun: len(begun) == 1, 90)
 
 
 @pytest.fixture
@@ -116,7 +116,7 @@ async def test_whatever_befalls_its_holder_it_never_begins_again(
     queue = scene.queue
 
     async def removed() -> None:
-        await until(queue.statistics, lambda seen: seen.cancelled_total == 1, 30)
+        await until(queue.statistics, lambda seen: seen.cancelled_total == 1, 90)
 
     await scene.reach(state)
     begun = await scene.notes()
@@ -128,7 +128,7 @@ async def test_whatever_befalls_its_holder_it_never_begins_again(
             await queue.resume()
         await removed()
         await queue.put(order("return"), id="two")
-        async with asyncio.timeout(30):
+        async with asyncio.timeout(100):
             await queue.join()
         assert scene.begun_elsewhere == []
         # What was handed to it may begin there before it gets to know; that is its first attempt, and is stopped.

@@ -29,7 +29,7 @@ from tests.instruments.proxy import Proxy
 from tests.instruments.traffic import Command, Fate
 from tests.instruments.waiting import until
 
-pytestmark = pytest.mark.timeout(60)
+pytestmark = pytest.mark.timeout(180)
 
 Away = Callable[[], contextlib.AbstractContextManager[None]]
 Emptying = Callable[[EmbeddedServer, Redis], Awaitable[None]]
@@ -77,7 +77,7 @@ def away(proxy: Proxy, request: pytest.FixtureRequest) -> Away:
 async def take(queue: Queue[int], count: int) -> list[int]:
     items = []
     for _ in range(count):
-        async with asyncio.timeout(10), await queue.get() as item:
+        async with asyncio.timeout(40), await queue.get() as item:
             items.append(item)
     return items
 
@@ -200,7 +200,7 @@ async def test_a_put_that_waited_at_a_shutdown_raises_though_the_queue_is_open_a
         await other.shutdown(immediate=not left)
         await other.reopen()
     with pytest.raises(QueueShutDown, match="was shut down while this put waited"):
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(40):
             await waiting
     # And the queue goes on.
     assert await take(other, len(left)) == left
@@ -230,7 +230,7 @@ async def test_a_put_refused_by_a_shutdown_says_so_though_the_queue_is_open_when
         await other.reopen()
         proxy.cut()
     with pytest.raises(QueueShutDown):
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(40):
             await putting
     assert await queue.qsize() == 1
 
@@ -263,7 +263,7 @@ async def test_a_put_that_was_let_in_is_not_refused_by_a_later_shutdown(
         await other.shutdown()
         # Its process was stopped meanwhile: it puts again what it takes for waiting.
         member.over(member.session_id)
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(40):
         await waiting
     assert await take(other, 3) == [1, 2, 7]
 
@@ -282,7 +282,7 @@ async def test_a_put_that_waited_goes_in_though_the_server_has_forgotten_its_pla
     await in_line(other, 2)
     await restart_with_older_data(server)
     assert await take(other, 5) == [0, 1, 2, 7, 8]
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(40):
         await asyncio.gather(*waiting)
 
 
@@ -298,7 +298,7 @@ async def test_a_put_that_is_sent_to_older_data_stays_behind_those_that_waited(
         await hold.arrived.wait()
         await restart_with_older_data(server)
     assert await take(other, 6) == [0, 1, 2, 7, 8, 9]
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(40):
         await asyncio.gather(*waiting)
 
 
@@ -313,7 +313,7 @@ async def test_what_was_settled_after_the_snapshot_comes_again(
     await restart_with_older_data(server)
     # Leased, as the server has it, to a session that lives and holds nothing.
     assert sorted(await take(other, 2)) == [0, 1]
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(40):
         await other.join()
     census = await take_census(client, "q")
     census.check()
@@ -334,7 +334,7 @@ async def test_a_result_is_lost_where_its_message_is_not_in_the_older_data_and_c
                 await asyncio.wait_for(future, 10)
         again = await queue.submit(3, id="three")
         assert await take(theirs, 2) == [1, 3]
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(40):
             await asyncio.gather(before, again)
 
 
@@ -351,7 +351,7 @@ async def test_who_waits_for_the_submission_of_another_process_hears_that_older_
             with pytest.raises(ResultLost, match="older data"):
                 await asyncio.wait_for(future, 10)
         assert await take(theirs, 1) == [1]
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(40):
             await asyncio.gather(*kept)
 
 
@@ -374,7 +374,7 @@ async def test_a_shutdown_that_is_half_done_is_whole_though_the_server_comes_bac
     await half_done.wait()
     await restart_with_older_data(server)
     restarted.set()
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(100):
         await shutting
     seen = await other.statistics()
     assert (seen.is_shut_down, seen.pending, seen.dead) == (True, 0, 3000)
@@ -392,7 +392,7 @@ async def part_by_part(
             first.release()
             await second.arrived.wait()
             await restart_with_older_data(server)
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(100):
         await operating
 
 
@@ -433,7 +433,7 @@ async def test_a_put_that_waited_goes_in_after_the_server_was_emptied(
         await in_line(queue, 1)
         await client.flushall()
         assert await take(queue, 1) == [7]
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(40):
             await waiting
 
 
@@ -493,7 +493,7 @@ async def test_a_lease_goes_to_the_next_and_a_wait_for_an_event_goes_on(
         next_one = asyncio.create_task(Lock(other, "l").acquire())
         await until(Lock(other, "l").statistics, lambda statistics: len(statistics.waiters) == 1)
         await empty(server, client)
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(40):
             lease = await next_one
 
         async def is_held() -> bool:
@@ -511,7 +511,7 @@ async def test_a_lease_goes_to_the_next_and_a_wait_for_an_event_goes_on(
         assert not waiting.done()
         await theirs.set()
         await theirs.clear()
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(40):
             assert await waiting
 
 

@@ -26,7 +26,7 @@ from tests.instruments.traffic import Fate
 
 FATES: Final = (Fate.DROP_BEFORE, Fate.DROP_AFTER, Fate.DROP_WITHIN)
 
-pytestmark = pytest.mark.timeout(120)
+pytestmark = pytest.mark.timeout(180)
 
 
 @dataclass(frozen=True)
@@ -179,7 +179,7 @@ async def test_opening_and_closing_a_session_survive_a_break_at_each_command(
             proxy.commands.clear()
             proxy.drop_nth(nth, fate, lambda _: True)
             await other.put(nth)
-            async with asyncio.timeout(10), Session.open(proxy.url) as session:
+            async with asyncio.timeout(40), Session.open(proxy.url) as session:
                 queue = Queue(session, name, int)
                 held = await queue.get()
                 assert held.item == nth
@@ -247,7 +247,7 @@ async def test_a_worker_and_a_producer_go_on_while_their_connection_breaks_again
     async with calls.opened(url, proxy.url, client, name) as there:
         worker = Worker(there.queue, handle, concurrency=3)
         working = asyncio.create_task(worker.run())
-        async with asyncio.timeout(60):
+        async with asyncio.timeout(100):
             for first in range(0, count, 20):
                 await there.queue.put_many(range(first, first + 10))
                 await asyncio.gather(*(there.queue.put(number) for number in range(first + 10, first + 20)))

@@ -11,6 +11,8 @@ from tests.instruments import inside
 from tests.instruments.proxy import Proxy
 from tests.instruments.waiting import until
 
+pytestmark = pytest.mark.usefixtures("only_notified")
+
 
 @pytest.fixture
 async def late(proxy: Proxy, name: str) -> AsyncIterator[Queue[int]]:
@@ -37,8 +39,7 @@ async def test_a_wake_up_right_behind_the_empty_reply_is_heard(
         get = asyncio.create_task(late.get())
         await hold.arrived.wait()  # found nothing, and is registered as idle
         await other.put(1)  # wakes it: the wake-up stands behind the reply
-    # Well below the slow look-again of one second, which is insurance only.
-    async with asyncio.timeout(0.5), await get as item:
+    async with asyncio.timeout(100), await get as item:
         assert item == 1
 
 
@@ -53,7 +54,7 @@ async def test_an_admission_right_behind_the_reply_of_a_put_is_heard(
         async with await other.get():
             pass  # let in: the news stand behind the reply
         assert (await other.statistics()).pending == 1
-    async with asyncio.timeout(0.5):
+    async with asyncio.timeout(100):
         await put
 
 
@@ -67,7 +68,7 @@ async def test_a_shutdown_right_behind_the_reply_of_a_put_is_heard(
         await hold.arrived.wait()
         await other.shutdown()
     with pytest.raises(QueueShutDown):
-        async with asyncio.timeout(0.5):
+        async with asyncio.timeout(100):
             await put
 
 
@@ -81,7 +82,7 @@ async def test_the_end_right_behind_the_reply_of_a_join_is_heard(
         async with await other.get():
             pass
         assert not join.done()
-    async with asyncio.timeout(0.5):
+    async with asyncio.timeout(100):
         await join
     assert (await other.statistics()).acked_total == 2
 
@@ -94,7 +95,7 @@ async def test_a_put_cancelled_while_its_reply_is_late_is_decided_by_the_reply(
         put = asyncio.create_task(late.put(1))
         await hold.arrived.wait()
         put.cancel()
-        async with asyncio.timeout(2):
+        async with asyncio.timeout(100):
             await asyncio.wait({put})
     assert put.cancelled()
     assert await other.qsize() == 1
@@ -110,7 +111,7 @@ async def test_a_get_cancelled_while_its_reply_is_late_gives_back_what_arrives(
         get.cancel()
         await asyncio.wait({get})
         assert (await other.statistics()).leased == 1
-    async with asyncio.timeout(0.5), await other.get() as item:
+    async with asyncio.timeout(100), await other.get() as item:
         assert item == 1
     assert (await until(other.statistics, lambda statistics: statistics.leased == 0)).nacked_total == 0
 
@@ -146,7 +147,7 @@ async def test_a_put_cancelled_while_the_reply_that_has_it_wait_is_late_leaves_t
         await asyncio.wait({put})
         assert put.cancelled()
         assert (await other.statistics()).puts_waiting == 1
-    await until(other.statistics, lambda seen: seen.puts_waiting == 0, seconds=2)
+    await until(other.statistics, lambda seen: seen.puts_waiting == 0, seconds=90)
     async with await other.get() as item:
         assert item == 1
     assert await other.qsize() == 0
@@ -162,7 +163,7 @@ async def test_what_arrives_after_the_session_is_over_is_not_begun(proxy: Proxy,
             await hold.arrived.wait()  # it is leased to a session
             # which is over by its own clock: the process was stopped, and did not look at it yet.
             inside.member_at(there).life.deadline = 0.0
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(40):
             delivery = await getting
         assert delivery.attempt == 2, "others have the first"
         await delivery.ack()

@@ -23,7 +23,7 @@ from tests.instruments.losses import LOSSES, goes_on, with_dead_pipes
 from tests.instruments.processes import running
 from tests.instruments.waiting import until
 
-pytestmark = pytest.mark.timeout(60)
+pytestmark = pytest.mark.timeout(180)
 
 
 class Raises(logging.Handler):

@@ -79,7 +79,7 @@ async def test_a_step_whose_answer_is_lost_is_not_done_again_over_somebody_else_
     proxy: Proxy, url: str, name: str, what: str
 ) -> None:
     script, prepare, step, between, is_right = LOST[what]
-    async with Session.open(proxy.url) as session, Session.open(url) as other, asyncio.timeout(20):
+    async with Session.open(proxy.url) as session, Session.open(url) as other, asyncio.timeout(100):
         queue, theirs = Queue(session, name, int), Queue(other, name, int)
         await prepare(theirs)
         async with proxy.holding(script) as hold:
@@ -101,7 +101,7 @@ async def test_a_drain_whose_answer_is_lost_reaches_nobody_who_came_since(proxy:
         drained = asyncio.create_task(notified_to_drain(early))
         await asyncio.sleep(0)
         await early.qsize()
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(100):
             async with proxy.holding("drain") as hold:
                 draining = asyncio.create_task(queue.drain())
                 await hold.arrived.wait()
@@ -153,7 +153,7 @@ async def test_a_call_that_was_given_up_in_an_outage_is_never_sent(
             new = asyncio.all_tasks() - tasks
             assert len(new) <= 1, "calls go on without their callers"  # the lane's own
             sent = len(proxy.of_session())
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(100):
             await queue.resume()  # behind all that went before
         asked = {command.name for command in proxy.of_session()[sent:]}
         assert not asked & {
@@ -168,7 +168,7 @@ async def test_a_call_that_was_given_up_in_an_outage_is_never_sent(
 async def test_a_step_that_is_on_its_way_when_its_caller_goes_is_not_repeated(
     proxy: Proxy, url: str, name: str
 ) -> None:
-    async with Session.open(proxy.url) as session, Session.open(url) as other, asyncio.timeout(20):
+    async with Session.open(proxy.url) as session, Session.open(url) as other, asyncio.timeout(100):
         queue, theirs = Queue(session, name, int), Queue(other, name, int)
         async with proxy.holding("resize") as hold:
             resizing = asyncio.create_task(queue.resize(5))

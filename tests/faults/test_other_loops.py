@@ -133,7 +133,7 @@ async def forked(act: Callable[[], Awaitable[object]], meanwhile: Callable[[], A
         os._exit(0)
     theirs.close()
     try:
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(40):
             await meanwhile()
         return str(ours.recv()) if await asyncio.to_thread(ours.poll, 1) else "nothing"
     finally:

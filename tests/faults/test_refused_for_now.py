@@ -96,7 +96,7 @@ async def test_calls_wait_until_the_server_accepts_again(
             acquiring = asyncio.create_task(Lock(session, name).acquire())
             await refused(caplog, word, ASKED)
             assert not any(task.done() for task in (putting, taking, acquiring))
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(40):
             assert await taking == [1, 2]
             await putting
             await (await acquiring).release()
@@ -129,7 +129,7 @@ async def test_a_cluster_that_is_not_ready_is_waited_for(
             await refused(caplog, "CLUSTERDOWN", ("register",))
             assert not putting.done()
             await client.execute_command("CLUSTER", "ADDSLOTSRANGE", 0, 16383)
-            async with asyncio.timeout(10):
+            async with asyncio.timeout(40):
                 await putting
 
 

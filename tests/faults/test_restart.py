@@ -14,7 +14,7 @@ from tests.instruments.census import take_census
 from tests.instruments.emptying import take
 from tests.instruments.waiting import until
 
-pytestmark = [pytest.mark.timing, pytest.mark.timeout(60)]
+pytestmark = [pytest.mark.timing, pytest.mark.timeout(180)]
 
 
 async def kill_and_start(server: EmbeddedServer) -> None:
@@ -47,7 +47,7 @@ async def test_puts_and_gets_go_on_while_the_server_is_killed_and_restarted(dura
         for _ in range(kills):
             await halves.get()
             await kill_and_start(durable)
-        async with asyncio.timeout(30):
+        async with asyncio.timeout(100):
             await asyncio.gather(*producing)
             await queue.join()
         worker.drain()
@@ -77,7 +77,7 @@ async def test_what_waits_at_the_moment_of_the_kill_goes_on(durable: EmbeddedSer
         await held.ack()
         assert await take(queue, 2) == [1, 2]
         await empty.put(3)
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(40):
             await asyncio.gather(put, join)
             async with await get as item:
                 assert item == 3
@@ -94,7 +94,7 @@ async def test_a_call_during_an_outage_waits_and_can_be_bounded(server: Embedded
                     await call()
         server.start()
         # It came back empty: what was in its memory only is gone, and it is used as it is.
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(40):
             await queue.put(3)
         items = await take(queue, 1)
         while items[-1] != 3:

@@ -24,7 +24,7 @@ def embedded_only(url: str) -> None:
 async def test_a_reply_may_take_longer_than_a_server_may_be_silent(url: str, name: str, tmp_path: Path) -> None:
     async with Session.open(url) as session, SlowLink(url, tmp_path, down=RATE) as link:
         await Queue(session, name, str, max_message_bytes=1 << 24).put(ITEM)
-        async with Session.open(link.url, ttl=TTL) as far, asyncio.timeout(10):
+        async with Session.open(link.url, ttl=TTL) as far, asyncio.timeout(40):
             queue = Queue(far, name, str, max_message_bytes=1 << 24)
             async with await queue.get() as item:
                 assert item == ITEM
@@ -35,7 +35,7 @@ async def test_a_reply_may_take_longer_than_a_server_may_be_silent(url: str, nam
 
 async def test_a_request_may_take_longer_than_a_server_may_be_silent(url: str, name: str, tmp_path: Path) -> None:
     async with SlowLink(url, tmp_path, up=RATE) as link:
-        async with Session.open(link.url, ttl=TTL) as far, asyncio.timeout(10):
+        async with Session.open(link.url, ttl=TTL) as far, asyncio.timeout(40):
             queue = Queue(far, name, str, max_message_bytes=1 << 24)
             await queue.put(ITEM)
             assert (await queue.statistics()).put_total == 1

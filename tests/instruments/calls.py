@@ -187,7 +187,7 @@ async def put_that_waits(world: World) -> list[int]:
     # In line, and kept there whatever happens to the connection, until there is room.
     await until(world.other.statistics, lambda statistics: statistics.puts_waiting == 1)
     taken = await take_until(world, 1)
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(40):
         await waiting
     return taken
 
@@ -197,7 +197,7 @@ async def put_that_waits_for_its_key(world: World) -> list[int]:
     world.tasks.append(waiting)
     await until(world.other.statistics, lambda statistics: statistics.puts_waiting == 1)
     taken = await take_until(world, 1)
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(40):
         await waiting
     return taken
 
@@ -215,7 +215,7 @@ async def submit(world: World) -> object:
     future = await world.queue.submit(7)
     answering = asyncio.create_task(answer_one(world))
     world.tasks.append(answering)
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(40):
         return await future
 
 
@@ -225,7 +225,7 @@ async def submit_with_id(world: World) -> object:
     again = await world.queue.submit(7, id="seven")
     answering = asyncio.create_task(answer_one(world))
     world.tasks.append(answering)
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(40):
         return await asyncio.gather(*[future, again])
 
 
@@ -240,7 +240,7 @@ async def submit_given_up(world: World) -> int:
     future = await world.queue.submit(7)
     future.cancel()
     await asyncio.sleep(0)
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(40):
         await inside.results_flushed(world.queue)
     return len(await items_left(world))
 
@@ -265,7 +265,7 @@ async def ack_with_result_and_effects(world: World) -> object:
 
 async def answered(world: World) -> object:
     """What the other session had as the result of its message."""
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(40):
         return await world.tasks[0]
 
 
@@ -291,7 +291,7 @@ async def get_that_waits(world: World) -> int:
     world.tasks.append(getting)
     await asyncio.sleep(0)
     await world.other.put(7)
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(40):
         delivery = await getting
     await delivery.ack()
     return delivery.item
@@ -376,5 +376,5 @@ async def failing_body(world: World) -> None:
 async def join(world: World) -> None:
     emptying = asyncio.create_task(take_until(world, 3))
     world.tasks.append(emptying)
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(40):
         await world.queue.join()

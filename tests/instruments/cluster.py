@@ -107,7 +107,7 @@ class Cluster:
 
     def images(self) -> list[dict[str, Any]]:
         """What the engine knows of the images that were built for the services."""
-        names = [f"{self.project}-{service}" for service in ("producer", "consumer", "clock")]
+        names = [f"{self.project}-{service}" for service in ("producer", "consumer", "clock", "monitor")]
         found: list[dict[str, Any]] = json.loads(self._docker(["image", "inspect", *names]))
         return found
 

@@ -89,7 +89,7 @@ class Deployment:
     def put(self, root: Path, count: int) -> None:
         """Have the producer of an edition put what it sends for so many numbers."""
         with running("producer", root, PIPELINE_ORDERS=str(count), **self._settings) as producer:
-            _, said = producer.communicate(timeout=40)
+            _, said = producer.communicate(timeout=90)
             assert producer.returncode == 0, said
 
     def handled(self) -> list[tuple[str, str, int, dict[str, Any]]]:

@@ -9,7 +9,7 @@ from shared.concurrency import Queue, QueueEmpty
 T = TypeVar("T")
 
 
-async def take(queue: Queue[T], count: int = 1, seconds: float = 20.0) -> list[T]:
+async def take(queue: Queue[T], count: int = 1, seconds: float = 60.0) -> list[T]:
     """Wait for so many and acknowledge each; what was in them, in order."""
     items: list[T] = []
     async with asyncio.timeout(seconds):

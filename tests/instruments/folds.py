@@ -28,7 +28,7 @@ async def with_puts(first: Queue[int], second: Queue[int], count: int = MANY) ->
 
 async def taken(queue: Queue[int], count: int) -> list[int]:
     items = []
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(100):
         for _ in range(count):
             async with await queue.get() as item:
                 items.append(item)

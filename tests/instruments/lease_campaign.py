@@ -91,9 +91,9 @@ class Campaign:
         async def refusals() -> int:
             return referee.refusals(token)
 
-        await until(last_token, token.__lt__, seconds=30)
+        await until(last_token, token.__lt__, seconds=90)
         process.cont()
-        await until(refusals, bool, seconds=30)
+        await until(refusals, bool, seconds=90)
         self.stops += 1
 
     async def stop_one(self) -> None:
@@ -102,7 +102,7 @@ class Campaign:
         owner = await process.said("owner")
         self.broken_off.setdefault(process.pid, []).append(now())
         process.stop()
-        await until(self._lease.statistics, lambda seen: all(each.owner != owner for each in seen.holders), seconds=30)
+        await until(self._lease.statistics, lambda seen: all(each.owner != owner for each in seen.holders), seconds=90)
         process.cont()
         self.stops += 1
 

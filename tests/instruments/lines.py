@@ -27,6 +27,11 @@ def blocks(text: str) -> list[str]:
 
 
 def compose_lines() -> list[str]:
-    """Those of the README's block about the cluster, in the order in which a reader would type them."""
-    section = (ROOT / "README.md").read_text(encoding="utf-8").partition("## As a cluster")[2].partition("\n## ")[0]
+    """Those of the block about the cluster in docs/production.md, in the order in which a reader would type them."""
+    section = (
+        (ROOT / "docs" / "production.md")
+        .read_text(encoding="utf-8")
+        .partition("## As a cluster")[2]
+        .partition("\n## ")[0]
+    )
     return re.findall(_IN_A_BLOCK, section, re.MULTILINE)

@@ -53,7 +53,7 @@ class Process:
         """What it has said so far under a word: the second element of each report, or None."""
         return [said[1] if len(said) > 1 else None for said in self._reports if said[0] == word]
 
-    async def said(self, word: str, times: int = 1, seconds: float = 20.0) -> Any:
+    async def said(self, word: str, times: int = 1, seconds: float = 60.0) -> Any:
         """Wait until it has said a word so many times; what it said with the last of them."""
         try:
             async with asyncio.timeout(seconds), self._news:
@@ -86,7 +86,7 @@ class Process:
         self._process.kill()
         await self.ended()
 
-    async def ended(self, seconds: float = 20.0) -> int:
+    async def ended(self, seconds: float = 60.0) -> int:
         """Wait until it has ended by itself; its exit code."""
         async with asyncio.timeout(seconds):
             code = await self._process.ended()

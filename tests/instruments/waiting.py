@@ -8,7 +8,7 @@ from typing import TypeVar
 T = TypeVar("T")
 
 
-async def until(look: Callable[[], Awaitable[T]], satisfied: Callable[[T], bool], seconds: float = 10.0) -> T:
+async def until(look: Callable[[], Awaitable[T]], satisfied: Callable[[T], bool], seconds: float = 30.0) -> T:
     """Look again and again until what is seen satisfies; AssertionError with the last look after so many seconds."""
     deadline = time.monotonic() + seconds
     while True:

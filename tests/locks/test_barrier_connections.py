@@ -11,7 +11,7 @@ from tests.instruments.proxy import Proxy
 from tests.instruments.traffic import Command, Fate
 from tests.instruments.waiting import until
 
-pytestmark = pytest.mark.timeout(60)
+pytestmark = pytest.mark.timeout(180)
 
 
 async def waiting(barrier: Barrier, count: int) -> None:

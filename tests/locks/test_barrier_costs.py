@@ -12,7 +12,7 @@ from shared.local.embedded import EmbeddedServer
 from tests.instruments import inside
 from tests.instruments.server_time import GENEROUS
 
-pytestmark = pytest.mark.timeout(60)
+pytestmark = pytest.mark.timeout(180)
 
 
 @pytest.mark.slow

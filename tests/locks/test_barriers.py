@@ -14,7 +14,7 @@ from tests.instruments.processes import running
 from tests.instruments.proxy import Proxy
 from tests.instruments.waiting import until
 
-pytestmark = pytest.mark.timeout(60)
+pytestmark = pytest.mark.timeout(180)
 
 
 async def waiting(barrier: Barrier, count: int) -> None:

@@ -26,7 +26,7 @@ from tests.instruments.scenes import Scene, set_up
 from tests.instruments.second_parties import CASES
 from tests.instruments.waiting import until
 
-pytestmark = pytest.mark.timeout(60)
+pytestmark = pytest.mark.timeout(180)
 
 Wait = Callable[[Session, str], Awaitable[object]]
 
@@ -164,7 +164,7 @@ async def test_closing_while_the_server_is_out_of_reach_ends_every_wait(
             stack.enter_context(proxy.refusing())
         else:
             await asyncio.sleep(0)
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(40):
             await ended(ending)
             with pytest.raises(ConcurrencyError, match="closed"):
                 await waiting

@@ -16,7 +16,7 @@ from tests.instruments.proxy import Proxy
 from tests.instruments.traffic import Fate
 from tests.instruments.waiting import until
 
-pytestmark = pytest.mark.timeout(60)
+pytestmark = pytest.mark.timeout(180)
 
 BUSY = 3.5
 """Seconds for which a process does not run; its time to live is 10."""
@@ -57,7 +57,7 @@ class Line:
         await waiting(self._client, self._name, len(self.tasks))
 
     async def end(self) -> None:
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(100):
             await asyncio.gather(*self.tasks)
 
 
@@ -90,7 +90,7 @@ async def test_a_waiter_in_a_process_that_is_busy_is_not_forgotten(url: str, ses
         async with condition:
             await condition.notify_all()
         process.cont()
-        await process.said("woken", seconds=5)
+        await process.said("woken")
 
 
 @pytest.mark.slow  # another waiter who is busy is looked at above

@@ -12,7 +12,7 @@ from tests.instruments.proxy import Proxy
 from tests.instruments.traffic import Fate
 from tests.instruments.waiting import until
 
-pytestmark = pytest.mark.timeout(60)
+pytestmark = pytest.mark.timeout(180)
 
 WEEK_MS = 7 * 24 * 3600 * 1000
 

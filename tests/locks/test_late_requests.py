@@ -10,7 +10,7 @@ from tests.instruments.proxy import Proxy
 from tests.instruments.traffic import Fate
 from tests.instruments.waiting import until
 
-pytestmark = pytest.mark.timeout(60)
+pytestmark = pytest.mark.timeout(180)
 
 
 async def run_late(proxy: Proxy, client: Any, script: str) -> Any:

@@ -15,7 +15,7 @@ from tests.instruments.processes import Process, running
 from tests.instruments.referee import Referee
 from tests.instruments.waiting import until
 
-pytestmark = pytest.mark.timeout(60)
+pytestmark = pytest.mark.timeout(180)
 
 TTL = 1.0
 

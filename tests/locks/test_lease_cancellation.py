@@ -8,7 +8,7 @@ from shared.concurrency import Session
 from tests.instruments.cancellation import Mode, Outcome, at_every_point, cancelled_at
 from tests.instruments.lease_calls import CASES, placed
 
-pytestmark = pytest.mark.timeout(120)
+pytestmark = pytest.mark.timeout(180)
 
 
 @pytest.mark.parametrize("case", CASES)

@@ -15,7 +15,7 @@ from tests.instruments.traffic import Fate
 
 FATES: Final = (Fate.DROP_BEFORE, Fate.DROP_AFTER, Fate.DROP_WITHIN)
 
-pytestmark = pytest.mark.timeout(120)
+pytestmark = pytest.mark.timeout(180)
 
 
 async def once(case: Case, session: Session, other: Session, name: str) -> None:

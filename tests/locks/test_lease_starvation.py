@@ -104,7 +104,7 @@ async def stays_until_in(
 async def test_a_writer_gets_in_within_one_phase_of_readers(
     sessions: tuple[Session, Session, Session], name: str, policy: Policy
 ) -> None:
-    waited = [await stays_until_in(sessions, name, policy, stream="read", patience=5) for _ in range(10)]
+    waited = [await stays_until_in(sessions, name, policy, stream="read", patience=30) for _ in range(10)]
     # Six read at once: those who are inside when it comes, and at most as many who came in while the news travelled.
     assert all(stays is not None and stays <= 12 for stays in waited), waited
 
@@ -119,7 +119,7 @@ async def test_a_writer_waits_for_ever_when_readers_go_first(
 async def test_a_reader_gets_in_behind_one_writer(
     sessions: tuple[Session, Session, Session], name: str, policy: Policy
 ) -> None:
-    waited = [await stays_until_in(sessions, name, policy, stream="write", patience=5) for _ in range(10)]
+    waited = [await stays_until_in(sessions, name, policy, stream="write", patience=30) for _ in range(10)]
     assert all(stays is not None and stays <= 2 for stays in waited), waited
 
 
@@ -129,6 +129,7 @@ async def test_a_reader_waits_for_ever_when_writers_go_first(
     assert await stays_until_in(sessions, name, "writers", stream="write", patience=1.5) is None
 
 
+@pytest.mark.measured
 @pytest.mark.parametrize("ttl", [0.5, 1.5])
 async def test_a_dead_holder_delays_others_by_its_time_to_live_at_most(
     sessions: tuple[Session, Session, Session], url: str, name: str, ttl: float

@@ -8,7 +8,7 @@ import pytest
 from shared.concurrency import Condition, Lease, LeaseLost, Lock, ReadersWritersLease, Semaphore, Session
 from tests.instruments.lease_waiters import forget
 
-pytestmark = pytest.mark.timeout(30)
+pytestmark = pytest.mark.timeout(180)
 
 
 async def taken(session: Session, name: str, kind: str) -> Lease:

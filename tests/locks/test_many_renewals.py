@@ -14,7 +14,7 @@ from tests.instruments.distance import distant
 from tests.instruments.proxy import Proxy
 from tests.instruments.waiting import until
 
-pytestmark = [pytest.mark.timing, pytest.mark.timeout(120)]
+pytestmark = [pytest.mark.timing, pytest.mark.timeout(180)]
 
 
 async def acquired(session: Session, name: str, count: int, ttl: float) -> list[Lease]:
@@ -30,6 +30,7 @@ def lost(leases: list[Lease]) -> int:
     return sum(lease.seconds_left <= 0 for lease in leases)
 
 
+@pytest.mark.measured
 @pytest.mark.parametrize("many,ttl", [(1000, 2.0), pytest.param(10_000, 10.0, marks=pytest.mark.slow)])
 async def test_many_leases_at_10_ms_of_round_trip_lose_none(
     server: EmbeddedServer, tmp_path: Path, many: int, ttl: float
@@ -42,6 +43,7 @@ async def test_many_leases_at_10_ms_of_round_trip_lose_none(
             assert lost(leases) == 0
 
 
+@pytest.mark.measured
 async def test_a_short_lease_beside_3000_others_is_not_lost(server: EmbeddedServer, tmp_path: Path) -> None:
     async with distant(server.url, tmp_path, 0.020) as url, Session.open(url) as session:
         leases = await acquired(session, "many", 3000, 10.0)

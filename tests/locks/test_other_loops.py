@@ -15,7 +15,7 @@ from shared.concurrency.locks.leases.lease import WriteLease
 from shared.concurrency.session.session import process_of
 from tests.instruments import inside
 
-pytestmark = pytest.mark.timeout(60)
+pytestmark = pytest.mark.timeout(180)
 
 
 @dataclass

@@ -20,7 +20,7 @@ from tests.instruments.lease_waiters import Waiters, forget, waiters
 from tests.instruments.proxy import Proxy
 from tests.instruments.waiting import until
 
-pytestmark = pytest.mark.timeout(60)
+pytestmark = pytest.mark.timeout(180)
 
 
 # --- 9: sharing -------------------------------------------------------------------------------------------------------

@@ -14,7 +14,7 @@ from tests.instruments import inside
 from tests.instruments.lease_waiters import forget
 from tests.instruments.waiting import until
 
-pytestmark = pytest.mark.timeout(60)
+pytestmark = pytest.mark.timeout(180)
 
 
 async def entering(permits: Semaphore) -> AsyncIterator[Lease]:

@@ -12,7 +12,7 @@ from tests.instruments import inside
 from tests.instruments.lease_waiters import forget
 from tests.instruments.waiting import until
 
-pytestmark = pytest.mark.timeout(60)
+pytestmark = pytest.mark.timeout(180)
 
 
 async def lost(client: Redis, session: Session, lease: Lease) -> None:

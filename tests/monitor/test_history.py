@@ -173,8 +173,24 @@ async def test_a_hold_that_ran_out_is_lost(watch: Watch, client: Redis, name: st
     history, keys = History(), (f"{{{name}}}:lease", f"{{{name}}}:lease:holders")
     now, _ = await client.time()
     await resolved(client.hset(keys[0], "abcdefghijkl.1.10000", f"w 7 {now}000 7 host task"))
-    await client.zadd(keys[1], {"abcdefghijkl.1.10000": (now + 5) * 1000})
-    history.add(later(await watch.snapshot(), 100.0))
+    for at, left in ((94.0, 12), (100.0, 5)):
+        await client.zadd(keys[1], {"abcdefghijkl.1.10000": (now + left) * 1000})
+        history.add(later(await watch.snapshot(), at))
     await client.delete(keys[1])
     history.add(later(await watch.snapshot(), 110.0))
-    assert [each.lost for each in history.slices(name)] == [(), ("abcdefghijkl",)]
+    assert [each.lost for each in history.slices(name)] == [(), (), ("abcdefghijkl",)]
+
+
+@pytest.mark.session_ttl(0.5)
+async def test_a_hold_that_was_released_is_not_called_lost_however_short_it_lives(
+    watch: Watch, session: Session, name: str
+) -> None:
+    history = History()
+    async with Lock(session, name):
+        held = await watch.snapshot()
+    lease = held.lease(name)
+    assert lease is not None
+    assert lease.holders[0].seconds_left <= 0.5
+    for at, snapshot in ((100.0, held), (101.0, await watch.snapshot())):
+        history.add(later(snapshot, at))
+    assert [each.lost for each in history.slices(name)] == [(), ()]

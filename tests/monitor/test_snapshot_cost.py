@@ -110,6 +110,7 @@ async def measure(client: Redis, watch: Watch) -> Cost:
     return cost
 
 
+@pytest.mark.alone
 @pytest.mark.slow
 @pytest.mark.timeout(300)
 async def test_a_snapshot_costs_the_server_no_more_for_a_million_messages(server: EmbeddedServer) -> None:

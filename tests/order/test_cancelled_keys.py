@@ -11,7 +11,7 @@ from tests.instruments.emptying import drain
 from tests.instruments.waiting import until
 from tests.order.watching import at_rest, lengths, take
 
-pytestmark = pytest.mark.timeout(60)
+pytestmark = pytest.mark.timeout(180)
 
 
 async def fill(queue: Queue[int], count: int) -> None:

@@ -97,7 +97,7 @@ async def play(run: Run, count: int) -> None:
         await run.settle()
         if run.random.random() < 0.05:
             await run.crash()
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(40):
         await asyncio.gather(*run.putting)
     run.check()
     await at_rest(run.queues[0])

@@ -210,7 +210,7 @@ async def test_a_put_that_waited_for_its_key_is_found_after_a_lost_answer(
     putting = asyncio.create_task(theirs.put_many([2, 3], key="k"))
     await until(lambda: lengths(queue), lambda found: found.get("line:own") == 2)
     assert await items(queue) == [0, 1, 2, 3]
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(40):
         await putting
     await at_rest(queue)
 
@@ -225,6 +225,6 @@ async def test_one_let_in_while_its_owner_was_cut_off_is_found(
     with proxy.refusing():
         proxy.cut()
         assert await items(queue) == [0, 1, 2, 3]
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(40):
         await putting
     await at_rest(queue)

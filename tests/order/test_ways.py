@@ -189,7 +189,7 @@ async def test_a_retry_that_does_not_hold_its_key_lets_the_others_pass(session: 
             raise Retry(after=0, reason="later", hold_key=False)
 
     await queue.put_many(range(4), key="k")
-    async with working(queue, handle, rules={int: Rules(backoff=Backoff(first=0))}), asyncio.timeout(10):
+    async with working(queue, handle, rules={int: Rules(backoff=Backoff(first=0))}), asyncio.timeout(40):
         await queue.join()
     assert seen == [0, 1, 2, 3, 0]
     await at_rest(queue)

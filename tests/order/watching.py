@@ -13,7 +13,7 @@ T = TypeVar("T")
 
 async def take(queue: Queue[T]) -> Delivery[T]:
     """The next message, which is there."""
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(40):
         return await queue.get()
 
 
@@ -24,7 +24,7 @@ async def items(queue: Queue[T]) -> list[T]:
         seen = await queue.statistics()
         if seen.pending + seen.delayed == 0:
             return found
-        async with asyncio.timeout(10), await queue.get() as item:
+        async with asyncio.timeout(40), await queue.get() as item:
             found.append(item)
 
 

@@ -5,6 +5,7 @@ import logging
 import re
 from collections.abc import Iterator
 
+import arq.connections
 import arq.worker
 import pytest
 
@@ -49,6 +50,24 @@ def test_what_there_are_many_of_is_at_debug(logger: logging.Logger) -> None:
     assert ended.levelname == "DEBUG"
     assert isinstance(ended.msg, LogLine)
     assert ended.msg.fields == {"seconds": 0.5, "job": "the-job:name"}
+
+
+def test_no_line_holds_what_a_job_was_called_with(logger: logging.Logger) -> None:
+    logger.setLevel(logging.DEBUG)
+    begun = record(logger, "%6.2fs → %s(%s)%s", 0.5, "message:jobs:id:put_message", "'Errand', '{\"secret\":1}'", "")
+    assert as_ours(begun)
+    assert "secret" not in begun.getMessage()
+    assert "message:jobs:id:put_message" in begun.getMessage()
+
+
+def test_what_arq_says_of_its_server_is_a_line_with_fields(logger: logging.Logger) -> None:
+    assert "f'redis_version=" in inspect.getsource(arq.connections)
+    logger.setLevel(logging.DEBUG)
+    said = record(logger, "redis_version=7.2.4 mem_usage=2.09M clients_connected=6 db_keys=20")
+    assert as_ours(said)
+    assert isinstance(said.msg, LogLine)
+    assert (said.msg.text, said.levelname) == ("arq has reached its server", "DEBUG")
+    assert said.msg.fields["mem_usage"] == "2.09M"
 
 
 def test_another_line_stays_as_it_is(logger: logging.Logger) -> None:

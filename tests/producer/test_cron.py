@@ -25,7 +25,7 @@ from tests.instruments.traffic import Fate
 from tests.instruments.waiting import until
 from tests.project.test_from_arq import CRON, LINE, MESSAGE_CLASS, add_cron_job
 
-pytestmark = pytest.mark.timeout(120)
+pytestmark = pytest.mark.timeout(180)
 
 
 class SendReport(BaseModel):
@@ -50,7 +50,7 @@ async def queue(url: str, name: str) -> AsyncIterator[Queue[SendReport]]:
 async def due(queue: Queue[SendReport], last: int = 0, times: int = 1) -> list[int]:
     """Take reminders until there is one for a second after `last`, and so many; the seconds that they are for."""
     seconds: list[int] = []
-    async with asyncio.timeout(60):
+    async with asyncio.timeout(100):
         while len(seconds) < times or max(seconds) <= last:
             delivery = await queue.get()
             seconds.append(int(delivery.id.rpartition(":")[2]) // 1000)
@@ -72,7 +72,7 @@ async def finished(client: Redis, name: str, last: int) -> None:
         jobs = [job.decode() for job in await client.zrange(clock_queue(name), 0, -1)]
         return [job for job in jobs if ":remind:" in job and int(job.rpartition(":")[2]) // 1000 <= last]
 
-    await until(look, lambda left: not left, 60)
+    await until(look, lambda left: not left, 90)
 
 
 @pytest.mark.slow
@@ -239,7 +239,7 @@ def test_a_job_that_is_to_run_at_each_start_is_refused_by_name(copy: Path, url: 
         capture_output=True,
         text=True,
         check=False,
-        timeout=40,
+        timeout=120,
     )
     assert (done.returncode, done.stdout) == (2, "")
     assert "run_at_startup= has no effect in the clock" in done.stderr

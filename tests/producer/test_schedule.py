@@ -30,7 +30,7 @@ from tests.instruments.proxy import Proxy
 from tests.instruments.traffic import Fate
 
 pytestmark = [
-    pytest.mark.timeout(60),
+    pytest.mark.timeout(180),
     # arq tells redis-py 8 what it does anyhow.
     pytest.mark.filterwarnings("ignore:.*retry_on_timeout:DeprecationWarning"),
 ]
@@ -365,7 +365,7 @@ async def test_both_wait_out_an_outage_and_the_server_keeps_what_it_was_told(tmp
                     await pipeline.schedule(message(), after=HOUR)
             assert not any(call.done() for call in calls)
             durable.start()
-            async with asyncio.timeout(10):
+            async with asyncio.timeout(40):
                 assert await calls[0] == "meanwhile"
                 assert await calls[1]
             await kill_and_start(durable)

@@ -66,8 +66,9 @@ def test_every_figure_that_all_three_have_is_compared_variants_too() -> None:
     assert "1 of 1 figures are worse" in bad
 
 
+@pytest.mark.alone
 @pytest.mark.slow
-@pytest.mark.timeout(120)
+@pytest.mark.timeout(180)
 def test_a_commit_is_measured_beside_itself_and_leaves_the_checkout_alone(tmp_path: Path) -> None:
     before = status()
     # Every figure of a run this short is noise: only what is said counts here.

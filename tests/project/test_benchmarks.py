@@ -2,11 +2,13 @@
 
 import inspect
 import json
+import re
 import socket
 import tomllib
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
+from statistics import median
 from typing import Any
 
 import pytest
@@ -18,6 +20,7 @@ from benchmarks.contestants import BenchmarkError, names, peers, us
 from benchmarks.leases.__main__ import FOLDER as LOCKS
 from benchmarks.leases.__main__ import contestants as lock_contestants
 from benchmarks.leases.workloads import WORKLOADS as LOCK_WORKLOADS
+from benchmarks.overview import overview
 from benchmarks.report import README_WORKLOADS, markdown, summary
 from benchmarks.workloads import WORKLOADS
 from shared.local.embedded import EmbeddedServer
@@ -43,8 +46,9 @@ def few(name: str) -> Any:
     return replace(found, count=300)
 
 
+@pytest.mark.alone
 @pytest.mark.slow
-@pytest.mark.timeout(120)
+@pytest.mark.timeout(180)
 def test_every_figure_of_a_round_is_measured(contest: Contest) -> None:
     # Enough waves of the 100 slots that the last one, which nobody waits for, does not count.
     chosen = [*(few(name) for name in ("drain", "put_many", "latency")), replace(few("io"), count=3000)]
@@ -64,8 +68,9 @@ def test_every_figure_of_a_round_is_measured(contest: Contest) -> None:
     assert "Bulk put" in summary(result)
 
 
+@pytest.mark.alone
 @pytest.mark.slow
-@pytest.mark.timeout(120)
+@pytest.mark.timeout(180)
 def test_results_are_waited_for_alone_and_together(contest: Contest) -> None:
     result = benchmark.measure(contest, [few("submit")], us(), 1)
     (measured,) = (workload["values"] for workload in result["workloads"])
@@ -74,16 +79,18 @@ def test_results_are_waited_for_alone_and_together(contest: Contest) -> None:
     assert measured["ours"]["per_second"][0] > 0
 
 
+@pytest.mark.alone
 @pytest.mark.slow
-@pytest.mark.timeout(120)
+@pytest.mark.timeout(180)
 def test_several_workers_share_what_there_is(contest: Contest) -> None:
     workers = few("workers")
     entries = [entry for entry in workers.entries(us(), {}) if entry.name == "ours, 2 workers"]
     assert entries[0].run(contest, entries[0].contestant, 2000)["per_second"] > 0
 
 
+@pytest.mark.alone
 @pytest.mark.slow
-@pytest.mark.timeout(120)
+@pytest.mark.timeout(180)
 def test_every_figure_of_a_lock_is_measured(contest: Contest) -> None:
     few_of_each = [replace(workload, count=count) for workload, count in zip(LOCK_WORKLOADS, (50, 3, 50), strict=True)]
     result = benchmark.measure(contest, few_of_each, lock_contestants(), 1, rates={})
@@ -109,6 +116,18 @@ def test_the_figures_in_the_documents_are_those_of_the_result() -> None:
         ("result", readme, summary(result, README_WORKLOADS)),
     ):
         assert f"<!-- {mark} -->\n{content}<!-- end of {mark} -->" in text
+
+
+def test_the_overview_is_of_the_published_figures_and_in_true_proportion() -> None:
+    field = json.loads((PUBLISHED / "field.json").read_text())
+    picture = (PUBLISHED / "overview.svg").read_text(encoding="utf-8")
+    assert picture == overview(field)
+    names = re.findall(r'class="name[^>]*>([^<]+)<', picture)
+    widths = [float(width) for width in re.findall(r'<rect class="\w+"[^>]* width="([\d.]+)"', picture)]
+    values = {name: median(each["per_second"]) for name, each in field["workloads"][0]["values"].items()}
+    assert set(names) == set(values) >= {"arq", "celery", "dramatiq", "rq", "saq", "taskiq"}
+    longest = max(values.values())
+    assert widths == [pytest.approx(max(1.0, 560 * values[name] / longest), abs=0.1) for name in names]
 
 
 def test_the_project_offers_what_any_harness_needs() -> None:

@@ -68,8 +68,8 @@ def test_only_what_runs_goes_into_the_image() -> None:
 
 
 def test_all_services_run_one_image(built: str) -> None:
-    producer, consumer, clock = Cluster(built).images()
-    assert producer["RootFS"] == consumer["RootFS"] == clock["RootFS"]
+    producer, consumer, clock, monitor = Cluster(built).images()
+    assert producer["RootFS"] == consumer["RootFS"] == clock["RootFS"] == monitor["RootFS"]
     assert consumer["Config"]["User"] == "10001:10001"
 
 
@@ -144,13 +144,14 @@ def variables(cluster: Cluster) -> dict[str, str]:
 
 
 def assert_hardened(cluster: Cluster) -> None:
-    for service in ("redis", "producer", "consumer", "clock"):
+    for service in ("redis", "producer", "consumer", "clock", "monitor"):
         for container in cluster.containers(service):
             host = container["HostConfig"]
             assert host["ReadonlyRootfs"]
             assert host["CapDrop"] == ["ALL"]
             assert host["SecurityOpt"] == ["no-new-privileges:true"]
-            assert not host["PortBindings"]
+            ports = {binding["HostIp"] for bindings in (host["PortBindings"] or {}).values() for binding in bindings}
+            assert ports == ({"127.0.0.1"} if service == "monitor" else set())
             if service != "redis":
                 assert host["Init"]
                 assert not host["CapAdd"]

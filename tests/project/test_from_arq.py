@@ -39,7 +39,7 @@ def command(root: Path, *words: str, **settings: str) -> "subprocess.Popen[str]"
 def ended(*processes: "subprocess.Popen[str]") -> None:
     for process in processes:
         process.terminate()
-        process.communicate(timeout=30)
+        process.communicate(timeout=90)
 
 
 def add_cron_job(schedule: Path, function: str, line: str) -> None:
@@ -57,7 +57,7 @@ def test_the_job_before(tmp_path: Path, server: EmbeddedServer) -> None:
     code = THEIRS.replace("RedisSettings()", f"RedisSettings(unix_socket_path={socket!r})")
     assert code != THEIRS
     (tmp_path / "reports.py").write_text(code)
-    subprocess.run([sys.executable, "reports.py"], cwd=tmp_path, check=True, timeout=30)
+    subprocess.run([sys.executable, "reports.py"], cwd=tmp_path, check=True, timeout=120)
     worker = command(tmp_path, "arq", "reports.WorkerSettings")
     try:
         heard(worker, "a report for Ann", "a report for Bob", "a report for everybody")
@@ -75,7 +75,7 @@ def test_the_job_after(copy: Path, url: str, name: str) -> None:
     kept = {variable: value for variable, value in os.environ.items() if not variable.startswith("PIPELINE_")}
     subprocess.run(
         [sys.executable, "-W", "error", "-c", PUT],
-        cwd=copy, env=kept | settings | {"PYTHONPATH": str(copy)}, check=True, timeout=30,
+        cwd=copy, env=kept | settings | {"PYTHONPATH": str(copy)}, check=True, timeout=120,
     )  # fmt: skip
     consumer, clock = command(copy, "consumer", **settings), command(copy, "producer.clock", **settings)
     try:

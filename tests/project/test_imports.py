@@ -50,7 +50,7 @@ ALLOWED = {
     "monitor": _PACKAGE,
     "examples": _PACKAGE | {"consumer"},
     "cli": _PACKAGE | {"monitor"},
-    "cli.demo": _PACKAGE | {DEMO},
+    "cli.demo": _PACKAGE | {DEMO, "cli"},
 }
 # The modules inside the engine that a room outside it reaches; all others, and YOURS files, know its face alone.
 REACHED = {
@@ -59,17 +59,18 @@ REACHED = {
         f"{QUEUES}.encoding.codec", f"{QUEUES}.encoding.outgoing", f"{QUEUES}.encoding.versions", f"{QUEUES}.service",
     },
     "producer": {
-        f"{ENGINE}.session.futures", f"{ENGINE}.session.log", f"{QUEUES}.encoding.codec", f"{QUEUES}.encoding.entry", f"{QUEUES}.encoding.unreadable",
+        f"{ENGINE}.session.futures", f"{ENGINE}.session.log", f"{ENGINE}.session.outage", f"{QUEUES}.encoding.codec", f"{QUEUES}.encoding.entry", f"{QUEUES}.encoding.unreadable",
         f"{QUEUES}.encoding.versions",
     },
     "consumer": {
-        f"{ENGINE}.checks", f"{ENGINE}.errors", f"{ENGINE}.session.clock", f"{ENGINE}.session.tasks", f"{QUEUES}.service", f"{QUEUES}.deliveries.handout", f"{QUEUES}.prefetch", f"{QUEUES}.deliveries.settling",
+        f"{ENGINE}.checks", f"{ENGINE}.errors", f"{ENGINE}.session.clock", f"{ENGINE}.session.tasks", f"{ENGINE}.session.tracer", f"{ENGINE}.session.tracing", f"{QUEUES}.service", f"{QUEUES}.deliveries.handout", f"{QUEUES}.prefetch", f"{QUEUES}.deliveries.settling",
         f"{QUEUES}.deliveries.gathering", f"{QUEUES}.deliveries.held_batch", f"{QUEUES}.effects.effects",
         f"{QUEUES}.encoding.codec", f"{QUEUES}.encoding.entry", f"{QUEUES}.encoding.outgoing", f"{QUEUES}.encoding.results",
     },
     "monitor": {
         f"{ENGINE}.session.address", f"{ENGINE}.session.calls", f"{ENGINE}.session.clock", f"{ENGINE}.session.histogram",
-        f"{ENGINE}.locks.leases.snapshot", f"{QUEUES}.snapshot",
+        f"{ENGINE}.session.scripts",
+        f"{ENGINE}.locks.leases.snapshot", f"{QUEUES}.dead_letters", f"{QUEUES}.membership.keys", f"{QUEUES}.settings", f"{QUEUES}.snapshot",
     },
     "cli": {
         f"{ENGINE}.session.address", f"{ENGINE}.session.calls", f"{ENGINE}.session.names", f"{ENGINE}.session.scripts",
@@ -79,7 +80,7 @@ REACHED = {
 }  # fmt: skip
 # The files that belong to the application.
 YOURS = {
-    "shared.messages", "shared.settings", "shared.resources", "consumer.handlers", "producer.source", "producer.schedule",
+    "shared.messages", "shared.settings", "shared.resources", "consumer.handlers", "consumer.around", "producer.source", "producer.schedule",
 }  # fmt: skip
 # What imports a module whose name is not written in an import statement.
 HIDING = {
@@ -87,7 +88,7 @@ HIDING = {
     "runpy", "run_module", "run_path",
 }  # fmt: skip
 # Those that are told at run time what to run: a command, an example, the modules of an application's handlers.
-RUNNERS = {"cli.begin", "examples.__main__", "consumer.executors.child"}
+RUNNERS = {"cli.begin", "examples.__main__", "consumer.executors.child", "consumer.modules"}
 
 
 def modules(*folders: str) -> dict[str, Path]:

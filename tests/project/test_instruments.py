@@ -1,10 +1,12 @@
 """The instruments do what the tests that use them believe."""
 
 import asyncio
+import os
 import subprocess
 import sys
 from collections.abc import AsyncIterator
 from pathlib import Path
+from typing import Final
 
 import pytest
 from redis.asyncio import Redis
@@ -172,24 +174,42 @@ async def test_a_process_is_heard_stopped_continued_and_killed() -> None:
 # --- selections -------------------------------------------------------------------------------------------------------
 
 
-def selected(marks: str) -> set[str]:
-    """The tests that a selection finds."""
+MARKED: Final = """
+def pytest_collection_finish(session):
+    for item in session.items:
+        print("found", item.nodeid, *sorted({mark.name for mark in item.iter_markers()}), sep="\\t")
+"""
+
+
+def selected(folder: Path, marks: str) -> dict[str, set[str]]:
+    """The tests that a selection finds, and how each is marked."""
+    (folder / "marked.py").write_text(MARKED)
     done = subprocess.run(
-        [sys.executable, "-m", "pytest", "--collect-only", "-q", "-p", "no:cacheprovider", "-m", marks],
-        cwd=Path(__file__).resolve().parent.parent.parent, capture_output=True, text=True, check=True, timeout=50,
+        [sys.executable, "-m", "pytest", "--collect-only", "-q", "-p", "marked", "-p", "no:cacheprovider", "-m", marks],
+        cwd=Path(__file__).resolve().parent.parent.parent, env=os.environ | {"PYTHONPATH": str(folder)},
+        capture_output=True, text=True, check=True, timeout=300,
     )  # fmt: skip
-    return {line for line in done.stdout.splitlines() if "::" in line}
+    found = (line.split("\t")[1:] for line in done.stdout.splitlines() if line.startswith("found\t"))
+    return {test: set(marks) for test, *marks in found}
 
 
+@pytest.mark.alone
 @pytest.mark.slow
-@pytest.mark.timeout(180)
-def test_no_test_is_lost_because_its_file_was_not_imported() -> None:
-    # Of these, conftest passes over the files that do not hold the word; of their opposites' opposites, over none.
-    for mark in ("slow", "timing"):
-        assert selected(mark) == selected(f"not (not {mark})") != set()
-    both = selected("timing and not slow"), selected("timing and slow")
-    rest = selected("not timing and not slow"), selected("not timing and slow")
-    assert set.union(*both, *rest) == selected("slow or not slow")
+@pytest.mark.timeout(700)
+def test_no_test_is_lost_because_its_file_was_not_imported(tmp_path: Path) -> None:
+    # Of these, conftest passes over the files that do not hold the words; of all tests, over none.
+    marked = selected(tmp_path, "")
+    assert all("timing" in marks for marks in marked.values() if "measured" in marks)
+    assert all("slow" in marks for marks in marked.values() if "alone" in marks)
+    parts = {
+        "timing and slow": {"timing", "slow"},
+        "alone and not timing and slow": {"alone", "slow"},
+        "not timing and not alone and slow": {"slow"},
+        "timing and not slow": {"timing"},
+    }
+    for selection, wanted in parts.items():
+        expected = {test for test, marks in marked.items() if marks & {"alone", "slow", "timing"} == wanted}
+        assert selected(tmp_path, selection).keys() == expected != set()
 
 
 @pytest.mark.parametrize(

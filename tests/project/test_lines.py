@@ -41,6 +41,7 @@ SLOWLY: Final = {
     "./run example outside": ("", "the ledger holds 100"),
     "./run example fencing": ("", "check() raised LeaseLost"),
     "./run demo": ("", "exact: the counts equal"),
+    "./run demo --watch": ("examples --glob '*/*.py'", "exact: the counts equal"),
     "./run demo --chaos": ("examples --glob '*/*.py'", "exact: the counts equal"),
     "./run test": (FEW_TESTS, " passed"),
     "./run test --all": (FEW_TESTS, " passed"),
@@ -57,7 +58,7 @@ SLOWLY: Final = {
 """Line -> what is typed behind it so that it ends soon, and what it says among other things."""
 
 TOGETHER: Final = [
-    "./run server --port 6379", "./run server", "./run clock", "./run consumer", "./run producer",
+    "./run server --port 6379", "./run server", "./run clock", "./run consumer", "./run producer", "./run monitor",
     "./run pipeline queue show", "./run pipeline dead list", "./run pipeline lease list", "./run pipeline status", "./run pipeline top",
 ]  # fmt: skip
 """Those that a reader types in several terminals."""
@@ -65,6 +66,8 @@ TOGETHER: Final = [
 ELSEWHERE: Final = {
     "./run bench --compare COMMIT drain latency": "test_a_commit_is_measured_beside_itself_and_leaves_the_checkout_alone",
     "arq producer.schedule.WorkerSettings": "test_arqs_own_command_runs_it",
+    "./run completion SHELL": "test_a_shell_offers_it",
+    "./run completion fish | source": "test_a_shell_offers_it",
     "./run new": "test_its_first_commit_is_the_template_whole_and_the_second_its_own",
     "./run new DIRECTORY --name NAME": "test_its_first_commit_is_the_template_whole_and_the_second_its_own",
     # These download other environments first.
@@ -158,7 +161,7 @@ def running(clone: Path, line: str, says: str) -> Iterator["subprocess.Popen[str
             assert says in heard[-1], "".join(heard)
             yield process
             process.send_signal(signal.SIGINT)
-            rest, _ = process.communicate(timeout=40)
+            rest, _ = process.communicate(timeout=90)
             assert (process.returncode, "Traceback" in rest) == (0, False), rest
         finally:
             process.kill()
@@ -185,6 +188,8 @@ def test_the_lines_for_several_terminals_work_together(clone: Path) -> None:
             assert not is_free(6379)
         terminals.enter_context(running(clone, "./run clock", "the clock runs"))
         terminals.enter_context(running(clone, "./run consumer", "consuming"))
+        if is_free(8080):
+            terminals.enter_context(running(clone, "./run monitor", "the page is served"))
         assert typed(clone, "./run producer", seconds=200).returncode == 0
         deadline = time.monotonic() + 60
         while not re.search(r"^pending: 0\n(.*\n)*leased: 0$", shown := show(clone), re.MULTILINE):

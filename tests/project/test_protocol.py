@@ -36,7 +36,7 @@ async def queue(server: EmbeddedServer, name: str) -> AsyncIterator[Queue[str]]:
 
 def ended(*command: str) -> "subprocess.CompletedProcess[str]":
     return subprocess.run(
-        [sys.executable, "-W", "error", *command], cwd=ROOT, capture_output=True, text=True, check=False, timeout=40
+        [sys.executable, "-W", "error", *command], cwd=ROOT, capture_output=True, text=True, check=False, timeout=120
     )
 
 

@@ -84,7 +84,21 @@ def names(kind: type) -> set[str]:
         (Effects, EFFECTS),
         (Queue, QUEUE),
         (DeadLetters, {"discard", "find", "replay"}),
-        (Pipeline, {"cancel", "owner", "queue", "redis", "resources", "schedule", "session", "settings", "unschedule"}),
+        (
+            Pipeline,
+            {
+                "cancel",
+                "owner",
+                "queue",
+                "queues",
+                "redis",
+                "resources",
+                "schedule",
+                "session",
+                "settings",
+                "unschedule",
+            },
+        ),
     ],
 )
 def test_a_class_shows_what_users_need_and_no_more(kind: type, shown: set[str]) -> None:

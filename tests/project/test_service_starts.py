@@ -17,7 +17,7 @@ from tests.instruments.application import application
 from tests.instruments.command_line import ROOT, environment
 from tests.instruments.services import Service, running, wait_for
 
-pytestmark = [pytest.mark.usefixtures("command_line"), pytest.mark.timeout(60)]
+pytestmark = [pytest.mark.usefixtures("command_line"), pytest.mark.timeout(180)]
 
 MODULES = ["producer", "consumer", "producer.clock"]
 # What each imports late: a file that belongs to the application.
@@ -55,10 +55,10 @@ def end(process: "Service | subprocess.Popen[str]", ending: signal.Signals) -> N
     """Send it the signal: it has to end soon, with 0, and say nothing wrong."""
     process.send_signal(ending)
     began = time.monotonic()
-    _, said = process.communicate(timeout=20)
+    _, said = process.communicate(timeout=90)
     assert process.returncode == 0, said
     assert "Traceback" not in said
-    assert time.monotonic() - began < 5, said
+    assert time.monotonic() - began < 9, said
 
 
 @contextlib.contextmanager
@@ -108,7 +108,7 @@ def test_a_signal_during_the_imports_of_an_application_ends_it_with_0(copy: Path
 @pytest.mark.parametrize("module", MODULES)
 def test_a_signal_before_the_server_has_answered_ends_it_with_0(module: str) -> None:
     with deaf_server() as (url, asked), running(module, REDIS_URL=url) as process:
-        assert asked.wait(20)
+        assert asked.wait(90)
         end(process, signal.SIGTERM)
 
 
@@ -131,5 +131,5 @@ def test_an_early_interrupt_of_a_command_is_one_line(tmp_path: Path) -> None:
     ) as process:  # fmt: skip
         wait_for(process, "importing")
         process.send_signal(signal.SIGINT)
-        _, said = process.communicate(timeout=20)
+        _, said = process.communicate(timeout=90)
     assert (process.returncode, said) == (130, "run: interrupted\n")

@@ -15,7 +15,7 @@ from tests.instruments.emptying import drain, take
 from tests.instruments.proxy import Proxy
 from tests.instruments.waiting import resolved
 
-pytestmark = pytest.mark.timeout(60)
+pytestmark = pytest.mark.timeout(180)
 
 
 # --- what has ended, and what never was ------------------------------------------------------------------------------
@@ -119,7 +119,7 @@ async def test_a_drained_queue_ends_once_what_is_cancelled_has_ended(
     getting = asyncio.create_task(anext(queue, None))
     joining = asyncio.create_task(queue.join())
     assert await queue.cancel("one") is Cancellation.STOPPED
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(40):
         assert await getting is None
         await joining
     assert delivery.cancelled

@@ -18,7 +18,7 @@ from tests.instruments.cancelling import at_rest, cancelling
 from tests.instruments.proxy import Proxy
 from tests.instruments.waiting import until
 
-pytestmark = pytest.mark.timeout(60)
+pytestmark = pytest.mark.timeout(180)
 
 
 async def test_in_hands_its_body_is_cancelled_and_says_so(queue: Queue[int], there: Queue[int], client: Redis) -> None:
@@ -190,7 +190,7 @@ async def test_what_a_get_is_about_to_return_is_left_out(queue: Queue[int], ther
     await until(queue.statistics, lambda seen: seen.leased == 1)
     waiting = await cancelling(queue, client)
     await queue.put(2)
-    async with asyncio.timeout(10), await together as batch:
+    async with asyncio.timeout(40), await together as batch:
         assert batch.items == [2]
     assert await waiting in {Cancellation.STOPPED, Cancellation.REMOVED}
     await at_rest(client, queue.name)

@@ -125,7 +125,7 @@ except ValueError as error:
 @pytest.mark.parametrize("warning", ["default", "ignore"])
 def test_a_field_that_was_spoilt_later_is_refused_whatever_is_done_with_warnings(warning: str) -> None:
     done = subprocess.run(
-        [sys.executable, "-W", warning, "-c", SPOILT], capture_output=True, text=True, check=True, timeout=40
+        [sys.executable, "-W", warning, "-c", SPOILT], capture_output=True, text=True, check=True, timeout=120
     )
     assert done.stdout.startswith("refused: this Point cannot be written as JSON")
     assert done.stderr == ""

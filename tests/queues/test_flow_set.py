@@ -23,6 +23,7 @@ async def test_each_queue_of_a_run_that_forces_it_has_the_flow_set(session: Sess
 
 
 @pytest.mark.slow
+@pytest.mark.alone
 @pytest.mark.timeout(1200)
 def test_the_suites_pass_with_the_flow_set() -> None:
     command = ("-m", "pytest", *SUITES, "-q", "-n", "2", "-p", "no:cacheprovider", "-m", "not slow and not timing")

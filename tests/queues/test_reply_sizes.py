@@ -101,7 +101,7 @@ async def test_150_of_256_kb_are_handled(session: Session, other: Session, name:
 
     worker = Worker(queue, handle, concurrency=200)
     running = asyncio.create_task(worker.run())
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(100):
         await queue.join()
     worker.drain()
     await running

@@ -276,7 +276,7 @@ async def test_rule_5_two_in_line_under_one_id_are_one_message_or_a_conflict(ses
     puts = [asyncio.create_task(queue.put(item, id="one")) for item in (1, 1, 2)]
     await in_line(queue, 3)
     assert await take(queue, 2) == [0, 1]
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(40):
         results = await asyncio.gather(*puts, return_exceptions=True)
     assert results[:2] == [True, False]
     assert isinstance(results[2], IdConflict)

@@ -34,6 +34,7 @@ async def idle(client: Redis, name: str, count: int = 1) -> None:
     await until(lambda: client.zcard(queue_keys(name)["idle"]), lambda number: number == count)
 
 
+@pytest.mark.measured
 @pytest.mark.timing
 async def test_what_is_nacked_with_a_delay_is_on_time_while_another_session_waits(
     queue: Queue[int], other: Session, name: str, client: Redis
@@ -53,6 +54,7 @@ async def test_what_is_nacked_with_a_delay_is_on_time_while_another_session_wait
     assert max(late) < 0.3  # it was 0.9, the next time that they looked by themselves
 
 
+@pytest.mark.measured
 @pytest.mark.timing
 async def test_whoever_knows_of_it_is_the_last_to_get_something_else(
     queue: Queue[int], url: str, name: str, client: Redis

@@ -17,7 +17,7 @@ from tests.instruments import inside
 from tests.instruments.proxy import Proxy
 from tests.instruments.waiting import until
 
-pytestmark = pytest.mark.timeout(60)
+pytestmark = pytest.mark.timeout(180)
 
 
 def fail() -> NoReturn:

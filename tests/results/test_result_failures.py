@@ -24,7 +24,7 @@ from tests.instruments.census import take_census
 from tests.instruments.waiting import until
 from tests.instruments.workers import working
 
-pytestmark = pytest.mark.timeout(60)
+pytestmark = pytest.mark.timeout(180)
 
 
 def fail() -> NoReturn:
@@ -45,7 +45,7 @@ async def test_a_failure_comes_back_with_its_traceback_once_the_attempts_are_spe
             raise Retry(after=0) from KeyError("not yet")
         fail()
 
-    async with asyncio.timeout(10), working(there, handle, rules={int: Rules(attempts=1)}):
+    async with asyncio.timeout(40), working(there, handle, rules={int: Rules(attempts=1)}):
         with pytest.raises(RemoteError) as raised:
             await (await queue.submit(0))
         assert (raised.value.reason, raised.value.error) == ("failed", "LookupError: no such user")
@@ -56,7 +56,7 @@ async def test_a_failure_comes_back_with_its_traceback_once_the_attempts_are_spe
             await (await queue.submit(1))
         assert (raised.value.reason, raised.value.error) == ("unwanted", "KeyError: 'why'")
     attempts.clear()
-    async with asyncio.timeout(10), working(there, handle):
+    async with asyncio.timeout(40), working(there, handle):
         with pytest.raises(RemoteError) as raised:
             await (await queue.submit(2))
     assert (raised.value.reason, raised.value.error) == ("failed", "KeyError: 'not yet'")
@@ -67,7 +67,7 @@ async def test_a_traceback_is_cut_and_may_hold_anything(queue: Queue[int], there
     async def handle(_: Delivery[int]) -> None:
         raise ValueError("\ud800" + "x" * 10_000)
 
-    async with asyncio.timeout(10), working(there, handle, rules={int: Rules(attempts=1)}):
+    async with asyncio.timeout(40), working(there, handle, rules={int: Rules(attempts=1)}):
         with pytest.raises(RemoteError) as raised:
             await (await queue.submit(0))
     assert len(raised.value.traceback) == 8192

@@ -31,7 +31,7 @@ from tests.instruments.inside import is_held
 from tests.instruments.messages import Errand
 from tests.instruments.workers import working
 
-pytestmark = pytest.mark.timeout(60)
+pytestmark = pytest.mark.timeout(180)
 
 
 # --- types ------------------------------------------------------------------------------------------------------------
@@ -129,7 +129,7 @@ async def test_a_type_whose_own_code_raises_anything_ends_neither_the_worker_nor
     async def handle(delivery: Delivery[int]) -> object:
         return Fussy(size=1) if delivery.item else {"size": 9}
 
-    async with asyncio.timeout(10), working(there, handle, concurrency=1, rules={int: Rules(attempts=1)}):
+    async with asyncio.timeout(40), working(there, handle, concurrency=1, rules={int: Rules(attempts=1)}):
         with pytest.raises(RemoteError, match="InvalidResult: this dict is no result of int: TypeError: too much"):
             await (await queue.submit(0))
         assert await (await queue.submit(1)) == Fussy(size=1)
@@ -211,7 +211,7 @@ async def test_many_large_results_are_split_over_calls(session: Session, far: Se
         return chr(97 + delivery.item % 26) * 200_000
 
     futures = await asyncio.gather(*(queue.submit(number) for number in range(120)))
-    async with asyncio.timeout(30), working(there, handle, concurrency=60):
+    async with asyncio.timeout(100), working(there, handle, concurrency=60):
         for number, result in enumerate(await asyncio.gather(*futures)):
             assert result == chr(97 + number % 26) * 200_000
 
@@ -251,7 +251,7 @@ async def test_a_result_comes_from_wherever_the_handler_runs(
     queue: Queue[Message] = Queue(session, name, Message)
     settings = Settings(redis_url=SecretStr(url), queue=name, maxsize=0)
     async with (
-        asyncio.timeout(30),
+        asyncio.timeout(100),
         open_pipeline(settings) as pipeline,
         Dispatch({Errand: Handler(function, place, Rules(attempts=1))}, pipeline) as handling,
         working(pipeline.queue, handling.handle, rules=handling.rules),
@@ -271,7 +271,7 @@ async def test_a_failure_in_a_process_comes_back_with_its_traceback(url: str, se
     queue: Queue[Message] = Queue(session, name, Message)
     settings = Settings(redis_url=SecretStr(url), queue=name, maxsize=0)
     async with (
-        asyncio.timeout(30),
+        asyncio.timeout(100),
         open_pipeline(settings) as pipeline,
         Dispatch({Errand: Handler(obey, "process", Rules(attempts=1))}, pipeline) as handling,
         working(pipeline.queue, handling.handle, rules=handling.rules),

@@ -18,7 +18,7 @@ from tests.instruments import inside
 from tests.instruments.answering import given_up, kept
 from tests.instruments.census import take_census
 
-pytestmark = pytest.mark.timeout(60)
+pytestmark = pytest.mark.timeout(180)
 
 
 async def test_a_known_id_has_the_result_of_the_first(

@@ -21,7 +21,7 @@ from tests.instruments.handlers import on_the_loop, order
 from tests.instruments.messages import Errand
 from tests.instruments.workers import working
 
-pytestmark = pytest.mark.timeout(60)
+pytestmark = pytest.mark.timeout(180)
 
 TOO_LARGE = "x" * 300_000
 
@@ -59,7 +59,7 @@ async def test_work_whose_result_cannot_be_sent_is_not_repeated(
 ) -> None:
     queue: Queue[Message] = Queue(session, name, Message)
     async with (
-        asyncio.timeout(30),
+        asyncio.timeout(100),
         open_pipeline(Settings(redis_url=SecretStr(url), queue=name, maxsize=0)) as pipeline,
         Dispatch({Errand: Handler(function, place, Rules(attempts=5))}, pipeline) as handling,
         working(pipeline.queue, handling.handle, rules=handling.rules),
@@ -138,7 +138,7 @@ async def test_whatever_is_no_json_fails_it_once_and_says_why(
     async def handle(_: Delivery[int]) -> object:
         return result
 
-    async with asyncio.timeout(20), working(there, handle):
+    async with asyncio.timeout(100), working(there, handle):
         with pytest.raises(RemoteError, match=rf"^invalid_result: InvalidResult: this {type(result).__name__} is no"):
             await (await queue.submit(1))
     await assert_failed_once(queue, "InvalidResult")
@@ -167,7 +167,7 @@ async def test_what_else_the_handler_raises_is_tried_again(session: Session, far
         return delivery.attempt
 
     rules = {int: Rules(backoff=Backoff(first=0))}
-    async with asyncio.timeout(20), working(there, handle, rules=rules):
+    async with asyncio.timeout(100), working(there, handle, rules=rules):
         assert await (await queue.submit(1)) == 3
     assert (await queue.statistics()).nacked_total == 2
 
@@ -182,7 +182,7 @@ async def test_a_result_over_the_server_s_limit_for_subscribers_stops_nobody(
         return "x" * (35_000_000 if delivery.item else 16_000_000)
 
     futures = [await queue.submit(number) for number in (1, 0)]
-    async with asyncio.timeout(20), working(there, handle):
+    async with asyncio.timeout(100), working(there, handle):
         with pytest.raises(RemoteError, match=r"^invalid_result: ResultTooLarge: "):
             await futures[0]
         assert len(await futures[1]) == 16_000_000

@@ -3,6 +3,11 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
+from tests.instruments.command_line import environment
+from tests.instruments.terminal import on_a_terminal
+
 ROOT = Path(__file__).resolve().parent.parent.parent
 SPEAKS = """
 import asyncio, logging, sys, warnings
@@ -29,7 +34,7 @@ except ZeroDivisionError:
 def said(log_format: str) -> str:
     """What a process logs on stderr; it has nothing to say on stdout."""
     done = subprocess.run(
-        [sys.executable, "-c", SPEAKS, log_format], cwd=ROOT, capture_output=True, text=True, check=True, timeout=30
+        [sys.executable, "-c", SPEAKS, log_format], cwd=ROOT, capture_output=True, text=True, check=True, timeout=120
     )
     assert done.stdout == ""
     return done.stderr
@@ -56,3 +61,15 @@ def test_console_lines_show_no_escape_sequences_of_a_text() -> None:
 def test_tracebacks_hold_no_local_variables() -> None:
     for log_format in ("json", "console"):
         assert "hunter2-in-a-local" not in said(log_format).replace('password = "hunter2-in-a-local"', "")
+
+
+@pytest.mark.parametrize(
+    "variables,has_colors",
+    [({}, True), ({"NO_COLOR": ""}, True), ({"NO_COLOR": "1"}, False), ({"TERM": "dumb"}, False)],
+    ids=["usual", "empty", "no color", "dumb"],
+)
+def test_on_a_terminal_lines_have_colours_where_they_are_wanted(variables: dict[str, str], has_colors: bool) -> None:  # noqa: FBT001
+    code, shown = on_a_terminal(["-c", SPEAKS, "auto"], environment(**variables))
+    assert code == 0
+    assert b"counted" in shown
+    assert (b"\x1b[" in shown) == has_colors

@@ -4,6 +4,7 @@ import pytest
 from pydantic import ValidationError
 
 from shared.environment import Environment, SettingsError, resolve_clock_url, resolve_redis_url
+from shared.queue_settings import concurrency_of
 
 SECRET = "hunter2"
 
@@ -28,7 +29,7 @@ def problems(environment: pytest.MonkeyPatch, **variables: str) -> list[str]:
 
 def test_without_variables_there_are_defaults() -> None:
     settings = Environment.load()
-    assert (settings.queue, settings.maxsize, settings.redis_url) == ("jobs", 100, None)
+    assert (settings.queue, settings.maxsize, settings.redis_url) == ("jobs", None, None)
     assert settings == Environment()
 
 
@@ -42,6 +43,13 @@ def test_variables_are_read_by_name(environment: pytest.MonkeyPatch) -> None:
     settings = Environment.load()
     assert (settings.queue, settings.maxsize, settings.session_ttl) == ("words", None, 2.5)
     assert (settings.rate, settings.log_level, settings.concurrency) == (0.5, "warning", 3)
+
+
+def test_queues_have_a_number_or_the_usual_one(environment: pytest.MonkeyPatch) -> None:
+    environment.setenv("PIPELINE_QUEUES", " mail:20, shop/orders ,render:1")
+    queues = Environment.load().queues
+    assert queues == "mail:20,shop/orders,render:1"
+    assert concurrency_of(queues, 10) == {"mail": 20, "shop/orders": 10, "render": 1}
 
 
 class Mine(Environment):
@@ -86,7 +94,7 @@ def test_an_unknown_variable_that_is_like_none_is_not_said_to_mean_one(
     environment: pytest.MonkeyPatch, variable: str
 ) -> None:
     (line,) = problems(environment, **{variable: "1"})
-    assert line == f"{variable}: no such setting; README.md lists them, and so does ./run consumer --help"
+    assert line == f"{variable}: no such setting; docs/settings.md lists them, and so does ./run consumer --help"
 
 
 def test_every_problem_has_its_line(environment: pytest.MonkeyPatch) -> None:
@@ -120,6 +128,14 @@ def test_every_problem_has_its_line(environment: pytest.MonkeyPatch) -> None:
         ("PIPELINE_CONCURRENCY", "1001"),
         ("PIPELINE_CONCURRENCY", "true"),
         ("PIPELINE_PROCESSES", "0"),
+        ("PIPELINE_QUEUE", "a/b/c"),
+        ("PIPELINE_QUEUES", ""),
+        ("PIPELINE_QUEUES", "mail:0"),
+        ("PIPELINE_QUEUES", "mail:1001"),
+        ("PIPELINE_QUEUES", "mail:x"),
+        ("PIPELINE_QUEUES", "mail:"),
+        ("PIPELINE_QUEUES", "mail,,render"),
+        ("PIPELINE_QUEUES", "mail:1,mail:2"),
         ("PIPELINE_HANDLER_TIMEOUT", "0"),
         ("PIPELINE_GRACE", "inf"),
         ("PIPELINE_RATE", "-0.5"),

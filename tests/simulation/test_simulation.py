@@ -10,13 +10,14 @@ import pytest
 from tests.simulation.__main__ import WORKLOADS
 
 ROOT = Path(__file__).resolve().parent.parent.parent
+LONG = (pytest.mark.slow, pytest.mark.alone)
 _MAIN = ("queues", "leases")
 _OTHERS = tuple(workload for workload in WORKLOADS if workload not in _MAIN)
 # The first of each batch, and how many it has; a batch is a process of its own.
 BATCHES = [
     *((workload, first, 10) for workload in _MAIN for first in (1, 11)),
     *((workload, 1, 2) for workload in _OTHERS),
-    *(pytest.param(workload, 3, 8, marks=pytest.mark.slow) for workload in _OTHERS),
+    *(pytest.param(workload, 3, 8, marks=LONG) for workload in _OTHERS),
 ]
 # 120, 121 and 255 of the queues raised InvalidStateError where two callers waited for a registration.
 # Puts were let in and reported as refused by a shutdown (4, 50, 120, 140, 149, 177), or lost (28 to 32).
@@ -36,7 +37,7 @@ FOUND = {
 
 
 def python(*words: str) -> "subprocess.CompletedProcess[str]":
-    return subprocess.run([sys.executable, *words], cwd=ROOT, capture_output=True, text=True, check=False, timeout=100)
+    return subprocess.run([sys.executable, *words], cwd=ROOT, capture_output=True, text=True, check=False, timeout=170)
 
 
 def simulate(*arguments: str) -> "subprocess.CompletedProcess[str]":
@@ -55,6 +56,7 @@ def test_fixed_seeds_pass(workload: str, first: int, count: int) -> None:
         assert " trace " in again.stdout
 
 
+@pytest.mark.alone
 @pytest.mark.slow
 @pytest.mark.parametrize("workload", FOUND)
 def test_what_was_found_stays_mended(workload: str) -> None:
@@ -67,6 +69,7 @@ def test_what_was_found_stays_mended(workload: str) -> None:
     ]
 
 
+@pytest.mark.alone
 @pytest.mark.slow  # the fixed seeds look at one, too
 @pytest.mark.parametrize("workload", WORKLOADS)
 def test_the_same_seed_is_the_same_run(workload: str) -> None:
@@ -153,18 +156,16 @@ _WRITER_BESIDE = _SPOILT.format(
     "workload,first,spoil,found",
     [
         ("queues", 1, _NO_BOUND, r"\d pending, and maxsize is \d"),
-        pytest.param("leases", 66, _NO_LOSS, r" beside |permits|two in a lock", marks=pytest.mark.slow),
+        pytest.param("leases", 66, _NO_LOSS, r" beside |permits|two in a lock", marks=LONG),
         ("waits", 1, _NO_WAIT, "failed though they only waited"),
-        pytest.param("cancels", 1, _NOT_DROPPED, "was cancelled, and began again", marks=pytest.mark.slow),
-        pytest.param("cancels", 1, _GIVEN_BACK, "was cancelled, and began again", marks=pytest.mark.slow),
+        pytest.param("cancels", 1, _NOT_DROPPED, "was cancelled, and began again", marks=LONG),
+        pytest.param("cancels", 1, _GIVEN_BACK, "was cancelled, and began again", marks=LONG),
         ("events", 4, _FLUSH_LOOKS_LIKE_A_SET, r"woken at .* by no set since"),
-        pytest.param("permits", 1, _ONE_PERMIT_TOO_MANY, r"5 of 4 permits", marks=pytest.mark.slow),
-        pytest.param("downgrades", 2, _WRITER_BESIDE, r"w beside \['r'\]", marks=pytest.mark.slow),
-        pytest.param(
-            "barriers", 2, _NUMBERS_WITHOUT_GAPS, r"the number \d beside \[[\d, ]+\] in round", marks=pytest.mark.slow
-        ),
-        pytest.param("barriers", 11, _THE_DEAD_COUNT, r"fewer than \d waited since", marks=pytest.mark.slow),
-        pytest.param("conditions", 8, _NOT_NOTIFIED, r"stuck at|nothing is left to do", marks=pytest.mark.slow),
+        pytest.param("permits", 1, _ONE_PERMIT_TOO_MANY, r"5 of 4 permits", marks=LONG),
+        pytest.param("downgrades", 2, _WRITER_BESIDE, r"w beside \['r'\]", marks=LONG),
+        pytest.param("barriers", 2, _NUMBERS_WITHOUT_GAPS, r"the number \d beside \[[\d, ]+\] in round", marks=LONG),
+        pytest.param("barriers", 11, _THE_DEAD_COUNT, r"fewer than \d waited since", marks=LONG),
+        pytest.param("conditions", 8, _NOT_NOTIFIED, r"stuck at|nothing is left to do", marks=LONG),
     ],
 )
 def test_what_is_broken_is_found(workload: str, first: int, spoil: str, found: str) -> None:
@@ -182,6 +183,7 @@ def test_the_command_says_what_it_cannot_do() -> None:
         assert "Traceback" not in done.stderr
 
 
+@pytest.mark.alone
 @pytest.mark.slow  # a batch
 def test_random_seeds_are_counted() -> None:
     done = simulate("--workload", "queues", "0.1")

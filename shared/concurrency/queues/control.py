@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import Iterable
 from types import EllipsisType
+from typing import Final
 
 from shared.concurrency.checks import check_count, check_seconds
 from shared.concurrency.errors import QueueShutDown
@@ -13,6 +14,8 @@ from shared.concurrency.queues.participant import QueueParticipant
 from shared.concurrency.queues.results.cancellation import LONGEST_WAIT, Cancellation
 from shared.concurrency.queues.settings import LARGEST_BOUND, changes_of
 from shared.concurrency.queues.statistics import QueueSession, QueueStatistics, read_statistics
+
+_LOOK_AGAIN: Final = 1.0
 
 
 class QueueControl:
@@ -48,7 +51,7 @@ class QueueControl:
                 return
             # The script that finishes the last message notifies us; once a second is insurance.
             try:
-                async with asyncio.timeout(1.0):
+                async with asyncio.timeout(_LOOK_AGAIN):
                     await finished.wait()
             except TimeoutError:
                 continue

@@ -100,7 +100,7 @@ class DeadLetters:
             words = (place, upto, min(left, _PAGE), 1, *_words(selection))
             place, upto, *page = await self._read("letters", b"", 0, *words)
             for at in range(0, len(page), 2):
-                yield _read_letter(page[at].partition(b" ")[2], page[at + 1])
+                yield read_letter(page[at].partition(b" ")[2], page[at + 1])
             count += len(page) // 2
             left = _PAGE if limit is None else limit - count
             if not place:
@@ -152,7 +152,7 @@ def _words(selection: Selection) -> tuple[str, str, str]:
     return selection.id or "", selection.type or "", selection.reason or ""
 
 
-def _read_letter(key: bytes, letter: bytes) -> DeadLetter:
+def read_letter(key: bytes, letter: bytes) -> DeadLetter:
     """Read a stored letter; what cannot be read is all body."""
     head, _, entry = letter.partition(b"\n")
     about = json.loads(head.decode(errors="replace"))

@@ -6,6 +6,7 @@ from typing import Any, ClassVar, Final
 
 from shared.concurrency.errors import ConcurrencyError
 from shared.concurrency.queues.deliveries.settling import Settler
+from shared.concurrency.queues.deliveries.spans import process_spans
 from shared.concurrency.queues.effects.forwards import Destination
 from shared.concurrency.queues.encoding.entry import KEY
 from shared.concurrency.queues.membership.membership import Membership
@@ -41,6 +42,8 @@ class QueueParticipant:
         self.puts = PutLane(self.member)
         self.takes = TakeLane(self.member)
         self.settler = Settler(self.member, self.takes, process.check_here)
+        self.spans: Final = process_spans(self.member, self.settler)
+        """Of what is handled here; None where nobody traces."""
         self.results = ResultLane(self.member)
         self.destination = Destination(self.member)
         """What acknowledgements of other queues put into this one."""

@@ -102,6 +102,9 @@ class Queue(QueueControl, Generic[T]):
         self._submitter = Submitter(
             participant.puts, participant.results, self._results, results_for, participant.canceller.cancel
         )
+        spans = participant.spans
+        self._hold: Callable[..., Forgettable[T]] = Forgettable if spans is None else spans.handout
+        self._hold_together: Callable[..., HeldBatch[T]] = HeldBatch if spans is None else spans.batch
         self._unread = Unread(self._participant.takes, self.full_name, unread_for)
         self._participant.member.registration.wish(**settings)
 
@@ -287,7 +290,7 @@ class Queue(QueueControl, Generic[T]):
             entries = await Handful(self._participant.takes, most).take(within)
             opened = [delivery for entry in entries if (delivery := self._opened(entry)) is not None]
             if opened:
-                return HeldBatch(opened)
+                return self._hold_together(opened)
 
     async def _get(self, *, may_wait: bool) -> Delivery[T]:
         self._participant.process.check_open()
@@ -304,7 +307,7 @@ class Queue(QueueControl, Generic[T]):
         except Unreadable as error:
             self._unread.settle(entry, error)
             return None
-        delivery = Forgettable(participant.settler, entry, item, self._results)
+        delivery = self._hold(participant.settler, entry, item, self._results)
         participant.member.hold(delivery)
         return None if delivery.cancelled else delivery
 

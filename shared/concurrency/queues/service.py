@@ -1,17 +1,20 @@
 """What a consumer service uses of a queue, and users do not."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any, TypeVar
 
 from shared.concurrency.queues.deliveries.gathering import Company
+from shared.concurrency.queues.deliveries.spans import ProcessSpans
 from shared.concurrency.queues.membership.load import Load
+from shared.concurrency.queues.membership.recovery import DeadNotice
 from shared.concurrency.queues.prefetch import Prefetch
 from shared.concurrency.queues.queue import Queue, participant_of
 from shared.concurrency.session.clock import boottime
 from shared.concurrency.session.histogram import BOUNDS, Histogram
 
 __all__ = [
-    "BOUNDS", "Histogram", "Load", "left_leased", "load_of", "measure", "notified_to_drain", "prefetch", "renewed_for",
+    "BOUNDS", "DeadNotice", "Histogram", "Load", "ProcessSpans", "left_leased", "load_of", "measure", "notified_of_dead",
+    "notified_to_drain", "prefetch", "renewed_for", "spans_at",
 ]  # fmt: skip
 
 T = TypeVar("T")
@@ -49,6 +52,11 @@ async def notified_to_drain(queue: Queue[Any]) -> None:
     await member.draining.wait()
 
 
+def notified_of_dead(queue: Queue[Any], receive: Callable[[DeadNotice], object]) -> None:
+    """Have `receive` called on the loop for each message that a call of this process makes a dead letter."""
+    participant_of(queue).member.recovery.on_dead = receive
+
+
 def left_leased(queue: Queue[Any]) -> int:
     """How many deliveries the end of the session could not give back; 0 before."""
     return participant_of(queue).left_leased
@@ -68,3 +76,8 @@ def renewed_for(queue: Queue[Any]) -> float | None:
 def load_of(queue: Queue[Any]) -> Load | None:
     """What a consumer service has measured; None in any other process."""
     return participant_of(queue).member.registration.load
+
+
+def spans_at(queue: Queue[Any]) -> ProcessSpans | None:
+    """The spans of what this process handles of the queue; None where nobody traces."""
+    return participant_of(queue).spans

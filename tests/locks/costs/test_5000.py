@@ -16,7 +16,7 @@ from tests.instruments.waiting import until
 MANY = 5000
 NAME = "grown"
 
-pytestmark = pytest.mark.timeout(120)
+pytestmark = pytest.mark.timeout(180)
 
 
 def readers(session: Session, count: int) -> list[asyncio.Task[Lease]]:
@@ -34,7 +34,7 @@ async def crowd(client: Any) -> None:
 
 
 async def waits(session: Session, count: int) -> None:
-    await until(Lock(session, NAME).statistics, lambda seen: len(seen.waiters) == count, seconds=30)
+    await until(Lock(session, NAME).statistics, lambda seen: len(seen.waiters) == count, seconds=90)
 
 
 async def test_a_writer_lets_5000_readers_in(client: Any, session: Session, other: Session) -> None:
@@ -43,7 +43,7 @@ async def test_a_writer_lets_5000_readers_in(client: Any, session: Session, othe
     await waits(other, MANY)
     async with timed(client) as calls:
         await writer.release()
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(100):
             leases = await asyncio.gather(*reading)
     assert len(calls.milliseconds) >= MANY / 100
     assert calls.worst < GENEROUS
@@ -58,7 +58,7 @@ async def test_a_downgrade_lets_5000_readers_in(client: Any, session: Session, o
     await waits(other, MANY)
     async with timed(client) as calls:
         await writer.downgrade()
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(100):
             await asyncio.gather(*reading)
     assert len(calls.milliseconds) >= MANY / 100
     assert calls.worst < GENEROUS
@@ -86,14 +86,14 @@ async def test_5000_dead_waiters_are_passed_over(client: Any, session: Session, 
     async with timed(client) as calls:
         began = time.monotonic()
         await held.release()
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(40):
             lease = await waiting
         took = time.monotonic() - began
         for _ in range(20):  # the next ones need not go along them again
             await lease.release()
             lease = await Lock(session, NAME).acquire()
     assert calls.worst < GENEROUS
-    assert took < 1.5
+    assert took < 9  # it would be 17 if only looks passed over them
 
 
 @pytest.mark.parametrize("owners", ["one", "many"])
@@ -105,7 +105,7 @@ async def test_5000_dead_readers_are_passed_over(client: Any, session: Session, 
     await waits(other, MANY + 3)
     async with timed(client) as calls:
         await writer.release()
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(40):
             await asyncio.gather(*reading)
     assert calls.worst < GENEROUS
 
@@ -115,7 +115,7 @@ async def test_what_has_expired_goes_in_parts(client: Any, session: Session) -> 
     await grow(client, NAME, "line", MANY // 2, deadline=-1)
     await grow(client, NAME, "readers", MANY // 2, deadline=-1)
     await client.hset(lease_keys(NAME)["record"], mapping={"kind": "fair", "longest_ttl": 10_000})
-    async with timed(client) as calls, asyncio.timeout(10):
+    async with timed(client) as calls, asyncio.timeout(40):
         lease = await ReadersWritersLease(session, NAME).write().acquire()
     assert calls.worst < GENEROUS
     await lease.release()

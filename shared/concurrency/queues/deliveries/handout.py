@@ -14,6 +14,7 @@ from shared.concurrency.errors import (
     StaleDelivery,
     describe,
 )
+from shared.concurrency.queues.deliveries.account import log, log_forwarded
 from shared.concurrency.queues.deliveries.delivery import Delivery
 from shared.concurrency.queues.deliveries.settlement import Settling
 from shared.concurrency.queues.effects.effects import Effects
@@ -219,8 +220,13 @@ class Handout(Delivery[T]):
         return future
 
     def _hold_when_refused(self, answer: asyncio.Future[None]) -> None:
-        if not answer.cancelled() and isinstance(answer.exception(), EffectRefused):
+        if answer.cancelled():
+            return
+        error = answer.exception()
+        if isinstance(error, EffectRefused):
             self.state = "held"
+        elif error is None and self.collected and log.is_debug:
+            log_forwarded(self.id, self.collected)
 
     def settled(
         self, kind: str, value: int | str | bytes = 0, report: str = "", trace: str = ""

@@ -2,9 +2,11 @@
 
 import asyncio
 from collections.abc import Callable
+from functools import partial
 from typing import Any, Final, TypeVar
 
 from shared.concurrency.errors import EffectRefused, InvalidResult
+from shared.concurrency.queues.deliveries.account import log_settled
 from shared.concurrency.queues.deliveries.handout import Handout
 from shared.concurrency.queues.effects.effects import Effects
 from shared.concurrency.queues.effects.lane import EffectLane
@@ -40,7 +42,10 @@ class Settler:
         *, headers: bytes = b"", trace: str = "",
     ) -> asyncio.Future[None]:  # fmt: skip
         """Settle with the next call, which goes at once; the future fails with StaleDelivery when it was not ours."""
-        return self.takes.settle(entry, kind, value, report, headers=headers, trace=trace)
+        answer = self.takes.settle(entry, kind, value, report, headers=headers, trace=trace)
+        if log.is_debug:
+            answer.add_done_callback(partial(log_settled, self._member.name, entry, kind, value))
+        return answer
 
     def apply(self, receipt: bytes, effects: Effects, outcome: bytes) -> asyncio.Future[None]:
         """Acknowledge and write the effects in one step; `outcome` is empty where nobody asked for the result.

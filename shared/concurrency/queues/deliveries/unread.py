@@ -12,7 +12,8 @@ from shared.concurrency.session.log import Log
 log = Log("queues")
 
 _SHORTEST_MS: Final = 1000
-_LONGEST_DOUBLINGS: Final = 6
+_DOUBLINGS: Final = 3
+_MORE_MS: Final = 250
 _LONGEST_MS: Final = 60_000
 _LOOKED_AT: Final = 100
 """Entries of which so many at most decide how many are taken at a time."""
@@ -23,8 +24,10 @@ class Unread:
     """Settles what cannot be read. What is broken is a dead letter; what only lacks its code here goes back.
 
     It goes back for those who have the class and the version, for `unread_for` seconds since the first time, by the
-    server's clock; then it is a dead letter too. The delay doubles from 1 s to 60 s, with full jitter, so that old
-    consumers beside a backlog of new messages do not hand it to each other all the time.
+    server's clock; then it is a dead letter too. The delay has full jitter, below a limit that doubles from 1 s to
+    8 s. So a message that old consumers take ten times in the course of a rolling deploy waits for half a minute,
+    not for minutes. From the 33rd delivery on, after two minutes, the limit grows by 0.25 s with each to 60 s: old
+    consumers that are alone with a backlog of new messages do not hand it to each other all the time.
     """
 
     def __init__(self, takes: TakeLane, queue: str, unread_for: float) -> None:
@@ -75,6 +78,9 @@ class Unread:
 
 
 def _delay_ms(attempt: int) -> int:
-    """How long until it comes again: somewhere below a limit that doubles with each delivery, and never at once."""
-    limit = min(_LONGEST_MS, _SHORTEST_MS << min(attempt - 1, _LONGEST_DOUBLINGS))
-    return max(1, round(random.random() * limit))  # noqa: S311  # no secret
+    """How long until it comes again: somewhere below a limit that grows with each delivery, and never at once."""
+    return max(1, round(random.random() * _limit_ms(attempt)))  # noqa: S311  # no secret
+
+
+def _limit_ms(attempt: int) -> int:
+    return min(_LONGEST_MS, max(_SHORTEST_MS << min(attempt - 1, _DOUBLINGS), _MORE_MS * attempt))

@@ -10,7 +10,9 @@ from typing import Final, Protocol
 
 from shared.concurrency.errors import ConcurrencyError
 from shared.concurrency.queues.encoding.entry import KEY, keys_in
+from shared.concurrency.queues.encoding.trace_headers import pack_trace, with_trace
 from shared.concurrency.queues.membership.membership import Membership
+from shared.concurrency.queues.membership.spans import QueueSpans, spans_of
 from shared.concurrency.session.log import Log
 
 log = Log("queues")
@@ -46,10 +48,12 @@ class Destination:
         # Nobody owns a forwarded entry: its key says so by a plus where others have their owner.
         self._owner = b"+" + base64.b32encode(secrets.token_bytes(7)).lower()[:11]
         self._numbers = itertools.count(1)
+        self._spans: Final = spans_of(member.name, member.owner)
 
     def entry(self, middle: bytes, body: bytes) -> bytes:
         """An outgoing entry that nobody owns."""
-        return b"%b%010d%b%b" % (self._owner, next(self._numbers), middle, body)
+        entry = b"%b%010d%b%b" % (self._owner, next(self._numbers), middle, body)
+        return entry if self._spans is None else _traced(entry, self._spans)
 
     def fold(self, entries: list[bytes]) -> Fold:
         """A fold of these entries, which nobody owns either: its key says by an asterisk what it is."""
@@ -61,6 +65,13 @@ class Destination:
         awaiting = self.waiting.pop(key, None)
         if awaiting is not None:
             awaiting.admitted(key, whole=more == b"all")
+
+
+def _traced(entry: bytes, spans: QueueSpans) -> bytes:
+    """An entry with the context of a span of its own, below that of the delivery with whose acknowledgement it goes."""
+    span = spans.sends("forward", {"messaging.message.id": entry[:KEY].decode()})
+    span.end()
+    return with_trace(entry, pack_trace(span.context), at=KEY)
 
 
 class Forwards:

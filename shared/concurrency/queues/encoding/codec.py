@@ -182,7 +182,7 @@ class Codec(Generic[T]):
         if usual is not None and len(entry) <= self._max_bytes:
             # As the last one: of the same class, and without an id.
             form = usual.form
-            at = form.body_at if form.matches(entry) else form.flow_body_at(entry)
+            at = form.body_at if form.matches(entry) else form.longer_body_at(entry)
             try:
                 if at:
                     return usual.read(entry[at:])  # type: ignore[no-any-return]  # cast() is a call

@@ -8,8 +8,8 @@
     FLAG       1  "i": the headers hold the caller's id; "r": whoever put it asks for the result; "s": both; else ".";
                   "f", "g", "t" and "u": as ".", "i", "r" and "s", and the headers begin with flow
     LENGTH     3  bytes of the headers
-    headers       JSON object, empty for none: flow, type, v, id, digest, known_ms, results_ms, first_error, last_error,
-                  waiting_since, unread_ms
+    headers       JSON object, empty for none: flow, type, v, id, digest, known_ms, results_ms, traceparent, tracestate,
+                  baggage, first_error, last_error, waiting_since, unread_ms
     body          what pydantic wrote
 
 The header is ASCII. The first 45 bytes change with every delivery: they are its *receipt*, the name of its field in
@@ -31,7 +31,8 @@ _STAMP: Final = 16
 COUNTS: Final = 10
 _CRASHES: Final = 38
 _ZERO: Final = 0x30
-_LONGEST_HEADERS: Final = 999
+LONGEST_HEADERS: Final = 999
+"""Bytes: an entry says them with three digits."""
 LARGEST_MESSAGE: Final = 1 << 24
 """Bytes of a body, at most: a server drops a subscriber whose replies are over 8 MB for a minute, or over 32 MB."""
 _LONGEST_ERROR: Final = 300
@@ -66,10 +67,10 @@ def pack_middle(headers: bytes, *, has_id: bool, is_asked: bool = False) -> byte
 
     :raises ValueError: when the headers are longer than an entry can say.
     """
-    if len(headers) > _LONGEST_HEADERS:
+    if len(headers) > LONGEST_HEADERS:
         raise ValueError(
             f"the name of the class, the id and the key have {len(headers)} bytes as headers, an entry has room for "
-            f"{_LONGEST_HEADERS}: shorten one of them"
+            f"{LONGEST_HEADERS}: shorten one of them"
         )
     letters = b"fgtu" if headers.startswith(FLOW_BEGINS) else b".irs"
     flag = letters[2 * is_asked + has_id : 2 * is_asked + has_id + 1]
@@ -85,7 +86,7 @@ def pack_headers_with_error(stored: "Stored", error: str) -> bytes:
     headers = {word: value for word, value in stored.headers.items() if word != "last_error"}
     kept = [word for word in ("first_error", "last_error") if word not in headers]
     marks = [f',"{word}":1000000000000' for word in _MARKS if word not in headers]
-    longest = _LONGEST_HEADERS - len("".join(marks))
+    longest = LONGEST_HEADERS - len("".join(marks))
     room = longest - len(pack_headers(headers | dict.fromkeys(kept, "")))
     text = _cut(error.encode("utf-8", "backslashreplace").decode(), room // len(kept))
     packed = pack_headers(headers | dict.fromkeys(kept, text))
@@ -226,7 +227,7 @@ class Stored:
         return None if text is None else str(text)
 
 
-_OWN: Final = {"flow", "last_error", *_MARKS}
+_OWN: Final = {"flow", "last_error", "traceparent", *_MARKS}
 """Headers that differ from message to message."""
 _seen_headers: Final[dict[bytes, dict[str, str | int]]] = {b"": {}}
 

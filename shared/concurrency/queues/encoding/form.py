@@ -5,12 +5,14 @@ from typing import Final
 
 from shared.concurrency.queues.encoding.entry import BEGINNING, COUNTS, FIXED, FLAG, FLOW_BEGINS, pack_middle
 
+_TRACE: Final = rb'(?:,"(?:traceparent|tracestate|baggage)":"[^"\\]*")*'
+
 
 class EntryForm:
     """What entries of one class have in common where nobody gave an id."""
 
     def __init__(self, packed: bytes) -> None:
-        """`packed`: their headers, but for flow.
+        """`packed`: their headers, but for flow and those of a trace.
 
         :raises ValueError: when the headers are longer than an entry can say.
         """
@@ -22,11 +24,14 @@ class EntryForm:
         """Whether an entry is one of them that says nothing of its way."""
         self.body_at: Final = FLAG + 1 + len(mark)
         """Where the body of that begins."""
-        rest = b"," + packed[1:] if packed else b"}"
-        flow = FLOW_BEGINS + rb'[^"\\]*"' + re.escape(rest)
-        self._matches_flow = re.compile(BEGINNING + b"[ft]([0-9]{3})" + flow).match
+        own = re.escape(packed[1:-1])
+        flow = FLOW_BEGINS + rb'[^"\\]*"' + (b"," + own if own else b"") + _TRACE
+        traced = b"{" + (own or rb'"traceparent":"[^"\\]*"') + _TRACE
+        self._matches_more = re.compile(
+            BEGINNING + b"(?:[ft]([0-9]{3})" + flow + b"|[.r]([0-9]{3})" + traced + b")}"
+        ).match
 
-    def flow_body_at(self, entry: bytes) -> int:
-        """Where the body begins, of an entry that says something of its way; 0 for any other."""
-        match = self._matches_flow(entry)
-        return 0 if match is None or (at := match.end()) - FIXED != int(match[1]) else at
+    def longer_body_at(self, entry: bytes) -> int:
+        """Where the body begins, of an entry that says something of its way or has a trace; 0 for any other."""
+        match = self._matches_more(entry)
+        return 0 if match is None or (at := match.end()) - FIXED != int(match[1] or match[2]) else at

@@ -1,8 +1,8 @@
 """Recovery: gives a queue back what sessions held, and logs what became of it."""
 
 import asyncio
-from collections.abc import Mapping, Sequence
-from typing import Any, Final, Protocol
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, Final, NamedTuple, Protocol
 
 from shared.concurrency.queues.encoding.entry import receipts_in
 from shared.concurrency.queues.membership.keys import leased_key
@@ -13,6 +13,23 @@ log = Log("queues")
 
 # So many deliveries a call; fewer where they are large.
 _GIVEN_BACK: Final = 500
+
+
+class DeadNotice(NamedTuple):
+    """That a message has become a dead letter, as the process is told whose call made it one."""
+
+    queue: str
+    """The queue's name, with its group where it has one."""
+    key: str
+    """What `letters.replay` and `letters.discard` take."""
+    id: str
+    """The id given to `put`, or else the key."""
+    type: str
+    """The name of its class."""
+    reason: str
+    """failed, crashed, ..., or what the handler's Reject said."""
+    error: str
+    """What was wrong the last time; empty where it is unknown."""
 
 
 class Caller(Protocol):
@@ -38,6 +55,8 @@ class Recovery:
     def __init__(self, caller: Caller) -> None:
         """Prepare; nothing is called yet."""
         self._caller: Final = caller
+        self.on_dead: Callable[[DeadNotice], object] | None = None
+        """Who else is told of each dead letter; it must not raise."""
         self.overdue = ""
         """A session whose deliveries are to be recovered, as an answer said."""
 
@@ -105,6 +124,8 @@ class Recovery:
                 "the message is a dead letter",
                 queue=self._caller.name, id=id_ or key, type=type_, reason=reason, error=error,
             )  # fmt: skip
+            if self.on_dead is not None:
+                self.on_dead(DeadNotice(self._caller.name, key, id_ or key, type_, reason, error))
 
     def log_discarded(self, count: int) -> None:
         """Log that the oldest dead letters were discarded, if any were."""

@@ -7,8 +7,10 @@ from typing import Final
 
 from shared.concurrency.queues.encoding.entry import read
 from shared.concurrency.queues.membership.membership import Membership
+from shared.concurrency.queues.membership.spans import spans_of
 from shared.concurrency.queues.puts.batch import Batch, OutgoingEntry
 from shared.concurrency.queues.puts.putters import Putters
+from shared.concurrency.queues.puts.spans import PutSpans
 from shared.concurrency.session.clock import boottime
 from shared.concurrency.session.histogram import Histogram
 from shared.concurrency.session.log import Log
@@ -26,9 +28,13 @@ class PutAccount:
         self._tally: Final = member.calls.tally
         self._queue: Final = member.name
         self._putters: Final = putters
+        spans = spans_of(member.name, member.owner)
+        self._spans: Final = None if spans is None else PutSpans(spans)
 
     def begins(self, batch: Batch) -> None:
-        """Measure how long a put takes until it is in, if somebody wants to know."""
+        """Trace a put, and measure how long it takes until it is in, if somebody wants to know."""
+        if self._spans is not None:
+            self._spans.begins(batch)
         if self._tally.put_waits is not None:
             batch.done.add_done_callback(partial(_measure, self._tally.put_waits[self._queue], boottime()))
 
@@ -39,10 +45,10 @@ class PutAccount:
         if admitted:
             self._tally.add("messages_put", self._queue, admitted)
 
-    def log(self, entries: Sequence[OutgoingEntry]) -> None:
+    def log(self, entries: Sequence[OutgoingEntry], *, again: bool = False) -> None:
         """Log at debug what an answer said of these, so that all of a message is found by its id.
 
-        Of those that were refused their callers know.
+        Of those that were refused their callers know. `again`: they have waited before.
         """
         if not entries or not log.is_debug:
             return
@@ -50,11 +56,23 @@ class PutAccount:
             done = entry.batch.done
             is_refused = done.done() and not done.cancelled() and done.exception() is not None
             if entry in self._putters or not is_refused:
-                text = "a put waits for room" if entry in self._putters else "a message is put"
                 stored = read(_NO_STAMP + entry.packed)
-                log.debug(text, queue=self._queue, id=stored.id, type=stored.type_name)
+                fields = {"queue": self._queue, "id": stored.id, "type": stored.type_name}
+                log.debug("a put waits for room" if entry in self._putters else "a message is put", **fields)
+                if entry in self._putters and not again:
+                    done.add_done_callback(partial(_waited, fields))
 
 
 def _measure(waits: Histogram, began: float, done: "asyncio.Future[None]") -> None:
     if not done.cancelled() and done.exception() is None:
         waits.observe(boottime() - began)
+
+
+def _waited(fields: dict[str, str | None], done: "asyncio.Future[None]") -> None:
+    """A put that waited for room has ended; of put_many the whole portion has."""
+    if done.cancelled():
+        log.debug("a put that waited is withdrawn", **fields)
+    elif (error := done.exception()) is not None:
+        log.debug("a put that waited has failed", **fields, problem=str(error))
+    else:
+        log.debug("a message is put", **fields)

@@ -51,8 +51,8 @@ class PutLane(Lane[Portion]):
     def submit(self, entries: list[OutgoingEntry], *, may_wait: bool) -> Batch:
         """Send entries as soon as the lane is free."""
         batch = Batch(entries, self._loop.create_future(), may_wait=may_wait)
+        self._account.begins(batch)  # first: with a trace its entries grow
         self._unsent.add(batch)
-        self._account.begins(batch)
         self.kick()
         return batch
 
@@ -243,7 +243,7 @@ class PutLane(Lane[Portion]):
             self._look.lost_place |= aftermath.lost_place
             self._putters.withdrawn += aftermath.withdrawn
             self._unsent.put_back(aftermath.unsent)
-        self._account.log(portion.entries)
+        self._account.log(portion.entries, again=portion.again)
         self._look.asks |= self._putters.answered(last, refused)
         self._account.count(admitted)
         if shut:
