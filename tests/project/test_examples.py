@@ -79,7 +79,7 @@ def test_what_is_often_taught_lets_a_reader_into_a_write() -> None:
 
 def test_every_pattern_has_both_halves() -> None:
     folders = {path.parent.name for path in (ROOT / "examples").glob("*/__init__.py")}
-    assert folders == {*SAID, "blocking", "fencing", "outside", "protocol", "stages"}
+    assert folders == {*SAID, "blocking", "fencing", "outside", "protocol", "stages", "web"}
     for pattern in SAID:
         assert {"one_process.py", "many_processes.py"} <= {
             path.name for path in (ROOT / "examples" / pattern).iterdir()

@@ -36,6 +36,7 @@ AT_ONCE: Final = {
 SLOWLY: Final = {
     "./run example semaphore": ("", "10 users were inside, at most 3 at once"),
     "./run example blocking": ("", "by 10 deliveries"),
+    "./run example web": ("", "6 pictures accepted, 6 done"),
     "./run example stages": ("", "exact: True, dead letters: 0"),
     "./run example outside": ("", "the ledger holds 100"),
     "./run example fencing": ("", "check() raised LeaseLost"),

@@ -1,7 +1,6 @@
 """A project without the demo, its YOURS files replaced by short ones, is whole: what a forker keeps works alone.
 
-tests/project/test_services.py has such a producer put, and such a consumer handle; tests/project/test_new_project.py
-has such a project pass its check and all its tests.
+tests/project/test_services.py has such a producer put, and such a consumer handle.
 """
 
 import os

@@ -12,9 +12,10 @@ _TEMPLATES_OWN: Final = (
     "tools/peers.py", "tools/publish.py",
     "tests/project/test_bench_compare.py", "tests/project/test_benchmark_report.py", "tests/project/test_benchmarks.py",
     "tests/project/test_lines.py", "tests/project/test_new_project.py", "tests/project/test_new_update.py",
-    "tests/project/test_readme.py", "tests/project/test_steps.py", "tests/project/test_translation.py", "tests/project/test_without_demo.py",
+    "tests/project/test_readme.py", "tests/project/test_steps.py", "tests/project/test_translation.py",
+    "tests/project/test_without_demo.py",
 )  # fmt: skip
-_OF_THE_DEMO: Final = ("shared/demo/", "cli/demo/", "tests/demo/", "docs/schema/CountWords.json", "docs/demo.md")
+_OF_THE_DEMO: Final = ("shared/demo/", "cli/demo/", "tests/demo/", "docs/demo.md", "docs/schema/CountWords.json")
 _README_OF_THE_DEMO: Final = ("tests/demo/test_page.py", "tests/demo/test_cluster.py")
 """They read the template's README, which lists the demo's settings and the lines of its cluster."""
 

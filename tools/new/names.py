@@ -34,6 +34,9 @@ def edit(project: Path, name: str, *, example: bool) -> None:
         "run": [_without_commands, *([] if example else [_demo_of_the_job])],
         "docs/rooms.md": [lambda text: without(text, "| `benchmarks/`", "| `benchmarks/`", "docs/rooms.md")],
     }
+    if not example:
+        edits["docs/settings.md"] = [_put(r"those of the demo are in \[demo\.md\]\(demo\.md\), ", "")]
+        edits["docs/production.md"] = [_put(r" and \[demo\.md\]\(demo\.md\)", "")]
     if example:  # its messages stay; the schema of the small job has the name already
         title, description = r'^    "title": ".*",$', r'^    "description": ".*"$'
         edits["docs/schema/asyncapi.json"] = [
