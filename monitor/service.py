@@ -4,6 +4,7 @@ import asyncio
 import contextlib
 import socket
 from collections.abc import Iterator
+from typing import Final
 
 import uvicorn
 
@@ -20,6 +21,7 @@ from shared.settings import Settings
 
 log = Log("monitor")
 
+_SAME_HOST: Final = {"0.0.0.0": "127.0.0.1", "::": "::1"}  # noqa: S104  # what a browser on this host calls it
 _LAST_WORDS = 3
 """Seconds for which requests that are under way are waited for at the end."""
 
@@ -53,6 +55,7 @@ async def work(settings: Settings, stopping: asyncio.Event) -> None:
             stopped = asyncio.create_task(stopping.wait(), name="weir-stopping")
             try:
                 host, port = listening.getsockname()[:2]
+                host = _SAME_HOST.get(host, host)
                 shown = f"[{host}]" if ":" in host else host
                 log.info(
                     "the page is served", address=f"http://{shown}:{port}/", port=port, actions=actions is not None

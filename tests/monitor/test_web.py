@@ -1,6 +1,7 @@
 """What the monitor answers: it is so, it is guarded, and nothing of it writes."""
 
 import asyncio
+import json
 import secrets
 import signal
 import socket
@@ -16,7 +17,7 @@ from shared.concurrency import Queue, ReadersWritersLease, Session
 from shared.local.embedded import EmbeddedServer
 from tests.instruments.command_line import ROOT
 from tests.instruments.page import Page, watching
-from tests.instruments.services import running
+from tests.instruments.services import running, wait_for
 
 MARKUP = '<img src=x onerror="alert(1)"><b>bold</b>'
 
@@ -181,6 +182,14 @@ def test_a_signal_ends_it_and_the_streams_that_are_open(server: EmbeddedServer) 
         assert page.service.returncode == 0, said
         assert "the monitor is stopped" in said
         assert "rror" not in said
+
+
+@pytest.mark.parametrize("host", ["0.0.0.0", "localhost"])  # noqa: S104  # a test closes it again
+def test_the_address_that_is_logged_can_be_opened(server: EmbeddedServer, host: str) -> None:
+    settings = {"REDIS_URL": server.url, "PIPELINE_MONITOR_HOST": host, "PIPELINE_MONITOR_PORT": "0"}
+    with running("monitor", ROOT, **settings) as service:
+        served = json.loads(wait_for(service, "the page is served")[-1])
+    assert served["address"] == f"http://127.0.0.1:{served['port']}/"
 
 
 def test_a_mistake_in_the_settings_is_one_line_and_exit_code_2(server: EmbeddedServer) -> None:

@@ -124,7 +124,7 @@ def test_a_consumer_whose_loop_hangs_turns_unhealthy(built: str) -> None:
 
     try:
         cluster.up()
-        for service in ("producer", "consumer", "clock"):
+        for service in ("producer", "consumer", "clock", "monitor"):
             cluster.until(f"{service} healthy", lambda service=service: health(service) == "healthy")  # type: ignore[misc]
         send("STOP")
         cluster.until("the consumer unhealthy", lambda: health("consumer") == "unhealthy")
