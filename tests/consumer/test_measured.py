@@ -10,6 +10,7 @@ import pytest
 from redis.asyncio import Redis
 
 from consumer.batches import Gather
+from consumer.rules.backoff import Backoff
 from consumer.rules.rules import Rules
 from shared.concurrency import Batch, Delivery, Queue, Session
 from shared.concurrency.queues.membership.load import Load
@@ -86,7 +87,9 @@ async def test_a_renewal_carries_what_was_measured(client: Redis, queue: Queue[i
             raise ValueError("once")
 
     await queue.put_many(range(300))
-    async with working(queue, handle, concurrency=3):
+    # What failed does not come again while we look.
+    rules = {int: Rules(backoff=Backoff(first=3600, longest=3600))}
+    async with working(queue, handle, concurrency=3, rules=rules):
         await until(queue.statistics, lambda seen: seen.acked_total == 299)
         said = await kept(client, queue)
     spent = boottime() - began

@@ -9,6 +9,7 @@ from redis.asyncio import Redis
 
 from consumer.worker.worker import Worker
 from shared.concurrency import Delivery, EffectRefused, Lock, Queue, ServerRefused, Session
+from shared.concurrency.session.calls import Calls
 from shared.local.embedded import EmbeddedServer
 from tests.instruments import inside
 from tests.instruments.waiting import until
@@ -175,6 +176,26 @@ async def test_an_acknowledgement_with_effects_waits_a_moment_and_one_with_a_for
             async with asyncio.timeout(40):
                 await second.ack()
         await second.nack()
+
+
+async def test_a_rule_that_is_changed_back_between_a_refusal_and_our_question_refuses_no_effects(
+    user: User, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with Session.open(user.url) as session:
+        queue = Queue(session, "jobs", int)
+        await queue.put(1)
+        delivery = await queue.get()
+        delivery.effects.hincrby("{jobs}:sum", "1")
+        await user.forbidden()
+        asks = Calls._is_forbidden
+
+        async def late(calls: Calls, key: bytes) -> bool:
+            await user.is_let_in()
+            return await asks(calls, key)
+
+        monkeypatch.setattr(Calls, "_is_forbidden", late)
+        async with asyncio.timeout(40):
+            await delivery.ack()
 
 
 async def test_what_was_never_accepted_is_refused_at_once(user: User) -> None:

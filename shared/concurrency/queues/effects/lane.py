@@ -181,10 +181,14 @@ class EffectLane(Lane[Portion]):
                 self._refuse(one, str(error))
 
     def _find_forbidden(self, sent: list[Acknowledgement], error: Forbidden) -> None:
-        """One key that the ACL forbids stops the whole call: refuse what was alone in it, else send each alone."""
-        if len(sent) == 1:
+        """One key that the ACL forbids stops the whole call: send each alone, and refuse what is forbidden twice.
+
+        Once is not enough: a rule that forbade our own keys may have been changed back before we asked about them.
+        """
+        if len(sent) == 1 and sent[0].was_forbidden:
             self._refuse(sent[0], str(error))
         else:
+            sent[0].was_forbidden = len(sent) == 1
             self._alone = len(sent)
             self._waiting.extendleft(reversed(sent))
 

@@ -40,6 +40,8 @@ class Acknowledgement:
     """Whether its puts may be staged: not again, where they were lost."""
     is_written: bool = False
     """Whether the server has made its writes."""
+    was_forbidden: bool = False
+    """Whether the ACL forbade one of its keys when it was alone in a call: the rule may have changed since."""
 
 
 @dataclass(slots=True)
