@@ -21,7 +21,7 @@ PIP_OPTIONS = (
     *("--generate-hashes", "--allow-unsafe", "--strip-extras", "--no-emit-index-url", "--quiet"),
     *("--no-emit-trusted-host", "--no-emit-find-links", "--no-header", "--no-annotate"),
 )
-EVERYTHING = ("--group", "test", "--group", "check", "--group", "example")
+EVERYTHING = ("--group", "test", "--group", "check", "--group", "dev", "--group", "example")
 
 
 def compile_lock(uv: str, output: str, *options: str, source: str = "pyproject.toml") -> None:
