@@ -52,7 +52,8 @@ class PutLane(Lane[Portion]):
         """Send entries as soon as the lane is free."""
         batch = Batch(entries, self._loop.create_future(), may_wait=may_wait)
         self._unsent.add(batch)
-        self._account.begins(batch)
+        if (waits := self._account.tally.put_waits) is not None:  # asked here: each put would pay for a call
+            self._account.begins(batch, waits)
         self.kick()
         return batch
 
