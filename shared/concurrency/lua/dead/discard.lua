@@ -17,7 +17,7 @@ for _, place in ipairs(places) do
   looked, bytes = looked + 1, bytes + size
   local letter = key and redis.call('HGET', dead, key)
   if letter then
-    uncount_letter(letter)
+    letter_groups().uncount(letter)
     redis.call('HDEL', dead, key)
     redis.call('ZREM', dead_index, key)
     discarded = discarded + 1

@@ -52,7 +52,7 @@ for _, place in ipairs(places) do
     unreadable = unreadable + 1
   elseif free > replayed and not waits_for_key(entry) then
     enter_again(next_stamp() .. key .. '0000000000' .. string.sub(entry, 49))
-    uncount_letter(letter)
+    letter_groups().uncount(letter)
     redis.call('HDEL', dead, key)
     redis.call('ZREM', dead_index, key)
     replayed = replayed + 1

@@ -28,7 +28,10 @@
 --   own_places own
 -- END
 --   putter_record line take_out unfold refuse_waiting admit verdicts
---   enter park forget_let_in
+--   enter park
+-- FLOW
+--   forget_let_in
+-- END
 local owner = owner_of(session)
 local record = redis.call('HGET', lanes, owner .. ':put')
 local bound, shut, paused, level = unpack(redis.call('HMGET', settings, 'maxsize', 'shutdown', 'paused', 'flow'))
@@ -91,46 +94,6 @@ local function is_for_own(outgoing, key)
 end
 -- END
 
--- What becomes of an entry that may have been put before, or whose id may be known.
-local function put_one(i, outgoing, last, refused)
-  local key = string.sub(outgoing, 1, 22)
-  -- It waited, and the answer says what became of it.
-  if again == '1' and string.find(refused, key, 1, true) then return 'q' end
-  if again == '1' then
-    local was_admitted = tonumber(string.sub(key, 13)) <= last
-    -- FLOW
-    -- Entries with flow do not go in by their numbers.
-    if order.FLAGS[string.byte(outgoing, 33)] then was_admitted = redis.call('ZSCORE', let_in, key) ~= false end
-    -- END
-    if was_admitted then return 'a' end
-  end
-  if shut then return 's' end
-  local body = again == '1' and redis.call('HGET', bodies, key)
-  if body then
-    local _, mark = string.match(body, WAITS)
-    if live then redis.call('HSET', bodies, key, session .. mark .. ' ' .. outgoing) end
-    return live and 'q' or 'o'
-  end
-  local headers = has_id(outgoing) and headers_of(outgoing)
-  local met = headers and look_up_id(headers) or 'new'
-  if met == 'conflict' then return 'c' end
-  if met == 'known' then return 'k' end
-  -- FLOW
-  if is_for_own(outgoing, order.key(outgoing, 33)) then return overflow end
-  -- END
-  if free <= 0 then
-    if overflow == 'q' then
-      park(i, i)
-      waiting_in_line = waiting_in_line + 1
-    end
-    return overflow
-  end
-  enter(i, i, getter)
-  if headers then record_id(outgoing, headers) end
-  entered, free = entered + 1, free - 1
-  return 'a'
-end
-
 -- FLOW
 -- Puts all: what has to wait for its own key does so, and what comes after another of its key stands behind it.
 local function put_in_order()
@@ -164,7 +127,46 @@ if shut and again ~= '1' then
   verdict('s', #entries)
 elseif with_ids == '1' or again == '1' then
   local last, refused = putter_record(owner)
-  for i, outgoing in ipairs(entries) do verdict(put_one(i, outgoing, last, refused), 1) end
+  -- What becomes of an entry that may have been put before, or whose id may be known.
+  local function put_one(i, outgoing)
+    local key = string.sub(outgoing, 1, 22)
+    -- It waited, and the answer says what became of it.
+    if again == '1' and string.find(refused, key, 1, true) then return 'q' end
+    if again == '1' then
+      local was_admitted = tonumber(string.sub(key, 13)) <= last
+      -- FLOW
+      -- Entries with flow do not go in by their numbers.
+      if order.FLAGS[string.byte(outgoing, 33)] then was_admitted = redis.call('ZSCORE', let_in, key) ~= false end
+      -- END
+      if was_admitted then return 'a' end
+    end
+    if shut then return 's' end
+    local body = again == '1' and redis.call('HGET', bodies, key)
+    if body then
+      local _, mark = string.match(body, WAITS)
+      if live then redis.call('HSET', bodies, key, session .. mark .. ' ' .. outgoing) end
+      return live and 'q' or 'o'
+    end
+    local headers = has_id(outgoing) and headers_of(outgoing)
+    local met = headers and look_up_id(headers) or 'new'
+    if met == 'conflict' then return 'c' end
+    if met == 'known' then return 'k' end
+    -- FLOW
+    if is_for_own(outgoing, order.key(outgoing, 33)) then return overflow end
+    -- END
+    if free <= 0 then
+      if overflow == 'q' then
+        park(i, i)
+        waiting_in_line = waiting_in_line + 1
+      end
+      return overflow
+    end
+    enter(i, i, getter)
+    if headers then record_id(outgoing, headers) end
+    entered, free = entered + 1, free - 1
+    return 'a'
+  end
+  for i, outgoing in ipairs(entries) do verdict(put_one(i, outgoing), 1) end
 else
   -- FLOW
   if in_order then put_in_order() end

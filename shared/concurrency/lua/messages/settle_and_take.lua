@@ -88,7 +88,7 @@ local returned_before, suspects_before = redis.call('LLEN', returned), redis.cal
 if not refused then
   refused = settle_acks(receipts_in(acks), tonumber(held))
   if returns ~= '' then refused = refused .. settle_returns(receipts_in(returns)) end
-  for i = 1, #others, 7 do refused = refused .. settle_other(max_attempts, unpack(others, i, i + 6)) end
+  if #others > 0 then refused = refused .. settle_others(max_attempts) end
   if acked > 0 then redis.call('HINCRBY', totals, 'acked', acked) end
   if nacked > 0 then redis.call('HINCRBY', totals, 'nacked', nacked) end
 end

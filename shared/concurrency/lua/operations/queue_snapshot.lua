@@ -9,7 +9,7 @@
 -- RETURNS now in ms; as `statistics`; groups of dead letters, each followed by its count; how many sessions there are; the first ones, each
 --   followed by its deadline in ms; for each what `lanes` has of it under OWNER:consumer, SESSION:process and SESSION:load; for each what it
 --   was handed and has not confirmed. Nothing where the queue is not there
--- PARTS clock identity room counts
+-- PARTS clock identity counts
 if redis.call('EXISTS', settings) == 0 then return {} end
 local found, fields, ids = redis.call('ZRANGE', sessions, 0, most - 1, 'WITHSCORES'), {}, {}
 for at = 1, #found, 2 do

@@ -1,11 +1,17 @@
 -- What is to be counted of a queue, in the order in which `statistics` returns it.
 local function counts_of_queue()
-  local fresh, later = waiting()
-  local oldest, stand_behind = redis.call('LINDEX', pending, 0), 0
+  local stored = redis.call('HMGET', settings, 'maxsize', 'max_attempts', 'shutdown', 'paused', 'max_crashes', 'max_dead', 'dead_for', 'flow')
+  local fresh, stand_behind = redis.call('LLEN', pending), 0
+  local later = redis.call('LLEN', returned) + redis.call('LLEN', suspects) + redis.call('ZCARD', delayed)
+  local oldest = fresh > 0 and redis.call('LINDEX', pending, 0)
   -- FLOW
-  local freed = redis.call('LINDEX', released, 0)
-  stand_behind = redis.call('HLEN', behind) + redis.call('HLEN', passed)
-  if freed and (not oldest or freed < oldest) then oldest = freed end
+  -- A queue without a level has nothing there: who watches a hundred would ask for nothing four hundred times.
+  if stored[8] then
+    local waiting_behind, passing, freed = redis.call('HLEN', behind), redis.call('HLEN', passed), redis.call('LINDEX', released, 0)
+    stand_behind = waiting_behind + passing
+    fresh, later = fresh + waiting_behind + redis.call('LLEN', released), later + passing
+    if freed and (not oldest or freed < oldest) then oldest = freed end
+  end
   -- END
   -- Its stamp is 16 digits; what follows may begin with one too.
   local age = oldest and math.max(0, now_us - (tonumber(string.sub(oldest, 1, 16)) or now_us)) or 0
@@ -15,7 +21,6 @@ local function counts_of_queue()
     'replayed')
   for i = 1, 10 do counts[i] = tonumber(counts[i] or 0) end
   local unfinished = counts[1] + counts[10] - counts[2] - counts[4] - counts[6]
-  local stored = redis.call('HMGET', settings, 'maxsize', 'max_attempts', 'shutdown', 'paused', 'max_crashes', 'max_dead', 'dead_for')
   return {
     -- Waiting puts without an owner count as put already.
     fresh, math.max(0, unfinished - fresh - later - counts[9]), later, letters,

@@ -12,13 +12,15 @@
 -- RETURNS 'flow' and the level for the plain set in a queue that has one; or deliveries given back, deliveries still to give back, how many of the names were looked at
 -- PARTS clock identity level sessions staged processes notify wake
 -- FLOW
---   order_key order own_places
+--   order_key order own_places forget_let_in
 -- END
---   line take_out forget_let_in entry marks answer letter_groups dead_letter put_back receive named
+--   line take_out entry marks answer letter_groups dead_letter put_back receive named
 local level = redis.call('HGET', settings, 'flow')
 if level and KNOWN_LEVEL == 0 then return {'flow', tonumber(level)} end
 if withdrawn ~= '' then take_out(withdrawn) end
-forget_let_in(withdrawn)
+-- FLOW
+order.forget_let_in(withdrawn)
+-- END
 redis.call('ZREM', idle, session)
 if not is_live(session) then return {0, 0, 0} end
 receive(session)

@@ -29,6 +29,7 @@ class Settler:
     def __init__(self, member: Membership, takes: TakeLane, check_here: Callable[[], None]) -> None:
         """Prepare the lane of effects and that of progress beside the lane of takes."""
         self._member = member
+        self._level: Final = member.level
         self.takes: Final = takes
         self.effects: Final = EffectLane(member, self)
         self._progress = ProgressLane(member)
@@ -84,7 +85,7 @@ class Settler:
         receipt = handout.receipt
         settlements = self.takes.settlements
         settlements.acks.append(receipt)
-        if len(handout.entry) > LARGE and self._member.level.needed:
+        if self._level.needed and len(handout.entry) > LARGE:
             settlements.read_with_its_entry(handout.entry)
         # Nobody asks for the message any more: freed at once, it never gets in the way of the garbage collector.
         self._member.held[receipt] = None

@@ -31,6 +31,17 @@ warnings.filterwarnings("error", "Pydantic serializer warnings", UserWarning, rf
 _STRICT: Final = ConfigDict(strict=True, allow_inf_nan=False)
 
 
+_Usual = tuple[Callable[[bytes], object], int, Callable[[bytes], int], Callable[[bytes], Any]]
+"""Whether an entry is of one class and says nothing of its way, where its body begins then, where it begins in an entry
+that does or has a trace (0 where it is none), and what reads it. Together: each message asks for all, and takes them
+apart at once."""
+
+
+def _nowhere(_: bytes) -> int:
+    """As the class of no message finds its body."""
+    return 0
+
+
 class Shape:
     """How one class of messages, or one type of results, is written and read."""
 
@@ -129,7 +140,8 @@ class Codec(Generic[T]):
         self._formerly: Callable[[], Mapping[str, type]] = getattr(tp, "formerly_registered", dict)
         self._shapes: dict[str | None, Shape] = {}
         self._checked: dict[type, Shape] = {}
-        self._usual: Shape | None = None
+        self._usual: _Usual = (_nowhere, 0, _nowhere, _nowhere)
+        """How the last message was read."""
         self._is_model = is_model
         if self._registered is None:
             name = tp.__name__ if is_model else None
@@ -178,14 +190,11 @@ class Codec(Generic[T]):
 
         :raises Unreadable: when it is no entry, or as `decode`.
         """
-        usual = self._usual
-        if usual is not None and len(entry) <= self._max_bytes:
+        matches, at, longer_body_at, read_body = self._usual
+        if (matches(entry) or (at := longer_body_at(entry))) and len(entry) <= self._max_bytes:
             # As the last one: of the same class, and without an id.
-            form = usual.form
-            at = form.body_at if form.matches(entry) else form.longer_body_at(entry)
             try:
-                if at:
-                    return usual.read(entry[at:])  # type: ignore[no-any-return]  # cast() is a call
+                return read_body(entry[at:])  # type: ignore[no-any-return]  # cast() is a call
             except BaseException:  # noqa: BLE001, S110  # a class has code of its own, which may raise anything
                 pass  # said in full below
         try:
@@ -194,7 +203,8 @@ class Codec(Generic[T]):
         except ValueError as error:
             raise Unreadable("undecodable", f"not an entry: {error}") from error
         item = self.decode(stored.type_name, stored.body, version)
-        self._usual = self._shapes[stored.type_name]
+        shape = self._shapes[stored.type_name]
+        self._usual = shape.form.matches, shape.form.body_at, shape.form.longer_body_at, shape.read
         return item
 
     def decode(self, name: str | None, body: bytes, version: int = 1) -> T:

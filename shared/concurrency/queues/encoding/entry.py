@@ -39,8 +39,11 @@ _LONGEST_ERROR: Final = 300
 _MARKS: Final = ("waiting_since", "unread_ms")
 """Headers that a script writes, when a message waits first, and when nobody here can read it; in ms."""
 FLAG: Final = 48
+_OUTGOING_FLAG: Final = KEY + COUNTS
+"""Where the flag of an entry stands that is not sent yet."""
 _IDS: Final = b"isgu"
 """The flags of entries whose headers hold the caller's id."""
+_ID_FLAGS: Final = frozenset(_IDS)
 _FLOWS: Final = b"fgtu"
 """The flags of entries whose headers begin with flow."""
 ASKED: Final = 0x72
@@ -141,7 +144,12 @@ def receipts_in(joined: bytes) -> list[bytes]:
 
 def has_id(outgoing: bytes) -> bool:
     """Whether the headers of an outgoing entry hold the caller's id."""
-    return outgoing[KEY + COUNTS] in _IDS
+    return outgoing[_OUTGOING_FLAG] in _IDS
+
+
+def any_has_id(outgoing: list[bytes]) -> bool:
+    """Whether `has_id` holds for one of these; asked for all that one call puts, so without a call for each."""
+    return not _ID_FLAGS.isdisjoint([entry[_OUTGOING_FLAG] for entry in outgoing])
 
 
 def is_asked_by_id(entry: bytes) -> bool:
@@ -151,7 +159,7 @@ def is_asked_by_id(entry: bytes) -> bool:
 
 def has_flow(outgoing: bytes) -> bool:
     """Whether the headers of an outgoing entry begin with flow."""
-    return outgoing[KEY + COUNTS] in _FLOWS
+    return outgoing[_OUTGOING_FLAG] in _FLOWS
 
 
 class Stored:

@@ -77,7 +77,7 @@ class Level:
 
         :raises NewerQueue: when there is no set for it.
         """
-        if not (isinstance(answer, list) and answer and answer[0] == b"flow"):
+        if type(answer) is not list or not answer or answer[0] != b"flow":
             return False
         self.learn(int(answer[1]))
         if script.is_flow:

@@ -38,9 +38,11 @@ class Load:
         now, first = boottime() + self._ahead, entries[0] if entries else b""
         try:
             if first[_DELIVERIES] == _NONE:
-                longest, shortest = now - stamp_of(first), now - stamp_of(entries[-1])
+                # The clock is known to the millisecond: what came at once may seem to come from ahead.
+                longest = max(0.0, now - stamp_of(first))
+                shortest = longest if len(entries) == 1 else max(0.0, now - stamp_of(entries[-1]))
                 place = bisect_left(BOUNDS, longest)
-                if 0.0 <= shortest <= longest and (not place or shortest > BOUNDS[place - 1]):
+                if shortest <= longest and (not place or shortest > BOUNDS[place - 1]):
                     self.waiting.counts[place] += len(entries)
                     self.waiting.seconds += len(entries) * (longest + shortest) / 2
                     return

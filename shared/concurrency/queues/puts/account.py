@@ -1,7 +1,7 @@
 """PutAccount: what a process says of its puts: how many went in, how long they took and, at debug, which they were."""
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from functools import partial
 from typing import Final
 
@@ -25,25 +25,24 @@ class PutAccount:
 
     def __init__(self, member: Membership, putters: Putters) -> None:
         """`putters`: those of this process."""
-        self._tally: Final = member.calls.tally
+        self.tally: Final = member.calls.tally
+        """What the process counts."""
         self._queue: Final = member.name
         self._putters: Final = putters
         spans = spans_of(member.name, member.owner)
-        self._spans: Final = None if spans is None else PutSpans(spans)
+        self.spans: Final = None if spans is None else PutSpans(spans)
+        """What traces puts; None where nobody does."""
 
-    def begins(self, batch: Batch) -> None:
-        """Trace a put, and measure how long it takes until it is in, if somebody wants to know."""
-        if self._spans is not None:
-            self._spans.begins(batch)
-        if self._tally.put_waits is not None:
-            batch.done.add_done_callback(partial(_measure, self._tally.put_waits[self._queue], boottime()))
+    def begins(self, batch: Batch, waits: Mapping[str, Histogram]) -> None:
+        """Measure how long a put takes until it is in; `waits`: the tally's."""
+        batch.done.add_done_callback(partial(_measure, waits[self._queue], boottime()))
 
     def count(self, admitted: int = 0) -> None:
         """Count what went in: so many, and those of the putters that are not counted yet."""
         admitted += self._putters.admitted
         self._putters.admitted = 0
         if admitted:
-            self._tally.add("messages_put", self._queue, admitted)
+            self.tally.add("messages_put", self._queue, admitted)
 
     def log(self, entries: Sequence[OutgoingEntry], *, again: bool = False) -> None:
         """Log at debug what an answer said of these, so that all of a message is found by its id.

@@ -51,8 +51,12 @@ class PutLane(Lane[Portion]):
     def submit(self, entries: list[OutgoingEntry], *, may_wait: bool) -> Batch:
         """Send entries as soon as the lane is free."""
         batch = Batch(entries, self._loop.create_future(), may_wait=may_wait)
-        self._account.begins(batch)  # first: with a trace its entries grow
+        account = self._account  # asked here: each put would pay for a call
+        if account.spans is not None:
+            account.spans.begins(batch)  # first: with a trace its entries grow
         self._unsent.add(batch)
+        if (waits := account.tally.put_waits) is not None:
+            account.begins(batch, waits)
         self.kick()
         return batch
 

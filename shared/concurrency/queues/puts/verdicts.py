@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from shared.concurrency.errors import QueueFull
-from shared.concurrency.queues.encoding.entry import has_id
+from shared.concurrency.queues.encoding.entry import any_has_id
 from shared.concurrency.queues.puts.batch import OutgoingEntry
 from shared.concurrency.queues.puts.putters import Putters, conflict, shut_down
 
@@ -37,7 +37,7 @@ class Portion:
             self.session_id,
             number,
             int(self.may_wait),
-            int(any(map(has_id, packed))),
+            int(any_has_id(packed)),
             int(self.again),
             refused,
             b"".join(self.confirmed) if self.confirmed else b"",

@@ -221,11 +221,12 @@ class TakeLane(Lane[Portion]):
             handed=self._handoff.receipt if is_current else b"",
             is_idle=self.demand.idle.is_registered,
         )
-        answered = partial(self._take_answer, portion, wish)
-        await member.level.run(
-            "settle_and_take",
-            lambda script: member.calls.once(Call(script, portion.keys, words, at_reply=answered)),
-        )
+        answered, level = partial(self._take_answer, portion, wish), member.registration.level
+        while True:  # as `Level.run`, without a function and a coroutine for each call
+            script = level.load("settle_and_take")
+            answer = await member.calls.once(Call(script, portion.keys, words, at_reply=answered))
+            if not level.moved(script, answer):
+                break
         if wish.is_resync and wish.in_parts and wish.named is None:
             await self._read_unknown(portion, doubts)
 

@@ -23,7 +23,7 @@ class Portion(NamedTuple):
         `handed`: the receipt that the call confirms, empty for none; `is_idle`: whether the session is registered so.
         """
         settlements = self.settlements
-        resync, keep = self._resync(wish, held)
+        resync, keep = self._resync(wish, held) if wish.is_resync else (0, ())
         return (
             self.session_id,
             number,
@@ -42,8 +42,6 @@ class Portion(NamedTuple):
 
     def _resync(self, wish: Wish, held: Collection[bytes] | None) -> tuple[int, Iterable[bytes]]:
         """How the script resyncs, and the receipts that go with that."""
-        if not wish.is_resync:
-            return 0, ()
         if held is None:
             # What this very call settles must not go back by it: the server may not know yet that the session is over.
             return 2, self.settlements.receipts()

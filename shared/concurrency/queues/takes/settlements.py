@@ -136,6 +136,10 @@ class Settlements:
 
     def count(self, refused: bytes, tally: Tally, queue: str) -> None:
         """Count what became of these; `refused`: see `answer`."""
+        if not refused and not self.others:  # as nearly always
+            if self.acks:
+                tally.add("deliveries_acked", queue, len(self.acks))
+            return
         stale = frozenset(self.receipts() if refused == b"all" else receipts_in(refused))
         acked = len(self.acks) - (sum(receipt in stale for receipt in self.acks) if stale else 0)
         nacked = 0

@@ -11,7 +11,7 @@ local function discard_oldest(most)
     local old = redis.call('ZRANGEBYSCORE', dead_index, '-inf', before, 'LIMIT', #oldest, most - #oldest)
     for _, key in ipairs(old) do oldest[#oldest + 1] = key end
   end
-  local count = remove_letters(oldest)
+  local count = letter_groups().remove(oldest)
   if count > 0 then redis.call('HINCRBY', totals, 'discarded', count) end
   return count
 end

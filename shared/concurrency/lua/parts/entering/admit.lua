@@ -1,205 +1,207 @@
 local line_goes_on, admit = false, nil
-do
-local MOST_LET_IN, MOST_BYTES_LET_IN = 1000, 2097152
--- FLOW
-local LET_IN_MS = 86400000
--- END
-local looked_at, bytes_let_in, largest_let_in = 0, 0, 0
+-- Most calls find nobody in line: all of it is made by the first `admit` of a script, for each function that is made costs.
+admit = function(first_free, is_shut)
+  local MOST_LET_IN, MOST_BYTES_LET_IN = 1000, 2097152
+  -- FLOW
+  local LET_IN_MS = 86400000
+  -- END
+  local looked_at, bytes_let_in, largest_let_in = 0, 0, 0
 
--- The first places of the line, MOST at most: none of a fold. One at the front goes in as a whole, or is unfolded where only some of it
--- has room. Returns also by how many places the line has grown, and how many puts went in.
-local function first_places(most, free, upto)
-  local grown, entered = 0, 0
-  while free > entered and upto + grown > 0 do
-    local places = redis.call('LRANGE', putters, 0, math.min(most, free - entered, upto + grown) - 1)
-    if string.byte(places[1] or '') ~= FOLD then
+  -- The first places of the line, MOST at most: none of a fold. One at the front goes in as a whole, or is unfolded where only some of it
+  -- has room. Returns also by how many places the line has grown, and how many puts went in.
+  local function first_places(most, free, upto)
+    local grown, entered = 0, 0
+    while free > entered and upto + grown > 0 do
+      local places = redis.call('LRANGE', putters, 0, math.min(most, free - entered, upto + grown) - 1)
+      if string.byte(places[1] or '') ~= FOLD then
+        for i, place in ipairs(places) do
+          if string.byte(place) == FOLD then return {unpack(places, 1, i - 1)}, grown, entered end
+        end
+        return places, grown, entered
+      end
+      if looked_at >= MOST_LET_IN or bytes_let_in >= MOST_BYTES_LET_IN then
+        line_goes_on = true
+        break
+      end
+      local count, went, size = unfold(places[1], free - entered)
+      looked_at, bytes_let_in = looked_at + math.max(went, 1), bytes_let_in + size
+      grown, entered = grown + count - 1, entered + went
+    end
+    return {}, grown, entered
+  end
+
+  -- What one call of `admit` has gathered so far: how many went in, and of whom to notify.
+  local entering, admitted_now, forwarded_now, last_of, conflicts_of, is_live_of
+  -- FLOW
+  local by_key
+  -- END
+
+  -- Lets a put in whose turn has come. WHO: its session, or `+` and whom to notify for one without an owner, which counts as put already.
+  -- One whose owner's session is over is dropped: it never returned.
+  local function let_one_in(key, who, outgoing)
+    if string.byte(who) == PLUS then
+      forwarded_now = forwarded_now + 1
+      notify(string.sub(who, 2), 'onward', key)
+    else
+      if is_live_of[who] == nil then is_live_of[who] = is_live(who) end
+      if not is_live_of[who] then return end
+      local owner, verdict, is_told_by_key = owner_of(key), has_id(outgoing) and meet_id(outgoing) or 'new', false
+      -- FLOW
+      is_told_by_key = order.FLAGS[string.byte(outgoing, 33)]
+      if is_told_by_key then
+        by_key[owner] = (by_key[owner] or '') .. key
+        if verdict == 'new' then redis.call('ZADD', let_in, now, key) end
+      end
+      -- END
+      if not is_told_by_key then last_of[owner] = string.sub(key, 13) end
+      if verdict ~= 'new' then
+        conflicts_of[owner] = (conflicts_of[owner] or '') .. (verdict == 'known' and ' =' or ' ') .. key
+        return
+      end
+    end
+    admitted_now = admitted_now + 1
+    local entry = next_stamp() .. outgoing
+    -- FLOW
+    if order.stands_behind(entry, order.key(entry, 49)) then return end
+    -- END
+    entering[#entering + 1] = entry
+  end
+
+  -- What was let in is in its place, before it leaves the line.
+  local function write_entering()
+    -- FLOW
+    order.write()
+    -- END
+    if #entering > 0 then redis.call('RPUSH', pending, unpack(entering)) end
+    entering = {}
+  end
+
+  -- Notes for each owner how far its puts have got, and which were not let in; and lets them know.
+  local function notify_owners()
+    for owner in pairs(conflicts_of) do last_of[owner] = last_of[owner] or false end
+    for owner, sequence in pairs(last_of) do
+      local before, refused = putter_record(owner)
+      local all = string.match(refused .. (conflicts_of[owner] or ''), '^ ?(.*)$')
+      local last = sequence or string.format('%.0f', before)
+      redis.call('HSET', lanes, owner .. ':line', string.format('%.0f', now) .. ' ' .. last .. ' ' .. all)
+      if sequence then notify(owner, 'admitted', sequence) end
+    end
+    -- FLOW
+    for owner, keys in pairs(by_key) do notify(owner, 'let_in', keys) end
+    if next(by_key) then
+      redis.call('ZREMRANGEBYSCORE', let_in, '-inf', now - LET_IN_MS)
+      -- No call prunes it where nobody is let in any more.
+      redis.call('PEXPIRE', let_in, LET_IN_MS)
+    end
+    -- END
+  end
+
+  -- FLOW
+  -- Lets in of one KEY that is marked, as long as so few stand behind it; returns false where only room is missing.
+  local function admit_of_key(key, free)
+    while true do
+      local first = redis.call('ZRANGEBYLEX', line_own, '[k' .. key .. ' ', '(k' .. key .. '!', 'LIMIT', 0, 1)[1]
+      if not first or order.count_in(order.tail(key)) >= order.most_behind() then return true end
+      if admitted_now >= free then return false end
+      if looked_at >= MOST_LET_IN or bytes_let_in >= MOST_BYTES_LET_IN then
+        line_goes_on = true
+        return false
+      end
+      local message = string.sub(first, -KEY_BYTES)
+      local body = redis.call('HGET', bodies, message)
+      local who, mark, from = string.match(body or '', WAITS)
+      if who and mark == '@' .. string.sub(first, -KEY_BYTES - 16, -KEY_BYTES - 1) then
+        let_one_in(message, who, string.sub(body, from))
+        write_entering()
+        redis.call('HDEL', bodies, message)
+      end
+      redis.call('ZREM', line_own, first)
+      looked_at, bytes_let_in = looked_at + 1, bytes_let_in + #(body or '')
+    end
+  end
+
+  -- Lets in what waited for its own KEY and need not any more.
+  local function admit_own(free)
+    for _, marked in ipairs(redis.call('ZRANGEBYLEX', line_own, '[!', '("', 'LIMIT', 0, 100)) do
+      if not admit_of_key(string.sub(marked, 2), free) then return end
+      redis.call('ZREM', line_own, marked)
+    end
+  end
+
+  -- Has a put wait for its own KEY, whose turn has come and which has to.
+  local function has_to_wait(key, who, outgoing)
+    local own = order.key(outgoing, 33)
+    if not order.must_wait(own) or string.byte(who) ~= PLUS and not is_live(who) then return false end
+    order.wait_for_key(own, who, outgoing)
+    return true
+  end
+  -- END
+
+  -- Moves up to FREE waiting puts to pending, first come first served, and notifies their owners; of a long line so many a script, and
+  -- the next one goes on. SHUT: whether the queue is shut down, where the caller knows.
+  admit = function(free, shut)
+    if free > 0 and shut == nil then shut = redis.call('HGET', settings, 'shutdown') end
+    -- Behind these places a shutdown has still to look.
+    local upto, any_gone, total = free > 0 and shut and select(2, refuse_waiting(MOST_LET_IN)) or math.huge, false, 0
+    admitted_now, forwarded_now, line_goes_on = 0, 0, false
+    entering, last_of, conflicts_of, is_live_of = {}, {}, {}, {}
+    -- FLOW
+    by_key = {}
+    if free > 0 and not shut then admit_own(free) end
+    free = free - admitted_now
+    -- END
+    while free > 0 and upto > 0 do
+      if looked_at >= MOST_LET_IN or bytes_let_in >= MOST_BYTES_LET_IN then
+        line_goes_on = true
+        break
+      end
+      -- Few at first; then as many as have room if none is larger than those seen so far, and ten times as many at most.
+      local slice = looked_at == 0 and 8 or math.floor((MOST_BYTES_LET_IN - bytes_let_in) / math.max(largest_let_in, 1))
+      slice = math.max(1, math.min(slice, 10 * math.max(looked_at, 1), 500))
+      local places, grown, unfolded_now = first_places(math.min(slice, MOST_LET_IN - looked_at), free, upto)
+      total, forwarded_now, free, upto = total + unfolded_now, forwarded_now + unfolded_now, free - unfolded_now, upto + grown
+      if #places == 0 then break end
+      local keys, before = places, admitted_now
       for i, place in ipairs(places) do
-        if string.byte(place) == FOLD then return {unpack(places, 1, i - 1)}, grown, entered end
+        if #place > KEY_BYTES then
+          if keys == places then keys = {unpack(places)} end
+          keys[i] = string.sub(place, 1, KEY_BYTES)
+        end
       end
-      return places, grown, entered
-    end
-    if looked_at >= MOST_LET_IN or bytes_let_in >= MOST_BYTES_LET_IN then
-      line_goes_on = true
-      break
-    end
-    local count, went, size = unfold(places[1], free - entered)
-    looked_at, bytes_let_in = looked_at + math.max(went, 1), bytes_let_in + size
-    grown, entered = grown + count - 1, entered + went
-  end
-  return {}, grown, entered
-end
-
--- What one call of `admit` has gathered so far: how many went in, and of whom to notify.
-local entering, admitted_now, forwarded_now, last_of, conflicts_of, is_live_of
--- FLOW
-local by_key
--- END
-
--- Lets a put in whose turn has come. WHO: its session, or `+` and whom to notify for one without an owner, which counts as put already.
--- One whose owner's session is over is dropped: it never returned.
-local function let_one_in(key, who, outgoing)
-  if string.byte(who) == PLUS then
-    forwarded_now = forwarded_now + 1
-    notify(string.sub(who, 2), 'onward', key)
-  else
-    if is_live_of[who] == nil then is_live_of[who] = is_live(who) end
-    if not is_live_of[who] then return end
-    local owner, verdict, is_told_by_key = owner_of(key), has_id(outgoing) and meet_id(outgoing) or 'new', false
-    -- FLOW
-    is_told_by_key = order.FLAGS[string.byte(outgoing, 33)]
-    if is_told_by_key then
-      by_key[owner] = (by_key[owner] or '') .. key
-      if verdict == 'new' then redis.call('ZADD', let_in, now, key) end
-    end
-    -- END
-    if not is_told_by_key then last_of[owner] = string.sub(key, 13) end
-    if verdict ~= 'new' then
-      conflicts_of[owner] = (conflicts_of[owner] or '') .. (verdict == 'known' and ' =' or ' ') .. key
-      return
-    end
-  end
-  admitted_now = admitted_now + 1
-  local entry = next_stamp() .. outgoing
-  -- FLOW
-  if order.stands_behind(entry, order.key(entry, 49)) then return end
-  -- END
-  entering[#entering + 1] = entry
-end
-
--- What was let in is in its place, before it leaves the line.
-local function write_entering()
-  -- FLOW
-  order.write()
-  -- END
-  if #entering > 0 then redis.call('RPUSH', pending, unpack(entering)) end
-  entering = {}
-end
-
--- Notes for each owner how far its puts have got, and which were not let in; and lets them know.
-local function notify_owners()
-  for owner in pairs(conflicts_of) do last_of[owner] = last_of[owner] or false end
-  for owner, sequence in pairs(last_of) do
-    local before, refused = putter_record(owner)
-    local all = string.match(refused .. (conflicts_of[owner] or ''), '^ ?(.*)$')
-    local last = sequence or string.format('%.0f', before)
-    redis.call('HSET', lanes, owner .. ':line', string.format('%.0f', now) .. ' ' .. last .. ' ' .. all)
-    if sequence then notify(owner, 'admitted', sequence) end
-  end
-  -- FLOW
-  for owner, keys in pairs(by_key) do notify(owner, 'let_in', keys) end
-  if next(by_key) then
-    redis.call('ZREMRANGEBYSCORE', let_in, '-inf', now - LET_IN_MS)
-    -- No call prunes it where nobody is let in any more.
-    redis.call('PEXPIRE', let_in, LET_IN_MS)
-  end
-  -- END
-end
-
--- FLOW
--- Lets in of one KEY that is marked, as long as so few stand behind it; returns false where only room is missing.
-local function admit_of_key(key, free)
-  while true do
-    local first = redis.call('ZRANGEBYLEX', line_own, '[k' .. key .. ' ', '(k' .. key .. '!', 'LIMIT', 0, 1)[1]
-    if not first or order.count_in(order.tail(key)) >= order.most_behind() then return true end
-    if admitted_now >= free then return false end
-    if looked_at >= MOST_LET_IN or bytes_let_in >= MOST_BYTES_LET_IN then
-      line_goes_on = true
-      return false
-    end
-    local message = string.sub(first, -KEY_BYTES)
-    local body = redis.call('HGET', bodies, message)
-    local who, mark, from = string.match(body or '', WAITS)
-    if who and mark == '@' .. string.sub(first, -KEY_BYTES - 16, -KEY_BYTES - 1) then
-      let_one_in(message, who, string.sub(body, from))
+      local waits = redis.call('HMGET', bodies, unpack(keys))
+      -- FLOW
+      if keys == places then keys = {unpack(places)} end
+      -- END
+      for i, body in ipairs(waits) do
+        local key, who, mark, from = keys[i], string.match(body or '', WAITS)
+        local size = #(body or '')
+        bytes_let_in, largest_let_in = bytes_let_in + size, math.max(largest_let_in, size)
+        local stays = false
+        if not who or mark ~= string.sub(places[i], KEY_BYTES + 1) then
+          -- It left the line, or was put again and waits at another place.
+          any_gone, stays = true, true
+        else
+          local outgoing = string.sub(body, from)
+          -- FLOW
+          stays = not shut and has_to_wait(key, who, outgoing)
+          -- END
+          if not stays then let_one_in(key, who, outgoing) end
+        end
+        if stays then keys[i] = '' end
+      end
       write_entering()
-      redis.call('HDEL', bodies, message)
+      redis.call('LTRIM', putters, #places, -1)
+      redis.call('HDEL', bodies, unpack(keys))
+      looked_at = looked_at + #places
+      free, upto = free - (admitted_now - before), upto - #places
     end
-    redis.call('ZREM', line_own, first)
-    looked_at, bytes_let_in = looked_at + 1, bytes_let_in + #(body or '')
+    total = total + admitted_now
+    notify_owners()
+    if forwarded_now > 0 then redis.call('HINCRBY', totals, 'onward', -forwarded_now) end
+    count_put(total - forwarded_now)
+    if shut and upto < math.huge then redis.call('HSET', settings, 'refused_upto', upto) end
+    if any_gone and redis.call('HLEN', bodies) == 0 then redis.call('DEL', putters) end
+    return total
   end
-end
-
--- Lets in what waited for its own KEY and need not any more.
-local function admit_own(free)
-  for _, marked in ipairs(redis.call('ZRANGEBYLEX', line_own, '[!', '("', 'LIMIT', 0, 100)) do
-    if not admit_of_key(string.sub(marked, 2), free) then return end
-    redis.call('ZREM', line_own, marked)
-  end
-end
-
--- Has a put wait for its own KEY, whose turn has come and which has to.
-local function has_to_wait(key, who, outgoing)
-  local own = order.key(outgoing, 33)
-  if not order.must_wait(own) or string.byte(who) ~= PLUS and not is_live(who) then return false end
-  order.wait_for_key(own, who, outgoing)
-  return true
-end
--- END
-
--- Moves up to FREE waiting puts to pending, first come first served, and notifies their owners; of a long line so many a script, and
--- the next one goes on. SHUT: whether the queue is shut down, where the caller knows.
-admit = function(free, shut)
-  if free > 0 and shut == nil then shut = redis.call('HGET', settings, 'shutdown') end
-  -- Behind these places a shutdown has still to look.
-  local upto, any_gone, total = free > 0 and shut and select(2, refuse_waiting(MOST_LET_IN)) or math.huge, false, 0
-  admitted_now, forwarded_now, line_goes_on = 0, 0, false
-  entering, last_of, conflicts_of, is_live_of = {}, {}, {}, {}
-  -- FLOW
-  by_key = {}
-  if free > 0 and not shut then admit_own(free) end
-  free = free - admitted_now
-  -- END
-  while free > 0 and upto > 0 do
-    if looked_at >= MOST_LET_IN or bytes_let_in >= MOST_BYTES_LET_IN then
-      line_goes_on = true
-      break
-    end
-    -- Few at first; then as many as have room if none is larger than those seen so far, and ten times as many at most.
-    local slice = looked_at == 0 and 8 or math.floor((MOST_BYTES_LET_IN - bytes_let_in) / math.max(largest_let_in, 1))
-    slice = math.max(1, math.min(slice, 10 * math.max(looked_at, 1), 500))
-    local places, grown, unfolded_now = first_places(math.min(slice, MOST_LET_IN - looked_at), free, upto)
-    total, forwarded_now, free, upto = total + unfolded_now, forwarded_now + unfolded_now, free - unfolded_now, upto + grown
-    if #places == 0 then break end
-    local keys, before = places, admitted_now
-    for i, place in ipairs(places) do
-      if #place > KEY_BYTES then
-        if keys == places then keys = {unpack(places)} end
-        keys[i] = string.sub(place, 1, KEY_BYTES)
-      end
-    end
-    local waits = redis.call('HMGET', bodies, unpack(keys))
-    -- FLOW
-    if keys == places then keys = {unpack(places)} end
-    -- END
-    for i, body in ipairs(waits) do
-      local key, who, mark, from = keys[i], string.match(body or '', WAITS)
-      local size = #(body or '')
-      bytes_let_in, largest_let_in = bytes_let_in + size, math.max(largest_let_in, size)
-      local stays = false
-      if not who or mark ~= string.sub(places[i], KEY_BYTES + 1) then
-        -- It left the line, or was put again and waits at another place.
-        any_gone, stays = true, true
-      else
-        local outgoing = string.sub(body, from)
-        -- FLOW
-        stays = not shut and has_to_wait(key, who, outgoing)
-        -- END
-        if not stays then let_one_in(key, who, outgoing) end
-      end
-      if stays then keys[i] = '' end
-    end
-    write_entering()
-    redis.call('LTRIM', putters, #places, -1)
-    redis.call('HDEL', bodies, unpack(keys))
-    looked_at = looked_at + #places
-    free, upto = free - (admitted_now - before), upto - #places
-  end
-  total = total + admitted_now
-  notify_owners()
-  if forwarded_now > 0 then redis.call('HINCRBY', totals, 'onward', -forwarded_now) end
-  count_put(total - forwarded_now)
-  if shut and upto < math.huge then redis.call('HSET', settings, 'refused_upto', upto) end
-  if any_gone and redis.call('HLEN', bodies) == 0 then redis.call('DEL', putters) end
-  return total
-end
+  return admit(first_free, is_shut)
 end

@@ -23,14 +23,3 @@ local function forget_refused(owner, received)
   local rest = string.match(string.sub(refused, #received + 1), '^ ?(.*)$')
   redis.call('HSET', lanes, owner .. ':line', string.format('%.0f', now) .. ' ' .. last .. ' ' .. rest)
 end
-
--- FLOW
--- Forgets which puts were let in by their keys, as their owner knows.
-function order.forget_let_in(keys)
-  for first = 1, #keys, 22000 do
-    local known = {}
-    for at = first, math.min(first + 21978, #keys), 22 do known[#known + 1] = string.sub(keys, at, at + 21) end
-    redis.call('ZREM', let_in, unpack(known))
-  end
-end
--- END

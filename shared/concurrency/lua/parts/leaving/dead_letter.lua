@@ -10,8 +10,8 @@ local function make_dead_letter(key, entry, reason, report, trace)
   if marked and marked.drop(entry) then return end
   local headers = is_entry(entry) and headers_of_entry(entry) or {}
   local before = redis.call('HGET', dead, key)
-  if before then uncount_letter(before) end
-  local group = count_letter(reason, headers.type)
+  if before then letter_groups().uncount(before) end
+  local group = letter_groups().count(reason, headers.type)
   local about = {reason = reason, error = report, died_ms = now, group = group == OTHERS and OTHERS or nil}
   redis.call('HSET', dead, key, cjson.encode(about) .. '\n' .. entry)
   redis.call('ZADD', dead_index, now, key)
@@ -28,7 +28,7 @@ local function make_dead_letter(key, entry, reason, report, trace)
   max_dead = max_dead or tonumber(redis.call('HGET', settings, 'max_dead') or 0)
   local beyond = max_dead > 0 and redis.call('ZCARD', dead_index) - max_dead or 0
   if beyond > 0 then
-    local count = remove_letters(redis.call('ZRANGE', dead_index, 0, math.min(beyond, 10) - 1))
+    local count = letter_groups().remove(redis.call('ZRANGE', dead_index, 0, math.min(beyond, 10) - 1))
     redis.call('HINCRBY', totals, 'discarded', count)
     discarded = discarded + count
   end

@@ -10,7 +10,8 @@ end
 
 -- HELD is how many the caller believes to hold. If as many are leased, all receipts are there, and one call removes them.
 local function settle_acks(receipts, held)
-  if #receipts > 0 and marked then marked.finish(receipts, leased) end
+  if #receipts == 0 then return '' end
+  if marked then marked.finish(receipts, leased) end
   if redis.call('HLEN', leased) == held then
     for first = 1, #receipts, 1000 do
       -- FLOW
@@ -42,96 +43,103 @@ local function settle_returns(receipts)
   return missing
 end
 
--- The entry of a delivery that waits, for a precondition or for somebody who can read it, marked under WORD with the first time it
--- did so; nil once that is WITHIN ms ago, or when its headers have no room for the mark. A mark older than the entry's stamp is of
--- the time before a replay.
-local function kept_waiting(entry, within, word)
-  local admitted, headers = math.floor(number_in(entry, 1, 16) / 1000), headers_in(entry)
-  local since = tonumber(string.match(headers, '"' .. word .. '":(%d+)'))
-  if since and since >= admitted then
-    if now - since >= within then return nil end
-    return entry
+-- Settles OTHERS, seven words to a delivery. What it needs is made here, for most calls have none.
+local function settle_others(max_attempts)
+  -- The entry of a delivery that waits, for a precondition or for somebody who can read it, marked under WORD with the first time it
+  -- did so; nil once that is WITHIN ms ago, or when its headers have no room for the mark. A mark older than the entry's stamp is of
+  -- the time before a replay.
+  local function kept_waiting(entry, within, word)
+    local admitted, headers = math.floor(number_in(entry, 1, 16) / 1000), headers_in(entry)
+    local since = tonumber(string.match(headers, '"' .. word .. '":(%d+)'))
+    if since and since >= admitted then
+      if now - since >= within then return nil end
+      return entry
+    end
+    local mark = '"' .. word .. '":' .. string.format('%.0f', math.max(now, admitted))
+    if since then
+      headers = string.gsub(headers, '"' .. word .. '":%d+', mark)
+    else
+      headers = headers == '' and '{' .. mark .. '}' or string.sub(headers, 1, -2) .. ',' .. mark .. '}'
+    end
+    return #headers <= 999 and with_headers(entry, headers) or nil
   end
-  local mark = '"' .. word .. '":' .. string.format('%.0f', math.max(now, admitted))
-  if since then
-    headers = string.gsub(headers, '"' .. word .. '":%d+', mark)
-  else
-    headers = headers == '' and '{' .. mark .. '}' or string.sub(headers, 1, -2) .. ',' .. mark .. '}'
+
+  -- The entry without the mark that nobody could read it: whoever settles it in another way has read it.
+  local function read_now(entry)
+    local headers = headers_in(entry)
+    if not string.find(headers, '"unread_ms":', 1, true) then return entry end
+    headers = string.gsub(string.gsub(headers, ',?"unread_ms":%d+', ''), '^{,', '{')
+    return replace_headers(entry, headers == '{}' and '' or headers)
   end
-  return #headers <= 999 and with_headers(entry, headers) or nil
-end
 
--- The entry without the mark that nobody could read it: whoever settles it in another way has read it.
-local function read_now(entry)
-  local headers = headers_in(entry)
-  if not string.find(headers, '"unread_ms":', 1, true) then return entry end
-  headers = string.gsub(string.gsub(headers, ',?"unread_ms":%d+', ''), '^{,', '{')
-  return replace_headers(entry, headers == '{}' and '' or headers)
-end
-
--- Whether those behind it in its key go before it, where there are some.
-local function lets_pass(entry, delay)
-  -- FLOW
-  do return order.let_pass(entry, string.format('%.0f', delay)) end
-  -- END
-  return false
-end
-
--- VALUE is the delay in ms, the reason of a dead letter or the outcome; of a wait the delay and, behind a space, for how long
--- in all it is no failure; of `later` likewise, and the reason of the dead letter that it is then.
-local function settle_other(max_attempts, receipt, kind, value, report, attempts, headers, trace)
-  local entry = redis.call('HGET', leased, receipt)
-  if not entry then return receipt end
-  if kind == 'result' then
-    answer(key_of(entry), entry, value)
+  -- Whether those behind it in its key go before it, where there are some.
+  local function lets_pass(entry, delay)
     -- FLOW
-    order.finished({entry})
+    do return order.let_pass(entry, string.format('%.0f', delay)) end
     -- END
-    acked = acked + redis.call('HDEL', leased, receipt)
-    return ''
+    return false
   end
-  if kind == 'cancelled' and marked then
-    marked.end_as(entry, 'stopped')
-  elseif kind == 'cancelled' then
-    -- Its mark is lost, or too old.
-    redis.call('HINCRBY', totals, 'cancelled', 1)
-    if is_asked(entry) then answer(key_of(entry), entry, CANCELLED) end
-    -- FLOW
-    order.finished({entry})
-    -- END
-  end
-  if kind == 'cancelled' or marked and marked.drop(entry) then
-    redis.call('HDEL', leased, receipt)
-    return ''
-  end
-  if kind == 'lost' then return select(2, put_back({receipt}, 1, redis.call('HGET', settings, 'max_crashes') or 5)) end
-  if kind == 'wait' or kind == 'later' then
-    local delay, within, reason = string.match(value, '^(%d+) (%d+) ?(.*)$')
-    local waiting = kept_waiting(kind == 'wait' and read_now(entry) or entry, tonumber(within), kind == 'wait' and 'waiting_since' or 'unread_ms')
-    if waiting then
-      delay_for(counted(waiting, 0, 0), tonumber(delay))
+
+  -- VALUE is the delay in ms, the reason of a dead letter or the outcome; of a wait the delay and, behind a space, for how long
+  -- in all it is no failure; of `later` likewise, and the reason of the dead letter that it is then.
+  local function settle_other(receipt, kind, value, report, attempts, headers, trace)
+    local entry = redis.call('HGET', leased, receipt)
+    if not entry then return receipt end
+    if kind == 'result' then
+      answer(key_of(entry), entry, value)
+      -- FLOW
+      order.finished({entry})
+      -- END
+      acked = acked + redis.call('HDEL', leased, receipt)
+      return ''
+    end
+    if kind == 'cancelled' and marked then
+      marked.end_as(entry, 'stopped')
+    elseif kind == 'cancelled' then
+      -- Its mark is lost, or too old.
+      redis.call('HINCRBY', totals, 'cancelled', 1)
+      if is_asked(entry) then answer(key_of(entry), entry, CANCELLED) end
+      -- FLOW
+      order.finished({entry})
+      -- END
+    end
+    if kind == 'cancelled' or marked and marked.drop(entry) then
       redis.call('HDEL', leased, receipt)
       return ''
     end
-    value = delay
-    if kind == 'later' then kind, value = 'dead', reason end
+    if kind == 'lost' then return select(2, put_back({receipt}, 1, redis.call('HGET', settings, 'max_crashes') or 5)) end
+    if kind == 'wait' or kind == 'later' then
+      local delay, within, reason = string.match(value, '^(%d+) (%d+) ?(.*)$')
+      local waiting = kept_waiting(kind == 'wait' and read_now(entry) or entry, tonumber(within), kind == 'wait' and 'waiting_since' or 'unread_ms')
+      if waiting then
+        delay_for(counted(waiting, 0, 0), tonumber(delay))
+        redis.call('HDEL', leased, receipt)
+        return ''
+      end
+      value = delay
+      if kind == 'later' then kind, value = 'dead', reason end
+    end
+    local failure = kind == 'dead' and 0 or 1
+    nacked = nacked + failure
+    entry = counted(read_now(with_headers(entry, headers)), 0, failure)
+    if kind == 'dead' then
+      make_dead_letter(key_of(entry), entry, value, report, trace)
+    elseif failures_of(entry) >= (tonumber(attempts) or max_attempts) then
+      make_dead_letter(key_of(entry), entry, kind == 'crash' and 'crashed' or 'failed', report, trace)
+    elseif kind == 'pass' and lets_pass(entry, tonumber(value)) then
+      -- It stands behind the last of its key now.
+    elseif tonumber(value) > 0 then
+      delay_for(entry, tonumber(value))
+    elseif crashes_of(entry) >= 2 then
+      redis.call('RPUSH', suspects, entry)
+    else
+      redis.call('RPUSH', returned, entry)
+    end
+    redis.call('HDEL', leased, receipt)
+    return ''
   end
-  local failure = kind == 'dead' and 0 or 1
-  nacked = nacked + failure
-  entry = counted(read_now(with_headers(entry, headers)), 0, failure)
-  if kind == 'dead' then
-    make_dead_letter(key_of(entry), entry, value, report, trace)
-  elseif failures_of(entry) >= (tonumber(attempts) or max_attempts) then
-    make_dead_letter(key_of(entry), entry, kind == 'crash' and 'crashed' or 'failed', report, trace)
-  elseif kind == 'pass' and lets_pass(entry, tonumber(value)) then
-    -- It stands behind the last of its key now.
-  elseif tonumber(value) > 0 then
-    delay_for(entry, tonumber(value))
-  elseif crashes_of(entry) >= 2 then
-    redis.call('RPUSH', suspects, entry)
-  else
-    redis.call('RPUSH', returned, entry)
-  end
-  redis.call('HDEL', leased, receipt)
-  return ''
+
+  local missing = {}
+  for i = 1, #others, 7 do missing[#missing + 1] = settle_other(unpack(others, i, i + 6)) end
+  return table.concat(missing)
 end

@@ -1,10 +1,10 @@
 -- When a session looks again, in ms, at the latest; a session to recover or ''; how many messages are ready; and when the next
 -- delayed one is due, if that is sooner than whoever is idle looks again.
 local function look_ahead()
-  local fresh, later = waiting()
+  local ready = redis.call('LLEN', pending) + redis.call('LLEN', returned) + redis.call('LLEN', suspects)
   -- FLOW
   -- What stands behind another of its key may not go.
-  fresh = redis.call('LLEN', pending) + redis.call('LLEN', released)
+  ready = ready + redis.call('LLEN', released)
   -- END
   local look_again, overdue, due_soon = 1000, '', nil
   local first = redis.call('ZRANGE', sessions, 0, 0, 'WITHSCORES')
@@ -13,15 +13,12 @@ local function look_ahead()
   elseif first[1] then
     look_again = math.min(look_again, tonumber(first[2]) - now + 1)
   end
-  local ready = fresh + redis.call('LLEN', returned) + redis.call('LLEN', suspects)
-  if later > 0 then
-    local due = redis.call('ZRANGE', delayed, 0, 0, 'WITHSCORES')
-    if due[1] and tonumber(due[2]) <= steady_now then
-      ready = ready + 1
-    elseif due[1] then
-      look_again = math.min(look_again, math.max(1, tonumber(due[2]) - steady_now))
-      if tonumber(due[2]) < steady_now + 1000 then due_soon = tonumber(due[2]) end
-    end
+  local due = redis.call('ZRANGE', delayed, 0, 0, 'WITHSCORES')
+  if due[1] and tonumber(due[2]) <= steady_now then
+    ready = ready + 1
+  elseif due[1] then
+    look_again = math.min(look_again, math.max(1, tonumber(due[2]) - steady_now))
+    if tonumber(due[2]) < steady_now + 1000 then due_soon = tonumber(due[2]) end
   end
   return look_again, overdue, ready, due_soon
 end

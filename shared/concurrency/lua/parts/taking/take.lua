@@ -110,15 +110,6 @@ local function take_merged()
 end
 -- END
 
-local function take_new()
-  -- FLOW
-  -- One that is dropped lets the next of its KEY go, which is in `released` from then on.
-  if redis.call('LLEN', released) == 0 then take_from(pending, math.huge) end
-  do return redis.call('LLEN', released) > 0 and take_merged() end
-  -- END
-  return take_from(pending, math.huge)
-end
-
 -- Behind the takes, or one of what is delayed would meet it again.
 local function set_aside()
   for _, entry in ipairs(aside) do redis.call('ZADD', delayed, steady_now + ASIDE_MS, entry) end
@@ -136,7 +127,17 @@ local function take_pending(paused, maxsize, shut)
   local admitted
   repeat
     -- One that is dropped may let a put in that waits for its KEY: the line is looked at behind it.
-    if not paused and want > #entries and not is_full then take_new() end
+    if not paused and want > #entries and not is_full then
+      local is_merged = false
+      -- FLOW
+      is_merged = redis.call('LLEN', released) > 0
+      -- END
+      if not is_merged then take_from(pending, math.huge) end
+      -- FLOW
+      -- One that is dropped lets the next of its KEY go, which is in `released` from then on.
+      if redis.call('LLEN', released) > 0 then take_merged() end
+      -- END
+    end
     admitted = in_line() > 0 and admit(room(maxsize), shut) or 0
   until admitted == 0 or want <= #entries or is_full
 end
