@@ -65,7 +65,7 @@ def test_killed_consumers_and_a_killed_server_lose_nothing(built: str) -> None:
         assert int(cluster.server("HGET", "{jobs}:totals", "recovered")) > 0
     finally:
         codes = cluster.down()
-    assert codes == {"consumer": [0, 0], "clock": [0], "redis": [0]}
+    assert codes == {"consumer": [0, 0], "clock": [0], "redis": [0], "monitor": [0]}
 
 
 def test_more_consumers_join_and_all_drain_on_valkey(built: str) -> None:
