@@ -25,8 +25,14 @@ def read_arguments(name: str, kind: type[Environment]) -> None:
         action="store_true",
         help=f"do not run: exit 0 when the {name} on this machine is well, else 1 and one line; nothing else may be given",
     )
-    if parser.parse_args().check:  # alone it was dealt with before the settings were read
+    if _DOOR.exists():
+        text = "drain and start anew when a file of the project changes, for development; nothing else may be given"
+        parser.add_argument("--reload", action="store_true", help=text)
+    given = parser.parse_args()
+    if given.check:  # alone it was dealt with before the settings were read
         parser.error("--check stands alone")
+    if getattr(given, "reload", False):  # `./run` deals with it
+        parser.error(f"--reload is for ./run {name} --reload")
 
 
 def _variables(kind: type[Environment]) -> str:

@@ -236,7 +236,7 @@ def _unknown_variables(kind: type[Environment]) -> list[str]:
         name = variable.upper().removeprefix(_PREFIX)
         if not variable.upper().startswith(_PREFIX) or (name in known and name != "REDIS_URL"):
             continue
-        near = difflib.get_close_matches(name, known, n=1)
+        near = difflib.get_close_matches(name, known, n=1, cutoff=0.65)
         advice = (
             f"did you mean {variable_of(near[0])}?"
             if near

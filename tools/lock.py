@@ -11,7 +11,7 @@ OPTIONS = (
     *("--no-config", "--universal", "--generate-hashes", "--python-version", "3.11", "--upgrade"),
     *("--no-emit-index-url", "--no-emit-find-links", "--no-header", "--no-annotate", "--quiet"),
 )
-EVERYTHING = ("--group", "test", "--group", "check")
+EVERYTHING = ("--group", "test", "--group", "check", "--group", "dev")
 
 
 def compile_lock(uv: str, output: str, *options: str, source: str = "pyproject.toml") -> None:

@@ -28,6 +28,7 @@ AT_ONCE: Final = {
     "./run pipeline": (2, "Usage: ./run pipeline "),
     "./run demo --help": (0, "--chaos"),
     "./run bench --help": (0, "--compare"),
+    "./run python": (0, ""),
     "./run pipeline schema": (0, "asyncapi.json"),
     "./run pipeline scripts --into DIR": (0, "DIR/scripts.json"),
 }
@@ -63,6 +64,8 @@ TOGETHER: Final = [
 ELSEWHERE: Final = {
     "./run bench --compare COMMIT drain latency": "test_a_commit_is_measured_beside_itself_and_leaves_the_checkout_alone",
     "arq producer.schedule.WorkerSettings": "test_arqs_own_command_runs_it",
+    "./run consumer --reload": "test_a_change_drains_the_service_and_starts_it_anew",
+    "./run shell": "test_the_prompt_has_an_open_pipeline_and_awaits",
     # These download other environments first.
     "./run test --redis-py 8": "test_only_redis_py_8_can_be_asked_for",
     "./run bench --peers ardiq,repid,huey --plots": "test_every_peer_has_an_adapter_and_a_lock",

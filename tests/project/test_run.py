@@ -59,6 +59,8 @@ def test_help_tells_every_command(arguments: list[str]) -> None:
         "clock",
         "example",
         "pipeline",
+        "shell",
+        "python",
         "test",
         "check",
         "lock",

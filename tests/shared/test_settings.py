@@ -89,7 +89,7 @@ def test_an_unknown_variable_is_an_error_that_names_the_nearest(
     assert line == f"{variable}: no such setting; did you mean {meant}?"
 
 
-@pytest.mark.parametrize("variable", ["PIPELINE_X", "PIPELINE_WORKERS_WANTED", "PIPELINE_VERBOSE"])
+@pytest.mark.parametrize("variable", ["PIPELINE_X", "PIPELINE_WORKERS_WANTED", "PIPELINE_VERBOSE", "PIPELINE_THREADS"])
 def test_an_unknown_variable_that_is_like_none_is_not_said_to_mean_one(
     environment: pytest.MonkeyPatch, variable: str
 ) -> None:
