@@ -2,7 +2,6 @@
 
 import asyncio
 import json
-import re
 from collections.abc import AsyncIterator, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -16,6 +15,7 @@ from shared.message import Message
 from tests.instruments.handlers import order
 from tests.instruments.services import Service, consuming, wait_for
 from tests.instruments.waiting import resolved, until
+from tests.project.test_readme import blocks
 
 pytestmark = [pytest.mark.timeout(60), pytest.mark.usefixtures("command_line")]
 
@@ -240,7 +240,7 @@ async def test_the_examples_of_the_page_work(
     copy: Path, url: str, name: str, queue: Queue[Message], client: Redis
 ) -> None:
     page = (Path(__file__).parents[2] / "docs" / "handlers.md").read_text(encoding="utf-8")
-    code = "\n\n".join(re.findall(r"^```python\n(.*?)^```$", page, flags=re.MULTILINE | re.DOTALL))
+    code = "\n\n".join(block for block in blocks(page) if "run_inline" not in block)
     assert "{jobs}:pages" in code
     with service(copy, code.replace("{jobs}", f"{{{name}}}"), PLACES["loop"], url, name) as process:
         assert await (await queue.submit(order("one"))) == {"text": "one"}

@@ -57,8 +57,8 @@ def test_the_example_of_leases_runs(url: str, name: str) -> None:
 
 
 def test_no_page_has_an_example_that_nobody_runs() -> None:
-    # tests/project/test_from_arq.py, test_examples.py, tests/consumer/test_messages_that_change.py and test_around.py
-    # run the others.
+    # tests/project/test_from_arq.py, test_examples.py, tests/consumer/test_messages_that_change.py, test_around.py
+    # and test_kit.py run the others.
     assert [page.name for page, text in TEXTS.items() if "```" in text] == [
         "README.md", "from-arq.md", "from-asyncio.md", "handlers.md", "messages-that-change.md",
     ]  # fmt: skip
