@@ -2,7 +2,6 @@
 
 import asyncio
 import json
-import re
 from collections.abc import AsyncIterator, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -14,6 +13,7 @@ from redis.asyncio import Redis
 from shared.concurrency import Cancellation, Queue, RemoteError, Session
 from shared.message import Message
 from tests.instruments.handlers import order
+from tests.instruments.lines import blocks
 from tests.instruments.services import Service, consuming, wait_for
 from tests.instruments.waiting import resolved, until
 
@@ -240,9 +240,8 @@ async def test_the_examples_of_the_page_work(
     copy: Path, url: str, name: str, queue: Queue[Message], client: Redis
 ) -> None:
     page = (Path(__file__).parents[2] / "docs" / "handlers.md").read_text(encoding="utf-8")
-    *blocks, trial = re.findall(r"^```python\n(.*?)^```$", page, flags=re.MULTILINE | re.DOTALL)
-    assert "delivery_of" in trial  # tests/project/test_readme.py runs that one
-    code = "\n\n".join(blocks)
+    # tests/project/test_readme.py and test_kit.py run the tests that stand there.
+    code = "\n\n".join(block for block in blocks(page) if "run_inline" not in block and "delivery_of" not in block)
     assert "{jobs}:pages" in code
     with service(copy, code.replace("{jobs}", f"{{{name}}}"), PLACES["loop"], url, name) as process:
         assert await (await queue.submit(order("one"))) == {"text": "one"}

@@ -28,6 +28,7 @@ AT_ONCE: Final = {
     "./run pipeline": (2, "Usage: ./run pipeline "),
     "./run demo --help": (0, "--chaos"),
     "./run bench --help": (0, "--compare"),
+    "./run python": (0, ""),
     "./run pipeline schema": (0, "asyncapi.json"),
     "./run pipeline scripts --into DIR": (0, "DIR/scripts.json"),
 }
@@ -71,6 +72,8 @@ ELSEWHERE: Final = {
     "./run new ../mail --name mail": "test_its_first_commit_is_the_template_whole_and_the_second_its_own",
     "./run new": "test_its_first_commit_is_the_template_whole_and_the_second_its_own",
     "./run new DIRECTORY --name NAME": "test_its_first_commit_is_the_template_whole_and_the_second_its_own",
+    "./run consumer --reload": "test_a_change_drains_the_service_and_starts_it_anew",
+    "./run shell": "test_the_prompt_has_an_open_pipeline_and_awaits",
     # These download other environments first.
     "./run lock": "test_lock_files_hold_versions_and_hashes_and_nothing_else",
     "./run lock --pip": "test_lock_files_hold_versions_and_hashes_and_nothing_else",

@@ -51,7 +51,7 @@ def test_the_example_runs(url: str, name: str) -> None:
 
 def test_no_page_has_an_example_that_nobody_runs() -> None:
     # test_programs.py runs programs; test_from_arq.py, test_examples.py and tests/consumer/test_messages_that_change.py
-    # and test_around.py, and tests/blocking/test_places.py run the others.
+    # test_around.py and test_kit.py, and tests/blocking/test_places.py run the others.
     assert {page.name for page, text in TEXTS.items() if "```" in text} == {
         *("README.md", "from-arq.md", "from-asyncio.md", "handlers.md", "messages-that-change.md", "synchronous.md"),
         *PROGRAMS,
