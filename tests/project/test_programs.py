@@ -9,8 +9,8 @@ from typing import Final
 import pytest
 
 from shared.local.embedded import EmbeddedServer
-from tests.project.test_readme import PROGRAMS
 
+PROGRAMS: Final = ["effects.md", "locks.md", "results.md"]
 ROOT: Final = Path(__file__).resolve().parent.parent.parent
 ADDRESS: Final = '"redis://localhost:6379/0"'
 

@@ -17,6 +17,7 @@ from shared.local.embedded import EmbeddedServer
 from shared.local.parent_death import tied
 from tests.instruments.application import DEMO, application
 from tests.instruments.lines import blocks
+from tests.project.test_programs import PROGRAMS
 
 ROOT = Path(__file__).resolve().parent.parent.parent
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
@@ -25,7 +26,6 @@ README = TEXTS[ROOT / "README.md"]
 HANDLERS = TEXTS[ROOT / "docs" / "handlers.md"]
 SETTINGS = TEXTS[ROOT / "docs" / "settings.md"]
 DEMO_PAGE = ROOT / "docs" / "demo.md"
-PROGRAMS = ["effects.md", "locks.md", "results.md"]
 MOST_WORDS = 1200
 
 
