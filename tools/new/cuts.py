@@ -16,8 +16,8 @@ _TEMPLATES_OWN: Final = (
     "tests/project/test_without_demo.py",
 )  # fmt: skip
 _OF_THE_DEMO: Final = ("shared/demo/", "cli/demo/", "tests/demo/", "docs/demo.md", "docs/schema/CountWords.json")
-_README_OF_THE_DEMO: Final = ("tests/demo/test_page.py", "tests/demo/test_cluster.py")
-"""They read the template's README, which lists the demo's settings and the lines of its cluster."""
+_README_OF_THE_DEMO: Final = ("tests/demo/test_page.py",)
+"""They read the pages of the template by what its README needs of them."""
 
 _YOURS: Final = {
     "shared/messages.py": "yours/messages.txt",
