@@ -77,6 +77,8 @@ async def encrypted(url: str, folder: Path, host: str) -> AsyncIterator[str]:
         await server.wait_closed()
 
 
+@pytest.mark.timing
+@pytest.mark.measured
 async def test_a_certificate_for_the_host_is_accepted(url: str, name: str, tmp_path: Path) -> None:
     async with encrypted(url, tmp_path, "localhost") as address, Session.open(address, ttl=1.0) as session:
         queue = Queue(session, name, int)

@@ -177,10 +177,12 @@ async def test_an_outage_is_in_the_log_with_its_reason_and_its_end(
         server.start()
         async with asyncio.timeout(40):
             await putting
-    (lost,) = lines(caplog, "no connection to the server")
-    assert lost.fields["problem"]
+    # Again where another reason shows: on a busy machine the next connection is tried before there is a server.
+    reasons = [lost.fields["problem"] for lost in lines(caplog, "no connection to the server")]
+    assert all(reasons)
+    assert len(set(reasons)) == len(reasons) > 0
     (back,) = lines(caplog, "connected to the server again")
-    assert 0 <= back.fields["after_seconds"] < 10
+    assert 0 <= back.fields["after_seconds"] < 60
 
 
 async def test_a_demoted_server_is_said_and_left_after_two_seconds(

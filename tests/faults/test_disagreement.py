@@ -452,7 +452,7 @@ emptied = pytest.mark.parametrize("empty", [flush, restart_empty])
 async def test_a_queue_that_the_server_has_forgotten_is_one_line_at_error_and_goes_on(
     server: EmbeddedServer, client: Redis, caplog: pytest.LogCaptureFixture, empty: Emptying
 ) -> None:
-    async with Session.open(server.url, ttl=0.6) as session, Session.open(server.url, ttl=0.6) as other:
+    async with Session.open(server.url, ttl=3.0) as session, Session.open(server.url, ttl=3.0) as other:
         queues = Queue(session, "q", int, maxsize=1), Queue(other, "q", int)
         await queues[0].put(0)
         held = await queues[1].get()
@@ -461,7 +461,7 @@ async def test_a_queue_that_the_server_has_forgotten_is_one_line_at_error_and_go
         await empty(server, client)
         for future in lost:
             with pytest.raises(ResultLost, match="has forgotten the queue"):
-                await asyncio.wait_for(future, 10)
+                await asyncio.wait_for(future, 40)
         await until(lambda: forgotten(caplog), lambda count: count >= 2)
         with pytest.raises(StaleDelivery):
             await held.ack()
