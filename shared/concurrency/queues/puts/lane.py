@@ -1,7 +1,7 @@
 """The lane of puts. Rules 1 to 5: an entry that finds no room waits at the server; whoever frees room admits it."""
 
 import asyncio
-from collections.abc import Awaitable, Iterable
+from collections.abc import Iterable
 from functools import cache, partial
 from typing import Any, ClassVar, Final
 
@@ -19,7 +19,7 @@ from shared.concurrency.queues.puts.putters import Putters, shut_down, was_shut_
 from shared.concurrency.queues.puts.unsent import Unsent
 from shared.concurrency.queues.puts.verdicts import Portion, admit_all, decide_each
 from shared.concurrency.session.calls import Call
-from shared.concurrency.session.scripts import Script, when_memory_is_full
+from shared.concurrency.session.scripts import when_memory_is_full
 from shared.concurrency.session.server_errors import OutOfMemory
 
 PUT_WORDS: Final = (b"admitted", b"let_in", b"shutdown")
@@ -214,19 +214,18 @@ class PutLane(Lane[Portion]):
             # What waited before comes first, and may be in line no more.
             return bool(self._putters.entries) and member.run_id != portion.run_id
 
-        def send(script: Script) -> Awaitable[Any]:
-            words, answered = portion.words(number, refused), partial(self._take_answer, portion)
+        def inquiry() -> Call:
+            # Without entries it needs no memory, and adds nothing.
+            words = portion.words(number, refused, with_entries=False)
+            return call._replace(script=_withdraw(script), arguments=words)
+
+        level, answered = member.registration.level, partial(self._take_answer, portion)
+        while True:  # as `Level.run`, without a function and a coroutine for each call
+            script, words = level.load("put"), portion.words(number, refused)
             chosen = script if portion.entries else _withdraw(script)
             call = Call(chosen, member.life.keys, words, at_reply=answered)
-
-            def inquiry() -> Call:
-                # Without entries it needs no memory, and adds nothing.
-                words = portion.words(number, refused, with_entries=False)
-                return call._replace(script=_withdraw(script), arguments=words)
-
-            return run_or_inquire(member.calls, call, inquiry, is_outdated)
-
-        await member.level.run("put", send)
+            if not level.moved(script, await run_or_inquire(member.calls, call, inquiry, is_outdated)):
+                break
 
     def _take_answer(self, portion: Portion, answer: list[Any]) -> None:
         if goes_again(answer):
