@@ -21,10 +21,11 @@ from shared.message import Message
 from shared.pipeline import Pipeline
 from tests.instruments.command_line import environment
 from tests.instruments.handlers import order
+from tests.instruments.lines import blocks
 from tests.instruments.messages import Errand
 from tests.instruments.services import consuming
 from tests.instruments.waiting import resolved
-from tests.project.test_readme import HANDLER, MESSAGE_CLASS, blocks
+from tests.project.test_readme import HANDLER, MESSAGE_CLASS
 
 pytestmark = [pytest.mark.timeout(60), pytest.mark.usefixtures("command_line")]
 
