@@ -11,6 +11,7 @@ import pytest
 import redis
 
 from monitor.page.actions import CUT
+from monitor.page.guard import HEADERS
 from shared.concurrency import Queue, QueueStatistics, Selection, Session
 from shared.local.embedded import EmbeddedServer
 from shared.message import Message
@@ -172,6 +173,7 @@ async def test_who_may_not_changes_nothing(page: Page, jobs: Queue[str]) -> None
         answer = await asyncio.to_thread(page.ask, "/actions/pause", "POST", body, **headers(page, **changed))
         assert (answer.status, says in answer.body.decode()) == (status, True), (changed, answer)
         assert "www-authenticate" not in answer.headers  # the browser would ask, and keep the password
+        assert {word: answer.headers.get(word.lower()) for word in HEADERS} == HEADERS
     assert await without_ages(jobs) == before
 
 

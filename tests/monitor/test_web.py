@@ -55,7 +55,16 @@ def scene(url: str) -> Iterator[Scene]:
 
 
 def test_every_answer_has_the_headers_that_protect_a_page(scene: Scene) -> None:
-    for path in ("/", "/static/page.js", "/static/page.css", "/snapshot.json", "/letter", "/nowhere"):
+    for path in (
+        "/",
+        "/static/page.js",
+        "/static/page.css",
+        "/snapshot.json",
+        "/letter",
+        "/metrics",
+        "/readyz",
+        "/nowhere",
+    ):
         found = scene.page.ask(path).headers
         assert {word: found.get(word.lower()) for word in HEADERS} == HEADERS, path
         assert found["cache-control"] in {"no-store", "no-cache"}

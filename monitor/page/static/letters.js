@@ -21,7 +21,7 @@ async function asked(url) {
 function facts(letter) {
   if (letter.problem) return [["", letter.problem]];
   return [
-    ["id", letter.id], ["delivered", `${letter.attempt} times, ${letter.failures} of them failed`],
+    ["id", letter.id], ["delivered", `${whole(letter.attempt)} time${letter.attempt === 1 ? "" : "s"}, ${whole(letter.failures)} of them failed`],
     ["died", `${seconds(Math.max(0, clock - letter.died_at))} ago`], ["put", letter.put_at ? `${seconds(Math.max(0, clock - letter.put_at))} ago` : "unknown"],
     ["error", letter.error || "unknown"], ...(letter.first_error && letter.first_error !== letter.error ? [["first error", letter.first_error]] : []),
     ["payload", bytes(letter.bytes)],
