@@ -240,7 +240,7 @@ async def test_the_examples_of_the_page_work(
     copy: Path, url: str, name: str, queue: Queue[Message], client: Redis
 ) -> None:
     page = (Path(__file__).parents[2] / "docs" / "handlers.md").read_text(encoding="utf-8")
-    # tests/project/test_readme.py and test_kit.py run the tests that stand there.
+    # tests/project/test_readme.py runs the tests that stand there.
     code = "\n\n".join(block for block in blocks(page) if "run_inline" not in block and "delivery_of" not in block)
     assert "{jobs}:pages" in code
     with service(copy, code.replace("{jobs}", f"{{{name}}}"), PLACES["loop"], url, name) as process:

@@ -21,11 +21,9 @@ from shared.message import Message
 from shared.pipeline import Pipeline
 from tests.instruments.command_line import environment
 from tests.instruments.handlers import order
-from tests.instruments.lines import blocks
 from tests.instruments.messages import Errand
 from tests.instruments.services import consuming
 from tests.instruments.waiting import resolved
-from tests.project.test_readme import HANDLER, MESSAGE_CLASS
 
 pytestmark = [pytest.mark.timeout(60), pytest.mark.usefixtures("command_line")]
 
@@ -259,18 +257,3 @@ async def test_a_submitter_hears_of_a_dead_letter() -> None:
 
     ran = await run(handle, "a")
     assert [(each.message, each.result) for each in ran.handled] == [(order("a"), "heard")]
-
-
-def test_the_example_of_the_page_works(copy: Path) -> None:
-    page = (Path(__file__).parents[2] / "docs" / "handlers.md").read_text(encoding="utf-8")
-    (code,) = [block for block in blocks(page) if "run_inline" in block]
-    for step, file in ((MESSAGE_CLASS, "shared/messages.py"), (HANDLER, "consumer/handlers.py")):
-        with (copy / file).open("a", encoding="utf-8") as source:
-            source.write(f"\n\n{step}")
-    code += "\n\nimport asyncio\n\nasyncio.run(test_pictures())\nprint('tried')\n"
-    done = subprocess.run(
-        [sys.executable, "-W", "error", "-c", code], env=environment(PYTHONPATH=str(copy)), cwd=copy, capture_output=True,
-        text=True, check=False, timeout=40,
-    )  # fmt: skip
-    assert done.returncode == 0, done.stderr
-    assert done.stdout.splitlines()[-1] == "tried"

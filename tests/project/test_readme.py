@@ -16,6 +16,7 @@ from shared.environment import Environment
 from shared.local.embedded import EmbeddedServer
 from shared.local.parent_death import tied
 from tests.instruments.application import DEMO, application
+from tests.instruments.command_line import environment
 from tests.instruments.lines import PROGRAMS, blocks
 
 ROOT = Path(__file__).resolve().parent.parent.parent
@@ -50,10 +51,12 @@ def test_the_example_runs(url: str, name: str) -> None:
 
 
 def test_no_page_has_an_example_that_nobody_runs() -> None:
-    # test_programs.py runs programs; test_from_arq.py, test_examples.py and tests/consumer/test_messages_that_change.py
-    # test_around.py and test_kit.py, and tests/blocking/test_places.py run the others.
+    # test_programs.py runs programs, test_tutorial.py the tutorial; test_from_arq.py, test_examples.py and
+    # tests/consumer/test_messages_that_change.py
+    # test_around.py, and tests/blocking/test_places.py run the others.
     assert {page.name for page, text in TEXTS.items() if "```" in text} == {
-        *("README.md", "from-arq.md", "from-asyncio.md", "handlers.md", "messages-that-change.md", "synchronous.md"),
+        *("README.md", "from-arq.md", "from-asyncio.md", "handlers.md", "messages-that-change.md", "synchronous.md",
+          "tutorial.md"),
         *PROGRAMS,
     }  # fmt: skip
     assert HANDLERS.count("```") == 2 * len(blocks(HANDLERS))
@@ -85,6 +88,20 @@ def test_adding_a_job_takes_the_three_steps(copy: Path, url: str, name: str) -> 
         timeout=120,
     )  # fmt: skip
     assert (done.stdout, done.stderr) == ("a.png 300\ntried\n", "")
+
+
+def test_a_chain_is_tried_without_a_server_as_the_page_says(copy: Path) -> None:
+    (code,) = [block for block in blocks(HANDLERS) if "run_inline" in block]
+    for step, file in ((MESSAGE_CLASS, "shared/messages.py"), (HANDLER, "consumer/handlers.py")):
+        with (copy / file).open("a", encoding="utf-8") as source:
+            source.write(f"\n\n{step}")
+    code += "\n\nimport asyncio\n\nasyncio.run(test_pictures())\nprint('tried')\n"
+    done = subprocess.run(
+        [sys.executable, "-W", "error", "-c", code], env=environment(PYTHONPATH=str(copy)), cwd=copy, capture_output=True,
+        text=True, check=False, timeout=120,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.splitlines()[-1] == "tried"
 
 
 def test_every_command_and_option_is_there() -> None:
@@ -148,7 +165,8 @@ def test_every_link_and_every_file_named_is_there() -> None:
         for link in re.findall(r"\]\((?!https?:)([^)#]+)", text):
             assert (page.parent / link).exists(), (page.name, link)
         for path in re.findall(r"`((?:tests|shared|producer|consumer|cli|docs|examples)/[\w./]*)`", text):
-            if not path.startswith(DEMO):  # they may be deleted
+            # Those of the demo may be deleted; what the tutorial has its reader write, test_tutorial.py writes.
+            if not path.startswith(DEMO) and f"In `{path}`:" not in text:
                 assert (ROOT / path).exists(), (page.name, path)
 
 
