@@ -10,7 +10,7 @@ from typing import Annotated, Final
 from fastapi import Depends, FastAPI, Header, HTTPException, Request, Response
 from fastapi.responses import StreamingResponse
 
-from examples.web.pictures import URL, Resize, pictures
+from examples.web.pictures import URL, Shrink, pictures
 from examples.web.state import State, state_of, states_of
 from shared.concurrency import Cancellation, IdConflict, Queue, QueueShutDown, Session
 
@@ -39,18 +39,18 @@ def name_the_process(response: Response) -> None:
 application = FastAPI(title="Pictures", lifespan=lifespan, dependencies=[Depends(name_the_process)])
 
 
-def queue_of(request: Request) -> Queue[Resize]:
+def queue_of(request: Request) -> Queue[Shrink]:
     """The queue of this process."""
-    queue: Queue[Resize] = request.app.state.queue
+    queue: Queue[Shrink] = request.app.state.queue
     return queue
 
 
-Pictures = Annotated[Queue[Resize], Depends(queue_of)]
+Pictures = Annotated[Queue[Shrink], Depends(queue_of)]
 
 
 @application.post("/pictures", status_code=202)
 async def submit(
-    picture: Resize, queue: Pictures, response: Response, idempotency_key: Annotated[str | None, Header()] = None
+    picture: Shrink, queue: Pictures, response: Response, idempotency_key: Annotated[str | None, Header()] = None
 ) -> dict[str, str]:
     """Accept a picture. Repeated with the same Idempotency-Key it is the same message."""
     id_ = idempotency_key or secrets.token_hex(12)

@@ -6,7 +6,6 @@ from typing import Final
 from pydantic import BaseModel, Field
 
 from shared.concurrency import Queue, Session
-from shared.message import Message
 
 URL: Final = os.environ.get("REDIS_URL", "redis://localhost:6379/0")
 QUEUE: Final = os.environ.get("PICTURES_QUEUE", "pictures")
@@ -20,13 +19,13 @@ class Size(BaseModel):
     height: int
 
 
-class Resize(Message[Size]):
+class Shrink(BaseModel):
     """Make a picture smaller. It is the body of the request as it is: no other model beside it."""
 
     path: str = Field(min_length=1)
     width: int = Field(ge=1, le=10_000)
 
 
-def pictures(session: Session) -> Queue[Resize]:
+def pictures(session: Session) -> Queue[Shrink]:
     """The queue; its bound is what answers 503."""
-    return Queue(session, QUEUE, Resize, maxsize=MAXSIZE)
+    return Queue(session, QUEUE, Shrink, maxsize=MAXSIZE, result=Size)

@@ -6,7 +6,7 @@ from typing import Literal
 
 from pydantic import BaseModel
 
-from examples.web.pictures import Resize, Size
+from examples.web.pictures import Shrink, Size
 from shared.concurrency import Progress, Queue, RemoteError, ResultFuture, UnknownId
 
 _CANCELLED = "cancelled"
@@ -29,10 +29,10 @@ class State(BaseModel):
         return self.state in ("done", "dead", "cancelled")
 
 
-async def state_of(queue: Queue[Resize], id_: str) -> State:
+async def state_of(queue: Queue[Shrink], id_: str) -> State:
     """Look once. The future is done already where the outcome is there, and has the last progress where it is not."""
     try:
-        future = await queue.result(id_, Resize)
+        future = await queue.result(id_)
     except (UnknownId, ValueError):  # ValueError: it is no id
         return State(state="unknown")
     try:
@@ -41,11 +41,11 @@ async def state_of(queue: Queue[Resize], id_: str) -> State:
         future.cancel()  # stops listening; the message goes on
 
 
-async def states_of(queue: Queue[Resize], id_: str) -> AsyncIterator[State]:
+async def states_of(queue: Queue[Shrink], id_: str) -> AsyncIterator[State]:
     """The state now and each later one, until it has ended."""
     changed = asyncio.Event()
     try:
-        future = await queue.result(id_, Resize, on_progress=lambda *_: changed.set())
+        future = await queue.result(id_, on_progress=lambda *_: changed.set())
     except (UnknownId, ValueError):
         yield State(state="unknown")
         return

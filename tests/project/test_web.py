@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 
 import pytest
 
-from examples.web.pictures import Resize, Size
+from examples.web.pictures import Shrink
 from examples.web.server import web
 from shared.concurrency import Queue, QueueEmpty, Session
 
@@ -33,9 +33,9 @@ def address(url: str, name: str) -> Iterator[str]:
 
 
 @pytest.fixture
-async def queue(session: Session, name: str) -> Queue[Resize]:
+async def queue(session: Session, name: str) -> Queue[Shrink]:
     """Where the worker stands."""
-    return Queue(session, name, Resize)
+    return Queue(session, name, Shrink)
 
 
 def ask(address: str, method: str, path: str, body: object = None, **headers: str) -> Answer:
@@ -66,7 +66,7 @@ async def in_each_process(address: str, path: str) -> dict[str, Any]:
     return found
 
 
-async def test_any_process_knows_what_became_of_a_picture(address: str, queue: Queue[Resize]) -> None:
+async def test_any_process_knows_what_became_of_a_picture(address: str, queue: Queue[Shrink]) -> None:
     accepted = await asked(address, "POST", "/pictures", PICTURE)
     assert accepted.status == 202
     place = accepted.headers["Location"]
@@ -75,17 +75,17 @@ async def test_any_process_knows_what_became_of_a_picture(address: str, queue: Q
         assert found["state"] == "accepted"
         assert found["fraction"] is None
     delivery = await queue.get()
-    assert delivery.item == Resize(path="a.png", width=300)
+    assert delivery.item == Shrink(path="a.png", width=300)
     await delivery.progress(0.5, "half")
     await queue.statistics()
     for found in (await in_each_process(address, place)).values():
         assert (found["state"], found["fraction"], found["text"]) == ("accepted", 0.5, "half")
-    await delivery.ack(result=Size(width=300, height=225))
+    await delivery.ack(result={"width": 300, "height": 225})
     for found in (await in_each_process(address, place)).values():
         assert (found["state"], found["result"]) == ("done", {"width": 300, "height": 225})
 
 
-async def test_dead_cancelled_and_unknown(address: str, queue: Queue[Resize]) -> None:
+async def test_dead_cancelled_and_unknown(address: str, queue: Queue[Shrink]) -> None:
     dead, cancelled = [(await asked(address, "POST", "/pictures", PICTURE)).headers["Location"] for _ in range(2)]
     await (await queue.get()).dead_letter("no such picture")
     found = await asked(address, "GET", dead)
@@ -102,7 +102,7 @@ async def test_dead_cancelled_and_unknown(address: str, queue: Queue[Resize]) ->
     assert (await asked(address, "GET", "/pictures/no%20id")).status == 404
 
 
-async def test_the_class_of_the_message_is_the_body_of_the_request(address: str, queue: Queue[Resize]) -> None:
+async def test_the_class_of_the_message_is_the_body_of_the_request(address: str, queue: Queue[Shrink]) -> None:
     wrong = await asked(address, "POST", "/pictures", {"path": "", "width": 0})
     assert wrong.status == 422
     assert {tuple(each["loc"]) for each in wrong.body["detail"]} == {("body", "path"), ("body", "width")}
@@ -115,18 +115,18 @@ async def test_the_class_of_the_message_is_the_body_of_the_request(address: str,
     assert await queue.qsize() == 1
 
 
-async def test_a_full_queue_answers_503_and_says_when_to_try_again(address: str, queue: Queue[Resize]) -> None:
+async def test_a_full_queue_answers_503_and_says_when_to_try_again(address: str, queue: Queue[Shrink]) -> None:
     for _ in range(3):
         assert (await asked(address, "POST", "/pictures", PICTURE)).status == 202
     full = await asked(address, "POST", "/pictures", PICTURE, Idempotency_Key="later")
     assert (full.status, full.headers["Retry-After"]) == (503, "1")
     assert (await queue.statistics()).puts_waiting == 0
-    await (await queue.get()).ack(result=Size(width=1, height=1))
+    await (await queue.get()).ack(result={"width": 1, "height": 1})
     assert (await asked(address, "POST", "/pictures", PICTURE, Idempotency_Key="later")).status == 202
     assert await queue.qsize() == 3
 
 
-async def test_progress_is_streamed_until_the_end(address: str, queue: Queue[Resize]) -> None:
+async def test_progress_is_streamed_until_the_end(address: str, queue: Queue[Shrink]) -> None:
     place = (await asked(address, "POST", "/pictures", PICTURE)).headers["Location"]
     host, _, port = address.partition(":")
     reader, writer = await asyncio.open_connection(host, int(port))
@@ -147,7 +147,7 @@ async def test_progress_is_streamed_until_the_end(address: str, queue: Queue[Res
     for fraction, text in ((0.25, "a quarter"), (0.5, "half")):
         await delivery.progress(fraction, text)
         assert await event() == {"state": "accepted", "fraction": fraction, "text": text}
-    await delivery.ack(result=Size(width=300, height=225))
+    await delivery.ack(result={"width": 300, "height": 225})
     assert await event() == {"state": "done", "result": {"width": 300, "height": 225}}
     async with asyncio.timeout(20):
         assert await reader.read() in {b"", b"\n"}
