@@ -7,7 +7,7 @@ from typing import Final
 _MOST_AHEAD: Final = 400
 _AHEAD_SECONDS: Final = 0.005
 _MEASURED_SECONDS: Final = 0.020
-OPENED_AT_ONCE: Final = 16
+OPENED_AT_ONCE: Final = 24
 """Entries that are read at a time."""
 
 
