@@ -9,7 +9,7 @@ from typing import Final
 
 from watchfiles import PythonFilter, awatch
 
-from shared.local.parent_death import tied
+from shared.local.parent_death import watched
 
 ROOT: Final = Path(__file__).resolve().parent.parent
 _NO_PART: Final = frozenset({"benchmarks", "deploy", "docs", "tests", "tools"})
@@ -49,20 +49,20 @@ class Reloading:
     async def _run_once(self) -> int:
         """Start it, and wait until it has ended: by itself, or because it was drained."""
         self._changed.clear()
-        # A session of its own: Ctrl-C is for us, who drain it. It ends with us, however we end.
+        # A session of its own: Ctrl-C is for us, who drain it.
         self._process = process = await asyncio.create_subprocess_exec(
-            *(sys.executable, "-m", "cli.begin", self._module),
-            cwd=ROOT,
-            start_new_session=True,
-            preexec_fn=tied(signal.SIGTERM),
+            *(sys.executable, "-m", "cli.begin", self._module), cwd=ROOT, start_new_session=True
         )
-        ended = asyncio.create_task(process.wait())
-        told = asyncio.create_task(self._any(self._changed, self._stopping))
-        await asyncio.wait({ended, told}, return_when=asyncio.FIRST_COMPLETED)
-        told.cancel()
-        if not ended.done() and not self._stopping.is_set():
-            process.terminate()
-        return await ended
+        # However we end it drains. Not by the kernel: that may tell it twice, for each of our threads that ends after
+        # the first one, and a second SIGTERM ends a service at once.
+        with watched(process.pid, signal.SIGTERM):
+            ended = asyncio.create_task(process.wait())
+            told = asyncio.create_task(self._any(self._changed, self._stopping))
+            await asyncio.wait({ended, told}, return_when=asyncio.FIRST_COMPLETED)
+            told.cancel()
+            if not ended.done() and not self._stopping.is_set():
+                process.terminate()
+            return await ended
 
     def _stop(self) -> None:
         self._stopping.set()
