@@ -95,6 +95,7 @@ def test_people_get_a_report(tree: Path) -> None:
         assert word in done.stdout
 
 
+@pytest.mark.slow
 def test_the_page_shows_it_until_it_ends(tree: Path) -> None:
     with subprocess.Popen(
         [*COMMAND, str(tree), "--watch", "--maxsize", "1"], cwd=ROOT, env=environment(), text=True,

@@ -130,7 +130,7 @@ async def test_nothing_more_is_taken_while_more_than_the_concurrency_wait_elsewh
     # What was in hand when it got stuck follows; nothing that was pending then is taken.
     await until(first.statistics, lambda now: now.leased == 0)
     pending = (await first.statistics()).pending
-    assert pending > 30
+    assert pending > 10  # a few were in hand, and a few were read ahead
     for _ in range(20):
         now = await first.statistics()
         assert (now.pending, now.leased) == (pending, 0)

@@ -20,6 +20,7 @@ ORDERS: Final = int(os.environ.get("WEIR_CAMPAIGN_ORDERS", "0"))
 pytestmark = pytest.mark.timeout(60 + ORDERS / 100)
 
 
+@pytest.mark.slow
 async def test_nothing_is_lost_or_doubled_between_three_queues_while_processes_are_killed(url: str) -> None:
     count, kill_every, least = (ORDERS, 1.0, ORDERS // 10_000) if ORDERS else (3000, 0.1, 2)
     counts, kills, dead = await run(url, count, kill_every)

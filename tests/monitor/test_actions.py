@@ -97,6 +97,7 @@ async def test_what_cannot_be_replayed_stays_and_keeps_nothing_else_from_it(
     assert (await act(page, "replay", reason="failed")).json == outcome
 
 
+@pytest.mark.slow
 async def test_a_refusal_and_an_action_that_cannot_be_done_are_logged(server: EmbeddedServer, page: Page) -> None:
     wrong = base64.b64encode(b"Eve\nroot:" + b"guess").decode()
     changed = headers(page, Authorization=f"Basic {wrong}")

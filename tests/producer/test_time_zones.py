@@ -176,6 +176,7 @@ def expected(change: tuple[str, date], hours: set[int], minute: int) -> set[date
 hours = st.sets(st.integers(0, 23), min_size=1)
 
 
+@pytest.mark.slow
 @given(
     change=st.sampled_from(CHANGES),
     named_hours=hours,

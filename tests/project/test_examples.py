@@ -27,7 +27,7 @@ SAID = {
     "readers_writers": "a reader was inside a write: False",
 }
 
-FAST = {"producer_consumer", "readers_writers"}
+FAST = {"producer_consumer"}
 """Those that are also run across processes with the fast tests; each process has to start its Python."""
 
 

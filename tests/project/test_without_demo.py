@@ -40,6 +40,7 @@ def python(project: Path, *words: str, seconds: float = 150) -> str:
     return done.stdout
 
 
+@pytest.mark.slow
 def test_every_module_is_imported_without_the_demo(project: Path) -> None:
     assert not any((project / folder).exists() for folder in DEMO)
     assert python(project, "-W", "error", "-c", IMPORT_ALL) == "whole\n"

@@ -16,8 +16,7 @@ _OTHERS = tuple(workload for workload in WORKLOADS if workload not in _MAIN)
 # The first of each batch, and how many it has; a batch is a process of its own.
 BATCHES = [
     *((workload, first, 10) for workload in _MAIN for first in (1, 11)),
-    *((workload, 1, 2) for workload in _OTHERS),
-    *(pytest.param(workload, 3, 8, marks=LONG) for workload in _OTHERS),
+    *(pytest.param(workload, 1, 10, marks=LONG) for workload in _OTHERS),
 ]
 # 120, 121 and 255 of the queues raised InvalidStateError where two callers waited for a registration.
 # Puts were let in and reported as refused by a shutdown (4, 50, 120, 140, 149, 177), or lost (28 to 32).
@@ -157,10 +156,10 @@ _WRITER_BESIDE = _SPOILT.format(
     [
         ("queues", 1, _NO_BOUND, r"\d pending, and maxsize is \d"),
         pytest.param("leases", 66, _NO_LOSS, r" beside |permits|two in a lock", marks=LONG),
-        ("waits", 1, _NO_WAIT, "failed though they only waited"),
+        pytest.param("waits", 1, _NO_WAIT, "failed though they only waited", marks=LONG),
         pytest.param("cancels", 1, _NOT_DROPPED, "was cancelled, and began again", marks=LONG),
         pytest.param("cancels", 1, _GIVEN_BACK, "was cancelled, and began again", marks=LONG),
-        ("events", 4, _FLUSH_LOOKS_LIKE_A_SET, r"woken at .* by no set since"),
+        pytest.param("events", 4, _FLUSH_LOOKS_LIKE_A_SET, r"woken at .* by no set since", marks=LONG),
         pytest.param("permits", 1, _ONE_PERMIT_TOO_MANY, r"5 of 4 permits", marks=LONG),
         pytest.param("downgrades", 2, _WRITER_BESIDE, r"w beside \['r'\]", marks=LONG),
         pytest.param("barriers", 2, _NUMBERS_WITHOUT_GAPS, r"the number \d beside \[[\d, ]+\] in round", marks=LONG),

@@ -232,6 +232,7 @@ print([word for word, module in sys.modules.items() if word.startswith("opentele
 """
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("how", ["unused", "absent"])
 def test_where_nobody_traces_the_library_is_neither_needed_nor_imported(url: str, name: str, how: str) -> None:
     command = [sys.executable, "-c", WITHOUT, url, name, how]

@@ -16,7 +16,7 @@ from tests.instruments.waiting import until
 MANY = 5000
 NAME = "grown"
 
-pytestmark = pytest.mark.timeout(180)
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(180)]
 
 
 def readers(session: Session, count: int) -> list[asyncio.Task[Lease]]:

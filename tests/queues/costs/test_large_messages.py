@@ -19,6 +19,8 @@ PART = (2 << 20) // 250_100
 """So many of them have 2 MiB at most."""
 DEAD = "deaddeaddead.1.10000"
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture
 async def large(queue: Queue[int]) -> Queue[str]:

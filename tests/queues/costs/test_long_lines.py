@@ -19,6 +19,8 @@ MANY = 200
 PART = 1000
 """Places that one call goes along at most."""
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture
 async def queue(queue: Queue[int]) -> Queue[int]:
