@@ -144,6 +144,7 @@ def test_any_other_change_needs_a_new_version(before: str, after: str, said: str
     assert said in change.text
 
 
+@pytest.mark.slow
 def test_what_needs_a_new_version_is_not_written(project: Path) -> None:
     write(project, HEAD.replace("cents: int", "cents: str"))
     kept = (project / "docs" / "schema" / "Charge.json").read_text()

@@ -65,6 +65,7 @@ def settings_of(copy: Path, url: str, name: str, where: str, body: str) -> dict[
     return settings
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("where", HANDLERS)
 def test_children_of_handlers_end_when_they_are_told_and_the_service_goes_on(
     copy: Path, url: str, name: str, where: str

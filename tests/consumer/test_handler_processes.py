@@ -488,6 +488,7 @@ async def test_a_service_that_is_killed_while_a_process_starts_leaves_none_behin
             await gone(int(pid))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "fate",
     [

@@ -119,6 +119,7 @@ async def test_a_service_whose_handler_hangs_drains_within_its_grace(
     assert statistics.nacked_total == (place == "late thread")
 
 
+@pytest.mark.slow
 async def test_a_handler_that_kills_its_service_becomes_a_dead_letter_and_drags_no_other_along(
     copy: Path, url: str, name: str, queue: Queue[Message]
 ) -> None:

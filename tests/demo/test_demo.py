@@ -122,6 +122,7 @@ def test_help_names_the_command_as_it_is_called() -> None:
     assert demo("--help").stdout.startswith("Usage: ./run demo ")
 
 
+@pytest.mark.slow
 def test_chaos_kills_one_that_holds_something_however_short_the_work_is(tmp_path: Path) -> None:
     (tmp_path / "one.py").write_text("a single message")
     found = result(demo(str(tmp_path), "--chaos", "--json"))

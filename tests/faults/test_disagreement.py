@@ -29,7 +29,7 @@ from tests.instruments.proxy import Proxy
 from tests.instruments.traffic import Command, Fate
 from tests.instruments.waiting import until
 
-pytestmark = pytest.mark.timeout(180)
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(180)]
 
 Away = Callable[[], contextlib.AbstractContextManager[None]]
 Emptying = Callable[[EmbeddedServer, Redis], Awaitable[None]]

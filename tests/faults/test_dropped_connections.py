@@ -26,7 +26,7 @@ from tests.instruments.traffic import Fate
 
 FATES: Final = (Fate.DROP_BEFORE, Fate.DROP_AFTER, Fate.DROP_WITHIN)
 
-pytestmark = pytest.mark.timeout(180)
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(180)]
 
 
 @dataclass(frozen=True)

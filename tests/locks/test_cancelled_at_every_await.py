@@ -8,7 +8,7 @@ from tests.instruments.cancellation import MODES, Mode, Outcome, at_every_point,
 from tests.instruments.scenes import set_up
 from tests.instruments.second_parties import CASES
 
-pytestmark = pytest.mark.timeout(180)
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(180)]
 
 
 @pytest.mark.parametrize("case", CASES)

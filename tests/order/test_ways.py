@@ -100,6 +100,7 @@ async def test_stage_to_stage_order_holds_though_the_next_queue_is_full(session:
         await at_rest(queue)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("maxsize", [0, 8])
 async def test_many_forwarded_with_one_acknowledgement_keep_their_order(
     session: Session, client: Redis, name: str, maxsize: int

@@ -155,6 +155,7 @@ async def schedule(url: str, name: str) -> None:
         await pipeline.schedule(Errand(text="t"), after=0, id="a")
 
 
+@pytest.mark.slow
 def test_arqs_own_command_runs_it(url: str, name: str) -> None:
     asyncio.run(schedule(url, name))
     arq = shutil.which("arq", path=f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}")

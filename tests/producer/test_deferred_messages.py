@@ -315,6 +315,7 @@ async def killed_or_done(client: Redis, name: str, moment: Moment) -> bool:
     return moment.met is not None or not await deferred(client, name)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "fate",
     [

@@ -27,6 +27,8 @@ class Life:
     ttl: Final[float]
     is_fresh: bool = True
     """Whether the queue does not know it yet: there is nothing to renew, and nothing to be over."""
+    is_left: bool = False
+    """Whether we have ended it ourselves: a call that was on its way is answered then that it is over."""
     deadline: float = math.inf
     """Until when it may be relied on, by the local boot-time clock."""
     lost_before: int = 0

@@ -59,8 +59,6 @@ class Membership:
         """Set when this process, a consumer service, is asked to drain."""
         self.registration: Final = Registration(self, calls)
         self.recovery: Final = Recovery(self)
-        self.is_left = False
-        """Whether we have ended it ourselves: a call that was on its way is answered then that it is over."""
         self._epoch = b""
         self._loop = asyncio.get_running_loop()
         self.life = Life.first(name, owner, ttl)
@@ -151,7 +149,7 @@ class Membership:
 
     def over(self, session_id: str) -> None:
         """End this session, unless it has ended: what it holds is lost, and a new one begins."""
-        if session_id != self.session_id or self.is_left:
+        if session_id != self.session_id or self.life.is_left:
             return
         self.calls.tally.add("sessions_lost", self.name)
         lost, self.held = self.held, {}
@@ -212,7 +210,7 @@ class Membership:
         lost, self.held = self.held, {}
         _lose_all(lost)
         await self.registration.settled()
-        self.is_left = True
+        self.life.is_left = True
         if not self.life.is_fresh or withdrawn:
             await self.recovery.leave(self.session_id, withdrawn)
 
