@@ -211,7 +211,7 @@ def _server(directory: Path, queue: str) -> Iterator[str]:
 
 def _clean(url: str, queue: str) -> None:
     with contextlib.suppress(redis.RedisError), redis.Redis.from_url(url, socket_timeout=5) as client:
-        for pattern in (f"{{{queue}}}:*", f"arq:*:cron:{queue}:*"):
+        for pattern in (f"{{{queue}}}:*", f"{{{queue}.source.*}}:*", f"arq:*:cron:{queue}:*"):
             for key in client.scan_iter(pattern, count=500):
                 client.unlink(key)
 

@@ -93,7 +93,7 @@ def test_by_name_both_halves_run_and_a_wrong_name_is_told() -> None:
         "--- examples/order/one_process.py", "first second", "--- examples/order/many_processes.py", "first second",
     ]  # fmt: skip
     listed = [line.split(maxsplit=1) for line in said("examples").splitlines()]
-    assert [name for name, _ in listed] == sorted([*SAID, "fencing", "outside", "stages"])
+    assert [name for name, _ in listed] == sorted([*SAID, "blocking", "fencing", "outside", "stages", "web"])
     assert all(len(about) > 20 for _, about in listed)
     done = subprocess.run(
         [sys.executable, "-m", "examples", "odrer"], cwd=ROOT, capture_output=True, text=True, check=False, timeout=20
