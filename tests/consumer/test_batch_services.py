@@ -139,6 +139,7 @@ async def test_a_batch_that_kills_its_service_falls_apart_and_one_message_is_a_d
     assert await handled(client, name) == {part: 1 for part in range(12) if part != 5}
 
 
+@pytest.mark.slow
 async def test_a_batch_that_kills_its_own_process_falls_apart_and_the_service_goes_on(
     copy: Path, url: str, name: str, queue: Queue[Message], client: Redis
 ) -> None:

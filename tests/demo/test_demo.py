@@ -168,6 +168,7 @@ def test_a_mistake_is_told_without_a_traceback(tree: Path, arguments: list[str],
     assert "Traceback" not in done.stderr
 
 
+@pytest.mark.slow
 def test_a_server_that_is_not_there_is_told(tree: Path) -> None:
     done = demo(str(tree), REDIS_URL="redis://:secret@127.0.0.1:1/0")
     assert done.returncode == 2

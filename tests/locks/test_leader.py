@@ -20,6 +20,7 @@ pytestmark = pytest.mark.timeout(180)
 TTL = 1.0
 
 
+@pytest.mark.slow
 async def test_another_process_leads_when_the_leader_is_killed_or_stopped(
     url: str, session: Session, name: str, tmp_path: Path
 ) -> None:

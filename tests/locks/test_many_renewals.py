@@ -43,6 +43,7 @@ async def test_many_leases_at_10_ms_of_round_trip_lose_none(
             assert lost(leases) == 0
 
 
+@pytest.mark.slow
 @pytest.mark.measured
 async def test_a_short_lease_beside_3000_others_is_not_lost(server: EmbeddedServer, tmp_path: Path) -> None:
     async with distant(server.url, tmp_path, 0.020) as url, Session.open(url) as session:

@@ -27,6 +27,7 @@ pytestmark = pytest.mark.timeout(180)
 # --- 12: restart ------------------------------------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 async def test_rule_12_a_server_that_kept_its_data_grants_nothing_new_for_one_time_to_live(
     durable: EmbeddedServer, name: str
 ) -> None:

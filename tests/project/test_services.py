@@ -70,6 +70,7 @@ def test_a_session_id_leads_to_a_process(url: str, name: str, module: str, begin
         assert [(each["owner"], each["pid"]) for each in shown["sessions"]] == [(said["owner"], said["pid"])]
 
 
+@pytest.mark.slow
 def test_resources_are_opened_by_those_who_use_them(copy: Path, url: str, name: str) -> None:
     settings = {"REDIS_URL": url, "PIPELINE_QUEUE": name}
     with redis.Redis.from_url(url) as client:

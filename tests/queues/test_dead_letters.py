@@ -207,6 +207,7 @@ async def test_the_age_of_the_oldest_letter_is_told_by_the_server_s_clock(queue:
     assert (await queue.statistics()).oldest_dead_seconds == 0.0
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("executed", [True, False])
 async def test_a_replay_that_is_killed_leaves_each_letter_in_one_place(
     proxy: Proxy, queue: Queue[int], client: Redis, *, executed: bool

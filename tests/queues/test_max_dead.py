@@ -73,6 +73,7 @@ async def test_what_its_crashes_made_dead_letters_keeps_the_bound(
     assert SAID in caplog.text
 
 
+@pytest.mark.slow
 @pytest.mark.session_ttl(600)  # it renews by hand only
 async def test_a_bound_that_comes_later_is_reached_by_renewals(session: Session, name: str) -> None:
     await bury(Queue(session, name, int, max_attempts=1), range(1000))

@@ -90,6 +90,7 @@ async def test_each_attempt_says_what_the_rules_make_of_it(
     ], key=str)  # fmt: skip
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "where", [('Errand, executor="process"', "delivery"), ("Errand", "delivery, pipeline")], ids=["process", "thread"]
 )
