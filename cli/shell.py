@@ -45,7 +45,7 @@ class Loop:
         self._thread.start()
         try:
             self.loop, self.pipeline = self._opened.result()
-        except BaseException:
+        except BaseException:  # also Ctrl-C: no thread is left behind
             self._thread.join()
             raise
         return self

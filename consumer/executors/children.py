@@ -108,7 +108,7 @@ class Starter:
         here, there = socket.socketpair()
         try:
             process = await self._started(there)
-        except BaseException:
+        except BaseException:  # also cancelled: the socket is nobody else's
             here.close()
             raise
         finally:

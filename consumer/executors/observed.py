@@ -51,7 +51,7 @@ class ObservedDispatch:
         error = None
         try:
             return await handling
-        except BaseException as raised:
+        except BaseException as raised:  # also cancelled: whoever observes is told
             error = raised
             raise
         finally:

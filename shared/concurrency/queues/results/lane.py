@@ -48,7 +48,7 @@ class Ids:
     """Ids whose message is looked up, and who waits for its key."""
 
     revived: "list[tuple[str, asyncio.Future[bytes | None]]]" = field(default_factory=list)
-    """Submitted again: a message that its submitter has given up is wanted again."""
+    """Submitted again: a message that its submitter has cancelled is wanted again."""
     listened: "list[tuple[str, asyncio.Future[bytes | None]]]" = field(default_factory=list)
     """Only looked at."""
 
