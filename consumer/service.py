@@ -1,6 +1,7 @@
 """The consumer service: takes deliveries and has them handled. `python -m consumer` runs it."""
 
 import asyncio
+from collections.abc import Awaitable
 from contextlib import AsyncExitStack
 
 from consumer.executors.dispatch import Dispatch
@@ -111,11 +112,12 @@ async def _work_until(stopping: asyncio.Event, crew: Crew, pipeline: Pipeline) -
     Returns how many deliveries had been lost when it began to drain: others have them by now, or will.
     """
     running = asyncio.create_task(crew.run())
-    stopped = asyncio.create_task(stopping.wait())
-    draining = asyncio.create_task(crew.notified())
+    stopped = asyncio.create_task(_lost_at(stopping.wait(), crew))
+    draining = asyncio.create_task(_lost_at(crew.notified(), crew))
     reporting = asyncio.create_task(_report(crew))
-    await asyncio.wait({running, stopped, draining}, return_when=asyncio.FIRST_COMPLETED)
-    grace, lost_before = pipeline.settings.grace, crew.lost
+    done, _ = await asyncio.wait({running, stopped, draining}, return_when=asyncio.FIRST_COMPLETED)
+    grace = pipeline.settings.grace
+    lost_before = min((told.result() for told in (stopped, draining) if told in done), default=crew.lost)
     stopped.cancel()
     reporting.cancel()
     ending = asyncio.create_task(crew.stop(grace))
@@ -124,6 +126,12 @@ async def _work_until(stopping: asyncio.Event, crew: Crew, pipeline: Pipeline) -
     await ending
     await running
     return lost_before
+
+
+async def _lost_at(event: Awaitable[object], crew: Crew) -> int:
+    """How many deliveries were lost by the time of the event: counted at once, before the loop reads another answer."""
+    await event
+    return crew.lost
 
 
 async def _report(crew: Crew) -> None:

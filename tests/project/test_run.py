@@ -145,3 +145,19 @@ def test_a_folder_that_is_no_environment_is_left_alone(project: Path) -> None:
 def test_only_redis_py_8_can_be_asked_for() -> None:
     done = run(ROOT / "run", "test", "--redis-py", "7")
     assert (done.returncode, done.stderr) == (2, "run: test --redis-py takes 8 (the tests run on 5.3 without it)\n")
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("times", [1, 2])
+def test_what_fails_runs_once_more_when_asked(tmp_path: Path, times: int) -> None:
+    (tmp_path / "test_weather.py").write_text(
+        "from pathlib import Path\n"
+        "def test_weather():\n"
+        "    with (Path(__file__).parent / 'runs').open('a+') as runs:\n"
+        "        runs.write('.')\n"
+        "        runs.seek(0)\n"
+        f"        assert len(runs.read()) > {times}\n"
+    )
+    done = run(ROOT / "run", "test", "--rerun", tmp_path / "test_weather.py", "-o", f"cache_dir={tmp_path / 'cache'}")
+    assert (done.returncode, (tmp_path / "runs").read_text()) == (times - 1, ".."), done.stdout
+    assert ("FAILURE, then SUCCESS" in done.stdout) == (times == 1)
