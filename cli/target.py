@@ -14,7 +14,8 @@ from shared.concurrency import Queue, QueueStatistics, Session
 from shared.concurrency.locks.leases.participant import LeaseParticipant
 from shared.concurrency.queues.membership.keys import queue_keys
 from shared.concurrency.queues.statistics import read_statistics
-from shared.concurrency.session.address import connect_options
+from shared.concurrency.session.address.address import read_address
+from shared.concurrency.session.address.connections import client
 from shared.concurrency.session.calls import Call
 from shared.concurrency.session.names import StoredName
 from shared.concurrency.session.scripts import load
@@ -125,6 +126,6 @@ async def open_server() -> AsyncIterator[Server]:
         Session.open(
             url, ttl=settings.session_ttl, connect_timeout=PATIENCE, refusal_grace=settings.refusal_grace
         ) as session,
-        redis.asyncio.Redis.from_url(url, socket_timeout=10.0, **connect_options(url)) as client,
+        client(read_address(url), socket_timeout=10.0) as plain,
     ):
-        yield Server(settings, session, client)
+        yield Server(settings, session, plain)

@@ -8,7 +8,8 @@ import redis.asyncio
 from redis.exceptions import NoScriptError, RedisError, ResponseError
 
 from shared.concurrency import ServerUnavailable
-from shared.concurrency.session.address import connect_options
+from shared.concurrency.session.address.address import read_address
+from shared.concurrency.session.address.connections import client
 from shared.concurrency.session.calls import Call
 
 PATIENCE: Final = 5.0
@@ -71,7 +72,6 @@ class Link:
 @asynccontextmanager
 async def open_link(url: str) -> AsyncIterator[Link]:
     """A link to the server at an address; it connects when something is sent, and again after an outage."""
-    async with redis.asyncio.Redis.from_url(
-        url, protocol=3, socket_timeout=PATIENCE, socket_connect_timeout=PATIENCE, **connect_options(url)
-    ) as client:
-        yield Link(client)
+    options = {"protocol": 3, "socket_timeout": PATIENCE, "socket_connect_timeout": PATIENCE}
+    async with client(read_address(url), **options) as connected:
+        yield Link(connected)

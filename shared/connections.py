@@ -9,7 +9,7 @@ import asyncio
 import re
 from typing import Any, Final
 
-from redis.asyncio.connection import AbstractConnection, Connection, SSLConnection, UnixDomainSocketConnection
+from redis.asyncio.connection import AbstractConnection
 from redis.exceptions import (
     AuthenticationError,
     AuthorizationError,
@@ -22,6 +22,9 @@ from redis.exceptions import (
 )
 from redis.exceptions import ConnectionError as LostConnection
 from redis.exceptions import TimeoutError as LateAnswer
+
+from shared.concurrency.session.address.address import Kind
+from shared.concurrency.session.address.connections import SocketConnection, TcpConnection, TlsConnection
 
 _REFUSALS: Final = (AuthenticationError, AuthorizationError, NoPermissionError)
 # Wrong passwords arrive as lost connections, too.
@@ -150,24 +153,20 @@ class _LookedAfter(AbstractConnection):
         return LateAnswer(f"{self._host_error()} has not answered for {self._silence:g} s: the connection is closed")
 
 
-class _Plain(_LookedAfter, Connection):
+class _Plain(_LookedAfter, TcpConnection):
     pass
 
 
-class _Encrypted(_LookedAfter, SSLConnection):
+class _Encrypted(_LookedAfter, TlsConnection):
     pass
 
 
-class _Local(_LookedAfter, UnixDomainSocketConnection):
+class _Local(_LookedAfter, SocketConnection):
     pass
 
 
-KINDS: Final[dict[type[AbstractConnection], type[_LookedAfter]]] = {
-    Connection: _Plain,
-    SSLConnection: _Encrypted,
-    UnixDomainSocketConnection: _Local,
-}
-"""What stands in for each of redis-py's own."""
+KINDS: Final[dict[Kind, type[_LookedAfter]]] = {"tcp": _Plain, "tls": _Encrypted, "socket": _Local}
+"""Which connection leads to which kind of address."""
 
 
 def _is_small(command: object) -> bool:

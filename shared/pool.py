@@ -7,7 +7,7 @@ from typing import Any
 import redis.asyncio
 from redis.asyncio.connection import AbstractConnection
 
-from shared.concurrency.session.address import connect_options
+from shared.concurrency.session.address.address import read_address
 from shared.connections import KINDS
 
 
@@ -17,7 +17,6 @@ class CountedPool(redis.asyncio.ConnectionPool):
     def __init__(self, *args: Any, **options: Any) -> None:
         """Use `counted_pool`."""
         super().__init__(*args, **options)
-        self.connection_class = KINDS[self.connection_class]
         self._waiting: deque[asyncio.Future[None]] = deque()
         self._granted = 0
         """Those whose turn has come and who have not run yet."""
@@ -65,6 +64,6 @@ class CountedPool(redis.asyncio.ConnectionPool):
 
 def counted_pool(url: str, most: int, silence: float) -> CountedPool:
     """A pool of `most` connections to an address, each closed after `silence` seconds without an awaited byte."""
-    options = {"max_connections": most, "silence": silence, "socket_timeout": None, "socket_connect_timeout": silence}
-    pool: CountedPool = CountedPool.from_url(url, **options, **connect_options(url))
-    return pool
+    address = read_address(url)
+    options = {"silence": silence, "socket_timeout": None, "socket_connect_timeout": silence, **address.options}
+    return CountedPool(KINDS[address.kind], most, address=address, **options)

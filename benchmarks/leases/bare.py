@@ -9,6 +9,7 @@ import secrets
 from typing import Any
 
 from shared.concurrency.locks.leases.keys import lease_keys
+from shared.concurrency.session.address.address import read_address
 from shared.concurrency.session.calls import Call, Calls
 from shared.concurrency.session.connection import Connection
 from shared.concurrency.session.refusals import Refusals
@@ -29,7 +30,7 @@ class Client:
         self._granted: asyncio.Future[None] | None = None
         self.calls = Calls(Refusals(0))
         self.connection = Connection(
-            url,
+            read_address(url),
             self._owner,
             self.calls,
             reply_timeout=10,

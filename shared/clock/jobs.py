@@ -4,9 +4,8 @@ import json
 from typing import Any
 
 from arq.connections import RedisSettings
-from redis.asyncio.connection import SSLConnection, parse_url
 
-from shared.concurrency.session.address import connect_options
+from shared.concurrency.session.address.address import read_address
 
 
 def clock_queue(queue: str) -> str:
@@ -16,14 +15,16 @@ def clock_queue(queue: str) -> str:
 
 def redis_settings(url: str) -> RedisSettings:
     """Return an address in arq's form. arq's own parser does not decode passwords and paths, and ignores options."""
-    parsed: dict[str, Any] = connect_options(url) | dict(parse_url(url))
-    encrypted = parsed.pop("connection_class", None) is SSLConnection
+    address = read_address(url)
+    parsed = dict(address.options)
     if "path" in parsed:
         parsed["unix_socket_path"] = parsed.pop("path")
     if "db" in parsed:
         parsed["database"] = parsed.pop("db")
     known = RedisSettings.__dataclass_fields__.keys()
-    return RedisSettings(ssl=encrypted, **{option: value for option, value in parsed.items() if option in known})
+    return RedisSettings(
+        ssl=address.kind == "tls", **{option: value for option, value in parsed.items() if option in known}
+    )
 
 
 def encode(job: dict[str, Any]) -> bytes:

@@ -11,12 +11,12 @@ from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
 import pytest
-import redis.asyncio
 from redis.exceptions import ConnectionError as RedisConnectionError
 
 from shared.clock.jobs import redis_settings
 from shared.concurrency import Queue, ServerUnavailable, Session
-from shared.concurrency.session.address import connect_options
+from shared.concurrency.session.address.address import read_address
+from shared.concurrency.session.address.connections import client
 
 _OPENSSL = shutil.which("openssl")
 
@@ -103,9 +103,9 @@ async def test_a_certificate_for_another_host_is_refused_by_every_connection(
         with pytest.raises(ServerUnavailable, match=r"certificate.*is its authority named in the address"):
             async with Session.open(address, connect_timeout=1.0):
                 pass
-        async with redis.asyncio.Redis.from_url(address, **connect_options(address)) as client:
+        async with client(read_address(address)) as connecting:
             with pytest.raises(RedisConnectionError, match="certificate"):
-                await client.ping()
+                await connecting.ping()
         assert redis_settings(address).ssl_check_hostname
         unchecked = f"{address}&ssl_check_hostname=false"
         assert not redis_settings(unchecked).ssl_check_hostname

@@ -14,7 +14,7 @@ from redis.exceptions import ConnectionError as LostConnection
 from redis.exceptions import TimeoutError as LateAnswer
 
 from shared import connections
-from shared.concurrency.session.address import connect_options
+from shared.concurrency.session.address.address import read_address
 from shared.pipeline import open_pipeline
 from shared.pool import counted_pool
 from shared.settings import Settings
@@ -172,7 +172,7 @@ async def test_every_connection_of_a_pipeline_recovers_when_its_bytes_are_swallo
 
 
 def test_connections_have_keepalive_and_a_bound_on_what_is_not_taken() -> None:
-    options = connect_options("redis://host/0")
+    options = read_address("redis://host/0").options
     assert options["socket_keepalive"]
     assert all(isinstance(number, int) for number in options["socket_keepalive_options"])
-    assert "socket_keepalive" not in connect_options("unix:///path")
+    assert "socket_keepalive" not in read_address("unix:///path").options

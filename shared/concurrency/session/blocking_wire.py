@@ -1,28 +1,25 @@
 """BlockingWire: the connection of a thread. It sends many scripts, then reads their answers: one round trip."""
 
 import contextlib
+from functools import partial
 from typing import Any
 
-import redis
 from redis.backoff import NoBackoff
 from redis.connection import ConnectionInterface
 from redis.exceptions import NoScriptError, ResponseError
 from redis.retry import Retry
 
-from shared.concurrency.session.address import connect_options
+from shared.concurrency.session.address.address import Address
+from shared.concurrency.session.address.connections import blocking_connection
 from shared.concurrency.session.calls import Call, pack
 
 
 class BlockingWire:
     """One connection at a time. What fails is raised; then `disconnect`, and `connect` again."""
 
-    def __init__(self, url: str, timeout: float) -> None:
+    def __init__(self, address: Address, timeout: float) -> None:
         """Prepare. `timeout`: how long to wait for the server while it connects, and for each answer, in seconds."""
-        options: dict[str, Any] = connect_options(url) | {
-            "socket_timeout": timeout,
-            "retry": Retry(NoBackoff(), 0),
-        }
-        self.pool = redis.ConnectionPool.from_url(url, **options)
+        self._make = partial(blocking_connection, address, socket_timeout=timeout, retry=Retry(NoBackoff(), 0))
         self._wire: ConnectionInterface | None = None
 
     @property
@@ -32,7 +29,7 @@ class BlockingWire:
 
     def connect(self) -> str:
         """Connect; the run_id of the server."""
-        wire = self.pool.make_connection()
+        wire = self._make()
         wire.connect()  # type: ignore[no-untyped-call]
         self._wire = wire
         info = self._command("INFO", "server")

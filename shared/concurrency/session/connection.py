@@ -8,15 +8,16 @@ import contextlib
 import math
 import re
 from collections.abc import Awaitable, Callable
+from functools import partial
 from typing import Any, Final
 
-import redis.asyncio
 from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
 from redis.exceptions import AuthenticationError, NoPermissionError, RedisError, ResponseError
 
 from shared.concurrency.errors import ConcurrencyError, ServerRefused
-from shared.concurrency.session.address import connect_options
+from shared.concurrency.session.address.address import Address
+from shared.concurrency.session.address.connections import connection
 from shared.concurrency.session.admission import Admission
 from shared.concurrency.session.calls import NO_ANSWER, Calls
 from shared.concurrency.session.clock import boottime
@@ -44,7 +45,7 @@ class Connection:
 
     def __init__(
         self,
-        url: str,
+        address: Address,
         owner: str,
         calls: Calls,
         *,
@@ -61,21 +62,18 @@ class Connection:
         connection is dead. A server that let us in before and does not now is waited for `refusal_grace` seconds until
         callers fail.
 
-        :raises ValueError: when redis-py cannot read the address.
+        :raises ValueError: when redis-py does not know an option of the address.
         """
         self._channel = channel(owner)
-        options: dict[str, Any] = connect_options(url) | {
-            "protocol": 3,
-            "socket_timeout": None,
-            "retry": Retry(NoBackoff(), 0),
-        }
-        if not url.startswith("unix:"):
-            options["socket_keepalive"] = True
-        self._pool = redis.asyncio.ConnectionPool.from_url(url, client_name=f"weir-{owner}", **options)
-        try:
-            self._pool.make_connection()  # type: ignore[no-untyped-call]
-        except TypeError as error:
-            raise ValueError(f"the address has an option that redis-py does not know: {error}") from error
+        self._make = partial(
+            connection,
+            address,
+            protocol=3,
+            client_name=f"weir-{owner}",
+            socket_timeout=None,
+            retry=Retry(NoBackoff(), 0),
+        )
+        self._make()
         self._calls = calls
         self._reply_timeout = reply_timeout
         self._admission = Admission(refusal_grace)
@@ -109,11 +107,11 @@ class Connection:
 
     async def _live(self) -> None:
         """Open a connection and watch over it; raises what ends it, once calls and parts know."""
-        opened = self._pool.make_connection()  # type: ignore[no-untyped-call]
+        opened = self._make()
         wire: Wire | None = None
         try:
             async with asyncio.timeout(self._reply_timeout):
-                await opened.connect()
+                await opened.connect()  # type: ignore[no-untyped-call]
             wire = Wire(opened, self._calls.answered, self._pushed)
             self._calls.attach(wire)
             await self._greet(wire)

@@ -13,6 +13,7 @@ from typing import Any, Final, Protocol
 
 from redis.exceptions import ResponseError
 
+from shared.concurrency.session.address.address import Address
 from shared.concurrency.session.blocking_wire import BlockingWire
 from shared.concurrency.session.calls import Call
 from shared.concurrency.session.clock import boottime
@@ -69,7 +70,7 @@ class Heartbeat:
     """
 
     def __init__(
-        self, url: str, ttl: float, loop_seen: Callable[[], float], greeted: Callable[[], list[Renewable]]
+        self, address: Address, ttl: float, loop_seen: Callable[[], float], greeted: Callable[[], list[Renewable]]
     ) -> None:
         """Prepare. `ttl`: the session's, in seconds; `loop_seen`: when the event loop ran last, by the local clock.
 
@@ -78,7 +79,7 @@ class Heartbeat:
         self._ttl = ttl
         self._loop_seen = loop_seen
         self._greeted = greeted
-        self._wire = BlockingWire(url, max(0.2, ttl / 4))
+        self._wire = BlockingWire(address, max(0.2, ttl / 4))
         self._run_id = ""
         self.seen = boottime()
         """When its thread ran last, by the local clock; any thread."""

@@ -12,6 +12,7 @@ from functools import cache
 from typing import Any, Final, TypeVar
 
 from shared.concurrency.errors import ConcurrencyError, ServerUnavailable, WrongLoop
+from shared.concurrency.session.address.address import Address
 from shared.concurrency.session.advice import advice
 from shared.concurrency.session.background import Background
 from shared.concurrency.session.calls import NO_ANSWER, Call, Calls
@@ -42,11 +43,12 @@ def _host() -> str:
 class Process:
     """One identity at one server: its calls, its heartbeat, and its parts under each name. It knows no part's class."""
 
-    def __init__(self, url: str, ttl: float, refusal_grace: float) -> None:
+    def __init__(self, address: Address, ttl: float, refusal_grace: float) -> None:
         """Prepare; `start` connects."""
         self.owner: Final = base64.b32encode(secrets.token_bytes(8)).decode().lower()[:12]
         """What this process is called on the server; it outlives its sessions there."""
         self.ttl: Final = ttl
+        self._address = address
         self.loop: Final = asyncio.get_running_loop()
         """The event loop it belongs to."""
         self.calls: Final = Calls(Refusals(refusal_grace))
@@ -58,7 +60,7 @@ class Process:
         self.closed_by: asyncio.Task[Any] | None = None
         """The task that closes it: None while it is open. It is not cancelled for what it holds itself."""
         self._connection = Connection(
-            url,
+            address,
             self.owner,
             self.calls,
             reply_timeout=_patience(ttl),
@@ -69,14 +71,15 @@ class Process:
         )
         self._ticker = Ticker(self._parts, ttl)
         self._heartbeat = Heartbeat(
-            url, ttl, self._ticker.seen, lambda: [part.renewable for part in self._parts.lasting()]
+            address, ttl, self._ticker.seen, lambda: [part.renewable for part in self._parts.lasting()]
         )
 
-    async def start(self, where: str, connect_timeout: float) -> None:
+    async def start(self, connect_timeout: float) -> None:
         """Connect, and begin to renew.
 
         :raises ServerUnavailable: when no server answered within `connect_timeout` seconds.
         """
+        where = self._address.shown
         self._connection.start()
         if not await self._opened_within(min(_REPORT_AFTER, connect_timeout)):
             if connect_timeout > _REPORT_AFTER:

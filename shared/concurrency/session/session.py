@@ -3,9 +3,9 @@
 import contextlib
 from collections.abc import AsyncIterator
 from typing import Final
-from urllib.parse import urlsplit
 
 from shared.concurrency.checks import check_seconds
+from shared.concurrency.session.address.address import read_address
 from shared.concurrency.session.process import Process
 
 _SHORTEST_TTL: Final = 0.1
@@ -43,10 +43,10 @@ class Session:
         check_seconds("ttl", ttl, _SHORTEST_TTL, _LONGEST_TTL)
         check_seconds("connect_timeout", connect_timeout, 0.001, 86400.0)
         check_seconds("refusal_grace", refusal_grace, 0, 86400.0)
-        process = Process(_check_url(url), ttl, refusal_grace)
+        process = Process(read_address(url), ttl, refusal_grace)
         process.warn_of_short(ttl)
         try:
-            await process.start(_without_secrets(url), connect_timeout)
+            await process.start(connect_timeout)
             yield cls(process)
         finally:
             await process.close()
@@ -76,15 +76,3 @@ def check_times(session: Session, ttl: float | None, max_hold: float | None) -> 
         return process.ttl, max_hold
     process.warn_of_short(ttl)
     return float(ttl), max_hold
-
-
-def _check_url(url: str) -> str:
-    if not isinstance(url, str) or urlsplit(url).scheme not in ("redis", "rediss", "unix"):
-        raise ValueError("the address begins with redis://, rediss:// or unix://, for example redis://localhost:6379/0")
-    return url
-
-
-def _without_secrets(url: str) -> str:
-    parts = urlsplit(url)
-    where = f"{parts.hostname or ''}{f':{parts.port}' if parts.port else ''}"
-    return f"{parts.scheme}://{where}{parts.path}"

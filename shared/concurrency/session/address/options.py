@@ -2,7 +2,6 @@
 
 import socket
 from typing import Any, Final
-from urllib.parse import urlsplit
 
 # A peer that says nothing is probed after 15 s, and dropped 15 s later; so is one that takes nothing we have sent.
 _KEEPALIVE: Final = {
@@ -14,13 +13,12 @@ _KEEPALIVE: Final = {
 }  # fmt: skip
 
 
-def connect_options(url: str) -> dict[str, Any]:
-    """Options for redis-py beside those of the address: keepalive, and the host name of a certificate is checked.
+def connect_options(scheme: str) -> dict[str, Any]:
+    """Options for redis-py beside those of an address: keepalive, and the host name of a certificate is checked.
 
     redis-py 5 leaves both off. `?ssl_check_hostname=false` in the address turns the check off again.
     """
-    scheme = urlsplit(url).scheme
     if scheme == "unix":
         return {}
     options: dict[str, Any] = {"socket_keepalive": True, "socket_keepalive_options": _KEEPALIVE}
-    return options | {"ssl_check_hostname": True} if scheme == "rediss" else options
+    return options | {"ssl_check_hostname": True} if scheme.startswith("rediss") else options

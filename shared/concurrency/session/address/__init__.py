@@ -1,0 +1,1 @@
+"""Where the server is: asked before every connect, by everything that connects."""
