@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Final
 
 from tests.campaigns.campaign import CAMPAIGNS, run
+from tests.campaigns.fleet_processes import only_errors
 from tests.campaigns.length import Length
 from tests.campaigns.locking import LockVerdict, run_locks
 from tests.campaigns.suites import SUITES, run_suite
@@ -24,6 +25,7 @@ SAID: Final = (
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run; exit code 1 when something stands against the product, 2 for a mistake on the command line."""
     options = _options(arguments)
+    only_errors()
     sound = True
     for name in options.campaign or SAID:
         length = Length(options.seconds, options.messages, options.strikes)

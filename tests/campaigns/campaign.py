@@ -41,6 +41,8 @@ class Campaign:
     """Whether the server keeps on disk what it answered."""
     spares: bool = False
     """Whether the first producer and the first consumer live on, for their memory to be watched."""
+    rest: float = 0.0
+    """Seconds that a producer rests behind each hundred messages."""
 
 
 CAMPAIGNS: Final = {
@@ -53,7 +55,7 @@ CAMPAIGNS: Final = {
     "orders": Campaign("F15: scripts are flushed, clients killed, the server pauses", (orders,), 0.7),
     "soak": Campaign(
         "F18: all of these at random, and what grows is measured",
-        (kills, stops, crashes, cuts, memory, orders), 5.0, is_durable=True, spares=True,
+        (kills, stops, crashes, cuts, memory, orders), 5.0, is_durable=True, spares=True, rest=0.2,
     ),
 }  # fmt: skip
 
@@ -74,9 +76,14 @@ async def run(campaign: Campaign, length: Length, seed: int, folder: Path) -> Ve
         client = await stack.enter_async_context(Redis.from_url(server.url))
         # The proxy costs more than the server: only who needs it pays for it.
         fleet = Fleet(
-            stack, proxy.url if cuts in campaign.faults else server.url, name, records, spares=campaign.spares
+            stack,
+            proxy.url if cuts in campaign.faults else server.url,
+            name,
+            records,
+            spares=campaign.spares,
+            rest=campaign.rest,
         )
-        gauges = Gauges(client, name, lambda: {"the server": server.pid, **fleet.spared()} if server.running else {})
+        gauges = Gauges(client, name, fleet.spared)
         scene = Scene(fleet, server, proxy, random.Random(seed), campaign.pace)  # noqa: S311  # no secret
         await fleet.start(PRODUCERS, CONSUMERS)
         async with gauges.watching():

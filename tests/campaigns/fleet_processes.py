@@ -1,6 +1,7 @@
 """What the processes of a campaign do: they put and handle, and tell history and referee."""
 
 import asyncio
+import logging
 import os
 import random
 import signal
@@ -29,8 +30,17 @@ def done_key(queue: str, number: int) -> str:
     return f"{{{queue}}}:done:{number % _SHARDS}"
 
 
-async def produce(url: str, name: str, ttl: float, folder: str, part: int) -> None:
-    """Put number after number, each once, until SIGTERM; what a killed predecessor left in doubt is put again first."""
+def only_errors() -> None:
+    """Have the product log errors alone: what strikes it is no news here."""
+    logging.getLogger("weir").setLevel(logging.ERROR)
+
+
+async def produce(url: str, name: str, ttl: float, folder: str, part: int, rest: float) -> None:  # noqa: PLR0917
+    """Put number after number, each once, until SIGTERM; what a killed predecessor left in doubt is put again first.
+
+    It rests for `rest` seconds behind each hundred.
+    """
+    only_errors()
     stopping = asyncio.Event()
     asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, stopping.set)
     doubtful, number = in_doubt(Path(folder), part)
@@ -44,6 +54,7 @@ async def produce(url: str, name: str, ttl: float, folder: str, part: int) -> No
             history.note("invoke", number, number + AT_ONCE - 1)
             await _put(queue, history, part, number, number + AT_ONCE - 1)
             number += AT_ONCE
+            await asyncio.sleep(rest)
     report("end", number)
 
 
@@ -66,6 +77,7 @@ async def _put(queue: Queue[tuple[int, int]], history: History, part: int, first
 
 async def consume(url: str, name: str, ttl: float, folder: str) -> None:
     """Handle messages until SIGTERM; each counts itself with its acknowledgement, and at the referee."""
+    only_errors()
     referee = Referee(Path(folder))
     chance = random.Random()  # noqa: S311  # no secret
 

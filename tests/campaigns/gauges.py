@@ -1,4 +1,7 @@
-"""Gauges: what is read of a running campaign, past the product: the keys themselves, and the kernel's own figures."""
+"""Gauges: what is read of a running campaign, past the product: the keys themselves, and the kernel's own figures.
+
+Of the server's memory what is no data counts: the referee's counts of messages are data, and grow.
+"""
 
 import asyncio
 import contextlib
@@ -64,14 +67,12 @@ class Gauges:
             pipeline.hget(f"{{{self._name}}}:totals", "put")
             if is_slow:
                 pipeline.info("memory")
-                pipeline.hlen(f"{{{self._name}}}:lanes")
                 pipeline.info("clients")
             pending, put, *slow = await pipeline.execute()
         self.most_pending = max(self.most_pending, pending)
         self.put_total = max(self.put_total, int(put or 0))
         if is_slow:
-            memory, lanes, clients = slow
-            self._note("records of processes", lanes)
+            memory, clients = slow
             self._note("connections", clients["connected_clients"])
             self._note("memory of the server less its data", _overhead(memory))
             for what, pid in self._watched().items():

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Final
 
 from shared.concurrency import LeaseLost, ReadersWritersLease, Session
+from tests.campaigns.fleet_processes import only_errors
 from tests.instruments.processes import report
 
 STAYS: Final = 15
@@ -17,6 +18,7 @@ STAYS: Final = 15
 
 async def contend(url: str, base: str, ttl: float, folder: str, tasks: int) -> None:
     """Read and write until killed. Each line: what, which stay, the lease's name, and when."""
+    only_errors()
     file = os.open(Path(folder) / f"stays-{os.getpid()}-{time.monotonic_ns()}", os.O_CREAT | os.O_APPEND | os.O_WRONLY)
 
     def note(what: str, stay: str, name: str) -> None:

@@ -15,6 +15,10 @@ from tests.instruments.census import Census, take_census
 
 IN_HANDS = 700
 """What a process holds at most: workers, prefetch and a portion under way."""
+_LONG = 300.0
+"""Seconds that a figure is watched for before it is said to grow: everything fills up at first."""
+_LONGEST = 15.0
+"""Seconds: the longest fault lasts five times to live, and what it struck is recovered within two of them."""
 
 
 @dataclass(frozen=True)
@@ -56,6 +60,10 @@ class Verdict:
         )
 
 
+def _lasted(samples: list[tuple[float, float]]) -> float:
+    return samples[-1][0] - samples[0][0]
+
+
 async def judge(client: Redis, name: str, records: Path, gauges: Gauges, course: Course) -> Verdict:
     """Judge a run whose queue is at rest."""
     handlings = list(referee.read(records))
@@ -64,7 +72,12 @@ async def judge(client: Redis, name: str, records: Path, gauges: Gauges, course:
     doubled = sum(times != 1 for times in counted.values())
     doubled += len({(each.part, each.number) for each in handlings} ^ counted.keys())
     census = await take_census(client, name)
-    growing = tuple(what for what, samples in gauges.samples.items() if len(samples) > 100 and not fit(samples).is_flat)
+    standstill = longest_standstill(each.at for each in handlings)
+    growing = tuple(
+        what
+        for what, samples in gauges.samples.items()
+        if len(samples) > 100 and _lasted(samples) > _LONG and not fit(samples).is_flat
+    )
     against = {
         f"{len(totals.lost)} acknowledged messages are lost": totals.lost,
         f"{len(totals.unexpected)} messages come from nowhere": totals.unexpected,
@@ -74,9 +87,10 @@ async def judge(client: Redis, name: str, records: Path, gauges: Gauges, course:
         > IN_HANDS * (1 + course.struck.total()),
         f"the keys do not add up: {census}": _unsound(census),
         f"they grow: {', '.join(growing)}": growing,
+        f"nothing was handled for {standstill:.1f} s": standstill - gauges.longest_gap > _LONGEST,
     }
     return Verdict(
-        course.seconds, dict(course.struck), totals, doubled, gauges.most_pending, longest_standstill(each.at for each in handlings),
+        course.seconds, dict(course.struck), totals, doubled, gauges.most_pending, standstill,
         gauges.longest_gap, census, growing, tuple(text for text, holds in against.items() if holds),
     )  # fmt: skip
 

@@ -8,6 +8,7 @@ from typing import Any, Final
 from redis.asyncio import Redis
 from redis.exceptions import RedisError
 
+from shared.concurrency.session.tasks import outlast
 from tests.campaigns.faults.scene import Scene
 from tests.campaigns.fleet import TTL
 
@@ -19,8 +20,17 @@ async def kills(scene: Scene) -> None:
     while True:
         await asyncio.sleep(scene.pause())
         table, number = scene.chance.choice(scene.fleet.everybody())
-        await scene.fleet.replace(table, number)
+        await _to_its_end(scene.fleet.replace(table, number))
         scene.struck["kills"] += 1
+
+
+async def _to_its_end(strike: Coroutine[Any, Any, None]) -> None:
+    """Strike whole, however it is cancelled: half a strike would leave something dead for good."""
+    striking = asyncio.create_task(strike, name="strike")
+    cancelled = await outlast(striking)
+    striking.result()
+    if cancelled is not None:
+        raise cancelled
 
 
 async def stops(scene: Scene) -> None:
@@ -55,8 +65,7 @@ async def crashes(scene: Scene) -> None:
 async def _with_server(scene: Scene, word: str, strike: Callable[[], None]) -> None:
     while True:
         await asyncio.sleep(scene.pause())
-        # To its end, or the server would be away for good.
-        await asyncio.shield(asyncio.get_running_loop().run_in_executor(None, strike))
+        await _to_its_end(asyncio.to_thread(strike))
         scene.struck[word] += 1
 
 
