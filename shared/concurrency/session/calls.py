@@ -12,6 +12,7 @@ from redis.exceptions import NoScriptError, ResponseError
 
 from shared.concurrency.errors import ConcurrencyError, ServerRefused, WrongLoop
 from shared.concurrency.session.clock import boottime
+from shared.concurrency.session.loads import Loads
 from shared.concurrency.session.protocol import Wire
 from shared.concurrency.session.refusals import Refusals
 from shared.concurrency.session.scripts import Script
@@ -68,6 +69,7 @@ class Calls:
         self._forked: WrongLoop | None = None
         """What callers get in a forked child, which inherits all this."""
         self._loop = asyncio.get_running_loop()
+        self._loads = Loads(self._send)
         _all.add(self)
 
     # --- what callers use -------------------------------------------------------------------------------------------
@@ -120,9 +122,11 @@ class Calls:
         packed = script.pack(call.keys, arguments, call.more_keys)
         try:
             try:
-                answer = await self.command(b"EVALSHA", script.sha, *packed, at_reply=call.at_reply)
+                answer = await self.command(script.command, script.sha, *packed, at_reply=call.at_reply)
             except NoScriptError:
-                answer = await self.command(b"EVAL", script.source, *packed, at_reply=call.at_reply)
+                answer = await self._loads.behind(
+                    script, lambda: self.command(script.command, script.sha, *packed, at_reply=call.at_reply)
+                )
         except ResponseError as error:
             if "WRONGTYPE" in str(error):
                 kinds = {word: await self._type_of(call.keys[word]) for word in script.keys}
@@ -146,6 +150,19 @@ class Calls:
         :raises Disconnected: when there is none, or it broke before the answer came.
         :raises WrongLoop: in a forked child.
         """
+        reply = self._send(*command, at_reply=at_reply)
+        answer = await reply
+        if isinstance(answer, Exception):
+            try:
+                raise answer
+            finally:
+                # Its traceback leads to this frame: they would keep each other, and the caller's objects, alive.
+                del answer, reply
+        return answer
+
+    def _send(
+        self, *command: bytes | str | int, at_reply: Callable[[Any], object] | None = None
+    ) -> asyncio.Future[Any]:
         wire = self._wire
         if wire is None or not wire.is_open:
             # It broke, and the watch has not noticed yet: whoever calls again waits for the next connection.
@@ -156,14 +173,7 @@ class Calls:
         reply: asyncio.Future[Any] = self._loop.create_future()
         self._replies.append(_Awaited(reply, boottime(), at_reply))
         wire.send(packed)
-        answer = await reply
-        if isinstance(answer, Exception):
-            try:
-                raise answer
-            finally:
-                # Its traceback leads to this frame: they would keep each other, and the caller's objects, alive.
-                del answer, reply
-        return answer
+        return reply
 
     def _run(self) -> str:
         if not self._is_run_known:  # the connection is not greeted yet: the run that we know may be the one before
