@@ -12,6 +12,8 @@ from redis.retry import Retry
 
 from shared.concurrency.session.address import connect_options
 from shared.concurrency.session.calls import Call, pack
+from shared.concurrency.session.run import UNKNOWN
+from shared.concurrency.session.server_errors import fields, is_withheld
 
 
 class BlockingWire:
@@ -32,15 +34,16 @@ class BlockingWire:
         return self._wire is not None
 
     def connect(self) -> str:
-        """Connect; the run_id of the server."""
+        """Connect; the run_id of the server, `?` where it does not tell."""
         wire = self.pool.make_connection()
         wire.connect()  # type: ignore[no-untyped-call]
         self._wire = wire
         info = self._command("INFO", "server")
         if isinstance(info, ResponseError):
-            raise info
-        text = info.decode() if isinstance(info, bytes) else str(info)
-        return next((line[7:].strip() for line in text.splitlines() if line.startswith("run_id:")), "")
+            if not is_withheld(info):
+                raise info
+            return UNKNOWN
+        return fields(info).get("run_id", UNKNOWN)
 
     def disconnect(self) -> None:
         """Drop the connection."""

@@ -15,6 +15,7 @@ from shared.concurrency.session.clock import boottime
 from shared.concurrency.session.loads import Loads
 from shared.concurrency.session.protocol import Wire
 from shared.concurrency.session.refusals import Refusals
+from shared.concurrency.session.run import Run
 from shared.concurrency.session.scripts import Script
 from shared.concurrency.session.server_errors import Disconnected, Forbidden, Postponed, Unasked, translate, wrong_key
 from shared.concurrency.session.tally import Tally
@@ -52,15 +53,14 @@ class Calls:
         """Begin without a connection."""
         self.problem = NO_ANSWER
         """Why the last attempt to connect failed."""
-        self.run_id = ""
-        """The run_id of the server at the other end, from its INFO."""
+        self.run: Final = Run()
+        """Which run of the server is at the other end."""
         self.is_on_cluster = False
         """Whether the server is a node of a Cluster."""
         self.is_open = False
         """Whether callers may use the connection now: `opened` would return at once."""
         self.tally: Final = Tally()
         """What this process counts."""
-        self._is_run_known = False
         self._refusals = refusals
         self._wire: Wire | None = None
         self._replies: deque[_Awaited] = deque()
@@ -176,7 +176,7 @@ class Calls:
         return reply
 
     def _run(self) -> str:
-        if not self._is_run_known:  # the connection is not greeted yet: the run that we know may be the one before
+        if not self.run.is_known:  # the connection is not greeted yet: the run that we know may be the one before
             raise Disconnected(self.problem)
         return self.run_id
 
@@ -197,6 +197,11 @@ class Calls:
         return self._refusals.words() or self.problem
 
     @property
+    def run_id(self) -> str:
+        """The run_id of the server at the other end; `?` and a number where it does not tell."""
+        return self.run.id
+
+    @property
     def connection(self) -> object:
         """The connection that `now` sends on, if any: what was sent on another one may run behind that."""
         return self._wire
@@ -206,12 +211,11 @@ class Calls:
     def attach(self, wire: Wire) -> None:
         """Send on this wire from here on; `open_up` lets callers use it."""
         self._wire = wire
-        self._is_run_known = False
+        self.run.is_known = False
 
     def leads_to(self, run_id: str) -> None:
-        """Note which run of the server the connection leads to."""
-        self.run_id = run_id
-        self._is_run_known = True
+        """Note which run of the server the connection leads to; empty where it does not tell."""
+        self.run.leads_to(run_id)
 
     def open_up(self) -> None:
         """Let callers use the connection."""
