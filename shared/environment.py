@@ -9,6 +9,7 @@ from urllib.parse import urlsplit
 from pydantic import AfterValidator, BeforeValidator, Field, SecretStr, ValidationError
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
+from shared.concurrency.session.address.grammar import ESCAPES, FORMS, is_listed, read_listed
 from shared.local.address import read_address
 from shared.queue_settings import MOST_AT_ONCE, queue_name, served_queues
 
@@ -51,13 +52,17 @@ def _long_enough(secret: SecretStr) -> SecretStr:
 def _address(secret: SecretStr) -> SecretStr:
     """Refuse what is no address of a server. The error never repeats it: it may hold a password."""
     address = secret.get_secret_value().strip()
+    if is_listed(address):
+        read_listed(address)
+        return SecretStr(address)
     if not _readable(address):
-        raise ValueError(
-            f"is no address like {_EXAMPLE} (a password's / : @ # ? % are written %2F %3A %40 %23 %3F %25)"
-        )
+        raise ValueError(f"is no address like {_EXAMPLE} ({ESCAPES})")
     parts = urlsplit(address)
     if parts.scheme not in {"redis", "rediss", "unix"}:
-        raise ValueError(f"must begin with redis://, rediss:// or unix://, for example {_EXAMPLE}")
+        raise ValueError(
+            f"must begin with redis://, rediss:// or unix://, for example {_EXAMPLE}, or list sentinels: "
+            f"{FORMS['sentinel']}"
+        )
     if parts.scheme == "unix" and parts.path in {"", "/"}:
         raise ValueError("must name a socket, for example unix:///run/redis.sock")
     if parts.scheme != "unix" and not re.fullmatch(r"(/\d*)?", parts.path):

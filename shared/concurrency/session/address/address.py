@@ -2,23 +2,16 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, Final, Literal, NamedTuple, Protocol, cast
+from typing import Any, Final, Protocol, cast
 from urllib.parse import urlsplit
 
 from redis.asyncio.connection import parse_url
 
+from shared.concurrency.session.address.endpoint import Endpoint, Kind
+from shared.concurrency.session.address.grammar import FORMS
 from shared.concurrency.session.address.options import connect_options
 
-Kind = Literal["tcp", "tls", "socket"]
-
 SCHEMES: Final = ("redis", "rediss", "unix")
-
-
-class Endpoint(NamedTuple):
-    """One server, as it is reached over a network."""
-
-    host: str
-    port: int
 
 
 class Address(Protocol):
@@ -68,7 +61,10 @@ def read_address(url: str) -> Address:
     """
     parts = urlsplit(url) if isinstance(url, str) else urlsplit("")
     if parts.scheme not in SCHEMES or not url.lower().startswith(f"{parts.scheme}://"):
-        raise ValueError("the address begins with redis://, rediss:// or unix://, for example redis://localhost:6379/0")
+        raise ValueError(
+            "the address begins with redis://, rediss:// or unix://, for example redis://localhost:6379/0, or lists "
+            f"sentinels: {FORMS['sentinel']}"
+        )
     parsed = cast("dict[str, Any]", parse_url(url))
     for word in ("connection_class", "max_connections"):  # what a pool is told
         parsed.pop(word, None)

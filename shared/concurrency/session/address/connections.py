@@ -6,7 +6,8 @@ import redis.asyncio.connection
 import redis.connection
 from redis.asyncio.connection import AbstractConnection
 
-from shared.concurrency.session.address.address import Address, Kind
+from shared.concurrency.session.address.address import Address
+from shared.concurrency.session.address.endpoint import Kind
 
 
 class _Asking(AbstractConnection):
