@@ -56,7 +56,7 @@ ALLOWED = {
 REACHED = {
     "shared": {
         f"{ENGINE}.checks", f"{ENGINE}.session.address.address", f"{ENGINE}.session.address.connections", f"{ENGINE}.session.address.endpoint", f"{ENGINE}.session.address.grammar",
-        f"{ENGINE}.session.log", f"{ENGINE}.session.outage", f"{ENGINE}.session.session",
+        f"{ENGINE}.session.address.sentinel", f"{ENGINE}.session.log", f"{ENGINE}.session.outage", f"{ENGINE}.session.session",
         f"{QUEUES}.encoding.codec", f"{QUEUES}.encoding.outgoing", f"{QUEUES}.encoding.versions", f"{QUEUES}.service",
     },
     "producer": {

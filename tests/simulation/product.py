@@ -48,7 +48,7 @@ def install() -> None:
     Asking._who = lambda *_: b"1 simulated a task"  # type: ignore[method-assign]  # it names this process
     scripts._PARTS["clock"] = _Clock()  # type: ignore[assignment]
     vars(connection)["Wire"] = _Wire
-    redis.asyncio.ConnectionPool.make_connection = lambda _: _Opened()  # type: ignore[method-assign]
+    vars(connection)["connection"] = lambda *_, **__: _Opened()
     vars(process)["Heartbeat"] = _Heartbeat
 
 
@@ -152,6 +152,9 @@ class _Heartbeat:
     def stop(self) -> None:
         self._is_stopped = True
         self._process.thread.call_soon(self._asked.set)
+
+    def follow(self, run_id: str) -> None:
+        """Its connection breaks with the server's run."""
 
     async def _run(self) -> None:
         while not self._is_stopped:

@@ -48,7 +48,6 @@ class Process:
         self.owner: Final = base64.b32encode(secrets.token_bytes(8)).decode().lower()[:12]
         """What this process is called on the server; it outlives its sessions there."""
         self.ttl: Final = ttl
-        self._address = address
         self.loop: Final = asyncio.get_running_loop()
         """The event loop it belongs to."""
         self.calls: Final = Calls(Refusals(refusal_grace))
@@ -66,7 +65,7 @@ class Process:
             reply_timeout=_patience(ttl),
             refusal_grace=refusal_grace,
             on_message=self._parts.dispatch,
-            on_connected=self._parts.connected,
+            on_connected=self._connected,
             on_lost=lambda: self.renew_within(0.0),
         )
         self._ticker = Ticker(self._parts, ttl)
@@ -74,12 +73,16 @@ class Process:
             address, ttl, self._ticker.seen, lambda: [part.renewable for part in self._parts.lasting()]
         )
 
+    async def _connected(self, run_id: str) -> None:
+        self._heartbeat.follow(run_id)
+        await self._parts.connected(run_id)
+
     async def start(self, connect_timeout: float) -> None:
         """Connect, and begin to renew.
 
         :raises ServerUnavailable: when no server answered within `connect_timeout` seconds.
         """
-        where = self._address.shown
+        where = self._connection.leads_to
         self._connection.start()
         if not await self._opened_within(min(_REPORT_AFTER, connect_timeout)):
             if connect_timeout > _REPORT_AFTER:
