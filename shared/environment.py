@@ -158,6 +158,9 @@ class Environment(BaseSettings):
     refusal_grace: float = Field(30.0, ge=0, le=86_400)
     """Seconds for which a server that refuses what it accepted before is waited for."""
 
+    replicas: int = Field(0, ge=0, le=100)
+    """Replicas that must have what is put and settled before it is answered for; meanwhile all calls wait."""
+
     max_connections: int = Field(10, ge=4, le=10_000)
     """Connections of one service to one server at most, two of them the session's; more than that wait for one."""
 
