@@ -23,8 +23,8 @@ from redis.exceptions import (
 from redis.exceptions import ConnectionError as LostConnection
 from redis.exceptions import TimeoutError as LateAnswer
 
-from shared.concurrency.session.address.address import Kind
 from shared.concurrency.session.address.connections import SocketConnection, TcpConnection, TlsConnection
+from shared.concurrency.session.address.endpoint import Kind
 
 _REFUSALS: Final = (AuthenticationError, AuthorizationError, NoPermissionError)
 # Wrong passwords arrive as lost connections, too.

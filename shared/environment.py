@@ -9,6 +9,7 @@ from urllib.parse import urlsplit
 from pydantic import AfterValidator, BeforeValidator, Field, SecretStr, ValidationError
 from pydantic_settings import SettingsConfigDict
 
+from shared.concurrency.session.address.grammar import ESCAPES, FORMS, is_listed, read_listed
 from shared.local.address import read_address
 from shared.queue_settings import MOST_AT_ONCE, queue_name, served_queues
 from shared.service_links import WithoutServiceLinks, service_links
@@ -52,13 +53,17 @@ def _long_enough(secret: SecretStr) -> SecretStr:
 def _address(secret: SecretStr) -> SecretStr:
     """Refuse what is no address of a server. The error never repeats it: it may hold a password."""
     address = secret.get_secret_value().strip()
+    if is_listed(address):
+        read_listed(address)
+        return SecretStr(address)
     if not _readable(address):
-        raise ValueError(
-            f"is no address like {_EXAMPLE} (a password's / : @ # ? % are written %2F %3A %40 %23 %3F %25)"
-        )
+        raise ValueError(f"is no address like {_EXAMPLE} ({ESCAPES})")
     parts = urlsplit(address)
     if parts.scheme not in {"redis", "rediss", "unix"}:
-        raise ValueError(f"must begin with redis://, rediss:// or unix://, for example {_EXAMPLE}")
+        raise ValueError(
+            f"must begin with redis://, rediss:// or unix://, for example {_EXAMPLE}, or list sentinels: "
+            f"{FORMS['sentinel']}"
+        )
     if parts.scheme == "unix" and parts.path in {"", "/"}:
         raise ValueError("must name a socket, for example unix:///run/redis.sock")
     if parts.scheme != "unix" and not re.fullmatch(r"(/\d*)?", parts.path):
@@ -153,6 +158,9 @@ class Environment(WithoutServiceLinks):
 
     refusal_grace: float = Field(30.0, ge=0, le=86_400)
     """Seconds for which a server that refuses what it accepted before is waited for."""
+
+    replicas: int = Field(0, ge=0, le=100)
+    """Replicas that must have what is put and settled before it is answered for; meanwhile all calls wait."""
 
     max_connections: int = Field(10, ge=4, le=10_000)
     """Connections of one service to one server at most, two of them the session's; more than that wait for one."""

@@ -159,7 +159,9 @@ async def open_pipeline(settings: Settings, *, resources: bool = False) -> Async
     clock_pool = pool if clock_url == url else counted_pool(clock_url, most, silence)
     async with (
         AsyncExitStack() as pools,
-        Session.open(url, ttl=settings.session_ttl, refusal_grace=settings.refusal_grace) as session,
+        Session.open(
+            url, ttl=settings.session_ttl, refusal_grace=settings.refusal_grace, replicas=settings.replicas
+        ) as session,
         AsyncExitStack() as stack,
     ):
         for each in {pool, clock_pool}:

@@ -6,6 +6,7 @@ from typing import Any
 from arq.connections import RedisSettings
 
 from shared.concurrency.session.address.address import read_address
+from shared.concurrency.session.address.sentinel import SentinelAddress
 
 
 def clock_queue(queue: str) -> str:
@@ -14,9 +15,14 @@ def clock_queue(queue: str) -> str:
 
 
 def redis_settings(url: str) -> RedisSettings:
-    """Return an address in arq's form. arq's own parser does not decode passwords and paths, and ignores options."""
+    """Return an address in arq's form. arq's own parser does not decode passwords and paths, and ignores options.
+
+    Of sentinels arq's form has neither login nor TLS. Only arq's own command uses it; the clock does not.
+    """
     address = read_address(url)
     parsed = dict(address.options)
+    if isinstance(address, SentinelAddress):
+        parsed |= {"host": list(map(tuple, address.service.hosts)), "sentinel": True, "sentinel_master": address.name}
     if "path" in parsed:
         parsed["unix_socket_path"] = parsed.pop("path")
     if "db" in parsed:

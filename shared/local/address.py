@@ -7,6 +7,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
+from shared.concurrency.session.address.grammar import is_listed, read_listed
+
 # Beside the packages, so that every service of one project finds it, whatever folder the service was started in.
 RUN_DIRECTORY = Path(__file__).resolve().parent.parent.parent / ".run"
 
@@ -39,6 +41,8 @@ def read_address(directory: Path = RUN_DIRECTORY) -> str | None:
 
 def _listens(url: str) -> bool:
     try:
+        if is_listed(url):
+            return any(_accepts(host) for host in read_listed(url).hosts)
         parts = urlsplit(url)
         if parts.scheme not in ("redis", "rediss", "unix"):
             return False
@@ -47,7 +51,15 @@ def _listens(url: str) -> bool:
                 connection.settimeout(1)
                 connection.connect(os.fsencode(unquote(parts.path)))
         else:
-            socket.create_connection((parts.hostname or "localhost", parts.port or 6379), 1).close()
+            return _accepts((parts.hostname or "localhost", parts.port or 6379))
     except (OSError, ValueError):
+        return False
+    return True
+
+
+def _accepts(where: tuple[str, int]) -> bool:
+    try:
+        socket.create_connection(where, 1).close()
+    except OSError:
         return False
     return True

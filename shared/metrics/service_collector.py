@@ -19,6 +19,7 @@ _OF_QUEUES: Final = {
     "deliveries_nacked": "Deliveries that failed or wait, by this process; the last failure of a dead letter too.",
     "deliveries_recovered": "Deliveries of dead sessions that this process gave back to the queue.",
     "sessions_lost": "Sessions of this process at the queue that passed their deadline.",
+    "queues_forgotten": "How often the server had forgotten the queue, and what was in it.",
     "stale_deliveries": "Settlements of this process that came too late: others had the message.",
 }
 """Counter, without its prefix -> help."""

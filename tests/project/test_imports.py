@@ -55,7 +55,8 @@ ALLOWED = {
 # The modules inside the engine that a room outside it reaches; all others, and YOURS files, know its face alone.
 REACHED = {
     "shared": {
-        f"{ENGINE}.checks", f"{ENGINE}.session.address.address", f"{ENGINE}.session.address.connections", f"{ENGINE}.session.log", f"{ENGINE}.session.outage", f"{ENGINE}.session.session",
+        f"{ENGINE}.checks", f"{ENGINE}.session.address.address", f"{ENGINE}.session.address.connections", f"{ENGINE}.session.address.endpoint", f"{ENGINE}.session.address.grammar",
+        f"{ENGINE}.session.address.sentinel", f"{ENGINE}.session.log", f"{ENGINE}.session.outage", f"{ENGINE}.session.session",
         f"{QUEUES}.encoding.codec", f"{QUEUES}.encoding.outgoing", f"{QUEUES}.encoding.versions", f"{QUEUES}.service",
     },
     "producer": {

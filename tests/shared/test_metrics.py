@@ -25,7 +25,7 @@ from tests.instruments.services import Service, consuming, running, wait_for
 
 NAMES: Final = {
     "weir_messages_put", "weir_deliveries_acked", "weir_deliveries_nacked", "weir_deliveries_recovered",
-    "weir_dead_letters", "weir_put_wait_seconds", "weir_lease_wait_seconds", "weir_sessions_lost", "weir_reconnects",
+    "weir_dead_letters", "weir_put_wait_seconds", "weir_lease_wait_seconds", "weir_sessions_lost", "weir_queues_forgotten", "weir_reconnects",
     "weir_stale_deliveries", "weir_lease_lost", "weir_start_latency_seconds", "weir_handler_duration_seconds", "weir_connection_up", "weir_build_info",
 }  # fmt: skip
 

@@ -166,6 +166,8 @@ def test_a_bad_value_is_one_line_that_names_the_variable(
         f"redis://:{SECRET}@localhost/zero",
         f"redis://:{SECRET}@localhost/0/1",
         "unix://",
+        f"redis+sentinel://:{SECRET}@one,two",
+        f"redis+sentinel://:{SECRET}@one:port,two/main",
     ],
 )
 def test_a_bad_address_is_one_line_without_the_address(environment: pytest.MonkeyPatch, address: str) -> None:
@@ -182,6 +184,7 @@ def test_a_bad_address_is_one_line_without_the_address(environment: pytest.Monke
         "redis://user:p%40ss@localhost:6379/3",
         "rediss://[::1]:6380/0",
         "unix:///run/redis.sock?db=2",
+        "redis+sentinel://user:p%40ss@one,two:26380/main/1?sentinel_password=x",
     ],
 )
 def test_a_good_address_is_kept_as_it_is(environment: pytest.MonkeyPatch, address: str) -> None:

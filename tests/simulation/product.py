@@ -153,6 +153,9 @@ class _Heartbeat:
         self._is_stopped = True
         self._process.thread.call_soon(self._asked.set)
 
+    def follow(self, run_id: str) -> None:
+        """Its connection breaks with the server's run."""
+
     async def _run(self) -> None:
         while not self._is_stopped:
             try:

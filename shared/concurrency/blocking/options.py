@@ -10,6 +10,7 @@ class SessionOptions(TypedDict, total=False):
     ttl: float
     connect_timeout: float
     refusal_grace: float
+    replicas: int
 
 
 class QueueOptions(TypedDict, total=False):

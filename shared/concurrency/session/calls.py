@@ -2,8 +2,8 @@
 
 import asyncio
 import os
-from collections import deque
 from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from typing import Any, Final, NamedTuple
 from weakref import WeakSet
 
@@ -15,9 +15,10 @@ from shared.concurrency.session.clock import boottime
 from shared.concurrency.session.loads import Loads
 from shared.concurrency.session.protocol import Wire
 from shared.concurrency.session.refusals import Refusals
+from shared.concurrency.session.replies import Replies
 from shared.concurrency.session.run import Run
 from shared.concurrency.session.scripts import Script
-from shared.concurrency.session.server_errors import Disconnected, Forbidden, Postponed, Unasked, translate, wrong_key
+from shared.concurrency.session.server_errors import Disconnected, Forbidden, Postponed, translate, wrong_key
 from shared.concurrency.session.tally import Tally
 
 NO_ANSWER: Final = "it does not answer"
@@ -38,18 +39,14 @@ class Call(NamedTuple):
     the caller gets."""
     says_run: bool = False
     """Whether the last argument is the server's run_id, as the connection knows it that the call is sent on."""
-
-
-class _Awaited(NamedTuple):
-    reply: asyncio.Future[Any]
-    sent_at: float
-    at_reply: Callable[[Any], object] | None
+    is_promise: bool = False
+    """Whether the caller is answered once the replicas have it that `Session.open(replicas=)` asks for."""
 
 
 class Calls:
     """The calls of one process on its connection; callers wait for futures, so no cancellation reaches it."""
 
-    def __init__(self, refusals: Refusals) -> None:
+    def __init__(self, refusals: Refusals, replies: Replies | None = None) -> None:
         """Begin without a connection."""
         self.problem = NO_ANSWER
         """Why the last attempt to connect failed."""
@@ -63,7 +60,8 @@ class Calls:
         """What this process counts."""
         self._refusals = refusals
         self._wire: Wire | None = None
-        self._replies: deque[_Awaited] = deque()
+        self.replies: Final = Replies() if replies is None else replies
+        """Those that are awaited."""
         self._usable = asyncio.Event()
         self._refusal: ConcurrencyError | None = None
         self._forked: WrongLoop | None = None
@@ -118,15 +116,19 @@ class Calls:
         """
         script = call.script
         first = call.keys[script.keys[0]]
-        arguments = (*call.arguments, self._run()) if call.says_run else call.arguments
+        arguments = (*call.arguments, self._run_of_server()) if call.says_run else call.arguments
         packed = script.pack(call.keys, arguments, call.more_keys)
+        at_reply, is_promise = call.at_reply, call.is_promise
         try:
             try:
-                answer = await self.command(script.command, script.sha, *packed, at_reply=call.at_reply)
-            except NoScriptError:
-                answer = await self._loads.behind(
-                    script, lambda: self.command(script.command, script.sha, *packed, at_reply=call.at_reply)
+                answer = await self.command(
+                    script.command, script.sha, *packed, at_reply=at_reply, is_promise=is_promise
                 )
+            except NoScriptError:
+                again = partial(
+                    self.command, script.command, script.sha, *packed, at_reply=at_reply, is_promise=is_promise
+                )
+                answer = await self._loads.behind(script, again)
         except ResponseError as error:
             if "WRONGTYPE" in str(error):
                 kinds = {word: await self._type_of(call.keys[word]) for word in script.keys}
@@ -144,13 +146,20 @@ class Calls:
         self._refusals.accept(script, first)
         return answer
 
-    async def command(self, *command: bytes | str | int, at_reply: Callable[[Any], object] | None = None) -> Any:
+    async def command(
+        self,
+        *command: bytes | str | int,
+        at_reply: Callable[[Any], object] | None = None,
+        is_promise: bool = False,
+    ) -> Any:
         """Run a command on the present connection, also before callers may use it.
 
         :raises Disconnected: when there is none, or it broke before the answer came.
         :raises WrongLoop: in a forked child.
         """
         reply = self._send(*command, at_reply=at_reply)
+        if is_promise:
+            self.replies.promise(self._send)
         answer = await reply
         if isinstance(answer, Exception):
             try:
@@ -171,11 +180,11 @@ class Calls:
         # Before the reply is awaited: what cannot be packed must not shift all answers by one.
         packed = pack(*command)
         reply: asyncio.Future[Any] = self._loop.create_future()
-        self._replies.append(_Awaited(reply, boottime(), at_reply))
+        self.replies.expect(reply, at_reply)
         wire.send(packed)
         return reply
 
-    def _run(self) -> str:
+    def _run_of_server(self) -> str:
         if not self.run.is_known:  # the connection is not greeted yet: the run that we know may be the one before
             raise Disconnected(self.problem)
         return self.run_id
@@ -242,30 +251,19 @@ class Calls:
 
         :raises Unasked: when there is none.
         """
-        if not self._replies:
-            raise Unasked(f"the server answered what nobody had asked: {answer!r:.200}")
-        reply, _, at_reply = self._replies.popleft()
-        if at_reply is not None and not isinstance(answer, Exception):
-            try:
-                at_reply(answer)
-            except Exception as error:  # noqa: BLE001  # the caller gets it; the reader goes on
-                answer = error
-        if not reply.done():
-            reply.set_result(answer)
+        self.replies.answered(answer)
 
     def silent_for(self) -> float:
         """For how many seconds nothing has come or gone while a call is not answered."""
-        if not self._replies or self._wire is None:
+        sent_at = self.replies.oldest
+        if sent_at is None or self._wire is None:
             return 0.0
-        return boottime() - max(self._replies[0].sent_at, self._wire.moved_at())
+        return boottime() - max(sent_at, self._wire.moved_at())
 
     def drop(self) -> None:
         """Fail what is not answered: the connection was dropped."""
         self._forget_wire()
-        while self._replies:
-            reply = self._replies.popleft().reply
-            if not reply.done():
-                reply.set_result(Disconnected(self.problem))
+        self.replies.drop(self.problem)
 
     def in_child(self) -> None:
         """Send nothing, and read nothing, in a process that was forked: the connection is its parent's."""

@@ -18,6 +18,8 @@ from redis.exceptions import AuthenticationError, NoPermissionError, RedisError,
 from shared.concurrency.errors import ConcurrencyError, ServerRefused
 from shared.concurrency.session.address.address import Address
 from shared.concurrency.session.address.connections import connection
+from shared.concurrency.session.address.grammar import FORMS
+from shared.concurrency.session.address.leaving import leaving
 from shared.concurrency.session.admission import Admission
 from shared.concurrency.session.calls import NO_ANSWER, Calls
 from shared.concurrency.session.clock import boottime
@@ -37,6 +39,7 @@ _NO_ENTRY: Final = re.compile(r"NOAUTH|WRONGPASS|HELLO must be called|invalid us
 _NO_DATABASE: Final = re.compile(r"DB index|SELECT is not allowed")
 _FIRST_PAUSE: Final = 0.02
 _LONGEST_PAUSE: Final = 1.0
+_LONGEST_IN_A_FAILOVER: Final = 0.2
 # What redis-py raises when a connection is lost.
 _LOST: Final = (RedisError, OSError, TimeoutError, EOFError)
 
@@ -66,6 +69,7 @@ class Connection:
         :raises ValueError: when redis-py does not know an option of the address.
         """
         self._channel = channel(owner)
+        self._address = address
         self._make = partial(
             connection,
             address,
@@ -86,6 +90,11 @@ class Connection:
         self._outage = Outage(log, "no connection to the server", "connected to the server again", owner=owner)
         self._runner: asyncio.Task[None] | None = None
 
+    @property
+    def leads_to(self) -> str:
+        """Its address, for people."""
+        return self._address.shown
+
     def start(self) -> None:
         """Begin to connect, and to connect again whenever the connection breaks."""
         self._runner = asyncio.create_task(self._run(), name="weir-connection")
@@ -104,7 +113,9 @@ class Connection:
             except Exception as error:  # noqa: BLE001  # every call of this process waits for this task
                 self._report(error, is_first_refusal=began <= self._admission.refused_since < math.inf)
             await asyncio.sleep(self._pause)
-            self._pause = min(_LONGEST_PAUSE, self._pause * 2)
+            # Sentinels are asked more often: what they know changes in a moment.
+            longest = _LONGEST_IN_A_FAILOVER if self._address.leads_to_primary else _LONGEST_PAUSE
+            self._pause = min(longest, self._pause * 2)
 
     async def _live(self) -> None:
         """Open a connection and watch over it; raises what ends it, once calls and parts know."""
@@ -122,7 +133,8 @@ class Connection:
             self._admission.grant()
             self._calls.open_up()
             asyncio.get_running_loop().call_soon(self._report_open)
-            await self._watch(wire)
+            async with leaving(self._address, opened) as left:
+                await self._watch(wire, left)
         except Exception as error:
             self._calls.problem = _described(error)
             if (reason := _refusal(error)) is not None:
@@ -173,6 +185,7 @@ class Connection:
 
     async def _introduce(self, wire: Wire) -> None:
         server = await self._examination.examine()
+        await self._check_role()
         if not wire.is_open:
             raise Disconnected(self._calls.problem)
         try:
@@ -187,15 +200,29 @@ class Connection:
         self._calls.is_on_cluster = server.is_on_cluster
         await self._on_connected(self._calls.run.id)
 
+    async def _check_role(self) -> None:
+        """Refuse a replica at first; a primary that became one is waited for, as its address may lead elsewhere."""
+        if self._address.leads_to_primary or not await self._examination.is_replica():
+            return
+        problem = (
+            "the server is a replica, which takes no writes. Give the address of its primary, or of sentinels that know "
+            f"it: {FORMS['sentinel']}"
+        )
+        raise Disconnected(problem) if self._admission.was_granted else ServerRefused(problem)
+
     def _pushed(self, push: list[Any]) -> None:
         if push[0] == b"message":
             self._on_message(push[2])
         elif push[0] == b"subscribe":
             self._calls.answered(push)
 
-    async def _watch(self, wire: Wire) -> None:
+    async def _watch(self, wire: Wire, left: "asyncio.Future[None]") -> None:
+        ends: set[asyncio.Future[Any]] = {wire.lost, left}
         while not wire.lost.done():
-            await asyncio.wait({wire.lost}, timeout=self._reply_timeout / 4)
+            await asyncio.wait(ends, timeout=self._reply_timeout / 4, return_when=asyncio.FIRST_COMPLETED)
+            if left.done():
+                left.result()
+                raise Disconnected("another server leads now")
             if not wire.lost.done() and self._calls.silent_for() > self._reply_timeout:
                 raise Disconnected("the server does not answer")
         raise wire.lost.result() or Disconnected(self._calls.problem)

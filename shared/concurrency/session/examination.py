@@ -57,6 +57,10 @@ class Examination:
         # Redis says redis_mode, Valkey server_mode.
         return Examined(server.get("run_id", ""), "cluster" in (server.get("redis_mode"), server.get("server_mode")))
 
+    async def is_replica(self) -> bool:
+        """Whether the server says that it follows another one."""
+        return (await self._info("replication")).get("role") in ("slave", "replica")
+
     async def _info(self, section: str) -> dict[str, str]:
         """A section of INFO; empty where the server does not tell."""
         answer = await self._asked("INFO", section)

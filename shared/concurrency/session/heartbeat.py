@@ -80,7 +80,7 @@ class Heartbeat:
         self._loop_seen = loop_seen
         self._greeted = greeted
         self._wire = BlockingWire(address, max(0.2, ttl / 4))
-        self._run_id = ""
+        self._run_id = self._left_for = ""
         self.seen = boottime()
         """When its thread ran last, by the local clock; any thread."""
         self._asked = threading.Event()
@@ -102,6 +102,13 @@ class Heartbeat:
         self._asked.set()
         if self._thread.is_alive():
             self._thread.join()
+
+    def follow(self, run_id: str) -> None:
+        """The session's connection leads to this run of a server: one to another run is left, which may be no primary.
+
+        In the event loop. Until the session has followed too, a connection that came first is opened again and again.
+        """
+        self._left_for = run_id
 
     @property
     def _pause(self) -> float:
@@ -130,6 +137,8 @@ class Heartbeat:
     def _beat(self) -> bool:
         """Renew what is due; whether anything was."""
         beat = _Beat()
+        if self._wire.is_open and self._left_for not in ("", self._run_id):
+            self._wire.disconnect()
         try:
             while not self._stopped and (due := self.timetable.take(self._portion, self._pause)):
                 if not self._wire.is_open and any(each.shortest_ttl < math.inf for each in due):

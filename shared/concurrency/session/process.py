@@ -22,6 +22,8 @@ from shared.concurrency.session.heartbeat import Heartbeat, Renewable
 from shared.concurrency.session.log import Log
 from shared.concurrency.session.parts import Listener, Part, Parts
 from shared.concurrency.session.refusals import Refusals
+from shared.concurrency.session.replicated import ReplicatedReplies
+from shared.concurrency.session.replies import Replies
 from shared.concurrency.session.tasks import outlast
 from shared.concurrency.session.ticker import Ticker
 from shared.concurrency.session.vital_signs import VitalSigns
@@ -43,15 +45,14 @@ def _host() -> str:
 class Process:
     """One identity at one server: its calls, its heartbeat, and its parts under each name. It knows no part's class."""
 
-    def __init__(self, address: Address, ttl: float, refusal_grace: float) -> None:
+    def __init__(self, address: Address, ttl: float, refusal_grace: float, replicas: int = 0) -> None:
         """Prepare; `start` connects."""
         self.owner: Final = base64.b32encode(secrets.token_bytes(8)).decode().lower()[:12]
         """What this process is called on the server; it outlives its sessions there."""
         self.ttl: Final = ttl
-        self._address = address
         self.loop: Final = asyncio.get_running_loop()
         """The event loop it belongs to."""
-        self.calls: Final = Calls(Refusals(refusal_grace))
+        self.calls: Final = Calls(Refusals(refusal_grace), ReplicatedReplies(replicas) if replicas else Replies())
         self.background: Final = Background()
         self._pid = os.getpid()
         self._parts = Parts(lambda renewable: self.renew(renewable, ttl))
@@ -65,8 +66,8 @@ class Process:
             self.calls,
             reply_timeout=_patience(ttl),
             refusal_grace=refusal_grace,
-            on_message=self._parts.dispatch,
-            on_connected=self._parts.connected,
+            on_message=self.calls.replies.in_order(self._parts.dispatch),
+            on_connected=self._connected,
             on_lost=lambda: self.renew_within(0.0),
         )
         self._ticker = Ticker(self._parts, ttl)
@@ -74,12 +75,16 @@ class Process:
             address, ttl, self._ticker.seen, lambda: [part.renewable for part in self._parts.lasting()]
         )
 
+    async def _connected(self, run_id: str) -> None:
+        self._heartbeat.follow(run_id)
+        await self._parts.connected(run_id)
+
     async def start(self, connect_timeout: float) -> None:
         """Connect, and begin to renew.
 
         :raises ServerUnavailable: when no server answered within `connect_timeout` seconds.
         """
-        where = self._address.shown
+        where = self._connection.leads_to
         self._connection.start()
         if not await self._opened_within(min(_REPORT_AFTER, connect_timeout)):
             if connect_timeout > _REPORT_AFTER:

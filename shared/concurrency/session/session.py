@@ -4,7 +4,7 @@ import contextlib
 from collections.abc import AsyncIterator
 from typing import Final
 
-from shared.concurrency.checks import check_seconds
+from shared.concurrency.checks import check_count, check_seconds
 from shared.concurrency.session.address.address import read_address
 from shared.concurrency.session.process import Process
 
@@ -26,15 +26,23 @@ class Session:
     @classmethod
     @contextlib.asynccontextmanager
     async def open(
-        cls, url: str, *, ttl: float = 10.0, connect_timeout: float = 10.0, refusal_grace: float = 30.0
+        cls,
+        url: str,
+        *,
+        ttl: float = 10.0,
+        connect_timeout: float = 10.0,
+        refusal_grace: float = 30.0,
+        replicas: int = 0,
     ) -> AsyncIterator["Session"]:
         """Connect, and disconnect at the end of the block, giving back what is held.
 
-        `url`: redis://, rediss:// or unix://. `ttl`: seconds after which others may take what a silent session holds
-        (0.1 to 3600; what is below 0.5 is lost under load, and warned of). Waits until the server answers,
-        `connect_timeout` seconds at most, and logs after a second which address does not, and why; later outages are
-        waited out by every call. `refusal_grace`: seconds for which a call waits, too, while the server refuses what it
-        accepted before (a rotated password, a changed rule); then it raises ServerRefused.
+        `url`: redis://, rediss:// or unix://, or a list of sentinels (docs/topologies.md). `ttl`: seconds after which
+        others may take what a silent session holds (0.1 to 3600; what is below 0.5 is lost under load, and warned of).
+        Waits until the server answers, `connect_timeout` seconds at most, and logs after a second which address does
+        not, and why; later outages are waited out by every call. `refusal_grace`: seconds for which a call waits, too,
+        while the server refuses what it accepted before (a rotated password, a changed rule); then it raises
+        ServerRefused. `replicas`: a put returns, and a message is settled, once so many replicas have it; while fewer
+        do, every call of the session waits.
 
         :raises ServerUnavailable: (a ConnectionError) when no server answered in time.
         :raises ServerRefused: when the server answers but cannot be used: too old, it evicts, it forbids.
@@ -43,7 +51,8 @@ class Session:
         check_seconds("ttl", ttl, _SHORTEST_TTL, _LONGEST_TTL)
         check_seconds("connect_timeout", connect_timeout, 0.001, 86400.0)
         check_seconds("refusal_grace", refusal_grace, 0, 86400.0)
-        process = Process(read_address(url), ttl, refusal_grace)
+        check_count("replicas", replicas, 0, 100)
+        process = Process(read_address(url), ttl, refusal_grace, replicas)
         process.warn_of_short(ttl)
         try:
             await process.start(connect_timeout)

@@ -43,7 +43,11 @@ end
 if record then
   local before, recorded = string.match(record, '^%d+ (%d+) ?(.*)$')
   if tonumber(number) < tonumber(before) then return {'late'} end
-  if number == before then return answer(recorded) end
+  if number == before then
+    -- Written again, so that WAIT behind a repetition counts who has it.
+    redis.call('HSET', lanes, owner .. ':put', record)
+    return answer(recorded)
+  end
 end
 local newer = level and tonumber(level) > KNOWN_LEVEL
 if newer and (KNOWN_LEVEL == 0 or #entries > 0) then return {'flow', tonumber(level)} end

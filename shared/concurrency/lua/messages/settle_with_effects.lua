@@ -36,7 +36,11 @@ end
 if before then
   local last, recorded = string.match(before, '^%d+ (%d+) (.*)$')
   if tonumber(number) < tonumber(last) then return {'late'} end
-  if number == last then return {'ok', split(recorded)} end
+  if number == last then
+    -- Written again, so that WAIT behind a repetition counts who has it.
+    redis.call('HSET', lanes, lane, before)
+    return {'ok', split(recorded)}
+  end
 end
 if not is_live(session) then return {'over', {}} end
 local stored = redis.call('HMGET', settings, 'shutdown', 'joining', 'flow')

@@ -159,6 +159,7 @@ class EffectLane(Lane[Portion]):
             more_keys, words = pack(script, portion)
             answered = partial(self._take_answer, portion)
             call = Call(script, portion.keys, (portion.session_id, number, *words), more_keys, answered)
+            call = call._replace(is_promise=True)
             try:
                 is_to_go = self._member.level.moved(script, await self._member.calls.insist(call))
             except OutOfMemory:

@@ -167,6 +167,7 @@ class Membership:
         """Take note of when the queue became known to the server: another time says that it was forgotten since."""
         before, self._epoch = self._epoch, epoch
         if before not in (b"", epoch):
+            self.calls.tally.add("queues_forgotten", self.name)
             log.error("the server has forgotten this queue: what was in it is gone", queue=self.name)
             for react in self.on_forgotten:
                 react()

@@ -99,7 +99,9 @@ class PutLane(Lane[Portion]):
 
     def receive(self, word: bytes, rest: bytes) -> None:
         """Take note of one of PUT_WORDS."""
-        if word == b"admitted":
+        if word != b"shutdown" and self._member.calls.replies.replicas:
+            self.resync()  # who admitted it promised us nothing: the look does
+        elif word == b"admitted":
             self.admitted(int(rest))
         elif word == b"let_in":
             self.let_in(rest)
@@ -223,7 +225,7 @@ class PutLane(Lane[Portion]):
         while True:  # as `Level.run`, without a function and a coroutine for each call
             script, words = level.load("put"), portion.words(number, refused)
             chosen = script if portion.entries else _withdraw(script)
-            call = Call(chosen, member.life.keys, words, at_reply=answered)
+            call = Call(chosen, member.life.keys, words, at_reply=answered, is_promise=True)
             if not level.moved(script, await run_or_inquire(member.calls, call, inquiry, is_outdated)):
                 break
 

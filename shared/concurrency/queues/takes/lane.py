@@ -224,7 +224,8 @@ class TakeLane(Lane[Portion]):
         answered, level = partial(self._take_answer, portion, wish), member.registration.level
         while True:  # as `Level.run`, without a function and a coroutine for each call
             script = level.load("settle_and_take")
-            answer = await member.calls.once(Call(script, portion.keys, words, at_reply=answered))
+            call = Call(script, portion.keys, words, at_reply=answered, is_promise=len(portion.settlements) > 0)
+            answer = await member.calls.once(call)
             if not level.moved(script, answer):
                 break
         if wish.is_resync and wish.in_parts and wish.named is None:

@@ -1,24 +1,19 @@
 """Address: where the server is, asked before every connect."""
 
+import asyncio
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, Final, Literal, NamedTuple, Protocol, cast
+from typing import Any, Final, Protocol, cast
 from urllib.parse import urlsplit
 
 from redis.asyncio.connection import parse_url
 
+from shared.concurrency.session.address.endpoint import Endpoint, Kind
+from shared.concurrency.session.address.grammar import FORMS, is_listed, read_listed
 from shared.concurrency.session.address.options import connect_options
-
-Kind = Literal["tcp", "tls", "socket"]
+from shared.concurrency.session.address.sentinel import SentinelAddress
 
 SCHEMES: Final = ("redis", "rediss", "unix")
-
-
-class Endpoint(NamedTuple):
-    """One server, as it is reached over a network."""
-
-    host: str
-    port: int
 
 
 class Address(Protocol):
@@ -36,14 +31,24 @@ class Address(Protocol):
     def options(self) -> Mapping[str, Any]:
         """redis-py's options for each connection, keepalive and the check of certificates among them."""
 
+    @property
+    def leads_to_primary(self) -> bool:
+        """Whether somebody knows which server leads: then a replica is left, and the address is asked again."""
+
     async def locate(self) -> Endpoint | None:
         """Where the server is now; asked before every connect. None: as `options` say, always.
 
-        :raises ServerUnavailable: when nobody knows at present.
+        :raises redis.exceptions.ConnectionError: when nobody knows at present.
         """
 
     def locate_blocking(self) -> Endpoint | None:
         """The same for a thread, which waits."""
+
+    def is_left(self, endpoint: Endpoint) -> bool:
+        """Whether the address is known to lead elsewhere than there."""
+
+    async def left(self, endpoint: Endpoint) -> None:
+        """Wait until the address leads elsewhere than there."""
 
 
 @dataclass(frozen=True)
@@ -54,21 +59,39 @@ class FixedAddress:
     kind: Kind
     options: Mapping[str, Any]
 
+    leads_to_primary = False
+
     async def locate(self) -> None:
         """Where `options` say."""
 
     def locate_blocking(self) -> None:
         """Where `options` say."""
 
+    def is_left(self, endpoint: Endpoint) -> bool:  # noqa: ARG002  # it leads to one place
+        """Never."""
+        return False
+
+    async def left(self, endpoint: Endpoint) -> None:  # noqa: ARG002  # as above
+        """For ever."""
+        await asyncio.Event().wait()
+
 
 def read_address(url: str) -> Address:
-    """The address that a text gives: redis://, rediss:// or unix://.
+    """The address that a text gives: redis://, rediss:// or unix://, or a list of sentinels.
 
     :raises ValueError: when it cannot be read; nothing of it is repeated, for it may hold a password.
     """
+    if is_listed(url):
+        listed = read_listed(url)
+        if listed.topology == "sentinel":
+            return SentinelAddress.of(listed, connect_options(listed.scheme))
+        raise ValueError(f"a Cluster cannot be used yet: name one of its nodes, or sentinels: {FORMS['sentinel']}")
     parts = urlsplit(url) if isinstance(url, str) else urlsplit("")
     if parts.scheme not in SCHEMES or not url.lower().startswith(f"{parts.scheme}://"):
-        raise ValueError("the address begins with redis://, rediss:// or unix://, for example redis://localhost:6379/0")
+        raise ValueError(
+            "the address begins with redis://, rediss:// or unix://, for example redis://localhost:6379/0, or lists "
+            f"sentinels: {FORMS['sentinel']}"
+        )
     parsed = cast("dict[str, Any]", parse_url(url))
     for word in ("connection_class", "max_connections"):  # what a pool is told
         parsed.pop(word, None)

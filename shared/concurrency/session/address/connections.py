@@ -5,22 +5,46 @@ from typing import Any, Final
 import redis.asyncio.connection
 import redis.connection
 from redis.asyncio.connection import AbstractConnection
+from redis.exceptions import ConnectionError as LostConnection
+from redis.exceptions import ReadOnlyError
 
-from shared.concurrency.session.address.address import Address, Kind
+from shared.concurrency.session.address.address import Address
+from shared.concurrency.session.address.endpoint import Endpoint, Kind
+from shared.concurrency.session.address.role import greet_primary, greet_primary_blocking, while_it_leads
 
 
 class _Asking(AbstractConnection):
     """A connection of an event loop that asks before it connects."""
 
     def __init__(self, *, address: Address, **options: Any) -> None:
+        if address.leads_to_primary:
+            options["redis_connect_func"] = greet_primary
         super().__init__(**options)
         self.address = address
 
     async def _connect(self) -> None:
         found = await self.address.locate()
-        if found is not None:
-            self.host, self.port = found
-        await super()._connect()  # type: ignore[safe-super, no-untyped-call]  # a mixin: it stands before a real one
+        if found is None:
+            await super()._connect()  # type: ignore[safe-super, no-untyped-call]  # a mixin, before a real one
+            return
+        self.host, self.port = found
+        await while_it_leads(self, super()._connect())  # type: ignore[safe-super, no-untyped-call]  # as above
+
+    async def read_response(self, *args: Any, **options: Any) -> Any:
+        """Read a reply; a server that is a replica now is left."""
+        try:
+            return await super().read_response(*args, **options)
+        except ReadOnlyError as error:
+            if not self.address.leads_to_primary:
+                raise
+            await self.disconnect(nowait=True)
+            raise LostConnection(str(error)) from error
+
+    async def can_read_destructive(self) -> bool:
+        """Asked of each connection that a pool hands out; one to a server that leads no more is connected again."""
+        if self.address.leads_to_primary and self.address.is_left(Endpoint(self.host, self.port)):
+            raise LostConnection("another server leads now")
+        return bool(await super().can_read_destructive())  # type: ignore[no-untyped-call]
 
 
 class TcpConnection(_Asking, redis.asyncio.connection.Connection):
@@ -39,6 +63,8 @@ class _BlockingAsking(redis.connection.AbstractConnection):
     """A connection of a thread that asks before it connects."""
 
     def __init__(self, *, address: Address, **options: Any) -> None:
+        if address.leads_to_primary:
+            options["redis_connect_func"] = greet_primary_blocking
         super().__init__(**options)
         self.address = address
 

@@ -1,0 +1,218 @@
+"""A primary with two replicas and three sentinels that watch them: real processes on ports of this machine."""
+
+import contextlib
+import os
+import random
+import signal
+import socket
+import subprocess
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Final, Self
+
+import redis
+
+from shared.local.binary import server_binary
+from shared.local.parent_death import tied
+
+SERVICE: Final = "main"
+_PORTS: Final = range(20_000, 32_000)
+"""Below those that connections get at their own end."""
+_SERVER: Final = (
+    "--bind", "127.0.0.1", "--save", "", "--appendonly", "no", "--maxmemory-policy", "noeviction",
+    "--repl-diskless-sync-delay", "0", "--repl-ping-replica-period", "1", "--unixsocket", "",
+)  # fmt: skip
+
+
+class Node:
+    """One process: a server, or a sentinel."""
+
+    def __init__(self, directory: Path, port: int, *arguments: str) -> None:
+        """Prepare; `start` starts it."""
+        self.port = port
+        self.password = ""
+        self._directory = directory
+        self._arguments = arguments
+        self._process: subprocess.Popen[bytes] | None = None
+        directory.mkdir(parents=True)
+
+    def start(self) -> None:
+        """Start it, at its port; the caller waits for what it needs of it."""
+        with (self._directory / "log").open("ab") as log:
+            self._process = subprocess.Popen(
+                [str(server_binary()), *self._arguments, "--port", str(self.port), "--dir", str(self._directory)],
+                stdin=subprocess.DEVNULL, stdout=log, stderr=subprocess.STDOUT,
+                preexec_fn=tied(),  # noqa: PLW1509  # it only calls the kernel
+            )  # fmt: skip
+
+    def signal(self, number: signal.Signals) -> None:
+        """Send it a signal."""
+        assert self._process is not None
+        self._process.send_signal(number)
+
+    def kill(self) -> None:
+        """End it as a crash would."""
+        if self._process is not None:
+            self._process.kill()
+            self._process.wait()
+            self._process = None
+
+    @contextlib.contextmanager
+    def client(self) -> Iterator[Any]:
+        """A client to look at it with; its commands have no types."""
+        with redis.Redis(port=self.port, password=self.password or None, socket_timeout=2) as client:
+            yield client
+
+
+class WatchedServers:
+    """Use it as a context manager: it is up once every sentinel knows every server and the other sentinels."""
+
+    def __init__(
+        self, directory: Path, *, down_after: int = 1000, password: str = "", sentinel_password: str = ""
+    ) -> None:
+        """`down_after`: milliseconds of silence after which a sentinel takes a server for down.
+
+        With passwords the servers want one, and the sentinels another.
+        """
+        ports = _free_ports(6)
+        self._passwords = password, sentinel_password
+        locks = ("--requirepass", password, "--masterauth", password) if password else ()
+        self.servers = [Node(directory / f"server-{port}", port, *_SERVER, *locks) for port in ports[:3]]
+        self.sentinels = [self._sentinel(directory, port, ports[3:], down_after) for port in ports[3:]]
+        for node, own in ((node, at // 3) for at, node in enumerate((*self.servers, *self.sentinels))):
+            node.password = self._passwords[own]
+
+    def _sentinel(self, directory: Path, port: int, others: list[int], down_after: int) -> Node:
+        folder = directory / f"sentinel-{port}"
+        node = Node(folder, port, str(folder / "sentinel.conf"), "--sentinel")
+        # What they would find out about each other in some seconds.
+        lines = [
+            f"sentinel myid {port:040x}",
+            f"sentinel monitor {SERVICE} 127.0.0.1 {self.servers[0].port} 2",
+            f"sentinel down-after-milliseconds {SERVICE} {down_after}",
+            f"sentinel failover-timeout {SERVICE} 10000",
+            f"sentinel parallel-syncs {SERVICE} 2",
+            *(f"sentinel known-replica {SERVICE} 127.0.0.1 {server.port}" for server in self.servers[1:]),
+            *(f"sentinel known-sentinel {SERVICE} 127.0.0.1 {each} {each:040x}" for each in others if each != port),
+        ]
+        own, sentinels_own = self._passwords
+        if own:
+            lines.append(f"sentinel auth-pass {SERVICE} {own}")
+        if sentinels_own:
+            lines += [f"requirepass {sentinels_own}", f"sentinel sentinel-pass {sentinels_own}"]
+        (folder / "sentinel.conf").write_text("\n".join(["bind 127.0.0.1", *lines, ""]))
+        return node
+
+    @property
+    def url(self) -> str:
+        """The address for clients."""
+        own, sentinels_own = self._passwords
+        login, options = f":{own}@" if own else "", f"?sentinel_password={sentinels_own}" if sentinels_own else ""
+        hosts = ",".join(f"127.0.0.1:{each.port}" for each in self.sentinels)
+        return f"redis+sentinel://{login}{hosts}/{SERVICE}{options}"
+
+    def __enter__(self) -> Self:
+        try:
+            self._start()
+        except BaseException:
+            self.stop()
+            raise
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.stop()
+
+    def stop(self) -> None:
+        """End all of them."""
+        for node in (*self.sentinels, *self.servers):
+            node.kill()
+
+    def _start(self) -> None:
+        primary, *replicas = self.servers
+        primary.start()
+        _until("the primary answers", lambda: _answers(primary))
+        for replica in replicas:
+            replica.start()
+        for replica in replicas:
+            _until("a replica answers", lambda: _answers(replica))  # noqa: B023  # called at once
+            self.attach(replica, primary)
+        for sentinel in self.sentinels:
+            sentinel.start()
+        _until("the sentinels agree", lambda: all(map(self._sees_all, self.sentinels)))
+        _until("the replicas follow", lambda: self.follow(2))
+
+    @staticmethod
+    def attach(replica: Node, primary: Node) -> None:
+        """Have a server follow another one."""
+        with replica.client() as client:
+            client.replicaof("127.0.0.1", primary.port)
+
+    def primary(self) -> Node:
+        """The server that leads, as the sentinels that answer say; AssertionError while they do not agree."""
+        said = {port for each in self.sentinels if (port := _leader(each))}
+        assert len(said) == 1, f"the sentinels say that {said} lead"
+        return next(server for server in self.servers if server.port in said)
+
+    def follow(self, replicas: int) -> bool:
+        """Whether so many replicas follow the primary."""
+        with self.primary().client() as client:
+            found = client.info("replication")
+        online = [found[f"slave{at}"]["state"] == "online" for at in range(found["connected_slaves"])]
+        return bool(found["role"] == "master") and sum(online) >= replicas
+
+    def _sees_all(self, sentinel: Node) -> bool:
+        try:
+            with sentinel.client() as client:
+                quorum = client.execute_command("SENTINEL", "CKQUORUM", SERVICE)
+                replicas = client.sentinel_slaves(SERVICE)
+        except redis.RedisError:  # NOQUORUM among them
+            return False
+        healthy = [each for each in replicas if each["flags"] == "slave" and each["master-link-status"] == "ok"]
+        return quorum.startswith(b"OK 3") and len(healthy) == 2
+
+    def leaves(self, port: int) -> None:
+        """Wait until a sentinel says that another server leads than the one at `port`."""
+        _until("another server leads", lambda: any(_leader(each) not in (None, port) for each in self.sentinels))
+
+
+def _leader(sentinel: Node) -> int | None:
+    """The port of the server that leads, as one sentinel says; None when it does not answer."""
+    try:
+        with sentinel.client() as client:
+            found = client.sentinel_get_master_addr_by_name(SERVICE)
+    except redis.RedisError:
+        return None
+    return None if found is None else int(found[1])
+
+
+def _answers(node: Node) -> bool:
+    try:
+        with node.client() as client:
+            return bool(client.ping())
+    except redis.RedisError:
+        return False
+
+
+def _until(what: str, satisfied: Callable[[], bool], seconds: float = 60.0) -> None:
+    deadline = time.monotonic() + seconds
+    while not satisfied():
+        if time.monotonic() > deadline:
+            raise AssertionError(f"not so after {seconds:g} s: {what}")
+        time.sleep(0.01)
+
+
+def _free_ports(count: int) -> list[int]:
+    """Ports at which nobody listens; each process of tests begins somewhere else."""
+    tried = random.Random(os.urandom(8)).sample(_PORTS, 100 * count)  # noqa: S311  # no secret
+    free = []
+    for port in tried:
+        with socket.socket() as probe, contextlib.suppress(OSError):
+            probe.bind(("127.0.0.1", port))
+            free.append(port)
+        if len(free) == count:
+            break
+    return free
