@@ -125,9 +125,9 @@ class EmbeddedServer:
         if is_too_long(self._socket):
             self._socket = self._folder.enter_context(short_folder()) / "server.sock"
 
-    def _launch(self, binary: Path) -> None:
-        self._socket.unlink(missing_ok=True)
-        arguments = {
+    def arguments(self) -> dict[str, str]:
+        """The server's options."""
+        return {
             "port": str(self._port),
             "bind": "127.0.0.1",
             "unixsocket": str(self._socket),
@@ -137,10 +137,13 @@ class EmbeddedServer:
             "maxmemory-policy": "noeviction",
             "daemonize": "no",
         }
+
+    def _launch(self, binary: Path) -> None:
+        self._socket.unlink(missing_ok=True)
         with self.log.open("wb") as log:
             # The server keeps the folder's lock open: the lock is free when the server is gone, not when we are.
             self._process = subprocess.Popen(
-                [str(binary), *(word for key, value in arguments.items() for word in (f"--{key}", value))],
+                [str(binary), *(word for key, value in self.arguments().items() for word in (f"--{key}", value))],
                 cwd=self._directory,
                 stdin=subprocess.DEVNULL,
                 stdout=log,

@@ -57,7 +57,7 @@ def new_id_of(session: Session, ttl: float = 10.0) -> str:
 
 def heartbeat_path(session: Session) -> str:
     """The socket that the heartbeat of a session renews through."""
-    path: str = process_of(session)._address.options["path"]
+    path: str = vars(process_of(session)._heartbeat._wires)["_wire"]._make.args[0].options["path"]
     return path
 
 

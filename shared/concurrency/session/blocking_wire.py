@@ -20,6 +20,8 @@ class BlockingWire:
     def __init__(self, address: Address, timeout: float) -> None:
         """Prepare. `timeout`: how long to wait for the server while it connects, and for each answer, in seconds."""
         self._make = partial(blocking_connection, address, socket_timeout=timeout, retry=Retry(NoBackoff(), 0))
+        self.run_id = ""
+        """The run_id of the server that the last connection leads to."""
         self._wire: ConnectionInterface | None = None
 
     @property
@@ -27,16 +29,16 @@ class BlockingWire:
         """Whether there is a connection, as far as is known."""
         return self._wire is not None
 
-    def connect(self) -> str:
-        """Connect; the run_id of the server."""
-        wire = self._make()
+    def connect(self, timeout: float | None = None) -> None:
+        """Connect, and learn which run of the server is there. `timeout`: another one than ever, in seconds."""
+        wire = self._make() if timeout is None else self._make(socket_timeout=timeout)
         wire.connect()  # type: ignore[no-untyped-call]
         self._wire = wire
-        info = self._command("INFO", "server")
+        info = self.command("INFO", "server")
         if isinstance(info, ResponseError):
             raise info
         text = info.decode() if isinstance(info, bytes) else str(info)
-        return next((line[7:].strip() for line in text.splitlines() if line.startswith("run_id:")), "")
+        self.run_id = next((line[7:].strip() for line in text.splitlines() if line.startswith("run_id:")), "")
 
     def disconnect(self) -> None:
         """Drop the connection."""
@@ -56,7 +58,7 @@ class BlockingWire:
             # The server knows this script from then on: the others need not send it, and go in one round trip again.
             first, *others = unknown
             call = calls[first]
-            answers[first] = self._command("EVAL", call.script.source, *call.script.pack(call.keys, call.arguments))
+            answers[first] = self.command("EVAL", call.script.source, *call.script.pack(call.keys, call.arguments))
             for at, answer in zip(others, self._round_trip([calls[at] for at in others], patience), strict=True):
                 answers[at] = answer
             unknown = [at for at in others if isinstance(answers[at], NoScriptError)]
@@ -72,7 +74,8 @@ class BlockingWire:
             raise TimeoutError("the server does not answer")
         return [self._answer() for _ in calls]
 
-    def _command(self, *command: bytes | str | int) -> Any:
+    def command(self, *command: bytes | str | int) -> Any:
+        """Run a command; the answer may be a ResponseError."""
         self._opened().send_packed_command([pack(*command)], check_health=False)  # type: ignore[no-untyped-call]
         return self._answer()
 

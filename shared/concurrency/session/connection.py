@@ -36,8 +36,8 @@ _NO_ENTRY: Final = re.compile(r"NOAUTH|WRONGPASS|HELLO must be called|invalid us
 _NO_DATABASE: Final = re.compile(r"DB index|SELECT is not allowed")
 _FIRST_PAUSE: Final = 0.02
 _LONGEST_PAUSE: Final = 1.0
-# What redis-py raises when a connection is lost.
-_LOST: Final = (RedisError, OSError, TimeoutError, EOFError)
+LOST: Final = (RedisError, OSError, TimeoutError, EOFError)
+"""What redis-py raises when a connection is lost."""
 
 
 class Connection:
@@ -123,8 +123,8 @@ class Connection:
             asyncio.get_running_loop().call_soon(self._report_open)
             await self._watch(wire)
         except Exception as error:
-            self._calls.problem = _described(error)
-            if (reason := _refusal(error)) is not None:
+            self._calls.problem = described(error)
+            if (reason := refusal(error)) is not None:
                 self._refuse(reason)
             raise
         finally:
@@ -144,7 +144,7 @@ class Connection:
 
     def _report(self, error: Exception, *, is_first_refusal: bool) -> None:
         problem = self._calls.problem
-        if not isinstance(error, (*_LOST, ConcurrencyError)):
+        if not isinstance(error, (*LOST, ConcurrencyError)):
             log.defect(error, "a defect ended the connection; it is opened again", problem=problem)
         if is_first_refusal and not self._admission.is_refused_for_good():
             log.warning(
@@ -210,13 +210,13 @@ class Connection:
             self._on_lost()
 
 
-def _refusal(error: Exception) -> str | None:
+def refusal(error: Exception) -> str | None:
     """Why the server does not serve us, and what to do; None when it is only out of reach."""
     if isinstance(error, AuthenticationError | NoPermissionError):
         return f"the server does not let us in: {error}. Check user, password and ACL rules of the address"
     if isinstance(error, ServerRefused):
         return str(error)
-    if not isinstance(error, (*_LOST, ConcurrencyError)):
+    if not isinstance(error, (*LOST, ConcurrencyError)):
         return None
     if _NO_ENTRY.search(str(error)):
         return f"the server does not let us in: {error}. Is there a password in the address?"
@@ -228,7 +228,8 @@ def _refusal(error: Exception) -> str | None:
     return None
 
 
-def _described(error: BaseException) -> str:
+def described(error: BaseException) -> str:
+    """What an error says, with its kind."""
     if isinstance(error, TimeoutError) and not str(error):
         return NO_ANSWER
     return f"{type(error).__name__}: {error}" if str(error) else type(error).__name__

@@ -1,20 +1,25 @@
 """What a server answers instead of a result, as errors: each says whether the script ran, and what to do next."""
 
+import re
 from collections.abc import Mapping
 from typing import Final
 
 from redis.exceptions import NoPermissionError, ResponseError
 
 from shared.concurrency.errors import ConcurrencyError, ServerRefused
+from shared.concurrency.session.address.endpoint import Endpoint
 from shared.concurrency.session.names import Key
 from shared.concurrency.session.scripts import Script
 
 # Answers that say: not executed, try again later. LOADING arrives as a lost connection.
-_LATER: Final = ("BUSY", "READONLY", "MASTERDOWN", "CLUSTERDOWN", "TRYAGAIN", "MISCONF", "NOREPLICAS", "UNBLOCKED")
+_LATER: Final = (
+    "BUSY", "READONLY", "MASTERDOWN", "CLUSTERDOWN", "TRYAGAIN", "ASK ", "MISCONF", "NOREPLICAS", "UNBLOCKED",
+)  # fmt: skip
+_MOVED: Final = re.compile(r"MOVED (\d+) (.*):(\d+)$")
 # redis-py takes the code off the text of what it has a class for.
 _CODES: Final = {
     "ReadOnlyError": "READONLY", "MasterDownError": "MASTERDOWN", "ClusterDownError": "CLUSTERDOWN",
-    "OutOfMemoryError": "OOM",
+    "OutOfMemoryError": "OOM", "TryAgainError": "TRYAGAIN", "AskError": "ASK", "MovedError": "MOVED",
 }  # fmt: skip
 
 
@@ -38,11 +43,31 @@ class Postponed(ConcurrencyError):
     """The server cannot serve now; the call was not carried out."""
 
 
+class Moved(ServerRefused):
+    """Another node of the Cluster serves the name; the call was not carried out."""
+
+    def __init__(self, slot: int, to: Endpoint) -> None:
+        """`to`: the node that serves it; without a host it is that of the node which has answered."""
+        super().__init__(
+            f"the server is a node of a Cluster, and another one serves the slot {slot} of this name: write the address "
+            "as redis+cluster://host1:port,host2:port"
+        )
+        self.to = to
+
+
+def moved(text: str) -> Moved | None:
+    """What an answer says of where a name is; None when it says something else."""
+    found = _MOVED.match(text)
+    return None if found is None else Moved(int(found[1]), Endpoint(found[2], int(found[3])))
+
+
 def translate(error: ResponseError, script: Script) -> ConcurrencyError:
     """The error that callers of this script get."""
     text, code = str(error), _CODES.get(type(error).__name__, "")
     if not text.startswith(code):
         text = f"{code} {text}"
+    if (elsewhere := moved(text)) is not None:
+        return elsewhere
     if text.startswith("OOM"):
         return OutOfMemory(text)
     if text.startswith(_LATER):
