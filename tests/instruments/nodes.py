@@ -132,6 +132,10 @@ class Nodes:
         """Wait until every node that runs says that all slots are served."""
         self._until(lambda number: "cluster_state:ok" in self._info(number) and "slots_ok:16384" in self._info(number))
 
+    def until_linked(self, number: int) -> None:
+        """Wait until a replica has what its master has, and is told of what comes."""
+        _wait(lambda: "master_link_status:up" in _text(self.ask(number, "INFO", "replication")))
+
     def _join(self) -> None:
         share = -(-SLOTS // self.masters)
         for number in range(self.masters):
@@ -147,11 +151,8 @@ class Nodes:
             self._until_known(number, ids[number % self.masters])
             self.ask(number, "CLUSTER", "REPLICATE", ids[number % self.masters])
         for number in range(self.masters, len(self.ports)):
-            self._until_linked(number)
+            self.until_linked(number)
         self.until_well()
-
-    def _until_linked(self, number: int) -> None:
-        _wait(lambda: "master_link_status:up" in _text(self.ask(number, "INFO", "replication")))
 
     def _until_known(self, number: int, id_: str) -> None:
         _wait(lambda: id_ in _text(self.ask(number, "CLUSTER", "NODES")))

@@ -15,7 +15,7 @@ from shared.concurrency.session.log import Log
 log = Log("session")
 
 _FIRST_PAUSE: Final = 0.05
-_LONGEST_PAUSE: Final = 0.5
+_LONGEST_PAUSE: Final = 0.25
 _TIMEOUT: Final = 1.0
 """Seconds for the answer of one node: another one may know more by then."""
 
