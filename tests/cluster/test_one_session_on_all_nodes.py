@@ -3,6 +3,7 @@
 import asyncio
 import secrets
 import threading
+from collections import Counter
 from collections.abc import AsyncIterator, Iterator
 
 import pytest
@@ -76,9 +77,17 @@ async def test_a_hundred_queues_and_leases_need_two_connections_to_a_node_and_tw
 
 
 async def test_a_wake_up_is_received_once_whatever_node_it_comes_from(
-    session: Session, other: Session, name: str
+    session: Session, other: Session, name: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """PUBLISH reaches each link of a session: it acts on the one that serves the name."""
+    parts, received = process_of(other)._parts, Counter[bytes]()
+    dispatch = parts.dispatch
+
+    def count(notification: bytes) -> None:
+        received[notification] += 1
+        dispatch(notification)
+
+    monkeypatch.setattr(parts, "dispatch", count)
     queues = [Queue(other, f"{name}-{number}", int, maxsize=1) for number in range(NAMES)]
     for queue in queues:
         await queue.put(0)  # the other session is subscribed at all nodes
@@ -96,6 +105,9 @@ async def test_a_wake_up_is_received_once_whatever_node_it_comes_from(
 
     async with asyncio.timeout(60):
         await asyncio.gather(*map(take, range(NAMES)), *map(put, range(NAMES)))
+    admitted = {notification: n for notification, n in received.items() if notification.startswith(b"admitted")}
+    assert admitted
+    assert set(admitted.values()) == {1}, admitted
     assert sorted(got) == [(number, item) for number in range(NAMES) for item in range(20)]
 
 

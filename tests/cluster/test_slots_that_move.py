@@ -3,14 +3,16 @@
 import asyncio
 import operator
 import secrets
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from functools import partial
 
 import pytest
 from redis.crc import key_slot
 
 from shared.concurrency import Lock, Queue, Session
+from shared.concurrency.session.server_errors import fields
 from tests.instruments.carrying import Carried, Carrier
+from tests.instruments.inside import participant_of
 from tests.instruments.nodes import Nodes
 from tests.instruments.waiting import until
 
@@ -98,6 +100,37 @@ async def test_a_held_lease_and_a_waiting_get_move_along(nodes: Nodes, sessions:
         assert (delivery.item, delivery.attempt) == (1, 1)
         await delivery.ack()
         await (await waiting).release()
+
+
+async def test_a_name_is_announced_at_the_other_node_and_queries_it(
+    nodes: Nodes, sessions: tuple[Session, Session], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As after a reconnect: what was published in the meantime may be lost."""
+    moving, *others = names_of(nodes)
+    queues = [Queue(sessions[0], name, int) for name in (moving, *others)]
+    for queue in queues:
+        await queue.put(1)
+    parts = {name: participant_of(sessions[0], name) for name in (moving, *others)}
+    resynced: list[str] = []
+
+    def note(name: str, resync: Callable[[], None]) -> None:
+        resynced.append(name)
+        resync()
+
+    for name, part in parts.items():
+        monkeypatch.setattr(part, "resync", partial(note, name, part.resync))
+    runs = [run_id_at(nodes, number) for number in range(3)]
+    assert parts[moving].member.run_id == runs[0]
+    await asyncio.to_thread(nodes.move, key_slot(moving.encode()), 1)
+    assert await queues[0].qsize() == 1
+    assert parts[moving].member.run_id == runs[1]
+    assert resynced == [moving]
+    nodes.move(key_slot(moving.encode()), 0)
+
+
+def run_id_at(nodes: Nodes, number: int) -> str:
+    """The run of the server that a node is."""
+    return fields(nodes.ask(number, "INFO", "server"))["run_id"]
 
 
 async def test_a_slot_that_moves_at_once(nodes: Nodes, sessions: tuple[Session, Session]) -> None:
