@@ -61,8 +61,8 @@ def _address(secret: SecretStr) -> SecretStr:
     parts = urlsplit(address)
     if parts.scheme not in {"redis", "rediss", "unix"}:
         raise ValueError(
-            f"must begin with redis://, rediss:// or unix://, for example {_EXAMPLE}, or list sentinels: "
-            f"{FORMS['sentinel']}"
+            f"must begin with redis://, rediss:// or unix://, for example {_EXAMPLE}, or list sentinels or "
+            f"nodes of a Cluster: {FORMS['sentinel']}, {FORMS['cluster']}"
         )
     if parts.scheme == "unix" and parts.path in {"", "/"}:
         raise ValueError("must name a socket, for example unix:///run/redis.sock")

@@ -65,7 +65,7 @@ class ServiceCollector(Collector):
         yield info
 
     def _counters(self) -> Iterator[Metric]:
-        counts = self._process.calls.tally.counts.copy()
+        counts = self._process.tally.counts.copy()
         for what, text in _OF_QUEUES.items():
             counter = CounterMetricFamily(f"weir_{what}", text, labels=["queue"])
             of_queues = {each.full_name: 0 for each in self._queues} | {
@@ -99,7 +99,7 @@ class ServiceCollector(Collector):
         return counter
 
     def _histograms(self) -> Iterator[Metric]:
-        tally = self._process.calls.tally
+        tally = self._process.tally
         puts = HistogramMetricFamily(
             "weir_put_wait_seconds",
             "From a put, or a portion of put_many, until it was in the queue.",

@@ -23,5 +23,5 @@ def serving(pipeline: Pipeline, queues: Sequence[Queue[Message]], vitals: Vitals
     ProcessCollector(registry=registry)
     registry.register(ServiceCollector(pipeline.session, queues))
     endpoint = Endpoint(port, registry, {"/livez": vitals.dead, "/readyz": vitals.unready})
-    process_of(pipeline.session).calls.tally.measure()
+    process_of(pipeline.session).tally.measure()
     return endpoint

@@ -92,7 +92,7 @@ async def test_a_defect_in_what_a_new_connection_needs_is_logged_and_the_next_on
     async with Session.open(server.url) as session:
         queue = Queue(session, "numbers", int)
         await queue.put(1)
-        calls = process_of(session)._connection
+        calls = vars(process_of(session)._links)["_link"]._connection
         introduce, left = calls._introduce, [1]
 
         async def fail(wire: Any) -> None:

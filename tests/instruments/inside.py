@@ -25,7 +25,7 @@ from shared.concurrency.queues.puts.lane import PutLane
 from shared.concurrency.queues.queue import participant_of as _participant_at
 from shared.concurrency.queues.results.lane import ResultLane
 from shared.concurrency.queues.takes.lane import TakeLane
-from shared.concurrency.session.calls import Call
+from shared.concurrency.session.calls import Call, Calls
 from shared.concurrency.session.names import StoredName
 from shared.concurrency.session.parts import Listener
 from shared.concurrency.session.process import Process
@@ -57,7 +57,7 @@ def new_id_of(session: Session, ttl: float = 10.0) -> str:
 
 def heartbeat_path(session: Session) -> str:
     """The socket that the heartbeat of a session renews through."""
-    path: str = process_of(session)._connection._address.options["path"]
+    path: str = vars(process_of(session)._heartbeat._wires)["_wire"]._make.args[0].options["path"]
     return path
 
 
@@ -155,6 +155,7 @@ async def operate_at(queue: Queue[Any], script: str, *arguments: bytes | str | i
 async def give_up_membership(queue: Queue[Any]) -> None:
     """Have the server forget a queue's session, as when it was recovered while its process was stopped."""
     member, session = member_at(queue), session_id_at(queue)
+    assert isinstance(member.calls, Calls)
     await member.calls.command("ZADD", member.keys["sessions"], 1, session)
     await ask_at(queue, "recover", session, b"")
 

@@ -4,6 +4,7 @@ import asyncio
 from typing import Any, Final
 
 from shared.concurrency.session.calls import Call
+from shared.concurrency.session.names import tag_of
 from shared.concurrency.session.process import Process
 from shared.concurrency.session.scripts import load
 from shared.concurrency.session.server_errors import Disconnected, Postponed
@@ -18,6 +19,7 @@ class Place:
         """Begin with no question. `ttl`: seconds for which the server waits for the next one."""
         self.id: Final = process.new_id(ttl)
         self._process: Final = process
+        self._calls: Final = process.calls_of(tag_of(keys))
         self._keys = keys
         self._asked_on: object = None
         """The connection of a question that has no answer, as in Hold."""
@@ -31,10 +33,10 @@ class Place:
         dropped = self._asked_on
         while True:
             self._process.check_open()
-            await self._process.calls.opened()
-            self._asked_on = self._process.calls.connection if dropped is None else dropped
+            await self._calls.opened()
+            self._asked_on = self._calls.connection if dropped is None else dropped
             try:
-                answer = await self._process.calls.now(call)
+                answer = await self._calls.now(call)
             except Disconnected:
                 dropped = self._asked_on
             except Postponed:
@@ -52,11 +54,11 @@ class Place:
         """
         was_lost = False
         while True:
-            await self._process.calls.opened()
-            in_doubt = self._asked_on is not None and self._asked_on is not self._process.calls.connection
+            await self._calls.opened()
+            in_doubt = self._asked_on is not None and self._asked_on is not self._calls.connection
             call = Call(load(script), self._keys, (self.id, int(in_doubt), *arguments))
             try:
-                return await self._process.calls.now(call), was_lost
+                return await self._calls.now(call), was_lost
             except Disconnected:
                 was_lost = True
             except Postponed:

@@ -16,8 +16,8 @@ from shared.concurrency.queues.results.cancellation import Canceller
 from shared.concurrency.queues.results.lane import RESULT_WORDS, ResultLane
 from shared.concurrency.queues.takes.lane import TakeLane
 from shared.concurrency.queues.takes.stopping import StoppingLane
-from shared.concurrency.session.heartbeat import Renewable
 from shared.concurrency.session.process import Process
+from shared.concurrency.session.renewable import Renewable
 
 
 class QueueParticipant:
@@ -37,8 +37,8 @@ class QueueParticipant:
     def __init__(self, process: Process, name: str) -> None:
         """Prepare; the first call registers."""
         self.process: Final = process
-        self.member = Membership(process.calls, process.owner, process.ttl, name)
-        self.member.run_id = process.calls.run_id
+        self.member = Membership(process.calls_of(name), process.owner, process.ttl, name)
+        self.member.run_id = self.member.calls.run_id
         self.puts = PutLane(self.member)
         self.takes = TakeLane(self.member)
         self.settler = Settler(self.member, self.takes, process.check_here)
@@ -152,7 +152,7 @@ class QueueParticipant:
             if life is self.member.life and self.member.held:
                 held = self._unsettled()
             if held:
-                life.report_left(held, str(error) or self.process.calls.why_they_wait())
+                life.report_left(held, str(error) or self.member.calls.why_they_wait())
             self.left_leased = held
         finally:
             await self.puts.stop()

@@ -23,6 +23,8 @@ class BlockingWire:
     def __init__(self, address: Address, timeout: float) -> None:
         """Prepare. `timeout`: how long to wait for the server while it connects, and for each answer, in seconds."""
         self._make = partial(blocking_connection, address, socket_timeout=timeout, retry=Retry(NoBackoff(), 0))
+        self.run_id = ""
+        """The run_id of the server that the last connection leads to."""
         self._wire: ConnectionInterface | None = None
 
     @property
@@ -30,17 +32,18 @@ class BlockingWire:
         """Whether there is a connection, as far as is known."""
         return self._wire is not None
 
-    def connect(self) -> str:
-        """Connect; the run_id of the server, `?` where it does not tell."""
-        wire = self._make()
+    def connect(self, timeout: float | None = None) -> None:
+        """Connect, and learn which run of the server is there. `timeout`: another one than ever, in seconds."""
+        wire = self._make() if timeout is None else self._make(socket_timeout=timeout)
         wire.connect()  # type: ignore[no-untyped-call]
         self._wire = wire
-        info = self._command("INFO", "server")
+        info = self.command("INFO", "server")
         if isinstance(info, ResponseError):
             if not is_withheld(info):
                 raise info
-            return UNKNOWN
-        return fields(info).get("run_id", UNKNOWN)
+            self.run_id = UNKNOWN
+            return
+        self.run_id = fields(info).get("run_id", UNKNOWN)
 
     def disconnect(self) -> None:
         """Drop the connection."""
@@ -77,7 +80,8 @@ class BlockingWire:
             raise TimeoutError("the server does not answer")
         return [self._answer() for _ in packed]
 
-    def _command(self, *command: bytes | str | int) -> Any:
+    def command(self, *command: bytes | str | int) -> Any:
+        """Run a command; the answer may be a ResponseError."""
         self._opened().send_packed_command([pack(*command)], check_health=False)  # type: ignore[no-untyped-call]
         return self._answer()
 

@@ -43,56 +43,12 @@ class Call(NamedTuple):
     """Whether the caller is answered once the replicas have it that `Session.open(replicas=)` asks for."""
 
 
-class Calls:
-    """The calls of one process on its connection; callers wait for futures, so no cancellation reaches it."""
-
-    def __init__(self, refusals: Refusals, replies: Replies | None = None) -> None:
-        """Begin without a connection."""
-        self.problem = NO_ANSWER
-        """Why the last attempt to connect failed."""
-        self.run: Final = Run()
-        """Which run of the server is at the other end."""
-        self.is_on_cluster = False
-        """Whether the server is a node of a Cluster."""
-        self.is_open = False
-        """Whether callers may use the connection now: `opened` would return at once."""
-        self.tally: Final = Tally()
-        """What this process counts."""
-        self._refusals = refusals
-        self._wire: Wire | None = None
-        self.replies: Final = Replies() if replies is None else replies
-        """Those that are awaited."""
-        self._usable = asyncio.Event()
-        self._refusal: ConcurrencyError | None = None
-        self._forked: WrongLoop | None = None
-        """What callers get in a forked child, which inherits all this."""
-        self._loop = asyncio.get_running_loop()
-        self._loads = Loads(self._send)
-        _all.add(self)
-
-    # --- what callers use -------------------------------------------------------------------------------------------
-
-    async def opened(self) -> None:
-        """Wait until the connection can be used.
-
-        :raises ServerRefused: when the server answers but cannot be used as it is.
-        :raises ConcurrencyError: when the session is closed.
-        """
-        await self._usable.wait()
-        if self._refusal is not None:
-            raise self._refusal
+class Insisting:
+    """What runs a script again until it was carried out."""
 
     async def once(self, call: Call) -> Any:
-        """Run a script that may not be repeated as it is; while there is no connection, wait for one.
-
-        :raises Disconnected: when the connection broke before the answer came: nobody knows whether it ran.
-        :raises Postponed: when the server refused it for now, OutOfMemory when its memory is full.
-        :raises ServerRefused: when the server refuses it for good.
-        :raises ConcurrencyError: when a key of ours holds something that is not ours.
-        """
-        if not self.is_open:
-            await self.opened()
-        return await self.now(call)
+        """Run a script that may not be repeated as it is."""
+        raise NotImplementedError
 
     async def insist(self, call: Call) -> Any:
         """Run a script that may be repeated; waits out an outage.
@@ -108,6 +64,64 @@ class Calls:
             except Postponed:
                 await asyncio.sleep(pause)
                 pause = min(1.0, pause * 2)
+
+
+class Calls(Insisting):
+    """The calls of one process on its connection; callers wait for futures, so no cancellation reaches it."""
+
+    def __init__(
+        self,
+        refusals: Refusals,
+        tally: Tally | None = None,
+        on_change: Callable[[], object] | None = None,
+        replies: Replies | None = None,
+    ) -> None:
+        """Begin without a connection. `on_change` is called when callers may use it, and when they may not any more."""
+        self.problem = NO_ANSWER
+        """Why the last attempt to connect failed."""
+        self.run: Final = Run()
+        """Which run of the server is at the other end."""
+        self.is_on_cluster = False
+        """Whether the server is a node of a Cluster."""
+        self.is_open = False
+        """Whether callers may use the connection now: `opened` would return at once."""
+        self.tally: Final = tally or Tally()
+        """What this process counts."""
+        self._refusals = refusals
+        self._wire: Wire | None = None
+        self.replies: Final = Replies() if replies is None else replies
+        """Those that are awaited."""
+        self._usable = asyncio.Event()
+        self.refusal: ConcurrencyError | None = None
+        """What callers get: the server refuses, the session is closed, or this is a forked child, which inherits it."""
+        self._on_change = on_change
+        self._loop = asyncio.get_running_loop()
+        self._loads = Loads(self._send)
+        _all.add(self)
+
+    # --- what callers use -------------------------------------------------------------------------------------------
+
+    async def opened(self) -> None:
+        """Wait until the connection can be used.
+
+        :raises ServerRefused: when the server answers but cannot be used as it is.
+        :raises ConcurrencyError: when the session is closed.
+        """
+        await self._usable.wait()
+        if self.refusal is not None:
+            raise self.refusal
+
+    async def once(self, call: Call) -> Any:
+        """Run a script that may not be repeated as it is; while there is no connection, wait for one.
+
+        :raises Disconnected: when the connection broke before the answer came: nobody knows whether it ran.
+        :raises Postponed: when the server refused it for now, OutOfMemory when its memory is full.
+        :raises ServerRefused: when the server refuses it for good.
+        :raises ConcurrencyError: when a key of ours holds something that is not ours.
+        """
+        if not self.is_open:
+            await self.opened()
+        return await self.now(call)
 
     async def now(self, call: Call) -> Any:
         """As `once`, but does not wait for a connection.
@@ -176,7 +190,7 @@ class Calls:
         if wire is None or not wire.is_open:
             # It broke, and the watch has not noticed yet: whoever calls again waits for the next connection.
             self._forget_wire()
-            raise self._forked or Disconnected(self.problem)
+            raise self.refusal if isinstance(self.refusal, WrongLoop) else Disconnected(self.problem)
         # Before the reply is awaited: what cannot be packed must not shift all answers by one.
         packed = pack(*command)
         reply: asyncio.Future[Any] = self._loop.create_future()
@@ -201,6 +215,11 @@ class Calls:
         found = await self.command("TYPE", key)
         return found.decode() if isinstance(found, bytes) else str(found)
 
+    @property
+    def replicas(self) -> int:
+        """How many replicas must have what is promised."""
+        return self.replies.replicas
+
     def why_they_wait(self) -> str:
         """What the server refuses now, in its words, or why there is no connection."""
         return self._refusals.words() or self.problem
@@ -215,6 +234,11 @@ class Calls:
         """The connection that `now` sends on, if any: what was sent on another one may run behind that."""
         return self._wire
 
+    @property
+    def is_busy(self) -> bool:
+        """Whether a call is not answered."""
+        return bool(self.replies)
+
     # --- what the connection does -----------------------------------------------------------------------------------
 
     def attach(self, wire: Wire) -> None:
@@ -228,23 +252,26 @@ class Calls:
 
     def open_up(self) -> None:
         """Let callers use the connection."""
-        self._refusal = None
+        self.refusal = None
         self.is_open = True
         self._usable.set()
+        self._changed()
 
     def refuse(self, reason: str) -> None:
         """Fail callers with the server's reason, until a connection can be used."""
         self.problem = reason
-        if self._refusal is None:
-            self._refusal = ServerRefused(reason)
+        if self.refusal is None:
+            self.refusal = ServerRefused(reason)
             self.is_open = False
             self._usable.set()
+            self._changed()
 
     def close(self) -> None:
         """Fail callers from here on: no connection will come."""
-        self._refusal = ConcurrencyError("the session was closed before the server answered")
+        self.refusal = ConcurrencyError("the session was closed before the server answered")
         self.is_open = False
         self._usable.set()
+        self._changed()
 
     def answered(self, answer: Any) -> None:
         """Hand an answer to the call that has waited longest.
@@ -267,7 +294,7 @@ class Calls:
 
     def in_child(self) -> None:
         """Send nothing, and read nothing, in a process that was forked: the connection is its parent's."""
-        self._refusal = self._forked = WrongLoop(
+        self.refusal = WrongLoop(
             "this session belongs to the process that opened it, and this is a forked child: open a session here"
         )
         self._usable.set()
@@ -277,8 +304,13 @@ class Calls:
     def _forget_wire(self) -> None:
         self._wire = None
         self.is_open = False
-        if self._refusal is None:
+        if self.refusal is None:
             self._usable.clear()
+        self._changed()
+
+    def _changed(self) -> None:
+        if self._on_change is not None:
+            self._on_change()
 
 
 _all: Final[WeakSet[Calls]] = WeakSet()

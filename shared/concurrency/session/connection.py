@@ -40,8 +40,8 @@ _NO_DATABASE: Final = re.compile(r"DB index|SELECT is not allowed")
 _FIRST_PAUSE: Final = 0.02
 _LONGEST_PAUSE: Final = 1.0
 _LONGEST_IN_A_FAILOVER: Final = 0.2
-# What redis-py raises when a connection is lost.
-_LOST: Final = (RedisError, OSError, TimeoutError, EOFError)
+LOST: Final = (RedisError, OSError, TimeoutError, EOFError)
+"""What redis-py raises when a connection is lost."""
 
 
 class Connection:
@@ -136,8 +136,8 @@ class Connection:
             async with leaving(self._address, opened) as left:
                 await self._watch(wire, left)
         except Exception as error:
-            self._calls.problem = _described(error)
-            if (reason := _refusal(error)) is not None:
+            self._calls.problem = described(error)
+            if (reason := refusal(error)) is not None:
                 self._refuse(reason)
             raise
         finally:
@@ -157,7 +157,7 @@ class Connection:
 
     def _report(self, error: Exception, *, is_first_refusal: bool) -> None:
         problem = self._calls.problem
-        if not isinstance(error, (*_LOST, ConcurrencyError)):
+        if not isinstance(error, (*LOST, ConcurrencyError)):
             log.defect(error, "a defect ended the connection; it is opened again", problem=problem)
         if is_first_refusal and not self._admission.is_refused_for_good():
             log.warning(
@@ -185,7 +185,8 @@ class Connection:
 
     async def _introduce(self, wire: Wire) -> None:
         server = await self._examination.examine()
-        await self._check_role()
+        if not (self._address.leads_to_primary or server.is_on_cluster):
+            await self._check_role()
         if not wire.is_open:
             raise Disconnected(self._calls.problem)
         try:
@@ -202,7 +203,7 @@ class Connection:
 
     async def _check_role(self) -> None:
         """Refuse a replica at first; a primary that became one is waited for, as its address may lead elsewhere."""
-        if self._address.leads_to_primary or not await self._examination.is_replica():
+        if not await self._examination.is_replica():
             return
         problem = (
             "the server is a replica, which takes no writes. Give the address of its primary, or of sentinels that know "
@@ -236,14 +237,14 @@ class Connection:
             self._on_lost()
 
 
-def _refusal(error: Exception) -> str | None:
+def refusal(error: Exception) -> str | None:
     """Why the server does not serve us, and what to do; None when it is only out of reach."""
     error = lacks(error) or error
     if isinstance(error, AuthenticationError | NoPermissionError):
         return f"the server does not let us in: {error}. Check user, password and ACL rules of the address"
     if isinstance(error, ServerRefused):
         return str(error)
-    if not isinstance(error, (*_LOST, ConcurrencyError)):
+    if not isinstance(error, (*LOST, ConcurrencyError)):
         return None
     if _NO_ENTRY.search(str(error)):
         return f"the server does not let us in: {error}. Is there a password in the address?"
@@ -255,7 +256,8 @@ def _refusal(error: Exception) -> str | None:
     return None
 
 
-def _described(error: BaseException) -> str:
+def described(error: BaseException) -> str:
+    """What an error says, with its kind."""
     if isinstance(error, TimeoutError) and not str(error):
         return NO_ANSWER
     return f"{type(error).__name__}: {error}" if str(error) else type(error).__name__

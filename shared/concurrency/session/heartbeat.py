@@ -7,19 +7,20 @@ thread does not run either.)
 
 import math
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Any, Final, Protocol
+from typing import Final
 
 from redis.exceptions import ResponseError
 
-from shared.concurrency.session.address.address import Address
 from shared.concurrency.session.blocking_wire import BlockingWire
 from shared.concurrency.session.calls import Call
 from shared.concurrency.session.clock import boottime
 from shared.concurrency.session.log import Log
 from shared.concurrency.session.outage import Outage
+from shared.concurrency.session.renewable import Renewable
 from shared.concurrency.session.timetable import Timetable
+from shared.concurrency.session.wires import Wires
 
 log = Log("session")
 
@@ -28,29 +29,10 @@ _AT_ONCE: Final = 500
 _A_SECOND: Final = 300
 """So many for each second of the shortest time to live: no round trip may take a large part of it."""
 _FEWEST: Final = 50
-
-
-class Renewable(Protocol):
-    """What a heartbeat renews; all of it is called in the heartbeat's thread."""
-
-    name: str
-    """What people call it, for the log."""
-
-    @property
-    def shortest_ttl(self) -> float:
-        """The shortest time to live, in seconds, of what is to be renewed; infinite when there is nothing."""
-
-    def greeting(self, run_id: str) -> Call | None:
-        """The call that announces the server's run, first on a new connection; None for none."""
-
-    def renewals(self, run_id: str, loop_idle: float) -> Sequence[Call]:
-        """The calls that renew all there is; none when there is nothing.
-
-        `loop_idle`: for how many seconds the event loop has not run.
-        """
-
-    def renewed(self, call: Call, sent_at: float, answer: list[Any]) -> None:
-        """Receive the answer to a renewal; `sent_at`: when that was sent, by the local clock."""
+_MOST_BROKEN: Final = 2
+"""After so many connections that fail a beat ends."""
+_MOST_MOVES: Final = 5
+"""So often a name that has moved is looked for in one beat."""
 
 
 @dataclass(slots=True)
@@ -58,6 +40,8 @@ class _Beat:
     """What one beat found, to be reported when all is renewed."""
 
     failures: list[Exception] = field(default_factory=list)
+    broken: list[Exception] = field(default_factory=list)
+    """What ended a connection."""
     renewed: list[tuple[Renewable, Call]] = field(default_factory=list)
     refused: list[tuple[Renewable, Call, str]] = field(default_factory=list)
     """With what the server says."""
@@ -70,17 +54,18 @@ class Heartbeat:
     """
 
     def __init__(
-        self, address: Address, ttl: float, loop_seen: Callable[[], float], greeted: Callable[[], list[Renewable]]
+        self, wires: Wires, ttl: float, loop_seen: Callable[[], float], greeted: Callable[[], list[Renewable]]
     ) -> None:
         """Prepare. `ttl`: the session's, in seconds; `loop_seen`: when the event loop ran last, by the local clock.
+
+        `wires`: its connections.
 
         `greeted`: what has a greeting for a new connection, whether it is to be renewed or not.
         """
         self._ttl = ttl
         self._loop_seen = loop_seen
         self._greeted = greeted
-        self._wire = BlockingWire(address, max(0.2, ttl / 4))
-        self._run_id = self._left_for = ""
+        self._wires = wires
         self.seen = boottime()
         """When its thread ran last, by the local clock; any thread."""
         self._asked = threading.Event()
@@ -103,13 +88,6 @@ class Heartbeat:
         if self._thread.is_alive():
             self._thread.join()
 
-    def follow(self, run_id: str) -> None:
-        """The session's connection leads to this run of a server: one to another run is left, which may be no primary.
-
-        In the event loop. Until the session has followed too, a connection that came first is opened again and again.
-        """
-        self._left_for = run_id
-
     @property
     def _pause(self) -> float:
         """How long to wait after a failure: long before the next of the shortest is due."""
@@ -129,43 +107,64 @@ class Heartbeat:
                 if self._beat():
                     self._outage.is_over()
             except Exception as error:  # noqa: BLE001  # a thread that ends lets every session and lease run out
-                self._wire.disconnect()
                 self.timetable.rest(self._pause)
                 self._outage.goes_on(f"{type(error).__name__}: {error}")
-        self._wire.disconnect()
+        self._wires.disconnect()
 
     def _beat(self) -> bool:
         """Renew what is due; whether anything was."""
         beat = _Beat()
-        if self._wire.is_open and self._left_for not in ("", self._run_id):
-            self._wire.disconnect()
         try:
-            while not self._stopped and (due := self.timetable.take(self._portion, self._pause)):
-                if not self._wire.is_open and any(each.shortest_ttl < math.inf for each in due):
-                    self._connect()
-                self._renew(due, boottime() - self._loop_seen(), beat)
+            while not (self._stopped or beat.broken) and (due := self.timetable.take(self._portion, self._pause)):
+                for _ in range(_MOST_MOVES):
+                    due = self._pass(due, boottime() - self._loop_seen(), beat)
         finally:
             self._report(beat)
-        if beat.failures:
-            raise beat.failures[0]
+        for failure in (*beat.broken, *beat.failures):
+            raise failure
         return bool(beat.renewed or beat.refused)
 
-    def _renew(self, due: list[Renewable], loop_idle: float, beat: _Beat) -> None:
-        """Renew in one round trip. What fails is raised and reported by the caller: what others hold comes first."""
+    def _pass(self, due: list[Renewable], loop_idle: float, beat: _Beat) -> list[Renewable]:
+        """Renew on one connection after the other; those of them that are served elsewhere."""
+        elsewhere: list[Renewable] = []
+        for wire, renewables, strangers in self._wires.groups(due):
+            try:
+                if not wire.is_open and any(each.shortest_ttl < math.inf for each in renewables):
+                    self._wires.connect(wire, self.timetable.shortest)
+                    # A server that was started again must know it before it judges any deadline.
+                    self._greet(wire, self._wires.of(wire, self._greeted()))
+                self._greet(wire, strangers)
+                elsewhere += self._renew(wire, renewables, loop_idle, beat)
+            except Exception as error:  # noqa: BLE001  # what is held at other servers goes on
+                self._wires.failed(wire)
+                beat.broken.append(error)
+                if len(beat.broken) == _MOST_BROKEN:
+                    break  # each has cost time: those that answer come first after a pause
+        return elsewhere
+
+    def _renew(self, wire: BlockingWire, due: list[Renewable], loop_idle: float, beat: _Beat) -> list[Renewable]:
+        """Renew in one round trip; those that are served elsewhere. What fails is reported by the caller."""
         asked: list[tuple[Renewable, Call]] = []
         failed: set[Renewable] = set()
         """Due again after a pause, as the timetable has it for all that are taken."""
+        elsewhere: list[Renewable] = []
         for renewable in due:
             try:
-                asked += [(renewable, call) for call in renewable.renewals(self._run_id, loop_idle)]
+                asked += [(renewable, call) for call in renewable.renewals(wire.run_id, loop_idle)]
             except Exception as error:  # noqa: BLE001  # see above
                 failed.add(renewable)
                 beat.failures.append(error)
         sent_at = boottime()
-        answers = self._wire.run([call for _, call in asked], max(0.2, self.timetable.shortest / 4))
+        answers = wire.run([call for _, call in asked], max(0.2, self.timetable.shortest / 4))
         for (renewable, call), answer in zip(asked, answers, strict=True):
             if isinstance(answer, ResponseError):  # one spoilt name must not end what is held under the others
-                beat.refused.append((renewable, call, str(answer)))
+                goes_again = self._wires.goes_again(wire, renewable, answer)
+                if goes_again is not None:
+                    failed.add(renewable)
+                if goes_again:
+                    elsewhere.append(renewable)
+                else:
+                    beat.refused.append((renewable, call, str(answer)))
                 continue
             beat.renewed.append((renewable, call))
             try:
@@ -176,6 +175,7 @@ class Heartbeat:
         for renewable in due:
             if renewable not in failed:
                 self.timetable.renewed(renewable, sent_at)
+        return list(dict.fromkeys(elsewhere))
 
     def _report(self, beat: _Beat) -> None:
         for renewable, call in beat.renewed if self._refused else ():
@@ -190,13 +190,11 @@ class Heartbeat:
                 )
             self._refused[about].goes_on(problem)
 
-    def _connect(self) -> None:
-        # A server that was started again must know it before it judges any deadline.
-        self._run_id = self._wire.connect()
-        greetings = [call for each in self._greeted() if (call := each.greeting(self._run_id)) is not None]
+    def _greet(self, wire: BlockingWire, renewables: list[Renewable]) -> None:
+        greetings = [call for each in renewables if (call := each.greeting(wire.run_id)) is not None]
         for first in range(0, len(greetings), _AT_ONCE):
             portion = greetings[first : first + _AT_ONCE]
-            for greeting, answer in zip(portion, self._wire.run(portion, max(0.2, self._ttl / 4)), strict=True):
+            for greeting, answer in zip(portion, wire.run(portion, max(0.2, self._ttl / 4)), strict=True):
                 # Where it is refused the renewal is refused too, and says why.
                 if greeting.at_reply is not None and not isinstance(answer, ResponseError):
                     greeting.at_reply(answer)

@@ -87,6 +87,11 @@ def keys_under(name: str, descriptions: Mapping[str, KeyDescription]) -> dict[st
     return {word: Key.under(name, description) for word, description in descriptions.items()}
 
 
+def tag_of(keys: Mapping[str, bytes]) -> str:
+    """What keys of one queue or lease begin with, between braces: its name, or its group."""
+    return next(iter(keys.values())).partition(b"}")[0][1:].decode()
+
+
 def channel(owner: str) -> bytes:
     """The channel of the notifications to one process."""
     return f"weir:{owner}".encode()

@@ -6,9 +6,9 @@ from contextlib import contextmanager
 from typing import ClassVar, Final, Protocol, TypeVar, cast
 from weakref import WeakValueDictionary
 
-from shared.concurrency.session.heartbeat import Renewable
 from shared.concurrency.session.log import Log
-from shared.concurrency.session.server_errors import Disconnected
+from shared.concurrency.session.renewable import Renewable
+from shared.concurrency.session.server_errors import Disconnected, Postponed
 
 log = Log("session")
 
@@ -162,32 +162,45 @@ class Parts:
         passing = None if kind is None else self._passing.get((kind, name))
         return receivers if passing is None else [passing, *receivers]
 
-    async def connected(self, run_id: str) -> None:
+    async def connected(self, run_id: str, concerns: Callable[[str], bool] | None = None) -> None:
         """Announce this process under every name on a new connection, then have everything queried again.
 
+        `concerns`: whether a name is served at the other end of it; None where all are.
+
         :raises Disconnected: when that connection breaks too.
+        :raises Postponed: where not all names are served there, and the server does not serve those now.
         """
-        parts = list(self._lasting.items())
+        parts = [(name, part) for (_, name), part in self._lasting.items() if concerns is None or concerns(name)]
         for first in range(0, len(parts), _AT_ONCE):
             await asyncio.gather(
-                *(self._announce(name, part, run_id) for (_, name), part in parts[first : first + _AT_ONCE])
+                *(
+                    self._announce(name, part, run_id, may_come_later=concerns is not None)
+                    for name, part in parts[first : first + _AT_ONCE]
+                )
             )
         for (_, name), passing in list(self._passing.items()):
-            self._resync(name, passing)
-        self._resync_listeners()
+            if concerns is None or concerns(name):
+                self._resync(name, passing)
+        self._resync_listeners(concerns)
 
-    def _resync_listeners(self) -> None:
-        for receivers in list(self._receivers.values()):
+    def _resync_listeners(self, concerns: Callable[[str], bool] | None = None) -> None:
+        for (_, name), receivers in list(self._receivers.items()):
+            if concerns is not None and not concerns(name.partition(" ")[0]):
+                continue
             for receiver in list(receivers):
                 if isinstance(receiver, Listener):
                     receiver.resync()
 
-    async def _announce(self, name: str, part: LastingPart, run_id: str) -> None:
+    async def _announce(self, name: str, part: LastingPart, run_id: str, *, may_come_later: bool) -> None:
         spoilt: Exception | None = None
         try:
             await part.connected(run_id)
         except Disconnected:
             raise
+        except Postponed as error:
+            if may_come_later:
+                raise
+            spoilt = error
         except Exception as error:  # noqa: BLE001  # one spoilt name must not stop the others
             spoilt = error
         self._resync(name, part)

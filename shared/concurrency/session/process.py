@@ -15,15 +15,18 @@ from shared.concurrency.errors import ConcurrencyError, ServerUnavailable, Wrong
 from shared.concurrency.session.address.address import Address
 from shared.concurrency.session.advice import advice
 from shared.concurrency.session.background import Background
+from shared.concurrency.session.calling import Calling
 from shared.concurrency.session.calls import NO_ANSWER, Call, Calls
 from shared.concurrency.session.clock import boottime
-from shared.concurrency.session.connection import Connection
-from shared.concurrency.session.heartbeat import Heartbeat, Renewable
+from shared.concurrency.session.heartbeat import Heartbeat
+from shared.concurrency.session.link import Origin
 from shared.concurrency.session.log import Log
+from shared.concurrency.session.names import tag_of
 from shared.concurrency.session.parts import Listener, Part, Parts
+from shared.concurrency.session.reach import reach
 from shared.concurrency.session.refusals import Refusals
-from shared.concurrency.session.replicated import ReplicatedReplies
-from shared.concurrency.session.replies import Replies
+from shared.concurrency.session.renewable import Renewable
+from shared.concurrency.session.tally import Tally
 from shared.concurrency.session.tasks import outlast
 from shared.concurrency.session.ticker import Ticker
 from shared.concurrency.session.vital_signs import VitalSigns
@@ -52,7 +55,8 @@ class Process:
         self.ttl: Final = ttl
         self.loop: Final = asyncio.get_running_loop()
         """The event loop it belongs to."""
-        self.calls: Final = Calls(Refusals(refusal_grace), ReplicatedReplies(replicas) if replicas else Replies())
+        self.tally: Final = Tally()
+        """What it counts."""
         self.background: Final = Background()
         self._pid = os.getpid()
         self._parts = Parts(lambda renewable: self.renew(renewable, ttl))
@@ -60,38 +64,34 @@ class Process:
         self._is_warned = False
         self.closed_by: asyncio.Task[Any] | None = None
         """The task that closes it: None while it is open. It is not cancelled for what it holds itself."""
-        self._connection = Connection(
-            address,
+        origin = Origin(
             self.owner,
-            self.calls,
-            reply_timeout=_patience(ttl),
-            refusal_grace=refusal_grace,
-            on_message=self.calls.replies.in_order(self._parts.dispatch),
-            on_connected=self._connected,
-            on_lost=lambda: self.renew_within(0.0),
+            _patience(ttl),
+            refusal_grace,
+            Refusals(refusal_grace),
+            self.tally,
+            lambda: self.renew_within(0.0),
+            replicas,
         )
+        self._links, wires = reach(address, ttl, origin, self._parts)
         self._ticker = Ticker(self._parts, ttl)
         self._heartbeat = Heartbeat(
-            address, ttl, self._ticker.seen, lambda: [part.renewable for part in self._parts.lasting()]
+            wires, ttl, self._ticker.seen, lambda: [part.renewable for part in self._parts.lasting()]
         )
-
-    async def _connected(self, run_id: str) -> None:
-        self._heartbeat.follow(run_id)
-        await self._parts.connected(run_id)
 
     async def start(self, connect_timeout: float) -> None:
         """Connect, and begin to renew.
 
         :raises ServerUnavailable: when no server answered within `connect_timeout` seconds.
         """
-        where = self._connection.leads_to
-        self._connection.start()
+        where = self._links.where
+        self._links.start()
         if not await self._opened_within(min(_REPORT_AFTER, connect_timeout)):
             if connect_timeout > _REPORT_AFTER:
                 self._report_that_it_waits(where, connect_timeout)
             if not await self._opened_within(connect_timeout - _REPORT_AFTER):
                 raise ServerUnavailable(
-                    f"no server answered at {where} within {connect_timeout:g} s ({self.calls.problem}): "
+                    f"no server answered at {where} within {connect_timeout:g} s ({self._links.problem}): "
                     f"{self._advice(where)}"
                 )
         self._ticker.start()
@@ -101,7 +101,7 @@ class Process:
         """Wait for the connection; False when there is none after so many seconds."""
         try:
             async with asyncio.timeout(seconds):
-                await self.calls.opened()
+                await self._links.opened()
         except TimeoutError:
             return False
         return True
@@ -109,12 +109,8 @@ class Process:
     def _report_that_it_waits(self, where: str, connect_timeout: float) -> None:
         log.warning(
             "no server answers yet",
-            address=where, problem=self.calls.problem, advice=self._advice(where), gives_up_after_seconds=connect_timeout,
+            address=where, problem=self._links.problem, advice=self._advice(where), gives_up_after_seconds=connect_timeout,
         )  # fmt: skip
-
-    @property
-    def _patience(self) -> float:
-        return max(1.0, self.ttl / 2)
 
     @property
     def where(self) -> str:
@@ -124,11 +120,10 @@ class Process:
     def vital_signs(self) -> VitalSigns:
         """What shows whether it works; in any thread."""
         now = boottime()
-        unconnected = "" if self.calls.is_open else self.calls.why_they_wait() or NO_ANSWER
-        return VitalSigns(now - self._ticker.seen(), now - self._heartbeat.seen, unconnected)
+        return VitalSigns(now - self._ticker.seen(), now - self._heartbeat.seen, self._links.unconnected())
 
     def _advice(self, where: str) -> str:
-        problem = self.calls.problem
+        problem = self._links.problem
         return advice(where, problem, is_silent=problem == NO_ANSWER)
 
     async def close(self) -> None:
@@ -150,8 +145,7 @@ class Process:
         await self.background.close(patience)
         await self._ticker.stop()
         await asyncio.to_thread(self._heartbeat.stop)
-        await self._connection.close()
-        self.calls.close()
+        await self._links.close()
 
     # --- what the primitives use --------------------------------------------------------------------------------------
 
@@ -235,13 +229,22 @@ class Process:
         if self.closed_by is not None:
             raise ConcurrencyError("the session is closed: use its queues inside `async with Session.open(...)`")
 
+    @property
+    def calls(self) -> Calls:
+        """What is called on any connection: for what is about no name."""
+        return self._links.calls
+
+    def calls_of(self, name: str) -> Calling:
+        """How parts under a name call the server that serves it; the same object as long as the process lives."""
+        return self._links.of(name)
+
     async def call(self, call: Call) -> Any:
         """Run a script that may be repeated, waiting out an outage.
 
         :raises ConcurrencyError: when the session is closed, or the server refuses the script.
         """
         self.check_open()
-        return await self.calls.insist(call)
+        return await self._links.of(tag_of(call.keys)).insist(call)
 
 
 def _patience(ttl: float) -> float:

@@ -7,15 +7,19 @@ from typing import Final
 from redis.exceptions import AuthenticationError, NoPermissionError, RedisError, ResponseError
 
 from shared.concurrency.errors import ConcurrencyError, ServerRefused
+from shared.concurrency.session.address.endpoint import Endpoint
 from shared.concurrency.session.names import Key
 from shared.concurrency.session.scripts import Script
 
 # Answers that say: not executed, try again later. LOADING arrives as a lost connection.
-_LATER: Final = ("BUSY", "READONLY", "MASTERDOWN", "CLUSTERDOWN", "TRYAGAIN", "MISCONF", "NOREPLICAS", "UNBLOCKED")
+_LATER: Final = (
+    "BUSY", "READONLY", "MASTERDOWN", "CLUSTERDOWN", "TRYAGAIN", "ASK ", "MISCONF", "NOREPLICAS", "UNBLOCKED",
+)  # fmt: skip
+_MOVED: Final = re.compile(r"MOVED (\d+) (.*):(\d+)$")
 # redis-py takes the code off the text of what it has a class for.
 _CODES: Final = {
     "ReadOnlyError": "READONLY", "MasterDownError": "MASTERDOWN", "ClusterDownError": "CLUSTERDOWN",
-    "OutOfMemoryError": "OOM",
+    "OutOfMemoryError": "OOM", "TryAgainError": "TRYAGAIN", "AskError": "ASK", "MovedError": "MOVED",
 }  # fmt: skip
 
 
@@ -48,6 +52,24 @@ class Postponed(ConcurrencyError):
     """The server cannot serve now; the call was not carried out."""
 
 
+class Moved(ServerRefused):
+    """Another node of the Cluster serves the name; the call was not carried out."""
+
+    def __init__(self, slot: int, to: Endpoint) -> None:
+        """`to`: the node that serves it; without a host it is that of the node which has answered."""
+        super().__init__(
+            f"the server is a node of a Cluster, and another one serves the slot {slot} of this name: write the address "
+            "as redis+cluster://host1:port,host2:port"
+        )
+        self.to = to
+
+
+def moved(text: str) -> Moved | None:
+    """What an answer says of where a name is; None when it says something else."""
+    found = _MOVED.match(text)
+    return None if found is None else Moved(int(found[1]), Endpoint(found[2], int(found[3])))
+
+
 def translate(error: ResponseError, script: Script) -> ConcurrencyError:
     """The error that callers of this script get."""
     text, code = str(error), _CODES.get(type(error).__name__, "")
@@ -57,8 +79,8 @@ def translate(error: ResponseError, script: Script) -> ConcurrencyError:
         return OutOfMemory(text)
     if text.startswith(_LATER):
         return Postponed(text)
-    if (lacking := lacks(error, script)) is not None:
-        return lacking
+    if (other := moved(text) or lacks(error, script)) is not None:
+        return other
     if "ACL failure" in text:  # it may have run half-way
         return ServerRefused(f"the server's ACL forbids the script {script.name}: {text}")
     if isinstance(error, NoPermissionError) or text.startswith("NOPERM"):

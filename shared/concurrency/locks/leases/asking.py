@@ -8,7 +8,8 @@ from typing import Any, Final, NamedTuple
 from shared.concurrency.errors import LeaseBusy
 from shared.concurrency.locks.leases.hold import Hold, Loss, Mode
 from shared.concurrency.locks.leases.releasing import Releasing
-from shared.concurrency.session.calls import Call, Calls
+from shared.concurrency.session.calling import Calling
+from shared.concurrency.session.calls import Call
 from shared.concurrency.session.clock import boottime, margin
 from shared.concurrency.session.names import StoredName
 from shared.concurrency.session.process import Process
@@ -52,10 +53,10 @@ class Asking:
         """The kind of lease by the last answer: a semaphore keeps the limit that is stored."""
         self._last = "", f"{process.where} ".encode()  # the task that asked last, and what the server gets of it
         self._process: Final = process
+        self._calls: Final[Calling] = process.calls_of(name)
         self._name = name
         self._keys = keys
         self._releasing = releasing
-        self._underway = process.background.underway
         self._on_granted = on_granted
         self._on_lost = on_lost
         self._script = load("acquire")
@@ -82,9 +83,9 @@ class Asking:
         :raises ValueError: when the lease is in use as another kind.
         :raises ConcurrencyError: when the server refuses it.
         """
-        waits = self._process.calls.tally.lease_waits
+        waits = self._process.tally.lease_waits
         began = 0.0 if waits is None else boottime()
-        with self._underway:
+        with self._process.background.underway:
             while True:
                 hold = Hold(self._process.new_id(ttl), mode, ttl, self._on_lost)
                 try:
@@ -198,10 +199,6 @@ class Asking:
             hold.take(int(token), until, max_hold)
             self._on_granted(hold)
             return True
-
-    @property
-    def _calls(self) -> Calls:
-        return self._process.calls
 
     async def _ask(self, hold: Hold, kind: str, who: bytes, *, may_wait: bool) -> tuple[float, list[Any]]:
         dropped = hold.asked_on

@@ -64,6 +64,7 @@ class LeaseParticipant:
             on_lost=_weak(here, LeaseParticipant._forget),
         )
         self._process = process
+        self._calls: Final = process.calls_of(name)
         self.inside: dict[asyncio.Task[object], Tenure] = {}
         self._local_readers: dict[tuple[str, float], LocalReaders] = {}
         self._renew = load("renew_holds")
@@ -105,7 +106,7 @@ class LeaseParticipant:
 
     async def _downgrade(self, hold: Hold) -> bool:
         asked_at = boottime()
-        what, *state = await self._process.calls.insist(Call(load("downgrade"), self.keys, (hold.id,), says_run=True))
+        what, *state = await self._calls.insist(Call(load("downgrade"), self.keys, (hold.id,), says_run=True))
         if what != b"downgraded":
             return False
         self.asking.note(closed=bool(state[2]), asked_at=asked_at)
@@ -140,7 +141,7 @@ class LeaseParticipant:
         """
         ended: list[bytes] = []
         for portion in _portions(holds):
-            arguments = (self._process.calls.run_id, *portion)
+            arguments = (self._calls.run_id, *portion)
             ended += await self._process.call(Call(load("break_lease"), self.keys, arguments))
         return [hold.decode() for hold in ended]
 
@@ -156,7 +157,7 @@ class LeaseParticipant:
             if not self.holds:
                 self._rest()
             if why != "session closed":
-                self._process.calls.tally.add("lease_lost", hold.mode)
+                self._process.tally.add("lease_lost", hold.mode)
             log.warning("lease lost", lease=self.name, token=hold.token, mode=hold.mode, reason=why)
 
     # --- what the session calls -------------------------------------------------------------------------------------

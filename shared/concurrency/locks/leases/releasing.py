@@ -6,8 +6,10 @@ from typing import Final
 
 from shared.concurrency.errors import ConcurrencyError
 from shared.concurrency.locks.leases.hold import Hold
-from shared.concurrency.session.calls import Call, Calls
+from shared.concurrency.session.calling import Calling
+from shared.concurrency.session.calls import Call
 from shared.concurrency.session.log import Log
+from shared.concurrency.session.names import tag_of
 from shared.concurrency.session.process import Process
 from shared.concurrency.session.scripts import load
 from shared.concurrency.session.server_errors import Disconnected, Postponed
@@ -32,7 +34,7 @@ class Releasing:
         on_none_left: Callable[[], object],
     ) -> None:
         """Prepare; `held`: what is renewed, from which a hold goes at its end; `on_none_left`: called with the last."""
-        self._calls: Final[Calls] = process.calls
+        self._calls: Final[Calling] = process.calls_of(tag_of(keys))
         self._background = process.background
         self._name = name
         self._keys = keys

@@ -12,7 +12,8 @@ from shared.concurrency.queues.membership.level import Level
 from shared.concurrency.queues.membership.life import Life
 from shared.concurrency.queues.membership.recovery import Recovery
 from shared.concurrency.queues.membership.registration import Registration
-from shared.concurrency.session.calls import Call, Calls
+from shared.concurrency.session.calling import Calling
+from shared.concurrency.session.calls import Call
 from shared.concurrency.session.clock import boottime
 from shared.concurrency.session.log import Log
 from shared.concurrency.session.scripts import Script, load
@@ -42,7 +43,7 @@ class Membership:
     A session that passed its deadline is over for ever (rule 8): the process goes on under a new id.
     """
 
-    def __init__(self, calls: Calls, owner: str, ttl: float, name: str) -> None:
+    def __init__(self, calls: Calling, owner: str, ttl: float, name: str) -> None:
         """Prepare; nothing is registered yet."""
         self.name = name
         self.owner: Final = owner
@@ -98,6 +99,11 @@ class Membership:
         return key in self.keys.values() or key.startswith(leased_key(self.name, ""))
 
     # --- what the heartbeat asks, in its thread ---------------------------------------------------------------------
+
+    @property
+    def stored_name(self) -> str:
+        """As its keys hold it."""
+        return self.name
 
     @property
     def shortest_ttl(self) -> float:

@@ -6,7 +6,7 @@ from typing import Any, Final, NamedTuple, Protocol
 
 from shared.concurrency.queues.encoding.entry import receipts_in
 from shared.concurrency.queues.membership.keys import leased_key
-from shared.concurrency.session.calls import Calls
+from shared.concurrency.session.calling import Calling
 from shared.concurrency.session.log import Log
 
 log = Log("queues")
@@ -38,7 +38,7 @@ class Caller(Protocol):
     name: str
 
     @property
-    def calls(self) -> Calls:
+    def calls(self) -> Calling:
         """The calls of this process, which count what it does."""
 
     @property

@@ -9,7 +9,8 @@ from typing import Any, Final, Protocol
 from shared.concurrency.queues.membership.level import Level
 from shared.concurrency.queues.membership.life import Life
 from shared.concurrency.queues.membership.load import Load
-from shared.concurrency.session.calls import Call, Calls
+from shared.concurrency.session.calling import Calling
+from shared.concurrency.session.calls import Call
 from shared.concurrency.session.clock import boottime
 from shared.concurrency.session.futures import retrieve
 from shared.concurrency.session.log import Log
@@ -40,7 +41,7 @@ class Registrant(Protocol):
 class Registration:
     """Registers a session before its first call, and again when a wish is new or the session is another one."""
 
-    def __init__(self, registrant: Registrant, calls: Calls) -> None:
+    def __init__(self, registrant: Registrant, calls: Calling) -> None:
         """Prepare; `ready` registers."""
         self.is_done = False
         """Whether the queue knows the session that there is now, and all wishes."""

@@ -4,13 +4,16 @@ import asyncio
 from collections.abc import Callable
 from typing import Any, Final
 
-from shared.concurrency.session.calls import Call, Calls
+from shared.concurrency.session.calling import Calling
+from shared.concurrency.session.calls import Call
 from shared.concurrency.session.server_errors import Disconnected, OutOfMemory, Postponed
 
 _AFTER_A_REFUSAL: Final = 0.05
 
 
-async def run_or_inquire(calls: Calls, call: Call, inquiry: Callable[[], Call], is_outdated: Callable[[], bool]) -> Any:
+async def run_or_inquire(
+    calls: Calling, call: Call, inquiry: Callable[[], Call], is_outdated: Callable[[], bool]
+) -> Any:
     """Run a call, and again after a lost answer, until one is answered; returns that answer.
 
     `inquiry` makes a call of the same number: when the call has run, its answer is that of the call; else the call

@@ -99,7 +99,7 @@ class PutLane(Lane[Portion]):
 
     def receive(self, word: bytes, rest: bytes) -> None:
         """Take note of one of PUT_WORDS."""
-        if word != b"shutdown" and self._member.calls.replies.replicas:
+        if word != b"shutdown" and self._member.calls.replicas:
             self.resync()  # who admitted it promised us nothing: the look does
         elif word == b"admitted":
             self.admitted(int(rest))

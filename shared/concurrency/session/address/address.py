@@ -8,6 +8,7 @@ from urllib.parse import urlsplit
 
 from redis.asyncio.connection import parse_url
 
+from shared.concurrency.session.address.cluster import ClusterAddress
 from shared.concurrency.session.address.endpoint import Endpoint, Kind
 from shared.concurrency.session.address.grammar import FORMS, is_listed, read_listed
 from shared.concurrency.session.address.options import connect_options
@@ -83,14 +84,14 @@ def read_address(url: str) -> Address:
     """
     if is_listed(url):
         listed = read_listed(url)
-        if listed.topology == "sentinel":
-            return SentinelAddress.of(listed, connect_options(listed.scheme))
-        raise ValueError(f"a Cluster cannot be used yet: name one of its nodes, or sentinels: {FORMS['sentinel']}")
+        if listed.topology == "cluster":
+            return ClusterAddress.of(listed)
+        return SentinelAddress.of(listed, connect_options(listed.scheme))
     parts = urlsplit(url) if isinstance(url, str) else urlsplit("")
     if parts.scheme not in SCHEMES or not url.lower().startswith(f"{parts.scheme}://"):
         raise ValueError(
             "the address begins with redis://, rediss:// or unix://, for example redis://localhost:6379/0, or lists "
-            f"sentinels: {FORMS['sentinel']}"
+            f"sentinels ({FORMS['sentinel']}) or nodes of a Cluster ({FORMS['cluster']})"
         )
     parsed = cast("dict[str, Any]", parse_url(url))
     for word in ("connection_class", "max_connections"):  # what a pool is told
