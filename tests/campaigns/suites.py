@@ -41,6 +41,10 @@ SUITES: Final = {
         "three processes submit to three that answer, one killed for every 2,500",
         "WEIR_CAMPAIGN_SUBMISSIONS", ("tests/results/test_results_campaign.py",), usual=100_000,
     ),
+    "failover": Suite(
+        "three servers and three sentinels: one failover after the other under load",
+        "WEIR_CAMPAIGN_FAILOVER", ("tests/faults/test_failover.py", "-k", "campaign"), "seconds",
+    ),
     "clock": Suite(
         "a clock is killed and cut off before each of its commands",
         "WEIR_CAMPAIGN_CLOCK", ("tests/producer/test_cron.py", "tests/producer/test_deferred_messages.py"),

@@ -18,6 +18,7 @@ from shared.local.binary import server_binary
 from shared.local.parent_death import tied
 
 SERVICE: Final = "main"
+_WATCHERS_PASSWORD: Final = "w-6"
 _PORTS: Final = range(20_000, 32_000)
 """Below those that connections get at their own end."""
 _SERVER: Final = (
@@ -33,6 +34,7 @@ class Node:
         """Prepare; `start` starts it."""
         self.port = port
         self.password = ""
+        self.user: str | None = None
         self._directory = directory
         self._arguments = arguments
         self._process: subprocess.Popen[bytes] | None = None
@@ -62,7 +64,9 @@ class Node:
     @contextlib.contextmanager
     def client(self) -> Iterator[Any]:
         """A client to look at it with; its commands have no types."""
-        with redis.Redis(port=self.port, password=self.password or None, socket_timeout=2) as client:
+        with redis.Redis(
+            port=self.port, username=self.user, password=self.password or None, socket_timeout=2
+        ) as client:
             yield client
 
 
@@ -74,15 +78,17 @@ class WatchedServers:
     ) -> None:
         """`down_after`: milliseconds of silence after which a sentinel takes a server for down.
 
-        With passwords the servers want one, and the sentinels another.
+        With passwords the servers want one of the user `app`, and the sentinels another. Replicas and sentinels are the
+        user `watcher` of the servers then.
         """
         ports = _free_ports(6)
         self._passwords = password, sentinel_password
-        locks = ("--requirepass", password, "--masterauth", password) if password else ()
+        locks = _users(password) if password else ()
         self.servers = [Node(directory / f"server-{port}", port, *_SERVER, *locks) for port in ports[:3]]
         self.sentinels = [self._sentinel(directory, port, ports[3:], down_after) for port in ports[3:]]
         for node, own in ((node, at // 3) for at, node in enumerate((*self.servers, *self.sentinels))):
             node.password = self._passwords[own]
+            node.user = "app" if password and not own else None
 
     def _sentinel(self, directory: Path, port: int, others: list[int], down_after: int) -> Node:
         folder = directory / f"sentinel-{port}"
@@ -92,14 +98,14 @@ class WatchedServers:
             f"sentinel myid {port:040x}",
             f"sentinel monitor {SERVICE} 127.0.0.1 {self.servers[0].port} 2",
             f"sentinel down-after-milliseconds {SERVICE} {down_after}",
-            f"sentinel failover-timeout {SERVICE} 10000",
+            f"sentinel failover-timeout {SERVICE} 3000",
             f"sentinel parallel-syncs {SERVICE} 2",
             *(f"sentinel known-replica {SERVICE} 127.0.0.1 {server.port}" for server in self.servers[1:]),
             *(f"sentinel known-sentinel {SERVICE} 127.0.0.1 {each} {each:040x}" for each in others if each != port),
         ]
         own, sentinels_own = self._passwords
         if own:
-            lines.append(f"sentinel auth-pass {SERVICE} {own}")
+            lines += [f"sentinel auth-user {SERVICE} watcher", f"sentinel auth-pass {SERVICE} {_WATCHERS_PASSWORD}"]
         if sentinels_own:
             lines += [f"requirepass {sentinels_own}", f"sentinel sentinel-pass {sentinels_own}"]
         (folder / "sentinel.conf").write_text("\n".join(["bind 127.0.0.1", *lines, ""]))
@@ -109,7 +115,7 @@ class WatchedServers:
     def url(self) -> str:
         """The address for clients."""
         own, sentinels_own = self._passwords
-        login, options = f":{own}@" if own else "", f"?sentinel_password={sentinels_own}" if sentinels_own else ""
+        login, options = f"app:{own}@" if own else "", f"?sentinel_password={sentinels_own}" if sentinels_own else ""
         hosts = ",".join(f"127.0.0.1:{each.port}" for each in self.sentinels)
         return f"redis+sentinel://{login}{hosts}/{SERVICE}{options}"
 
@@ -164,19 +170,45 @@ class WatchedServers:
         online = [found[f"slave{at}"]["state"] == "online" for at in range(found["connected_slaves"])]
         return bool(found["role"] == "master") and sum(online) >= replicas
 
-    def _sees_all(self, sentinel: Node) -> bool:
+    @staticmethod
+    def _sees_all(sentinel: Node, *links: str) -> bool:
         try:
             with sentinel.client() as client:
                 quorum = client.execute_command("SENTINEL", "CKQUORUM", SERVICE)
                 replicas = client.sentinel_slaves(SERVICE)
         except redis.RedisError:  # NOQUORUM among them
             return False
-        healthy = [each for each in replicas if each["flags"] == "slave" and each["master-link-status"] == "ok"]
+        healthy = [
+            each for each in replicas if each["flags"] == "slave" and each["master-link-status"] in (links or ("ok",))
+        ]
         return quorum.startswith(b"OK 3") and len(healthy) == 2
+
+    def wait_until_all_follow(self) -> None:
+        """Wait until the sentinels agree who leads, and both others follow it."""
+        _until("all others follow", self._all_follow)
+
+    def _all_follow(self) -> bool:
+        try:
+            primary = self.primary()
+            for server in self.servers:
+                with server.client() as client:
+                    if server is not primary and client.info("replication").get("master_port") != primary.port:
+                        client.replicaof("127.0.0.1", primary.port)  # the sentinels do it, some ten seconds later
+            return self.follow(2) and all(self._sees_all(sentinel, "ok", "err") for sentinel in self.sentinels)
+        except (AssertionError, redis.RedisError):
+            return False
 
     def leaves(self, port: int) -> None:
         """Wait until a sentinel says that another server leads than the one at `port`."""
         _until("another server leads", lambda: any(_leader(each) not in (None, port) for each in self.sentinels))
+
+
+def _users(password: str) -> tuple[str, ...]:
+    watcher = f">{_WATCHERS_PASSWORD}"
+    return (
+        "--user", "default", "off", "--user", "app", "on", f">{password}", "~*", "&*", "+@all",
+        "--user", "watcher", "on", watcher, "~*", "&*", "+@all", "--masteruser", "watcher", "--masterauth", watcher[1:],
+    )  # fmt: skip
 
 
 def _leader(sentinel: Node) -> int | None:

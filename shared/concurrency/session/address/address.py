@@ -12,7 +12,7 @@ from shared.concurrency.session.address.cluster import ClusterAddress
 from shared.concurrency.session.address.endpoint import Endpoint, Kind
 from shared.concurrency.session.address.grammar import FORMS, is_listed, read_listed
 from shared.concurrency.session.address.options import connect_options
-from shared.concurrency.session.address.sentinel import SentinelAddress
+from shared.concurrency.session.address.sentinel import Leaving, SentinelAddress
 
 SCHEMES: Final = ("redis", "rediss", "unix")
 
@@ -48,6 +48,9 @@ class Address(Protocol):
     def is_left(self, endpoint: Endpoint) -> bool:
         """Whether the address is known to lead elsewhere than there."""
 
+    def watch(self, connection: Leaving) -> None:
+        """Have a connection look whether it is left, whenever that may be so."""
+
     async def left(self, endpoint: Endpoint) -> None:
         """Wait until the address leads elsewhere than there."""
 
@@ -71,6 +74,9 @@ class FixedAddress:
     def is_left(self, endpoint: Endpoint) -> bool:  # noqa: ARG002  # it leads to one place
         """Never."""
         return False
+
+    def watch(self, connection: Leaving) -> None:
+        """It never is."""
 
     async def left(self, endpoint: Endpoint) -> None:  # noqa: ARG002  # as above
         """For ever."""

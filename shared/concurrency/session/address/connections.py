@@ -1,5 +1,7 @@
 """redis-py's connections, which ask their address where to connect each time they do."""
 
+import asyncio
+import contextlib
 from typing import Any, Final
 
 import redis.asyncio.connection
@@ -28,7 +30,18 @@ class _Asking(AbstractConnection):
             await super()._connect()  # type: ignore[safe-super, no-untyped-call]  # a mixin, before a real one
             return
         self.host, self.port = found
+        self._loop = asyncio.get_running_loop()
         await while_it_leads(self, super()._connect())  # type: ignore[safe-super, no-untyped-call]  # as above
+        self.address.watch(self)
+
+    def look_whether_left(self) -> None:
+        """Break if the address leads elsewhere now: what waits for an answer fails, and asks again. In any thread."""
+        with contextlib.suppress(RuntimeError):  # its loop has ended
+            self._loop.call_soon_threadsafe(self._leave)
+
+    def _leave(self) -> None:
+        if self._writer is not None and self.address.is_left(Endpoint(self.host, self.port)):
+            self._writer.transport.abort()
 
     async def read_response(self, *args: Any, **options: Any) -> Any:
         """Read a reply; a server that is a replica now is left."""

@@ -5,10 +5,11 @@ They are asked in turn, each a moment after the one before, and whoever answered
 
 import asyncio
 import contextlib
+import threading
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
-from typing import Any, Final
-from weakref import WeakValueDictionary
+from typing import Any, Final, Protocol
+from weakref import WeakSet, WeakValueDictionary
 
 import redis.asyncio.connection
 import redis.connection
@@ -34,6 +35,13 @@ _CHANNELS: Final = ("+switch-master", "+promoted-slave", "+try-failover", "+sdow
 _LOST: Final = (RedisError, OSError, TimeoutError)
 
 
+class Leaving(Protocol):
+    """What is open to a server that led."""
+
+    def look_whether_left(self) -> None:
+        """Break if another server leads now; in any thread."""
+
+
 class _Service:
     """What this process knows of one service: all its connections share it."""
 
@@ -42,11 +50,24 @@ class _Service:
         """The sentinels, in the order in which they are asked."""
         self.last = Opinion(None, "", is_in_doubt=True)
         """What a sentinel said last of who leads."""
+        self._connections: Final[WeakSet[Leaving]] = WeakSet()
+        self._lock: Final = threading.Lock()
+        """Of the connections: event loops and heartbeats of one process share a service."""
 
     def answered(self, host: Endpoint, heard: Opinion) -> None:
         """Take note of an answer; in any thread."""
         self.hosts = (host, *(other for other in self.hosts if other != host))
-        self.last = heard
+        before, self.last = self.last.leader, heard
+        if before != heard.leader:
+            with self._lock:
+                connections = list(self._connections)
+            for connection in connections:
+                connection.look_whether_left()
+
+    def add(self, connection: Leaving) -> None:
+        """Have a connection look when another server leads."""
+        with self._lock:
+            self._connections.add(connection)
 
 
 class _Hearing:
@@ -149,6 +170,10 @@ class SentinelAddress:
     def is_left(self, endpoint: Endpoint) -> bool:
         """Whether another server leads, as far as this process has been told."""
         return self.service.last.leader not in (None, endpoint)
+
+    def watch(self, connection: Leaving) -> None:
+        """Have a connection look when another server leads: a command on it may wait for one that is silent."""
+        self.service.add(connection)
 
     async def left(self, endpoint: Endpoint) -> None:
         """Wait until another server leads than the one there."""
