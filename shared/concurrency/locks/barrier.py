@@ -9,6 +9,8 @@ from shared.concurrency.errors import BrokenBarrierError, ConcurrencyError
 from shared.concurrency.locks.leases.keys import barrier_keys
 from shared.concurrency.locks.place import Place
 from shared.concurrency.session.calls import Call
+from shared.concurrency.session.clock import boottime
+from shared.concurrency.session.insurance import next_look
 from shared.concurrency.session.log import Log
 from shared.concurrency.session.names import StoredName
 from shared.concurrency.session.scripts import load
@@ -17,7 +19,6 @@ from shared.concurrency.session.session import Session, check_times, process_of
 log = Log("locks")
 
 _MOST: Final = 5000
-_LOOK_AGAIN: Final = 1.0
 
 
 class Barrier:
@@ -113,6 +114,7 @@ class Barrier:
 
     async def _pass(self, place: Place) -> int:
         # Before the question is sent: the notification can overtake its answer.
+        began = boottime()
         with self._process.listening(b"barrier", self._name) as notified:
             while True:
                 notified.clear()
@@ -127,7 +129,7 @@ class Barrier:
                         f"{self._parties} parties: use one number under a name, or wait until nobody waits there"
                     )
                 try:
-                    async with asyncio.timeout(min(_LOOK_AGAIN, self._ttl / 3)):
+                    async with asyncio.timeout(min(next_look(boottime() - began), self._ttl / 3)):
                         await notified.wait()
                 except TimeoutError:
                     pass

@@ -13,14 +13,15 @@ from shared.concurrency.locks.leases.tenure import Tenure
 from shared.concurrency.locks.once import Once
 from shared.concurrency.locks.place import Place
 from shared.concurrency.locks.semaphore import Lock
+from shared.concurrency.session.clock import boottime
 from shared.concurrency.session.futures import retrieve
+from shared.concurrency.session.insurance import next_look
 from shared.concurrency.session.parts import Listener
 from shared.concurrency.session.session import Session
 from shared.concurrency.session.tasks import outlast
 
 T = TypeVar("T")
 
-_LOOK_AGAIN: Final = 1.0
 _AT_ONCE: Final = 250
 """So many are notified by one call: that takes the server a few milliseconds."""
 _NOT_HELD: Final = (
@@ -180,9 +181,10 @@ class Condition(Lock):
 
     async def _stay(self, place: Place, notified: Listener) -> None:
         """Keep the waiter's place, until it was notified; what was said while the connection was away is looked up."""
+        began = boottime()
         while not await self._ask(place):
             try:
-                async with asyncio.timeout(min(_LOOK_AGAIN, self._ttl / 3)):
+                async with asyncio.timeout(min(next_look(boottime() - began), self._ttl / 3)):
                     await notified.wait()
             except TimeoutError:
                 pass

@@ -2,16 +2,16 @@
 
 import asyncio
 from collections.abc import Callable
-from typing import Any, Final
+from typing import Any
 
 from shared.concurrency.locks.leases.keys import event_keys
 from shared.concurrency.locks.once import Once
 from shared.concurrency.session.calls import Call
+from shared.concurrency.session.clock import boottime
+from shared.concurrency.session.insurance import next_look
 from shared.concurrency.session.names import StoredName
 from shared.concurrency.session.scripts import load
 from shared.concurrency.session.session import Session, process_of
-
-_LOOK_AGAIN: Final = 1.0
 
 
 class Event:
@@ -71,7 +71,7 @@ class Event:
 
         :raises ConcurrencyError: as `set`.
         """
-        seen = ""
+        seen, began = "", boottime()
         with self._process.listening(b"event", self._name) as notified:
             while True:
                 # Not set since: what the server says now counts, though it is less where it has forgotten the event.
@@ -79,7 +79,7 @@ class Event:
                 if found:
                     return True
                 try:
-                    async with asyncio.timeout(_LOOK_AGAIN):
+                    async with asyncio.timeout(next_look(boottime() - began)):
                         await notified.wait()
                 except TimeoutError:
                     continue

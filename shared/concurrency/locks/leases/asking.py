@@ -11,6 +11,7 @@ from shared.concurrency.locks.leases.releasing import Releasing
 from shared.concurrency.session.calling import Calling
 from shared.concurrency.session.calls import Call
 from shared.concurrency.session.clock import boottime, margin
+from shared.concurrency.session.insurance import next_look
 from shared.concurrency.session.names import StoredName
 from shared.concurrency.session.process import Process
 from shared.concurrency.session.scripts import load
@@ -162,6 +163,7 @@ class Asking:
         on_waits: Callable[[], None] | None,
     ) -> bool:
         """Ask until it is granted; False when that was so long ago that it cannot be relied on."""
+        began = boottime()
         while True:
             self._process.check_open()
             # Before the question is sent: a grant can overtake its answer.
@@ -173,7 +175,8 @@ class Asking:
                 self.kind = other[0].decode() if other else kind
                 if on_waits is not None:
                     on_waits()
-                timer = self._process.loop.call_later(look_again / 1000, _wake, waiter, None)
+                seconds = min(look_again / 1000, next_look(received_at - began))
+                timer = self._process.loop.call_later(seconds, _wake, waiter, None)
                 try:
                     granted = await waiter
                 finally:

@@ -14,7 +14,7 @@ if watch == '1' then
   -- Or the generation would begin anew, and look like a set.
   redis.call('PEXPIRE', event, 604800000)
   redis.call('ZREMRANGEBYSCORE', watchers, '-inf', string.format('(%.0f', now))
-  redis.call('ZADD', watchers, string.format('%.0f', now + 3000), owner)
-  redis.call('PEXPIRE', watchers, 3000)
+  redis.call('ZADD', watchers, string.format('%.0f', now + 15000), owner)
+  redis.call('PEXPIRE', watchers, 15000)
 end
 return {0, generation}

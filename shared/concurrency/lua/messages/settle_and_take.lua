@@ -142,12 +142,12 @@ if ready > 0 and not stopped and not wake_one() and is_unsatisfied then
   if ready > (suspect > 0 and holds_suspect() and suspect or 0) then look_again = 0 end
 end
 if (line_goes_on or ends_more) and is_unsatisfied then look_again = 0 end
-if newer then look_again, overdue = 1000, '' end
+if newer then look_again, overdue = LOOK_MS, '' end
 local goes_idle = may_idle ~= '0' and is_unsatisfied and not newer
 -- FLOW
 soonest = math.min(soonest, order.soonest)
 -- END
--- Somebody who is idle must know that a message is due that was delayed just now, before the others that look once a second. It
+-- Somebody who is idle must know that a message is due that was delayed just now, before the others look by themselves. It
 -- is idle anew then, behind those who do not know, so that puts wake those first.
 if due_soon and soonest <= due_soon and ready == 0 and not stopped and not goes_idle then wake_one() end
 if goes_idle then

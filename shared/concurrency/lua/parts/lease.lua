@@ -4,8 +4,8 @@
 -- A name at rest is forgotten after the longer of ten times to live and an hour, and its last token with it.
 local SHORTEST_REST_MS = 3600 * 1000
 local DAY_MS = 24 * 3600 * 1000
--- A waiter asks again after so long, or a third of its time to live.
-local LOOK_MS = 1000
+-- A waiter asks again after so long at the latest, or a third of its time to live; sooner while it has not waited for long.
+local LOOK_MS = 5000
 -- For how long a call may be under way on a connection that was dropped.
 local DOUBT_MS = 600 * 1000
 -- What one call does at most, a few milliseconds of the server: how many it grants a hold, how many that are silent it

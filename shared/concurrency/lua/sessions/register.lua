@@ -21,8 +21,8 @@
 --   level         the protocol level that the caller needs the queue to have, 0 for none: it is raised, and never lowered
 -- RETURNS now in ms, deadline in ms, stored maxsize, stored max_attempts, stored max_crashes, stored max_dead and dead_for or 0, when the
 --   queue became known here in us, its protocol level, 0 for none
--- PARTS clock identity sessions notify consumers processes restart steady
-local MOST_FORMER, MOST_LOOKED_AT, MOST_PRUNED, MOST_WOKEN = 20, 20, 100, 1000
+-- PARTS clock identity sessions notify wake consumers processes restart steady
+local MOST_FORMER, MOST_LOOKED_AT, MOST_PRUNED, MOST_WOKEN, LOOK_MS = 20, 20, 100, 1000, 5000
 local kinds = {
   list = {
     pending, returned, suspects, putters,
@@ -55,6 +55,8 @@ local deadline = now + time_to_live(session)
 if fresh == '1' then
   redis.call('ZADD', sessions, deadline, session)
   record_process(session, pid, host)
+  -- Whoever is idle looks at the first deadline that it knows: one must learn of this one, which may pass sooner.
+  if time_to_live(session) < LOOK_MS then wake_one() end
   -- Nothing may be handed to a session that its process has left behind: one of the last few, for each takes the one before.
   local start, life, ttl = string.match(session, '^(.*%.)(%d+)(%.%d+)$')
   for before = math.max(1, (tonumber(life) or 0) - MOST_FORMER), (tonumber(life) or 0) - 1 do

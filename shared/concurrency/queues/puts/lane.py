@@ -137,7 +137,7 @@ class PutLane(Lane[Portion]):
     # --- the lane ---------------------------------------------------------------------------------------------------
 
     def due(self) -> float | None:
-        """At once for what may be sent, once a second for a look. A full memory lets withdrawals pass."""
+        """At once for what may be sent, later for a look of insurance. A full memory lets withdrawals pass."""
         unsent, putters = self._unsent, self._putters
         if putters.withdrawn or putters.let_in.unconfirmed:
             return 0

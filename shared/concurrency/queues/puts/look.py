@@ -2,20 +2,18 @@
 
 import asyncio
 import math
-from typing import Final
 
 from shared.concurrency.queues.encoding.entry import keys_in
 from shared.concurrency.queues.membership.membership import Membership
 from shared.concurrency.queues.puts.putters import Putters
 from shared.concurrency.queues.puts.verdicts import Portion
-
-_AGAIN: Final = 1.0
+from shared.concurrency.session.insurance import next_look
 
 
 class Look:
-    """The doubts of one lane about its putters; a look of insurance follows the last call by a second."""
+    """The doubts of one lane about its putters; a look of insurance follows the last one."""
 
-    __slots__ = ("asks", "at", "lost_place", "must_find")
+    __slots__ = ("_first", "_since", "asks", "at", "lost_place", "must_find")
 
     def __init__(self) -> None:
         """Begin without a doubt."""
@@ -27,19 +25,31 @@ class Look:
         """Whether to find out which of the putters are still in line."""
         self.at = 0.0
         """When to find that out in any case, by the loop's clock."""
+        self._first = b""
+        """Key of the first putter, when that was found out last."""
+        self._since = math.inf
 
     def begin(self, portion: Portion, putters: Putters, loop: asyncio.AbstractEventLoop) -> None:
         """A portion is composed: it answers what was asked, and looks where that is to be done."""
         if not putters.entries:
-            self.at = math.inf
+            self.at = self._since = math.inf
+            self._first = b""
         elif not self.lost_place:  # else all are put again, wherever they are
-            portion.is_look = self.must_find or loop.time() >= self.at
+            now = loop.time()
+            portion.is_look = self.must_find or now >= self.at
+            if portion.is_look:
+                self._note_first(putters, now)
         self.must_find = self.asks = False
 
     def ended(self, portion: Portion, now: float) -> None:
         """The portion was answered, or refused."""
         if portion.is_look or self.at == math.inf:
-            self.at = now + _AGAIN
+            self.at = now + next_look(now - self._since)
+
+    def _note_first(self, putters: Putters, now: float) -> None:
+        first = next(iter(putters)).key
+        if first != self._first:
+            self._first, self._since = first, now
 
 
 async def missing_keys(member: Membership, putters: Putters) -> set[bytes]:

@@ -78,10 +78,10 @@ class Demand:
                 doubts, want, may_idle, asked = resync.resolved, 0, 0, []
         return Wish(want, may_idle, asked, doubts, is_resync, in_parts, named)
 
-    def answered(self, wish: Wish, entries: list[bytes], look_again_at: float) -> None:
-        """Take note of whether the call has registered the session as idle, which looks again by itself then."""
+    def answered(self, wish: Wish, entries: list[bytes], seconds: float, now: float) -> None:
+        """Take note of whether the call has registered the session as idle, which looks in `seconds` then."""
         is_idle = wish.may_idle > 0 and wish.want > len(entries) and sum(map(len, entries)) < _MOST_BYTES
         idle = self.idle
         idle.is_registered = is_idle
         idle.takes_handoffs = is_idle and wish.may_idle == 2
-        idle.look_again_at = look_again_at
+        idle.look_in(seconds, now, has_taken=bool(entries))

@@ -120,7 +120,7 @@ class TakeLane(Lane[Portion]):
     def handed(self, session_id: str, entry: bytes) -> None:
         """Take note that a put handed this session its message, and woke it."""
         if self._handoff.accept(session_id, entry):
-            self.demand.idle.is_registered = False
+            self.demand.idle.handed()
             if (measured := self._member.registration.load) is not None:
                 measured.taken([entry])
             self.demand.getters.hand_out([entry], self.give_back)
@@ -271,7 +271,7 @@ class TakeLane(Lane[Portion]):
         member.recovery.log_dead(died)
 
     def _take(self, wish: Wish, entries: list[bytes], look_again: int, now: int) -> None:
-        self.demand.answered(wish, entries, self._loop.time() + look_again / 1000)
+        self.demand.answered(wish, entries, look_again / 1000, self._loop.time())
         entries = self._handoff.confirmed(entries)
         if (measured := self._member.registration.load) is not None:
             measured.note_clock(now)

@@ -1,6 +1,5 @@
 """Address: where the server is, asked before every connect."""
 
-import asyncio
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Final, Protocol, cast
@@ -13,6 +12,7 @@ from shared.concurrency.session.address.endpoint import Endpoint, Kind
 from shared.concurrency.session.address.grammar import FORMS, is_listed, read_listed
 from shared.concurrency.session.address.options import connect_options
 from shared.concurrency.session.address.sentinel import Leaving, SentinelAddress
+from shared.concurrency.session.address.steady import Steady
 
 SCHEMES: Final = ("redis", "rediss", "unix")
 
@@ -56,31 +56,18 @@ class Address(Protocol):
 
 
 @dataclass(frozen=True)
-class FixedAddress:
+class FixedAddress(Steady):
     """One server that is always at the same place."""
 
     shown: str
     kind: Kind
     options: Mapping[str, Any]
 
-    leads_to_primary = False
-
     async def locate(self) -> None:
         """Where `options` say."""
 
     def locate_blocking(self) -> None:
         """Where `options` say."""
-
-    def is_left(self, endpoint: Endpoint) -> bool:  # noqa: ARG002  # it leads to one place
-        """Never."""
-        return False
-
-    def watch(self, connection: Leaving) -> None:
-        """It never is."""
-
-    async def left(self, endpoint: Endpoint) -> None:  # noqa: ARG002  # as above
-        """For ever."""
-        await asyncio.Event().wait()
 
 
 def read_address(url: str) -> Address:

@@ -1,6 +1,5 @@
 """The address of a Cluster: some of its nodes, of which any says where the others are."""
 
-import asyncio
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Self
@@ -8,17 +7,16 @@ from typing import Any, Self
 from shared.concurrency.session.address.endpoint import Endpoint, Kind
 from shared.concurrency.session.address.grammar import ListedAddress
 from shared.concurrency.session.address.options import connect_options
+from shared.concurrency.session.address.steady import Steady
 
 
 @dataclass(frozen=True)
-class NodeAddress:
+class NodeAddress(Steady):
     """One node of a Cluster."""
 
     kind: Kind
     options: Mapping[str, Any]
     endpoint: Endpoint
-
-    leads_to_primary = False
 
     @property
     def shown(self) -> str:
@@ -33,17 +31,9 @@ class NodeAddress:
         """Where the node is."""
         return self.endpoint
 
-    def is_left(self, endpoint: Endpoint) -> bool:  # noqa: ARG002  # who serves a slot is found out by asking
-        """Never."""
-        return False
-
-    async def left(self, endpoint: Endpoint) -> None:  # noqa: ARG002  # as above
-        """For ever."""
-        await asyncio.Event().wait()
-
 
 @dataclass(frozen=True)
-class ClusterAddress:
+class ClusterAddress(Steady):
     """A Cluster. `at` is the address of one of its nodes, and user, password and options are those of all."""
 
     shown: str
@@ -51,8 +41,6 @@ class ClusterAddress:
     options: Mapping[str, Any]
     seeds: tuple[Endpoint, ...]
     """The nodes that the address names: where the first question goes."""
-
-    leads_to_primary = False
 
     @classmethod
     def of(cls, listed: ListedAddress) -> Self:
@@ -73,11 +61,3 @@ class ClusterAddress:
     def locate_blocking(self) -> Endpoint:
         """The same for a thread."""
         return self.seeds[0]
-
-    def is_left(self, endpoint: Endpoint) -> bool:  # noqa: ARG002  # who serves a slot is found out by asking
-        """Never."""
-        return False
-
-    async def left(self, endpoint: Endpoint) -> None:  # noqa: ARG002  # as above
-        """For ever."""
-        await asyncio.Event().wait()

@@ -1,7 +1,8 @@
 -- A put of one message may hand it to the session that has been idle longest, if that session takes handoffs: a copy travels
 -- with the notification, and is handled one round trip earlier. The session's own hash is no key of a put: `handed` keeps the
 -- entry until the session's next call, its recovery or its end.
--- A healthy session looks again within a second: one that has not looked for longer may be stopped or cut off.
+-- A healthy session looks again within a second: one that has not looked for longer may be stopped or cut off, or rests for more
+-- than a minute. It is woken.
 local FRESH_US, MOST_BYTES_HANDED = 1500000, 65536
 
 -- Whether anybody can read it: what is of a later protocol (its FLAG) is for who knows it to take.
