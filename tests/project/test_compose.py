@@ -112,6 +112,22 @@ def test_the_profile_adds_prometheus_and_grafana_and_publishes_them_here_alone()
             assert volume["type"] == "volume" or volume["read_only"]
 
 
+def test_memory_and_logs_have_bounds_that_can_be_set() -> None:
+    if not answers("compose", "version"):
+        pytest.skip("there is no `docker compose` here")
+    outside = {"REDIS_MAXMEMORY": "2gb", "LOG_MAX_SIZE": "1m", "LOG_MAX_FILES": "7"}
+    for settings, (memory, *files) in (({}, ("512mb", "10m", "3")), (outside, ("2gb", "1m", "7"))):
+        told = Cluster(name_here(), **settings).compose("--profile", "observability", "config", "--format", "json")
+        services = json.loads(told)["services"]
+        command = services["redis"]["command"]
+        assert command[command.index("--maxmemory") + 1] == memory
+        # What is refused then is waited for; with another policy the server would forget messages.
+        assert command[command.index("--maxmemory-policy") + 1] == "noeviction"
+        assert len(services) == 7
+        for service in services.values():
+            assert [service["logging"]["options"][word] for word in ("max-size", "max-file")] == files
+
+
 def test_a_consumer_whose_loop_hangs_turns_unhealthy(built: str) -> None:
     cluster = Cluster(built)
 

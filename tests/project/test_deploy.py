@@ -81,6 +81,13 @@ def test_every_alert_is_tested() -> None:
     assert set(re.findall(r"alert: (\w+)", rules)) == set(re.findall(r"alertname: (\w+)", tests))
 
 
+def test_the_page_says_for_each_alert_what_to_do_and_for_no_other() -> None:
+    rules = (DEPLOY / "prometheus" / "weir.rules.yml").read_text(encoding="utf-8")
+    page = (ROOT / "docs" / "production.md").read_text(encoding="utf-8")
+    rows = re.findall(r"^\| `(Weir\w+)` \| [^|]+ \| [^|]+ \|$", page, re.MULTILINE)
+    assert sorted(rows) == sorted(re.findall(r"alert: (\w+)", rules))
+
+
 @pytest.fixture
 def promtool() -> str:
     """Prometheus' own tool; a test is skipped where it is not installed."""

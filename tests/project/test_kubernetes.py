@@ -8,6 +8,8 @@ from pathlib import Path
 from typing import Any, Final
 
 import pytest
+import redis.asyncio
+from redis.exceptions import NoPermissionError, ResponseError
 
 from shared.concurrency import Queue, Session
 from shared.concurrency.queues.membership.keys import queue_keys
@@ -91,11 +93,35 @@ def test_an_overlay_is_put_together(command: list[str], overlay: str) -> None:
     assert asked["key"] in secrets[asked["name"]]
 
 
-async def test_what_keda_counts_at_the_server_is_what_is_pending(session: Session, name: str, client: Any) -> None:
-    queue = Queue(session, name, int)
-    await queue.put_many(range(3))
-    key = queue_keys(name)["pending"]
-    assert (await client.type(key), await client.llen(key)) == (b"list", (await queue.statistics()).pending)
+COUNT: Final = """
+local kind = redis.call('TYPE', KEYS[1]).ok
+return (kind == 'list' or kind == 'none') and redis.call('LLEN', KEYS[1]) or kind
+"""
+"""What KEDA asks of a list, in words of our own."""
+
+
+async def test_keda_counts_what_is_pending_with_the_rights_that_the_manifest_names(
+    session: Session, url: str, name: str, client: Any
+) -> None:
+    queue, key = Queue(session, name, int), queue_keys(name)["pending"]
+    text = (FOLDER / "scaling" / "demand" / "trigger-authentication.yaml").read_text(encoding="utf-8")
+    rights = re.findall(r"ACL SETUSER keda on >\S+ (.*)$", text, re.MULTILINE)
+    (rule,) = (
+        line.replace(queue_keys(SETTINGS["PIPELINE_QUEUE"])["pending"].decode(), key.decode()) for line in rights
+    )
+    user = f"{name}-keda"
+    await client.execute_command("ACL", "SETUSER", user, "on", ">secret", *rule.split())
+    try:
+        async with redis.asyncio.Redis.from_url(url, username=user, password="secret") as keda:
+            assert await keda.eval(COUNT, 1, key) == 0
+            await queue.put_many(range(3))
+            assert await keda.eval(COUNT, 1, key) == (await queue.statistics()).pending == 3
+            with pytest.raises(NoPermissionError):
+                await keda.eval(COUNT, 1, queue_keys(name)["dead"])
+            with pytest.raises(ResponseError, match="permission"):
+                await keda.eval("return redis.call('DEL', KEYS[1])", 1, key)
+    finally:
+        await client.execute_command("ACL", "DELUSER", user)
 
 
 @pytest.mark.parametrize("instead", ["producer-job.yaml", "producer.yaml"])

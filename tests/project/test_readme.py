@@ -146,7 +146,9 @@ def test_every_variable_named_is_there() -> None:
     for page, text in TEXTS.items():
         for variable in re.findall(r"\bPIPELINE_[A-Z_]*[A-Z]\b", text):
             assert variable.removeprefix("PIPELINE_").lower() in told, (page.name, variable)
-        for variable in re.findall(r"\b(?:REDIS_IMAGE|CONSUMER_[A-Z]+|STOP_[A-Z_]+)\b", text):
+        for variable in re.findall(
+            r"\b(?:REDIS_(?:IMAGE|MAXMEMORY)|LOG_MAX_[A-Z]+|CONSUMER_[A-Z]+|STOP_[A-Z_]+)\b", text
+        ):
             assert "${" + variable in compose, (page.name, variable)
 
 

@@ -77,9 +77,7 @@ def _of_kubernetes(text: str, name: str, *, example: bool) -> str:
     text = text.replace("kubectl -n weir", f"kubectl -n {name}")
     if example:
         return text
-    return re.sub(
-        r'(?<=PIPELINE_QUEUE=)jobs$|(?<="\{)jobs(?=\}:)|(?<=queue=")jobs(?=")', name, text, flags=re.MULTILINE
-    )
+    return re.sub(r'(?<=PIPELINE_QUEUE=)jobs$|(?<=\{)jobs(?=\}:)|(?<=queue=")jobs(?=")', name, text, flags=re.MULTILINE)
 
 
 def _job_of_the_producer(text: str) -> str:
