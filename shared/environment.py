@@ -4,7 +4,6 @@ import difflib
 import os
 import re
 from typing import Annotated, Any, Literal, Self
-from urllib.parse import urlsplit
 
 from pydantic import AfterValidator, BeforeValidator, Field, SecretStr, ValidationError
 from pydantic_settings import BaseSettings, SettingsConfigDict
@@ -13,7 +12,6 @@ from shared.local.address import read_address
 from shared.queue_settings import MOST_AT_ONCE, queue_name, served_queues
 
 _PREFIX = "PIPELINE_"
-_EXAMPLE = "redis://:password@host:6379/0"
 
 
 class SettingsError(Exception):
@@ -50,27 +48,11 @@ def _long_enough(secret: SecretStr) -> SecretStr:
 
 def _address(secret: SecretStr) -> SecretStr:
     """Refuse what is no address of a server. The error never repeats it: it may hold a password."""
+    from shared.concurrency.session.address import address as engine  # noqa: PLC0415  # help needs no engine
+
     address = secret.get_secret_value().strip()
-    if not _readable(address):
-        raise ValueError(
-            f"is no address like {_EXAMPLE} (a password's / : @ # ? % are written %2F %3A %40 %23 %3F %25)"
-        )
-    parts = urlsplit(address)
-    if parts.scheme not in {"redis", "rediss", "unix"}:
-        raise ValueError(f"must begin with redis://, rediss:// or unix://, for example {_EXAMPLE}")
-    if parts.scheme == "unix" and parts.path in {"", "/"}:
-        raise ValueError("must name a socket, for example unix:///run/redis.sock")
-    if parts.scheme != "unix" and not re.fullmatch(r"(/\d*)?", parts.path):
-        raise ValueError(f"must end in the number of a database, for example {_EXAMPLE}")
+    engine.read_address(address)
     return SecretStr(address)
-
-
-def _readable(address: str) -> bool:
-    try:
-        parts = urlsplit(address)
-        return parts.port != 0 and not parts.fragment and parts.netloc.count("@") < 2
-    except ValueError:
-        return False
 
 
 def _modules(value: str) -> str:

@@ -13,6 +13,13 @@ def clock_queue(queue: str) -> str:
     return f"{{{queue}}}:clock"
 
 
+class _Settings(RedisSettings):
+    """arq's own shows the password."""
+
+    def __repr__(self) -> str:
+        return f"RedisSettings({self.unix_socket_path or self.host})"
+
+
 def redis_settings(url: str) -> RedisSettings:
     """Return an address in arq's form. arq's own parser does not decode passwords and paths, and ignores options."""
     address = read_address(url)
@@ -22,7 +29,7 @@ def redis_settings(url: str) -> RedisSettings:
     if "db" in parsed:
         parsed["database"] = parsed.pop("db")
     known = RedisSettings.__dataclass_fields__.keys()
-    return RedisSettings(
+    return _Settings(
         ssl=address.kind == "tls", **{option: value for option, value in parsed.items() if option in known}
     )
 

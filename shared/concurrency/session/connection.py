@@ -61,8 +61,6 @@ class Connection:
         A call that is not answered, and no byte that comes or goes for `reply_timeout` seconds, mean that the
         connection is dead. A server that let us in before and does not now is waited for `refusal_grace` seconds until
         callers fail.
-
-        :raises ValueError: when redis-py does not know an option of the address.
         """
         self._channel = channel(owner)
         self._make = partial(
@@ -73,7 +71,6 @@ class Connection:
             socket_timeout=None,
             retry=Retry(NoBackoff(), 0),
         )
-        self._make()
         self._calls = calls
         self._reply_timeout = reply_timeout
         self._admission = Admission(refusal_grace)
