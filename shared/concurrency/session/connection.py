@@ -17,6 +17,7 @@ from redis.exceptions import AuthenticationError, NoPermissionError, RedisError,
 
 from shared.concurrency.errors import ConcurrencyError, ServerRefused
 from shared.concurrency.session.address.address import Address
+from shared.concurrency.session.address.certificates import tls_refusal
 from shared.concurrency.session.address.connections import connection
 from shared.concurrency.session.admission import Admission
 from shared.concurrency.session.calls import NO_ANSWER, Calls
@@ -121,7 +122,7 @@ class Connection:
             await self._watch(wire)
         except Exception as error:
             self._calls.problem = _described(error)
-            if (reason := _refusal(error)) is not None:
+            if (reason := tls_refusal(error) or _refusal(error)) is not None:
                 self._refuse(reason)
             raise
         finally:

@@ -7,6 +7,7 @@ import redis.connection
 from redis.asyncio.connection import AbstractConnection
 
 from shared.concurrency.session.address.address import Address, Kind
+from shared.concurrency.session.address.certificates import Certified
 
 
 class _Asking(AbstractConnection):
@@ -27,7 +28,7 @@ class TcpConnection(_Asking, redis.asyncio.connection.Connection):
     """Over a network."""
 
 
-class TlsConnection(_Asking, redis.asyncio.connection.SSLConnection):
+class TlsConnection(_Asking, Certified):
     """Over a network, encrypted."""
 
 
