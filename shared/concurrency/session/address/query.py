@@ -87,8 +87,11 @@ def read_options(query: str, scheme: str) -> dict[str, Any]:
             unreadable()  # perhaps a raw ? has ended a password
         if name not in OPTIONS:
             near = difflib.get_close_matches(name, OPTIONS, n=1, cutoff=0.75)
-            advice = f"did you mean {near[0]}?" if near else f"there are {', '.join(here)}"
-            raise ValueError(f"the address has an option that redis-py does not know: {advice}")
+            if near:  # so it is no part of a password
+                raise ValueError(
+                    f"the address has an option {name}, which redis-py does not know: did you mean {near[0]}?"
+                )
+            raise ValueError(f"the address has an option that redis-py does not know: there are {', '.join(here)}")
         if name not in here:
             raise ValueError(f"the address has the option {name}, which is for {_scheme_of(name)} only")
         if name in options:
