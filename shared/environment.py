@@ -1,17 +1,17 @@
 """The environment of a service: the settings that any pipeline needs, and how settings are read from variables."""
 
-import difflib
-import os
 import re
+from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import AfterValidator, BeforeValidator, Field, SecretStr, ValidationError
+from pydantic import AfterValidator, BeforeValidator, Field, SecretStr, ValidationError, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from shared.local.address import read_address
 from shared.queue_settings import MOST_AT_ONCE, queue_name, served_queues
-
-_PREFIX = "PIPELINE_"
+from shared.secret_files import read_secret
+from shared.server_address import has_password, server_address
+from shared.variables import PREFIX, secrets_in_files, unknown_variables, variable_of
 
 
 class SettingsError(Exception):
@@ -46,13 +46,9 @@ def _long_enough(secret: SecretStr) -> SecretStr:
     return secret
 
 
-def _address(secret: SecretStr) -> SecretStr:
-    """Refuse what is no address of a server. The error never repeats it: it may hold a password."""
-    from shared.concurrency.session.address import address as engine  # noqa: PLC0415  # help needs no engine
-
-    address = secret.get_secret_value().strip()
-    engine.read_address(address)
-    return SecretStr(address)
+def _with_password(path: Path) -> Path:
+    read_secret(path)
+    return path
 
 
 def _modules(value: str) -> str:
@@ -86,7 +82,7 @@ class Environment(BaseSettings):
     """
 
     model_config = SettingsConfigDict(
-        env_prefix=_PREFIX,
+        env_prefix=PREFIX,
         frozen=True,
         extra="forbid",
         validate_by_name=True,
@@ -94,13 +90,23 @@ class Environment(BaseSettings):
         allow_inf_nan=False,
     )
 
-    redis_url: Annotated[Annotated[SecretStr, AfterValidator(_address)] | None, BeforeValidator(not_empty)] = Field(
-        None, validation_alias="REDIS_URL"
+    redis_url: Annotated[Annotated[SecretStr, AfterValidator(server_address)] | None, BeforeValidator(not_empty)] = (
+        Field(None, validation_alias="REDIS_URL")
     )
     """The server; without it the address that `./run server` left."""
 
-    clock_url: Annotated[Annotated[SecretStr, AfterValidator(_address)] | None, BeforeValidator(not_empty)] = None
+    clock_url: Annotated[Annotated[SecretStr, AfterValidator(server_address)] | None, BeforeValidator(not_empty)] = None
     """The clock's own server; without it that of the queue."""
+
+    password_file: Annotated[
+        Annotated[Path, AfterValidator(_with_password)] | None, BeforeValidator(_none_from_nothing)
+    ] = None
+    """The file with the server's password, read at every connect: it may be replaced while the service works."""
+
+    clock_password_file: Annotated[
+        Annotated[Path, AfterValidator(_with_password)] | None, BeforeValidator(_none_from_nothing)
+    ] = None
+    """That of the clock's own server."""
 
     queue: Annotated[str, AfterValidator(queue_name)] = "jobs"
     """The queue's name, or GROUP/NAME; all keys begin with it."""
@@ -189,15 +195,28 @@ class Environment(BaseSettings):
     log_format: Annotated[Literal["auto", "json", "console"], BeforeValidator(_lower)] = "auto"
     """auto is console on a terminal and JSON lines elsewhere."""
 
+    @model_validator(mode="after")
+    def _check_passwords(self) -> Self:
+        for url, file in (("redis_url", "password_file"), ("clock_url", "clock_password_file")):
+            address: SecretStr | None = getattr(self, url)
+            if getattr(self, file) is None:
+                continue
+            if address is not None and has_password(address):
+                raise ValueError(f"{variable_of(file)}: {variable_of(url)} has a password, too: leave one of them out")
+            if address is None and url == "clock_url":
+                raise ValueError(f"{variable_of(file)}: is for a server of the clock's own, see {variable_of(url)}")
+        return self
+
     @classmethod
     def load(cls) -> Self:
-        """Read the settings from the variables of this process.
+        """Read the settings from the variables of this process, and secrets from the files that variables name.
 
         :raises SettingsError: when something is wrong: one line for each problem, all at once.
         """
-        problems = _unknown_variables(cls)
+        given, unread = secrets_in_files(cls)
+        problems = unknown_variables(cls) + unread
         try:
-            settings = cls()
+            settings = cls(**given)
         except ValidationError as error:
             problems += [
                 f"{_variable(part['loc'])}{part['msg'].removeprefix('Value error, ')}"
@@ -224,29 +243,6 @@ def resolve_clock_url(settings: Environment) -> str:
     return resolve_redis_url(settings) if settings.clock_url is None else settings.clock_url.get_secret_value()
 
 
-def variable_of(field: str) -> str:
-    """The environment variable that a field is read from."""
-    return "REDIS_URL" if field.lower() == "redis_url" else _PREFIX + field.upper()
-
-
 def _variable(location: tuple[int | str, ...]) -> str:
     """The variable of a field, as the beginning of a message; nothing for a problem of several fields."""
     return f"{variable_of(str(location[0]))}: " if location else ""
-
-
-def _unknown_variables(kind: type[Environment]) -> list[str]:
-    """A line for every PIPELINE_ variable that no field reads, with a known one that is like it, if there is one."""
-    known = [field.upper() for field in kind.model_fields]
-    problems = []
-    for variable in sorted(os.environ):
-        name = variable.upper().removeprefix(_PREFIX)
-        if not variable.upper().startswith(_PREFIX) or (name in known and name != "REDIS_URL"):
-            continue
-        near = difflib.get_close_matches(name, known, n=1, cutoff=0.65)
-        advice = (
-            f"did you mean {variable_of(near[0])}?"
-            if near
-            else "docs/settings.md lists them, and so does ./run consumer --help"
-        )
-        problems.append(f"{variable}: no such setting; {advice}")
-    return problems

@@ -1,6 +1,7 @@
 """The stored form of the clock's jobs: arq's jobs and arq's keys, written as JSON."""
 
 import json
+from collections.abc import Callable
 from typing import Any
 
 from arq.connections import RedisSettings
@@ -20,10 +21,13 @@ class _Settings(RedisSettings):
         return f"RedisSettings({self.unix_socket_path or self.host})"
 
 
-def redis_settings(url: str) -> RedisSettings:
-    """Return an address in arq's form. arq's own parser does not decode passwords and paths, and ignores options."""
+def redis_settings(url: str, credentials: Callable[[], str] | None = None) -> RedisSettings:
+    """Return an address in arq's form. arq's own parser does not decode passwords and paths, and ignores options.
+
+    `credentials`: is asked once, here; arq's own connections keep what it gives. The clock's ask at every connect.
+    """
     address = read_address(url)
-    parsed = dict(address.options)
+    parsed = {**address.options, **({} if credentials is None else {"password": credentials()})}
     if "path" in parsed:
         parsed["unix_socket_path"] = parsed.pop("path")
     if "db" in parsed:

@@ -4,6 +4,7 @@ import re
 from typing import Final
 
 _ADVICE: Final = {
+    r"credentials= (failed|has not answered)|password file": "is what gives the password there, and does it work?",
     r"CERTIFICATE_VERIFY_FAILED|certificate": "is its authority named in the address (?ssl_ca_certs=FILE), and the host as "
     "the certificate says?",
     r"\[SSL|SSL:|SSLError|record layer": "does the server speak TLS on this port? redis:// is without it",

@@ -17,8 +17,10 @@ from redis.exceptions import AuthenticationError, NoPermissionError, RedisError,
 
 from shared.concurrency.errors import ConcurrencyError, ServerRefused
 from shared.concurrency.session.address.address import Address
+from shared.concurrency.session.address.causes import causes
 from shared.concurrency.session.address.certificates import tls_refusal
 from shared.concurrency.session.address.connections import connection
+from shared.concurrency.session.address.credentials import WrongCredentials
 from shared.concurrency.session.admission import Admission
 from shared.concurrency.session.calls import NO_ANSWER, Calls
 from shared.concurrency.session.clock import boottime
@@ -212,12 +214,12 @@ def _refusal(error: Exception) -> str | None:
     """Why the server does not serve us, and what to do; None when it is only out of reach."""
     if isinstance(error, AuthenticationError | NoPermissionError):
         return f"the server does not let us in: {error}. Check user, password and ACL rules of the address"
-    if isinstance(error, ServerRefused):
+    if isinstance(error, ServerRefused) or any(isinstance(each, WrongCredentials) for each in causes(error)):
         return str(error)
     if not isinstance(error, (*_LOST, ConcurrencyError)):
         return None
     if _NO_ENTRY.search(str(error)):
-        return f"the server does not let us in: {error}. Is there a password in the address?"
+        return f"the server does not let us in: {error}. Is there a password in the address, or the right one where it comes from?"
     if _NO_DATABASE.search(str(error)):
         return (
             f"the server does not have the database of the address: {error}. The address ends in its number, which is 0 "

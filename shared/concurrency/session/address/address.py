@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from typing import Any, Final, Literal, NamedTuple, Protocol
 from urllib.parse import SplitResult, unquote
 
+from shared.concurrency.session.address.credentials import Credentials, identified
 from shared.concurrency.session.address.options import connect_options
 from shared.concurrency.session.address.query import read_options
 from shared.concurrency.session.address.text import split_text
@@ -63,13 +64,16 @@ class FixedAddress:
         """Where `options` say."""
 
 
-def read_address(url: str) -> Address:
+def read_address(url: str, credentials: Credentials | None = None) -> Address:
     """The address that a text gives: redis://, rediss:// or unix://.
 
-    :raises ValueError: when it cannot be read; nothing of it is repeated, for it may hold a password.
+    `credentials`: what is asked for the password at every connect.
+
+    :raises ValueError: when it cannot be read; nothing of it is repeated, for it may hold a password. TypeError: when
+        `credentials` is no function.
     """
     parts = split_text(url, SCHEMES)
-    options = read_options(parts.query, parts.scheme) | _login(parts)
+    options = identified(read_options(parts.query, parts.scheme) | _login(parts), credentials)
     if parts.scheme == "unix":
         if parts.netloc.rpartition("@")[2] or parts.path in ("", "/"):
             raise ValueError("the address must name a socket, for example unix:///run/redis.sock")

@@ -2,12 +2,13 @@
 
 import os
 import ssl
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, Final
 
 from redis.asyncio.connection import SSLConnection
 from redis.exceptions import ConnectionError as RedisConnectionError
+
+from shared.concurrency.session.address.causes import causes
 
 FILES: Final = ("ssl_ca_certs", "ssl_certfile", "ssl_keyfile")
 
@@ -52,7 +53,7 @@ class Certified(SSLConnection):
 
 def tls_refusal(error: BaseException) -> str | None:
     """Why an encrypted connection is not made, and what to do; None where that is not certain, or not what failed."""
-    for each in _causes(error):
+    for each in causes(error):
         if isinstance(each, CertificateUnusable):
             return str(each)
         if isinstance(each, ssl.SSLCertVerificationError):
@@ -81,14 +82,6 @@ def _meaning(error: ssl.SSLError) -> str:
             "the server and this process find no way of encryption that both know: see ssl_min_version and ssl_ciphers"
         )
     return ""
-
-
-def _causes(error: BaseException) -> Iterator[BaseException]:
-    """An error, and what it came from."""
-    seen: BaseException | None = error
-    while seen is not None:
-        yield seen
-        seen = seen.__cause__ or seen.__context__
 
 
 def _words(error: Exception) -> str:
