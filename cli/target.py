@@ -23,6 +23,7 @@ from shared.concurrency.session.session import process_of
 from shared.environment import resolve_redis_url
 from shared.logs import configure_logs
 from shared.message import Message
+from shared.password_file import password_of
 from shared.patience import PATIENCE, report_that_it_waits
 from shared.settings import Settings
 
@@ -121,11 +122,15 @@ async def open_server() -> AsyncIterator[Server]:
     # A command reports what is wrong itself, in one line.
     logging.getLogger("weir").setLevel(logging.ERROR)
     report_that_it_waits("pipeline")
-    url = resolve_redis_url(settings)
+    url, password = resolve_redis_url(settings), password_of(settings)
     async with (
         Session.open(
-            url, ttl=settings.session_ttl, connect_timeout=PATIENCE, refusal_grace=settings.refusal_grace
+            url,
+            ttl=settings.session_ttl,
+            connect_timeout=PATIENCE,
+            refusal_grace=settings.refusal_grace,
+            credentials=password,
         ) as session,
-        client(read_address(url), socket_timeout=10.0) as plain,
+        client(read_address(url, password), socket_timeout=10.0) as plain,
     ):
         yield Server(settings, session, plain)

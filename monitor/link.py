@@ -10,6 +10,7 @@ from redis.exceptions import NoScriptError, RedisError, ResponseError
 from shared.concurrency import ServerUnavailable
 from shared.concurrency.session.address.address import read_address
 from shared.concurrency.session.address.connections import client
+from shared.concurrency.session.address.credentials import Credentials
 from shared.concurrency.session.calls import Call
 
 PATIENCE: Final = 5.0
@@ -64,8 +65,8 @@ class Link:
 
 
 @asynccontextmanager
-async def open_link(url: str) -> AsyncIterator[Link]:
+async def open_link(url: str, credentials: Credentials | None = None) -> AsyncIterator[Link]:
     """A link to the server at an address; it connects when something is sent, and again after an outage."""
     options = {"protocol": 3, "socket_timeout": PATIENCE, "socket_connect_timeout": PATIENCE}
-    async with client(read_address(url), **options) as connected:
+    async with client(read_address(url, credentials), **options) as connected:
         yield Link(connected)

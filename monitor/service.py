@@ -17,6 +17,7 @@ from monitor.probes import Probes
 from shared.environment import SettingsError, resolve_redis_url
 from shared.health.answers import answering
 from shared.logs import Log
+from shared.password_file import password_of
 from shared.settings import Settings
 
 log = Log("monitor")
@@ -39,10 +40,11 @@ async def work(settings: Settings, stopping: asyncio.Event) -> None:
     :raises SettingsError: when the address cannot be listened at.
     """
     with contextlib.closing(_listening(settings.monitor_host, settings.monitor_port)) as listening:
-        async with open_link(resolve_redis_url(settings)) as link, open_feed(link) as feed:
+        url, server_password = resolve_redis_url(settings), password_of(settings)
+        async with open_link(url, server_password) as link, open_feed(link) as feed:
             probes, password = Probes(feed, stopping), settings.monitor_password
             access = None if password is None else Access(password.get_secret_value())
-            actions = None if access is None else Actions(feed, access, resolve_redis_url(settings))
+            actions = None if access is None else Actions(feed, access, url, server_password)
             names = frozenset(word.strip().lower() for word in settings.monitor_names.split(",") if word.strip())
             server = _Server(
                 uvicorn.Config(

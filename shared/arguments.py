@@ -3,7 +3,8 @@
 import argparse
 from pathlib import Path
 
-from shared.environment import Environment, variable_of
+from shared.environment import Environment
+from shared.variables import variable_of
 
 _DOOR = Path(__file__).resolve().parent.parent / "run"
 

@@ -46,9 +46,14 @@ _WAITS: Final = {
 _READS: Final = ("XREAD", "XREADGROUP")
 
 
+def is_refusal(error: RedisError) -> bool:
+    """Whether the server does not let us in, or not do that."""
+    return isinstance(error, _REFUSALS) or _NO_ENTRY.search(str(error)) is not None
+
+
 def is_passing(error: RedisError) -> bool:
     """Whether a command that failed like this may work later: the server is away, or refuses for now."""
-    if isinstance(error, _REFUSALS) or _NO_ENTRY.search(str(error)):
+    if is_refusal(error):
         return False
     return isinstance(error, _PASSES) or str(error).startswith(_PASSING_CODES)
 

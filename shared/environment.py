@@ -1,21 +1,18 @@
 """The environment of a service: the settings that any pipeline needs, and how settings are read from variables."""
 
-import difflib
-import os
 import re
+from pathlib import Path
 from typing import Annotated, Any, Literal, Self
-from urllib.parse import urlsplit
 
-from pydantic import AfterValidator, BeforeValidator, Field, SecretStr, ValidationError
+from pydantic import AfterValidator, BeforeValidator, Field, SecretStr, ValidationError, model_validator
 from pydantic_settings import SettingsConfigDict
 
-from shared.concurrency.session.address.grammar import ESCAPES, FORMS, is_listed, read_listed
 from shared.local.address import read_address
 from shared.queue_settings import MOST_AT_ONCE, queue_name, served_queues
-from shared.service_links import WithoutServiceLinks, service_links
-
-_PREFIX = "PIPELINE_"
-_EXAMPLE = "redis://:password@host:6379/0"
+from shared.secret_files import read_secret
+from shared.server_address import has_password, server_address
+from shared.service_links import WithoutServiceLinks
+from shared.variables import PREFIX, secrets_in_files, unknown_variables, variable_of
 
 
 class SettingsError(Exception):
@@ -50,33 +47,9 @@ def _long_enough(secret: SecretStr) -> SecretStr:
     return secret
 
 
-def _address(secret: SecretStr) -> SecretStr:
-    """Refuse what is no address of a server. The error never repeats it: it may hold a password."""
-    address = secret.get_secret_value().strip()
-    if is_listed(address):
-        read_listed(address)
-        return SecretStr(address)
-    if not _readable(address):
-        raise ValueError(f"is no address like {_EXAMPLE} ({ESCAPES})")
-    parts = urlsplit(address)
-    if parts.scheme not in {"redis", "rediss", "unix"}:
-        raise ValueError(
-            f"must begin with redis://, rediss:// or unix://, for example {_EXAMPLE}, or list sentinels or "
-            f"nodes of a Cluster: {FORMS['sentinel']}, {FORMS['cluster']}"
-        )
-    if parts.scheme == "unix" and parts.path in {"", "/"}:
-        raise ValueError("must name a socket, for example unix:///run/redis.sock")
-    if parts.scheme != "unix" and not re.fullmatch(r"(/\d*)?", parts.path):
-        raise ValueError(f"must end in the number of a database, for example {_EXAMPLE}")
-    return SecretStr(address)
-
-
-def _readable(address: str) -> bool:
-    try:
-        parts = urlsplit(address)
-        return parts.port != 0 and not parts.fragment and parts.netloc.count("@") < 2
-    except ValueError:
-        return False
+def _with_password(path: Path) -> Path:
+    read_secret(path)
+    return path
 
 
 def _modules(value: str) -> str:
@@ -110,7 +83,7 @@ class Environment(WithoutServiceLinks):
     """
 
     model_config = SettingsConfigDict(
-        env_prefix=_PREFIX,
+        env_prefix=PREFIX,
         frozen=True,
         extra="forbid",
         validate_by_name=True,
@@ -118,13 +91,23 @@ class Environment(WithoutServiceLinks):
         allow_inf_nan=False,
     )
 
-    redis_url: Annotated[Annotated[SecretStr, AfterValidator(_address)] | None, BeforeValidator(not_empty)] = Field(
-        None, validation_alias="REDIS_URL"
+    redis_url: Annotated[Annotated[SecretStr, AfterValidator(server_address)] | None, BeforeValidator(not_empty)] = (
+        Field(None, validation_alias="REDIS_URL")
     )
     """The server; without it the address that `./run server` left."""
 
-    clock_url: Annotated[Annotated[SecretStr, AfterValidator(_address)] | None, BeforeValidator(not_empty)] = None
+    clock_url: Annotated[Annotated[SecretStr, AfterValidator(server_address)] | None, BeforeValidator(not_empty)] = None
     """The clock's own server; without it that of the queue."""
+
+    password_file: Annotated[
+        Annotated[Path, AfterValidator(_with_password)] | None, BeforeValidator(_none_from_nothing)
+    ] = None
+    """The file with the server's password, read at every connect: it may be replaced while the service works."""
+
+    clock_password_file: Annotated[
+        Annotated[Path, AfterValidator(_with_password)] | None, BeforeValidator(_none_from_nothing)
+    ] = None
+    """That of the clock's own server."""
 
     queue: Annotated[str, AfterValidator(queue_name)] = "jobs"
     """The queue's name, or GROUP/NAME; all keys begin with it."""
@@ -216,15 +199,28 @@ class Environment(WithoutServiceLinks):
     log_format: Annotated[Literal["auto", "json", "console"], BeforeValidator(_lower)] = "auto"
     """auto is console on a terminal and JSON lines elsewhere."""
 
+    @model_validator(mode="after")
+    def _check_passwords(self) -> Self:
+        for url, file in (("redis_url", "password_file"), ("clock_url", "clock_password_file")):
+            address: SecretStr | None = getattr(self, url)
+            if getattr(self, file) is None:
+                continue
+            if address is not None and has_password(address):
+                raise ValueError(f"{variable_of(file)}: {variable_of(url)} has a password, too: leave one of them out")
+            if address is None and url == "clock_url":
+                raise ValueError(f"{variable_of(file)}: is for a server of the clock's own, see {variable_of(url)}")
+        return self
+
     @classmethod
     def load(cls) -> Self:
-        """Read the settings from the variables of this process.
+        """Read the settings from the variables of this process, and secrets from the files that variables name.
 
         :raises SettingsError: when something is wrong: one line for each problem, all at once.
         """
-        problems = _unknown_variables(cls)
+        given, unread = secrets_in_files(cls)
+        problems = unknown_variables(cls) + unread
         try:
-            settings = cls()
+            settings = cls(**given)
         except ValidationError as error:
             problems += [
                 f"{_variable(part['loc'])}{part['msg'].removeprefix('Value error, ')}"
@@ -251,29 +247,6 @@ def resolve_clock_url(settings: Environment) -> str:
     return resolve_redis_url(settings) if settings.clock_url is None else settings.clock_url.get_secret_value()
 
 
-def variable_of(field: str) -> str:
-    """The environment variable that a field is read from."""
-    return "REDIS_URL" if field.lower() == "redis_url" else _PREFIX + field.upper()
-
-
 def _variable(location: tuple[int | str, ...]) -> str:
     """The variable of a field, as the beginning of a message; nothing for a problem of several fields."""
     return f"{variable_of(str(location[0]))}: " if location else ""
-
-
-def _unknown_variables(kind: type[Environment]) -> list[str]:
-    """A line for every PIPELINE_ variable that no field reads, with a known one that is like it, if there is one."""
-    known = [field.upper() for field in kind.model_fields]
-    problems = []
-    for variable in sorted(os.environ.keys() - service_links(os.environ)):
-        name = variable.upper().removeprefix(_PREFIX)
-        if not variable.upper().startswith(_PREFIX) or (name in known and name != "REDIS_URL"):
-            continue
-        near = difflib.get_close_matches(name, known, n=1, cutoff=0.65)
-        advice = (
-            f"did you mean {variable_of(near[0])}?"
-            if near
-            else "docs/settings.md lists them, and so does ./run consumer --help"
-        )
-        problems.append(f"{variable}: no such setting; {advice}")
-    return problems

@@ -23,6 +23,7 @@ from shared.connections import OF_A_SESSION, is_passing
 from shared.environment import resolve_clock_url, resolve_redis_url
 from shared.logs import Log
 from shared.message import Message
+from shared.password_file import clock_password_of, password_of
 from shared.pool import counted_pool
 from shared.queues import Queues
 from shared.resources import Resources, open_resources
@@ -154,13 +155,20 @@ async def open_pipeline(settings: Settings, *, resources: bool = False) -> Async
     """
     check_upgrades()
     url, clock_url = resolve_redis_url(settings), resolve_clock_url(settings)
-    most, silence = settings.max_connections, max(1.0, settings.session_ttl)
-    pool = counted_pool(url, most - OF_A_SESSION, silence)
-    clock_pool = pool if clock_url == url else counted_pool(clock_url, most, silence)
+    most, silence, grace = settings.max_connections, max(1.0, settings.session_ttl), settings.refusal_grace
+    password = password_of(settings)
+    pool = counted_pool(url, most - OF_A_SESSION, silence, credentials=password, grace=grace)
+    clock_pool = pool
+    if clock_url != url:
+        clock_pool = counted_pool(clock_url, most, silence, credentials=clock_password_of(settings), grace=grace)
     async with (
         AsyncExitStack() as pools,
         Session.open(
-            url, ttl=settings.session_ttl, refusal_grace=settings.refusal_grace, replicas=settings.replicas
+            url,
+            ttl=settings.session_ttl,
+            refusal_grace=grace,
+            replicas=settings.replicas,
+            credentials=password,
         ) as session,
         AsyncExitStack() as stack,
     ):

@@ -2,21 +2,31 @@
 
 import asyncio
 from collections import deque
-from typing import Any
+from typing import Any, Final
 
 import redis.asyncio
 from redis.asyncio.connection import AbstractConnection
+from redis.exceptions import RedisError
 
 from shared.concurrency.session.address.address import read_address
-from shared.connections import KINDS
+from shared.concurrency.session.address.credentials import Credentials
+from shared.concurrency.session.admission import Admission
+from shared.connections import KINDS, is_refusal
+
+_FIRST_PAUSE: Final = 0.02
+_LONGEST_PAUSE: Final = 1.0
 
 
 class CountedPool(redis.asyncio.ConnectionPool):
-    """A pool that never has more than `max_connections`; who asks for one more waits, first come, first served."""
+    """A pool that never has more than `max_connections`; who asks for one more waits, first come, first served.
 
-    def __init__(self, *args: Any, **options: Any) -> None:
+    A server that let us in before and does not now, as while a password is changed, is waited for so long as `grace`.
+    """
+
+    def __init__(self, *args: Any, grace: float, **options: Any) -> None:
         """Use `counted_pool`."""
         super().__init__(*args, **options)
+        self._admission = Admission(grace)
         self._waiting: deque[asyncio.Future[None]] = deque()
         self._granted = 0
         """Those whose turn has come and who have not run yet."""
@@ -27,11 +37,28 @@ class CountedPool(redis.asyncio.ConnectionPool):
             await self._turn()
         connection: AbstractConnection = self.get_available_connection()  # type: ignore[no-untyped-call]
         try:
-            await self.ensure_connection(connection)
+            await self._connect(connection)
         except BaseException:
             await self.release(connection)
             raise
         return connection
+
+    async def _connect(self, connection: AbstractConnection) -> None:
+        pause = _FIRST_PAUSE
+        while True:
+            try:
+                await self.ensure_connection(connection)
+            except RedisError as error:
+                if not is_refusal(error):
+                    raise
+                self._admission.refuse()
+                if self._admission.is_refused_for_good():
+                    raise
+            else:
+                self._admission.grant()
+                return
+            await asyncio.sleep(pause)
+            pause = min(_LONGEST_PAUSE, pause * 2)
 
     def _has_room(self) -> bool:
         return len(self._in_use_connections) + self._granted < self.max_connections
@@ -62,8 +89,10 @@ class CountedPool(redis.asyncio.ConnectionPool):
                 turn.set_result(None)
 
 
-def counted_pool(url: str, most: int, silence: float) -> CountedPool:
+def counted_pool(
+    url: str, most: int, silence: float, *, credentials: Credentials | None = None, grace: float = 0.0
+) -> CountedPool:
     """A pool of `most` connections to an address, each closed after `silence` seconds without an awaited byte."""
-    address = read_address(url)
+    address = read_address(url, credentials)
     options = {"silence": silence, "socket_timeout": None, "socket_connect_timeout": silence, **address.options}
-    return CountedPool(KINDS[address.kind], most, address=address, **options)
+    return CountedPool(KINDS[address.kind], most, grace=grace, address=address, **options)

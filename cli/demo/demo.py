@@ -1,18 +1,13 @@
 """The demo: several processes count the words of a directory tree through the queue, and the result is checked."""
 
 import asyncio
-import contextlib
 import secrets
 import signal
 import sys
 import tempfile
-from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from time import monotonic
-
-import redis
-import redis.asyncio
 
 from cli.demo.chaos import Chaos
 from cli.demo.dead import group_dead
@@ -21,13 +16,14 @@ from cli.demo.processes import Processes
 from cli.demo.progress import DemoProgress
 from cli.demo.reference import count_files, estimate, list_files
 from cli.demo.report import Report
+from cli.demo.server import DemoServer, demo_server
 from shared.concurrency import Queue, QueueStatistics, Session
+from shared.concurrency.session.address.address import read_address
+from shared.concurrency.session.address.connections import client
 from shared.demo.lease_waits import Waits
 from shared.demo.word_counts import WordCounts
-from shared.local.embedded import EmbeddedServer
 from shared.message import Message
 from shared.patience import PATIENCE, report_that_it_waits
-from shared.settings import Settings
 
 _RUN = "demo"
 _LOOK_EVERY = 0.02
@@ -63,12 +59,12 @@ class Demo:
         with tempfile.TemporaryDirectory(prefix="weir-demo-") as folder:
             directory = Path(folder)
             with (
-                _server(directory / "server", queue) as url,
-                Processes(directory, self.settings(url, queue)) as processes,
+                demo_server(directory / "server", queue) as server,
+                Processes(directory, server.variables | self.settings(queue)) as processes,
             ):
                 stopping = signal.signal(signal.SIGTERM, _interrupt), signal.signal(signal.SIGHUP, _interrupt)
                 try:
-                    return asyncio.run(self._watch(url, queue, processes, files))
+                    return asyncio.run(self._watch(server, queue, processes, files))
                 finally:
                     for ending, handler in zip((signal.SIGTERM, signal.SIGHUP), stopping, strict=True):
                         signal.signal(ending, handler)
@@ -84,10 +80,9 @@ class Demo:
             raise DemoError(f"no file below {self.path or 'the standard library'} matches {self.glob}: see --glob")
         return files
 
-    def settings(self, url: str, queue: str) -> dict[str, str]:
-        """The variables of its services."""
+    def settings(self, queue: str) -> dict[str, str]:
+        """The variables of its services, but for those of the server."""
         settings = {
-            "REDIS_URL": url,
             "PIPELINE_QUEUE": queue,
             "PIPELINE_RUN": _RUN,
             "PIPELINE_SOURCE_RUN": _RUN,
@@ -117,10 +112,10 @@ class Demo:
         if self.chaos and not chaos.kills:
             chaos.kill(processes.consumers[0])  # there was nothing to hold
 
-    async def _watch(self, url: str, queue: str, processes: Processes, files: list[Path]) -> Report:
+    async def _watch(self, server: DemoServer, queue: str, processes: Processes, files: list[Path]) -> Report:
         report_that_it_waits("demo")
-        opening = Session.open(url, connect_timeout=PATIENCE)
-        async with opening as session, redis.asyncio.Redis.from_url(url, socket_timeout=None) as client:
+        opening = Session.open(server.url, connect_timeout=PATIENCE, credentials=server.password)
+        async with opening as session, client(read_address(server.url, server.password)) as connected:
             here = Queue(session, queue, Message)
             watch = _Watch(here, processes)
             chaos = Chaos(processes, here)
@@ -130,8 +125,8 @@ class Demo:
             with DemoProgress(self.maxsize, estimate(files)) as progress:
                 await self._until_done(watch, progress, processes, chaos)
             await asyncio.to_thread(processes.stop, processes.consumers, 10.0)
-            counted = await WordCounts(client, queue, _RUN).total()
-            waited = await Waits(client, queue, _RUN, owner="").read()
+            counted = await WordCounts(connected, queue, _RUN).total()
+            waited = await Waits(connected, queue, _RUN, owner="").read()
             read, reference = await asyncio.to_thread(count_files, files)
             return Report(
                 files=read,
@@ -192,28 +187,6 @@ class _Watch:
             raise ServiceFellError(f"a {fallen.module} ended by itself with code {fallen.code}:\n{fallen.said()}")
         waiting = seen.pending + seen.leased + seen.delayed + seen.puts_waiting
         return bool(ended) and all(ended) and waiting == 0
-
-
-@contextlib.contextmanager
-def _server(directory: Path, queue: str) -> Iterator[str]:
-    """The server of REDIS_URL, left as it was, or an embedded one."""
-    given = Settings.load().redis_url
-    if given is None:
-        with EmbeddedServer(directory) as server:
-            yield server.url
-        return
-    url = given.get_secret_value()
-    try:
-        yield url
-    finally:
-        _clean(url, queue)
-
-
-def _clean(url: str, queue: str) -> None:
-    with contextlib.suppress(redis.RedisError), redis.Redis.from_url(url, socket_timeout=5) as client:
-        for pattern in (f"{{{queue}}}:*", f"{{{queue}.source.*}}:*", f"arq:*:cron:{queue}:*"):
-            for key in client.scan_iter(pattern, count=500):
-                client.unlink(key)
 
 
 def _interrupt(ending: int, _: object) -> None:

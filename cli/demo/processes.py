@@ -73,7 +73,9 @@ class Processes:
     def __init__(self, directory: Path, settings: Mapping[str, str]) -> None:
         """Prepare. `settings`: the environment variables for all of them; nobody else's PIPELINE_ ones."""
         self._directory = directory
-        kept = {name: value for name, value in os.environ.items() if not name.upper().startswith("PIPELINE_")}
+        kept = {
+            name: value for name, value in os.environ.items() if not name.upper().startswith(("PIPELINE_", "REDIS_URL"))
+        }
         path = os.pathsep.join(filter(None, [str(_ROOT), kept.get("PYTHONPATH", "")]))
         self._environment = {**kept, **settings, "PYTHONPATH": path}
         self._started = 0

@@ -14,6 +14,7 @@ from monitor.feed import Feed
 from monitor.page.access import Access, AccessRefused, address_of
 from shared.concurrency import ConcurrencyError, Queue, Selection, Session
 from shared.concurrency.queues.settings import LARGEST_BOUND
+from shared.concurrency.session.address.credentials import Credentials
 from shared.logs import Log
 
 log = Log("monitor")
@@ -52,11 +53,12 @@ Act = Callable[[Queue[Any], Asked], Awaitable[Outcome]]
 class Actions:
     """Does what a page asks for, in a session that ends with it: the monitor itself takes part in nothing."""
 
-    def __init__(self, feed: Feed, access: Access, url: str) -> None:
-        """`url`: of the server."""
+    def __init__(self, feed: Feed, access: Access, url: str, credentials: Credentials | None = None) -> None:
+        """`url`: of the server; `credentials`: what gives its password."""
         self._feed: Final = feed
         self._access: Final = access
         self._url: Final = url
+        self._credentials: Final = credentials
 
     async def act(self, request: Request) -> Response:
         """Answer POST /actions/ACTION: 200 and what became of it, else a problem."""
@@ -86,7 +88,7 @@ class Actions:
         outcome, status, problem = Outcome(), 503, "the monitor is stopped meanwhile"
         try:
             # A call waits through an outage, however long: nobody wants a pause an hour after he asked for it.
-            async with asyncio.timeout(LONGEST), _opened(self._url, asked.queue) as queue:
+            async with asyncio.timeout(LONGEST), _opened(self._url, self._credentials, asked.queue) as queue:
                 outcome = await act(queue, asked)
             problem = ""
         except ConcurrencyError as error:
@@ -185,9 +187,9 @@ _ACTIONS: Final[dict[str, Act]] = {
 
 
 @asynccontextmanager
-async def _opened(url: str, name: str) -> AsyncIterator[Queue[Any]]:
+async def _opened(url: str, credentials: Credentials | None, name: str) -> AsyncIterator[Queue[Any]]:
     group, slash, alone = name.rpartition("/")
-    async with Session.open(url, connect_timeout=PATIENCE) as session:
+    async with Session.open(url, connect_timeout=PATIENCE, credentials=credentials) as session:
         yield Queue(session, alone, Any, group=group if slash else None)
 
 

@@ -15,6 +15,7 @@ from producer.clock.wall_time import ZonedJob
 from shared.clock.deferred import NEVER_MS, PUT_MESSAGE
 from shared.clock.jobs import clock_queue, decode, encode, redis_settings
 from shared.environment import resolve_clock_url
+from shared.password_file import clock_password_of
 from shared.pipeline import open_pipeline
 from shared.settings import Settings
 
@@ -55,7 +56,7 @@ class Schedule:
         settings = Settings.load()
         defaults: dict[str, Any] = {
             **{name: value for name, value in vars(Schedule).items() if not name.startswith("_")},
-            "redis_settings": redis_settings(resolve_clock_url(settings)),
+            "redis_settings": redis_settings(resolve_clock_url(settings), clock_password_of(settings)),
             "queue_name": clock_queue(settings.queue),
             "job_completion_wait": round(settings.grace),
             "on_startup": _starting(cls, settings),

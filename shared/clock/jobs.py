@@ -1,6 +1,7 @@
 """The stored form of the clock's jobs: arq's jobs and arq's keys, written as JSON."""
 
 import json
+from collections.abc import Callable
 from typing import Any
 
 from arq.connections import RedisSettings
@@ -14,13 +15,21 @@ def clock_queue(queue: str) -> str:
     return f"{{{queue}}}:clock"
 
 
-def redis_settings(url: str) -> RedisSettings:
+class _Settings(RedisSettings):
+    """arq's own shows the password."""
+
+    def __repr__(self) -> str:
+        return f"RedisSettings({self.unix_socket_path or self.host})"
+
+
+def redis_settings(url: str, credentials: Callable[[], str] | None = None) -> RedisSettings:
     """Return an address in arq's form. arq's own parser does not decode passwords and paths, and ignores options.
 
-    Of sentinels arq's form has neither login nor TLS. Only arq's own command uses it; the clock does not.
+    Of sentinels arq's form has neither login nor TLS. `credentials`: is asked once, here; arq's own connections keep
+    what it gives. Only arq's own command uses it; the clock's connections ask at every connect.
     """
     address = read_address(url)
-    parsed = dict(address.options)
+    parsed = {**address.options, **({} if credentials is None else {"password": credentials()})}
     if isinstance(address, SentinelAddress):
         parsed |= {"host": list(map(tuple, address.service.hosts)), "sentinel": True, "sentinel_master": address.name}
     if "path" in parsed:
@@ -28,7 +37,7 @@ def redis_settings(url: str) -> RedisSettings:
     if "db" in parsed:
         parsed["database"] = parsed.pop("db")
     known = RedisSettings.__dataclass_fields__.keys()
-    return RedisSettings(
+    return _Settings(
         ssl=address.kind == "tls", **{option: value for option, value in parsed.items() if option in known}
     )
 

@@ -115,7 +115,7 @@ def test_the_prompt_has_an_open_pipeline_and_awaits(project: Path, url: str, nam
 def test_a_prompt_without_a_server_is_advice_and_2(project: Path) -> None:
     done = shell(project, "", REDIS_URL="nowhere")
     assert (done.returncode, done.stdout) == (2, "")
-    assert done.stderr.startswith("shell: REDIS_URL: must begin with redis://")
+    assert done.stderr.startswith("shell: REDIS_URL: the address begins with redis://")
 
 
 @pytest.mark.parametrize("service", ["producer", "consumer", "clock"])

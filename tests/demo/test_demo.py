@@ -219,7 +219,7 @@ async def test_dead_letters_are_told_where_the_result_is_not_exact(
 
 def test_the_demo_kills_no_message_by_its_kills(tmp_path: Path) -> None:
     demo = Demo(path=tmp_path, glob="*", consumers=1, producers=1, maxsize=0, chaos=True)
-    assert demo.settings("redis://localhost", "queue")["PIPELINE_MAX_CRASHES"] == "none"
+    assert demo.settings("queue")["PIPELINE_MAX_CRASHES"] == "none"
 
 
 @contextlib.contextmanager

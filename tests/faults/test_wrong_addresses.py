@@ -85,6 +85,7 @@ async def test_a_database_that_is_not_there_is_refused_at_once_and_named(server:
     ("redis://h:1/0", "ConnectionError: Error -2 connecting to h:1. Name or service not known.", "name of the host"),
     ("redis://h:1/0", "ConnectionError: Connection closed by server.", "does it want TLS?"),
     ("redis://h:1/0", 'InvalidResponse: Protocol error, got "H" as reply type byte', "is it Redis or Valkey"),
+    ("rediss://h:1/0", "ConnectionError: Connection closed by server.", "does the server want a certificate of ours?"),
     ("rediss://h:1/0", "ConnectionError: Error 1 connecting to h:1. [SSL: WRONG_VERSION_NUMBER] wrong version number.", "speak TLS"),
     ("rediss://h:1/0", "ConnectionError: Error 1 connecting to h:1. [SSL: CERTIFICATE_VERIFY_FAILED] certificate verify failed: self-signed certificate.", "ssl_ca_certs=FILE"),
 ])  # fmt: skip

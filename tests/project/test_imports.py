@@ -56,7 +56,7 @@ ALLOWED = {
 REACHED = {
     "shared": {
         f"{ENGINE}.checks", f"{ENGINE}.session.address.address", f"{ENGINE}.session.address.connections", f"{ENGINE}.session.address.endpoint", f"{ENGINE}.session.address.grammar",
-        f"{ENGINE}.session.address.sentinel", f"{ENGINE}.session.log", f"{ENGINE}.session.outage", f"{ENGINE}.session.session",
+        f"{ENGINE}.session.address.credentials", f"{ENGINE}.session.address.sentinel", f"{ENGINE}.session.admission", f"{ENGINE}.session.log", f"{ENGINE}.session.outage", f"{ENGINE}.session.session",
         f"{QUEUES}.encoding.codec", f"{QUEUES}.encoding.outgoing", f"{QUEUES}.encoding.versions", f"{QUEUES}.service",
     },
     "producer": {
@@ -69,10 +69,12 @@ REACHED = {
         f"{QUEUES}.encoding.codec", f"{QUEUES}.encoding.entry", f"{QUEUES}.encoding.outgoing", f"{QUEUES}.encoding.results",
     },
     "monitor": {
-        f"{ENGINE}.session.address.address", f"{ENGINE}.session.address.connections", f"{ENGINE}.session.calls", f"{ENGINE}.session.clock", f"{ENGINE}.session.histogram",
+        f"{ENGINE}.session.address.address", f"{ENGINE}.session.address.connections", f"{ENGINE}.session.address.credentials",
+        f"{ENGINE}.session.calls", f"{ENGINE}.session.clock", f"{ENGINE}.session.histogram",
         f"{ENGINE}.session.scripts",
         f"{ENGINE}.locks.leases.snapshot", f"{QUEUES}.dead_letters", f"{QUEUES}.membership.keys", f"{QUEUES}.settings", f"{QUEUES}.snapshot",
     },
+    "cli.demo": {f"{ENGINE}.session.address.address", f"{ENGINE}.session.address.connections"},
     "cli": {
         f"{ENGINE}.session.address.address", f"{ENGINE}.session.address.connections", f"{ENGINE}.session.calls", f"{ENGINE}.session.names", f"{ENGINE}.session.scripts",
         f"{ENGINE}.session.session", f"{ENGINE}.locks.leases.keys", f"{ENGINE}.locks.leases.participant", f"{QUEUES}.membership.keys",

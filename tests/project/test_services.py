@@ -170,7 +170,7 @@ def test_a_second_signal_ends_at_once(url: str, name: str) -> None:
     [
         ({"PIPELINE_MAXSIZ": "5"}, "PIPELINE_MAXSIZ: no such setting; did you mean PIPELINE_MAXSIZE?"),
         ({"PIPELINE_CONCURRENCY": "many"}, "PIPELINE_CONCURRENCY: "),
-        ({"REDIS_URL": "http://:topsecret@host/0"}, "REDIS_URL: must begin with redis://"),
+        ({"REDIS_URL": "http://:topsecret@host/0"}, "REDIS_URL: the address begins with redis://"),
         ({"PIPELINE_QUEUE": "a b"}, "PIPELINE_QUEUE: "),
     ],
 )

@@ -17,7 +17,7 @@ SECRET = "hush-hush"
     ("redis+sentinel://one:1,[::1]:2,10.0.0.3/main/", [("one", 1), ("::1", 2), ("10.0.0.3", 26379)], "main", {}, {}),
     ("REDISS+Sentinel://one/my%2Fmain/3", [("one", 26379)], "my/main", {"db": 3}, {}),
     (
-        "redis+sentinel://user:p%40%2Fss@one,two/main/1?sentinel_username=s&sentinel_password=t%26&ssl_check_hostname=no",
+        "rediss+sentinel://user:p%40%2Fss@one,two/main/1?sentinel_username=s&sentinel_password=t%26&ssl_check_hostname=no",
         [("one", 26379), ("two", 26379)], "main",
         {"username": "user", "password": "p@/ss", "db": 1, "ssl_check_hostname": False}, {"username": "s", "password": "t&"},
     ),

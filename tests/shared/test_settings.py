@@ -1,9 +1,11 @@
 import os
+from pathlib import Path
 
 import pytest
-from pydantic import ValidationError
+from pydantic import SecretStr, ValidationError
 
 from shared.environment import Environment, SettingsError, resolve_clock_url, resolve_redis_url
+from shared.password_file import clock_password_of, password_of
 from shared.queue_settings import concurrency_of
 
 SECRET = "hunter2"
@@ -214,3 +216,76 @@ def test_without_an_address_and_a_server_there_is_advice(environment: pytest.Mon
 def test_without_an_address_the_one_of_run_server_is_taken(environment: pytest.MonkeyPatch) -> None:
     environment.setattr("shared.environment.read_address", lambda: "unix:///tmp/server.sock?db=0")
     assert resolve_redis_url(Environment()) == "unix:///tmp/server.sock?db=0"
+
+
+class Shop(Mine):
+    """With a secret of its own."""
+
+    shop_token: SecretStr | None = None
+
+
+def written(folder: Path, text: str) -> str:
+    path = folder / f"secret-{len(list(folder.iterdir()))}"
+    path.write_text(text)
+    return str(path)
+
+
+def test_a_secret_may_stand_in_a_file(environment: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    environment.setenv("REDIS_URL_FILE", written(tmp_path, f"redis://:{SECRET}@host:1/0\n"))
+    environment.setenv("pipeline_shop_token_file", written(tmp_path, " a b\r\n"))
+    environment.setenv("PIPELINE_MONITOR_PASSWORD_FILE", "")  # as Compose gives what is not set
+    settings = Shop.load()
+    assert settings.shop_token is not None
+    assert settings.shop_token.get_secret_value() == " a b"
+    assert resolve_redis_url(settings) == f"redis://:{SECRET}@host:1/0"
+    assert settings.monitor_password is None
+    assert SECRET not in repr(settings)
+
+
+def test_what_is_wrong_with_a_secret_in_a_file_is_one_line_without_it(
+    environment: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    environment.setenv("PIPELINE_MONITOR_PASSWORD", SECRET * 2)
+    lines = problems(
+        environment,
+        REDIS_URL_FILE=written(tmp_path, f"redis://:a/{SECRET}@host:1/0"),
+        PIPELINE_CLOCK_URL_FILE=str(tmp_path / SECRET[:3] / "missing"),
+        PIPELINE_MONITOR_PASSWORD_FILE=written(tmp_path, SECRET),
+        PIPELINE_PASSWORD_FILE=written(tmp_path, "\n"),
+        PIPELINE_SHOP_TOKEN_FILE="unknown",
+        PIPELINE_QUEUE_FILE="no secret",
+    )
+    assert sorted(line.partition(":")[0] for line in lines) == [
+        "PIPELINE_CLOCK_URL_FILE", "PIPELINE_MONITOR_PASSWORD_FILE", "PIPELINE_PASSWORD_FILE", "PIPELINE_QUEUE_FILE",
+        "PIPELINE_SHOP_TOKEN_FILE", "REDIS_URL",
+    ]  # fmt: skip
+    assert SECRET not in "".join(lines)
+    assert "PIPELINE_PASSWORD_FILE: is empty" in lines
+    assert "PIPELINE_CLOCK_URL_FILE: cannot be read: No such file or directory" in lines
+    assert "PIPELINE_MONITOR_PASSWORD_FILE: PIPELINE_MONITOR_PASSWORD is set, too: leave one of them out" in lines
+
+
+def test_two_passwords_for_a_server_are_one_too_many(environment: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    path = written(tmp_path, "word")
+    (line,) = problems(environment, REDIS_URL=f"redis://:{SECRET}@host", PIPELINE_PASSWORD_FILE=path)
+    assert line == "PIPELINE_PASSWORD_FILE: REDIS_URL has a password, too: leave one of them out"
+    (line,) = problems(environment, REDIS_URL="redis://weir@host", PIPELINE_CLOCK_PASSWORD_FILE=path)
+    assert line.startswith("PIPELINE_CLOCK_PASSWORD_FILE: is for a server of the clock's own")
+
+
+def test_the_clock_has_the_password_of_its_server(environment: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    environment.setenv("REDIS_URL", "redis://host")
+    environment.setenv("PIPELINE_PASSWORD_FILE", written(tmp_path, "ours"))
+
+    def passwords() -> list[str | None]:
+        settings = Environment.load()
+        return [None if found is None else found() for found in (password_of(settings), clock_password_of(settings))]
+
+    assert passwords() == ["ours", "ours"]
+    environment.setenv("PIPELINE_CLOCK_URL", "redis://other")
+    assert passwords() == ["ours", None]
+    environment.setenv("PIPELINE_CLOCK_PASSWORD_FILE", written(tmp_path, "the clock's"))
+    assert passwords() == ["ours", "the clock's"]
+    environment.setenv("PIPELINE_CLOCK_URL", "redis://host")
+    environment.delenv("PIPELINE_CLOCK_PASSWORD_FILE")
+    assert passwords() == ["ours", "ours"]

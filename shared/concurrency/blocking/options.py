@@ -1,5 +1,6 @@
 """The options of what a blocking session makes: those of the asyncio face, by the same names."""
 
+from collections.abc import Callable
 from types import EllipsisType
 from typing import Any, Literal, TypedDict
 
@@ -11,6 +12,7 @@ class SessionOptions(TypedDict, total=False):
     connect_timeout: float
     refusal_grace: float
     replicas: int
+    credentials: Callable[[], str | tuple[str, str]] | None
 
 
 class QueueOptions(TypedDict, total=False):

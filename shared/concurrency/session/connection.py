@@ -8,7 +8,6 @@ import contextlib
 import math
 import re
 from collections.abc import Awaitable, Callable
-from functools import partial
 from typing import Any, Final
 
 from redis.asyncio.retry import Retry
@@ -17,7 +16,10 @@ from redis.exceptions import AuthenticationError, NoPermissionError, RedisError,
 
 from shared.concurrency.errors import ConcurrencyError, ServerRefused
 from shared.concurrency.session.address.address import Address
+from shared.concurrency.session.address.causes import causes
+from shared.concurrency.session.address.certificates import tls_refusal
 from shared.concurrency.session.address.connections import connection
+from shared.concurrency.session.address.credentials import WrongCredentials
 from shared.concurrency.session.address.grammar import FORMS
 from shared.concurrency.session.address.leaving import leaving
 from shared.concurrency.session.admission import Admission
@@ -65,19 +67,9 @@ class Connection:
         A call that is not answered, and no byte that comes or goes for `reply_timeout` seconds, mean that the
         connection is dead. A server that let us in before and does not now is waited for `refusal_grace` seconds until
         callers fail.
-
-        :raises ValueError: when redis-py does not know an option of the address.
         """
         self._channel = channel(owner)
         self._address = address
-        self._make = partial(
-            connection,
-            address,
-            protocol=3,
-            socket_timeout=None,
-            retry=Retry(NoBackoff(), 0),
-        )
-        self._make()
         self._calls = calls
         self._examination = Examination(calls, f"weir-{owner}")
         self._reply_timeout = reply_timeout
@@ -119,7 +111,7 @@ class Connection:
 
     async def _live(self) -> None:
         """Open a connection and watch over it; raises what ends it, once calls and parts know."""
-        opened = self._make()
+        opened = connection(self._address, protocol=3, socket_timeout=None, retry=Retry(NoBackoff(), 0))
         wire: Wire | None = None
         try:
             async with asyncio.timeout(self._reply_timeout):
@@ -185,8 +177,8 @@ class Connection:
 
     async def _introduce(self, wire: Wire) -> None:
         server = await self._examination.examine()
-        if not (self._address.leads_to_primary or server.is_on_cluster):
-            await self._check_role()
+        if server.is_replica and not (self._address.leads_to_primary or server.is_on_cluster):
+            raise self._refusal_of_a_replica()
         if not wire.is_open:
             raise Disconnected(self._calls.problem)
         try:
@@ -201,15 +193,13 @@ class Connection:
         self._calls.is_on_cluster = server.is_on_cluster
         await self._on_connected(self._calls.run.id)
 
-    async def _check_role(self) -> None:
-        """Refuse a replica at first; a primary that became one is waited for, as its address may lead elsewhere."""
-        if not await self._examination.is_replica():
-            return
+    def _refusal_of_a_replica(self) -> ConcurrencyError:
+        """Final at first; a primary that became a replica is waited for, as its address may lead elsewhere."""
         problem = (
             "the server is a replica, which takes no writes. Give the address of its primary, or of sentinels that know "
             f"it: {FORMS['sentinel']}"
         )
-        raise Disconnected(problem) if self._admission.was_granted else ServerRefused(problem)
+        return Disconnected(problem) if self._admission.was_granted else ServerRefused(problem)
 
     def _pushed(self, push: list[Any]) -> None:
         if push[0] == b"message":
@@ -239,15 +229,18 @@ class Connection:
 
 def refusal(error: Exception) -> str | None:
     """Why the server does not serve us, and what to do; None when it is only out of reach."""
-    error = lacks(error) or error
+    return tls_refusal(error) or _refusal(lacks(error) or error)
+
+
+def _refusal(error: Exception) -> str | None:
     if isinstance(error, AuthenticationError | NoPermissionError):
         return f"the server does not let us in: {error}. Check user, password and ACL rules of the address"
-    if isinstance(error, ServerRefused):
+    if isinstance(error, ServerRefused) or any(isinstance(each, WrongCredentials) for each in causes(error)):
         return str(error)
     if not isinstance(error, (*LOST, ConcurrencyError)):
         return None
     if _NO_ENTRY.search(str(error)):
-        return f"the server does not let us in: {error}. Is there a password in the address?"
+        return f"the server does not let us in: {error}. Is there a password in the address, or the right one where it comes from?"
     if _NO_DATABASE.search(str(error)):
         return (
             f"the server does not have the database of the address: {error}. The address ends in its number, which is 0 "

@@ -1,5 +1,6 @@
 """Examination: what a server says of itself when a connection is made, and what of it cannot be checked."""
 
+import asyncio
 from collections.abc import Mapping
 from typing import Any, Final, NamedTuple
 
@@ -21,6 +22,8 @@ class Examined(NamedTuple):
     run_id: str
     """Empty where it does not tell."""
     is_on_cluster: bool
+    is_replica: bool
+    """Whether it says that it follows another one."""
 
 
 class Examination:
@@ -37,16 +40,18 @@ class Examination:
 
         :raises ServerRefused: when it is too old, or would evict messages.
         """
-        await self._asked("CLIENT", "SETNAME", self._client_name)
+        # In one round trip: a network that is slow enough would not let us through many.
+        _, server, memory, replication = await asyncio.gather(
+            self._asked("CLIENT", "SETNAME", self._client_name), *map(self._info, ("server", "memory", "replication"))
+        )
         unchecked = list[str]()
-        server = await self._info("server")
         if not server:
             # HELLO is never forbidden, and says what is needed most.
             hello = await self._asked("HELLO")
             told = {text_of(word): text_of(value) for word, value in hello.items()} if isinstance(hello, dict) else {}
             server = {"redis_version": told.get("version", ""), "server_mode": told.get("mode", "")}
         check_version(server)
-        policy = (await self._info("memory")).get("maxmemory_policy") or await self._configured("maxmemory-policy")
+        policy = memory.get("maxmemory_policy") or await self._configured("maxmemory-policy")
         if policy is None:
             unchecked.append("maxmemory-policy, which has to be noeviction, or messages are lost")
         else:
@@ -55,11 +60,11 @@ class Examination:
             unchecked.append("the run_id: a restart cannot be noticed, so each lost connection counts as one")
         self._warn(unchecked)
         # Redis says redis_mode, Valkey server_mode.
-        return Examined(server.get("run_id", ""), "cluster" in (server.get("redis_mode"), server.get("server_mode")))
-
-    async def is_replica(self) -> bool:
-        """Whether the server says that it follows another one."""
-        return (await self._info("replication")).get("role") in ("slave", "replica")
+        return Examined(
+            server.get("run_id", ""),
+            "cluster" in (server.get("redis_mode"), server.get("server_mode")),
+            replication.get("role") in ("slave", "replica"),
+        )
 
     async def _info(self, section: str) -> dict[str, str]:
         """A section of INFO; empty where the server does not tell."""

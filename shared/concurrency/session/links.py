@@ -14,8 +14,8 @@ class Links(Protocol):
     """The links of one process."""
 
     @property
-    def where(self) -> str:
-        """The address that they lead to, for people."""
+    def address(self) -> Address:
+        """The address that they lead to."""
 
     @property
     def calls(self) -> Calls:
@@ -37,6 +37,9 @@ class Links(Protocol):
         :raises ServerRefused: when one answers but cannot be used as it is.
         """
 
+    def refuse(self, reason: str) -> None:
+        """Fail those who wait for the first connection: it is certain that none will come."""
+
     def unconnected(self) -> str:
         """Why a server that is needed cannot be called; empty when all can."""
 
@@ -52,7 +55,7 @@ class SingleLink:
 
         :raises ValueError: when redis-py does not know an option of the address.
         """
-        self.where: Final = address.shown
+        self.address: Final = address
         self._parts = parts
         self._on_run = on_run
         self._link = Link(address, origin, on_message=parts.dispatch, on_connected=self._connected)
@@ -82,6 +85,11 @@ class SingleLink:
     async def opened(self) -> None:
         """Wait until the connection can be used."""
         await self.calls.opened()
+
+    def refuse(self, reason: str) -> None:
+        """Fail those who wait for the connection, where there is none."""
+        if not self.calls.is_open:
+            self.calls.refuse(reason)
 
     def unconnected(self) -> str:
         """Why there is no connection; empty when there is one."""

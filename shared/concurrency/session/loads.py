@@ -9,7 +9,7 @@ from redis.exceptions import NoScriptError, ResponseError
 from shared.concurrency.errors import ServerRefused
 from shared.concurrency.session.scripts import Script
 
-_TRIES: Final = 3
+_TRIES: Final = 10
 
 # Sends a command; returns the future of its answer, which is an exception where that is an error.
 Send = Callable[..., asyncio.Future[Any]]
@@ -29,16 +29,14 @@ class Loads:
 
         :raises ResponseError: when the server refuses the load. ServerRefused: when it forgets it again and again.
         """
-        seen: asyncio.Future[Any] | None = None
         for _ in range(_TRIES):
             load = self._sent.get(script.sha)
-            if load is None or load is seen:  # else another call that did not find it has sent it meanwhile
+            if load is None or load.done():  # else another call that did not find it has sent it: it is on its way
                 load = self._sent[script.sha] = self._send(b"SCRIPT", b"LOAD", script.source)
             try:
                 return await run()
             except NoScriptError:
-                seen = load
-            answer = load.result()  # it came before that of the call
+                answer = load.result()  # it came before that of the call
             if isinstance(answer, ResponseError):
                 self._sent.pop(script.sha, None)
                 raise type(answer)(*answer.args) from None

@@ -11,17 +11,17 @@ from contextlib import AbstractContextManager
 from functools import cache
 from typing import Any, Final, TypeVar
 
-from shared.concurrency.errors import ConcurrencyError, ServerUnavailable, WrongLoop
+from shared.concurrency.errors import ConcurrencyError, WrongLoop
 from shared.concurrency.session.address.address import Address
-from shared.concurrency.session.advice import advice
 from shared.concurrency.session.background import Background
 from shared.concurrency.session.calling import Calling
-from shared.concurrency.session.calls import NO_ANSWER, Call, Calls
+from shared.concurrency.session.calls import Call, Calls
 from shared.concurrency.session.clock import boottime
 from shared.concurrency.session.heartbeat import Heartbeat
 from shared.concurrency.session.link import Origin
 from shared.concurrency.session.log import Log
 from shared.concurrency.session.names import tag_of
+from shared.concurrency.session.opening import Opening
 from shared.concurrency.session.parts import Listener, Part, Parts
 from shared.concurrency.session.reach import reach
 from shared.concurrency.session.refusals import Refusals
@@ -33,7 +33,6 @@ from shared.concurrency.session.vital_signs import VitalSigns
 
 log = Log("start")
 
-_REPORT_AFTER: Final = 1.0
 _SHORT_TTL: Final = 0.5
 
 P = TypeVar("P", bound=Part)
@@ -83,34 +82,12 @@ class Process:
         """Connect, and begin to renew.
 
         :raises ServerUnavailable: when no server answered within `connect_timeout` seconds.
+        :raises ServerRefused: when one answered that cannot be used, as soon as that is certain.
         """
-        where = self._links.where
         self._links.start()
-        if not await self._opened_within(min(_REPORT_AFTER, connect_timeout)):
-            if connect_timeout > _REPORT_AFTER:
-                self._report_that_it_waits(where, connect_timeout)
-            if not await self._opened_within(connect_timeout - _REPORT_AFTER):
-                raise ServerUnavailable(
-                    f"no server answered at {where} within {connect_timeout:g} s ({self._links.problem}): "
-                    f"{self._advice(where)}"
-                )
+        await Opening(self._links).within(connect_timeout)
         self._ticker.start()
         self._heartbeat.start()
-
-    async def _opened_within(self, seconds: float) -> bool:
-        """Wait for the connection; False when there is none after so many seconds."""
-        try:
-            async with asyncio.timeout(seconds):
-                await self._links.opened()
-        except TimeoutError:
-            return False
-        return True
-
-    def _report_that_it_waits(self, where: str, connect_timeout: float) -> None:
-        log.warning(
-            "no server answers yet",
-            address=where, problem=self._links.problem, advice=self._advice(where), gives_up_after_seconds=connect_timeout,
-        )  # fmt: skip
 
     @property
     def where(self) -> str:
@@ -121,10 +98,6 @@ class Process:
         """What shows whether it works; in any thread."""
         now = boottime()
         return VitalSigns(now - self._ticker.seen(), now - self._heartbeat.seen, self._links.unconnected())
-
-    def _advice(self, where: str) -> str:
-        problem = self._links.problem
-        return advice(where, problem, is_silent=problem == NO_ANSWER)
 
     async def close(self) -> None:
         """Give back what is held and disconnect. A cancelled caller waits too; the time is bounded.

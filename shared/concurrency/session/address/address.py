@@ -1,18 +1,20 @@
 """Address: where the server is, asked before every connect."""
 
+import re
 from collections.abc import Mapping
-from dataclasses import dataclass
-from typing import Any, Final, Protocol, cast
-from urllib.parse import urlsplit
-
-from redis.asyncio.connection import parse_url
+from dataclasses import dataclass, field
+from typing import Any, Final, Protocol
+from urllib.parse import SplitResult, unquote
 
 from shared.concurrency.session.address.cluster import ClusterAddress
+from shared.concurrency.session.address.credentials import Credentials, identified
 from shared.concurrency.session.address.endpoint import Endpoint, Kind
-from shared.concurrency.session.address.grammar import FORMS, is_listed, read_listed
+from shared.concurrency.session.address.grammar import is_listed, read_listed
 from shared.concurrency.session.address.options import connect_options
+from shared.concurrency.session.address.query import read_options
 from shared.concurrency.session.address.sentinel import Leaving, SentinelAddress
 from shared.concurrency.session.address.steady import Steady
+from shared.concurrency.session.address.text import split_text
 
 SCHEMES: Final = ("redis", "rediss", "unix")
 
@@ -61,7 +63,8 @@ class FixedAddress(Steady):
 
     shown: str
     kind: Kind
-    options: Mapping[str, Any]
+    options: Mapping[str, Any] = field(repr=False)
+    """A password among them."""
 
     async def locate(self) -> None:
         """Where `options` say."""
@@ -70,25 +73,38 @@ class FixedAddress(Steady):
         """Where `options` say."""
 
 
-def read_address(url: str) -> Address:
-    """The address that a text gives: redis://, rediss:// or unix://, or a list of sentinels.
+def read_address(url: str, credentials: Credentials | None = None) -> Address:
+    """The address that a text gives: redis://, rediss:// or unix://, or a list of sentinels or nodes of a Cluster.
 
-    :raises ValueError: when it cannot be read; nothing of it is repeated, for it may hold a password.
+    `credentials`: what is asked for the password at every connect.
+
+    :raises ValueError: when it cannot be read; nothing of it is repeated, for it may hold a password. TypeError: when
+        `credentials` is no function.
     """
     if is_listed(url):
         listed = read_listed(url)
+        listed = listed._replace(options=identified(listed.options, credentials))
         if listed.topology == "cluster":
             return ClusterAddress.of(listed)
         return SentinelAddress.of(listed, connect_options(listed.scheme))
-    parts = urlsplit(url) if isinstance(url, str) else urlsplit("")
-    if parts.scheme not in SCHEMES or not url.lower().startswith(f"{parts.scheme}://"):
-        raise ValueError(
-            "the address begins with redis://, rediss:// or unix://, for example redis://localhost:6379/0, or lists "
-            f"sentinels ({FORMS['sentinel']}) or nodes of a Cluster ({FORMS['cluster']})"
-        )
-    parsed = cast("dict[str, Any]", parse_url(url))
-    for word in ("connection_class", "max_connections"):  # what a pool is told
-        parsed.pop(word, None)
+    parts = split_text(url, SCHEMES)
+    options = identified(read_options(parts.query, parts.scheme) | _login(parts), credentials)
+    if parts.scheme == "unix":
+        if parts.netloc.rpartition("@")[2] or parts.path in ("", "/"):
+            raise ValueError("the address must name a socket, for example unix:///run/redis.sock")
+        return FixedAddress(f"unix://{parts.path}", "socket", options | {"path": unquote(parts.path)})
+    if not re.fullmatch(r"(/[0-9]*)?", parts.path):
+        raise ValueError("the address must end in the number of a database, for example redis://localhost:6379/0")
+    if parts.path.strip("/"):
+        options.setdefault("db", int(parts.path[1:]))
+    options |= {"host": unquote(parts.hostname)} if parts.hostname else {}
+    options |= {"port": parts.port} if parts.port else {}
     where = f"{parts.hostname or ''}{f':{parts.port}' if parts.port else ''}"
-    kind: Kind = "socket" if parts.scheme == "unix" else "tls" if parts.scheme == "rediss" else "tcp"
-    return FixedAddress(f"{parts.scheme}://{where}{parts.path}", kind, connect_options(parts.scheme) | parsed)
+    kind: Kind = "tls" if parts.scheme == "rediss" else "tcp"
+    return FixedAddress(f"{parts.scheme}://{where}{parts.path}", kind, connect_options(parts.scheme) | options)
+
+
+def _login(parts: SplitResult) -> dict[str, str]:
+    """User and password, where the address has them."""
+    found = {"username": parts.username, "password": parts.password}
+    return {word: unquote(text) for word, text in found.items() if text}

@@ -11,6 +11,7 @@ from redis.exceptions import ConnectionError as LostConnection
 from redis.exceptions import ReadOnlyError
 
 from shared.concurrency.session.address.address import Address
+from shared.concurrency.session.address.certificates import Certified
 from shared.concurrency.session.address.endpoint import Endpoint, Kind
 from shared.concurrency.session.address.role import greet_primary, greet_primary_blocking, while_it_leads
 
@@ -64,7 +65,7 @@ class TcpConnection(_Asking, redis.asyncio.connection.Connection):
     """Over a network."""
 
 
-class TlsConnection(_Asking, redis.asyncio.connection.SSLConnection):
+class TlsConnection(_Asking, Certified):
     """Over a network, encrypted."""
 
 
@@ -113,29 +114,16 @@ _BLOCKING: Final[dict[Kind, type[_BlockingAsking]]] = {
 
 
 def connection(address: Address, **options: Any) -> AbstractConnection:
-    """A connection for an event loop, not connected yet. `options` are redis-py's; the address's own win.
-
-    :raises ValueError: when the address has an option that redis-py does not know.
-    """
-    try:
-        return ASKING[address.kind](address=address, **{**options, **address.options})
-    except TypeError as error:
-        raise _unknown_option(error) from error
+    """A connection for an event loop, not connected yet. `options` are redis-py's; the address's own win."""
+    return ASKING[address.kind](address=address, **{**options, **address.options})
 
 
 def blocking_connection(address: Address, **options: Any) -> redis.connection.AbstractConnection:
     """A connection for a thread, not connected yet; the rest is as with `connection`."""
-    try:
-        return _BLOCKING[address.kind](address=address, **{**options, **address.options})
-    except TypeError as error:
-        raise _unknown_option(error) from error
+    return _BLOCKING[address.kind](address=address, **{**options, **address.options})
 
 
 def client(address: Address, **options: Any) -> "redis.asyncio.Redis":
     """A client of redis-py with a pool of its own, whose connections ask the address. Close it when it is done."""
     pool = redis.asyncio.ConnectionPool(ASKING[address.kind], address=address, **{**options, **address.options})
     return redis.asyncio.Redis.from_pool(pool)
-
-
-def _unknown_option(error: TypeError) -> ValueError:
-    return ValueError(f"the address has an option that redis-py does not know: {error}")

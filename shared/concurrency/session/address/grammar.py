@@ -8,9 +8,8 @@ import re
 from typing import Any, Final, Literal, NamedTuple, cast
 from urllib.parse import unquote
 
-from redis.asyncio.connection import parse_url
-
 from shared.concurrency.session.address.endpoint import Endpoint
+from shared.concurrency.session.address.query import read_options
 
 Topology = Literal["sentinel", "cluster"]
 
@@ -110,10 +109,7 @@ def _options(topology: Topology, query: str) -> tuple[str, dict[str, str]]:
 
 
 def _parsed(scheme: str, login: str, database: str, options: str) -> dict[str, Any]:
-    # Without the login: what urlsplit minds in one, its error repeats.
-    parsed = cast("dict[str, Any]", parse_url(f"{scheme}://?{options}"))
-    for word in ("connection_class", "max_connections"):  # what a pool is told
-        parsed.pop(word, None)
+    parsed = read_options(options, scheme)
     if database:
         parsed.setdefault("db", int(database))
     user, _, password = login.partition(":")

@@ -76,6 +76,12 @@ class Guide:
         if self._refusal is not None and not self._topology.is_known:
             raise self._refusal
 
+    def refuse(self, reason: str) -> None:
+        """Fail those who wait for the nodes, where none is known."""
+        if not self._topology.is_known:
+            self.problem, self._refusal = reason, ServerRefused(reason)
+            self._answered.set()
+
     async def _run(self) -> None:
         pause = _FIRST_PAUSE
         while True:

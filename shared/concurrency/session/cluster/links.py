@@ -26,8 +26,7 @@ class ClusterLinks:
 
         :raises ValueError: when redis-py does not know an option of the address.
         """
-        self.where: Final = address.shown
-        self._address = address
+        self.address: Final = address
         self._origin = origin
         self._parts = parts
         self._topology = topology
@@ -71,6 +70,10 @@ class ClusterLinks:
         """
         await self._guide.known()
         await self.calls.opened()
+
+    def refuse(self, reason: str) -> None:
+        """Fail those who wait for the first node, where none is known."""
+        self._guide.refuse(reason)
 
     def unconnected(self) -> str:
         """Why a node that is needed cannot be called; empty when all can."""
@@ -157,7 +160,7 @@ class ClusterLinks:
     def _link_to(self, node: Endpoint) -> NodeLink:
         if node not in self._links:
             self._links[node] = NodeLink(
-                self._address, node, self._origin,
+                self.address, node, self._origin,
                 on_message=self._received, on_greeted=self._greeted, on_change=self._changed,
             )  # fmt: skip
         return self._links[node]
