@@ -41,11 +41,13 @@ class Service:
         self._said = said
         self._watchdog = ExitStack()
         path = os.pathsep.join(filter(None, [str(_ROOT), os.environ.get("PYTHONPATH", "")]))
+        # A file with another address would be one too many.
+        kept = {name: value for name, value in os.environ.items() if not name.upper().startswith("REDIS_URL")}
         with said.open("wb") as file:
             self.process: Final = subprocess.Popen(
                 [sys.executable, "-m", module],
                 cwd=_ROOT,
-                env={**os.environ, "PYTHONPATH": path, "REDIS_URL": url},
+                env={**kept, "PYTHONPATH": path, "REDIS_URL": url},
                 stdin=subprocess.DEVNULL,
                 stdout=file,
                 stderr=subprocess.STDOUT,

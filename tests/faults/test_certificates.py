@@ -25,6 +25,7 @@ from shared.pipeline import open_pipeline
 from shared.pool import counted_pool
 from shared.settings import Settings
 from tests.instruments.certificates import Authority, Terminator, needs_openssl
+from tests.instruments.command_line import command, environment
 from tests.instruments.waiting import until
 
 pytestmark = needs_openssl
@@ -110,6 +111,18 @@ async def test_a_server_that_wants_a_certificate_of_ours_gets_it_from_every_conn
         heartbeat = blocking_connection(read_address(with_ours))
         await asyncio.to_thread(heartbeat.connect)
         heartbeat.disconnect()  # type: ignore[no-untyped-call]
+
+
+@pytest.mark.parametrize("module,arguments", [("cli", ("queue", "list")), ("producer", ()), ("producer.clock", ())])
+@pytest.mark.usefixtures("command_line")
+def test_a_program_says_it_in_one_line_and_ends_with_2(
+    url: str, authority: Authority, module: str, arguments: tuple[str, ...]
+) -> None:
+    with Terminator(authority.certificate("localhost", is_expired=True)).before(url) as terminator:
+        done = command(arguments, environment(REDIS_URL=address_of(terminator, authority)), module)
+    (line,) = done.stderr.splitlines()
+    assert done.returncode == 2
+    assert "the certificate of the server is not accepted: certificate has expired" in line
 
 
 @pytest.mark.parametrize("option", ["ssl_ca_certs", "ssl_certfile"])

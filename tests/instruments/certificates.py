@@ -33,7 +33,7 @@ class Authority:
         self._key = folder / f"{name}.key"
         _openssl(
             "req", "-x509", *_KEY, "-days", "2", "-subj", f"/CN={name}",
-            "-keyout", self._key, "-out", self.file,
+            "-addext", "keyUsage=critical,keyCertSign,cRLSign", "-keyout", self._key, "-out", self.file,
         )  # fmt: skip
 
     def certificate(self, host: str, *, is_expired: bool = False) -> Path:
@@ -41,7 +41,7 @@ class Authority:
         stem = self._folder / f"{self._name}-{host}{'-expired' if is_expired else ''}"
         key, request, signed = (stem.with_name(f"{stem.name}.{end}") for end in ("key", "csr", "crt"))
         extension = stem.with_name(f"{stem.name}.ext")
-        extension.write_text(f"subjectAltName=DNS:{host}\n")
+        extension.write_text(f"subjectAltName=DNS:{host}\nsubjectKeyIdentifier=hash\nauthorityKeyIdentifier=keyid\n")
         _openssl("req", *_KEY, "-subj", f"/CN={host}", "-keyout", key, "-out", request)
         _openssl(
             "x509", "-req", "-in", request, "-CA", self.file, "-CAkey", self._key, "-CAcreateserial", "-out", signed,
