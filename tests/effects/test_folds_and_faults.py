@@ -149,8 +149,8 @@ async def test_a_session_that_ends_while_memory_is_full_leaves_nothing(server: E
         with pytest.raises(ConcurrencyError, match="closed"):
             await acking
         assert await waits(Queue(session, second.name, int)) == (0, 0, 0)
+        await client.config_set("maxmemory", 0)  # Redis 7.0 refuses to look in a transaction before
         await nothing_staged(client, second)
-        await client.config_set("maxmemory", 0)
         await (await Queue(session, name, int).get()).ack()
 
 

@@ -41,8 +41,9 @@ class User:
 
     async def refusals(self) -> int:
         """How often the server has refused this user so far."""
-        stats = await self._client.info("stats")
-        return int(stats["acl_access_denied_auth"]) + int(stats["acl_access_denied_key"])
+        stats = await self._client.info("errorstats")
+        counts = (stats.get(f"errorstat_{code}", {"count": 0}) for code in ("WRONGPASS", "NOPERM"))
+        return sum(int(each["count"]) for each in counts)
 
 
 @pytest.fixture

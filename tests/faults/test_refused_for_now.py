@@ -10,7 +10,7 @@ import pytest
 from redis.asyncio import Redis
 from redis.exceptions import ResponseError
 
-from shared.concurrency import Lock, Queue, Session
+from shared.concurrency import Lock, Queue, ServerRefused, Session
 from shared.concurrency.session.scripts import load
 from shared.concurrency.session.server_errors import Postponed, translate
 from shared.local.binary import server_binary
@@ -136,6 +136,19 @@ async def test_a_cluster_that_is_not_ready_is_waited_for(
 @pytest.mark.parametrize("word", ["CLUSTERDOWN", "MASTERDOWN", "TRYAGAIN", "UNBLOCKED"])
 def test_what_a_server_alone_does_not_say_means_later_too(word: str) -> None:
     assert isinstance(translate(ResponseError(f"{word} in its own words"), load("put")), Postponed)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "NOPERM ACL failure in script: User weak has no permissions to run the 'type' command script: 0, on @user_script:38.",
+        "The user executing the script can't run this command or subcommand script: 0, on @user_script:38.",
+    ],
+    ids=["now", "Redis 7.0"],
+)
+def test_what_the_acl_forbids_a_script_is_refused(text: str) -> None:
+    """In the words of each server that the tests run on; each in its own run has the whole way, too."""
+    assert isinstance(translate(ResponseError(text), load("put")), ServerRefused)
 
 
 @pytest.mark.parametrize("text", ["ERR no such thing", "WRONGTYPE of key"])

@@ -16,6 +16,8 @@ _LATER: Final = (
     "BUSY", "READONLY", "MASTERDOWN", "CLUSTERDOWN", "TRYAGAIN", "ASK ", "MISCONF", "NOREPLICAS", "UNBLOCKED",
 )  # fmt: skip
 _MOVED: Final = re.compile(r"MOVED (\d+) (.*):(\d+)$")
+# What a server says of a command inside a script; Redis 7.0 in other words, without NOPERM.
+_FORBIDDEN_INSIDE: Final = ("ACL failure", "The user executing the script can't")
 # redis-py takes the code off the text of what it has a class for.
 _CODES: Final = {
     "ReadOnlyError": "READONLY", "MasterDownError": "MASTERDOWN", "ClusterDownError": "CLUSTERDOWN",
@@ -81,7 +83,7 @@ def translate(error: ResponseError, script: Script) -> ConcurrencyError:
         return Postponed(text)
     if (other := moved(text) or lacks(error, script)) is not None:
         return other
-    if "ACL failure" in text:  # it may have run half-way
+    if any(words in text for words in _FORBIDDEN_INSIDE):  # it may have run half-way
         return ServerRefused(f"the server's ACL forbids the script {script.name}: {text}")
     if isinstance(error, NoPermissionError) or text.startswith("NOPERM"):
         return Forbidden(f"the server's ACL forbids the script {script.name}: {text}")
