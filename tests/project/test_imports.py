@@ -73,7 +73,7 @@ REACHED = {
         f"{ENGINE}.locks.leases.snapshot", f"{QUEUES}.dead_letters", f"{QUEUES}.membership.keys", f"{QUEUES}.settings", f"{QUEUES}.snapshot",
     },
     "cli": {
-        f"{ENGINE}.session.script_commands", f"{ENGINE}.session.server_errors",
+        f"{ENGINE}.session.clock", f"{ENGINE}.session.examination", f"{ENGINE}.session.script_commands", f"{ENGINE}.session.server_errors",
         f"{ENGINE}.session.address", f"{ENGINE}.session.calls", f"{ENGINE}.session.names", f"{ENGINE}.session.scripts",
         f"{ENGINE}.session.session", f"{ENGINE}.locks.leases.keys", f"{ENGINE}.locks.leases.participant", f"{QUEUES}.membership.keys",
         f"{ENGINE}.locks.leases.snapshot", f"{QUEUES}.encoding.entry", f"{QUEUES}.settings", f"{QUEUES}.snapshot", f"{QUEUES}.statistics",

@@ -72,6 +72,7 @@ SLOWLY: Final = {
 TOGETHER: Final = [
     "./run server --port 6379", "./run server", "./run clock", "./run consumer", "./run producer", "./run monitor",
     "./run pipeline queue show", "./run pipeline dead list", "./run pipeline lease list", "./run pipeline status", "./run pipeline top",
+    "./run pipeline doctor",
 ]  # fmt: skip
 """Those that a reader types in several terminals."""
 
