@@ -14,6 +14,22 @@ def known(url: str) -> set[str]:
         return {word.decode() for word in client.command_list()}
 
 
+@pytest.fixture(scope="module")
+def writing(url: str) -> set[str]:
+    """What a script that writes nothing may not call: PUBLISH is no write, and reaches others all the same."""
+    with redis.Redis.from_url(url) as client:
+        return {word for word, about in client.command().items() if "write" in about["flags"]} | {"publish"}
+
+
+@pytest.mark.parametrize("script", scripts.scripts(), ids=lambda script: f"{script.name}{'.flow' * script.is_flow}")
+def test_what_writes_nothing_says_so_and_is_sent_as_such(script: scripts.Script, writing: set[str]) -> None:
+    """So that a user that may only read, and a replica, can run it."""
+    writes = not writing.isdisjoint(command.lower() for command in commands_of(script))
+    assert (script.command, b"no-writes" in script.source.splitlines()[0]) == (
+        (b"EVALSHA", False) if writes else (b"EVALSHA_RO", True)
+    )
+
+
 @pytest.mark.parametrize("script", scripts.scripts(), ids=lambda script: f"{script.name}{'.flow' * script.is_flow}")
 def test_each_script_says_which_commands_it_calls_and_someone_has_them(script: scripts.Script, known: set[str]) -> None:
     commands = {command.lower() for command in commands_of(script)}
