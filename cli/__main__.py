@@ -6,9 +6,10 @@ from typing import Annotated
 
 import typer
 
-from cli import cancel, dead, lease, peek, produce, queue, schema, status
+from cli import acl, cancel, dead, lease, peek, produce, queue, schema, status
 from cli import scripts as script_files
 from cli.completion import offer
+from cli.doctor import command as doctor
 from cli.schema import SchemaError
 from cli.scripts import ScriptsError
 from cli.target import TargetError
@@ -26,6 +27,8 @@ app.add_typer(queue.app)
 app.add_typer(status.app)
 app.add_typer(peek.app)
 app.add_typer(produce.app)
+app.add_typer(acl.app)
+app.add_typer(doctor.app)
 
 
 @app.callback()
@@ -70,7 +73,7 @@ _EXIT_CODES = (
     "Exit codes: 0 done; 1 something was not there, or not done, or not confirmed; 2 a mistake that you can correct, or "
     "no server; 130 interrupted. Problems are on stderr."
 )
-for _each in (app, dead.app, lease.app, queue.app, status.app, peek.app, produce.app):
+for _each in (app, dead.app, lease.app, queue.app, status.app, peek.app, produce.app, acl.app, doctor.app):
     _each.info.epilog = _EXIT_CODES
     for _command in _each.registered_commands:
         _command.epilog = _EXIT_CODES

@@ -6,10 +6,9 @@ from collections.abc import AsyncIterator
 from typing import Annotated, Any, Final
 
 import typer
-from redis.exceptions import RedisError
 
 from cli.listing import Listing, short_time_of, time_of, write_json
-from cli.target import Server, TargetError, open_server
+from cli.reader import Reader, open_reader
 from shared.concurrency.queues.encoding.entry import Stored, read
 from shared.concurrency.queues.membership.keys import queue_keys
 
@@ -36,9 +35,9 @@ def peek(
 
 async def _peek(name: str, count: int, *, as_json: bool) -> None:
     listing = Listing("id", "type", "put (UTC)", "body")
-    async with open_server() as server:
-        await server.queue(name)
-        async for entry in _entries(server, name, count):
+    async with open_reader() as reader:
+        await reader.check_queue(name)
+        async for entry in _entries(reader, name, count):
             stored = _stored(entry)
             if as_json:
                 write_json(_fields(entry, stored))
@@ -50,15 +49,11 @@ async def _peek(name: str, count: int, *, as_json: bool) -> None:
     listing.end()
 
 
-async def _entries(server: Server, name: str, count: int) -> AsyncIterator[bytes]:
+async def _entries(reader: Reader, name: str, count: int) -> AsyncIterator[bytes]:
     """A few at a time: each may be large. What is delivered meanwhile may be left out, or another one shown."""
-    key = queue_keys(name)["pending"].decode()
+    key = queue_keys(name)["pending"]
     for first in range(0, count, _AT_ONCE):
-        try:
-            reading: Any = server.client.lrange(key, first, min(first + _AT_ONCE, count) - 1)
-            found: list[bytes] = await reading
-        except RedisError as error:
-            raise TargetError(f"the server does not let us look into the queue {name}: {error}") from error
+        found: list[bytes] = await reader.ask("LRANGE", key, first, min(first + _AT_ONCE, count) - 1)
         for entry in found:
             yield entry
         if len(found) < _AT_ONCE:

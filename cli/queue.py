@@ -10,8 +10,9 @@ import typer
 
 from cli.confirm import Yes, confirm
 from cli.listing import Listing, fail, write_between, write_json, write_line
+from cli.reader import open_reader
 from cli.target import open_server
-from shared.concurrency import ConcurrencyError, Queue, QueueSession, QueueStatistics
+from shared.concurrency import Queue, QueueSession, QueueStatistics
 from shared.concurrency.queues.settings import LARGEST_BOUND, LONGEST
 from shared.concurrency.session.session import process_of
 from shared.message import Message
@@ -42,14 +43,12 @@ async def _list(*, as_json: bool) -> None:
     counts = ("pending", "leased", "delayed", "dead")
     listing = Listing("queue", *counts, "state", right=counts)
     problems = []
-    async with open_server() as server:
-        for name in await server.queues():
-            try:
-                seen = await server.statistics(name)
-            except ConcurrencyError as error:  # one spoilt queue must not hide the others
-                problems.append(f"{name}: {error}")
-                continue
-            if as_json:
+    async with open_reader() as reader:
+        names = await reader.queues()
+        for name, seen in zip(names, await reader.statistics(names), strict=True):
+            if isinstance(seen, str):  # one spoilt queue must not hide the others
+                problems.append(f"{name}: {seen}")
+            elif as_json:
                 write_json({"queue": name, **asdict(seen)})
             else:
                 listing.add(name, *(getattr(seen, word) for word in counts), _state(seen))

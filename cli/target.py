@@ -10,15 +10,12 @@ from typing import Any
 import redis.asyncio
 from redis.exceptions import RedisError
 
-from shared.concurrency import Queue, QueueStatistics, Session
+from shared.concurrency import Queue, Session
 from shared.concurrency.locks.leases.participant import LeaseParticipant
 from shared.concurrency.queues.membership.keys import queue_keys
-from shared.concurrency.queues.statistics import read_statistics
 from shared.concurrency.session.address.address import read_address
 from shared.concurrency.session.address.connections import client
-from shared.concurrency.session.calls import Call
 from shared.concurrency.session.names import StoredName
-from shared.concurrency.session.scripts import load
 from shared.concurrency.session.session import process_of
 from shared.environment import resolve_redis_url
 from shared.logs import configure_logs
@@ -28,7 +25,6 @@ from shared.patience import PATIENCE, report_that_it_waits
 from shared.settings import Settings
 
 _LEASE = re.compile(rb"\{([A-Za-z0-9_.-]{1,64}|~[0-9a-f]{24})\}:lease:\w+")
-_SETTINGS = re.compile(rb"\{([A-Za-z0-9_.-]{1,64})\}(/[A-Za-z0-9_.-]{1,64})?:settings")
 
 
 class TargetError(Exception):
@@ -42,22 +38,6 @@ class Server:
     settings: Settings
     session: Session
     client: "redis.asyncio.Redis"
-
-    async def queues(self) -> list[str]:
-        """Return the names of the queues at this server, sorted, GROUP/NAME in a group.
-
-        A queue exists once a service has used it.
-        """
-        try:
-            keys = [key async for key in self.client.scan_iter(b"{*}*:settings", count=1000)]
-        except RedisError as error:
-            raise TargetError(f"the server does not let us list the queues: {error}") from error
-        found = (match for key in keys if (match := _SETTINGS.fullmatch(key)))
-        return sorted({(match[1] + (match[2] or b"")).decode() for match in found})
-
-    async def statistics(self, name: str) -> QueueStatistics:
-        """Return the statistics of a queue without taking part in it."""
-        return read_statistics(await process_of(self.session).call(Call(load("statistics"), queue_keys(name))))
 
     async def leases(self) -> list[str]:
         """Return the names of the leases that somebody holds or waits for, or did a moment ago, sorted."""

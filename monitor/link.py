@@ -1,13 +1,14 @@
 """Link: sends what only reads, many in a round trip."""
 
+import re
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from typing import Any, Final
 
 import redis.asyncio
-from redis.exceptions import NoScriptError, RedisError, ResponseError
+from redis.exceptions import AuthenticationError, NoScriptError, RedisError, ResponseError
 
-from shared.concurrency import ServerUnavailable
+from shared.concurrency import ServerRefused, ServerUnavailable
 from shared.concurrency.session.address.address import read_address
 from shared.concurrency.session.address.connections import client
 from shared.concurrency.session.address.credentials import Credentials
@@ -15,6 +16,9 @@ from shared.concurrency.session.calls import Call
 
 PATIENCE: Final = 5.0
 """Seconds for which an answer is waited for."""
+
+# Wrong passwords arrive as lost connections, too.
+_NO_ENTRY: Final = re.compile(r"NOAUTH|WRONGPASS|invalid username-password")
 
 
 class Link:
@@ -47,7 +51,7 @@ class Link:
     async def commands(self, commands: Sequence[tuple[Any, ...]]) -> list[Any]:
         """Run commands that change nothing in one round trip; an answer may be a ResponseError.
 
-        :raises ServerUnavailable: when the server does not answer.
+        :raises ServerUnavailable: when the server does not answer. ServerRefused: when it does not let us in.
         """
         if not commands:
             return []
@@ -57,6 +61,8 @@ class Link:
                     pipeline.execute_command(*command)
                 found: list[Any] = await pipeline.execute(raise_on_error=False)
         except (RedisError, OSError) as error:
+            if isinstance(error, AuthenticationError) or _NO_ENTRY.search(str(error)):
+                raise ServerRefused(f"the server does not let us in: {error}. Check user and password") from error
             raise ServerUnavailable(f"the server does not answer: {error}") from error
         for answer in found:
             if isinstance(answer, Exception) and not isinstance(answer, ResponseError):

@@ -62,7 +62,7 @@ _LATER_TYPES: Final = (OutOfMemoryError, ReadOnlyError, ClusterDownError)
 
 # KEYS: job STRING, result STRING, queue ZSET. ARGV: arq's id of the job, the job, when it is due and how long it is
 # kept, in ms. RETURNS nil once the job is there, or what is known under this id: the job or its result.
-_SCHEDULE: Final = """
+SCHEDULE: Final = """
 local known = redis.call('GET', KEYS[1]) or redis.call('GET', KEYS[2])
 if known then return known end
 redis.call('SET', KEYS[1], ARGV[2], 'PX', ARGV[4])
@@ -73,7 +73,7 @@ return nil
 # KEYS: queue ZSET, job STRING, in progress STRING, attempts STRING, mark STRING. ARGV: arq's id of the job, the name of
 # this call, how long it is remembered in ms. RETURNS 1 when this call has cancelled the job; 0 when a clock has begun
 # it, or there is none. A clock that has just read `in progress` watches it: touching it ends that clock's attempt.
-_UNSCHEDULE: Final = """
+UNSCHEDULE: Final = """
 if redis.call('GET', KEYS[5]) == ARGV[2] then return 1 end
 if redis.call('EXISTS', KEYS[3], KEYS[4]) > 0 or not redis.call('ZSCORE', KEYS[1], ARGV[1]) then return 0 end
 redis.call('SET', KEYS[5], ARGV[2], 'PX', ARGV[3])
@@ -108,7 +108,7 @@ class Deferred:
         with_id(shape.headers, put_id(id_, _ms(due)), digest(shape.name, body), round(KNOWN_FOR * 1000), flow=flow)
         keys = (job_key_prefix + job, result_key_prefix + job, clock_queue(self._queue))
         text = serialize_job(PUT_MESSAGE, tuple(arguments), {}, None, _ms(datetime.now(UTC)), serializer=encode)
-        known = await self._call(_SCHEDULE, keys, job, text, _ms(due), NEVER_MS)
+        known = await self._call(SCHEDULE, keys, job, text, _ms(due), NEVER_MS)
         if known is not None and not _is_put_of(known, arguments):
             raise IdConflict(
                 f"the id {id_} is known with another message: unschedule it first, or use a new id for a new message"
@@ -125,7 +125,7 @@ class Deferred:
             queue, job_key_prefix + job, in_progress_key_prefix + job, retry_key_prefix + job, f"{queue}:unscheduled:{id_}",
         )  # fmt: skip
         # Named, so that a repetition after a lost answer still returns that this call has cancelled.
-        return bool(await self._call(_UNSCHEDULE, keys, job, token_hex(8), _MARK_MS))
+        return bool(await self._call(UNSCHEDULE, keys, job, token_hex(8), _MARK_MS))
 
     async def begun(self, id_: str) -> tuple[str, bool] | None:
         """The id under which a clock puts the message, or has put it, and whether its job is not done yet.

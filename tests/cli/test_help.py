@@ -62,7 +62,9 @@ def test_whatever_shows_or_changes_something_at_the_server_answers_a_script_in_j
         for word in words:
             found = found.commands[word]  # type: ignore[attr-defined]  # groups alone have more words
         options = {option for parameter in found.params for option in parameter.opts}
-        assert hasattr(found, "commands") or "--json" in options or words in {("schema",), ("scripts",)}, words
+        assert hasattr(found, "commands") or "--json" in options or words in {("acl",), ("schema",), ("scripts",)}, (
+            words
+        )
 
 
 @pytest.mark.slow

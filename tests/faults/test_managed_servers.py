@@ -168,3 +168,13 @@ async def test_the_clock_runs_without_info_and_dbsize(server: EmbeddedServer) ->
             _, said = clock.communicate(20)
     assert clock.returncode == 0
     assert said.count("the server does not tell everything") == 1
+
+
+async def test_a_replica_that_takes_writes_is_refused(tmp_path: Path) -> None:
+    options = ("--replicaof", "127.0.0.1 1", "--replica-read-only", "no")
+    with (
+        EmbeddedServer(tmp_path / "server", options=options) as server,
+        pytest.raises(ServerRefused, match="a replica that takes writes"),
+    ):
+        async with asyncio.timeout(5), Session.open(server.url):
+            pass

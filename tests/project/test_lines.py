@@ -31,6 +31,17 @@ AT_ONCE: Final = {
     "./run python": (0, ""),
     "./run pipeline schema": (0, "asyncapi.json"),
     "./run pipeline scripts --into DIR": (0, "DIR/scripts.json"),
+    "./run pipeline acl": (2, "Missing option '--role'"),
+    "./run pipeline acl --role clock": (0, "ACL SETUSER weir-clock >"),
+    "./run pipeline acl --role consumer": (0, "ACL SETUSER weir-consumer >"),
+    "./run pipeline acl --role consumer --queue jobs --queue mail --key '{catalog}:*' --allow hgetall": (
+        0,
+        "~{catalog}:*",
+    ),
+    "./run pipeline acl --role monitor": (0, "%R~{*}:*"),
+    "./run pipeline acl --role monitor --no-password --user dashboard": (0, "ACL SETUSER dashboard on "),
+    "./run pipeline acl --role operator": (0, "ACL SETUSER weir-operator >"),
+    "./run pipeline acl --role producer --queue jobs": (0, "~{jobs}:*"),
 }
 """Line -> exit code, and what it says among other things."""
 
@@ -63,6 +74,7 @@ SLOWLY: Final = {
 TOGETHER: Final = [
     "./run server --port 6379", "./run server", "./run clock", "./run consumer", "./run producer", "./run monitor",
     "./run pipeline queue show", "./run pipeline dead list", "./run pipeline lease list", "./run pipeline status", "./run pipeline top",
+    "./run pipeline doctor",
 ]  # fmt: skip
 """Those that a reader types in several terminals."""
 

@@ -4,19 +4,16 @@ import os
 import re
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import pytest
-import redis
 
 from shared.concurrency.locks.leases.keys import BARRIER_KEYS, CONDITION_KEYS, EVENT_KEYS, LEASE_KEYS
 from shared.concurrency.queues.membership.keys import LEASED, QUEUE_KEYS
 from shared.environment import Environment
-from shared.local.embedded import EmbeddedServer
 from shared.local.parent_death import tied
 from shared.variables import secret_fields
-from tests.instruments.application import DEMO, application
+from tests.instruments.application import DEMO
 from tests.instruments.command_line import environment
 from tests.instruments.lines import PROGRAMS, blocks
 
@@ -181,34 +178,6 @@ def test_every_test_named_is_there() -> None:
             assert named in tests, (page.name, named)
         for rule in re.findall(r"`(test_\w+_)\*`", text):
             assert any(test.startswith(rule) for test in tests), (page.name, rule)
-
-
-@pytest.mark.slow
-def test_the_server_user_that_is_proposed_may_do_all_the_services_do(server: EmbeddedServer) -> None:
-    (line,) = re.findall(r"^ +(ACL SETUSER weir .*)$", TEXTS[ROOT / "docs" / "guarantees.md"], flags=re.MULTILINE)
-    with redis.Redis.from_url(server.url) as client:
-        client.execute_command(*line.split())
-        as_weir = server.url.replace("unix://", "unix://weir:password@")
-        kept = {key: value for key, value in os.environ.items() if not key.startswith(("PIPELINE_", "REDIS_"))}
-        settings = {**kept, "REDIS_URL": as_weir, "PYTHONPATH": str(application())}
-        services = [
-            subprocess.Popen(
-                [sys.executable, "-m", module], cwd=application(), env=settings, stderr=subprocess.PIPE, text=True,
-                preexec_fn=tied(),  # noqa: PLW1509
-            )
-            for module in ("producer.clock", "consumer", "producer")
-        ]  # fmt: skip
-        try:
-            deadline = time.monotonic() + 90
-            while client.llen("{jobs}:filled") < 100 or not client.get("{jobs}:ticks"):
-                assert time.monotonic() < deadline
-            services[-1].wait(timeout=90)  # the producer ends by itself
-        finally:
-            for service in services:
-                service.terminate()
-            said = [service.communicate(timeout=90)[1] for service in services]
-    assert [service.returncode for service in services] == [0, 0, 0], said
-    assert "NOPERM" not in "".join(said)
 
 
 def test_every_key_is_described_as_the_code_describes_it() -> None:

@@ -38,20 +38,18 @@ class Examination:
     async def examine(self) -> Examined:
         """Look whether the server can be used as it is; on a new connection.
 
-        :raises ServerRefused: when it is too old, or would evict messages.
+        :raises ServerRefused: when it is too old, would evict messages, or is a replica that takes writes.
         """
         # In one round trip: a network that is slow enough would not let us through many.
-        _, server, memory, replication = await asyncio.gather(
-            self._asked("CLIENT", "SETNAME", self._client_name), *map(self._info, ("server", "memory", "replication"))
+        _, server = await asyncio.gather(
+            self._asked("CLIENT", "SETNAME", self._client_name), self._info("server", "memory", "replication")
         )
         unchecked = list[str]()
-        if not server:
-            # HELLO is never forbidden, and says what is needed most.
-            hello = await self._asked("HELLO")
-            told = {text_of(word): text_of(value) for word, value in hello.items()} if isinstance(hello, dict) else {}
-            server = {"redis_version": told.get("version", ""), "server_mode": told.get("mode", "")}
+        # HELLO is never forbidden, and says what is needed most.
+        server = server or await self._hello()
         check_version(server)
-        policy = memory.get("maxmemory_policy") or await self._configured("maxmemory-policy")
+        check_role(server)
+        policy = server.get("maxmemory_policy") or await self._configured("maxmemory-policy")
         if policy is None:
             unchecked.append("maxmemory-policy, which has to be noeviction, or messages are lost")
         else:
@@ -63,13 +61,19 @@ class Examination:
         return Examined(
             server.get("run_id", ""),
             "cluster" in (server.get("redis_mode"), server.get("server_mode")),
-            replication.get("role") in ("slave", "replica"),
+            server.get("role") in ("slave", "replica"),
         )
 
-    async def _info(self, section: str) -> dict[str, str]:
-        """A section of INFO; empty where the server does not tell."""
-        answer = await self._asked("INFO", section)
+    async def _info(self, *sections: str) -> dict[str, str]:
+        """Sections of INFO; empty where the server does not tell."""
+        answer = await self._asked("INFO", *sections)
         return {} if answer is None else fields(answer)
+
+    async def _hello(self) -> dict[str, str]:
+        """The same words as of INFO, as far as HELLO has them."""
+        hello = await self._asked("HELLO")
+        told = {text_of(word): text_of(value) for word, value in hello.items()} if isinstance(hello, dict) else {}
+        return {"redis_version": told.get("version", ""), "server_mode": told.get("mode", "")}
 
     async def _configured(self, setting: str) -> str | None:
         answer = await self._asked("CONFIG", "GET", setting)
@@ -108,6 +112,20 @@ def check_version(server: Mapping[str, str]) -> None:
         )
     if int(major) < 7:
         raise ServerRefused(f"the server is Redis {version}: 7.0 or later is needed (or any Valkey)")
+
+
+def check_role(replication: Mapping[str, str]) -> None:
+    """Look whether a server loses what it accepts.
+
+    A replica that refuses writes is waited for: it may become the primary.
+
+    :raises ServerRefused: when it is a replica that takes writes.
+    """
+    if replication.get("role") == "slave" and replication.get("slave_read_only") == "0":
+        raise ServerRefused(
+            "the server is a replica that takes writes (replica-read-only no), and loses them when it resynchronises: use "
+            "the address of its primary"
+        )
 
 
 def check_policy(policy: str) -> None:

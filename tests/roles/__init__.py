@@ -1,0 +1,1 @@
+"""What each role may do at the server, and what not."""
