@@ -198,6 +198,21 @@ class WatchedServers:
         except (AssertionError, redis.RedisError):
             return False
 
+    def order_failover(self, *words: str) -> None:
+        """Have a sentinel let another server lead, as soon as the last failover is done with."""
+
+        def accepted() -> bool:
+            try:
+                with self.sentinels[0].client() as client:
+                    client.execute_command("SENTINEL", "FAILOVER", SERVICE, *words)
+            except redis.ResponseError as error:
+                if "INPROG" in str(error) or "NOGOODSLAVE" in str(error):
+                    return False
+                raise
+            return True
+
+        _until("a sentinel accepts the order", accepted)
+
     def leaves(self, port: int) -> None:
         """Wait until a sentinel says that another server leads than the one at `port`."""
         _until("another server leads", lambda: any(_leader(each) not in (None, port) for each in self.sentinels))
