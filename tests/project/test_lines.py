@@ -82,6 +82,8 @@ ELSEWHERE: Final = {
     "./run lock": "test_lock_files_hold_versions_and_hashes_and_nothing_else",
     "./run lock --pip": "test_lock_files_hold_versions_and_hashes_and_nothing_else",
     "./run test --redis-py 8": "test_only_redis_py_8_can_be_asked_for",
+    "./run bench replicas": "test_what_replicas_cost_is_measured",
+    "./run campaign-failover 300": "test_campaign",
     "./run bench --peers ardiq,repid,huey --plots": "test_every_peer_has_an_adapter_and_a_lock",
     "./run bench submit --peers arq,taskiq": "test_every_peer_has_an_adapter_and_a_lock",
     # Needs two images that are not ours.
