@@ -16,7 +16,9 @@ from pydantic import SecretStr
 from redis.asyncio import Redis
 from redis.exceptions import ConnectionError as LostConnection
 
+from monitor.link import open_link
 from shared.concurrency import Lock, Queue, Session
+from shared.concurrency.locks.leases.keys import lease_keys
 from shared.concurrency.session.address.address import read_address
 from shared.concurrency.session.address.connections import client as connected
 from shared.concurrency.session.log import LogLine
@@ -128,6 +130,37 @@ async def test_the_pool_and_deferred_messages_follow(watched: WatchedServers) ->
                 assert await until(seen, bool) == b"x"
             with watched.primary().client() as primary:
                 assert primary.get("before") == b"x"
+            heal()
+            await failure.until_all_follow()
+
+
+async def test_a_primary_that_was_cut_off_is_left_by_the_heartbeat_and_the_monitor_too(
+    watched: WatchedServers,
+) -> None:
+    with watched:
+        async with Session.open(watched.url, ttl=6.0) as session, open_link(watched.url) as link:
+
+            async def port() -> int:
+                (found,) = await link.commands([("INFO", "server")])
+                return int(found["tcp_port"])
+
+            assert await port() == watched.primary().port
+            async with Lock(session, "report") as lease:
+                await until(have_all(watched), bool)
+                failure, heal = await FAILURES["cut off"](watched)
+                await failure.until_another_leads()
+
+                async def left() -> float:
+                    lease.check()
+                    return lease.seconds_left
+
+                # Renewed at the new one, again and again: it has another deadline each time.
+                for _ in range(4):
+                    before = await left()
+                    await until(left, lambda seconds, before=before: seconds > before)  # type: ignore[misc]
+                with watched.primary().client() as primary:
+                    assert primary.exists(*lease_keys("report").values())
+                assert await until(port, lambda found: found != failure.primary.port) == watched.primary().port
             heal()
             await failure.until_all_follow()
 

@@ -6,7 +6,8 @@ from collections.abc import Callable, Coroutine
 from dataclasses import dataclass
 from typing import Any, Final
 
-from tests.instruments.watched import Node, WatchedServers
+from tests.instruments.server_process import Node
+from tests.instruments.watched import WatchedServers
 
 
 @dataclass

@@ -10,8 +10,9 @@ from redis.asyncio.connection import parse_url
 
 from shared.concurrency.session.address.endpoint import Endpoint, Kind
 from shared.concurrency.session.address.grammar import FORMS, is_listed, read_listed
+from shared.concurrency.session.address.hearing import Leaving
 from shared.concurrency.session.address.options import connect_options
-from shared.concurrency.session.address.sentinel import Leaving, SentinelAddress
+from shared.concurrency.session.address.sentinel import SentinelAddress
 
 SCHEMES: Final = ("redis", "rediss", "unix")
 
@@ -47,6 +48,9 @@ class Address(Protocol):
     def is_left(self, endpoint: Endpoint) -> bool:
         """Whether the address is known to lead elsewhere than there."""
 
+    async def has_left(self, endpoint: Endpoint) -> bool:
+        """The same; asks where nobody has for a while."""
+
     def watch(self, connection: Leaving) -> None:
         """Have a connection look whether it is left, whenever that may be so."""
 
@@ -71,6 +75,10 @@ class FixedAddress:
         """Where `options` say."""
 
     def is_left(self, endpoint: Endpoint) -> bool:  # noqa: ARG002  # it leads to one place
+        """Never."""
+        return False
+
+    async def has_left(self, endpoint: Endpoint) -> bool:  # noqa: ARG002  # as above
         """Never."""
         return False
 
