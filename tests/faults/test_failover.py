@@ -18,7 +18,6 @@ from redis.exceptions import ConnectionError as LostConnection
 
 from monitor.link import open_link
 from shared.concurrency import Lock, Queue, Session
-from shared.concurrency.locks.leases.keys import lease_keys
 from shared.concurrency.session.address.address import read_address
 from shared.concurrency.session.address.connections import client as connected
 from shared.concurrency.session.log import LogLine
@@ -146,21 +145,26 @@ async def test_a_primary_that_was_cut_off_is_left_by_the_heartbeat_and_the_monit
 
             assert await port() == watched.primary().port
             async with Lock(session, "report") as lease:
+
+                async def left() -> float:
+                    return lease.seconds_left
+
+                before = await left()
+                await until(left, lambda seconds: seconds > before)  # the heartbeat is connected
                 await until(have_all(watched), bool)
                 failure, heal = await FAILURES["cut off"](watched)
                 await failure.until_another_leads()
-
-                async def left() -> float:
-                    lease.check()
-                    return lease.seconds_left
-
-                # Renewed at the new one, again and again: it has another deadline each time.
-                for _ in range(4):
-                    before = await left()
-                    await until(left, lambda seconds, before=before: seconds > before)  # type: ignore[misc]
-                with watched.primary().client() as primary:
-                    assert primary.exists(*lease_keys("report").values())
                 assert await until(port, lambda found: found != failure.primary.port) == watched.primary().port
+
+                async def connections() -> list[object]:
+                    with failure.primary.client() as client:
+                        ours = client.client_id()
+                        return [
+                            each for each in client.client_list() if each["user"] == "app" and int(each["id"]) != ours
+                        ]
+
+                await until(connections, lambda found: not found)
+                lease.check()
             heal()
             await failure.until_all_follow()
 
