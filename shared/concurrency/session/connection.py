@@ -204,7 +204,13 @@ class Connection:
 
     async def _check_role(self) -> None:
         """Refuse a replica at first; a primary that became one is waited for, as its address may lead elsewhere."""
-        if self._address.leads_to_primary or not is_replica(await self._calls.command("INFO", "replication")):
+        if self._address.leads_to_primary:  # checked as it connected
+            return
+        try:
+            found = await self._calls.command("INFO", "replication")
+        except ResponseError:
+            return  # it does not say
+        if not is_replica(found):
             return
         problem = (
             "the server is a replica, which takes no writes. Give the address of its primary, or of sentinels that know "

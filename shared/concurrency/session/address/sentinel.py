@@ -5,7 +5,7 @@ They are asked in turn, each a moment after the one before, and whoever answered
 
 import asyncio
 import contextlib
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final
 
@@ -22,6 +22,7 @@ from shared.concurrency.session.address.grammar import ListedAddress
 from shared.concurrency.session.address.hearing import Hearing, Leaving, Service, service_of
 from shared.concurrency.session.address.opinion import QUESTIONS, Opinion, opinion
 from shared.concurrency.session.clock import boottime
+from shared.concurrency.session.tasks import end
 
 _PATIENCE: Final = 1.0
 """Seconds for which one sentinel is waited for."""
@@ -59,7 +60,8 @@ class SentinelAddress:
         shared = {word: value for word, value in options.items() if word.startswith(("ssl_", "socket_keepalive"))}
         service = service_of(listed.hosts, listed.service)
         kind: Kind = "tls" if listed.is_encrypted else "tcp"
-        return cls(listed.shown, kind, options, listed.service, {**shared, **listed.sentinel_login}, service)
+        sentinel_options = {**shared, **listed.sentinel_login, "protocol": 2}  # `opinion` reads its lists
+        return cls(listed.shown, kind, options, listed.service, sentinel_options, service)
 
     async def locate(self) -> Endpoint:
         """Who leads now.
@@ -81,7 +83,7 @@ class SentinelAddress:
                     if (leader := hearing.leader(asked.pop(task), task.result())) is not None:
                         return leader
         finally:
-            await _end(asked)
+            await asyncio.gather(*map(end, asked))
         return hearing.last_resort(self.name)
 
     def locate_blocking(self) -> Endpoint:
@@ -162,17 +164,11 @@ class SentinelAddress:
         asynchronous = redis.asyncio.connection
         kind = asynchronous.SSLConnection if self.kind == "tls" else asynchronous.Connection
         pool = redis.asyncio.ConnectionPool(
-            kind, host=host.host, port=host.port, retry=Retry(NoBackoff(), 0), **self.sentinel_options
-        )
+            kind, host=host.host, port=host.port, retry=Retry(NoBackoff(), 0), socket_connect_timeout=_PATIENCE,
+            **self.sentinel_options,
+        )  # fmt: skip
         return redis.asyncio.Redis.from_pool(pool)
 
 
 def _unheard(error: BaseException) -> Opinion:
     return Opinion(None, str(error) or type(error).__name__, is_in_doubt=True)
-
-
-async def _end(tasks: Iterable[asyncio.Task[Opinion]]) -> None:
-    for task in tasks:
-        task.cancel()
-    if tasks := set(tasks):
-        await asyncio.wait(tasks)
