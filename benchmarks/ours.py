@@ -35,10 +35,10 @@ class Client:
     queue: Queue[Task]
 
 
-async def open(url: str, *, maxsize: int | None = None, results: bool = False) -> Client:  # noqa: A001, ARG001  # the name that harnesses call
+async def open(url: str, *, maxsize: int | None = None, results: bool = False, replicas: int = 0) -> Client:  # noqa: A001, ARG001  # the name that harnesses call
     """Connect."""
     stack = AsyncExitStack()
-    session = await stack.enter_async_context(Session.open(url))
+    session = await stack.enter_async_context(Session.open(url, replicas=replicas))
     return Client(stack, Queue(session, "bench", Task, maxsize=maxsize))
 
 
@@ -58,11 +58,18 @@ async def put_many(c: Client, messages: Iterable[tuple[int, float, dict[str, obj
 
 
 def work(
-    url: str, hook: Callable[[int, float], None], *, sessions: int = 1, seconds: float = 0.0, results: bool = False
+    url: str,
+    hook: Callable[[int, float], None],
+    *,
+    sessions: int = 1,
+    seconds: float = 0.0,
+    results: bool = False,
+    replicas: int = 0,
 ) -> None:
     """Run the consumer service's own worker until killed; its handler calls `hook(i, ts)`, and returns I for `results`.
 
-    `sessions`: the number of workers, each with a session of its own; `seconds`: how long a handler waits.
+    `sessions`: the number of workers, each with a session of its own; `seconds`: how long a handler waits;
+    `replicas`: of a session.
     """
 
     async def handle(delivery: Delivery[Task]) -> None:
@@ -77,7 +84,7 @@ def work(
         hook(delivery.item.i, delivery.item.ts)
 
     async def run_one() -> None:
-        async with Session.open(url) as session:
+        async with Session.open(url, replicas=replicas) as session:
             queue = Queue(session, "bench", Task)
             handler = answer if results else handle_slowly if seconds else handle
             await Worker(queue, handler, concurrency=_CONCURRENCY).run()

@@ -4,10 +4,12 @@ import time
 from collections.abc import Callable
 from contextlib import ExitStack
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, Final
 
 from benchmarks.contest import Contest, resident_mb
 from benchmarks.contestants import Contestant, slots
+from benchmarks.replica import replica
 
 Measured = dict[str, float]
 Round = Callable[[Contest, Contestant, int], Measured]
@@ -170,6 +172,30 @@ def after(pending: int) -> Round:
     return run
 
 
+def put_to_replicas(action: str, replicas: int) -> Round:
+    """One process puts beside a replica, and waits until so many replicas have it."""
+
+    def run(contest: Contest, contestant: Contestant, count: int) -> Measured:
+        contest.empty()
+        with replica(contest.client):
+            return {"per_second": count / contest.puts(contestant, action, count, replicas=replicas)["seconds"]}
+
+    return run
+
+
+def drain_to_replicas(replicas: int) -> Round:
+    """One worker process empties a queue beside a replica; its settles wait until so many replicas have them."""
+
+    def run(contest: Contest, contestant: Contestant, count: int) -> Measured:
+        contest.filled(contestant, count)
+        with replica(contest.client), contest.running(contestant, "work", count, replicas=replicas) as worker:
+            worker.report()
+            done = worker.report()
+        return {"per_second": (count - 1) / done["seconds"]}
+
+    return run
+
+
 def waiting_handlers(contest: Contest, contestant: Contestant, count: int) -> Measured:
     """Handlers that wait for 5 ms, 100 at once."""
     contest.filled(contestant, count)
@@ -213,6 +239,21 @@ def _pending(contestants: list[Contestant], count: int) -> list[Entry]:
     ]
 
 
+def _replicas(contestants: list[Contestant], count: int) -> list[Entry]:
+    ways: list[tuple[str, int, Callable[[int], Round]]] = [
+        ("one after the other", count // 20, partial(put_to_replicas, "one")),
+        ("100 in flight", count // 3, partial(put_to_replicas, "inflight")),
+        ("put_many", count, partial(put_to_replicas, "many")),
+        ("drain", count, drain_to_replicas),
+    ]
+    return [
+        Entry(one, messages, f"{way}, replicas={replicas}", run(replicas))
+        for way, messages, run in ways
+        for replicas in (0, 1)
+        for one in _ours(contestants)
+    ]
+
+
 def _slots(contestants: list[Contestant], count: int) -> list[Entry]:
     return [Entry(one, count) for one in (*_ours(contestants), slots())]
 
@@ -244,6 +285,8 @@ WORKLOADS: Final = (
     Workload("sessions", "Sessions", "So many workers with a session each, in one process.", shared(1), 60_000, variants=_sessions),
     Workload("pending", "Long queues", "The first 1,000 messages of a queue of so many: the cost does not grow.", after(1000), 1000, variants=_pending),
     Workload("io", "Handlers that wait for 5 ms", "Concurrency 100, beside 100 coroutines that wait without any queue.", waiting_handlers, 20_000, variants=_slots),
+    Workload("replicas", "With a replica", "Beside a replica on the same machine: without `replicas`, and with 1, where each put and each settle is answered for "
+        "once the replica has it.", put_to_replicas("one", 1), 60_000, peers=False, variants=_replicas),
     Workload("idle", "Memory of a worker that waits", "Resident memory of the process.", idle, 100, ("mb", "MB", "less")),
 )  # fmt: skip
 """All of them, in the order in which they run."""

@@ -16,6 +16,7 @@ from pydantic import SecretStr
 from redis.asyncio import Redis
 from redis.exceptions import ConnectionError as LostConnection
 
+from monitor.link import open_link
 from shared.concurrency import Lock, Queue, Session
 from shared.concurrency.session.address.address import read_address
 from shared.concurrency.session.address.connections import client as connected
@@ -128,6 +129,42 @@ async def test_the_pool_and_deferred_messages_follow(watched: WatchedServers) ->
                 assert await until(seen, bool) == b"x"
             with watched.primary().client() as primary:
                 assert primary.get("before") == b"x"
+            heal()
+            await failure.until_all_follow()
+
+
+async def test_a_primary_that_was_cut_off_is_left_by_the_heartbeat_and_the_monitor_too(
+    watched: WatchedServers,
+) -> None:
+    with watched:
+        async with Session.open(watched.url, ttl=6.0) as session, open_link(watched.url) as link:
+
+            async def port() -> int:
+                (found,) = await link.commands([("INFO", "server")])
+                return int(found["tcp_port"])
+
+            assert await port() == watched.primary().port
+            async with Lock(session, "report") as lease:
+
+                async def left() -> float:
+                    return lease.seconds_left
+
+                before = await left()
+                await until(left, lambda seconds: seconds > before)  # the heartbeat is connected
+                await until(have_all(watched), bool)
+                failure, heal = await FAILURES["cut off"](watched)
+                await failure.until_another_leads()
+                assert await until(port, lambda found: found != failure.primary.port) == watched.primary().port
+
+                async def connections() -> list[object]:
+                    with failure.primary.client() as client:
+                        ours = client.client_id()
+                        return [
+                            each for each in client.client_list() if each["user"] == "app" and int(each["id"]) != ours
+                        ]
+
+                await until(connections, lambda found: not found)
+                lease.check()
             heal()
             await failure.until_all_follow()
 

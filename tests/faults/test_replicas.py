@@ -13,9 +13,10 @@ import pytest
 from shared.concurrency import Queue, ServerRefused, Session
 from shared.concurrency.session.log import LogLine
 from tests.instruments.proxy import Proxy
+from tests.instruments.server_process import Node
 from tests.instruments.traffic import Command, Fate
 from tests.instruments.waiting import until
-from tests.instruments.watched import Node, WatchedServers
+from tests.instruments.watched import WatchedServers
 
 WAITS = 0.3
 """Seconds for which a call is seen to wait: several WAITs."""

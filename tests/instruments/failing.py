@@ -6,7 +6,8 @@ from collections.abc import Callable, Coroutine
 from dataclasses import dataclass
 from typing import Any, Final
 
-from tests.instruments.watched import SERVICE, Node, WatchedServers
+from tests.instruments.server_process import Node
+from tests.instruments.watched import WatchedServers
 
 
 @dataclass
@@ -64,16 +65,14 @@ async def cut_off(watched: WatchedServers) -> tuple[Failure, Callable[[], None]]
 async def hand_over(watched: WatchedServers) -> tuple[Failure, Callable[[], None]]:
     """An operator has another one lead."""
     primary = watched.primary()
-    with watched.sentinels[0].client() as client:
-        client.execute_command("SENTINEL", "FAILOVER", SERVICE)
+    await asyncio.to_thread(watched.order_failover)
     return Failure(watched, primary), lambda: None
 
 
 async def hand_over_in_step(watched: WatchedServers) -> tuple[Failure, Callable[[], None]]:
     """The same, as Valkey 9 can: the primary holds writes back until the other one has all."""
     primary = watched.primary()
-    with watched.sentinels[0].client() as client:
-        client.execute_command("SENTINEL", "FAILOVER", SERVICE, "COORDINATED")
+    await asyncio.to_thread(watched.order_failover, "COORDINATED")
     return Failure(watched, primary), lambda: None
 
 

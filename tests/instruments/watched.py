@@ -1,73 +1,21 @@
 """A primary with two replicas and three sentinels that watch them: real processes on ports of this machine."""
 
-import contextlib
-import os
-import random
-import signal
-import socket
-import subprocess
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Final, Self
+from typing import Final, Self
 
 import redis
 
-from shared.local.binary import server_binary
-from shared.local.parent_death import tied
+from tests.instruments.server_process import Node, free_ports
 
 SERVICE: Final = "main"
 _WATCHERS_PASSWORD: Final = "w-6"
-_PORTS: Final = range(20_000, 32_000)
-"""Below those that connections get at their own end."""
 _SERVER: Final = (
     "--bind", "127.0.0.1", "--save", "", "--appendonly", "no", "--maxmemory-policy", "noeviction",
     "--repl-diskless-sync-delay", "0", "--repl-ping-replica-period", "1", "--unixsocket", "",
 )  # fmt: skip
-
-
-class Node:
-    """One process: a server, or a sentinel."""
-
-    def __init__(self, directory: Path, port: int, *arguments: str) -> None:
-        """Prepare; `start` starts it."""
-        self.port = port
-        self.password = ""
-        self.user: str | None = None
-        self._directory = directory
-        self._arguments = arguments
-        self._process: subprocess.Popen[bytes] | None = None
-        directory.mkdir(parents=True)
-
-    def start(self) -> None:
-        """Start it, at its port; the caller waits for what it needs of it."""
-        with (self._directory / "log").open("ab") as log:
-            self._process = subprocess.Popen(
-                [str(server_binary()), *self._arguments, "--port", str(self.port), "--dir", str(self._directory)],
-                stdin=subprocess.DEVNULL, stdout=log, stderr=subprocess.STDOUT,
-                preexec_fn=tied(),  # noqa: PLW1509  # it only calls the kernel
-            )  # fmt: skip
-
-    def signal(self, number: signal.Signals) -> None:
-        """Send it a signal."""
-        assert self._process is not None
-        self._process.send_signal(number)
-
-    def kill(self) -> None:
-        """End it as a crash would."""
-        if self._process is not None:
-            self._process.kill()
-            self._process.wait()
-            self._process = None
-
-    @contextlib.contextmanager
-    def client(self) -> Iterator[Any]:
-        """A client to look at it with; its commands have no types."""
-        with redis.Redis(
-            port=self.port, username=self.user, password=self.password or None, socket_timeout=2
-        ) as client:
-            yield client
 
 
 class WatchedServers:
@@ -81,7 +29,7 @@ class WatchedServers:
         With passwords the servers want one of the user `app`, and the sentinels another. Replicas and sentinels are the
         user `watcher` of the servers then.
         """
-        ports = _free_ports(6)
+        ports = free_ports(6)
         self._passwords = password, sentinel_password
         locks = _users(password) if password else ()
         self.servers = [Node(directory / f"server-{port}", port, *_SERVER, *locks) for port in ports[:3]]
@@ -158,9 +106,15 @@ class WatchedServers:
             client.replicaof("127.0.0.1", primary.port)
 
     def primary(self) -> Node:
-        """The server that leads, as the sentinels that answer say; AssertionError while they do not agree."""
-        said = {port for each in self.sentinels if (port := _leader(each))}
-        assert len(said) == 1, f"the sentinels say that {said} lead"
+        """The server that leads; waits until all sentinels that answer say the same."""
+        said: set[int] = set()
+
+        def agree() -> bool:
+            said.clear()
+            said.update(port for each in self.sentinels if (port := _leader(each)))
+            return len(said) == 1
+
+        _until("the sentinels agree who leads", agree)
         return next(server for server in self.servers if server.port in said)
 
     def follow(self, replicas: int) -> bool:
@@ -195,8 +149,23 @@ class WatchedServers:
                     if server is not primary and client.info("replication").get("master_port") != primary.port:
                         client.replicaof("127.0.0.1", primary.port)  # the sentinels do it, some ten seconds later
             return self.follow(2) and all(self._sees_all(sentinel, "ok", "err") for sentinel in self.sentinels)
-        except (AssertionError, redis.RedisError):
+        except redis.RedisError:
             return False
+
+    def order_failover(self, *words: str) -> None:
+        """Have a sentinel let another server lead, as soon as the last failover is done with."""
+
+        def accepted() -> bool:
+            try:
+                with self.sentinels[0].client() as client:
+                    client.execute_command("SENTINEL", "FAILOVER", SERVICE, *words)
+            except redis.ResponseError as error:
+                if "INPROG" in str(error) or "NOGOODSLAVE" in str(error):
+                    return False
+                raise
+            return True
+
+        _until("a sentinel accepts the order", accepted)
 
     def leaves(self, port: int) -> None:
         """Wait until a sentinel says that another server leads than the one at `port`."""
@@ -235,16 +204,3 @@ def _until(what: str, satisfied: Callable[[], bool], seconds: float = 60.0) -> N
         if time.monotonic() > deadline:
             raise AssertionError(f"not so after {seconds:g} s: {what}")
         time.sleep(0.01)
-
-
-def _free_ports(count: int) -> list[int]:
-    """Ports at which nobody listens; each process of tests begins somewhere else."""
-    tried = random.Random(os.urandom(8)).sample(_PORTS, 100 * count)  # noqa: S311  # no secret
-    free = []
-    for port in tried:
-        with socket.socket() as probe, contextlib.suppress(OSError):
-            probe.bind(("127.0.0.1", port))
-            free.append(port)
-        if len(free) == count:
-            break
-    return free

@@ -49,6 +49,17 @@ def few(name: str) -> Any:
 @pytest.mark.alone
 @pytest.mark.slow
 @pytest.mark.timeout(180)
+def test_what_replicas_cost_is_measured(contest: Contest) -> None:
+    result = benchmark.measure(contest, [replace(few("replicas"), count=1000)], us(), 1)
+    (measured,) = (workload["values"] for workload in result["workloads"])
+    ways = ("one after the other", "100 in flight", "put_many", "drain")
+    assert set(measured) == {f"ours, {way}, replicas={replicas}" for way in ways for replicas in (0, 1)}
+    assert all(entry["per_second"][0] > 0 for entry in measured.values())
+
+
+@pytest.mark.alone
+@pytest.mark.slow
+@pytest.mark.timeout(180)
 def test_every_figure_of_a_round_is_measured(contest: Contest) -> None:
     # Enough waves of the 100 slots that the last one, which nobody waits for, does not count.
     chosen = [*(few(name) for name in ("drain", "put_many", "latency")), replace(few("io"), count=3000)]

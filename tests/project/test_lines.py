@@ -100,6 +100,8 @@ ELSEWHERE: Final = {
     "./run test --python 3.13": "test_a_python_that_is_not_there_is_refused",
     "./run nightly": "test_nightly_says_what_is_not_there_and_fails_where_nothing_ran",
     "./run nightly --all": "test_nightly_says_what_is_not_there_and_fails_where_nothing_ran",
+    "./run bench replicas": "test_what_replicas_cost_is_measured",
+    "./run campaign failover --seconds 300": "test_campaign",
     "./run bench --peers ardiq,repid,huey --plots": "test_every_peer_has_an_adapter_and_a_lock",
     "./run bench submit --peers arq,taskiq": "test_every_peer_has_an_adapter_and_a_lock",
     # Needs two images that are not ours.

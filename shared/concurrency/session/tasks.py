@@ -1,9 +1,11 @@
 """Tasks: whether one was cancelled or closed from outside, or raised by itself what looks like that; outlasting one."""
 
 import asyncio
-from typing import Any, Protocol
+from typing import Any, Final, Protocol
 
 from shared.concurrency.session.clock import boottime
+
+_CANCELLED_AGAIN: Final = 0.1
 
 
 class Body(Protocol):
@@ -38,6 +40,13 @@ async def outlast(task: "asyncio.Task[Any]", seconds: float | None = None) -> as
             # Its traceback leads to frames that keep it: they would keep each other alive.
             cancelled = error.with_traceback(None)
     return cancelled
+
+
+async def end(task: "asyncio.Future[Any]") -> None:
+    """Cancel a task until it ends: what it awaits may swallow a cancellation, as connecting does in redis-py 8."""
+    while not task.done():
+        task.cancel()
+        await asyncio.wait({task}, timeout=_CANCELLED_AGAIN)
 
 
 def is_closed(task: Body | None, error: BaseException) -> bool:

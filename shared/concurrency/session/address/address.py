@@ -10,9 +10,10 @@ from shared.concurrency.session.address.cluster import ClusterAddress
 from shared.concurrency.session.address.credentials import Credentials, identified
 from shared.concurrency.session.address.endpoint import Endpoint, Kind
 from shared.concurrency.session.address.grammar import is_listed, read_listed
+from shared.concurrency.session.address.hearing import Leaving
 from shared.concurrency.session.address.options import connect_options
 from shared.concurrency.session.address.query import read_options
-from shared.concurrency.session.address.sentinel import Leaving, SentinelAddress
+from shared.concurrency.session.address.sentinel import SentinelAddress
 from shared.concurrency.session.address.steady import Steady
 from shared.concurrency.session.address.text import split_text
 
@@ -49,6 +50,9 @@ class Address(Protocol):
 
     def is_left(self, endpoint: Endpoint) -> bool:
         """Whether the address is known to lead elsewhere than there."""
+
+    async def has_left(self, endpoint: Endpoint) -> bool:
+        """The same; asks where nobody has for a while."""
 
     def watch(self, connection: Leaving) -> None:
         """Have a connection look whether it is left, whenever that may be so."""

@@ -56,7 +56,7 @@ class _Asking(AbstractConnection):
 
     async def can_read_destructive(self) -> bool:
         """Asked of each connection that a pool hands out; one to a server that leads no more is connected again."""
-        if self.address.leads_to_primary and self.address.is_left(Endpoint(self.host, self.port)):
+        if self.address.leads_to_primary and await self.address.has_left(Endpoint(self.host, self.port)):
             raise LostConnection("another server leads now")
         return bool(await super().can_read_destructive())  # type: ignore[no-untyped-call]
 

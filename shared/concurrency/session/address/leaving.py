@@ -7,6 +7,7 @@ from typing import Any
 
 from shared.concurrency.session.address.address import Address
 from shared.concurrency.session.address.endpoint import Endpoint
+from shared.concurrency.session.tasks import end
 
 
 @contextlib.asynccontextmanager
@@ -19,5 +20,4 @@ async def leaving(address: Address, connection: Any) -> AsyncIterator["asyncio.F
     try:
         yield task
     finally:
-        task.cancel()
-        await asyncio.wait({task})
+        await end(task)

@@ -9,6 +9,7 @@ from redis.exceptions import ConnectionError as LostConnection
 from redis.exceptions import ResponseError
 
 from shared.concurrency.session.address.endpoint import Endpoint
+from shared.concurrency.session.tasks import end
 
 _IN_DOUBT_AFTER: Final = 0.5
 """Seconds without an answer after which it is asked, again and again, whether the server still leads."""
@@ -65,9 +66,7 @@ async def while_it_leads(connection: Any, step: Coroutine[Any, Any, Any]) -> Non
                 raise LostConnection("another server leads now")
         stepping.result()
     finally:
-        if not stepping.done():
-            stepping.cancel()
-            await asyncio.wait({stepping})
+        await end(stepping)
 
 
 def _replica(connection: Any) -> LostConnection:

@@ -5,11 +5,9 @@ They are asked in turn, each a moment after the one before, and whoever answered
 
 import asyncio
 import contextlib
-import threading
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any, Final, Protocol
-from weakref import WeakSet, WeakValueDictionary
+from typing import Any, Final
 
 import redis.asyncio.connection
 import redis.connection
@@ -21,7 +19,10 @@ from redis.retry import Retry as BlockingRetry
 
 from shared.concurrency.session.address.endpoint import Endpoint, Kind
 from shared.concurrency.session.address.grammar import ListedAddress
+from shared.concurrency.session.address.hearing import Hearing, Leaving, Service, service_of
 from shared.concurrency.session.address.opinion import QUESTIONS, Opinion, opinion
+from shared.concurrency.session.clock import boottime
+from shared.concurrency.session.tasks import end
 
 _PATIENCE: Final = 1.0
 """Seconds for which one sentinel is waited for."""
@@ -31,79 +32,10 @@ _ASKED_AGAIN: Final = 10.0
 """Seconds after which a sentinel that has said nothing is asked again who leads."""
 _ASKED_IN_DOUBT: Final = 0.2
 """The same while the server that leads is down, or another one is about to lead."""
+_KNOWN_FOR: Final = 15.0
+"""Seconds for which an answer is good enough for a connection that works."""
 _CHANNELS: Final = ("+switch-master", "+promoted-slave", "+try-failover", "+sdown", "+odown")
 _LOST: Final = (RedisError, OSError, TimeoutError)
-
-
-class Leaving(Protocol):
-    """What is open to a server that led."""
-
-    def look_whether_left(self) -> None:
-        """Break if another server leads now; in any thread."""
-
-
-class _Service:
-    """What this process knows of one service: all its connections share it."""
-
-    def __init__(self, hosts: tuple[Endpoint, ...]) -> None:
-        self.hosts = hosts
-        """The sentinels, in the order in which they are asked."""
-        self.last = Opinion(None, "", is_in_doubt=True)
-        """What a sentinel said last of who leads."""
-        self._connections: Final[WeakSet[Leaving]] = WeakSet()
-        self._lock: Final = threading.Lock()
-        """Of the connections: event loops and heartbeats of one process share a service."""
-
-    def answered(self, host: Endpoint, heard: Opinion) -> None:
-        """Take note of an answer; in any thread."""
-        self.hosts = (host, *(other for other in self.hosts if other != host))
-        before, self.last = self.last.leader, heard
-        if before != heard.leader:
-            with self._lock:
-                connections = list(self._connections)
-            for connection in connections:
-                connection.look_whether_left()
-
-    def add(self, connection: Leaving) -> None:
-        """Have a connection look when another server leads."""
-        with self._lock:
-            self._connections.add(connection)
-
-
-class _Hearing:
-    """What the sentinels say when they are asked once: a later failover outdoes an earlier one."""
-
-    def __init__(self, service: _Service) -> None:
-        self._service = service
-        self._older: list[tuple[Endpoint, Opinion]] = []
-        self._problems: list[str] = []
-
-    def leader(self, host: Endpoint, heard: Opinion) -> Endpoint | None:
-        """Who leads, if this sentinel knows, and has heard of the last failover that we know of."""
-        if heard.leader is None:
-            self._problems.append(f"{host}: {heard.problem}")
-        elif heard.epoch < self._service.last.epoch:
-            self._older.append((host, heard))
-        else:
-            self._service.answered(host, heard)
-            return heard.leader
-        return None
-
-    def last_resort(self, name: str) -> Endpoint:
-        """Who leads when all have answered: the sentinels may have been set up anew, and count from the beginning.
-
-        :raises redis.exceptions.ConnectionError: when nobody knows.
-        """
-        if not self._older:
-            problems = "; ".join(self._problems)
-            raise LostConnection(f"no sentinel knows which server leads {name!r} ({problems})")
-        host, heard = max(self._older, key=lambda answer: answer[1].epoch)
-        self._service.answered(host, heard)
-        assert heard.leader is not None  # noqa: S101  # for the type checker
-        return heard.leader
-
-
-_SERVICES: Final[WeakValueDictionary[tuple[frozenset[Endpoint], str], _Service]] = WeakValueDictionary()
 
 
 @dataclass(frozen=True)
@@ -117,7 +49,7 @@ class SentinelAddress:
     """What the sentinels call them."""
     sentinel_options: Mapping[str, Any] = field(repr=False)
     """redis-py's, for connections to sentinels."""
-    service: _Service = field(repr=False)
+    service: Service = field(repr=False)
 
     leads_to_primary = True
 
@@ -126,11 +58,10 @@ class SentinelAddress:
         """The address of a list; `usual`: the options of any connection with its scheme."""
         options = {**usual, **listed.options}
         shared = {word: value for word, value in options.items() if word.startswith(("ssl_", "socket_keepalive"))}
-        key = frozenset(listed.hosts), listed.service
-        if (service := _SERVICES.get(key)) is None:
-            service = _SERVICES[key] = _Service(listed.hosts)
+        service = service_of(listed.hosts, listed.service)
         kind: Kind = "tls" if listed.is_encrypted else "tcp"
-        return cls(listed.shown, kind, options, listed.service, {**shared, **listed.sentinel_login}, service)
+        sentinel_options = {**shared, **listed.sentinel_login, "protocol": 2}  # `opinion` reads its lists
+        return cls(listed.shown, kind, options, listed.service, sentinel_options, service)
 
     async def locate(self) -> Endpoint:
         """Who leads now.
@@ -139,7 +70,7 @@ class SentinelAddress:
         """
         left = list(self.service.hosts)
         asked: dict[asyncio.Task[Opinion], Endpoint] = {}
-        hearing = _Hearing(self.service)
+        hearing = Hearing(self.service)
         try:
             while left or asked:
                 if left:
@@ -152,12 +83,12 @@ class SentinelAddress:
                     if (leader := hearing.leader(asked.pop(task), task.result())) is not None:
                         return leader
         finally:
-            await _end(asked)
+            await asyncio.gather(*map(end, asked))
         return hearing.last_resort(self.name)
 
     def locate_blocking(self) -> Endpoint:
         """The same for a thread, which waits."""
-        hearing = _Hearing(self.service)
+        hearing = Hearing(self.service)
         for host in self.service.hosts:
             try:
                 heard = self._ask_blocking(host)
@@ -170,6 +101,13 @@ class SentinelAddress:
     def is_left(self, endpoint: Endpoint) -> bool:
         """Whether another server leads, as far as this process has been told."""
         return self.service.last.leader not in (None, endpoint)
+
+    async def has_left(self, endpoint: Endpoint) -> bool:
+        """The same; sentinels are asked where no session has listened to one lately, as in the monitor."""
+        if boottime() - self.service.heard_at > _KNOWN_FOR:
+            with contextlib.suppress(LostConnection):
+                await self.locate()
+        return self.is_left(endpoint)
 
     def watch(self, connection: Leaving) -> None:
         """Have a connection look when another server leads: a command on it may wait for one that is silent."""
@@ -192,9 +130,10 @@ class SentinelAddress:
                 await events.subscribe(*_CHANNELS)
             while True:
                 heard = await self._ask(host)
-                if heard.leader not in (None, endpoint) and heard.epoch >= self.service.last.epoch:
+                if heard.leader is not None and heard.epoch >= self.service.last.epoch:
                     self.service.answered(host, heard)
-                    return
+                    if heard.leader != endpoint:
+                        return
                 patience = _ASKED_IN_DOUBT if heard.is_in_doubt else _ASKED_AGAIN
                 while (event := await events.get_message(timeout=patience)) and event["type"] != "message":
                     pass  # that it has subscribed
@@ -225,17 +164,11 @@ class SentinelAddress:
         asynchronous = redis.asyncio.connection
         kind = asynchronous.SSLConnection if self.kind == "tls" else asynchronous.Connection
         pool = redis.asyncio.ConnectionPool(
-            kind, host=host.host, port=host.port, retry=Retry(NoBackoff(), 0), **self.sentinel_options
-        )
+            kind, host=host.host, port=host.port, retry=Retry(NoBackoff(), 0), socket_connect_timeout=_PATIENCE,
+            **self.sentinel_options,
+        )  # fmt: skip
         return redis.asyncio.Redis.from_pool(pool)
 
 
 def _unheard(error: BaseException) -> Opinion:
     return Opinion(None, str(error) or type(error).__name__, is_in_doubt=True)
-
-
-async def _end(tasks: Iterable[asyncio.Task[Opinion]]) -> None:
-    for task in tasks:
-        task.cancel()
-    if tasks := set(tasks):
-        await asyncio.wait(tasks)

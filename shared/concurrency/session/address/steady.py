@@ -14,6 +14,10 @@ class Steady:
         """Never."""
         return False
 
+    async def has_left(self, endpoint: Endpoint) -> bool:  # noqa: ARG002  # as above
+        """Never."""
+        return False
+
     def watch(self, connection: object) -> None:
         """It never is left."""
 
