@@ -14,9 +14,8 @@ from cli.listing import fail, harmless, write_line
 from cli.screen import drawn, head_of, plain, sections
 from cli.target import open_server
 from monitor.history import History
-from monitor.link import Link
 from monitor.snapshot import Snapshot
-from monitor.watch import Watch, open_watch
+from monitor.watch import Watch
 from shared.concurrency import ServerUnavailable
 
 app = typer.Typer()
@@ -40,7 +39,7 @@ def status(
 
 async def _status(*, as_json: bool) -> None:
     history = History()
-    async with open_server() as server, open_watch(Link(server.client)) as watch:
+    async with open_server() as server, server.watch() as watch:
         seen = await watch.snapshot()
     history.add(seen)
     if as_json:
@@ -73,7 +72,7 @@ def top(
 
 async def _top(every: float, count: int | None, *, as_json: bool) -> None:
     history, looks = History(), 0
-    async with open_server() as server, open_watch(Link(server.client)) as watch:
+    async with open_server() as server, server.watch() as watch:
         with Live(console=Console(highlight=False), auto_refresh=False) as live:
             while looks != count:
                 if looks:

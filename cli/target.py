@@ -10,6 +10,8 @@ from typing import Any
 import redis.asyncio
 from redis.exceptions import RedisError
 
+from monitor.link import open_link
+from monitor.watch import Watch, open_watch
 from shared.concurrency import Queue, QueueStatistics, Session
 from shared.concurrency.locks.leases.participant import LeaseParticipant
 from shared.concurrency.queues.membership.keys import queue_keys
@@ -41,6 +43,12 @@ class Server:
     settings: Settings
     session: Session
     client: "redis.asyncio.Redis"
+
+    @asynccontextmanager
+    async def watch(self) -> AsyncIterator[Watch]:
+        """Return what reads the state of all queues and leases."""
+        async with open_link(resolve_redis_url(self.settings)) as link, open_watch(link) as watch:
+            yield watch
 
     async def queues(self) -> list[str]:
         """Return the names of the queues at this server, sorted, GROUP/NAME in a group.

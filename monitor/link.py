@@ -5,22 +5,30 @@ from contextlib import asynccontextmanager
 from typing import Any, Final
 
 import redis.asyncio
+from redis.crc import key_slot
 from redis.exceptions import NoScriptError, RedisError, ResponseError
 
 from shared.concurrency import ServerUnavailable
 from shared.concurrency.session.address.address import read_address
+from shared.concurrency.session.address.cluster import ClusterAddress
 from shared.concurrency.session.address.connections import client
+from shared.concurrency.session.address.endpoint import Endpoint
 from shared.concurrency.session.calls import Call
+from shared.concurrency.session.cluster.survey import survey
+from shared.concurrency.session.cluster.topology import Topology
+from shared.concurrency.session.server_errors import moved
 
 PATIENCE: Final = 5.0
 """Seconds for which an answer is waited for."""
+_MOST_MOVES: Final = 5
+"""So often keys that have moved are looked for."""
 
 
 class Link:
     """A connection for those who only look. Nothing it sends can write, so its user needs no right to."""
 
-    def __init__(self, client: "redis.asyncio.Redis") -> None:
-        """`client`: bytes in and out; whoever made it closes it."""
+    def __init__(self, client: "redis.asyncio.Redis | None") -> None:
+        """`client`: bytes in and out; whoever made it closes it. None: a link to several servers has its own."""
         self._client: Any = client
 
     async def scripts(self, calls: Sequence[Call]) -> list[Any]:
@@ -32,46 +40,155 @@ class Link:
         unknown = [at for at, answer in enumerate(answers) if isinstance(answer, NoScriptError)]
         if unknown:
             # The first of each script brings it along.
-            sources = {calls[at].script.name for at in unknown}
+            sources = {self._source(calls[at]) for at in unknown}
             again = await self._run_scripts([calls[at] for at in unknown], sources)
             for at, answer in zip(unknown, again, strict=True):
                 answers[at] = answer
         return answers
 
-    async def _run_scripts(self, calls: Sequence[Call], to_bring: set[str]) -> list[Any]:
+    async def servers(self) -> Sequence[Endpoint | None]:
+        """Each server that holds keys, for `at`."""
+        return (None,)
+
+    def _source(self, call: Call) -> tuple[str, Endpoint | None]:
+        """Which script is unknown where."""
+        return call.script.name, None
+
+    async def _run_scripts(self, calls: Sequence[Call], to_bring: set[tuple[str, Endpoint | None]]) -> list[Any]:
         commands: list[tuple[Any, ...]] = []
         for call in calls:
             script, packed = call.script, call.script.pack(call.keys, call.arguments)
-            if script.name in to_bring:
-                to_bring.remove(script.name)
+            if (source := self._source(call)) in to_bring:
+                to_bring.remove(source)
                 commands.append(("EVAL_RO", script.source, *packed))
             else:
                 commands.append(("EVALSHA_RO", script.sha, *packed))
         return await self.commands(commands)
 
-    async def commands(self, commands: Sequence[tuple[Any, ...]]) -> list[Any]:
+    async def commands(self, commands: Sequence[tuple[Any, ...]], at: Endpoint | None = None) -> list[Any]:  # noqa: ARG002  # there is one
         """Run commands that change nothing in one round trip; an answer may be a ResponseError.
+
+        `at`: one of `servers`, for what has no key.
 
         :raises ServerUnavailable: when the server does not answer.
         """
-        if not commands:
-            return []
-        try:
-            async with self._client.pipeline(transaction=False) as pipeline:
-                for command in commands:
-                    pipeline.execute_command(*command)
-                found: list[Any] = await pipeline.execute(raise_on_error=False)
-        except (RedisError, OSError) as error:
-            raise ServerUnavailable(f"the server does not answer: {error}") from error
-        for answer in found:
-            if isinstance(answer, Exception) and not isinstance(answer, ResponseError):
-                raise ServerUnavailable(f"the server does not answer: {answer}") from answer
-        return found
+        return await _run(self._client, commands)
+
+
+class ClusterLink(Link):
+    """Sends each command to the node that serves its key, and follows keys that move."""
+
+    def __init__(self, address: ClusterAddress, **options: Any) -> None:
+        """Use `open_link`. `options`: redis-py's, for each connection."""
+        super().__init__(None)
+        self._address = address
+        self._options = options
+        self._topology = Topology(address.seeds)
+        self._clients: dict[Endpoint, redis.asyncio.Redis] = {}
+        self._silent: set[Endpoint] = set()
+
+    async def look(self) -> None:
+        """Ask which node serves what.
+
+        :raises ServerUnavailable: when none answers.
+        """
+        found = await survey(self._address, self._topology.to_ask(), PATIENCE, self._silent)
+        self._topology.learn(found.nodes, lambda _, __: True)
+        for node in self._clients.keys() - set(self._topology.nodes()):
+            await self._clients.pop(node).aclose()
+
+    async def close(self) -> None:
+        """Close all connections."""
+        for node in list(self._clients):
+            await self._clients.pop(node).aclose()
+
+    async def servers(self) -> Sequence[Endpoint]:
+        """The masters."""
+        if not self._topology.is_known:
+            await self.look()
+        return self._topology.nodes()
+
+    def _source(self, call: Call) -> tuple[str, Endpoint | None]:
+        return call.script.name, self._node(call.keys[call.script.keys[0]])
+
+    async def commands(self, commands: Sequence[tuple[Any, ...]], at: Endpoint | None = None) -> list[Any]:
+        """As a Link's, in one round trip to each node; those that are served elsewhere meanwhile go again."""
+        if not self._topology.is_known:
+            await self.look()
+        answers: list[Any] = [None] * len(commands)
+        left = list(range(len(commands)))
+        for _ in range(_MOST_MOVES):
+            try:
+                await self._run_each(commands, left, at, answers)
+            except ServerUnavailable:
+                await self.look()
+                raise
+            left = [number for number in left if _is_elsewhere(answers[number])]
+            if not left:
+                break
+            await self.look()
+        return answers
+
+    async def _run_each(
+        self, commands: Sequence[tuple[Any, ...]], numbers: list[int], at: Endpoint | None, answers: list[Any]
+    ) -> None:
+        by_node: dict[Endpoint, list[int]] = {}
+        for number in numbers:
+            node = at or self._node(_key(commands[number]))
+            if node is None:
+                raise ServerUnavailable("a slot of the Cluster is not served")
+            by_node.setdefault(node, []).append(number)
+        for node, group in by_node.items():
+            found = await _run(self._client_of(node), [commands[number] for number in group])
+            for number, answer in zip(group, found, strict=True):
+                answers[number] = answer
+
+    def _node(self, key: bytes | str) -> Endpoint | None:
+        return self._topology.node_of(key_slot(key if isinstance(key, bytes) else key.encode()))
+
+    def _client_of(self, node: Endpoint) -> "redis.asyncio.Redis":
+        if node not in self._clients:
+            self._clients[node] = client(self._address.at(node), **self._options)
+        return self._clients[node]
+
+
+def _key(command: tuple[Any, ...]) -> bytes | str:
+    key: bytes | str = command[3 if command[0] in ("EVAL_RO", "EVALSHA_RO") else 1]
+    return key
+
+
+def _is_elsewhere(answer: object) -> bool:
+    """Whether an answer says that another node serves the key."""
+    return isinstance(answer, ResponseError) and moved(str(answer)) is not None
+
+
+async def _run(client: Any, commands: Sequence[tuple[Any, ...]]) -> list[Any]:
+    if not commands:
+        return []
+    try:
+        async with client.pipeline(transaction=False) as pipeline:
+            for command in commands:
+                pipeline.execute_command(*command)
+            found: list[Any] = await pipeline.execute(raise_on_error=False)
+    except (RedisError, OSError) as error:
+        raise ServerUnavailable(f"the server does not answer: {error}") from error
+    for answer in found:
+        if isinstance(answer, Exception) and not isinstance(answer, ResponseError):
+            raise ServerUnavailable(f"the server does not answer: {answer}") from answer
+    return found
 
 
 @asynccontextmanager
 async def open_link(url: str) -> AsyncIterator[Link]:
     """A link to the server at an address; it connects when something is sent, and again after an outage."""
     options = {"protocol": 3, "socket_timeout": PATIENCE, "socket_connect_timeout": PATIENCE}
-    async with client(read_address(url), **options) as connected:
+    address = read_address(url)
+    if isinstance(address, ClusterAddress):
+        link = ClusterLink(address, **options)
+        try:
+            yield link
+        finally:
+            await link.close()
+        return
+    async with client(address, **options) as connected:
         yield Link(connected)

@@ -6,6 +6,7 @@ from typing import Any
 from arq.connections import RedisSettings
 
 from shared.concurrency.session.address.address import read_address
+from shared.concurrency.session.address.cluster import ClusterAddress
 
 
 def clock_queue(queue: str) -> str:
@@ -17,6 +18,8 @@ def redis_settings(url: str) -> RedisSettings:
     """Return an address in arq's form. arq's own parser does not decode passwords and paths, and ignores options."""
     address = read_address(url)
     parsed = dict(address.options)
+    if isinstance(address, ClusterAddress):  # for who asks: the clock's own connections find the node
+        parsed["host"], parsed["port"] = address.seeds[0]
     if "path" in parsed:
         parsed["unix_socket_path"] = parsed.pop("path")
     if "db" in parsed:

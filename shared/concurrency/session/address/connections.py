@@ -1,12 +1,14 @@
 """redis-py's connections, which ask their address where to connect each time they do."""
 
-from typing import Any, Final
+from typing import Any, Final, cast
 
 import redis.asyncio.connection
 import redis.connection
 from redis.asyncio.connection import AbstractConnection
 
 from shared.concurrency.session.address.address import Address
+from shared.concurrency.session.address.cluster import ClusterAddress
+from shared.concurrency.session.address.cluster_client import cluster_client
 from shared.concurrency.session.address.endpoint import Kind
 
 
@@ -94,7 +96,12 @@ def blocking_connection(address: Address, **options: Any) -> redis.connection.Ab
 
 
 def client(address: Address, **options: Any) -> "redis.asyncio.Redis":
-    """A client of redis-py with a pool of its own, whose connections ask the address. Close it when it is done."""
+    """A client of redis-py with a pool of its own, whose connections ask the address. Close it when it is done.
+
+    Of a Cluster it is a RedisCluster, which has the same commands and asks the nodes itself.
+    """
+    if isinstance(address, ClusterAddress):
+        return cast("redis.asyncio.Redis", cluster_client(address, **options))
     pool = redis.asyncio.ConnectionPool(ASKING[address.kind], address=address, **{**options, **address.options})
     return redis.asyncio.Redis.from_pool(pool)
 
