@@ -27,7 +27,7 @@ from tests.instruments.nodes import Nodes
 from tests.instruments.order import check_orders, queues_with_order
 from tests.instruments.prepared import CAN_FORK, prepared_pids, ready
 from tests.instruments.proxy import Proxy
-from tests.instruments.topology import is_cluster_asked_for, not_on_cluster, use_cluster_where_asked
+from tests.instruments.topology import is_cluster_asked_for, use_cluster_where_asked
 
 
 def pytest_configure() -> None:
@@ -129,7 +129,6 @@ def only_notified(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.fixture
 async def proxy(url: str, tmp_path: Path) -> AsyncIterator[Proxy]:
     """A proxy in front of the server, which breaks connections as it is told."""
-    not_on_cluster("a proxy stands before one server")
     async with Proxy(url, tmp_path) as proxy:
         yield proxy
 
