@@ -10,6 +10,7 @@ from redis.exceptions import ResponseError
 
 from monitor.link import Link
 from shared.concurrency import ConcurrencyError, ServerRefused
+from shared.concurrency.session.address.endpoint import Endpoint
 from shared.concurrency.session.clock import boottime
 
 EVERY: Final = 30.0
@@ -41,13 +42,8 @@ class Names:
         """
         queues: set[str] = set()
         leases: dict[str, bool] = {}
-        cursor: int | None = None
-        while cursor != 0:
-            (answer,) = await self._link.commands([("SCAN", cursor or 0, "MATCH", "{*}*", "COUNT", _A_PAGE)])
-            if isinstance(answer, ResponseError):
-                raise ServerRefused(f"the server does not let us list the queues: {answer}") from answer
-            cursor, keys = answer
-            for key in keys:
+        for server in await self._link.servers():
+            async for key in self._keys(server):
                 if match := _QUEUE.fullmatch(key):
                     queues.add((match[1] + (match[2] or b"")).decode())
                 elif match := _LEASE.fullmatch(key):
@@ -57,6 +53,17 @@ class Names:
         self.queues, self.leases = tuple(sorted(queues)), tuple(sorted(first))
         self.leases_left_out = len(leases) - len(first)
         self.looked_at = boottime()
+
+    async def _keys(self, server: Endpoint | None) -> AsyncIterator[bytes]:
+        """The keys of one server that have a tag."""
+        cursor: int | None = None
+        while cursor != 0:
+            (answer,) = await self._link.commands([("SCAN", cursor or 0, "MATCH", "{*}*", "COUNT", _A_PAGE)], server)
+            if isinstance(answer, ResponseError):
+                raise ServerRefused(f"the server does not let us list the queues: {answer}") from answer
+            cursor, keys = answer
+            for key in keys:
+                yield key
 
     @asynccontextmanager
     async def kept(self) -> AsyncIterator[None]:

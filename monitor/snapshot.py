@@ -11,7 +11,7 @@ class _Part(BaseModel):
 
 
 class ServerState(_Part):
-    """The server itself."""
+    """The server itself; of a Cluster all masters, what is counted added, and the rest that of the first one."""
 
     product: str
     """`valkey` or `redis`."""

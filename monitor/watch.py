@@ -2,7 +2,7 @@
 
 from collections.abc import AsyncIterator, Iterable, Sequence
 from contextlib import asynccontextmanager
-from typing import Any, Final, TypeVar
+from typing import Any, Final, NamedTuple, TypeVar
 
 from redis.exceptions import ResponseError
 
@@ -13,6 +13,7 @@ from shared.clock.jobs import clock_queue
 from shared.concurrency import ServerRefused
 from shared.concurrency.locks.leases.snapshot import lease_call, read_lease
 from shared.concurrency.queues.snapshot import QueueSnapshot, held_keys, queue_call, read_queue
+from shared.concurrency.session.address.endpoint import Endpoint
 from shared.concurrency.session.clock import boottime
 
 T = TypeVar("T")
@@ -29,20 +30,14 @@ class Watch:
         self._names: Final = names
 
     async def snapshot(self) -> Snapshot:
-        """Read everything, in five round trips at most, however much there is.
+        """Read everything, in five round trips at most, however much there is; to each node of a Cluster.
 
         :raises ServerUnavailable: when the server does not answer within 5 s, ServerRefused when it refuses.
         """
         names, problems = self._names, list[Problem]()
-        sent_at = boottime()
-        info, moment = await self._link.commands([("INFO", *_SECTIONS), ("TIME",)])
-        round_trip = boottime() - sent_at
-        if isinstance(moment, ResponseError):
-            raise ServerRefused(f"the server does not say what time it is: {moment}") from moment
-        if isinstance(info, ResponseError):  # some services forbid it: the rest is there all the same
-            problems.append(Problem(name="server", text=str(info)))
-            info = {}
-        now = int(moment[0]) + int(moment[1]) / 1e6
+        states = [await self._state(server) for server in await self._link.servers()]
+        now = states[0].now
+        problems += [Problem(name="server", text=state.problem) for state in states if state.problem]
         calls = [*map(queue_call, names.queues), *map(lease_call, names.leases)]
         answers = await self._link.scripts(calls)
         of_queues, of_leases = answers[: len(names.queues)], answers[len(names.queues) :]
@@ -51,13 +46,24 @@ class Watch:
         return Snapshot(
             at=now,
             names_age_seconds=round(boottime() - names.looked_at, 3),
-            server=_read_server(info, round_trip),
+            server=_whole([each.server for each in states]),
             queues=queues,
             leases=tuple(sorted(_there(leases), key=lambda each: each.name)),
             leases_left_out=names.leases_left_out,
             clocks=await self._clocks([each.name for each in queues], now, problems),
             problems=tuple(problems),
         )
+
+    async def _state(self, server: Endpoint | None) -> "_State":
+        sent_at = boottime()
+        info, moment = await self._link.commands([("INFO", *_SECTIONS), ("TIME",)], server)
+        round_trip = boottime() - sent_at
+        if isinstance(moment, ResponseError):
+            raise ServerRefused(f"the server does not say what time it is: {moment}") from moment
+        # Some services forbid INFO: the rest is there all the same.
+        problem = str(info) if isinstance(info, ResponseError) else ""
+        now = int(moment[0]) + int(moment[1]) / 1e6
+        return _State(now, _read_server({} if problem else info, round_trip), problem)
 
     async def look_again(self) -> None:
         """Find the names of new queues and leases now, and not within 30 s.
@@ -114,6 +120,22 @@ def _good(names: Iterable[str], answers: Iterable[Any], problems: list[Problem])
 
 def _there(found: Iterable[T | None]) -> list[T]:
     return [each for each in found if each is not None]
+
+
+class _State(NamedTuple):
+    now: float
+    server: ServerState
+    problem: str
+    """Why it does not say how it is."""
+
+
+def _whole(servers: Sequence[ServerState]) -> ServerState:
+    """The masters of a Cluster as one server: what is counted is added, and the rest is the first one's."""
+    added = ("memory_bytes", "max_memory_bytes", "clients", "replicas")
+    return servers[0].model_copy(
+        update={word: sum(getattr(server, word) for server in servers) for word in added}
+        | {"round_trip_seconds": max(server.round_trip_seconds for server in servers)}
+    )
 
 
 def _read_server(said: dict[str, Any], round_trip: float) -> ServerState:

@@ -14,6 +14,7 @@ from redis.exceptions import RedisError
 
 import shared.messages  # noqa: F401  # registers the message classes
 from shared.clock.deferred import Deferred, may_be_deferred
+from shared.clock.in_one_slot import clock_client
 from shared.concurrency import Cancellation, Queue, Session
 from shared.concurrency.checks import check_seconds
 from shared.concurrency.queues.encoding.outgoing import check_id
@@ -24,7 +25,7 @@ from shared.environment import resolve_clock_url, resolve_redis_url
 from shared.logs import Log
 from shared.message import Message
 from shared.password_file import clock_password_of, password_of
-from shared.pool import counted_pool
+from shared.pool import data_client, is_cluster
 from shared.queues import Queues
 from shared.resources import Resources, open_resources
 from shared.settings import Settings
@@ -46,7 +47,10 @@ class Pipeline:
     queues: Queues
     """All queues, by name: `pipeline.queues["mail"]`."""
     redis: "redis.asyncio.Redis"
-    """For data of your own; bytes in and out. A command waits while all connections of this service are in use."""
+    """For data of your own; bytes in and out. A command waits while all connections of this service are in use.
+
+    On a Cluster it is redis-py's RedisCluster: the same commands, the keys of each in one slot.
+    """
     _deferred: Deferred
     """What `schedule` and `unschedule` talk to."""
     _opened: Resources | None = None
@@ -157,10 +161,11 @@ async def open_pipeline(settings: Settings, *, resources: bool = False) -> Async
     url, clock_url = resolve_redis_url(settings), resolve_clock_url(settings)
     most, silence, grace = settings.max_connections, max(1.0, settings.session_ttl), settings.refusal_grace
     password = password_of(settings)
-    pool = counted_pool(url, most - OF_A_SESSION, silence, credentials=password, grace=grace)
-    clock_pool = pool
-    if clock_url != url:
-        clock_pool = counted_pool(clock_url, most, silence, credentials=clock_password_of(settings), grace=grace)
+    client = data_client(url, most - OF_A_SESSION, silence, credentials=password, grace=grace)
+    clock = client
+    if clock_url != url or is_cluster(url):  # whose client may send one command to several nodes
+        clock_password = password if clock_url == url else clock_password_of(settings)
+        clock = clock_client(clock_url, settings.queue, most, silence, credentials=clock_password, grace=grace)
     async with (
         AsyncExitStack() as pools,
         Session.open(
@@ -172,10 +177,9 @@ async def open_pipeline(settings: Settings, *, resources: bool = False) -> Async
         ) as session,
         AsyncExitStack() as stack,
     ):
-        for each in {pool, clock_pool}:
-            pools.push_async_callback(each.disconnect)
-        client = redis.asyncio.Redis(connection_pool=pool)
-        deferred = Deferred(redis.asyncio.Redis(connection_pool=clock_pool), settings.queue, settings.max_message_bytes)
+        for each in (client, clock):
+            pools.push_async_callback(each.aclose)
+        deferred = Deferred(clock, settings.queue, settings.max_message_bytes)
         queues = Queues(session, settings)
         opened = await _open_resources(stack, settings, session, client) if resources else None
         yield Pipeline(settings, session, queues[settings.queue], queues, client, deferred, opened)

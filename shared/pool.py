@@ -9,6 +9,8 @@ from redis.asyncio.connection import AbstractConnection
 from redis.exceptions import RedisError
 
 from shared.concurrency.session.address.address import read_address
+from shared.concurrency.session.address.cluster import ClusterAddress
+from shared.concurrency.session.address.connections import client
 from shared.concurrency.session.address.credentials import Credentials
 from shared.concurrency.session.admission import Admission
 from shared.connections import KINDS, is_refusal
@@ -87,6 +89,24 @@ class CountedPool(redis.asyncio.ConnectionPool):
             if not turn.done():  # else its caller was cancelled
                 self._granted += 1
                 turn.set_result(None)
+
+
+def is_cluster(url: str) -> bool:
+    """Whether an address is that of a Cluster."""
+    return isinstance(read_address(url), ClusterAddress)
+
+
+def data_client(
+    url: str, most: int, silence: float, *, credentials: Credentials | None = None, grace: float = 0.0
+) -> "redis.asyncio.Redis":
+    """A client for data of one's own on `counted_pool`; of a Cluster, so many connections to each node.
+
+    redis-py's client of a Cluster has a bound of its own on silence. Close it with `aclose`.
+    """
+    address = read_address(url, credentials)
+    if isinstance(address, ClusterAddress):
+        return client(address, most=most, socket_timeout=silence, socket_connect_timeout=silence)
+    return redis.asyncio.Redis.from_pool(counted_pool(url, most, silence, credentials=credentials, grace=grace))
 
 
 def counted_pool(

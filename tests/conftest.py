@@ -23,9 +23,11 @@ from tests.instruments.durable import DurableServer
 from tests.instruments.insurance import end_looks
 from tests.instruments.levels import force_where_asked
 from tests.instruments.measuring import pytest_report_teststatus, pytest_runtest_protocol  # noqa: F401  # hooks
+from tests.instruments.nodes import Nodes
 from tests.instruments.order import check_orders, queues_with_order
 from tests.instruments.prepared import CAN_FORK, prepared_pids, ready
 from tests.instruments.proxy import Proxy
+from tests.instruments.topology import is_cluster_asked_for, use_cluster_where_asked
 
 
 def pytest_configure() -> None:
@@ -34,6 +36,7 @@ def pytest_configure() -> None:
     if is_main and signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
         signal.signal(signal.SIGINT, signal.default_int_handler)
     force_where_asked()
+    use_cluster_where_asked()
     if sys.dont_write_bytecode:  # wherever it may not stand beside its source; each process compiles all tests else
         sys.pycache_prefix, sys.dont_write_bytecode = f"{sys.prefix}/bytecode", False
 
@@ -61,6 +64,10 @@ def url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     if given := os.environ.get("REDIS_URL"):
         yield given
         return
+    if is_cluster_asked_for():
+        with Nodes(tmp_path_factory.mktemp("nodes")) as nodes:
+            yield nodes.url
+        return
     with EmbeddedServer(tmp_path_factory.mktemp("server")) as server:
         # Whichever test comes first: one that counts calls must not count that the server asked for a script.
         with redis.Redis.from_url(server.url) as client:
@@ -77,6 +84,8 @@ def name(url: str) -> Iterator[str]:
     """
     name = f"t-{secrets.token_hex(6)}"
     yield name
+    if is_cluster_asked_for():
+        return
     with redis.Redis.from_url(url) as client:
         if left := list(client.scan_iter(match=f"*{name}*", count=1000)):
             try:

@@ -7,6 +7,7 @@ from typing import Any
 from arq.connections import RedisSettings
 
 from shared.concurrency.session.address.address import read_address
+from shared.concurrency.session.address.cluster import ClusterAddress
 from shared.concurrency.session.address.sentinel import SentinelAddress
 
 
@@ -32,6 +33,8 @@ def redis_settings(url: str, credentials: Callable[[], str] | None = None) -> Re
     parsed = {**address.options, **({} if credentials is None else {"password": credentials()})}
     if isinstance(address, SentinelAddress):
         parsed |= {"host": list(map(tuple, address.service.hosts)), "sentinel": True, "sentinel_master": address.name}
+    if isinstance(address, ClusterAddress):  # for who asks: the clock's own connections find the node
+        parsed["host"], parsed["port"] = address.seeds[0]
     if "path" in parsed:
         parsed["unix_socket_path"] = parsed.pop("path")
     if "db" in parsed:

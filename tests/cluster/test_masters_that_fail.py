@@ -11,6 +11,7 @@ from redis.crc import key_slot
 
 from shared.concurrency import Lock, Queue, Session
 from tests.instruments.carrying import Carrier
+from tests.instruments.inside import renew_now
 from tests.instruments.nodes import Nodes
 from tests.instruments.waiting import until
 
@@ -136,3 +137,23 @@ async def test_the_heartbeat_finds_the_new_master_while_the_event_loop_is_busy(r
         lease.check()
         assert lease.seconds_left > 0
         await asyncio.to_thread(lambda: None)
+
+
+async def test_a_node_that_says_nothing_costs_no_short_lease_at_another_one(nodes: Nodes) -> None:
+    """One thread renews at all nodes: it waits for none longer than the shortest time to live allows."""
+    silent, short = name_at(nodes, 0), name_at(nodes, 1)
+    async with (
+        Session.open(nodes.url) as session,
+        Lock(session, silent, ttl=60.0) as other,
+        Lock(session, short, ttl=2.0) as lease,
+    ):
+        os.kill(nodes.servers[0].pid, signal.SIGSTOP)
+        try:
+            for _ in range(12):
+                renew_now(session)  # at the silent node, too
+                await asyncio.sleep(0.5)
+                lease.check()
+        finally:
+            os.kill(nodes.servers[0].pid, signal.SIGCONT)
+        await asyncio.to_thread(nodes.until_well)
+        other.check()

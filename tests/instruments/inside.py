@@ -26,6 +26,7 @@ from shared.concurrency.queues.queue import participant_of as _participant_at
 from shared.concurrency.queues.results.lane import ResultLane
 from shared.concurrency.queues.takes.lane import TakeLane
 from shared.concurrency.session.calls import Call, Calls
+from shared.concurrency.session.cluster.route import Route
 from shared.concurrency.session.names import StoredName
 from shared.concurrency.session.parts import Listener
 from shared.concurrency.session.process import Process
@@ -88,7 +89,13 @@ async def ask(session: Session, script: str, keys: dict[str, bytes], *arguments:
 
 async def command_at(queue: Queue[Any], *words: str) -> Any:
     """One plain command over the connection of a queue's session."""
-    return await _process_at(queue).calls.command(*words)
+    participant = _participant_at(queue)
+    calls = participant.process.calls_of(participant.member.name)
+    while isinstance(calls, Route):
+        assert calls.link is not None
+        calls = calls.link.calls
+    assert isinstance(calls, Calls)
+    return await calls.command(*words)
 
 
 def _process_at(queue: Queue[Any]) -> Process:

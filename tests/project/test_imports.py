@@ -55,6 +55,7 @@ ALLOWED = {
 # The modules inside the engine that a room outside it reaches; all others, and YOURS files, know its face alone.
 REACHED = {
     "shared": {
+        f"{ENGINE}.session.address.cluster", f"{ENGINE}.session.cluster.slot_address", f"{ENGINE}.session.server_errors",
         f"{ENGINE}.checks", f"{ENGINE}.session.address.address", f"{ENGINE}.session.address.connections", f"{ENGINE}.session.address.endpoint", f"{ENGINE}.session.address.grammar",
         f"{ENGINE}.session.address.credentials", f"{ENGINE}.session.address.sentinel", f"{ENGINE}.session.admission", f"{ENGINE}.session.log", f"{ENGINE}.session.outage", f"{ENGINE}.session.session",
         f"{QUEUES}.encoding.codec", f"{QUEUES}.encoding.outgoing", f"{QUEUES}.encoding.versions", f"{QUEUES}.service",
@@ -69,8 +70,8 @@ REACHED = {
         f"{QUEUES}.encoding.codec", f"{QUEUES}.encoding.entry", f"{QUEUES}.encoding.outgoing", f"{QUEUES}.encoding.results",
     },
     "monitor": {
-        f"{ENGINE}.session.address.address", f"{ENGINE}.session.address.connections", f"{ENGINE}.session.address.credentials",
-        f"{ENGINE}.session.calls", f"{ENGINE}.session.clock", f"{ENGINE}.session.histogram",
+        f"{ENGINE}.session.address.cluster", f"{ENGINE}.session.address.credentials", f"{ENGINE}.session.address.endpoint", f"{ENGINE}.session.cluster.survey", f"{ENGINE}.session.cluster.topology", f"{ENGINE}.session.server_errors",
+        f"{ENGINE}.session.address.address", f"{ENGINE}.session.address.connections", f"{ENGINE}.session.calls", f"{ENGINE}.session.clock", f"{ENGINE}.session.histogram",
         f"{ENGINE}.session.scripts",
         f"{ENGINE}.locks.leases.snapshot", f"{QUEUES}.dead_letters", f"{QUEUES}.membership.keys", f"{QUEUES}.settings", f"{QUEUES}.snapshot",
     },

@@ -62,7 +62,6 @@ class Heartbeat:
 
         `greeted`: what has a greeting for a new connection, whether it is to be renewed or not.
         """
-        self._ttl = ttl
         self._loop_seen = loop_seen
         self._greeted = greeted
         self._wires = wires
@@ -94,6 +93,11 @@ class Heartbeat:
         return min(1.0, self.timetable.shortest / 20)
 
     @property
+    def _patience(self) -> float:
+        """How long an answer is waited for: others that are due wait, too."""
+        return max(0.2, self.timetable.shortest / 4)
+
+    @property
     def _portion(self) -> int:
         return min(_AT_ONCE, max(_FEWEST, int(_A_SECOND * self.timetable.shortest)))
 
@@ -118,6 +122,8 @@ class Heartbeat:
             while not (self._stopped or beat.broken) and (due := self.timetable.take(self._portion, self._pause)):
                 for _ in range(_MOST_MOVES):
                     due = self._pass(due, boottime() - self._loop_seen(), beat)
+                    if not due:
+                        break
         finally:
             self._report(beat)
         for failure in (*beat.broken, *beat.failures):
@@ -155,7 +161,7 @@ class Heartbeat:
                 failed.add(renewable)
                 beat.failures.append(error)
         sent_at = boottime()
-        answers = wire.run([call for _, call in asked], max(0.2, self.timetable.shortest / 4))
+        answers = wire.run([call for _, call in asked], self._patience)
         for (renewable, call), answer in zip(asked, answers, strict=True):
             if isinstance(answer, ResponseError):  # one spoilt name must not end what is held under the others
                 goes_again = self._wires.goes_again(wire, renewable, answer)
@@ -194,7 +200,7 @@ class Heartbeat:
         greetings = [call for each in renewables if (call := each.greeting(wire.run_id)) is not None]
         for first in range(0, len(greetings), _AT_ONCE):
             portion = greetings[first : first + _AT_ONCE]
-            for greeting, answer in zip(portion, wire.run(portion, max(0.2, self._ttl / 4)), strict=True):
+            for greeting, answer in zip(portion, wire.run(portion, self._patience), strict=True):
                 # Where it is refused the renewal is refused too, and says why.
                 if greeting.at_reply is not None and not isinstance(answer, ResponseError):
                     greeting.at_reply(answer)

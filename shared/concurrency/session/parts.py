@@ -1,9 +1,10 @@
 """Parts: what a process has at the server under each name, as its session sees it."""
 
 import asyncio
-from collections.abc import Awaitable, Callable, Iterator
+from collections import defaultdict
+from collections.abc import Awaitable, Callable, Iterable, Iterator
 from contextlib import contextmanager
-from typing import ClassVar, Final, Protocol, TypeVar, cast
+from typing import ClassVar, Final, NamedTuple, Protocol, TypeVar, cast
 from weakref import WeakValueDictionary
 
 from shared.concurrency.session.log import Log
@@ -79,6 +80,16 @@ class Listener(asyncio.Event):
     def resync(self) -> None:
         """Set it: a notification may have been missed."""
         self.set()
+
+
+class Group(NamedTuple):
+    """Some of the names of a process."""
+
+    lasting: list[tuple[str, LastingPart]]
+    passing: list[tuple[object, str]]
+    """What they are known by: they may go meanwhile."""
+    receiving: list[tuple[bytes, str]]
+    """Word and name of those who listen."""
 
 
 class Parts:
@@ -162,32 +173,41 @@ class Parts:
         passing = None if kind is None else self._passing.get((kind, name))
         return receivers if passing is None else [passing, *receivers]
 
-    async def connected(self, run_id: str, concerns: Callable[[str], bool] | None = None) -> None:
+    def groups(self, key: Callable[[str], int]) -> dict[int, Group]:
+        """What there is now, by a key of its name."""
+        found: defaultdict[int, Group] = defaultdict(lambda: Group([], [], []))
+        for (_, name), part in self._lasting.items():
+            found[key(name)].lasting.append((name, part))
+        for about in list(self._passing):
+            found[key(about[1])].passing.append(about)
+        for word, name in self._receivers:
+            found[key(name.partition(" ")[0])].receiving.append((word, name))
+        return found
+
+    async def connected(self, run_id: str, group: Group | None = None) -> None:
         """Announce this process under every name on a new connection, then have everything queried again.
 
-        `concerns`: whether a name is served at the other end of it; None where all are.
+        `group`: the names that are served at the other end; None for all.
 
         :raises Disconnected: when that connection breaks too.
-        :raises Postponed: where not all names are served there, and the server does not serve those now.
+        :raises Postponed: of a group, when the server does not serve it now.
         """
-        parts = [(name, part) for (_, name), part in self._lasting.items() if concerns is None or concerns(name)]
+        parts = [(name, part) for (_, name), part in self._lasting.items()] if group is None else group.lasting
         for first in range(0, len(parts), _AT_ONCE):
             await asyncio.gather(
                 *(
-                    self._announce(name, part, run_id, may_come_later=concerns is not None)
+                    self._announce(name, part, run_id, may_come_later=group is not None)
                     for name, part in parts[first : first + _AT_ONCE]
                 )
             )
-        for (_, name), passing in list(self._passing.items()):
-            if concerns is None or concerns(name):
-                self._resync(name, passing)
-        self._resync_listeners(concerns)
+        for about in list(self._passing) if group is None else group.passing:
+            if (passing := self._passing.get(about)) is not None:
+                self._resync(about[1], passing)
+        self._resync_listeners(list(self._receivers) if group is None else group.receiving)
 
-    def _resync_listeners(self, concerns: Callable[[str], bool] | None = None) -> None:
-        for (_, name), receivers in list(self._receivers.items()):
-            if concerns is not None and not concerns(name.partition(" ")[0]):
-                continue
-            for receiver in list(receivers):
+    def _resync_listeners(self, receiving: Iterable[tuple[bytes, str]]) -> None:
+        for about in receiving:
+            for receiver in list(self._receivers.get(about, ())):
                 if isinstance(receiver, Listener):
                     receiver.resync()
 
@@ -219,7 +239,7 @@ class Parts:
 
         Whoever waits for a notification looks again first, and finds that the session is closed.
         """
-        self._resync_listeners()
+        self._resync_listeners(list(self._receivers))
         ends: list[BaseException | None] = []
         for number in sorted({part.CLOSES for part in self}):
             closing: list[Awaitable[None]] = [part.close(patience) for part in self if number == part.CLOSES]

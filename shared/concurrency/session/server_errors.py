@@ -63,6 +63,7 @@ class Moved(ServerRefused):
             f"the server is a node of a Cluster, and another one serves the slot {slot} of this name: write the address "
             "as redis+cluster://host1:port,host2:port"
         )
+        self.slot = slot
         self.to = to
 
 

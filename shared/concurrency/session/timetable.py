@@ -55,12 +55,13 @@ class Timetable(Generic[R]):
         self.next_at = boottime() + longest / 3
         """When to take again."""
         self.shortest = longest
-        """The shortest time to live in it, at the last look."""
+        """The shortest time to live in it, at the last look that found nothing due, and of what came since."""
 
     def plan(self, what: R, ttl: float) -> None:
         """Renew it in a third of this time to live, unless it is due sooner."""
         due = Due.after(boottime(), ttl)
         with self._changing:
+            self.shortest = min(self.shortest, ttl)
             planned = self._due.get(what)
             if planned is None or due.at < planned.at:
                 self._due[what] = due

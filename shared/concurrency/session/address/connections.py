@@ -2,7 +2,7 @@
 
 import asyncio
 import contextlib
-from typing import Any, Final
+from typing import Any, Final, cast
 
 import redis.asyncio.connection
 import redis.connection
@@ -12,6 +12,8 @@ from redis.exceptions import ReadOnlyError
 
 from shared.concurrency.session.address.address import Address
 from shared.concurrency.session.address.certificates import Certified
+from shared.concurrency.session.address.cluster import ClusterAddress
+from shared.concurrency.session.address.cluster_client import cluster_client
 from shared.concurrency.session.address.endpoint import Endpoint, Kind
 from shared.concurrency.session.address.role import greet_primary, greet_primary_blocking, while_it_leads
 
@@ -124,6 +126,11 @@ def blocking_connection(address: Address, **options: Any) -> redis.connection.Ab
 
 
 def client(address: Address, **options: Any) -> "redis.asyncio.Redis":
-    """A client of redis-py with a pool of its own, whose connections ask the address. Close it when it is done."""
+    """A client of redis-py with a pool of its own, whose connections ask the address. Close it when it is done.
+
+    Of a Cluster it is a RedisCluster, which has the same commands and asks the nodes itself.
+    """
+    if isinstance(address, ClusterAddress):
+        return cast("redis.asyncio.Redis", cluster_client(address, **options))
     pool = redis.asyncio.ConnectionPool(ASKING[address.kind], address=address, **{**options, **address.options})
     return redis.asyncio.Redis.from_pool(pool)

@@ -102,6 +102,7 @@ class Guide:
                 self._answered.set()
                 if self._guided.is_well():
                     pause = _FIRST_PAUSE
+                    await asyncio.sleep(pause)  # many names may move at once
                     continue
             await asyncio.sleep(pause)
             pause = min(_LONGEST_PAUSE, pause * 2)

@@ -12,7 +12,7 @@ from shared.concurrency.session.cluster.node import NodeLink
 from shared.concurrency.session.cluster.route import Route
 from shared.concurrency.session.cluster.topology import Topology, slot_of
 from shared.concurrency.session.link import Origin
-from shared.concurrency.session.parts import Parts
+from shared.concurrency.session.parts import Group, Parts
 from shared.concurrency.session.server_errors import Disconnected, Postponed
 
 _PAUSE: Final = 0.05
@@ -34,6 +34,9 @@ class ClusterLinks:
         self._links: dict[Endpoint, NodeLink] = {}
         self._guide = Guide(address, topology, self)
         self._announcing: set[asyncio.Task[None]] = set()
+        self._dropping: set[asyncio.Task[None]] = set()
+        self._end: ConcurrencyError | None = None
+        """What callers get once it is closed."""
         self._unused = Calls(origin.refusals, origin.tally)
         """Those of no link."""
 
@@ -56,7 +59,10 @@ class ClusterLinks:
         route = self._routes.get(slot)
         if route is None:
             route = self._routes[slot] = Route(slot, self._origin.tally, self._moved)
-            self.assign(route)
+            if self._end is None:
+                self.assign(route)
+            else:
+                route.close(self._end)
         return route
 
     def start(self) -> None:
@@ -86,14 +92,15 @@ class ClusterLinks:
     async def close(self) -> None:
         """Disconnect for good; callers fail from then on."""
         await self._guide.stop()
+        self._end = ConcurrencyError("the session was closed before the server answered")
         for task in self._announcing:
             task.cancel()
-        if self._announcing:
-            await asyncio.wait(set(self._announcing))
-        await asyncio.gather(*(link.close() for link in self._links.values()))
-        end = ConcurrencyError("the session was closed before the server answered")
+        for node in list(self._links):
+            self._drop(node)
         for route in self._routes.values():
-            route.close(end)
+            route.close(self._end)
+        if ending := self._announcing | self._dropping:
+            await asyncio.wait(ending)
 
     # --- what the guide asks ------------------------------------------------------------------------------------------
 
@@ -103,10 +110,7 @@ class ClusterLinks:
 
     def is_well(self) -> bool:
         """Whether each name is where it is served, as far as is known."""
-        return all(
-            route.link is not None and route.link.calls.is_open and not route.is_doubtful
-            for route in self._routes.values()
-        )
+        return all(route.link is not None and route.link.calls.is_open for route in self._routes.values())
 
     def may_change(self, slot: int, node: Endpoint) -> bool:
         """Whether another node may serve this slot: not while its own one serves us."""
@@ -120,6 +124,7 @@ class ClusterLinks:
         nodes = self._topology.nodes()
         for route in self._routes.values():
             self.assign(route)
+            route.is_doubtful = False  # until its node says so again
         if not self._links and nodes:
             self._link_to(asked if asked in nodes else nodes[0])
         used = {route.link.endpoint for route in self._routes.values() if route.link is not None}
@@ -141,7 +146,7 @@ class ClusterLinks:
 
     def _moved(self, route: Route, link: NodeLink, to: Endpoint | None) -> None:
         """A call was answered that another node serves the slot, or that this one does not."""
-        if route.link is not link:
+        if route.link is not link or self._end is not None:
             return  # the name is on its way already
         node = None if to is None else Endpoint(to.host or link.endpoint.host, to.port)
         if node is None or node == link.endpoint:
@@ -155,7 +160,7 @@ class ClusterLinks:
         link = self._link_to(node)
         route.lead_to(link)
         if link.is_greeted:
-            self._announce_soon(route, link)
+            self._announce_soon(route, link, self._parts.groups(slot_of).get(route.slot))
 
     def _link_to(self, node: Endpoint) -> NodeLink:
         if node not in self._links:
@@ -168,8 +173,8 @@ class ClusterLinks:
     def _drop(self, node: Endpoint) -> None:
         link = self._links.pop(node)
         task = asyncio.create_task(link.close(), name="weir-drop-link")
-        self._announcing.add(task)
-        task.add_done_callback(self._announcing.discard)
+        self._dropping.add(task)
+        task.add_done_callback(self._dropping.discard)
 
     def _received(self, link: NodeLink, notification: bytes) -> None:
         """Every node publishes what any has: it counts on the link of its name alone, so it is heard once, in order."""
@@ -179,9 +184,10 @@ class ClusterLinks:
             self._parts.dispatch(notification)
 
     def _greeted(self, link: NodeLink) -> None:
+        groups = self._parts.groups(slot_of)
         for route in self._routes.values():
             if route.link is link:
-                self._announce_soon(route, link)
+                self._announce_soon(route, link, groups.get(route.slot))
 
     def _changed(self, link: NodeLink) -> None:
         for route in self._routes.values():
@@ -190,12 +196,15 @@ class ClusterLinks:
         if not link.calls.is_open:
             self._guide.look()
 
-    def _announce_soon(self, route: Route, link: NodeLink) -> None:
-        task = asyncio.create_task(self._announce(route, link, link.greetings), name="weir-announce")
+    def _announce_soon(self, route: Route, link: NodeLink, group: Group | None) -> None:
+        if group is None:
+            route.announced()
+            return
+        task = asyncio.create_task(self._announce(route, link, link.greetings, group), name="weir-announce")
         self._announcing.add(task)
         task.add_done_callback(self._announcing.discard)
 
-    async def _announce(self, route: Route, link: NodeLink, greeting: int) -> None:
+    async def _announce(self, route: Route, link: NodeLink, greeting: int, group: Group) -> None:
         """Announce the parts under a route's names at its node; again while the slot is on its way."""
 
         def is_current() -> bool:
@@ -203,7 +212,7 @@ class ClusterLinks:
 
         while is_current():
             try:
-                await self._parts.connected(link.calls.run_id, route.serves)
+                await self._parts.connected(link.calls.run_id, group)
             except Disconnected:
                 return  # the next greeting begins anew
             except Postponed:

@@ -8,7 +8,6 @@ from shared.concurrency.errors import ConcurrencyError
 from shared.concurrency.session.address.endpoint import Endpoint
 from shared.concurrency.session.calls import NO_ANSWER, Call, Insisting
 from shared.concurrency.session.cluster.node import NodeLink
-from shared.concurrency.session.cluster.topology import slot_of
 from shared.concurrency.session.run import Run
 from shared.concurrency.session.server_errors import Disconnected, Moved, Postponed
 from shared.concurrency.session.tally import Tally
@@ -105,10 +104,6 @@ class Route(Insisting):
         return answer
 
     # --- what the links do --------------------------------------------------------------------------------------------
-
-    def serves(self, name: str) -> bool:
-        """Whether a name is one of this slot's."""
-        return slot_of(name) == self.slot
 
     def lead_to(self, link: NodeLink) -> None:
         """Call there from now on, once the parts are announced."""

@@ -14,7 +14,8 @@ from shared.concurrency.session.server_errors import moved
 from shared.concurrency.session.wires import Group
 
 _SHORTEST: Final = 0.2
-_LATER: Final = ("ASK ", "TRYAGAIN", "CLUSTERDOWN", "READONLY", "MASTERDOWN")
+_ON_ITS_WAY: Final = ("ASK ", "TRYAGAIN")
+_ELSEWHERE: Final = ("CLUSTERDOWN", "READONLY", "MASTERDOWN")
 # redis-py takes the code off the text of what it has a class for.
 _CODES: Final = {"MovedError": "MOVED ", "AskError": "ASK ", "TryAgainError": "TRYAGAIN ", "ReadOnlyError": "READONLY "}
 
@@ -69,10 +70,9 @@ class ClusterWires:
             to = elsewhere.to
             self._topology.moved(slot_of(renewable.stored_name), Endpoint(to.host or _endpoint(wire).host, to.port))
             return True
-        if text.startswith(_LATER):
+        if text.startswith(_ELSEWHERE):
             self._failed.add(_endpoint(wire))
-            return False
-        return None
+        return False if text.startswith(_ON_ITS_WAY + _ELSEWHERE) else None
 
     def connect(self, wire: BlockingWire, shortest: float) -> None:
         """Connect; a node that does not answer must not cost what is held at others its life."""
