@@ -10,7 +10,7 @@ from rich.console import Console
 from rich.live import Live
 from rich.text import Text
 
-from cli.listing import fail, harmless, write_line
+from cli.listing import fail, write_line
 from cli.screen import drawn, head_of, plain, sections
 from cli.target import open_server
 from monitor.history import History
@@ -18,6 +18,7 @@ from monitor.link import Link
 from monitor.snapshot import Snapshot
 from monitor.watch import Watch, open_watch
 from shared.concurrency import ServerUnavailable
+from shared.escapes import escaped
 
 app = typer.Typer()
 
@@ -97,7 +98,7 @@ async def _look(watch: Watch, history: History) -> str:
     try:
         history.add(await watch.snapshot())
     except ServerUnavailable as error:
-        return harmless(str(error))
+        return escaped(str(error))
     return ""
 
 

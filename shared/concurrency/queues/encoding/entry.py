@@ -91,7 +91,7 @@ def pack_headers_with_error(stored: "Stored", error: str) -> bytes:
     marks = [f',"{word}":1000000000000' for word in _MARKS if word not in headers]
     longest = LONGEST_HEADERS - len("".join(marks))
     room = longest - len(pack_headers(headers | dict.fromkeys(kept, "")))
-    text = _cut(error.encode("utf-8", "backslashreplace").decode(), room // len(kept))
+    text = _cut(error[:_LONGEST_ERROR].encode("utf-8", "backslashreplace").decode(), room // len(kept))
     packed = pack_headers(headers | dict.fromkeys(kept, text))
     return packed if len(packed) <= longest else b""
 
