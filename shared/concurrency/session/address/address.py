@@ -1,7 +1,7 @@
 """Address: where the server is, asked before every connect."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Final, Literal, NamedTuple, Protocol, cast
 from urllib.parse import urlsplit
 
@@ -52,7 +52,7 @@ class FixedAddress:
 
     shown: str
     kind: Kind
-    options: Mapping[str, Any]
+    options: Mapping[str, Any] = field(repr=False)  # a password is among them
 
     async def locate(self) -> None:
         """Where `options` say."""
@@ -66,9 +66,28 @@ def read_address(url: str) -> Address:
 
     :raises ValueError: when it cannot be read; nothing of it is repeated, for it may hold a password.
     """
+    try:
+        return _read(url)
+    except _Unreadable:
+        raise
+    except ValueError:
+        # What urllib and redis-py say may repeat a part of a password that is taken for a port, or for an option.
+        raise ValueError(
+            "the address cannot be read: it is like redis://:password@host:6379/0, and a password's / : @ # ? % are "
+            "written %2F %3A %40 %23 %3F %25"
+        ) from None
+
+
+class _Unreadable(ValueError):
+    """Says what is wrong, and repeats nothing."""
+
+
+def _read(url: str) -> Address:
     parts = urlsplit(url) if isinstance(url, str) else urlsplit("")
     if parts.scheme not in SCHEMES or not url.lower().startswith(f"{parts.scheme}://"):
-        raise ValueError("the address begins with redis://, rediss:// or unix://, for example redis://localhost:6379/0")
+        raise _Unreadable(
+            "the address begins with redis://, rediss:// or unix://, for example redis://localhost:6379/0"
+        )
     parsed = cast("dict[str, Any]", parse_url(url))
     for word in ("connection_class", "max_connections"):  # what a pool is told
         parsed.pop(word, None)
