@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any, Final
 
 import pytest
-from redis.asyncio import Redis
+import redis
 
 from shared.concurrency import ConcurrencyError, Lock, Queue, Session
 from shared.concurrency.blocking import BlockingSession
@@ -28,10 +28,10 @@ SECRETS: Final = (ADDRESS, ACTIONS)
 
 
 @pytest.fixture
-async def guarded(server: EmbeddedServer) -> str:
+def guarded(server: EmbeddedServer) -> str:
     """The address of a server that asks for the password."""
-    async with Redis.from_url(server.url, protocol=3) as client:
-        await client.config_set("requirepass", ADDRESS)
+    with redis.Redis.from_url(server.url) as client:
+        client.config_set("requirepass", ADDRESS)
     return f"{server.url}&password={ADDRESS}"
 
 
@@ -67,9 +67,12 @@ async def test_no_object_and_no_line_of_the_engine_has_it(guarded: str, caplog: 
             ]
             in_none_of(*map(repr, shown), *map(str, shown), process._address.shown)
         await delivery.ack()
-    with BlockingSession(guarded) as blocking:
-        in_none_of(repr(blocking), str(blocking))
     in_none_of(caplog.text, [record.__dict__ for record in caplog.records])
+
+
+def test_no_blocking_session_shows_it(guarded: str) -> None:
+    with BlockingSession(guarded) as session:
+        in_none_of(repr(session), str(session))
 
 
 @pytest.mark.parametrize(
