@@ -15,6 +15,7 @@ from cli.scripts import ScriptsError
 from cli.target import TargetError
 from shared.concurrency import ConcurrencyError
 from shared.environment import SettingsError
+from shared.escapes import escaped
 from shared.upgrades import UpgradeMissing
 
 app = typer.Typer(
@@ -90,7 +91,7 @@ def main() -> None:
         # A container has no door.
         app(prog_name="./run pipeline" if _DOOR.exists() else "python -m cli")
     except _MISTAKES as error:
-        sys.stderr.write("".join(f"pipeline: {line}\n" for line in str(error).splitlines()))
+        sys.stderr.write("".join(f"pipeline: {escaped(line)}\n" for line in str(error).splitlines()))
         sys.exit(2)
     except KeyboardInterrupt:
         sys.stderr.write("pipeline: interrupted\n")

@@ -5,7 +5,8 @@ from typing import Annotated
 
 import typer
 
-from cli.listing import fail, harmless
+from cli.listing import fail
+from shared.escapes import escaped
 
 Yes = Annotated[bool, typer.Option("--yes", help="Do not ask back; without a terminal nothing is asked.")]
 
@@ -14,5 +15,5 @@ def confirm(question: str, *, yes: bool) -> None:
     """Ask at a terminal; ends the command with exit code 1 when the answer is not yes. A script is not asked."""
     if yes or not sys.stdin.isatty():
         return
-    if not typer.confirm(harmless(question), err=True):
+    if not typer.confirm(escaped(question), err=True):
         fail("nothing was changed")

@@ -7,9 +7,10 @@ from typing import Annotated, Any
 
 import typer
 
-from cli.listing import Listing, fail, harmless, short_time_of, time_of, write_json, write_line
+from cli.listing import Listing, fail, short_time_of, time_of, write_json, write_line
 from cli.target import open_server
 from shared.concurrency import ConcurrencyError, Holder, LeaseStatistics
+from shared.escapes import escaped
 
 app = typer.Typer(
     name="lease",
@@ -101,7 +102,7 @@ def break_(
     if not as_json:
         _list_holders(robbed)
     # Without a connection: somebody may think for long, and an interrupt must end it.
-    if not yes and not typer.confirm(f"Take {harmless(name)} away from {_count(robbed)}?"):
+    if not yes and not typer.confirm(f"Take {escaped(name)} away from {_count(robbed)}?"):
         fail("nothing was changed")
     # Those that were shown, whoever has come in since.
     ended = asyncio.run(_end(name, [one.hold for one in robbed]))

@@ -29,9 +29,16 @@ def fields_of(letter: DeadLetter) -> dict[str, Any]:
 def body_of(letter: DeadLetter) -> dict[str, Any]:
     """Its body, in base64 where that is not JSON."""
     try:
-        return {"body": json.loads(letter.body)}
+        body = json.loads(letter.body, parse_constant=_refuse)
+        json.dumps(body, indent=2)  # a nesting may be read, and too deep to be written
     except (ValueError, RecursionError):
         return {"body_base64": base64.b64encode(letter.body).decode()}
+    return {"body": body}
+
+
+def _refuse(word: str) -> None:
+    """NaN and Infinity, which Python reads and writes, are no JSON."""
+    raise ValueError(f"{word} is no JSON")
 
 
 def cells_of(letter: DeadLetter) -> tuple[Any, ...]:

@@ -13,15 +13,10 @@ from rich.measure import Measurement
 from rich.table import Table
 from rich.text import Text
 
+from shared.escapes import escaped
+
 _LONGEST = 200
 """Characters of a cell at most; `show` and --json print longer texts in full."""
-
-
-def harmless(text: str) -> str:
-    """Return a text in which characters that control a terminal or are invisible appear as escapes."""
-    return "".join(
-        character if character.isprintable() else character.encode("unicode_escape").decode() for character in text
-    )
 
 
 def write_json(value: Mapping[str, Any]) -> None:
@@ -31,7 +26,7 @@ def write_json(value: Mapping[str, Any]) -> None:
 
 def write_line(line: str) -> None:
     """Write one line."""
-    sys.stdout.write(harmless(line) + "\n")
+    sys.stdout.write(escaped(line) + "\n")
 
 
 def write_between(*, as_json: bool) -> None:
@@ -44,7 +39,7 @@ def write_between(*, as_json: bool) -> None:
 def fail(*problems: str) -> NoReturn:
     """End the command with exit code 1; each problem is a line on stderr."""
     for problem in problems:
-        sys.stderr.write(f"pipeline: {harmless(problem)}\n")
+        sys.stderr.write(f"pipeline: {escaped(problem)}\n")
     raise typer.Exit(1)
 
 
@@ -78,7 +73,7 @@ class Listing:
 
     def add(self, *cells: object) -> None:
         """Add a row; an empty cell is a dash."""
-        texts = [harmless(str(cell)) or "-" for cell in cells]
+        texts = [escaped(str(cell)) or "-" for cell in cells]
         shown = [text if len(text) <= _LONGEST else text[: _LONGEST - 1] + "…" for text in texts]
         if self._table is None:
             sys.stdout.write(self._unprinted + "  ".join(shown) + "\n")

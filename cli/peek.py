@@ -67,11 +67,17 @@ def _stored(entry: bytes) -> Stored | None:
         return None
 
 
+def _refuse(word: str) -> None:
+    """NaN and Infinity, which Python reads and writes, are no JSON."""
+    raise ValueError(f"{word} is no JSON")
+
+
 def _fields(entry: bytes, stored: Stored | None) -> dict[str, Any]:
     if stored is None:
         return {"id": None, "type": None, "put_at": None, "body": None, "unreadable": entry.decode(errors="replace")}
     try:
-        body = json.loads(stored.body)
+        body = json.loads(stored.body, parse_constant=_refuse)
+        json.dumps(body)  # a nesting may be read, and too deep to be written
     except (ValueError, RecursionError):
         body = stored.body.decode(errors="replace")
     return {"id": stored.id or stored.key, "type": stored.type_name, "put_at": time_of(stored.put_at), "body": body}

@@ -7,10 +7,10 @@ from typing import Final
 from rich.cells import cell_len, set_cell_size
 from rich.text import Text
 
-from cli.listing import harmless
 from monitor.history import History
 from shared.concurrency.locks.leases.snapshot import LeaseSnapshot
 from shared.concurrency.queues.snapshot import QueueSnapshot, SessionSnapshot
+from shared.escapes import escaped
 
 _NARROWEST: Final = 6
 _STEPS: Final = ((1e9, "G"), (1e6, "M"), (1e3, "k"))
@@ -131,7 +131,7 @@ def _lease(lease: LeaseSnapshot, history: History) -> tuple[str, ...]:
 def plain(section: Section) -> str:
     """The lines of a table where no terminal is: a line of headings and one for each row."""
     rows: Sequence[tuple[str, ...]] = (section.headings, *section.rows)
-    return "".join("  ".join(harmless(cell) for cell in row) + "\n" for row in rows)
+    return "".join("  ".join(escaped(cell) for cell in row) + "\n" for row in rows)
 
 
 def drawn(history: History, width: int) -> Text:
@@ -144,7 +144,7 @@ def drawn(history: History, width: int) -> Text:
 
 
 def _fitted(section: Section, width: int) -> Iterator[Text]:
-    rows = [section.headings, *(tuple(map(harmless, row)) for row in section.rows)]
+    rows = [section.headings, *(tuple(map(escaped, row)) for row in section.rows)]
     widths = [max(map(cell_len, column)) for column in zip(*rows, strict=True)]
     gap = 2 if sum(widths) + 2 * len(widths) <= width else 1
     lefts = [at for at, heading in enumerate(section.headings) if not at or heading in section.left]

@@ -10,13 +10,14 @@ from rich.console import Console
 from rich.live import Live
 from rich.text import Text
 
-from cli.listing import fail, harmless, write_line
+from cli.listing import fail, write_line
 from cli.reader import open_reader
 from cli.screen import drawn, head_of, plain, sections
 from monitor.history import History
 from monitor.snapshot import Snapshot
 from monitor.watch import Watch, open_watch
 from shared.concurrency import ServerUnavailable
+from shared.escapes import escaped
 
 app = typer.Typer()
 
@@ -96,7 +97,7 @@ async def _look(watch: Watch, history: History) -> str:
     try:
         history.add(await watch.snapshot())
     except ServerUnavailable as error:
-        return harmless(str(error))
+        return escaped(str(error))
     return ""
 
 

@@ -3,16 +3,21 @@
 import logging
 import os
 import sys
-from typing import cast
+from io import StringIO
+from typing import Final, TextIO, cast
 
 import structlog
 
 from shared.concurrency.session.log import Log, LogLine
 from shared.environment import Environment
+from shared.escapes import escaped
 from shared.log_context import add_fields
 from shared.log_handler import PatientHandler
 
 __all__ = ["Log", "configure_logs", "flush_logs"]
+
+_LONGEST: Final = 32_768
+"""Characters of one text in a line, about."""
 
 
 def configure_logs(settings: Environment) -> None:
@@ -79,14 +84,39 @@ def _colors() -> bool:
 
 
 def _json_lines() -> list[structlog.typing.Processor]:
-    return [structlog.processors.format_exc_info, structlog.processors.JSONRenderer()]
+    return [structlog.processors.format_exc_info, _cut_long_texts, structlog.processors.JSONRenderer()]
 
 
 def _console_lines(*, colors: bool) -> list[structlog.typing.Processor]:
-    # Texts are shown as repr: a message's content may hold escape sequences. Tracebacks without locals: those hold
-    # secrets.
+    # Texts are shown as repr: a message's content may hold escape sequences, or a line that looks like one of ours.
+    # Tracebacks without locals: those hold secrets.
     return [
-        structlog.dev.ConsoleRenderer(
-            colors=colors, repr_native_str=True, exception_formatter=structlog.dev.plain_traceback
-        )
+        _cut_long_texts,
+        _escape_event,
+        structlog.dev.ConsoleRenderer(colors=colors, repr_native_str=True, exception_formatter=_indented_traceback),
     ]
+
+
+def _cut_long_texts(_: object, __: str, event: structlog.typing.EventDict) -> structlog.typing.EventDict:
+    """An error may have a text of a hundred megabytes, for it may hold a message: a line keeps both its ends."""
+    for word, value in event.items():
+        if isinstance(value, str) and len(value) > _LONGEST:
+            event[word] = _cut(value)
+    return event
+
+
+def _cut(text: str) -> str:
+    half = _LONGEST // 2
+    return text if len(text) <= _LONGEST else f"{text[:half]} ... {len(text) - 2 * half} left out ... {text[-half:]}"
+
+
+def _escape_event(_: object, __: str, event: structlog.typing.EventDict) -> structlog.typing.EventDict:
+    event["event"] = escaped(str(event.get("event", "")))
+    return event
+
+
+def _indented_traceback(stream: TextIO, error: structlog.typing.ExcInfo) -> None:
+    """Write a traceback of which no line begins as one of the log does, whatever the text of its exception is."""
+    written = StringIO()
+    structlog.dev.plain_traceback(written, error)
+    stream.write("".join(f"\n  {escaped(line)}" for line in _cut(written.getvalue()).splitlines()))

@@ -12,6 +12,7 @@ from redis.exceptions import RedisError
 from shared.arguments import read_arguments
 from shared.concurrency import ConcurrencyError
 from shared.environment import SettingsError
+from shared.escapes import escaped
 from shared.logs import Log, configure_logs, flush_logs
 from shared.settings import Settings
 from shared.signals import Signals
@@ -90,7 +91,7 @@ def _run(loop: asyncio.AbstractEventLoop, service: Coroutine[Any, Any, None]) ->
 
 def _complain(name: str, text: str) -> None:
     with contextlib.suppress(OSError):  # nobody reads it
-        sys.stderr.write("".join(f"{name}: {line}\n" for line in text.splitlines()))
+        sys.stderr.write("".join(f"{name}: {escaped(line)}\n" for line in text.splitlines()))
 
 
 async def _with_signals(name: str, settings: Settings, work: Work, signals: Signals) -> None:

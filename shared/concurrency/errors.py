@@ -24,6 +24,9 @@ ConcurrencyError
 
 import asyncio
 import sys
+from typing import Final
+
+_LONGEST_TEXT: Final = 8192
 
 
 class ConcurrencyError(Exception):
@@ -143,4 +146,5 @@ def describe(error: BaseException) -> str:
         text = str(error)
     except BaseException:  # noqa: BLE001  # the __str__ of a user's class
         text = "(its text cannot be read)"
-    return f"{type(error).__name__}: {text}" if text else type(error).__name__
+    # It may hold a message, or a page of HTML: more than that nobody keeps, and all of it would be copied on its way.
+    return f"{type(error).__name__}: {text[:_LONGEST_TEXT]}" if text else type(error).__name__

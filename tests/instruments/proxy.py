@@ -45,6 +45,8 @@ class Proxy:
         self._hold: Hold | None = None
         self.judge: Callable[[Command], Fate] = lambda _: Fate.PASS
         """Decides about every command as it arrives."""
+        self.alter: Callable[[bytes], bytes] = lambda reply: reply
+        """What becomes of each reply or push on its way to a session, and to a heartbeat."""
         self.commands: list[Command] = []
         """All that arrived, in order."""
         self.pushes = 0
@@ -211,6 +213,7 @@ class Proxy:
                     await self._held(command)
                 if fate is Fate.DROP_AFTER:
                     break
+                reply = self.alter(reply)
                 client.write(reply if fate is Fate.PASS else reply[: len(reply) // 2])
                 await client.drain()
                 if fate is Fate.DROP_WITHIN:

@@ -42,9 +42,14 @@ local function is_asked_by_id(entry)
   return flag == BOTH or flag == FLOW_BOTH
 end
 
+-- What scripts use of its headers; what is of another type than ours counts as absent: another program may have written anything.
+local LONGEST_KEPT_MS = 31622400000
 local function headers_of_entry(entry)
   local good, found = pcall(cjson.decode, (headers_in(entry)))
-  return good and type(found) == 'table' and found or {}
+  if not good or type(found) ~= 'table' then return {} end
+  local function text(word) return type(found[word]) == 'string' and found[word] or nil end
+  local kept = type(found.results_ms) == 'number' and found.results_ms or -1
+  return {id = text('id'), type = text('type'), results_ms = kept >= 0 and kept <= LONGEST_KEPT_MS and kept or nil}
 end
 
 local function replace_headers(entry, headers)

@@ -10,6 +10,7 @@ from redis.crc import key_slot
 
 from shared.concurrency.errors import EffectRefused, StaleDelivery
 from shared.concurrency.queues.effects.forwards import Destination, Fold
+from shared.concurrency.queues.effects.own_keys import is_own_key
 from shared.concurrency.queues.effects.staging import Staged
 from shared.concurrency.queues.effects.writes import Write, Writes, shown
 from shared.concurrency.queues.encoding.entry import KEY, keys_in
@@ -63,8 +64,8 @@ def check(writes: Writes, member: Membership) -> None:
     if any(other.owner != member.owner for other in there):
         raise EffectRefused("a queue that is put to with an acknowledgement belongs to the same session")
     for key in writes.written_keys():
-        if any(each.owns(key) for each in (member, *there)):
-            raise EffectRefused(f"the key {shown(key)} is the queue's own: write to another one")
+        if is_own_key(key):
+            raise EffectRefused(f"the key {shown(key)} is a queue's or a lock's own: write to another one")
     if member.calls.is_on_cluster:
         slot = key_slot(member.keys["pending"])
         foreign = [key for key in writes.written_keys() if key_slot(key) != slot]

@@ -91,7 +91,7 @@ def pack_headers_with_error(stored: "Stored", error: str) -> bytes:
     marks = [f',"{word}":1000000000000' for word in _MARKS if word not in headers]
     longest = LONGEST_HEADERS - len("".join(marks))
     room = longest - len(pack_headers(headers | dict.fromkeys(kept, "")))
-    text = _cut(error.encode("utf-8", "backslashreplace").decode(), room // len(kept))
+    text = _cut(error[:_LONGEST_ERROR].encode("utf-8", "backslashreplace").decode(), room // len(kept))
     packed = pack_headers(headers | dict.fromkeys(kept, text))
     return packed if len(packed) <= longest else b""
 
@@ -244,7 +244,12 @@ def _read_headers(raw: bytes, *, has_id: bool) -> dict[str, str | int]:
     known = _seen_headers.get(raw)
     if known is not None:
         return known
-    headers = json.loads(raw)
+    try:
+        headers = json.loads(raw.decode())
+        if b"\\u" in raw:
+            pack_headers(headers)  # a lone surrogate, which no text may hold that is sent on
+    except RecursionError as error:
+        raise ValueError("the headers are nested too deeply") from error
     if not isinstance(headers, dict):
         raise ValueError("the headers are no JSON object")  # noqa: TRY004  # the entry is bad, not the call
     # Without an id and an error they are the same for every message of a class: worth keeping, and few.

@@ -140,7 +140,13 @@ class Lane(ABC, Generic[C]):
                 if not self._member.registration.is_done:
                     await self._member.registration.ready()
                 flight.call = call = self.compose()
-                await self.send(call)
+                try:
+                    await self.send(call)
+                except ConcurrencyError:
+                    raise
+                except Exception:
+                    flight.call = call  # an answer that nobody could read: whoever waits for it fails
+                    raise
             except ConcurrencyError as error:
                 self._fail(error)
             # Kept when the task is cancelled or dies of a defect: `stop` and `_ended` fail it.

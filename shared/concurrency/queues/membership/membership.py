@@ -7,7 +7,6 @@ from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import Any, Final, Protocol
 from weakref import ref
 
-from shared.concurrency.queues.membership.keys import leased_key
 from shared.concurrency.queues.membership.level import Level
 from shared.concurrency.queues.membership.life import Life
 from shared.concurrency.queues.membership.recovery import Recovery
@@ -93,10 +92,6 @@ class Membership:
         self.held[holding.receipt] = ref(holding)
         if was_stopped:
             holding.stop()
-
-    def owns(self, key: bytes) -> bool:
-        """Whether the queue keeps its own state under this key."""
-        return key in self.keys.values() or key.startswith(leased_key(self.name, ""))
 
     # --- what the heartbeat asks, in its thread ---------------------------------------------------------------------
 

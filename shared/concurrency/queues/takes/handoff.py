@@ -1,6 +1,6 @@
 """Handoff: a put given straight to an idle worker, with the wake-up (j.u.c. SynchronousQueue's name for it)."""
 
-from shared.concurrency.queues.encoding.entry import RECEIPT
+from shared.concurrency.queues.encoding.entry import RECEIPT, is_entry
 from shared.concurrency.queues.membership.membership import Membership
 
 
@@ -20,7 +20,13 @@ class Handoff:
         return self._receipt
 
     def accept(self, session_id: str, entry: bytes) -> bool:
-        """Take note of a delivery; False when it went to a former session, which has to give it back."""
+        """Take note of a delivery; False when it went to a former session, which has to give it back.
+
+        Anybody may publish to our channel: what is no entry, or for a session that was never ours, is passed over. If
+        it was really handed over, it comes with the next answer.
+        """
+        if not is_entry(entry) or not session_id.startswith(f"{self._member.owner}."):
+            return False
         self._member.look_at_clock()  # this process may have been stopped since it was sent
         if session_id != self._member.life.session_id:
             self.left_behind = session_id

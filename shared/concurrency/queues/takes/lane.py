@@ -8,7 +8,7 @@ import asyncio
 from functools import partial
 from typing import Any, ClassVar, Final
 
-from shared.concurrency.errors import ConcurrencyError, QueueShutDown
+from shared.concurrency.errors import QueueShutDown
 from shared.concurrency.queues.encoding.entry import RECEIPT
 from shared.concurrency.queues.membership.lane import Lane, goes_again
 from shared.concurrency.queues.membership.membership import Membership
@@ -178,8 +178,9 @@ class TakeLane(Lane[Portion]):
                 self._resync.doubt()
             except Postponed:
                 await asyncio.sleep(_AFTER_A_REFUSAL)
-            except ConcurrencyError:
-                # A script that failed half-way may have leased us something: all that goes back.
+            except Exception:
+                # A script that failed half-way may have leased us something, or an answer that nobody could read: all
+                # that goes back.
                 self._resync.doubt()
                 raise
             else:

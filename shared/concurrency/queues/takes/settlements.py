@@ -181,7 +181,8 @@ class Settlements:
 def log_refused(queue: str, receipts: Iterable[bytes]) -> None:
     """Log what was refused and nobody waits for."""
     for receipt in receipts:
-        log.warning("stale delivery: settled or recovered elsewhere", queue=queue, id=key_of(receipt).decode())
+        key = key_of(receipt).decode(errors="backslashreplace")
+        log.warning("stale delivery: settled or recovered elsewhere", queue=queue, id=key)
 
 
 def _sendable(text: T) -> T | str:

@@ -7,8 +7,13 @@ local function has_id(outgoing)
   return flag == HAS_ID or flag == HAS_ID_AND_RESULT or flag == FLOW_ID or flag == FLOW_ID_AND_RESULT
 end
 
+-- Its headers; nil where another program wrote something else than an id there, which must not stop the queue: it has none then.
+local LONGEST_KNOWN_MS = 31622400000
 local function headers_of(outgoing)
-  return cjson.decode(string.sub(outgoing, 37, 36 + tonumber(string.sub(outgoing, 34, 36))))
+  local good, found = pcall(cjson.decode, string.sub(outgoing, 37, 36 + (tonumber(string.sub(outgoing, 34, 36)) or 0)))
+  if not good or type(found) ~= 'table' or type(found.id) ~= 'string' or type(found.digest) ~= 'string' then return nil end
+  local known_ms = type(found.known_ms) == 'number' and found.known_ms or -1
+  return known_ms >= 0 and known_ms <= LONGEST_KNOWN_MS and found or nil
 end
 
 -- What is known of an id: 'new', 'known' (the same message again) or 'conflict' (another body).
@@ -16,7 +21,7 @@ local function look_up_id(headers)
   local record = redis.call('HGET', ids, headers.id)
   if not record then return 'new' end
   local expiry, digest = string.match(record, '^(%d+) (%S+)')
-  if tonumber(expiry) <= now then return 'new' end
+  if not expiry or tonumber(expiry) <= now then return 'new' end
   return digest == headers.digest and 'known' or 'conflict'
 end
 
@@ -37,6 +42,7 @@ end
 -- Looks the id up and records it when it is new.
 local function meet_id(outgoing)
   local headers = headers_of(outgoing)
+  if not headers then return 'new' end
   local met = look_up_id(headers)
   if met == 'new' then record_id(outgoing, headers) end
   return met

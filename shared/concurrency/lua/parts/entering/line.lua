@@ -18,7 +18,8 @@ end
 local function entries_of(body, from)
   local entries, at = {}, from + 5
   while at <= #body do
-    local size = tonumber(string.sub(body, at, at + 7))
+    local size = tonumber(string.match(string.sub(body, at, at + 7), '^%d+$'))
+    if not size then break end -- it is no fold of ours
     entries[#entries + 1] = string.sub(body, at + 8, at + 7 + size)
     at = at + 8 + size
   end

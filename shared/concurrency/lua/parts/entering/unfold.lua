@@ -4,9 +4,13 @@ local unfolded = {}
 local function unfold(place, free)
   local body = redis.call('HGET', bodies, place)
   redis.call('LPOP', putters)
-  if not body then return 0, 0, 0 end
-  local who, _, from = string.match(body, WAITS)
+  local who, _, from = string.match(body or '', WAITS)
+  if not who then return 0, 0, 0 end
   local entries, owner = entries_of(body, from), string.sub(who, 2)
+  if #entries == 0 then
+    redis.call('HDEL', bodies, place)
+    return 0, 0, 0
+  end
   local fits = #entries <= free
   -- FLOW
   for _, outgoing in ipairs(entries) do fits = fits and not order.key(outgoing, 33) end

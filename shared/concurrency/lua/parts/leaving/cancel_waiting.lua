@@ -6,9 +6,10 @@ local function cancel_waiting(key)
   local who, _, from = string.match(body or '', WAITS)
   if not who or string.byte(who) == FOLD then return false end
   local outgoing = string.sub(body, from)
-  if has_id(outgoing) and look_up_id(headers_of(outgoing)) == 'new' then
-    local entry, id = string.rep('0', 16) .. outgoing, headers_of(outgoing).id
-    record_id(outgoing, headers_of(outgoing))
+  local headers = has_id(outgoing) and headers_of(outgoing)
+  if headers and look_up_id(headers) == 'new' then
+    local entry, id = string.rep('0', 16) .. outgoing, headers.id
+    record_id(outgoing, headers)
     redis.call('HSET', ids, id, redis.call('HGET', ids, id) .. ' !')
     if is_asked(entry) then answer(key, entry, CANCELLED) end
   end
@@ -37,7 +38,8 @@ local function cancel_waiting_as(id, cursor)
     for at = 1, #found, 2 do
       local who, _, from = string.match(found[at + 1], WAITS)
       local outgoing = who and string.byte(who) ~= FOLD and string.sub(found[at + 1], from)
-      if outgoing and has_id(outgoing) and headers_of(outgoing).id == id then any = cancel_waiting(found[at]) or any end
+      local headers = outgoing and has_id(outgoing) and headers_of(outgoing)
+      if headers and headers.id == id then any = cancel_waiting(found[at]) or any end
       looked, bytes = looked + 1, bytes + #found[at + 1]
     end
     -- The entries come along: as many as have room if they are as large as those before.
