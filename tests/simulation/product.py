@@ -12,7 +12,7 @@ from collections.abc import Callable
 from typing import Any
 
 import hiredis
-import redis.asyncio
+import redis
 
 from tests.simulation.network import Link
 from tests.simulation.world import World
@@ -48,7 +48,7 @@ def install() -> None:
     Asking._who = lambda *_: b"1 simulated a task"  # type: ignore[method-assign]  # it names this process
     scripts._PARTS["clock"] = _Clock()  # type: ignore[assignment]
     vars(connection)["Wire"] = _Wire
-    redis.asyncio.ConnectionPool.make_connection = lambda _: _Opened()  # type: ignore[method-assign]
+    vars(connection)["connection"] = lambda *_, **__: _Opened()
     vars(process)["Heartbeat"] = _Heartbeat
 
 
