@@ -44,6 +44,18 @@ async def test_a_put_gets_its_place_again_though_memory_was_full(
         assert await queue.qsize() == 0
 
 
+@pytest.mark.usefixtures("only_notified")
+async def test_a_put_gets_its_place_again_at_once(session: Session, name: str) -> None:
+    queue = Queue(session, name, int, maxsize=1)
+    await queue.put(0)
+    waiting = asyncio.create_task(queue.put(1))
+    await until(queue.statistics, lambda seen: seen.puts_waiting == 1)
+    await inside.give_up_membership(queue)  # the server has dropped it with the session
+    inside.pass_deadline(session, name)
+    assert await take(queue, 2) == [0, 1]
+    await waiting
+
+
 async def test_a_put_that_is_cancelled_then_is_not_put_again(server: EmbeddedServer, client: Redis, name: str) -> None:
     async with Session.open(server.url) as session:
         queue = Queue(session, name, int, maxsize=1)
