@@ -127,16 +127,19 @@ async def test_a_drain_finishes_what_is_handled_and_gives_back_the_rest(queue: Q
 
 async def test_a_drain_begins_with_nothing_that_was_taken_ahead(queue: Queue[int]) -> None:
     handled: list[int] = []
+    before: list[int] = []
 
     async def handle(delivery: Delivery[int]) -> None:
         handled.append(delivery.item)
-        if worker._prefetch is not None and worker._prefetch.pace.in_hand() > 0:
+        if not before and worker._prefetch is not None and worker._prefetch.pace.in_hand() > 0:
             worker.drain()
+            before.extend(handled)
 
     await queue.put_many(range(2000))
     worker = Worker(queue, handle, concurrency=1)
     async with asyncio.timeout(40):
         await worker.run()
+    assert handled == before
     statistics = await queue.statistics()
     assert (statistics.acked_total, statistics.leased) == (len(handled), 0)
     assert statistics.delayed > 0  # it was taken, and nobody has begun with it

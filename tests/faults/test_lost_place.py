@@ -6,6 +6,7 @@ import pytest
 from redis.asyncio import Redis
 
 from shared.concurrency import Queue, Session
+from shared.concurrency.queues.membership.keys import queue_keys
 from shared.concurrency.queues.puts import look
 from shared.local.embedded import EmbeddedServer
 from tests.instruments import inside
@@ -54,6 +55,18 @@ async def test_a_put_gets_its_place_again_at_once(session: Session, name: str) -
     inside.pass_deadline(session, name)
     assert await take(queue, 2) == [0, 1]
     await waiting
+
+
+async def test_a_put_whose_place_somebody_has_deleted_is_put_again(session: Session, client: Redis, name: str) -> None:
+    queue, keys = Queue(session, name, int, maxsize=1), queue_keys(name)
+    await queue.put(0)
+    waiting = asyncio.create_task(queue.put(1))
+    await until(queue.statistics, lambda seen: seen.puts_waiting == 1)
+    await client.delete(keys["putters"], keys["bodies"])
+    assert await take(queue, 1) == [0]  # which lets nobody in
+    async with asyncio.timeout(20):  # a look of insurance finds that it does not wait there any more
+        await waiting
+    assert await take(queue, 1) == [1]
 
 
 async def test_a_put_that_is_cancelled_then_is_not_put_again(server: EmbeddedServer, client: Redis, name: str) -> None:
