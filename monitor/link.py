@@ -28,26 +28,20 @@ class Link:
 
         :raises ServerUnavailable: when the server does not answer.
         """
-        answers = await self._run_scripts(calls, set())
+        commands = [
+            (call.script.command, call.script.sha, *call.script.pack(call.keys, call.arguments)) for call in calls
+        ]
+        answers = await self.commands(commands)
         unknown = [at for at, answer in enumerate(answers) if isinstance(answer, NoScriptError)]
         if unknown:
-            # The first of each script brings it along.
-            sources = {calls[at].script.name for at in unknown}
-            again = await self._run_scripts([calls[at] for at in unknown], sources)
-            for at, answer in zip(unknown, again, strict=True):
-                answers[at] = answer
+            # Each script once, and behind them the calls again.
+            missing = {calls[at].script.sha: calls[at].script.source for at in unknown}
+            loads = [("SCRIPT", "LOAD", source) for source in missing.values()]
+            again = await self.commands([*loads, *(commands[at] for at in unknown)])
+            refused = {sha: each for sha, each in zip(missing, again, strict=False) if isinstance(each, ResponseError)}
+            for at, answer in zip(unknown, again[len(missing) :], strict=True):
+                answers[at] = refused.get(calls[at].script.sha, answer)
         return answers
-
-    async def _run_scripts(self, calls: Sequence[Call], to_bring: set[str]) -> list[Any]:
-        commands: list[tuple[Any, ...]] = []
-        for call in calls:
-            script, packed = call.script, call.script.pack(call.keys, call.arguments)
-            if script.name in to_bring:
-                to_bring.remove(script.name)
-                commands.append(("EVAL_RO", script.source, *packed))
-            else:
-                commands.append(("EVALSHA_RO", script.sha, *packed))
-        return await self.commands(commands)
 
     async def commands(self, commands: Sequence[tuple[Any, ...]]) -> list[Any]:
         """Run commands that change nothing in one round trip; an answer may be a ResponseError.

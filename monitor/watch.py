@@ -37,9 +37,11 @@ class Watch:
         sent_at = boottime()
         info, moment = await self._link.commands([("INFO", *_SECTIONS), ("TIME",)])
         round_trip = boottime() - sent_at
-        for answer in (info, moment):
-            if isinstance(answer, ResponseError):
-                raise ServerRefused(f"the server does not say how it is: {answer}") from answer
+        if isinstance(moment, ResponseError):
+            raise ServerRefused(f"the server does not say what time it is: {moment}") from moment
+        if isinstance(info, ResponseError):  # some services forbid it: the rest is there all the same
+            problems.append(Problem(name="server", text=str(info)))
+            info = {}
         now = int(moment[0]) + int(moment[1]) / 1e6
         calls = [*map(queue_call, names.queues), *map(lease_call, names.leases)]
         answers = await self._link.scripts(calls)

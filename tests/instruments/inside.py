@@ -154,7 +154,9 @@ async def operate_at(queue: Queue[Any], script: str, *arguments: bytes | str | i
 
 async def give_up_membership(queue: Queue[Any]) -> None:
     """Have the server forget a queue's session, as when it was recovered while its process was stopped."""
-    await ask_at(queue, "leave", session_id_at(queue), b"", b"")
+    member, session = member_at(queue), session_id_at(queue)
+    await member.calls.command("ZADD", member.keys["sessions"], 1, session)
+    await ask_at(queue, "recover", session, b"")
 
 
 def registration_of(session: Session, name: str) -> "asyncio.Task[None]":

@@ -220,7 +220,8 @@ class _Heartbeat:
 
     async def _run_script(self, call: Any) -> Any:
         packed = call.script.pack(call.keys, call.arguments)
-        answer = await self._command(b"EVALSHA", call.script.sha, *packed)
+        answer = await self._command(call.script.command, call.script.sha, *packed)
         if isinstance(answer, Exception) and "NOSCRIPT" in str(answer):
-            answer = await self._command(b"EVAL", call.script.source, *packed)
+            await self._command(b"SCRIPT", b"LOAD", call.script.source)
+            answer = await self._command(call.script.command, call.script.sha, *packed)
         return answer
