@@ -14,7 +14,7 @@ from typing import Final
 
 from tests.mutants.mutant import GoneError, Mutant, mutants
 from tests.mutants.project_copy import ProjectCopy
-from tests.mutants.trial import Outcome, Trial
+from tests.mutants.trial import Outcome, Pace, Trial
 
 _FATES: Final = {"passed": "SURVIVED", "broken": "NO PROGRAM", "failed": "found"}
 
@@ -25,10 +25,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
     chosen = [mutants()[name] for name in options.names] or list(mutants().values())
     began = time.monotonic()
     with ExitStack() as stack:
-        trials: SimpleQueue[Trial] = SimpleQueue()
+        trials, pace = SimpleQueue[Trial](), Pace()
         for _ in range(min(options.at_once, len(chosen))):
             folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="weir-mutants-")))
-            trials.put(Trial(ProjectCopy(folder), folder / "verdicts"))
+            trials.put(Trial(ProjectCopy(folder), folder / "notes", pace))
         with ThreadPoolExecutor(trials.qsize()) as pool:
             problems = _without_mutants(chosen, trials, pool) or _with_each(chosen, trials, pool)
     took = f"in {time.monotonic() - began:.0f} s"

@@ -12,7 +12,7 @@ from shared.concurrency.session import scripts
 from tests.mutants import __main__ as command
 from tests.mutants.mutant import ROOT, GoneError, Mutant, mutants
 from tests.mutants.project_copy import ProjectCopy
-from tests.mutants.trial import Trial
+from tests.mutants.trial import Pace, Trial
 from tests.simulation.__main__ import WORKLOADS
 
 FEW = ("bound-of-pending-alone", "renew-resurrects", "a-late-put-runs", "no-margin", "acks-are-taken-on-trust")
@@ -126,7 +126,7 @@ def test_a_few_are_found_and_the_working_tree_stays_as_it_is() -> None:
 
 @pytest.fixture
 def trial(tmp_path: Path) -> Trial:
-    return Trial(ProjectCopy(tmp_path), tmp_path / "verdicts")
+    return Trial(ProjectCopy(tmp_path), tmp_path / "notes", Pace())
 
 
 @pytest.mark.alone
