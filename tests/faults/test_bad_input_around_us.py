@@ -104,5 +104,8 @@ async def test_a_server_that_is_mended_is_used_again(server: EmbeddedServer) -> 
         await until(refused, bool)
         await client.config_set("maxmemory-policy", "noeviction")
         await until(refused, lambda seen: not seen)
+        # A connection that breaks later is an outage as any other.
+        await client.client_kill_filter(_type="normal", skipme=True)
+        await client.client_kill_filter(_type="pubsub", skipme=True)
         await queue.put(2)
         assert await queue.qsize() == 2

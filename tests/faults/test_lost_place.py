@@ -6,6 +6,7 @@ import pytest
 from redis.asyncio import Redis
 
 from shared.concurrency import Queue, Session
+from shared.concurrency.queues.membership.keys import queue_keys
 from shared.concurrency.session import insurance
 from shared.local.embedded import EmbeddedServer
 from tests.instruments import inside
@@ -42,6 +43,30 @@ async def test_a_put_gets_its_place_again_though_memory_was_full(
         await queue.put(2)
         assert await take(queue, 2) == [1, 2]
         assert await queue.qsize() == 0
+
+
+@pytest.mark.usefixtures("only_notified")
+async def test_a_put_gets_its_place_again_at_once(session: Session, name: str) -> None:
+    queue = Queue(session, name, int, maxsize=1)
+    await queue.put(0)
+    waiting = asyncio.create_task(queue.put(1))
+    await until(queue.statistics, lambda seen: seen.puts_waiting == 1)
+    await inside.give_up_membership(queue)  # the server has dropped it with the session
+    inside.pass_deadline(session, name)
+    assert await take(queue, 2) == [0, 1]
+    await waiting
+
+
+async def test_a_put_whose_place_somebody_has_deleted_is_put_again(session: Session, client: Redis, name: str) -> None:
+    queue, keys = Queue(session, name, int, maxsize=1), queue_keys(name)
+    await queue.put(0)
+    waiting = asyncio.create_task(queue.put(1))
+    await until(queue.statistics, lambda seen: seen.puts_waiting == 1)
+    await client.delete(keys["putters"], keys["bodies"])
+    assert await take(queue, 1) == [0]  # which lets nobody in
+    async with asyncio.timeout(20):  # a look of insurance finds that it does not wait there any more
+        await waiting
+    assert await take(queue, 1) == [1]
 
 
 async def test_a_put_that_is_cancelled_then_is_not_put_again(server: EmbeddedServer, client: Redis, name: str) -> None:

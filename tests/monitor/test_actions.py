@@ -136,6 +136,7 @@ REFUSED: Final[list[tuple[dict[str, str], int, str]]] = [
     ({"Authorization": "Basic nonsense!"}, 401, "needs the password"),
     ({"Authorization": f"Bearer {PASSWORD}"}, 401, "needs the password"),
     ({"Authorization": "Basic " + base64.b64encode(b"Ada:wrong").decode()}, 401, "is wrong"),
+    ({"Authorization": "Basic " + base64.b64encode(f"Ada:{PASSWORD[:-1]}".encode()).decode()}, 401, "is wrong"),
     ({"Origin": ""}, 403, "own page"),
     ({"Origin": "null"}, 403, "own page"),
     ({"Origin": "http://elsewhere.example"}, 403, "own page"),

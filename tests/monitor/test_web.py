@@ -71,6 +71,14 @@ def test_every_answer_has_the_headers_that_protect_a_page(scene: Scene) -> None:
         assert "server" not in found
 
 
+def test_nothing_runs_on_the_page_but_our_files(scene: Scene) -> None:
+    policy = scene.page.ask("/").headers["content-security-policy"]
+    rules = dict(rule.strip().split(" ", 1) for rule in policy.split(";"))
+    assert (rules["default-src"], rules["script-src"], rules["object-src"]) == ("'none'", "'self'", "'none'")
+    assert (rules["base-uri"], rules["form-action"], rules["frame-ancestors"]) == ("'none'", "'self'", "'none'")
+    assert "unsafe" not in policy
+
+
 def test_the_page_takes_everything_from_here_and_no_script_stands_in_it(scene: Scene) -> None:
     answer = scene.page.ask("/")
     text = answer.body.decode()

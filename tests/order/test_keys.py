@@ -82,6 +82,16 @@ async def test_one_of_a_key_is_handed_out_and_in_order(session: Session, other: 
     await at_rest(queue)
 
 
+async def test_of_what_is_let_go_and_what_is_pending_the_older_comes_first(session: Session, name: str) -> None:
+    queue = Queue(session, name, int)
+    await queue.put_many([1, 2], key="k")
+    await queue.put(3)
+    await (await take(queue)).ack()  # which lets 2 go
+    await queue.put(4)
+    assert await items(queue) == [2, 3, 4]
+    await at_rest(queue)
+
+
 async def test_who_waits_is_woken_by_the_end_of_the_one_before(session: Session, other: Session, name: str) -> None:
     queue, theirs = Queue(session, name, int), Queue(other, name, int)
     await queue.put_many([1, 2], key="k")

@@ -90,6 +90,9 @@ ELSEWHERE: Final = {
     "./run test tests/test_orders.py": "test_the_commands_of_the_fifth_step_do_what_they_say",
     "./run new": "test_its_first_commit_is_the_template_whole_and_the_second_its_own",
     "./run new DIRECTORY --name NAME": "test_its_first_commit_is_the_template_whole_and_the_second_its_own",
+    "./run mutants": "test_a_few_are_found_and_the_working_tree_stays_as_it_is",
+    "./run mutants NAME": "test_a_few_are_found_and_the_working_tree_stays_as_it_is",
+    "./run mutants bound-of-pending-alone": "test_a_few_are_found_and_the_working_tree_stays_as_it_is",
     "./run consumer --reload": "test_a_change_drains_the_service_and_starts_it_anew",
     "./run shell": "test_the_prompt_has_an_open_pipeline_and_awaits",
     # These download other environments first.

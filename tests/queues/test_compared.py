@@ -3,6 +3,7 @@
 import dataclasses
 import datetime as dt
 import decimal
+import math
 from collections.abc import Sequence
 from typing import Annotated, Any, Literal
 
@@ -53,6 +54,14 @@ class Marked(BaseModel):
 
 class Anything(BaseModel):
     data: Any = None
+
+
+class Reading(BaseModel):
+    """What is declared so comes back equal, whatever it holds, but for what JSON has no number for."""
+
+    model_config = ConfigDict(frozen=True)
+
+    value: float
 
 
 class Secretive(BaseModel):
@@ -202,3 +211,14 @@ def test_a_result_is_compared_though_it_is_not_the_first() -> None:
     codec.write(None, Animal(name="x"))
     with pytest.raises(InvalidResult, match="would not come back the same"):
         codec.write(None, [Dog(name="x", breed="y")][0])
+
+
+@pytest.mark.parametrize("value", [math.nan, math.inf, -math.inf])
+async def test_what_json_has_no_number_for_is_refused_though_it_is_not_the_first(
+    session: Session, name: str, value: float
+) -> None:
+    queue = Queue(session, name, Reading)
+    await queue.put(Reading(value=1.5))
+    with pytest.raises(ValueError, match="come back"):
+        await queue.put(Reading(value=value))
+    assert await queue.qsize() == 1

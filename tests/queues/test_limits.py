@@ -27,7 +27,9 @@ async def test_a_session_that_holds_many_gives_all_back(url: str, session: Sessi
     assert await take(queue, 450) == list(range(450))
 
 
-async def test_more_than_500_given_back_in_one_call(session: Session, name: str) -> None:
+async def test_more_than_500_given_back_in_one_call(
+    session: Session, name: str, caplog: pytest.LogCaptureFixture
+) -> None:
     queue = Queue(session, name, int)
     await queue.put_many(range(700))
     held = [await queue.get() for _ in range(700)]
@@ -35,6 +37,7 @@ async def test_more_than_500_given_back_in_one_call(session: Session, name: str)
     seen = await queue.statistics()
     assert (seen.delayed, seen.leased) == (700, 0)
     assert await take(queue, 700) == list(range(700))
+    assert "stale" not in caplog.text  # each went back once
 
 
 async def test_failures_are_counted_to_999(session: Session, client: Any, name: str) -> None:

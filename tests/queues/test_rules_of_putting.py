@@ -138,13 +138,15 @@ async def test_rule_2_the_entries_of_a_dead_process_are_dropped(session: Session
     await queue.put(1)
     keys = queue_keys(name)
     # Exactly what a process leaves behind that was killed while it waited: an entry of a session that is over.
-    await client.execute_command("HSET", keys["bodies"], b"d" * 12 + b"%010d" % 1, b"%b.1.500 dead" % (b"d" * 12))  # type: ignore[no-untyped-call]
-    await client.execute_command("RPUSH", keys["putters"], b"d" * 12 + b"%010d" % 1)  # type: ignore[no-untyped-call]
+    dead, key = b"d" * 12, b"d" * 12 + b"%010d" % 1
+    await client.execute_command("HSET", keys["bodies"], key, b"%b.1.500 %b0000000000.0009" % (dead, key))  # type: ignore[no-untyped-call]
+    await client.execute_command("RPUSH", keys["putters"], key)  # type: ignore[no-untyped-call]
     waiting = asyncio.create_task(queue.put(2))
     await in_line(queue, 2)
     assert await drain(queue) == [1, 2]
     await waiting
     assert await client.exists(keys["putters"], keys["bodies"]) == 0
+    assert (await queue.statistics()).dead == 0
 
 
 async def test_rule_2_an_owner_that_was_only_stopped_puts_its_entries_again(
@@ -372,6 +374,20 @@ async def test_rule_14_a_put_refused_for_memory_waits_and_draining_goes_on(serve
         async with asyncio.timeout(5):
             await waiting
         assert await drain(queue) == [2]
+
+
+async def test_rule_14_puts_refused_for_memory_keep_their_order(server: EmbeddedServer, name: str) -> None:
+    async with Session.open(server.url) as session, Redis.from_url(server.url) as client:
+        queue = Queue(session, name, int)
+        await queue.put(0)
+        await client.config_set("maxmemory", 1)
+        waiting = asyncio.create_task(queue.put_many(range(1, 6)))
+        puts = inside.put_lane_of(session, name)
+        await until(lambda: asyncio.sleep(0, inside.waits_for_memory(puts)), bool)
+        await client.config_set("maxmemory", 0)
+        async with asyncio.timeout(30):
+            await waiting
+        assert await drain(queue) == [0, 1, 2, 3, 4, 5]
 
 
 class Reading(BaseModel):

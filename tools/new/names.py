@@ -33,7 +33,10 @@ def edit(project: Path, name: str, *, example: bool) -> None:
             *([] if example else [_without_settings_of_the_demo]),
         ],
         "run": [_without_commands, *([] if example else [_demo_of_the_job])],
-        "docs/rooms.md": [lambda text: without(text, "| `benchmarks/`", "| `benchmarks/`", "docs/rooms.md")],
+        "docs/rooms.md": [
+            lambda text: without(text, "| `benchmarks/`", "| `benchmarks/`", "docs/rooms.md"),
+            lambda text: text.replace(", `mutants/` |", " |"),
+        ],
     }
     for file in sorted((project / _KUBERNETES).rglob("*.yaml")):
         path = file.relative_to(project).as_posix()
@@ -105,6 +108,8 @@ def _without_settings_of_the_demo(text: str) -> str:
 
 
 def _without_commands(text: str) -> str:
+    text = without(text, "  mutants [NAME ...]", "                        or simulation;", "the help")
+    text = without(text, "mutants) ", "mutants) ", "the commands")
     text = without(text, "  bench [WORKLOAD ...]", "  bench-leases ", "the help")
     text = without(text, "  new DIRECTORY", "                        brings a project", "the help")
     text = without(text, "bench) ", "bench-leases) ", "the commands")
