@@ -78,7 +78,7 @@ async def test_what_is_no_name_of_a_lock_is_refused(session: Session, door: str)
 async def test_what_is_no_name_leads_nobody(session: Session) -> None:
     for bad in NO_LOCKS:
         with pytest.raises(ValueError, match="a name is"):
-            async with leader(session, bad):
+            async for _ in leader(session, bad):
                 raise AssertionError("it leads")
 
 
@@ -125,8 +125,8 @@ def test_a_key_that_is_like_one_is_the_application_s() -> None:
         b"{jobs}:a\nb\x00",
     ):
         assert not is_own_key(key)
-    for key in OWN_KEYS:
-        assert is_own_key(key.encode())
+    for own in OWN_KEYS:
+        assert is_own_key(own.encode())
 
 
 @pytest.mark.parametrize("field", ["PIPELINE_QUEUE", "PIPELINE_QUEUES", "PIPELINE_RUN"])

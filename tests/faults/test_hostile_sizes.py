@@ -141,8 +141,7 @@ async def test_a_handler_that_waits_for_room_in_its_own_full_queue_is_ended_by_i
         b"\x00" * 100_000,
         b"POST /actions/pause HTTP/1.1\r\nHost: localhost\r\nContent-Length: 99999999999\r\n\r\n" + b"x" * 100_000,
         b"POST /actions/pause HTTP/1.1\r\nHost: localhost\r\nTransfer-Encoding: chunked\r\n\r\n"
-         b"fffffff\r\n"
-        + b"x" * 100_000,
+        b"fffffff\r\n" + b"x" * 100_000,
     ],
     ids=["a million headers", "a long path", "a long header", "NUL", "a large body", "large chunks"],
 )
