@@ -226,18 +226,23 @@ class Calls:
     def answered(self, answer: Any) -> None:
         """Hand an answer to the call that has waited longest.
 
-        :raises Unasked: when there is none.
+        :raises Unasked: when there is none, or that call cannot read it: it and all behind it may be for other calls.
         """
         if not self._replies:
             raise Unasked(f"the server answered what nobody had asked: {answer!r:.200}")
         reply, _, at_reply = self._replies.popleft()
+        unreadable = None
         if at_reply is not None and not isinstance(answer, Exception):
             try:
                 at_reply(answer)
-            except Exception as error:  # noqa: BLE001  # the caller gets it; the reader goes on
+            except ConcurrencyError as error:  # the caller gets it; the reader goes on
                 answer = error
+            except Exception as error:  # noqa: BLE001  # as well, on another connection
+                answer = unreadable = error
         if not reply.done():
             reply.set_result(answer)
+        if unreadable is not None:
+            raise Unasked(f"an answer could not be read: {unreadable!r:.200}")
 
     def silent_for(self) -> float:
         """For how many seconds nothing has come or gone while a call is not answered."""
