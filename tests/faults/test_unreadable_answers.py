@@ -1,6 +1,7 @@
 """An answer that cannot be read, for it was altered on its way: whoever waits gets an error, and nothing is kept."""
 
 import asyncio
+import contextlib
 
 import pytest
 
@@ -50,3 +51,35 @@ async def test_a_put_whose_answer_is_unreadable_fails_and_the_next_one_works(
             await queue.put(2)
         await queue.put(3)
     assert await queue.qsize() == 3
+
+
+async def test_a_reply_that_is_missing_does_not_shift_those_behind_it_for_ever(
+    through_proxy: Session, proxy: Proxy, name: str
+) -> None:
+    queue = Queue(through_proxy, name, int)
+    await queue.put(1)
+    left = [b""]
+
+    def alter(reply: bytes) -> bytes:
+        return left.pop() if left and not reply.startswith(b">") and proxy.commands[-1].of_session else reply
+
+    async def ask() -> None:
+        while True:  # so that the connection is never silent
+            with contextlib.suppress(Exception):
+                await queue.statistics()
+            await asyncio.sleep(0)
+
+    proxy.alter = alter
+    asking = [asyncio.create_task(ask()) for _ in range(2)]
+    try:
+        # Whoever cannot read the answer to another call has the connection opened anew.
+        async with asyncio.timeout(20):
+            while True:
+                with contextlib.suppress(TypeError, ValueError, IndexError):
+                    await queue.put(2)
+                    assert (await queue.statistics()).put_total >= 2
+                    break
+    finally:
+        for task in asking:
+            task.cancel()
+        await asyncio.wait(asking)

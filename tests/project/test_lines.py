@@ -59,6 +59,7 @@ SLOWLY: Final = {
     "./run test --all": (FEW_TESTS, " passed"),
     "./run test tests/queues/test_rules_of_putting.py": ("", " passed"),
     "./run check": ("", "passed"),
+    "./run fuzz": ("--entries 200", "nothing found"),
     "./run campaign leases": ("--seconds 2", " passed"),
     "./run campaign stages": ("--messages 200", " passed"),
     "./run campaign results": ("--messages 200", " passed"),

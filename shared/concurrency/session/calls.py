@@ -276,7 +276,7 @@ class Calls(Insisting):
     def answered(self, answer: Any) -> None:
         """Hand an answer to the call that has waited longest.
 
-        :raises Unasked: when there is none.
+        :raises Unasked: when there is none, or that call cannot read it: it and all behind it may be for other calls.
         """
         self.replies.answered(answer)
 

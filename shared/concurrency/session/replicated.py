@@ -17,7 +17,7 @@ from shared.concurrency.session.clock import boottime
 from shared.concurrency.session.log import Log
 from shared.concurrency.session.outage import Outage
 from shared.concurrency.session.replies import Awaited, Replies, Send, fail
-from shared.concurrency.session.server_errors import Disconnected
+from shared.concurrency.session.server_errors import Disconnected, Unasked
 
 log = Log("session")
 
@@ -98,11 +98,15 @@ class ReplicatedReplies(Replies):
 
     def _release(self, refusal: Exception | None = None) -> None:
         held, self._held = self._held, []
-        for awaited, take, answer in held:
+        for at, (awaited, take, answer) in enumerate(held, 1):
             is_promise = awaited is not None and awaited.reply in self._promises
             if awaited is not None:
                 self._promises.discard(awaited.reply)
-            take(refusal if is_promise and refusal and not isinstance(answer, Exception) else answer)
+            try:
+                take(refusal if is_promise and refusal and not isinstance(answer, Exception) else answer)
+            except Unasked:
+                self._held = held[at:]  # the connection is dropped, and they fail with it
+                raise
 
     def _fall_short(self, count: Any) -> None:
         now = boottime()

@@ -5,6 +5,7 @@ from collections import deque
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
+from shared.concurrency.errors import ConcurrencyError
 from shared.concurrency.session.clock import boottime
 from shared.concurrency.session.server_errors import Disconnected, Unasked
 
@@ -20,14 +21,22 @@ class Awaited(NamedTuple):
     at_reply: Callable[[Any], object] | None
 
     def deliver(self, answer: Any) -> None:
-        """Hand it the answer."""
+        """Hand it the answer.
+
+        :raises Unasked: when the call cannot read it: it and all behind it may be for other calls.
+        """
+        unreadable = None
         if self.at_reply is not None and not isinstance(answer, Exception):
             try:
                 self.at_reply(answer)
-            except Exception as error:  # noqa: BLE001  # the caller gets it; the reader goes on
+            except ConcurrencyError as error:  # the caller gets it; the reader goes on
                 answer = error
+            except Exception as error:  # noqa: BLE001  # as well, on another connection
+                answer = unreadable = error
         if not self.reply.done():
             self.reply.set_result(answer)
+        if unreadable is not None:
+            raise Unasked(f"an answer could not be read: {unreadable!r:.200}")
 
 
 class Replies:
