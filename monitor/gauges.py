@@ -15,6 +15,11 @@ _GAUGES: Final[dict[str, tuple[str, Callable[[QueueSnapshot], float]]]] = {
     "delayed": ("Messages that wait for their next attempt.", lambda queue: queue.counts.delayed),
     "dead": ("Dead letters that are kept.", lambda queue: queue.counts.dead),
     "puts_waiting": ("Puts that wait for room.", lambda queue: queue.counts.puts_waiting),
+    # A sum for those that can read one figure only, as KEDA's trigger `metrics-api` does.
+    "demand": (
+        "Messages that want a consumer now: pending, waiting to be put, or in a consumer's hands.",
+        lambda queue: queue.counts.pending + queue.counts.puts_waiting + queue.counts.leased,
+    ),
     "maxsize": ("The bound of pending messages; 0 for none.", lambda queue: queue.counts.maxsize),
     "paused": ("1 while the queue delivers nothing, because somebody paused it.", lambda queue: queue.counts.is_paused),
     "consumers": ("Consumer services that are registered.", lambda queue: len(queue.consumers)),

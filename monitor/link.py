@@ -1,8 +1,9 @@
 """Link: sends what only reads, many in a round trip."""
 
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
-from typing import Any, Final
+from functools import partial
+from typing import Any, Final, TypeVar
 
 import redis.asyncio
 from redis.crc import key_slot
@@ -23,12 +24,14 @@ PATIENCE: Final = 5.0
 _MOST_MOVES: Final = 5
 """So often keys that have moved are looked for."""
 
+T = TypeVar("T")
+
 
 class Link:
     """A connection for those who only look. Nothing it sends can write, so its user needs no right to."""
 
     def __init__(self, client: "redis.asyncio.Redis | None") -> None:
-        """`client`: bytes in and out; whoever made it closes it. None: a link to several servers has its own."""
+        """`client`: bytes in and out; whoever made it closes it. A link to several servers has one for each."""
         self._client: Any = client
 
     async def scripts(self, calls: Sequence[Call]) -> list[Any]:
@@ -36,34 +39,24 @@ class Link:
 
         :raises ServerUnavailable: when the server does not answer.
         """
-        answers = await self._run_scripts(calls, set())
+        commands = [
+            (call.script.command, call.script.sha, *call.script.pack(call.keys, call.arguments)) for call in calls
+        ]
+        answers = await self.commands(commands)
         unknown = [at for at, answer in enumerate(answers) if isinstance(answer, NoScriptError)]
         if unknown:
-            # The first of each script brings it along.
-            sources = {self._source(calls[at]) for at in unknown}
-            again = await self._run_scripts([calls[at] for at in unknown], sources)
-            for at, answer in zip(unknown, again, strict=True):
-                answers[at] = answer
+            # Each script once, and behind them the calls again.
+            missing = {calls[at].script.sha: calls[at].script.source for at in unknown}
+            loads = [("SCRIPT", "LOAD", source) for source in missing.values()]
+            again = await self.commands([*loads, *(commands[at] for at in unknown)])
+            refused = {sha: each for sha, each in zip(missing, again, strict=False) if isinstance(each, ResponseError)}
+            for at, answer in zip(unknown, again[len(missing) :], strict=True):
+                answers[at] = refused.get(calls[at].script.sha, answer)
         return answers
 
     async def servers(self) -> Sequence[Endpoint | None]:
         """Each server that holds keys, for `at`."""
         return (None,)
-
-    def _source(self, call: Call) -> tuple[str, Endpoint | None]:
-        """Which script is unknown where."""
-        return call.script.name, None
-
-    async def _run_scripts(self, calls: Sequence[Call], to_bring: set[tuple[str, Endpoint | None]]) -> list[Any]:
-        commands: list[tuple[Any, ...]] = []
-        for call in calls:
-            script, packed = call.script, call.script.pack(call.keys, call.arguments)
-            if (source := self._source(call)) in to_bring:
-                to_bring.remove(source)
-                commands.append(("EVAL_RO", script.source, *packed))
-            else:
-                commands.append(("EVALSHA_RO", script.sha, *packed))
-        return await self.commands(commands)
 
     async def commands(self, commands: Sequence[tuple[Any, ...]], at: Endpoint | None = None) -> list[Any]:  # noqa: ARG002  # there is one
         """Run commands that change nothing in one round trip; an answer may be a ResponseError.
@@ -72,11 +65,23 @@ class Link:
 
         :raises ServerUnavailable: when the server does not answer.
         """
-        return await _run(self._client, commands)
+        if not commands:
+            return []
+        try:
+            async with self._client.pipeline(transaction=False) as pipeline:
+                for command in commands:
+                    pipeline.execute_command(*command)
+                found: list[Any] = await pipeline.execute(raise_on_error=False)
+        except (RedisError, OSError) as error:
+            raise ServerUnavailable(f"the server does not answer: {error}") from error
+        for answer in found:
+            if isinstance(answer, Exception) and not isinstance(answer, ResponseError):
+                raise ServerUnavailable(f"the server does not answer: {answer}") from answer
+        return found
 
 
 class ClusterLink(Link):
-    """Sends each command to the node that serves its key, and follows keys that move."""
+    """Sends each command to the node that serves its key, in one round trip to each, and follows keys that move."""
 
     def __init__(self, address: ClusterAddress, **options: Any) -> None:
         """Use `open_link`. `options`: redis-py's, for each connection."""
@@ -84,8 +89,8 @@ class ClusterLink(Link):
         self._address = address
         self._options = options
         self._topology = Topology(address.seeds)
-        self._clients: dict[Endpoint, redis.asyncio.Redis] = {}
         self._silent: set[Endpoint] = set()
+        self._clients: dict[Endpoint, redis.asyncio.Redis] = {}
 
     async def look(self) -> None:
         """Ask which node serves what.
@@ -108,74 +113,58 @@ class ClusterLink(Link):
             await self.look()
         return self._topology.nodes()
 
-    def _source(self, call: Call) -> tuple[str, Endpoint | None]:
-        return call.script.name, self._node(call.keys[call.script.keys[0]])
+    async def scripts(self, calls: Sequence[Call]) -> list[Any]:
+        """As a Link's; what is served elsewhere meanwhile goes again."""
+        return await self._spread(calls, [call.keys[call.script.keys[0]] for call in calls], Link.scripts)
 
     async def commands(self, commands: Sequence[tuple[Any, ...]], at: Endpoint | None = None) -> list[Any]:
-        """As a Link's, in one round trip to each node; those that are served elsewhere meanwhile go again."""
-        if not self._topology.is_known:
-            await self.look()
-        answers: list[Any] = [None] * len(commands)
-        left = list(range(len(commands)))
+        """As a Link's, where the word behind the name of a command is its key; goes again as `scripts`."""
+        if at is not None:
+            return await self._at(at).commands(commands)
+        return await self._spread(commands, [command[1] for command in commands], Link.commands)
+
+    async def _spread(
+        self, what: Sequence[T], keys: Sequence[bytes | str], run: Callable[[Link, Sequence[T]], Awaitable[list[Any]]]
+    ) -> list[Any]:
+        answers: list[Any] = [None] * len(what)
+        left = list(range(len(what)))
         for _ in range(_MOST_MOVES):
-            try:
-                await self._run_each(commands, left, at, answers)
-            except ServerUnavailable:
-                await self.look()
-                raise
+            by_node: dict[Endpoint, list[int]] = {}
+            nodes = await self.servers()
+            for number in left:
+                node = self._topology.node_of(key_slot(_bytes(keys[number])))
+                by_node.setdefault(node or nodes[0], []).append(number)
+            for node, group in by_node.items():
+                found = await self._run(node, partial(run, self._at(node), [what[number] for number in group]))
+                for number, answer in zip(group, found, strict=True):
+                    answers[number] = answer
             left = [number for number in left if _is_elsewhere(answers[number])]
             if not left:
                 break
             await self.look()
         return answers
 
-    async def _run_each(
-        self, commands: Sequence[tuple[Any, ...]], numbers: list[int], at: Endpoint | None, answers: list[Any]
-    ) -> None:
-        by_node: dict[Endpoint, list[int]] = {}
-        for number in numbers:
-            node = at or self._node(_key(commands[number]))
-            if node is None:
-                raise ServerUnavailable("a slot of the Cluster is not served")
-            by_node.setdefault(node, []).append(number)
-        for node, group in by_node.items():
-            found = await _run(self._client_of(node), [commands[number] for number in group])
-            for number, answer in zip(group, found, strict=True):
-                answers[number] = answer
+    async def _run(self, node: Endpoint, send: Callable[[], Awaitable[list[Any]]]) -> list[Any]:
+        try:
+            return await send()
+        except ServerUnavailable:
+            self._silent.add(node)
+            await self.look()  # its replica may serve next time
+            raise
 
-    def _node(self, key: bytes | str) -> Endpoint | None:
-        return self._topology.node_of(key_slot(key if isinstance(key, bytes) else key.encode()))
-
-    def _client_of(self, node: Endpoint) -> "redis.asyncio.Redis":
+    def _at(self, node: Endpoint) -> Link:
         if node not in self._clients:
             self._clients[node] = client(self._address.at(node), **self._options)
-        return self._clients[node]
+        return Link(self._clients[node])
 
 
-def _key(command: tuple[Any, ...]) -> bytes | str:
-    key: bytes | str = command[3 if command[0] in ("EVAL_RO", "EVALSHA_RO") else 1]
-    return key
+def _bytes(key: bytes | str) -> bytes:
+    return key if isinstance(key, bytes) else key.encode()
 
 
 def _is_elsewhere(answer: object) -> bool:
     """Whether an answer says that another node serves the key."""
     return isinstance(answer, ResponseError) and moved(str(answer)) is not None
-
-
-async def _run(client: Any, commands: Sequence[tuple[Any, ...]]) -> list[Any]:
-    if not commands:
-        return []
-    try:
-        async with client.pipeline(transaction=False) as pipeline:
-            for command in commands:
-                pipeline.execute_command(*command)
-            found: list[Any] = await pipeline.execute(raise_on_error=False)
-    except (RedisError, OSError) as error:
-        raise ServerUnavailable(f"the server does not answer: {error}") from error
-    for answer in found:
-        if isinstance(answer, Exception) and not isinstance(answer, ResponseError):
-            raise ServerUnavailable(f"the server does not answer: {answer}") from answer
-    return found
 
 
 @asynccontextmanager

@@ -30,12 +30,12 @@ class Watch:
         self._names: Final = names
 
     async def snapshot(self) -> Snapshot:
-        """Read everything, in five round trips at most, however much there is; to each node of a Cluster.
+        """Read everything, in five round trips at most, however much there is.
 
         :raises ServerUnavailable: when the server does not answer within 5 s, ServerRefused when it refuses.
         """
         names, problems = self._names, list[Problem]()
-        states = [await self._state(server) for server in await self._link.servers()]
+        states = [await self._state(server, problems) for server in await self._link.servers()]
         now = states[0].now
         calls = [*map(queue_call, names.queues), *map(lease_call, names.leases)]
         answers = await self._link.scripts(calls)
@@ -53,13 +53,15 @@ class Watch:
             problems=tuple(problems),
         )
 
-    async def _state(self, server: Endpoint | None) -> "_State":
+    async def _state(self, server: Endpoint | None, problems: list[Problem]) -> "_State":
         sent_at = boottime()
         info, moment = await self._link.commands([("INFO", *_SECTIONS), ("TIME",)], server)
         round_trip = boottime() - sent_at
-        for answer in (info, moment):
-            if isinstance(answer, ResponseError):
-                raise ServerRefused(f"the server does not say how it is: {answer}") from answer
+        if isinstance(moment, ResponseError):
+            raise ServerRefused(f"the server does not say what time it is: {moment}") from moment
+        if isinstance(info, ResponseError):  # some services forbid it: the rest is there all the same
+            problems.append(Problem(name="server", text=str(info)))
+            info = {}
         return _State(int(moment[0]) + int(moment[1]) / 1e6, _read_server(info, round_trip))
 
     async def look_again(self) -> None:

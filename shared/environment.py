@@ -7,11 +7,12 @@ from typing import Annotated, Any, Literal, Self
 from urllib.parse import urlsplit
 
 from pydantic import AfterValidator, BeforeValidator, Field, SecretStr, ValidationError
-from pydantic_settings import BaseSettings, SettingsConfigDict
+from pydantic_settings import SettingsConfigDict
 
 from shared.concurrency.session.address.grammar import ESCAPES, FORMS, is_listed, read_listed
 from shared.local.address import read_address
 from shared.queue_settings import MOST_AT_ONCE, queue_name, served_queues
+from shared.service_links import WithoutServiceLinks, service_links
 
 _PREFIX = "PIPELINE_"
 _EXAMPLE = "redis://:password@host:6379/0"
@@ -101,7 +102,7 @@ Bound = Annotated[Annotated[int, Field(ge=0, le=10_000_000)] | None, BeforeValid
 """The type of `maxsize`, for an application whose queues have a bound from the beginning."""
 
 
-class Environment(BaseSettings):
+class Environment(WithoutServiceLinks):
     """What any service can be set to: each field by the variable PIPELINE_<FIELD>, and `redis_url` by REDIS_URL.
 
     An application's own settings are a subclass, with one more field for each: `Settings` in shared/settings.py. The
@@ -261,7 +262,7 @@ def _unknown_variables(kind: type[Environment]) -> list[str]:
     """A line for every PIPELINE_ variable that no field reads, with a known one that is like it, if there is one."""
     known = [field.upper() for field in kind.model_fields]
     problems = []
-    for variable in sorted(os.environ):
+    for variable in sorted(os.environ.keys() - service_links(os.environ)):
         name = variable.upper().removeprefix(_PREFIX)
         if not variable.upper().startswith(_PREFIX) or (name in known and name != "REDIS_URL"):
             continue

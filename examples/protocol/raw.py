@@ -78,7 +78,8 @@ class Client:
         except RuntimeError as error:
             if not str(error).startswith("NOSCRIPT"):
                 raise
-        return self._server.command("EVAL", path.read_bytes(), *words)
+        self._server.command("SCRIPT", "LOAD", path.read_bytes())
+        return self._server.command("EVALSHA", contract["sha1"], *words)
 
     def put(self, body: bytes, headers: dict[str, str] | None = None) -> str:
         """Put a message; "a" when it is in the queue, "f" when there is no room."""

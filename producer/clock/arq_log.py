@@ -1,8 +1,14 @@
 """arq's own lines, as ours: a text that never changes, with fields. What there may be many a second of is at debug."""
 
+import contextlib
 import logging
-from collections.abc import Mapping
-from typing import Final, NamedTuple
+from collections.abc import Callable, Mapping
+from typing import Any, Final, NamedTuple
+
+import arq.worker
+from arq.connections import log_redis_info
+from redis.asyncio import Redis
+from redis.exceptions import ResponseError
 
 from shared.concurrency.session.log import LogLine
 
@@ -44,6 +50,15 @@ What a job was called with is left out: it may be the body of a message, and no 
 
 _OF_THE_SERVER: Final = "redis_version="
 """How arq's line about its server begins: words with values, which the text says itself."""
+
+
+async def log_server(redis: Redis, log_func: Callable[[str], Any]) -> None:
+    """Stands in for arq's line about its server, which ends the clock where INFO or DBSIZE is forbidden."""
+    with contextlib.suppress(ResponseError):
+        await log_redis_info(redis, log_func)
+
+
+arq.worker.log_redis_info = log_server  # type: ignore[attr-defined]  # it offers no other way
 
 
 def as_ours(record: logging.LogRecord) -> bool:

@@ -6,6 +6,7 @@ there.
 """
 
 import asyncio
+import hashlib
 import math
 import re
 from collections.abc import Awaitable, Callable
@@ -21,6 +22,7 @@ from redis.exceptions import (
     AuthorizationError,
     ClusterDownError,
     NoPermissionError,
+    NoScriptError,
     OutOfMemoryError,
     ReadOnlyError,
     ResponseError,
@@ -146,10 +148,14 @@ class Deferred:
         return pool
 
     async def _call(self, script: str, keys: tuple[str, ...], *arguments: str | bytes | int) -> Any:
-        def call() -> Awaitable[Any]:
-            answer: Awaitable[Any] = self._client.eval(script, len(keys), *keys, *arguments)
-            return answer
+        async def call() -> Any:
+            try:
+                return await self._client.evalsha(sha, len(keys), *keys, *arguments)
+            except NoScriptError:
+                await self._client.script_load(script)
+                return await self._client.evalsha(sha, len(keys), *keys, *arguments)
 
+        sha = hashlib.sha1(script.encode(), usedforsecurity=False).hexdigest()
         return await _through_outages(call)
 
 

@@ -44,8 +44,8 @@ class WordCounts:
 
     def add(self, effects: Effects, counts: Counter[str], dictionary: Dictionary) -> None:
         """Count what one message held, with its acknowledgement: once, however often the message is delivered."""
-        for word, count in counts.items():
-            effects.hincrby(self._words, word, count)
+        if counts:
+            effects.hincrby(self._words, counts)
         stop_words = sum(count for word, count in counts.items() if word in dictionary.words)
         effects.hincrby(self._facts, "stop_words", stop_words)
         effects.hincrby(self._facts, f"{_VERSION}{dictionary.version}")

@@ -5,6 +5,7 @@ import signal
 import socket
 import subprocess
 import time
+from collections.abc import Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import Self
@@ -37,13 +38,18 @@ class EmbeddedServer:
         port: int = 0,
         binary: Path | None = None,
         patience: float = 30.0,
+        options: Sequence[str] = (),
     ) -> None:
-        """`binary`: the server to run (default: server_binary()); `patience`: seconds until it must answer."""
+        """`binary`: the server to run (default: server_binary()); `patience`: seconds until it must answer.
+
+        `options`: more words for its command line; they win.
+        """
         self._directory = directory.absolute()
         self._append_only = append_only
         self._port = port
         self._binary = binary
         self._patience = patience
+        self._options = tuple(options)
         self._process: subprocess.Popen[bytes] | None = None
         self._socket = Path()
         self._lock: int | None = None
@@ -125,9 +131,9 @@ class EmbeddedServer:
         if is_too_long(self._socket):
             self._socket = self._folder.enter_context(short_folder()) / "server.sock"
 
-    def arguments(self) -> dict[str, str]:
-        """The server's options."""
-        return {
+    def _launch(self, binary: Path) -> None:
+        self._socket.unlink(missing_ok=True)
+        arguments = {
             "port": str(self._port),
             "bind": "127.0.0.1",
             "unixsocket": str(self._socket),
@@ -137,13 +143,14 @@ class EmbeddedServer:
             "maxmemory-policy": "noeviction",
             "daemonize": "no",
         }
-
-    def _launch(self, binary: Path) -> None:
-        self._socket.unlink(missing_ok=True)
         with self.log.open("wb") as log:
             # The server keeps the folder's lock open: the lock is free when the server is gone, not when we are.
             self._process = subprocess.Popen(
-                [str(binary), *(word for key, value in self.arguments().items() for word in (f"--{key}", value))],
+                [
+                    str(binary),
+                    *(word for key, value in arguments.items() for word in (f"--{key}", value)),
+                    *self._options,
+                ],
                 cwd=self._directory,
                 stdin=subprocess.DEVNULL,
                 stdout=log,

@@ -21,7 +21,7 @@ ASKED = {
 }
 LINES = {
     "./run pip": {"pipeline"},
-    "./run campaign-o": {"campaign-order"},
+    "./run camp": {"campaign"},
     "./run pipeline queue sh": {"show", "shutdown"},
     "./run pipeline dead discard --y": {"--yes"},
     "./run bench sha": {"shared"},

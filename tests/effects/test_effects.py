@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 import enum
+import json
 from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 from typing import Any
@@ -23,7 +24,7 @@ from shared.concurrency import (
     StaleDelivery,
 )
 from shared.concurrency.queues.deliveries.handout import handout_of
-from shared.concurrency.queues.effects.effects import writes_of
+from shared.concurrency.queues.effects.effects import add_json, writes_of
 from shared.local.embedded import EmbeddedServer
 from tests.instruments import inside
 from tests.instruments.census import take_census
@@ -245,6 +246,47 @@ async def test_the_same_kind_asked_for_again_is_joined(session: Session, client:
     assert await state(client, f"{key}:list") == [b"0", b"1", b"2"]
     assert await state(client, f"{key}:members") == {b"0", b"1", b"2"}
     assert 179_000 < await client.pttl(f"{key}:list") <= 180_000
+
+
+async def test_many_fields_are_asked_for_together(session: Session, client: Redis, name: str) -> None:
+    delivery = await taken(Queue(session, name, int))
+    effects, key = delivery.effects, f"{{{name}}}:mine"
+    asked = {"a": 1, "b": 2}
+    effects.hincrby(f"{key}:counts", asked)
+    effects.hincrby(f"{key}:counts", "a", 10)
+    effects.hincrby(f"{key}:counts", {b"b": 20, b"c": -3})
+    effects.hincrby(f"{key}:counts", {"c": 1, "d": 4})
+    effects.hset(f"{key}:counts", {"text": "x", "more": 1.5})
+    effects.hset(f"{key}:texts", "a", "x")
+    effects.hset(f"{key}:texts", {"a": "y", "b": b"z"})
+    asked.clear()  # the caller's own again
+    assert writes_of(effects).asked[0] == ("hincrby", f"{key}:counts", {"a": 1, "b": 2})
+    again = Effects()
+    add_json(again, json.loads(json.dumps(writes_of(effects).to_json())))
+    assert writes_of(again).asked == writes_of(effects).asked
+    assert [write.operands for write in writes_of(again)] == [write.operands for write in writes_of(effects)]
+    await delivery.ack()
+    counts = {b"a": b"11", b"b": b"22", b"c": b"-2", b"d": b"4", b"text": b"x", b"more": b"1.5"}
+    assert await state(client, f"{key}:counts") == counts
+    assert await state(client, f"{key}:texts") == {b"a": b"y", b"b": b"z"}
+
+
+SECOND_OF_MANY: dict[str, Callable[[Effects], None]] = {
+    "a sum too large": lambda effects: effects.hincrby("hash", {"new": 1, "a": 2**53 - 1}),
+    "another kind on a field": lambda effects: effects.hset("hash", {"new": 1, "a": 1}),
+    "another kind on a field of the other": lambda effects: effects.hincrby("hash", {"new": 1, "text": 1}),
+}
+
+
+@pytest.mark.parametrize("case", SECOND_OF_MANY)
+def test_of_many_fields_none_is_collected_when_one_is_refused(case: str) -> None:
+    effects = Effects()
+    effects.hincrby("hash", {"a": 1, "b": 2})
+    effects.hset("hash", {"text": "x"})
+    with pytest.raises(ValueError, match=r"one delivery makes one kind of write|come to less than 2\*\*53"):
+        SECOND_OF_MANY[case](effects)
+    assert [write.operands for write in writes_of(effects)] == [[b"a", b"1", b"b", b"2"], [b"text", b"x"]]
+    assert len(effects) == 2
 
 
 async def test_in_one_call_each_delivery_stands_for_itself(session: Session, client: Redis, name: str) -> None:
@@ -537,6 +579,11 @@ BAD: list[tuple[Any, type[Exception]]] = [
     (lambda effects: effects.hincrby("key", "a", amount=True), TypeError),
     (lambda effects: effects.hincrby("key", "a", 2**53), ValueError),
     (lambda effects: effects.hincrby("key", None), TypeError),
+    (lambda effects: effects.hincrby("key", {}), ValueError),
+    (lambda effects: effects.hincrby("key", {"a": 1, "b": 1.5}), TypeError),
+    (lambda effects: effects.hincrby("key", {"a": 1, None: 1}), TypeError),
+    (lambda effects: effects.hset("key", {"a": 1, "b": None}), TypeError),
+    (lambda effects: effects.hset("key", "a"), TypeError),
     (lambda effects: effects.hset("key", "a", value=True), TypeError),
     (lambda effects: effects.hset("key", "a", float("nan")), ValueError),
     (lambda effects: effects.set("key", "\ud800"), ValueError),

@@ -1,6 +1,6 @@
 """Three queues in a row while processes are killed: what messages bring about happens exactly once.
 
-`./run campaign-stages ORDERS` has more of them go through, with a kill every second.
+`./run campaign stages` has more of them go through, with a kill every second.
 """
 
 import asyncio

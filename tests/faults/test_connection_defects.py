@@ -11,7 +11,8 @@ from redis.asyncio import Redis
 from shared.concurrency import Queue, ServerRefused, Session
 from shared.concurrency.queues.membership.membership import Membership
 from shared.concurrency.queues.participant import QueueParticipant
-from shared.concurrency.session.server_errors import check_server, fields
+from shared.concurrency.session.examination import check_version
+from shared.concurrency.session.server_errors import fields
 from shared.concurrency.session.session import process_of
 from shared.local.embedded import EmbeddedServer
 from tests.instruments.inside import session_id_of
@@ -34,7 +35,7 @@ async def test_a_user_without_channels_is_refused_at_once_with_the_rule_to_add(
     await client.execute_command("ACL", "SETUSER", "narrow", "on", ">secret", "~*", "+@all", "resetchannels")  # type: ignore[no-untyped-call]
     url = server.url.replace("unix://", "unix://narrow:secret@")
     async with asyncio.timeout(8):
-        with pytest.raises(ServerRefused, match=r"ACL SETUSER <user> &weir:\*"):
+        with pytest.raises(ServerRefused, match=r"ACL SETUSER <user> \+subscribe &weir:\*"):
             async with Session.open(url):
                 pass
     await client.execute_command("ACL", "SETUSER", "narrow", "&weir:*")  # type: ignore[no-untyped-call]
@@ -227,7 +228,7 @@ async def test_a_full_memory_is_in_the_log_once_and_its_end(
 @pytest.mark.parametrize("info", [b"redis_version:unstable\r\n", b"\xff\xfe:\xff\r\n", b""])
 def test_a_version_that_cannot_be_read_is_refused(info: bytes) -> None:
     with pytest.raises(ServerRefused, match="no version that can be read"):
-        check_server(fields(info), {})
+        check_version(fields(info))
 
 
 async def test_an_option_that_nobody_knows_is_said_before_anything_is_connected(tmp_path: Path) -> None:

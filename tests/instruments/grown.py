@@ -51,7 +51,7 @@ redis.call('HINCRBY', KEYS[3], 'put', count)
 
 async def fill(client: Any, key: str, value: str | int, *, behind: str = "", count: int = 100_000) -> None:
     """So many fields of a hash, or members of a sorted set: owners from 000000000001 on, with something behind."""
-    command = "HSET" if key in ("lanes", "ids") else "ZADD"
+    command = "HSET" if key in ("handed", "lanes", "ids") else "ZADD"
     await client.eval(_FILL, 1, f"{{jobs}}:{key}", command, count, behind, value)
 
 

@@ -87,11 +87,10 @@ async def ask(session: Session, script: str, keys: dict[str, bytes], *arguments:
     return await process_of(session).call(Call(load(script), keys, arguments))
 
 
-async def command_at(queue: Queue[Any], *words: str) -> Any:
+async def command_at(queue: Queue[Any], *words: bytes | str | int) -> Any:
     """One plain command over the connection of a queue's session."""
-    participant = _participant_at(queue)
-    calls = participant.process.calls_of(participant.member.name)
-    while isinstance(calls, Route):
+    calls = member_at(queue).calls
+    if isinstance(calls, Route):
         assert calls.link is not None
         calls = calls.link.calls
     assert isinstance(calls, Calls)
@@ -161,7 +160,9 @@ async def operate_at(queue: Queue[Any], script: str, *arguments: bytes | str | i
 
 async def give_up_membership(queue: Queue[Any]) -> None:
     """Have the server forget a queue's session, as when it was recovered while its process was stopped."""
-    await ask_at(queue, "leave", session_id_at(queue), b"", b"")
+    member, session = member_at(queue), session_id_at(queue)
+    await command_at(queue, "ZADD", member.keys["sessions"], 1, session)
+    await ask_at(queue, "recover", session, b"")
 
 
 def registration_of(session: Session, name: str) -> "asyncio.Task[None]":

@@ -12,10 +12,12 @@ import redis
 from redis.crc import key_slot
 
 from shared.local.embedded import EmbeddedServer
-from tests.instruments.options import ServerWithOptions
 
 SLOTS = 16384
 _PATIENCE = 60.0
+_OPTIONS = (
+    "--cluster-replica-validity-factor", "0", "--cluster-require-full-coverage", "no", "--repl-diskless-sync-delay", "0",
+)  # fmt: skip
 
 
 def free_ports(count: int) -> list[int]:
@@ -40,19 +42,10 @@ class Nodes:
     def __init__(self, directory: Path, *, masters: int = 3, replicas: int = 0, node_timeout_ms: int = 1500) -> None:
         """Prepare. `replicas`: of each master."""
         self.masters = masters
+        options = ("--cluster-enabled", "yes", "--cluster-node-timeout", str(node_timeout_ms))
         self.ports = free_ports(masters * (1 + replicas))
         self.servers: list[EmbeddedServer] = [
-            ServerWithOptions(
-                directory / f"node-{number}",
-                port=port,
-                options={
-                    "cluster-enabled": "yes",
-                    "cluster-node-timeout": str(node_timeout_ms),
-                    "cluster-replica-validity-factor": "0",
-                    "repl-diskless-sync-delay": "0",
-                    "cluster-require-full-coverage": "no",
-                },
-            )
+            EmbeddedServer(directory / f"node-{number}", port=port, options=(*options, *_OPTIONS))
             for number, port in enumerate(self.ports)
         ]
 

@@ -77,6 +77,10 @@ class Process:
         """SIGUSR1."""
         self._process.send_signal(signal.SIGUSR1)
 
+    def terminate(self) -> None:
+        """SIGTERM: it is asked to end."""
+        self._process.send_signal(signal.SIGTERM)
+
     def cont(self) -> None:
         """SIGCONT."""
         self._process.send_signal(signal.SIGCONT)

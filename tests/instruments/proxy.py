@@ -33,7 +33,7 @@ class Proxy:
         not_on_cluster("a proxy stands before one server")
         self._upstream = urlsplit(upstream)
         self._socket = directory / "proxy.sock"
-        self._scripts = {word: each.name for each in scripts() for word in (each.sha, each.source)}
+        self._scripts = {each.sha: each.name for each in scripts()}
         self._server: asyncio.Server | None = None
         self._links: dict[int, tuple[asyncio.StreamWriter, asyncio.StreamWriter]] = {}
         self._tasks: set[asyncio.Task[None]] = set()
@@ -226,7 +226,7 @@ class Proxy:
             await hold.released.wait()
 
     def _name(self, words: tuple[bytes, ...]) -> str:
-        if words[0].upper() in (b"EVALSHA", b"EVAL"):
+        if words[0].upper() in (b"EVALSHA", b"EVALSHA_RO"):
             return self._scripts.get(words[1], "?")
         return words[0].decode().upper()
 

@@ -6,7 +6,7 @@ from itertools import pairwise
 from pathlib import Path
 from typing import Any, Final
 
-from shared.concurrency.session.scripts import scripts
+from shared.concurrency.session.scripts import Script, scripts
 
 GENEROUS: Final = 40.0
 """Milliseconds. No call takes more than 10 on a quiet machine; those that looked at everything took a hundred."""
@@ -38,8 +38,8 @@ class Calls:
 
 
 @asynccontextmanager
-async def timed(client: Any) -> AsyncIterator[Calls]:
-    """The calls inside the block, once it has ended. The server must be the test's own.
+async def timed(client: Any, only: Script | None = None) -> AsyncIterator[Calls]:
+    """The calls inside the block, or those of one script, once it has ended. The server must be the test's own.
 
     Scripts are loaded before: compiling one is not what is measured.
     """
@@ -53,7 +53,7 @@ async def timed(client: Any) -> AsyncIterator[Calls]:
     yield calls
     calls.waited = _waited(pid) - before
     for each in await client.slowlog_get(100_000):
-        if each["command"].startswith(b"EVALSHA"):
+        if each["command"].startswith(b"EVALSHA " + (only.sha if only else b"")):
             calls.milliseconds.append(each["duration"] / 1000)
 
 

@@ -1,6 +1,6 @@
 """Several processes with hundreds of readers and writers; kill -9, SIGSTOP past the deadline; a referee outside Redis.
 
-`./run campaign SECONDS` runs the first for longer, `./run test --only-slow tests/locks/test_lease_campaign.py` the
+`./run campaign leases` runs the first for longer, `./run test --only-slow tests/locks/test_lease_campaign.py` the
 storms.
 """
 

@@ -26,16 +26,16 @@ async def test_a_waiter_that_has_gone_silent_takes_no_notification_and_is_forgot
 ) -> None:
     condition, keys = Condition(session, name), condition_keys(name)
     silent = inside.new_id_of(session)  # its process lives, and would be told
-    await client.zadd(keys["waiters"], {silent: 1})
-    await client.zadd(keys["alive"], {silent: 1})
 
     async def wait() -> None:
         async with condition:
             await condition.wait()
 
     waiting = asyncio.create_task(wait())
-    await until(lambda: client.zcard(keys["waiters"]), lambda count: count == 2)
+    await until(lambda: client.zcard(keys["waiters"]), lambda count: count == 1)
     async with condition:
+        await client.zadd(keys["waiters"], {silent: 1})
+        await client.zadd(keys["alive"], {silent: 1})
         await condition.notify()
     async with asyncio.timeout(5):
         await waiting

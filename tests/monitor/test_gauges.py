@@ -59,6 +59,7 @@ async def test_they_say_what_the_queue_says(url: str, session: Session, other: S
         found = await seen_at(url)
         assert {word: found[word, name] for word in SAME} == {word: getattr(truth, word) for word in SAME}
         assert (truth.leased, truth.delayed, truth.dead, truth.maxsize) == (1, 1, 1, 3)
+        assert found["demand", name] == truth.pending + truth.puts_waiting + truth.leased > truth.puts_waiting + 1
         assert (found["paused", name], found["consumers", name]) == (1, 1)
         assert truth.oldest_pending_seconds <= found["oldest_pending_seconds", name] < 60
         waiting.cancel()

@@ -43,7 +43,7 @@ async def test_a_user_that_may_only_read_may_read_it(server: EmbeddedServer) -> 
         await bury(Queue(session, "jobs", str), ("x", "failed"))
         path = server.url.partition("?")[0].removeprefix("unix://")
         async with open_link(server.url) as link:
-            rights = "~* +@connection +@read -@dangerous +info +time +evalsha_ro +eval_ro"
+            rights = "~* +@connection +@read -@dangerous +info +time +evalsha_ro +script|load"
             await link.commands([("ACL", "SETUSER", "reader", "on", ">secret", *rights.split())])
         async with open_link(f"unix://reader:secret@{path}?db=0") as link:
             found = await newest_letter(link, "jobs", "failed", "")

@@ -186,7 +186,7 @@ async def test_a_user_that_may_only_read_may_take_it(server: EmbeddedServer) -> 
     """Nothing is sent that could write, so a watch needs no right to write."""
     async with Redis.from_url(server.url) as client, Session.open(server.url) as session:
         await Queue(session, "jobs", int).put(1)
-        rights = "~* +@connection +@read -@dangerous +info +time +evalsha_ro +eval_ro"
+        rights = "~* +@connection +@read -@dangerous +info +time +evalsha_ro +script|load"
         await client.execute_command("ACL", "SETUSER", "reader", "on", ">secret", *rights.split())
         path = server.url.partition("?")[0].removeprefix("unix://")
         url = f"unix://reader:secret@{path}?db=0"

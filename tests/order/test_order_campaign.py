@@ -1,7 +1,7 @@
 """Several processes handle messages of many keys while one of them is killed with -9 again and again.
 
 A referee outside of the server finds each key in order, never two of a key at once, and nothing lost.
-`./run campaign-order MESSAGES` has more of them over 1,000 keys, with a kill every second.
+`./run campaign order` has more of them over 1,000 keys, with a kill every second.
 """
 
 import asyncio

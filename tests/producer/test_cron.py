@@ -133,7 +133,7 @@ async def test_a_time_at_which_no_clock_ran_is_made_up_once(
 
 ALL_KILLS: Final = [("WATCH", 1), ("EXISTS", 1), ("ZSCORE", 1), ("put", 1), *(("EXEC", nth) for nth in range(1, 6))]
 KILLS: Final = ALL_KILLS if "WEIR_CAMPAIGN_CLOCK" in os.environ else [("ZSCORE", 1), ("put", 1), ("EXEC", 3)]
-"""`./run campaign-clock` takes all of them."""
+"""`./run campaign clock` takes all of them."""
 
 
 @pytest.mark.slow

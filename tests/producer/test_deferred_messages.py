@@ -279,7 +279,7 @@ async def test_a_queue_that_is_shut_down_is_waited_out(pipeline: Pipeline) -> No
 
 IN_ORDER: Final = ["WATCH", "EXISTS", "ZSCORE", "EXEC", "EXEC", "PERSIST", "put", "EXEC"]
 MOMENTS: Final = tuple(range(1, len(IN_ORDER) + 2)) if "WEIR_CAMPAIGN_CLOCK" in os.environ else (4, 7, 8, 9)
-"""Before which of them, from 1; the last is not met any more. `./run campaign-clock` takes all."""
+"""Before which of them, from 1; the last is not met any more. `./run campaign clock` takes all."""
 MET: Final = [IN_ORDER[nth - 1] for nth in MOMENTS if nth <= len(IN_ORDER)]
 
 

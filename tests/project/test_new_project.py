@@ -39,10 +39,17 @@ def test_it_has_its_own_name_and_nothing_of_the_demo_or_the_benchmarks(project: 
         ("pyproject.toml", 'name = "mail-jobs"'),
         ("Dockerfile", 'image.title="mail-jobs"'),
         ("docker-compose.yml", "${PIPELINE_QUEUE:-mail-jobs}"),
+        ("deploy/kubernetes/base/kustomization.yaml", "- PIPELINE_QUEUE=mail-jobs\n"),
+        ("deploy/kubernetes/base/namespace.yaml", "  name: mail-jobs\n"),
+        ("deploy/kubernetes/scaling/demand/scaled-object.yaml", "http://monitor.mail-jobs:8080/metrics"),
         ("shared/settings.py", '= "mail-jobs"'),
         ("README.md", "# mail-jobs"),
     ):
         assert text in (project / file).read_text(encoding="utf-8"), file
+    manifests = "".join(path.read_text("utf-8") for path in (project / "deploy" / "kubernetes").rglob("*.yaml"))
+    assert not re.findall(
+        r".*(?:PASSES|(?<!-)\bjobs\b|namespace: weir|\.weir:|newName: weir|-n weir).*", manifests, re.MULTILINE
+    )
     assert "CountWords" not in typed(project, "git", "grep", "-l", "greet", "--", "shared", "consumer")
     assert len((project / "README.md").read_text(encoding="utf-8").splitlines()) < 50
     help_ = typed(project, "./run", "help")
@@ -86,15 +93,8 @@ def test_it_passes_its_tests(project: Path) -> None:
 def test_with_the_example_it_counts_words_and_passes_its_check(example: Path) -> None:
     assert "exact: the counts equal" in typed(example, "./run", "demo", "examples", "--glob", "*/*.py")
     typed(example, "./run", "check", seconds=280)
-    typed(
-        example,
-        "./run",
-        "test",
-        "tests/demo",
-        "tests/project/test_imports.py",
-        "tests/project/test_committed.py",
-        seconds=280,
-    )
+    few = ("tests/demo", *(f"tests/project/test_{word}.py" for word in ("imports", "committed", "kubernetes")))
+    typed(example, "./run", "test", *few, seconds=280)
 
 
 @pytest.mark.compose

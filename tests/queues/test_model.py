@@ -165,7 +165,7 @@ def test_any_sequence_of_calls_leaves_the_queue_as_the_model_says(url: str) -> N
     assert {word for word in RARE if not reached[word]} == set()
 
 
-@pytest.mark.skipif("WEIR_CAMPAIGN_MODEL" not in os.environ, reason="a campaign: ./run campaign-model")
+@pytest.mark.skipif("WEIR_CAMPAIGN_MODEL" not in os.environ, reason="a campaign: ./run campaign model")
 @pytest.mark.timeout(3600)
 def test_any_sequence_from_a_seed_of_today_leaves_it_so_too(url: str) -> None:
     reached = compare(url, max_examples=int(os.environ["WEIR_CAMPAIGN_MODEL"]), stateful_step_count=60)

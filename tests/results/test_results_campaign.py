@@ -1,6 +1,6 @@
 """Three processes submit to three that answer, while processes are killed: every future has its own result.
 
-`./run campaign-results SUBMISSIONS` has more of them, with a kill for every 2,500.
+`./run campaign results` has more of them, with a kill for every 2,500.
 """
 
 import asyncio

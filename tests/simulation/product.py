@@ -12,7 +12,7 @@ from collections.abc import Callable
 from typing import Any
 
 import hiredis
-import redis.asyncio
+import redis
 
 from tests.simulation.network import Link
 from tests.simulation.world import World
@@ -48,7 +48,7 @@ def install() -> None:
     Asking._who = lambda *_: b"1 simulated a task"  # type: ignore[method-assign]  # it names this process
     scripts._PARTS["clock"] = _Clock()  # type: ignore[assignment]
     vars(connection)["Wire"] = _Wire
-    redis.asyncio.ConnectionPool.make_connection = lambda _: _Opened()  # type: ignore[method-assign]
+    vars(connection)["connection"] = lambda *_, **__: _Opened()
     vars(process)["Heartbeat"] = _Heartbeat
 
 
@@ -220,7 +220,8 @@ class _Heartbeat:
 
     async def _run_script(self, call: Any) -> Any:
         packed = call.script.pack(call.keys, call.arguments)
-        answer = await self._command(b"EVALSHA", call.script.sha, *packed)
+        answer = await self._command(call.script.command, call.script.sha, *packed)
         if isinstance(answer, Exception) and "NOSCRIPT" in str(answer):
-            answer = await self._command(b"EVAL", call.script.source, *packed)
+            await self._command(b"SCRIPT", b"LOAD", call.script.source)
+            answer = await self._command(call.script.command, call.script.sha, *packed)
         return answer

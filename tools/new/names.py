@@ -8,6 +8,7 @@ from typing import Final
 from tools.new.cuts import without
 from tools.new.mistake import Mistake
 
+_KUBERNETES: Final = "deploy/kubernetes"
 _DESCRIPTION: Final = "A job pipeline: a bounded queue on Redis or Valkey, and services that share it."
 
 
@@ -34,7 +35,12 @@ def edit(project: Path, name: str, *, example: bool) -> None:
         "run": [_without_commands, *([] if example else [_demo_of_the_job])],
         "docs/rooms.md": [lambda text: without(text, "| `benchmarks/`", "| `benchmarks/`", "docs/rooms.md")],
     }
+    for file in sorted((project / _KUBERNETES).rglob("*.yaml")):
+        path = file.relative_to(project).as_posix()
+        edits[path] = [lambda text: _of_kubernetes(text, name, example=example)]
     if not example:
+        edits[f"{_KUBERNETES}/base/kustomization.yaml"].append(_job_of_the_producer)
+        edits[f"{_KUBERNETES}/base/producer.yaml"].append(_pod_without_settings_of_the_demo)
         edits["docs/settings.md"] = [_put(r"those of the demo are in \[demo\.md\]\(demo\.md\), ", "")]
         edits["docs/production.md"] = [_put(r" and \[demo\.md\]\(demo\.md\)", "")]
     if example:  # its messages stay; the schema of the small job has the name already
@@ -62,6 +68,28 @@ def _put(pattern: str, instead: str) -> Callable[[str], str]:
         return changed
 
     return change
+
+
+def _of_kubernetes(text: str, name: str, *, example: bool) -> str:
+    """The same manifest, of a namespace, an image and a queue of this name."""
+    text = re.sub(r"(?<=^namespace: )weir$|(?<=^  name: )weir$|(?<=newName: )weir$", name, text, flags=re.MULTILINE)
+    text = re.sub(r"(?<=[a-z0-9]\.)weir(?=:\d)", name, text)  # monitor.weir:8080
+    text = text.replace("kubectl -n weir", f"kubectl -n {name}")
+    if example:
+        return text
+    return re.sub(
+        r'(?<=PIPELINE_QUEUE=)jobs$|(?<="\{)jobs(?=\}:)|(?<=queue=")jobs(?=")', name, text, flags=re.MULTILINE
+    )
+
+
+def _job_of_the_producer(text: str) -> str:
+    text = without(text, "  # For a source without an end.", "  - producer.yaml", "kustomization")
+    own = "  # For a source that ends. One without an end takes producer.yaml in its place.\n  - producer-job.yaml\n"
+    return _put(r"^  - network-policy\.yaml\n", f"  - network-policy.yaml\n{own}")(text)
+
+
+def _pod_without_settings_of_the_demo(text: str) -> str:
+    return without(text, "          env:", '              value: "**/*.py"', "producer")
 
 
 def _without_settings_of_the_demo(text: str) -> str:

@@ -121,7 +121,9 @@ class QueueParticipant:
             self.member.registration.server_came_back()
             self.puts.lose_place()
             self.takes.resync_if_called()
-        self.results.lose_after(await self.member.announce())
+        known = await self.member.announce()
+        if not self.member.life.is_left:  # else the queue knows no call of ours any more
+            self.results.lose_after(known)
         if is_other_run:
             self.results.look_for_attached()
 

@@ -1,6 +1,7 @@
 """BlockingWire: the connection of a thread. It sends many scripts, then reads their answers: one round trip."""
 
 import contextlib
+from collections.abc import Iterable
 from functools import partial
 from typing import Any
 
@@ -12,6 +13,8 @@ from redis.retry import Retry
 from shared.concurrency.session.address.address import Address
 from shared.concurrency.session.address.connections import blocking_connection
 from shared.concurrency.session.calls import Call, pack
+from shared.concurrency.session.run import UNKNOWN
+from shared.concurrency.session.server_errors import fields, is_withheld
 
 
 class BlockingWire:
@@ -21,7 +24,7 @@ class BlockingWire:
         """Prepare. `timeout`: how long to wait for the server while it connects, and for each answer, in seconds."""
         self._make = partial(blocking_connection, address, socket_timeout=timeout, retry=Retry(NoBackoff(), 0))
         self.run_id = ""
-        """The run_id of the server that the last connection leads to."""
+        """The run_id of the server that the last connection leads to, `?` where it does not tell."""
         self._wire: ConnectionInterface | None = None
 
     @property
@@ -36,9 +39,10 @@ class BlockingWire:
         self._wire = wire
         info = self.command("INFO", "server")
         if isinstance(info, ResponseError):
-            raise info
-        text = info.decode() if isinstance(info, bytes) else str(info)
-        self.run_id = next((line[7:].strip() for line in text.splitlines() if line.startswith("run_id:")), "")
+            if not is_withheld(info):
+                raise info
+            info = ""
+        self.run_id = fields(info).get("run_id", UNKNOWN)
 
     def disconnect(self) -> None:
         """Drop the connection."""
@@ -52,27 +56,28 @@ class BlockingWire:
 
         :raises TimeoutError: when the server says nothing at all for `patience` seconds.
         """
-        answers = self._round_trip(calls, patience)
+        answers = self._round_trip(map(_packed, calls), patience)
         unknown = [at for at, answer in enumerate(answers) if isinstance(answer, NoScriptError)]
-        while unknown:
-            # The server knows this script from then on: the others need not send it, and go in one round trip again.
-            first, *others = unknown
-            call = calls[first]
-            answers[first] = self.command("EVAL", call.script.source, *call.script.pack(call.keys, call.arguments))
-            for at, answer in zip(others, self._round_trip([calls[at] for at in others], patience), strict=True):
-                answers[at] = answer
-            unknown = [at for at in others if isinstance(answers[at], NoScriptError)]
+        if unknown:
+            # Each script once, and behind them the calls again.
+            missing = {calls[at].script.sha: calls[at].script for at in unknown}
+            words = [pack("SCRIPT", "LOAD", script.source) for script in missing.values()]
+            again = self._round_trip([*words, *(_packed(calls[at]) for at in unknown)], patience)
+            refused = {sha: each for sha, each in zip(missing, again, strict=False) if isinstance(each, ResponseError)}
+            for at, answer in zip(unknown, again[len(missing) :], strict=True):
+                answers[at] = refused.get(calls[at].script.sha, answer)
         return answers
 
-    def _round_trip(self, calls: list[Call], patience: float) -> list[Any]:
-        if not calls:
+    def _round_trip(self, commands: Iterable[bytes], patience: float) -> list[Any]:
+        """Send packed commands; an answer may be a ResponseError."""
+        packed = list(commands)
+        if not packed:
             return []
         wire = self._opened()
-        words = (pack("EVALSHA", call.script.sha, *call.script.pack(call.keys, call.arguments)) for call in calls)
-        wire.send_packed_command([b"".join(words)], check_health=False)  # type: ignore[no-untyped-call]
+        wire.send_packed_command([b"".join(packed)], check_health=False)  # type: ignore[no-untyped-call]
         if not wire.can_read(patience):  # type: ignore[no-untyped-call]
             raise TimeoutError("the server does not answer")
-        return [self._answer() for _ in calls]
+        return [self._answer() for _ in packed]
 
     def command(self, *command: bytes | str | int) -> Any:
         """Run a command; the answer may be a ResponseError."""
@@ -89,3 +94,7 @@ class BlockingWire:
             return self._opened().read_response()  # type: ignore[no-untyped-call]
         except ResponseError as error:
             return error
+
+
+def _packed(call: Call) -> bytes:
+    return pack(call.script.command, call.script.sha, *call.script.pack(call.keys, call.arguments))

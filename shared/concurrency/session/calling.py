@@ -3,6 +3,7 @@
 from typing import Any, Protocol
 
 from shared.concurrency.session.calls import Call
+from shared.concurrency.session.run import Run
 from shared.concurrency.session.tally import Tally
 
 
@@ -20,6 +21,10 @@ class Calling(Protocol):
     @property
     def run_id(self) -> str:
         """The run_id of the server that is called."""
+
+    @property
+    def run(self) -> Run:
+        """Which run of the server that is."""
 
     @property
     def connection(self) -> object:

@@ -12,8 +12,10 @@ from redis.exceptions import NoScriptError, ResponseError
 
 from shared.concurrency.errors import ConcurrencyError, ServerRefused, WrongLoop
 from shared.concurrency.session.clock import boottime
+from shared.concurrency.session.loads import Loads
 from shared.concurrency.session.protocol import Wire
 from shared.concurrency.session.refusals import Refusals
+from shared.concurrency.session.run import Run
 from shared.concurrency.session.scripts import Script
 from shared.concurrency.session.server_errors import Disconnected, Forbidden, Postponed, Unasked, translate, wrong_key
 from shared.concurrency.session.tally import Tally
@@ -76,15 +78,14 @@ class Calls(Insisting):
         """Begin without a connection. `on_change` is called when callers may use it, and when they may not any more."""
         self.problem = NO_ANSWER
         """Why the last attempt to connect failed."""
-        self.run_id = ""
-        """The run_id of the server at the other end, from its INFO."""
+        self.run: Final = Run()
+        """Which run of the server is at the other end."""
         self.is_on_cluster = False
         """Whether the server is a node of a Cluster."""
         self.is_open = False
         """Whether callers may use the connection now: `opened` would return at once."""
         self.tally: Final = tally or Tally()
         """What this process counts."""
-        self._is_run_known = False
         self._refusals = refusals
         self._wire: Wire | None = None
         self._replies: deque[_Awaited] = deque()
@@ -93,6 +94,7 @@ class Calls(Insisting):
         """What callers get: the server refuses, the session is closed, or this is a forked child, which inherits it."""
         self._on_change = on_change
         self._loop = asyncio.get_running_loop()
+        self._loads = Loads(self._send)
         _all.add(self)
 
     # --- what callers use -------------------------------------------------------------------------------------------
@@ -130,9 +132,11 @@ class Calls(Insisting):
         packed = script.pack(call.keys, arguments, call.more_keys)
         try:
             try:
-                answer = await self.command(b"EVALSHA", script.sha, *packed, at_reply=call.at_reply)
+                answer = await self.command(script.command, script.sha, *packed, at_reply=call.at_reply)
             except NoScriptError:
-                answer = await self.command(b"EVAL", script.source, *packed, at_reply=call.at_reply)
+                answer = await self._loads.behind(
+                    script, lambda: self.command(script.command, script.sha, *packed, at_reply=call.at_reply)
+                )
         except ResponseError as error:
             if "WRONGTYPE" in str(error):
                 kinds = {word: await self._type_of(call.keys[word]) for word in script.keys}
@@ -156,6 +160,19 @@ class Calls(Insisting):
         :raises Disconnected: when there is none, or it broke before the answer came.
         :raises WrongLoop: in a forked child.
         """
+        reply = self._send(*command, at_reply=at_reply)
+        answer = await reply
+        if isinstance(answer, Exception):
+            try:
+                raise answer
+            finally:
+                # Its traceback leads to this frame: they would keep each other, and the caller's objects, alive.
+                del answer, reply
+        return answer
+
+    def _send(
+        self, *command: bytes | str | int, at_reply: Callable[[Any], object] | None = None
+    ) -> asyncio.Future[Any]:
         wire = self._wire
         if wire is None or not wire.is_open:
             # It broke, and the watch has not noticed yet: whoever calls again waits for the next connection.
@@ -166,17 +183,10 @@ class Calls(Insisting):
         reply: asyncio.Future[Any] = self._loop.create_future()
         self._replies.append(_Awaited(reply, boottime(), at_reply))
         wire.send(packed)
-        answer = await reply
-        if isinstance(answer, Exception):
-            try:
-                raise answer
-            finally:
-                # Its traceback leads to this frame: they would keep each other, and the caller's objects, alive.
-                del answer, reply
-        return answer
+        return reply
 
     def _run(self) -> str:
-        if not self._is_run_known:  # the connection is not greeted yet: the run that we know may be the one before
+        if not self.run.is_known:  # the connection is not greeted yet: the run that we know may be the one before
             raise Disconnected(self.problem)
         return self.run_id
 
@@ -197,6 +207,11 @@ class Calls(Insisting):
         return self._refusals.words() or self.problem
 
     @property
+    def run_id(self) -> str:
+        """The run_id of the server at the other end; `?` and a number where it does not tell."""
+        return self.run.id
+
+    @property
     def connection(self) -> object:
         """The connection that `now` sends on, if any: what was sent on another one may run behind that."""
         return self._wire
@@ -211,12 +226,11 @@ class Calls(Insisting):
     def attach(self, wire: Wire) -> None:
         """Send on this wire from here on; `open_up` lets callers use it."""
         self._wire = wire
-        self._is_run_known = False
+        self.run.is_known = False
 
     def leads_to(self, run_id: str) -> None:
-        """Note which run of the server the connection leads to."""
-        self.run_id = run_id
-        self._is_run_known = True
+        """Note which run of the server the connection leads to; empty where it does not tell."""
+        self.run.leads_to(run_id)
 
     def open_up(self) -> None:
         """Let callers use the connection."""

@@ -21,12 +21,13 @@ from shared.concurrency.session.address.connections import connection
 from shared.concurrency.session.admission import Admission
 from shared.concurrency.session.calls import NO_ANSWER, Calls
 from shared.concurrency.session.clock import boottime
+from shared.concurrency.session.examination import Examination
 from shared.concurrency.session.futures import retrieve
 from shared.concurrency.session.log import Log
 from shared.concurrency.session.names import channel
 from shared.concurrency.session.outage import Outage
 from shared.concurrency.session.protocol import Wire
-from shared.concurrency.session.server_errors import Disconnected, check_server, fields
+from shared.concurrency.session.server_errors import Disconnected, lacks
 
 log = Log("session")
 
@@ -69,12 +70,12 @@ class Connection:
             connection,
             address,
             protocol=3,
-            client_name=f"weir-{owner}",
             socket_timeout=None,
             retry=Retry(NoBackoff(), 0),
         )
         self._make()
         self._calls = calls
+        self._examination = Examination(calls, f"weir-{owner}")
         self._reply_timeout = reply_timeout
         self._admission = Admission(refusal_grace)
         self._on_message = on_message
@@ -171,22 +172,20 @@ class Connection:
         greeting.result()
 
     async def _introduce(self, wire: Wire) -> None:
-        server = fields(await self._calls.command("INFO", "server"))
-        check_server(server, fields(await self._calls.command("INFO", "memory")))
+        server = await self._examination.examine()
         if not wire.is_open:
             raise Disconnected(self._calls.problem)
         try:
             # It has a place among the answers: success comes as a push, a refusal as an answer.
             await self._calls.command(b"SUBSCRIBE", self._channel)
         except ResponseError as error:
-            raise ServerRefused(
+            raise lacks(error) or ServerRefused(
                 f"the server does not let us subscribe to {self._channel.decode()}: {error}. Allow the channels of this "
-                "project: ACL SETUSER <user> &weir:*"
+                "project: ACL SETUSER <user> +subscribe &weir:* (`./run pipeline acl` prints all that is needed)"
             ) from error
-        self._calls.leads_to(server.get("run_id", ""))
-        # Redis says redis_mode, Valkey server_mode.
-        self._calls.is_on_cluster = "cluster" in (server.get("redis_mode"), server.get("server_mode"))
-        await self._on_connected(self._calls.run_id)
+        self._calls.leads_to(server.run_id)
+        self._calls.is_on_cluster = server.is_on_cluster
+        await self._on_connected(self._calls.run.id)
 
     def _pushed(self, push: list[Any]) -> None:
         if push[0] == b"message":
@@ -212,6 +211,7 @@ class Connection:
 
 def refusal(error: Exception) -> str | None:
     """Why the server does not serve us, and what to do; None when it is only out of reach."""
+    error = lacks(error) or error
     if isinstance(error, AuthenticationError | NoPermissionError):
         return f"the server does not let us in: {error}. Check user, password and ACL rules of the address"
     if isinstance(error, ServerRefused):

@@ -37,6 +37,8 @@ class Script:
     parts: tuple[str, ...]
     is_flow: bool = False
     """Whether it is of the flow set, and not of the plain one."""
+    command: bytes = b"EVALSHA"
+    """What runs it: EVALSHA_RO where it writes nothing, which a user that may only read and a replica allow, too."""
 
     def pack(
         self,
@@ -139,6 +141,7 @@ def load(name: str, *, flow: bool = False) -> Script:
         rest=rest,
         parts=parts,
         is_flow=flow,
+        command=b"EVALSHA_RO" if "no-writes" in shebang else b"EVALSHA",
     )
 
 

@@ -4,7 +4,7 @@ import re
 from collections.abc import Mapping
 from typing import Final
 
-from redis.exceptions import NoPermissionError, ResponseError
+from redis.exceptions import AuthenticationError, NoPermissionError, RedisError, ResponseError
 
 from shared.concurrency.errors import ConcurrencyError, ServerRefused
 from shared.concurrency.session.address.endpoint import Endpoint
@@ -23,12 +23,21 @@ _CODES: Final = {
 }  # fmt: skip
 
 
+_LACKS: Final = re.compile(r"unknown (?:sub)?command [`'\"]([\w|]+)", re.IGNORECASE)
+_LACKS_WITHIN: Final = re.compile(r"Unknown (\w+ )?command called from script", re.IGNORECASE)
+_SERVICES: Final = "docs/servers.md says what is needed, and which services have it"
+
+
 class Disconnected(ConcurrencyError):
     """The connection broke while a call was under way: nobody knows whether the server carried it out."""
 
 
 class Forbidden(ServerRefused):
     """The server's ACL forbids the call, or one of its keys; it was not carried out."""
+
+
+class Lacking(ServerRefused):
+    """The server does not know a command; nothing was carried out."""
 
 
 class Unasked(ConcurrencyError):
@@ -67,17 +76,36 @@ def translate(error: ResponseError, script: Script) -> ConcurrencyError:
     text, code = str(error), _CODES.get(type(error).__name__, "")
     if not text.startswith(code):
         text = f"{code} {text}"
-    if (elsewhere := moved(text)) is not None:
-        return elsewhere
     if text.startswith("OOM"):
         return OutOfMemory(text)
     if text.startswith(_LATER):
         return Postponed(text)
+    if (found := moved(text) or lacks(error, script)) is not None:
+        return found
     if "ACL failure" in text:  # it may have run half-way
         return ServerRefused(f"the server's ACL forbids the script {script.name}: {text}")
     if isinstance(error, NoPermissionError) or text.startswith("NOPERM"):
         return Forbidden(f"the server's ACL forbids the script {script.name}: {text}")
     return ConcurrencyError(f"the script {script.name} failed on the server: {text}")
+
+
+def lacks(error: Exception, script: Script | None = None) -> Lacking | None:
+    """The error that names the command which a server does not know; None for another one."""
+    if script is not None and _LACKS_WITHIN.search(str(error)):
+        return Lacking(f"the server lacks a command that the script {script.name} calls: {error}. {_SERVICES}")
+    # redis-py makes a lost connection of what fails while it greets.
+    found = _LACKS.search(str(error)) if isinstance(error, RedisError) else None
+    if found is None:
+        return None
+    command = found[1].upper()
+    if command == "HELLO":
+        return Lacking(f"the server does not speak RESP3, which is needed: it lacks the command HELLO. {_SERVICES}")
+    return Lacking(f"the server lacks the command {command}, without which nothing works: {error}. {_SERVICES}")
+
+
+def is_withheld(error: ResponseError) -> bool:
+    """Whether the server does not answer such a question at all, be it forbidden or unknown."""
+    return not isinstance(error, AuthenticationError) and not f"{error}".startswith((*_LATER, "NOAUTH", "LOADING"))
 
 
 def wrong_key(script: Script, keys: Mapping[str, bytes], kinds: Mapping[str, str]) -> ConcurrencyError:
@@ -92,28 +120,11 @@ def wrong_key(script: Script, keys: Mapping[str, bytes], kinds: Mapping[str, str
     return ConcurrencyError(f"a key of the script {script.name} held another type than expected")
 
 
+def text_of(word: object) -> str:
+    """A word of an answer as text."""
+    return word.decode(errors="replace") if isinstance(word, bytes) else str(word)
+
+
 def fields(info: bytes | str) -> dict[str, str]:
     """The fields of an INFO answer."""
-    text = info.decode(errors="replace") if isinstance(info, bytes) else info
-    return dict(line.split(":", 1) for line in text.splitlines() if ":" in line)
-
-
-def check_server(server: Mapping[str, str], memory: Mapping[str, str]) -> None:
-    """Look whether a server can be used as it is.
-
-    :raises ServerRefused: when it is too old, or would evict messages.
-    """
-    version = server.get("redis_version", "")
-    major = version.partition(".")[0]
-    if not major.isdecimal():
-        raise ServerRefused(
-            f"the server reports no version that can be read ({version!r:.100}): is it Redis or Valkey?"
-        )
-    if int(major) < 7:
-        raise ServerRefused(f"the server is Redis {version}: 7.0 or later is needed (or any Valkey)")
-    policy = memory.get("maxmemory_policy", "noeviction")
-    if policy != "noeviction":
-        raise ServerRefused(
-            f"the server's maxmemory-policy is {policy}: it would evict messages. Set it with "
-            "`CONFIG SET maxmemory-policy noeviction`, and in redis.conf"
-        )
+    return dict(line.split(":", 1) for line in text_of(info).splitlines() if ":" in line)

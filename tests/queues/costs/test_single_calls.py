@@ -39,7 +39,7 @@ async def test_registrations_prune_more_old_records_than_they_add(server: Embedd
     for seen in range(1, 4):
         await register_another(server)
         left = await client.hlen("{jobs}:lanes")
-        assert 1000 - 100 * seen <= left < 1000 - 50 * seen
+        assert 1000 - 20 * seen <= left < 1000 - 10 * seen
 
 
 @pytest.mark.usefixtures("queue")

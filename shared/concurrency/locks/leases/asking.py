@@ -205,7 +205,8 @@ class Asking:
         while True:
             await self._calls.opened()
             asked_at = boottime()
-            arguments = (hold.id, hold.mode, kind, self._calls.run_id, self._name.unlike, int(may_wait), who)
+            run = self._calls.run.as_told(self._keys["record"])
+            arguments = (hold.id, hold.mode, kind, run, self._name.unlike, int(may_wait), who)
             hold.asked_on = self._calls.connection if dropped is None else dropped
             try:
                 answer = await self._calls.now(Call(self._script, self._keys, arguments))
@@ -216,6 +217,7 @@ class Asking:
                 await asyncio.sleep(_PAUSE)
                 continue
             hold.asked_on = dropped
+            self._calls.run.told(self._keys["record"])
             if answer[0] == b"other":
                 raise ValueError(
                     f"the lease {self._name.shown} is in use as {answer[1].decode()}, and here as {kind}: use one kind under a name, "

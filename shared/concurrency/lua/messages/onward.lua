@@ -1,4 +1,4 @@
-#!lua flags=allow-oom
+#!lua flags=allow-oom,no-writes
 -- Looks up which entries that a process put with acknowledgements still wait for room.
 -- KEYS bodies
 -- ARGV

@@ -1,4 +1,4 @@
-#!lua flags=allow-oom
+#!lua flags=allow-oom,no-writes
 -- Counts a queue, changing nothing.
 -- KEYS pending returned suspects delayed bodies dead dead_index settings totals
 -- FLOW

@@ -7,7 +7,7 @@ if there == 0 or there == 1 and redis.call('EXISTS', withdrawn) == 1 and not red
   -- `lease` does what is rare: it notes a shorter time to live, a clock that was set back, another kind, a name.
   local is_plain = ttl >= tonumber(known[5] or 0) and tonumber(known[4] or 0) <= now
     and known[6] == wanted and (called == '' or known[7] == called)
-  if is_plain and known[1] == run_id and tonumber(known[2] or 0) <= now then
+  if is_plain and (known[1] == run_id or known[1] and string.byte(run_id) == 63) and tonumber(known[2] or 0) <= now then
     local last, number = tonumber(known[3] or 0), string.format
     local noted = number('%.0f', now)
     local token, deadline = number('%.0f', math.max(last + 1, now_us)), number('%.0f', now + ttl)

@@ -1,4 +1,4 @@
-#!lua flags=allow-oom
+#!lua flags=allow-oom,no-writes
 -- Counts what one session holds.
 -- KEYS leased handed
 -- ARGV

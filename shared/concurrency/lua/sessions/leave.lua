@@ -17,12 +17,20 @@
 --   line take_out entry marks answer letter_groups dead_letter put_back receive named
 local level = redis.call('HGET', settings, 'flow')
 if level and KNOWN_LEVEL == 0 then return {'flow', tonumber(level)} end
+-- The process calls no more, and a call of it that runs late names a session that is over: its records guard nothing.
+local function forget_owner()
+  local owner = owner_of(session)
+  redis.call('HDEL', lanes, owner .. ':put', owner .. ':take', owner .. ':line', owner .. ':effects', owner .. ':consumer')
+end
 if withdrawn ~= '' then take_out(withdrawn) end
 -- FLOW
 order.forget_let_in(withdrawn)
 -- END
 redis.call('ZREM', idle, session)
-if not is_live(session) then return {0, 0, 0} end
+if not is_live(session) then
+  forget_owner()
+  return {0, 0, 0}
+end
 receive(session)
 local batch = named(names)
 local held = redis.call('HLEN', leased)
@@ -32,6 +40,7 @@ if left == 0 then
   redis.call('ZREM', sessions, session)
   forget_process(session)
   forget_staged(session)
+  forget_owner()
 end
 if held > left then wake_one() end
 return {held - left, left, looked}

@@ -22,7 +22,7 @@
 -- RETURNS now in ms, deadline in ms, stored maxsize, stored max_attempts, stored max_crashes, stored max_dead and dead_for or 0, when the
 --   queue became known here in us, its protocol level, 0 for none
 -- PARTS clock identity sessions notify consumers processes restart steady
-local MOST_FORMER, MOST_PRUNED, MOST_WOKEN = 20, 100, 1000
+local MOST_FORMER, MOST_LOOKED_AT, MOST_PRUNED, MOST_WOKEN = 20, 20, 100, 1000
 local kinds = {
   list = {
     pending, returned, suspects, putters,
@@ -82,7 +82,7 @@ if consumer == '1' then
   record_consumer(session, drains)
 end
 -- What nobody needs any more goes bit by bit: a call looks at so many records, whichever, and more go than can come.
-local records = redis.call('HRANDFIELD', lanes, MOST_PRUNED, 'WITHVALUES')
+local records = redis.call('HRANDFIELD', lanes, MOST_LOOKED_AT, 'WITHVALUES')
 for i = 1, #records, 2 do
   local unused = tonumber(string.match(records[i + 1], '^%d+')) < now - keep_ms
   if unused and not is_process_of_session(records[i]) then redis.call('HDEL', lanes, records[i]) end

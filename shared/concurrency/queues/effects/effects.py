@@ -2,13 +2,16 @@
 
 import base64
 import math
-from typing import Any, Final, Protocol, TypeVar
+from collections.abc import Mapping, Sequence
+from typing import Any, Final, Protocol, TypeVar, overload
 
 from shared.concurrency.checks import check_seconds
 from shared.concurrency.queues.effects.forwards import Destination
 from shared.concurrency.queues.effects.writes import LARGEST, Writes
 
 T_contra = TypeVar("T_contra", contravariant=True)
+S = TypeVar("S", bound=Sequence[Any])
+F = TypeVar("F", str, bytes, int, float)
 
 Value = str | bytes | int | float
 """What a key, a field or a member may be given; numbers are written as text."""
@@ -57,17 +60,33 @@ class Effects:
     def __len__(self) -> int:
         return len(self._writes)
 
-    def hincrby(self, key: str, field: Value, amount: int = 1) -> None:
-        """Add to the number in a field of a hash.
+    @overload
+    def hincrby(self, key: str, field: Value, amount: int = 1) -> None: ...
+    @overload
+    def hincrby(self, key: str, field: Mapping[F, int]) -> None: ...
+    def hincrby(self, key: str, field: Value | Mapping[F, int], amount: int = 1) -> None:
+        """Add to the number in a field of a hash, or to those in many: `hincrby(key, {field: amount, ...})`.
 
         :raises ValueError, TypeError: (as all of these) when an argument cannot be sent, or the key has another kind of
             write already; nothing is collected then.
         """
-        self._collect("hincrby", key, field, _amount(amount))
+        if isinstance(field, Mapping):
+            self._collect_fields("hincrby", key, {name: _amount(by) for name, by in field.items()})
+        else:
+            self._collect("hincrby", key, field, _amount(amount))
 
-    def hset(self, key: str, field: Value, value: Value) -> None:
-        """Set a field of a hash."""
-        self._collect("hset", key, field, value)
+    @overload
+    def hset(self, key: str, field: Value, value: Value) -> None: ...
+    @overload
+    def hset(self, key: str, field: Mapping[F, Value]) -> None: ...
+    def hset(self, key: str, field: Value | Mapping[F, Value], value: Value | None = None) -> None:
+        """Set a field of a hash, or many: `hset(key, {field: value, ...})`."""
+        if isinstance(field, Mapping):
+            self._collect_fields("hset", key, dict(field))
+        elif value is None:
+            raise TypeError("hset() takes a field and its value, or a mapping of fields to values")
+        else:
+            self._collect("hset", key, field, value)
 
     def set(self, key: str, value: Value) -> None:
         """Set a key, whatever it held."""
@@ -117,6 +136,10 @@ class Effects:
             f"effects.put() takes a queue here, as pipeline.queues[{queue!r:.100}]; its name in a process alone"
         )
 
+    def _collect_fields(self, command: str, key: str, fields: Mapping[F, Value]) -> None:
+        operands = [_packed(operand) for pair in fields.items() for operand in pair]
+        self._writes.add(command, _key(key), _some(operands), (command, key, fields))
+
     def _collect(self, command: str, key: str, *operands: Value) -> None:
         self._writes.add(command, _key(key), [_packed(operand) for operand in operands], (command, key, *operands))
 
@@ -134,8 +157,14 @@ def add_json(effects: Effects, calls: list[list[Any]]) -> None:
     for command, *arguments in calls:
         if command not in _COMMANDS:
             raise ValueError(f"no effect that can travel is called {command!r:.100}")
-        given = [base64.b64decode(one["bytes"]) if isinstance(one, dict) else one for one in arguments]
-        getattr(effects, command)(*given)
+        getattr(effects, command)(*map(_from_json, arguments))
+
+
+def _from_json(given: Any) -> Any:
+    if isinstance(given, list):  # fields and their values, in turn
+        words = list(map(_from_json, given))
+        return dict(zip(words[::2], words[1::2], strict=True))
+    return base64.b64decode(given["bytes"]) if isinstance(given, dict) else given
 
 
 def _key(key: str) -> bytes:
@@ -152,7 +181,7 @@ def _amount(amount: int) -> int:
     return amount
 
 
-def _some(values: tuple[Value, ...]) -> tuple[Value, ...]:
+def _some(values: S) -> S:
     if not values:
         raise ValueError("there is nothing to add: give at least one value")
     return values

@@ -1,7 +1,7 @@
 """Writes: what a handler collected by `Delivery.effects`, as it travels."""
 
 import base64
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, Final
 
 from shared.concurrency.errors import EffectRefused
@@ -40,9 +40,11 @@ class Write:
             self._places = {self.operands[at]: at + 1 for at in range(0, len(self.operands), 2)}
         return self._places.get(field)
 
-    def has(self, operands: list[bytes]) -> bool:
-        """Whether what is asked for once more changes a field that is there, and adds none."""
-        return self.command in _OTHER and self.place_of(operands[0]) is not None
+    def fresh(self, operands: list[bytes]) -> int:
+        """How many of the operands that are asked for once more are added to those that are there."""
+        if self.command not in _OTHER:
+            return len(operands)
+        return 2 * sum(self.place_of(field) is None for field in operands[::2])
 
     def join(self, operands: list[bytes]) -> None:
         """Add what is asked for once more.
@@ -51,7 +53,7 @@ class Write:
         """
         mine, command = self.operands, self.command
         if command in _OTHER:
-            self._join_field(*operands)
+            self._join_fields(operands)
         elif command == "incrby":
             mine[0] = _sum(mine[0], operands[0])
         elif command in ("set", _EXPIRE):
@@ -59,13 +61,25 @@ class Write:
         else:
             mine.extend(operands)
 
-    def _join_field(self, field: bytes, value: bytes) -> None:
-        at = self.place_of(field)
-        if at is not None:
-            self.operands[at] = value if self.command == "hset" else _sum(self.operands[at], value)
-        elif self._places is not None:
-            self._places[field] = len(self.operands) + 1
-            self.operands.extend((field, value))
+    def _join_fields(self, operands: list[bytes]) -> None:
+        mine, changed, added = self.operands, dict[int, bytes](), dict[bytes, bytes]()
+        for at in range(0, len(operands), 2):
+            field, value = operands[at], operands[at + 1]
+            place = self.place_of(field)
+            before = added.get(field) if place is None else changed.get(place, mine[place])
+            if before is not None and self.command == "hincrby":
+                value = _sum(before, value)
+            if place is None:
+                added[field] = value
+            else:
+                changed[place] = value
+        # All are sound.
+        for place, value in changed.items():
+            mine[place] = value
+        for field, value in added.items():
+            if self._places is not None:
+                self._places[field] = len(mine) + 1
+            mine += (field, value)
 
 
 class Writes:
@@ -80,7 +94,7 @@ class Writes:
     def __init__(self) -> None:
         """Begin with none."""
         self.asked: list[tuple[Any, ...]] = []
-        """What was asked for, in order: ("hincrby", "key", "field", 1), ("put", "queue", item)."""
+        """What was asked for, in order: ("incrby", "key", 1), ("hset", "key", {"a": 1}), ("put", "queue", item)."""
         self.sealed = False
         """Whether they are on their way: nothing can be added any more."""
         # By key; a second write on a key, `expire` or the other one on a hash, by command and key.
@@ -124,7 +138,7 @@ class Writes:
             place = (command, key)
             self._check_second(first, command, operands)
         elif first is not None and command in _OTHER:
-            self._check_field(self._writes.get((_OTHER[command], key)), operands[0])
+            self._check_fields(self._writes.get((_OTHER[command], key)), operands)
         write = self._writes.get(place)
         work = self._work_with(write, command, operands)
         if write is not None:
@@ -139,8 +153,7 @@ class Writes:
     def _work_with(self, write: Write | None, command: str, operands: list[bytes]) -> int:
         """What all would cost the server with one more; `write`: what it is joined to."""
         work = self._work + (_WORK_OF_A_KEY if write is None else 0)
-        if write is None or not write.has(operands):
-            work += _WORK.get(command, 0) * len(operands)
+        work += _WORK.get(command, 0) * (len(operands) if write is None else write.fresh(operands))
         if work > _MOST_WORK:
             raise ValueError(
                 "the effects of one delivery are too many: they would hold the server up. The limit is 1,200 keys, or "
@@ -156,15 +169,18 @@ class Writes:
                 f"one delivery makes one kind of write on a key, and `expire` beside it: {_key_of(first)} has "
                 f"{first.command} already, so no {command}"
             )
-        self._check_field(first, operands[0])
+        self._check_fields(first, operands)
 
     @staticmethod
-    def _check_field(other: Write | None, field: bytes) -> None:
-        if other is not None and other.place_of(field) is not None:
-            raise ValueError(
-                f"one delivery makes one kind of write on a field of a hash: {shown(field)} of {_key_of(other)} has "
-                f"{other.command} already"
-            )
+    def _check_fields(other: Write | None, operands: list[bytes]) -> None:
+        if other is None:
+            return
+        for field in operands[::2]:
+            if other.place_of(field) is not None:
+                raise ValueError(
+                    f"one delivery makes one kind of write on a field of a hash: {shown(field)} of {_key_of(other)} has "
+                    f"{other.command} already"
+                )
 
     @property
     def weight(self) -> int:
@@ -194,10 +210,13 @@ class Writes:
                 "a handler in a process cannot forward a put by a queue of its own, for the put travels with the session "
                 'of the service: name the queue, as effects.put("mail", item)'
             )
-        return [
-            [{"bytes": base64.b64encode(one).decode()} if isinstance(one, bytes) else one for one in asked]
-            for asked in self.asked
-        ]
+        return [list(map(_to_json, asked)) for asked in self.asked]
+
+
+def _to_json(asked: Any) -> Any:
+    if isinstance(asked, Mapping):  # its fields may be bytes
+        return [_to_json(word) for pair in asked.items() for word in pair]
+    return {"bytes": base64.b64encode(asked).decode()} if isinstance(asked, bytes) else asked
 
 
 def _sum(one: bytes, other: bytes) -> bytes:

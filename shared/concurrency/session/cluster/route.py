@@ -8,11 +8,13 @@ from shared.concurrency.errors import ConcurrencyError
 from shared.concurrency.session.address.endpoint import Endpoint
 from shared.concurrency.session.calls import NO_ANSWER, Call, Insisting
 from shared.concurrency.session.cluster.node import NodeLink
+from shared.concurrency.session.run import Run
 from shared.concurrency.session.server_errors import Disconnected, Moved, Postponed
 from shared.concurrency.session.tally import Tally
 
 _ELSEWHERE: Final = ("CLUSTERDOWN", "READONLY", "MASTERDOWN")
 """What a node answers that may serve the slot no more, and does not say who does."""
+_NO_RUN: Final = Run()
 
 
 class Route(Insisting):
@@ -45,9 +47,14 @@ class Route(Insisting):
         return self.is_announced and self.link is not None and self.link.calls.is_open
 
     @property
+    def run(self) -> Run:
+        """Which run of the node is called."""
+        return _NO_RUN if self.link is None else self.link.calls.run
+
+    @property
     def run_id(self) -> str:
         """The run_id of the node."""
-        return "" if self.link is None else self.link.calls.run_id
+        return self.run.id
 
     @property
     def connection(self) -> object:

@@ -1,0 +1,72 @@
+"""`./run campaign`: runs campaigns, and says what they found."""
+
+import argparse
+import asyncio
+import random
+import tempfile
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Final
+
+from tests.campaigns.campaign import CAMPAIGNS, run
+from tests.campaigns.fleet_processes import only_errors
+from tests.campaigns.length import Length
+from tests.campaigns.locking import LockVerdict, run_locks
+from tests.campaigns.suites import SUITES, run_suite
+from tests.campaigns.verdict import Verdict
+
+SAID: Final = (
+    {name: campaign.says for name, campaign in CAMPAIGNS.items()}
+    | {"locks": "readers and writers are killed and stopped; their stays are linearizable"}
+    | {name: suite.says for name, suite in SUITES.items()}
+)
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run; exit code 1 when something stands against the product, 2 for a mistake on the command line."""
+    options = _options(arguments)
+    only_errors()
+    sound = True
+    for name in options.campaign or SAID:
+        length = Length(options.seconds, options.messages, options.strikes)
+        if name in SUITES:
+            sound = run_suite(SUITES[name], length) and sound
+            continue
+        seed = random.randrange(10**9) if options.seed is None else options.seed  # noqa: S311  # no secret
+        with tempfile.TemporaryDirectory(prefix="weir-campaign-") as folder:
+            verdict = asyncio.run(_run(name, length, seed, Path(folder)))
+        print(f"{name} --seed {seed}: {verdict.line()}", flush=True)  # noqa: T201
+        for text in verdict.against:
+            print(f"  AGAINST: {text}", flush=True)  # noqa: T201
+        sound = sound and not verdict.against
+    return 0 if sound else 1
+
+
+async def _run(name: str, length: Length, seed: int, folder: Path) -> Verdict | LockVerdict:
+    if name == "locks":
+        return await run_locks(length, seed, folder)
+    return await run(CAMPAIGNS[name], length, seed, folder)
+
+
+def _options(arguments: Sequence[str] | None) -> argparse.Namespace:
+    listed = "\n".join(f"  {name:<10} {says}" for name, says in SAID.items())
+    parser = argparse.ArgumentParser(
+        prog="./run campaign",
+        description=f"{__doc__}\n\n{listed}",
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument("campaign", nargs="*", metavar="NAME", help="which; all without one")
+    parser.add_argument("--seconds", type=float, default=30.0, help="strike for so long at least (30)")
+    parser.add_argument("--messages", type=int, default=0, help="until so many are put, at least")
+    parser.add_argument("--strikes", type=int, default=1, help="until faults have struck so often, at least (1)")
+    parser.add_argument("--seed", type=int, help="what strikes whom; the machine decides the rest")
+    options = parser.parse_args(arguments)
+    if unknown := [name for name in options.campaign if name not in SAID]:
+        parser.error(f"there is no campaign {unknown[0]!r}; see --help")
+    if min(options.seconds, options.messages, options.strikes) < 0:
+        parser.error("--seconds, --messages and --strikes are not negative")
+    return options
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())

@@ -1,0 +1,125 @@
+"""The faults of anchors F1 to F4, F6, F11 and F15: of processes, of the server, of the network."""
+
+import asyncio
+import contextlib
+from collections.abc import Callable, Coroutine
+from typing import Any, Final
+
+from redis.asyncio import Redis
+from redis.exceptions import RedisError
+
+from shared.concurrency.session.tasks import outlast
+from tests.campaigns.faults.scene import Scene
+from tests.campaigns.fleet import TTL
+
+Fault = Callable[[Scene], Coroutine[Any, Any, None]]
+
+
+async def kills(scene: Scene) -> None:
+    """F1: a process is killed with -9, and started again."""
+    while True:
+        await asyncio.sleep(scene.pause())
+        table, number = scene.chance.choice(scene.fleet.everybody())
+        await _to_its_end(scene.fleet.replace(table, number))
+        scene.struck["kills"] += 1
+
+
+async def _to_its_end(strike: Coroutine[Any, Any, None]) -> None:
+    """Strike whole, however it is cancelled: half a strike would leave something dead for good."""
+    striking = asyncio.create_task(strike, name="strike")
+    cancelled = await outlast(striking)
+    striking.result()
+    if cancelled is not None:
+        raise cancelled
+
+
+async def stops(scene: Scene) -> None:
+    """F2: a process stands still for 1.5 to 5 times the time to live, then goes on."""
+    while True:
+        await asyncio.sleep(scene.pause())
+        table, number = scene.chance.choice(scene.fleet.everybody())
+        process = table[number]
+        process.stop()
+        try:
+            await asyncio.sleep(TTL * scene.chance.uniform(1.5, 5.0))
+        finally:
+            process.cont()
+        scene.struck["stops"] += 1
+
+
+async def restarts(scene: Scene) -> None:
+    """F3: the server is asked to end, and started again with its data."""
+    await _with_server(scene, "restarts", scene.server.restart)
+
+
+async def crashes(scene: Scene) -> None:
+    """F4: the server is killed with -9, and started again with its data."""
+
+    def crash() -> None:
+        scene.server.kill()
+        scene.server.start()
+
+    await _with_server(scene, "crashes", crash)
+
+
+async def _with_server(scene: Scene, word: str, strike: Callable[[], None]) -> None:
+    while True:
+        await asyncio.sleep(scene.pause())
+        await _to_its_end(asyncio.to_thread(strike))
+        scene.struck[word] += 1
+
+
+async def cuts(scene: Scene) -> None:
+    """F6: connections are reset, refused, frozen, or swallow what is sent."""
+    while True:
+        await asyncio.sleep(scene.pause())
+        seconds = scene.chance.uniform(0.05, 2 * TTL)
+        match scene.chance.randrange(4):
+            case 0:
+                scene.proxy.cut()
+            case 1:
+                scene.proxy.swallow()
+            case 2:
+                with scene.proxy.refusing():
+                    await asyncio.sleep(seconds)
+            case _:
+                with scene.proxy.frozen():
+                    await asyncio.sleep(seconds)
+        scene.struck["cuts"] += 1
+
+
+async def memory(scene: Scene) -> None:
+    """F11: the server's memory is full for a while."""
+    async with _direct(scene) as client:
+        while True:
+            await asyncio.sleep(scene.pause())
+            with contextlib.suppress(RedisError, OSError):
+                try:
+                    used: Any = await client.info("memory")
+                    await client.config_set("maxmemory", max(1, int(used["used_memory"]) - 1))
+                    await asyncio.sleep(scene.chance.uniform(0.1, 2 * TTL))
+                    scene.struck["full memories"] += 1
+                finally:
+                    await asyncio.shield(client.config_set("maxmemory", 0))
+
+
+ADMIN: Final = (
+    ("SCRIPT", "FLUSH"), ("CLIENT", "KILL", "TYPE", "normal"), ("CLIENT", "KILL", "TYPE", "pubsub"),
+    ("CLIENT", "PAUSE", "800", "ALL"),
+)  # fmt: skip
+
+
+async def orders(scene: Scene) -> None:
+    """F15: somebody flushes the scripts, kills clients, or keeps the server busy."""
+    async with _direct(scene) as client:
+        while True:
+            await asyncio.sleep(scene.pause())
+            with contextlib.suppress(RedisError, OSError):
+                asked: Any = client.execute_command(*scene.chance.choice(ADMIN))  # type: ignore[no-untyped-call]
+                await asked
+            scene.struck["orders"] += 1
+
+
+def _direct(scene: Scene) -> Redis:
+    client: Redis = Redis.from_url(scene.server.url)
+    return client

@@ -1,0 +1,37 @@
+"""Scene: what a fault can reach, and how often it struck."""
+
+import random
+from collections import Counter
+from dataclasses import dataclass, field
+from typing import Protocol
+
+from shared.local.embedded import EmbeddedServer
+from tests.instruments.processes import Process
+from tests.instruments.proxy import Proxy
+
+
+class Targets(Protocol):
+    """The processes of a campaign."""
+
+    def everybody(self) -> list[tuple[dict[int, Process], int]]:
+        """Each process that may be struck, as its table and its number."""
+
+    async def replace(self, table: dict[int, Process], number: int) -> None:
+        """Kill one with -9, and start it again."""
+
+
+@dataclass
+class Scene:
+    """The processes, the server and the way between them."""
+
+    fleet: Targets
+    server: EmbeddedServer
+    proxy: Proxy
+    chance: random.Random
+    pace: float
+    """Seconds between two strikes, on average."""
+    struck: Counter[str] = field(default_factory=Counter)
+
+    def pause(self) -> float:
+        """Seconds until the next strike."""
+        return self.pace * self.chance.uniform(0.5, 1.5)

@@ -1,0 +1,103 @@
+"""What the processes of a campaign do: they put and handle, and tell history and referee."""
+
+import asyncio
+import logging
+import os
+import random
+import signal
+from pathlib import Path
+from typing import Any, Final
+
+from consumer.outcomes import Retry
+from consumer.rules.backoff import Backoff
+from consumer.rules.rules import Rules
+from consumer.worker.worker import Worker
+from shared.concurrency import ConcurrencyError, Delivery, Queue, Session
+from tests.campaigns.history import History, in_doubt
+from tests.campaigns.referee import Referee
+from tests.instruments.processes import report
+
+AT_ONCE: Final = 100
+"""So many puts of a producer are under way at once; a range of the history."""
+_HANDLERS: Final = 30
+_SHARDS: Final = 997
+_RETRY: Final = 0.005
+"""So many handlings fail on purpose."""
+
+
+def done_key(queue: str, number: int) -> str:
+    """The hash in which a message counts itself with its acknowledgement."""
+    return f"{{{queue}}}:done:{number % _SHARDS}"
+
+
+def only_errors() -> None:
+    """Have the product log errors alone: what strikes it is no news here."""
+    logging.getLogger("weir").setLevel(logging.ERROR)
+
+
+async def produce(url: str, name: str, ttl: float, folder: str, part: int, rest: float) -> None:  # noqa: PLR0917
+    """Put number after number, each once, until SIGTERM; what a killed predecessor left in doubt is put again first.
+
+    It rests for `rest` seconds behind each hundred.
+    """
+    only_errors()
+    stopping = asyncio.Event()
+    asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, stopping.set)
+    doubtful, number = in_doubt(Path(folder), part)
+    history = History(Path(folder), part)
+    async with Session.open(url, ttl=ttl, connect_timeout=60.0) as session:
+        queue = Queue(session, name, tuple[int, int])
+        report("ready")
+        for first, last in doubtful:
+            await _put(queue, history, part, first, last)
+        while not stopping.is_set():
+            history.note("invoke", number, number + AT_ONCE - 1)
+            await _put(queue, history, part, number, number + AT_ONCE - 1)
+            number += AT_ONCE
+            await asyncio.sleep(rest)
+    report("end", number)
+
+
+async def _put(queue: Queue[tuple[int, int]], history: History, part: int, first: int, last: int) -> None:
+    """Put a range under ids, again and again while nobody knows whether it is in."""
+    while True:
+        puts = (queue.put((part, number), id=f"{part}-{number}") for number in range(first, last + 1))
+        failures = [
+            end for end in await asyncio.gather(*puts, return_exceptions=True) if isinstance(end, BaseException)
+        ]
+        for failure in failures:
+            if not isinstance(failure, ConcurrencyError):
+                raise failure
+        if not failures:
+            history.note("ok", first, last)
+            return
+        history.note("info", first, last)
+        await asyncio.sleep(0.05)
+
+
+async def consume(url: str, name: str, ttl: float, folder: str) -> None:
+    """Handle messages until SIGTERM; each counts itself with its acknowledgement, and at the referee."""
+    only_errors()
+    referee = Referee(Path(folder))
+    chance = random.Random()  # noqa: S311  # no secret
+
+    async def handle(delivery: Delivery[tuple[int, int]]) -> None:
+        part, number = delivery.item
+        if chance.random() < _RETRY:
+            raise Retry(reason="this attempt fails on purpose")
+        referee.record(part, number, delivery.attempt)
+        delivery.effects.hincrby(done_key(name, number), f"{part}-{number}")
+
+    async with Session.open(url, ttl=ttl, connect_timeout=60.0) as session:
+        rules: dict[Any, Rules] = {tuple: Rules(attempts=100, backoff=Backoff(first=0.001, longest=0.05))}
+        queue = Queue(session, name, tuple[int, int])
+        worker = Worker(queue, handle, concurrency=_HANDLERS, rules=rules)
+        running = asyncio.create_task(worker.run())
+        stopping = asyncio.Event()
+        asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, stopping.set)
+        report("ready")
+        await asyncio.wait({running, asyncio.create_task(stopping.wait())}, return_when=asyncio.FIRST_COMPLETED)
+        await worker.stop(30.0)
+        await running
+    referee.close()
+    report("end", os.getpid())

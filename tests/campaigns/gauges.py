@@ -1,0 +1,97 @@
+"""Gauges: what is read of a running campaign, past the product: the keys themselves, and the kernel's own figures.
+
+Of the server's memory what is no data counts: the referee's counts of messages are data, and grow.
+"""
+
+import asyncio
+import contextlib
+import time
+from collections.abc import AsyncIterator, Callable
+from pathlib import Path
+from typing import Any, Final
+
+from redis.asyncio import Redis
+from redis.exceptions import RedisError
+
+_EVERY: Final = 0.1
+_SLOW: Final = 10
+"""Of so many looks one reads the slow figures, too."""
+
+
+class Gauges:
+    """Looks ten times a second; while the server is away it sees nothing."""
+
+    def __init__(self, client: Redis, name: str, watched: Callable[[], dict[str, int]]) -> None:
+        """`watched`: the processes whose memory and descriptors are read, by what they are called."""
+        self._client = client
+        self._name = name
+        self._watched = watched
+        self.put_total = 0
+        """How many puts the server has counted."""
+        self.most_pending = 0
+        self.samples: dict[str, list[tuple[float, float]]] = {}
+        """What each figure was, and when: seconds."""
+        self.longest_gap = 0.0
+        """The longest time, in seconds, that our own loop had no turn: then the machine was starved."""
+
+    @contextlib.asynccontextmanager
+    async def watching(self) -> AsyncIterator[None]:
+        """Look while the block runs."""
+        looking = asyncio.create_task(self._look_on(), name="gauges")
+        breathing = asyncio.create_task(self._breathe(), name="breath")
+        try:
+            yield
+        finally:
+            for task in (looking, breathing):
+                task.cancel()
+            await asyncio.wait({looking, breathing})
+
+    async def _breathe(self) -> None:
+        last = time.monotonic()
+        while True:
+            await asyncio.sleep(0.02)
+            now = time.monotonic()
+            self.longest_gap, last = max(self.longest_gap, now - last - 0.02), now
+
+    async def _look_on(self) -> None:
+        looks = 0
+        while True:
+            with contextlib.suppress(RedisError, OSError):
+                await self._look(is_slow=not looks % _SLOW)
+            looks += 1
+            await asyncio.sleep(_EVERY)
+
+    async def _look(self, *, is_slow: bool) -> None:
+        async with self._client.pipeline(transaction=False) as pipeline:
+            pipeline.llen(f"{{{self._name}}}:pending")
+            pipeline.hget(f"{{{self._name}}}:totals", "put")
+            if is_slow:
+                pipeline.info("memory")
+                pipeline.info("clients")
+            pending, put, *slow = await pipeline.execute()
+        self.most_pending = max(self.most_pending, pending)
+        self.put_total = max(self.put_total, int(put or 0))
+        if is_slow:
+            memory, clients = slow
+            self._note("connections", clients["connected_clients"])
+            self._note("memory of the server less its data", _overhead(memory))
+            for what, pid in self._watched().items():
+                for figure, value in _figures(pid).items():
+                    self._note(f"{figure} of {what}", value)
+
+    def _note(self, what: str, value: float) -> None:
+        self.samples.setdefault(what, []).append((time.monotonic(), float(value)))
+
+
+def _overhead(memory: dict[str, Any]) -> float:
+    return float(memory["used_memory"] - memory["used_memory_dataset"])
+
+
+def _figures(pid: int) -> dict[str, float]:
+    """Resident memory in MiB and open descriptors of a process; nothing when it is gone."""
+    try:
+        status = Path(f"/proc/{pid}/status").read_text(encoding="utf-8")
+        resident = int(status.partition("VmRSS:")[2].split()[0]) / 1024
+        return {"MiB": resident, "descriptors": float(len(list(Path(f"/proc/{pid}/fd").iterdir())))}
+    except (OSError, IndexError):
+        return {}

@@ -1,0 +1,62 @@
+"""Suites: campaigns that are tests of the suite, run for longer."""
+
+import os
+import subprocess
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final, Literal
+
+from tests.campaigns.length import Length
+
+ROOT: Final = Path(__file__).resolve().parent.parent.parent
+
+
+@dataclass(frozen=True)
+class Suite:
+    """Tests that look at a variable for how long they go on."""
+
+    says: str
+    variable: str
+    files: tuple[str, ...]
+    by: Literal["seconds", "messages"] = "messages"
+    usual: int = 1
+    """How many of these, where nobody says so."""
+
+
+SUITES: Final = {
+    "leases": Suite(
+        "writers are killed and stopped while they write to a store that refuses old tokens",
+        "WEIR_CAMPAIGN_SECONDS", ("tests/locks/test_lease_campaign.py",), "seconds",
+    ),
+    "stages": Suite(
+        "three queues in a row, a process killed every second; --messages are orders",
+        "WEIR_CAMPAIGN_ORDERS", ("tests/effects/test_stages_campaign.py",), usual=200_000,
+    ),
+    "order": Suite(
+        "messages of 1,000 keys, five processes, one killed every second",
+        "WEIR_CAMPAIGN_ORDER", ("tests/order/test_order_campaign.py",), usual=100_000,
+    ),
+    "results": Suite(
+        "three processes submit to three that answer, one killed for every 2,500",
+        "WEIR_CAMPAIGN_SUBMISSIONS", ("tests/results/test_results_campaign.py",), usual=100_000,
+    ),
+    "clock": Suite(
+        "a clock is killed and cut off before each of its commands",
+        "WEIR_CAMPAIGN_CLOCK", ("tests/producer/test_cron.py", "tests/producer/test_deferred_messages.py"),
+    ),
+    "model": Suite(
+        "random sequences of a queue's calls, each compared with a model; --messages are sequences",
+        "WEIR_CAMPAIGN_MODEL", ("tests/queues/test_model.py",), usual=250,
+    ),
+}  # fmt: skip
+
+
+def run_suite(suite: Suite, length: Length) -> bool:
+    """Run it; whether it passed."""
+    how_long = int(length.seconds) if suite.by == "seconds" else length.messages or suite.usual
+    command = [sys.executable, "-m", "pytest", "-q", "-s", "-m", "", *suite.files]
+    return (
+        subprocess.run(command, cwd=ROOT, env={**os.environ, suite.variable: str(how_long)}, check=False).returncode
+        == 0
+    )

@@ -1,0 +1,25 @@
+"""Each campaign, for a short time; `./run campaign` runs them for long."""
+
+from pathlib import Path
+
+import pytest
+
+from tests.campaigns.campaign import CAMPAIGNS, run
+from tests.campaigns.length import Length
+from tests.campaigns.locking import run_locks
+
+
+@pytest.mark.slow  # five processes each
+@pytest.mark.parametrize("name", CAMPAIGNS)
+async def test_a_campaign_finds_nothing_against_the_product(tmp_path: Path, name: str) -> None:
+    verdict = await run(CAMPAIGNS[name], Length(seconds=3.0, strikes=3), 1, tmp_path)
+    assert verdict.against == ()
+    assert verdict.totals.acknowledged > 1000
+    assert sum(verdict.struck.values()) >= 3
+
+
+@pytest.mark.slow
+async def test_the_stays_of_processes_that_are_killed_and_stopped_are_linearizable(tmp_path: Path) -> None:
+    verdict = await run_locks(Length(seconds=3.0, strikes=4), 1, tmp_path)
+    assert verdict.against == ()
+    assert verdict.stays > 100
