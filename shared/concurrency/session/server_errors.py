@@ -11,11 +11,21 @@ from shared.concurrency.session.names import Key
 from shared.concurrency.session.scripts import Script
 
 # Answers that say: not executed, try again later. LOADING arrives as a lost connection.
-_LATER: Final = ("BUSY", "READONLY", "MASTERDOWN", "CLUSTERDOWN", "TRYAGAIN", "MISCONF", "NOREPLICAS", "UNBLOCKED")
+_LATER: Final = (
+    "BUSY",
+    "READONLY",
+    "MASTERDOWN",
+    "CLUSTERDOWN",
+    "TRYAGAIN",
+    "MISCONF",
+    "NOREPLICAS",
+    "UNBLOCKED",
+    "NOSCRIPT",
+)
 # redis-py takes the code off the text of what it has a class for.
 _CODES: Final = {
     "ReadOnlyError": "READONLY", "MasterDownError": "MASTERDOWN", "ClusterDownError": "CLUSTERDOWN",
-    "OutOfMemoryError": "OOM",
+    "OutOfMemoryError": "OOM", "NoScriptError": "NOSCRIPT",
 }  # fmt: skip
 
 
