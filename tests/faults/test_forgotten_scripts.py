@@ -1,13 +1,18 @@
 """A server that does not know a script: it gets each once, whoever waits for it."""
 
 import asyncio
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 from redis.asyncio import Redis
 
 from shared.concurrency import Lock, Queue, ServerRefused, Session
+from shared.concurrency.queues.membership.keys import queue_keys
+from shared.concurrency.session.calls import Call
 from shared.concurrency.session.scripts import load
+from shared.concurrency.session.server_errors import Postponed
+from shared.concurrency.session.session import process_of
 from shared.local.embedded import EmbeddedServer
 from tests.instruments.proxy import Proxy
 
@@ -57,3 +62,10 @@ async def test_who_may_not_load_is_told_so(server: EmbeddedServer) -> None:
                 await client.script_load(load(word).source)
             async with Lock(session, "lock"):  # nothing is to be loaded now
                 pass
+
+
+async def test_a_server_that_forgets_it_at_once_is_waited_for(session: Session, name: str) -> None:
+    """As several servers behind one address would: each has its own scripts."""
+    never_there = replace(load("statistics"), sha=b"0" * 40)
+    with pytest.raises(Postponed, match="forgotten as soon as it is loaded"):
+        await process_of(session).calls.now(Call(never_there, queue_keys(name)))

@@ -9,7 +9,7 @@ from redis.asyncio import Redis
 
 from monitor.link import open_link
 from monitor.watch import open_watch
-from shared.concurrency import Lock, Queue, ServerRefused, Session
+from shared.concurrency import LeaseBusy, Lock, Queue, ServerRefused, Session
 from shared.local.embedded import EmbeddedServer
 from tests.instruments import inside
 from tests.instruments.limited import limited, without
@@ -95,9 +95,7 @@ async def test_a_command_that_a_script_lacks_is_said_with_the_script(tmp_path: P
                 await Queue(session, "jobs", int).put(1)
 
 
-async def test_without_a_run_id_a_lease_rests_once_after_a_lost_connection_and_not_for_a_new_process(
-    server: EmbeddedServer,
-) -> None:
+async def test_without_a_run_id_a_lease_rests_once_for_each_connection(server: EmbeddedServer) -> None:
     async with Redis.from_url(server.url) as admin:
         url = await limited(admin, server.url, "-info")
 
@@ -105,36 +103,51 @@ async def test_without_a_run_id_a_lease_rests_once_after_a_lost_connection_and_n
             found: bytes | None = await admin.hget("{lock}:lease", "quiet_until")
             return found
 
-        async with Session.open(url, ttl=0.5) as session, Session.open(url, ttl=0.5) as other:
-            for each in (session, other, session):
-                async with Lock(each, "lock"):
-                    pass
-            assert await quiet_until() is None
-            await admin.client_kill_filter(skipme=True)
-            async with asyncio.timeout(20):
+        async with asyncio.timeout(20), Session.open(url, ttl=0.5) as session:
+            for _ in range(2):
                 async with Lock(session, "lock"):
                     pass
-                rested = await quiet_until()
-                assert rested is not None
-                async with Lock(session, "lock"):  # it knows already
-                    pass
-                assert await quiet_until() == rested
-                assert inside.run_id_of(session).startswith("?")
-                async with Session.open(url, ttl=0.5) as fresh, Lock(fresh, "lock"):
-                    pass
-                assert await quiet_until() == rested
+            assert await quiet_until() is None  # nobody was granted it before
+            await admin.client_kill_filter(skipme=True)
+            async with Lock(session, "lock"):
+                pass
+            rested = await quiet_until()
+            assert rested is not None
+            async with Lock(session, "lock"):  # it knows already
+                pass
+            assert await quiet_until() == rested
+            assert inside.run_id_of(session).startswith("?")
+            async with Session.open(url, ttl=0.5) as fresh, Lock(fresh, "lock"):  # it may have been away meanwhile
+                pass
+            assert int(await quiet_until() or 0) > int(rested)
 
 
-async def test_who_does_not_know_the_run_disturbs_nobody_who_does(server: EmbeddedServer) -> None:
+async def test_many_that_come_while_a_lease_rests_do_not_make_it_rest_for_ever(server: EmbeddedServer) -> None:
+    async with Redis.from_url(server.url) as admin:
+        url = await limited(admin, server.url, "-info")
+        async with Session.open(url) as first, Lock(first, "lock"):
+            pass
+        async with Session.open(url) as one, Session.open(url) as other:
+            asking = asyncio.create_task(Lock(one, "lock").acquire())
+            await until(lambda: admin.hget("{lock}:lease", "quiet_until"), bool)
+            before = await admin.hget("{lock}:lease", "quiet_until")
+            with pytest.raises(LeaseBusy):
+                await Lock(other, "lock").acquire_nowait()
+            assert await admin.hget("{lock}:lease", "quiet_until") == before
+            asking.cancel()
+            await asyncio.wait({asking})
+
+
+async def test_a_queue_is_not_disturbed_by_who_does_not_know_the_run(server: EmbeddedServer) -> None:
     async with Redis.from_url(server.url) as admin:
         url = await limited(admin, server.url, "-info")
         async with Session.open(server.url) as knows, Session.open(url) as blind:
             for each in (knows, blind, knows, blind):
-                await works(each)
-            run_id = inside.run_id_of(knows).encode()
-            assert await admin.hget("{lock}:lease", "run_id") == run_id
-            assert await admin.hget("{jobs}:settings", "run_id") == run_id
-            assert await admin.hget("{lock}:lease", "quiet_until") is None
+                queue = Queue(each, "jobs", int)
+                await queue.put(1)
+                async with await queue.get():
+                    pass
+            assert await admin.hget("{jobs}:settings", "run_id") == inside.run_id_of(knows).encode()
 
 
 async def test_a_snapshot_without_info_shows_the_rest_and_names_what_is_missing(

@@ -245,6 +245,7 @@ class Calls(Insisting):
         """Send on this wire from here on; `open_up` lets callers use it."""
         self._wire = wire
         self.run.is_known = False
+        self._loads.forget()
 
     def leads_to(self, run_id: str) -> None:
         """Note which run of the server the connection leads to; empty where it does not tell."""

@@ -55,7 +55,9 @@ class Examination:
         else:
             check_policy(policy)
         if not server.get("run_id"):
-            unchecked.append("the run_id: a restart cannot be noticed, so each lost connection counts as one")
+            unchecked.append(
+                "the run_id: a restart cannot be noticed, so each connection counts as one, for which a lease rests"
+            )
         self._warn(unchecked)
         # Redis says redis_mode, Valkey server_mode.
         return Examined(

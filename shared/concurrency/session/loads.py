@@ -6,7 +6,6 @@ from typing import Any, Final
 
 from redis.exceptions import NoScriptError, ResponseError
 
-from shared.concurrency.errors import ServerRefused
 from shared.concurrency.session.scripts import Script
 
 _TRIES: Final = 10
@@ -24,10 +23,14 @@ class Loads:
         self._sent: dict[bytes, asyncio.Future[Any]] = {}
         """The last load of each script, by its SHA."""
 
+    def forget(self) -> None:
+        """Begin anew, on another connection: the server may be another run, which knows nothing."""
+        self._sent.clear()
+
     async def behind(self, script: Script, run: Callable[[], Awaitable[Any]]) -> Any:
         """Run a script that the server did not know. The call goes right behind the load, on the same connection.
 
-        :raises ResponseError: when the server refuses the load. ServerRefused: when it forgets it again and again.
+        :raises ResponseError: when the server refuses the load. NoScriptError: when it forgets it again and again.
         """
         for _ in range(_TRIES):
             load = self._sent.get(script.sha)
@@ -40,6 +43,4 @@ class Loads:
             if isinstance(answer, ResponseError):
                 self._sent.pop(script.sha, None)
                 raise type(answer)(*answer.args) from None
-        raise ServerRefused(
-            f"the server forgets the script {script.name} as soon as it is loaded: do several servers answer at this address?"
-        )
+        raise NoScriptError(f"the script {script.name} is forgotten as soon as it is loaded")

@@ -11,9 +11,9 @@ _MOST_TOLD: Final = 10_000
 class Run:
     """The run at the other end of one process's connection, as its parts compare it and as its scripts are told.
 
-    A server that does not tell it (INFO is forbidden) may have been started again whenever the connection was lost. To
-    this process each connection is another run then. A lease is told so once after each loss: it rests as after a
-    restart. A first connection is told nothing of: it follows no loss, and processes come and go.
+    A server that does not tell it (INFO is forbidden) may have been started again before any connection. To this
+    process each connection is another run then, and a lease is told so once on each: it rests as after a restart, so
+    that a grant that the server has forgotten runs out first.
     """
 
     def __init__(self) -> None:
@@ -33,7 +33,7 @@ class Run:
         self._connections += 1
         self.is_known = True
         self.id = run_id or f"{UNKNOWN}{self._connections}"
-        self._doubt = "" if run_id or self._connections == 1 else f"unknown.{token_hex(8)}"
+        self._doubt = "" if run_id else f"unknown.{token_hex(8)}"
         self._told.clear()
 
     def as_told(self, key: bytes) -> str:

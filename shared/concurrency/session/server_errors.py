@@ -13,7 +13,7 @@ from shared.concurrency.session.scripts import Script
 
 # Answers that say: not executed, try again later. LOADING arrives as a lost connection.
 _LATER: Final = (
-    "BUSY", "READONLY", "MASTERDOWN", "CLUSTERDOWN", "TRYAGAIN", "ASK ", "MISCONF", "NOREPLICAS", "UNBLOCKED",
+    "BUSY", "READONLY", "MASTERDOWN", "CLUSTERDOWN", "TRYAGAIN", "ASK ", "MISCONF", "NOREPLICAS", "UNBLOCKED", "NOSCRIPT",
 )  # fmt: skip
 _MOVED: Final = re.compile(r"MOVED (\d+) (.*):(\d+)$")
 # What a server says of a command inside a script; Redis 7.0 in other words, without NOPERM.
@@ -22,6 +22,7 @@ _FORBIDDEN_INSIDE: Final = ("ACL failure", "The user executing the script can't"
 _CODES: Final = {
     "ReadOnlyError": "READONLY", "MasterDownError": "MASTERDOWN", "ClusterDownError": "CLUSTERDOWN",
     "OutOfMemoryError": "OOM", "TryAgainError": "TRYAGAIN", "AskError": "ASK", "MovedError": "MOVED",
+    "NoScriptError": "NOSCRIPT",
 }  # fmt: skip
 
 

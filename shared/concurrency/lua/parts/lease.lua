@@ -24,10 +24,12 @@ local clock = tonumber(stored[9] or 0)
 local function number(value) return string.format('%.0f', value) end
 
 -- A server that came back may have forgotten its last grants: it grants nothing until they have expired, and renews.
--- Who does not know the run says `?`, and changes nothing.
+-- Who does not know the run says `?`, and changes nothing; or once on each connection `unknown.` and a word: it may be another.
+-- While a lease rests nothing is granted that could be forgotten: such a one does not make the rest longer.
 local function notice_restart(run_id)
   if stored[6] and (stored[6] == run_id or string.byte(run_id) == 63) then return end
-  if stored[6] then
+  local rests_already = quiet_until > now and string.sub(run_id, 1, 8) == 'unknown.'
+  if stored[6] and not rests_already then
     quiet_until = now + longest_ttl
     redis.call('HSET', record, 'quiet_until', number(quiet_until), 'clock', number(now))
   end
