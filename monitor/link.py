@@ -11,6 +11,7 @@ from redis.exceptions import AuthenticationError, NoScriptError, RedisError, Res
 
 from shared.concurrency import ServerRefused, ServerUnavailable
 from shared.concurrency.session.address.address import read_address
+from shared.concurrency.session.address.certificates import tls_refusal
 from shared.concurrency.session.address.cluster import ClusterAddress
 from shared.concurrency.session.address.connections import client
 from shared.concurrency.session.address.credentials import Credentials
@@ -179,6 +180,8 @@ async def _run(client: Any, commands: Sequence[tuple[Any, ...]]) -> list[Any]:
                 pipeline.execute_command(*command)
             found: list[Any] = await pipeline.execute(raise_on_error=False)
     except (RedisError, OSError) as error:
+        if (reason := tls_refusal(error)) is not None:
+            raise ServerRefused(reason) from error
         if isinstance(error, AuthenticationError) or _NO_ENTRY.search(str(error)):
             raise ServerRefused(f"the server does not let us in: {error}. Check user and password") from error
         raise ServerUnavailable(f"the server does not answer: {error}") from error

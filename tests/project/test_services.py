@@ -157,6 +157,9 @@ def test_a_second_signal_ends_at_once(url: str, name: str) -> None:
     settings = {"REDIS_URL": url, "PIPELINE_QUEUE": name, "PIPELINE_MAXSIZE": "1"}
     with running("producer", PIPELINE_GRACE="3600", **settings) as producer:
         wait_for(producer, "producing")
+        with redis.Redis.from_url(url) as client:
+            while not client.llen(f"{{{name}}}:line"):  # it stands before the full queue: the first signal ends nothing
+                assert producer.poll() is None
         producer.send_signal(signal.SIGTERM)
         wait_for(producer, "stopping")
         producer.send_signal(signal.SIGTERM)
