@@ -27,7 +27,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     with ExitStack() as stack:
         trials, pace = SimpleQueue[Trial](), Pace()
         for _ in range(min(options.at_once, len(chosen))):
-            folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="weir-mutants-")))
+            folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="weir-", ignore_cleanup_errors=True)))
             trials.put(Trial(ProjectCopy(folder), folder / "notes", pace))
         with ThreadPoolExecutor(trials.qsize()) as pool:
             problems = _without_mutants(chosen, trials, pool) or _with_each(chosen, trials, pool)

@@ -19,6 +19,8 @@ class ProjectCopy:
         self.folder: Final = folder / "project"
         copy(ROOT, self.folder)
         self._bytecode = folder / "bytecode"
+        self._temporary = folder / "t"  # short: the path of a socket has about a hundred bytes
+        self._temporary.mkdir()
         self._changed = time.time()
 
     @contextmanager
@@ -36,7 +38,8 @@ class ProjectCopy:
         """For a process that works in the copy, and sees nothing of the working tree."""
         kept = {name: value for name, value in os.environ.items() if not name.startswith(("PYTEST_", "WEIR_", "COV_"))}
         kept.pop("PYTHONDONTWRITEBYTECODE", None)
-        return kept | {"PYTHONPATH": str(self.folder), "PYTHONPYCACHEPREFIX": str(self._bytecode)} | more
+        places = {"PYTHONPATH": self.folder, "PYTHONPYCACHEPREFIX": self._bytecode, "TMPDIR": self._temporary}
+        return kept | {name: str(place) for name, place in places.items()} | more
 
     def _write(self, path: Path, text: str) -> None:
         path.write_text(text, encoding="utf-8")

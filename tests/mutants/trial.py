@@ -98,7 +98,7 @@ class Trial:
         self._notes.write_text("")
         code, said = self._ran(
             "pytest", "-q", "-p", "tests.mutants.verdicts", "-p", "no:cacheprovider", "-p", "no:xdist", "-m", "", "-x",
-            *tests, limit=limit or _LONGEST_TEST, longest=_LONGEST + _LONGEST_TEST * len(tests),
+            *tests, limit=limit, longest=_LONGEST + _LONGEST_TEST * len(tests),
         )  # fmt: skip
         notes = [json.loads(line) for line in self._notes.read_text(encoding="utf-8").splitlines()]
         for note in notes if not limit else ():
@@ -119,7 +119,11 @@ class Trial:
         running = subprocess.Popen(
             [sys.executable, "-m", module, *arguments],
             cwd=self._project.folder,
-            env=self._project.environment(MUTANT_NOTES=str(self._notes), MUTANT_LIMIT=str(limit)),
+            env=self._project.environment(
+                MUTANT_NOTES=str(self._notes),
+                MUTANT_LIMIT=str(limit or _LONGEST_TEST),
+                MUTANT_IS_THERE="1" if limit else "",
+            ),
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,

@@ -1,6 +1,7 @@
 """A plugin of pytest for the runs of mutants: notes by what tests fail and how long they take, a JSON object a line.
 
-MUTANT_NOTES is the file, MUTANT_LIMIT the seconds that each test may take, whatever it says itself.
+MUTANT_NOTES is the file, MUTANT_LIMIT the seconds for each test, whatever it says itself. With MUTANT_IS_THERE
+the process ends at the first failure: to tidy up behind a mutant may take as long as to wait for it.
 """
 
 import json
@@ -23,6 +24,8 @@ def pytest_exception_interact(
     if call.excinfo is not None:
         error = call.excinfo.type.__name__
         _note({"test": node.nodeid, "when": report.when, "error": error, "text": str(call.excinfo.value)})
+        if os.environ["MUTANT_IS_THERE"]:
+            os._exit(pytest.ExitCode.TESTS_FAILED if isinstance(node, pytest.Item) else pytest.ExitCode.INTERRUPTED)
 
 
 def pytest_runtest_logreport(report: pytest.TestReport) -> None:
