@@ -1,7 +1,8 @@
 """Watch: reads snapshots, as often as it is asked, for who shows them."""
 
-from collections.abc import AsyncIterator, Iterable, Sequence
+from collections.abc import AsyncIterator, Callable, Iterable, Sequence
 from contextlib import asynccontextmanager
+from functools import partial
 from typing import Any, Final, NamedTuple, TypeVar
 
 from redis.exceptions import ResponseError
@@ -41,8 +42,11 @@ class Watch:
         calls = [*map(queue_call, names.queues), *map(lease_call, names.leases)]
         answers = await self._link.scripts(calls)
         of_queues, of_leases = answers[: len(names.queues)], answers[len(names.queues) :]
-        queues = await self._queues(_good(names.queues, of_queues, problems))
-        leases = [read_lease(name, answer) for name, answer in _good(names.leases, of_leases, problems)]
+        queues = await self._queues(_good(names.queues, of_queues, problems), problems)
+        leases = [
+            _read(name, partial(read_lease, name, answer), problems)
+            for name, answer in _good(names.leases, of_leases, problems)
+        ]
         return Snapshot(
             at=now,
             names_age_seconds=round(boottime() - names.looked_at, 3),
@@ -72,13 +76,15 @@ class Watch:
         """
         await self._names.look()
 
-    async def _queues(self, found: Sequence[tuple[str, Any]]) -> tuple[QueueSnapshot, ...]:
-        keys = [held_keys(name, answer) for name, answer in found]
+    async def _queues(self, answered: Sequence[tuple[str, Any]], problems: list[Problem]) -> tuple[QueueSnapshot, ...]:
+        known = [(name, answer, _read(name, partial(held_keys, name, answer), problems)) for name, answer in answered]
+        found = [(name, answer) for name, answer, keys_of_it in known if keys_of_it is not None]
+        keys = [keys_of_it for _, _, keys_of_it in known if keys_of_it is not None]
         counts = iter(await self._link.commands([("HLEN", key) for of_queue in keys for key in of_queue]))
         queues = []
         for (name, answer), of_queue in zip(found, keys, strict=True):
-            held = [next(counts) for _ in of_queue]
-            queues.append(read_queue(name, answer, [each if isinstance(each, int) else 0 for each in held]))
+            held = [each if isinstance(each, int) else 0 for each in (next(counts) for _ in of_queue)]
+            queues.append(_read(name, partial(read_queue, name, answer, held), problems))
         return tuple(_there(queues))
 
     async def _clocks(self, queues: Sequence[str], now: float, problems: list[Problem]) -> tuple[ClockState, ...]:
@@ -116,6 +122,16 @@ def _good(names: Iterable[str], answers: Iterable[Any], problems: list[Problem])
         else:
             found.append((name, answer))
     return found
+
+
+def _read(name: str, read: Callable[[], T], problems: list[Problem]) -> T | None:
+    """What the records of a queue or a lease say; None and a problem where another program wrote something else."""
+    try:
+        return read()
+    except Exception as error:  # noqa: BLE001  # whatever it is, it hides nothing else
+        text = f"a record of it cannot be read: {error!r:.200}".encode("utf-8", "backslashreplace").decode()
+        problems.append(Problem(name=name, text=text))
+        return None
 
 
 def _there(found: Iterable[T | None]) -> list[T]:

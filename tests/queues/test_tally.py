@@ -22,6 +22,7 @@ from shared.concurrency import (
 from shared.concurrency.locks.leases.keys import lease_keys
 from shared.concurrency.session.histogram import Histogram
 from shared.concurrency.session.session import process_of
+from shared.concurrency.session.tally import Tally
 from tests.instruments.inside import end_session, recover, renew_now, session_id_of
 from tests.instruments.proxy import Proxy
 from tests.instruments.waiting import until
@@ -187,3 +188,14 @@ async def test_waits_are_measured_once_somebody_wants_to_know(session: Session, 
     await (await reading).release()
     assert {about: sum(waits.counts) for about, waits in measured(session).items()} == {name: 1, "r": 1}
     assert 0 < measured(session)["r"].seconds <= asyncio.get_running_loop().time() - began
+
+
+def test_reasons_that_are_all_different_do_not_fill_the_memory() -> None:
+    tally = Tally()
+    for number in range(20_000):
+        tally.add_dead("jobs", f"no user {number}")
+    assert len(tally.counts) <= 10_001
+    assert sum(tally.counts.values()) == 20_000
+    assert tally.counts["dead_letters", "jobs others"] == 10_000
+    tally.add_dead("jobs", "no user 1")
+    assert tally.counts["dead_letters", "jobs no user 1"] == 2

@@ -12,6 +12,7 @@ from shared.concurrency.queues.encoding.entry import read
 
 # What one call carries; the server looks at so many letters in a few milliseconds.
 _PAGE: Final = 500
+_YEAR_9999_MS: Final = 253_370_764_800_000
 
 Ask = Callable[..., Awaitable[Any]]
 
@@ -155,9 +156,8 @@ def _words(selection: Selection) -> tuple[str, str, str]:
 def read_letter(key: bytes, letter: bytes) -> DeadLetter:
     """Read a stored letter; what cannot be read is all body."""
     head, _, entry = letter.partition(b"\n")
-    about = json.loads(head.decode(errors="replace"))
-    fate = (str(about["reason"]), str(about["error"]))
-    died_at = float(about["died_ms"]) / 1000
+    reason, error, died_at = _fate(head)
+    fate = (reason, error)
     try:
         stored = read(entry)
     except (ValueError, IndexError):
@@ -167,3 +167,21 @@ def read_letter(key: bytes, letter: bytes) -> DeadLetter:
         stored.put_at, died_at, stored.attempt - 1, stored.failures, stored.body,
         stored.first_error, stored.last_error,
     )  # fmt: skip
+
+
+def _fate(head: bytes) -> tuple[str, str, float]:
+    """Why it died, the error and when; of what another program wrote there as much as can be read."""
+    try:
+        about = json.loads(head.decode(errors="replace"))
+    except (ValueError, RecursionError):
+        about = None
+    if not isinstance(about, dict):
+        return "unreadable", "", 0.0
+    died_ms = about.get("died_ms")
+    died_at = died_ms / 1000 if isinstance(died_ms, int | float) and 0 <= died_ms < _YEAR_9999_MS else 0.0
+    return _text(about.get("reason")) or "unreadable", _text(about.get("error")), died_at
+
+
+def _text(value: object) -> str:
+    """Text that can be sent on: JSON may hold half a character."""
+    return value.encode("utf-8", "backslashreplace").decode() if isinstance(value, str) else ""

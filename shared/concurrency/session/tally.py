@@ -5,6 +5,9 @@ from typing import Final
 
 from shared.concurrency.session.histogram import Histogram
 
+_MOST: Final = 10_000
+"""Different counts, about."""
+
 
 class Tally:
     """Written by the event loop, read in any thread. What nobody asked to be measured costs nothing."""
@@ -23,6 +26,13 @@ class Tally:
     def add(self, what: str, name: str = "", count: int = 1) -> None:
         """Count so many more."""
         self.counts[what, name] += count
+
+    def add_dead(self, queue: str, reason: str) -> None:
+        """Count a dead letter. A reason may hold the text of a message: beyond so many, new ones count together."""
+        about = f"{queue} {reason}"
+        if ("dead_letters", about) not in self.counts and len(self.counts) >= _MOST:
+            about = f"{queue} others"
+        self.add("dead_letters", about)
 
     def measure(self) -> None:
         """Measure waits from here on."""

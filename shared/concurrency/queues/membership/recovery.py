@@ -119,7 +119,7 @@ class Recovery:
         """Log what an answer tells of messages that became dead letters: five words for each."""
         for at in range(0, len(died), 5):
             key, id_, type_, reason, error = (word.decode("utf-8", "backslashreplace") for word in died[at : at + 5])
-            self._caller.calls.tally.add("dead_letters", f"{self._caller.name} {reason}")
+            self._caller.calls.tally.add_dead(self._caller.name, reason)
             log.error(
                 "the message is a dead letter",
                 queue=self._caller.name, id=id_ or key, type=type_, reason=reason, error=error,
