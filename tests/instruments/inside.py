@@ -89,9 +89,9 @@ async def ask(session: Session, script: str, keys: dict[str, bytes], *arguments:
 
 async def command_at(queue: Queue[Any], *words: str) -> Any:
     """One plain command over the connection of a queue's session."""
-    participant = _participant_at(queue)
-    calls = participant.process.calls_of(participant.member.name)
-    while isinstance(calls, Route):
+    calls = member_at(queue).calls
+    if isinstance(calls, Route):
+        await calls.opened()  # the link to a node is made at first use
         assert calls.link is not None
         calls = calls.link.calls
     assert isinstance(calls, Calls)
