@@ -10,7 +10,6 @@ import pytest
 from redis.crc import key_slot
 
 from shared.concurrency import EffectRefused, Event, Lock, Queue, ReadersWritersLease, ServerRefused, Session
-from shared.concurrency.session.cluster.links import ClusterLinks
 from shared.concurrency.session.session import process_of
 from shared.local.embedded import EmbeddedServer
 from tests.instruments.nodes import Nodes, free_ports
@@ -110,17 +109,6 @@ async def test_a_wake_up_is_received_once_whatever_node_it_comes_from(
     assert admitted
     assert set(admitted.values()) == {1}, admitted
     assert sorted(got) == [(number, item) for number in range(NAMES) for item in range(20)]
-
-
-async def test_a_session_that_is_closed_while_it_drops_a_link_leaves_no_connection(nodes: Nodes, name: str) -> None:
-    async with Session.open(nodes.url) as session:
-        for number in range(3):
-            await Queue(session, nodes.name_at(number, tag=name), int).qsize()
-        links = process_of(session)._links
-        assert isinstance(links, ClusterLinks)
-        for node in list(links._links):
-            links._drop(node)  # as when its last slot has moved
-        await links.close()  # in the same turn of the loop
 
 
 async def test_locks_and_events_of_two_sessions(session: Session, other: Session, name: str) -> None:
