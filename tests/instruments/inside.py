@@ -91,6 +91,7 @@ async def command_at(queue: Queue[Any], *words: bytes | str | int) -> Any:
     """One plain command over the connection of a queue's session."""
     calls = member_at(queue).calls
     if isinstance(calls, Route):
+        await calls.opened()  # the link to a node is made at first use
         assert calls.link is not None
         calls = calls.link.calls
     assert isinstance(calls, Calls)

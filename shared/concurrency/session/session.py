@@ -30,8 +30,9 @@ class Session:
     ) -> AsyncIterator["Session"]:
         """Connect, and disconnect at the end of the block, giving back what is held.
 
-        `url`: redis://, rediss:// or unix://. `ttl`: seconds after which others may take what a silent session holds
-        (0.1 to 3600; what is below 0.5 is lost under load, and warned of). Waits until the server answers,
+        `url`: redis://, rediss:// or unix://, or redis+cluster://host1,host2 for a Cluster (docs/cluster.md). `ttl`:
+        seconds after which others may take what a silent session holds (0.1 to 3600; what is below 0.5 is lost under
+        load, and warned of). Waits until the server answers,
         `connect_timeout` seconds at most, and logs after a second which address does not, and why; later outages are
         waited out by every call. `refusal_grace`: seconds for which a call waits, too, while the server refuses what it
         accepted before (a rotated password, a changed rule); then it raises ServerRefused.
