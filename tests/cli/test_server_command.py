@@ -58,6 +58,7 @@ def test_it_leaves_its_address_and_a_signal_ends_it_and_takes_the_address_away(
     assert not (tmp_path / "server.sock").exists()
 
 
+@pytest.mark.slow
 def test_it_keeps_its_data_over_kill_9(tmp_path: Path) -> None:
     with serving(tmp_path) as (process, url):
         with redis.Redis.from_url(url) as client:
@@ -77,6 +78,7 @@ def test_it_says_so_when_the_server_ends_by_itself(tmp_path: Path) -> None:
     assert not (tmp_path / "address").exists()
 
 
+@pytest.mark.slow
 def test_a_second_one_in_the_same_folder_is_refused(tmp_path: Path) -> None:
     with serving(tmp_path) as (_, url):
         assert "another server runs" in refused("--directory", str(tmp_path))

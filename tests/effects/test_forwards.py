@@ -436,6 +436,7 @@ async def answers(client: Redis) -> bool:
         return False
 
 
+@pytest.mark.slow
 async def test_on_a_cluster_a_key_in_another_slot_is_refused_before_anything_is_written(node: str) -> None:
     async with Session.open(node) as session, Redis.from_url(node) as client:
         jobs, apart = Queue(session, "jobs", int), Queue(session, "apart", int)
@@ -455,6 +456,7 @@ async def test_on_a_cluster_a_key_in_another_slot_is_refused_before_anything_is_
         await delivery.dead_letter("a test")
 
 
+@pytest.mark.slow
 async def test_on_a_cluster_queues_of_a_group_chain(node: str) -> None:
     async with Session.open(node) as session:
         first = Queue(session, "first", int, group="orders")

@@ -160,6 +160,7 @@ async def test_no_page_says_it(guarded: str) -> None:
         in_none_of(await asyncio.to_thread(page.service.communicate, 30))
 
 
+@pytest.mark.slow
 async def test_no_command_says_it(guarded: str, tmp_path: Path) -> None:
     wrong = guarded.replace(ADDRESS, f"{ADDRESS}-wrong")
     for url in (

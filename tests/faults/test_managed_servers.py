@@ -168,6 +168,7 @@ async def test_a_snapshot_without_info_shows_the_rest_and_names_what_is_missing(
 
 
 @pytest.mark.usefixtures("command_line")
+@pytest.mark.slow
 async def test_the_clock_runs_without_info_and_dbsize(server: EmbeddedServer) -> None:
     async with Redis.from_url(server.url) as admin:
         url = await limited(admin, server.url, "-info", "-dbsize")
