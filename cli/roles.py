@@ -8,8 +8,10 @@ from shared.clock.deferred import SCHEDULE, UNSCHEDULE
 from shared.concurrency.session.script_commands import commands_in, commands_of
 from shared.concurrency.session.scripts import Script, scripts
 
-# What a connection sends before anything else. HELLO and AUTH need no right.
-_CONNECTS: Final = {"ping", "select", "info", "client|setname", "script|load", "evalsha_ro"}
+# What a connection sends before anything else; the last two on a Cluster. HELLO and AUTH need no right.
+_CONNECTS: Final = {
+    "ping", "select", "info", "client|setname", "script|load", "evalsha_ro", "cluster|slots", "command",
+}  # fmt: skip
 # Scripts of those who operate, and of those who take messages out. Whatever is new is everybody's until it is here.
 _OPERATES: Final = {
     "break_lease", "discard", "drain", "letters", "list_sessions", "newest_letter", "pause", "reopen", "replay", "resize",
@@ -77,7 +79,8 @@ def _roles() -> dict[str, Role]:
     takes = [script for script in every if script.name not in _OPERATES]
     puts = [script for script in takes if script.name not in _TAKES]
     reads = [script for script in every if script.command == b"EVALSHA_RO"]
-    session = _CONNECTS | {"evalsha", "subscribe"}
+    # WAIT is for `PIPELINE_REPLICAS`.
+    session = _CONNECTS | {"evalsha", "subscribe", "wait"}
     put = session | _called(puts) | _DEFERS
     return {
         role.name: role

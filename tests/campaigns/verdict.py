@@ -74,9 +74,9 @@ async def judge(client: Redis, name: str, records: Path, gauges: Gauges, course:
     census = await take_census(client, name)
     standstill = longest_standstill(each.at for each in handlings)
     growing = tuple(
-        what
+        f"{what} by {line.per_hour:.1f} an hour (3 errors: {3 * line.error:.1f}; mean {line.mean:.1f})"
         for what, samples in gauges.samples.items()
-        if len(samples) > 100 and _lasted(samples) > _LONG and not fit(samples).is_flat
+        if len(samples) > 100 and _lasted(samples) > _LONG and not (line := fit(samples)).is_flat
     )
     against = {
         f"{len(totals.lost)} acknowledged messages are lost": totals.lost,

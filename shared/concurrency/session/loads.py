@@ -32,14 +32,15 @@ class Loads:
 
         :raises ResponseError: when the server refuses the load. NoScriptError: when it forgets it again and again.
         """
+        seen: asyncio.Future[Any] | None = None
         for _ in range(_TRIES):
             load = self._sent.get(script.sha)
-            if load is None or load.done():  # else another call that did not find it has sent it: it is on its way
+            if load is None or load is seen:  # else another call that did not find it has sent it meanwhile
                 load = self._sent[script.sha] = self._send(b"SCRIPT", b"LOAD", script.source)
             try:
                 return await run()
             except NoScriptError:
-                answer = load.result()  # it came before that of the call
+                seen, answer = load, load.result()  # it came before that of the call
             if isinstance(answer, ResponseError):
                 self._sent.pop(script.sha, None)
                 raise type(answer)(*answer.args) from None
