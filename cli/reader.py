@@ -19,6 +19,7 @@ from shared.concurrency.session.scripts import load
 from shared.concurrency.session.server_errors import text_of, wrong_key
 from shared.environment import resolve_redis_url
 from shared.logs import configure_logs
+from shared.password_file import password_of
 from shared.patience import PATIENCE
 from shared.settings import Settings
 
@@ -85,7 +86,7 @@ async def open_reader() -> AsyncIterator[Reader]:
     """
     settings = Settings.load()
     configure_logs(settings)
-    async with open_link(resolve_redis_url(settings)) as link:
+    async with open_link(resolve_redis_url(settings), password_of(settings)) as link:
         loop = asyncio.get_running_loop()
         until = loop.time() + PATIENCE
         while True:

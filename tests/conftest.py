@@ -27,7 +27,8 @@ from tests.instruments.nodes import Nodes
 from tests.instruments.order import check_orders, queues_with_order
 from tests.instruments.prepared import CAN_FORK, prepared_pids, ready
 from tests.instruments.proxy import Proxy
-from tests.instruments.topology import is_cluster_asked_for, use_cluster_where_asked
+from tests.instruments.topology import is_cluster_asked_for, is_sentinel_asked_for, use_topology_where_asked
+from tests.instruments.watched import WatchedServers
 
 
 def pytest_configure() -> None:
@@ -36,7 +37,7 @@ def pytest_configure() -> None:
     if is_main and signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
         signal.signal(signal.SIGINT, signal.default_int_handler)
     force_where_asked()
-    use_cluster_where_asked()
+    use_topology_where_asked()
     if sys.dont_write_bytecode:  # wherever it may not stand beside its source; each process compiles all tests else
         sys.pycache_prefix, sys.dont_write_bytecode = f"{sys.prefix}/bytecode", False
 
@@ -67,6 +68,10 @@ def url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     if is_cluster_asked_for():
         with Nodes(tmp_path_factory.mktemp("nodes")) as nodes:
             yield nodes.url
+        return
+    if is_sentinel_asked_for():
+        with WatchedServers(tmp_path_factory.mktemp("watched"), down_after=60_000) as watched:
+            yield watched.url
         return
     with EmbeddedServer(tmp_path_factory.mktemp("server")) as server:
         # Whichever test comes first: one that counts calls must not count that the server asked for a script.

@@ -17,6 +17,7 @@ from cli.roles import ROLES
 from shared.concurrency import ServerUnavailable
 from shared.concurrency.session.server_errors import lacks
 from shared.environment import resolve_redis_url
+from shared.password_file import password_of
 from shared.queue_settings import queue_name
 from shared.settings import Settings
 
@@ -70,7 +71,7 @@ def doctor(
 async def _findings(role: str | None, queue: str | None) -> list[Finding]:
     settings = Settings.load()
     try:
-        async with examined(resolve_redis_url(settings)) as patient:
+        async with examined(resolve_redis_url(settings), password_of(settings)) as patient:
             found = [*_checked(patient), *await rights(patient, role, queue or settings.queue)]
     except ServerUnavailable as problem:
         lacking = lacks(problem.__cause__) if isinstance(problem.__cause__, Exception) else None

@@ -12,6 +12,7 @@ from urllib.parse import urlsplit
 from redis.exceptions import ResponseError
 
 from monitor.link import Link, open_link
+from shared.concurrency.session.address.credentials import Credentials
 from shared.concurrency.session.clock import boottime
 from shared.concurrency.session.server_errors import text_of
 
@@ -54,12 +55,12 @@ class Patient:
 
 
 @asynccontextmanager
-async def examined(url: str) -> AsyncIterator[Patient]:
-    """Ask a server for all that it tells.
+async def examined(url: str, credentials: Credentials | None = None) -> AsyncIterator[Patient]:
+    """Ask a server for all that it tells. `credentials`: what is asked for its password.
 
     :raises ServerUnavailable: when it does not answer, ServerRefused when it does not let us in.
     """
-    async with open_link(url) as link:
+    async with open_link(url, credentials) as link:
         round_trips = []
         for _ in range(_ROUND_TRIPS):
             sent_at = boottime()

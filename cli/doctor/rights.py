@@ -16,8 +16,8 @@ ABOUT: Final = "rights"
 _CHANNEL: Final = "weir:doctor"
 _OF_CHANNELS: Final = ("publish", "subscribe")
 _SHOWN: Final = 10
-_OPTIONAL: Final = {"client|setname", "dbsize", "info", "select"}
-"""What is done without where it is missing."""
+_OPTIONAL: Final = {"client|setname", "cluster|slots", "command", "dbsize", "info", "select", "wait"}
+"""What is done without where it is missing, or needed on a Cluster or for replicas alone."""
 
 # ARGV: for each question the number of its words, and the words of a command. RETURNS which of them this user may not
 # send; the scripts run as the same user.

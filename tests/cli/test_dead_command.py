@@ -217,7 +217,7 @@ def test_a_queue_that_is_not_there_is_not_made(
 def test_no_server_is_one_line_and_2(tmp_path: Path) -> None:
     done = pipeline("dead", "list", REDIS_URL="http://host")
     assert (done.returncode, done.stdout) == (2, "")
-    assert done.stderr.startswith("pipeline: REDIS_URL: must begin with")
+    assert done.stderr.startswith("pipeline: REDIS_URL: the address begins with")
     done = pipeline("dead", "list", REDIS_URL=f"unix://:secret@{tmp_path}/nothing.sock")
     assert (done.returncode, done.stdout) == (2, "")
     waits, gives_up = done.stderr.splitlines()

@@ -1,6 +1,7 @@
 """Has a run of tests use a Cluster: TESTS_TOPOLOGY=cluster. Tests that ask a server by itself have a client of all.
 
 TESTS_TOPOLOGY=group has the names of one test share a slot besides, for tests of what travels between queues.
+TESTS_TOPOLOGY=sentinel has it use servers behind sentinels; tests that ask a server by itself ask the one that leads.
 """
 
 import os
@@ -40,8 +41,16 @@ def is_cluster_asked_for() -> bool:
     return os.environ.get(ASKED) in ("cluster", "group")
 
 
-def use_cluster_where_asked() -> None:
-    """Where the variable is set, have `Redis.from_url` give a client of a whole Cluster for the address of one."""
+def is_sentinel_asked_for() -> bool:
+    """Whether this run of tests has its shared server be one behind sentinels."""
+    return os.environ.get(ASKED) == "sentinel"
+
+
+def use_topology_where_asked() -> None:
+    """Where the variable is set, have `Redis.from_url` give a client for the address of several servers, too."""
+    if is_sentinel_asked_for():
+        for kind in (Redis, redis.Redis):
+            _lead(kind)
     if os.environ.get(ASKED) == "group":
         _share_slots()
     if is_cluster_asked_for():
@@ -76,6 +85,17 @@ def not_on_cluster(why: str) -> None:
     """Skip what needs one server."""
     if is_cluster_asked_for():
         pytest.skip(f"not on a Cluster: {why}")
+
+
+def _lead(kind: Any) -> None:
+    plain = kind.from_url
+
+    def from_url(url: str, **options: Any) -> Any:
+        if url.startswith("redis+sentinel"):
+            url = f"redis://{read_address(url).locate_blocking()}/0"
+        return plain(url, **options)
+
+    kind.from_url = from_url
 
 
 def _follow(kind: Any, make: Any) -> None:

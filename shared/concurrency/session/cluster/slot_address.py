@@ -8,6 +8,7 @@ from redis.exceptions import RedisError
 from shared.concurrency.errors import ServerUnavailable
 from shared.concurrency.session.address.cluster import ClusterAddress
 from shared.concurrency.session.address.endpoint import Endpoint, Kind
+from shared.concurrency.session.address.steady import Steady
 from shared.concurrency.session.blocking_wire import BlockingWire
 from shared.concurrency.session.cluster.survey import survey
 from shared.concurrency.session.cluster.topology import QUESTION, Topology, read_slots, slot_of
@@ -16,7 +17,7 @@ _PATIENCE: Final = 1.0
 """Seconds for the answer of one node."""
 
 
-class SlotAddress:
+class SlotAddress(Steady):
     """Asks the nodes before every connect: all keys of the client lie in one slot, `{NAME}`."""
 
     def __init__(self, cluster: ClusterAddress, name: str) -> None:
