@@ -22,7 +22,7 @@ from shared.local.embedded import EmbeddedServer
 from shared.pipeline import open_pipeline
 from shared.pool import counted_pool
 from shared.settings import Settings
-from tests.instruments.command_line import command, environment
+from tests.instruments.command_line import ROOT, command, environment
 from tests.instruments.messages import Errand
 from tests.instruments.waiting import until
 
@@ -88,10 +88,15 @@ def test_no_part_of_a_raw_password_is_in_what_is_raised_or_kept(door: str) -> No
     assert read > 15
 
 
+of_the_demo = pytest.mark.skipif(
+    not (ROOT / "cli" / "demo").exists(), reason="the demo is not in this project any more"
+)
+
+
 @pytest.mark.parametrize(
     "module,arguments",
     [
-        ("cli", ("queue", "list")), ("cli.demo", ()), ("monitor", ()), ("consumer", ()), ("producer", ()),
+        ("cli", ("queue", "list")), pytest.param("cli.demo", (), marks=of_the_demo), ("monitor", ()), ("consumer", ()), ("producer", ()),
         ("producer.clock", ()),
     ],
 )  # fmt: skip
