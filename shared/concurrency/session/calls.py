@@ -85,7 +85,7 @@ class Calls(Insisting):
         """Whether the server is a node of a Cluster."""
         self.is_open = False
         """Whether callers may use the connection now: `opened` would return at once."""
-        self.tally: Final = tally or Tally()
+        self.tally: Final = Tally() if tally is None else tally
         """What this process counts."""
         self._refusals = refusals
         self._wire: Wire | None = None

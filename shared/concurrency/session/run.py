@@ -37,7 +37,7 @@ class Run:
         self._told.clear()
 
     def as_told(self, key: bytes) -> str:
-        """The run as a lease is to be told; `key`: one of the lease's own."""
+        """The run as a lease's script is to get it; `key`: one of the lease's own."""
         return self._doubt if self._doubt and key not in self._told else self.id
 
     def told(self, key: bytes) -> None:

@@ -53,7 +53,7 @@ def greet_primary_blocking(connection: Any) -> None:
 
 
 async def while_it_leads(connection: Any, step: Coroutine[Any, Any, Any]) -> None:
-    """Do one step of connecting; a server that is silent is given up as soon as another one leads.
+    """Do a part of connecting; a server that is silent is left as soon as another one leads.
 
     :raises redis.exceptions.ConnectionError: when another one does.
     """
