@@ -4,7 +4,7 @@
 -- KEYS pending returned suspects delayed leased handed putters bodies dead dead_index dead_groups sessions idle joiners lanes ids
 --   ids_due settings totals results results_due marks
 -- FLOW
---   tails behind passed released line_own let_in
+--   tails behind passed released line_own let_in once
 -- END
 -- ARGV
 --   session        the caller's session
@@ -33,7 +33,7 @@
 --   3000: read that, and resync with 3
 -- PARTS clock identity level sessions room unfinished notify wake ids stamp
 -- FLOW
---   order_key order own_places own
+--   order_key order own_places own once_line once once_out
 -- END
 --   putter_record line unfold refuse_waiting admit entry marks answer letter_groups dead_letter
 --   end_waiting put_back receive settle take look_again finish

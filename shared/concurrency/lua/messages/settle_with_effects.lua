@@ -4,7 +4,7 @@
 -- Behind the KEYS stand those before `leased` again, for each other queue that is put to, and the keys that are written to.
 -- KEYS pending returned suspects delayed putters bodies handed sessions idle lanes ids ids_due settings totals
 -- FLOW
---   tails behind passed released line_own let_in
+--   tails behind passed released line_own let_in once
 -- END
 --   leased joiners results results_due marks
 -- ARGV
@@ -22,7 +22,7 @@
 -- END
 --   handoff ids staged stamp
 -- FLOW
---   own_places own
+--   own_places own once_line once
 -- END
 --   putter_record line unfold refuse_waiting admit entry marks answer finish select_queue
 --   writes forward apply

@@ -4,7 +4,7 @@
 -- KEYS pending returned suspects delayed putters bodies dead dead_index dead_groups sessions idle ids ids_due results results_due
 --   marks joiners settings totals lanes
 -- FLOW
---   tails behind passed released line_own
+--   tails behind passed released line_own once
 -- END
 -- ARGV
 --   session    the caller's session
@@ -18,7 +18,7 @@
 -- END
 --   entry marks answer letter_groups dead_letter end_waiting stamp
 -- FLOW
---   own_places
+--   own_places once_out
 -- END
 --   putter_record line
 --   refuse_waiting finish one_effect

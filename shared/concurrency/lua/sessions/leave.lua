@@ -12,7 +12,7 @@
 -- RETURNS 'flow' and the level for the plain set in a queue that has one; or deliveries given back, deliveries still to give back, how many of the names were looked at
 -- PARTS clock identity level sessions staged processes notify wake
 -- FLOW
---   order_key order own_places forget_let_in
+--   order_key order own_places once_line forget_let_in
 -- END
 --   line take_out entry marks answer letter_groups dead_letter put_back receive named
 local level = redis.call('HGET', settings, 'flow')

@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from shared.concurrency.errors import QueueFull
-from shared.concurrency.queues.encoding.entry import any_has_id
+from shared.concurrency.queues.encoding.once import any_may_be_known
 from shared.concurrency.queues.puts.batch import OutgoingEntry
 from shared.concurrency.queues.puts.putters import Putters, conflict, shut_down
 
@@ -37,7 +37,7 @@ class Portion:
             self.session_id,
             number,
             int(self.may_wait),
-            int(any_has_id(packed)),
+            int(any_may_be_known(packed)),
             int(self.again),
             refused,
             b"".join(self.confirmed) if self.confirmed else b"",
@@ -107,7 +107,7 @@ def decide_each(portion: Portion, putters: Putters, verdicts: list[Any], last: i
 
 
 def _decide(entry: OutgoingEntry, letter: bytes) -> None:
-    if letter in (b"a", b"k"):
+    if letter in (b"a", b"k", b"r"):
         entry.batch.is_new = letter == b"a"
         entry.batch.decide(admitted=True)
     elif letter == b"c":

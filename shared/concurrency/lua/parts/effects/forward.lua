@@ -9,7 +9,7 @@ local function is_sound()
     hash = {bodies, handed, lanes, ids, settings, totals},
   }
   -- FLOW
-  for _, key in ipairs({tails, behind, passed}) do table.insert(kinds.hash, key) end
+  for _, key in ipairs({tails, behind, passed, once}) do table.insert(kinds.hash, key) end
   for _, key in ipairs({line_own, let_in}) do table.insert(kinds.zset, key) end
   table.insert(kinds.list, released)
   -- END

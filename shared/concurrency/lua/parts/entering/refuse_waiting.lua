@@ -4,7 +4,7 @@
 local MOST_BYTES_REFUSED = 2097152
 local function refuse_waiting(most, end_one)
   -- FLOW
-  local own = redis.call('ZCARD', line_own) > 0 and order.own_to_line(most) or 0
+  local own = redis.call('ZCARD', line_own) > 0 and order.own_to_line(most, true) or 0
   if own > 0 then return redis.call('LLEN', putters) + own, 0 end
   -- END
   local length = redis.call('LLEN', putters)

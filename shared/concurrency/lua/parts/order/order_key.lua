@@ -8,3 +8,9 @@ function order.key(entry, flag_at)
   local key = string.match(entry, '^{"flow":"%d %S* (%S*) ', flag_at + 4)
   return key ~= '' and key or nil
 end
+
+-- The NAME of an entry of which one at most is to wait, and where its headers go on behind it; nil where it has none.
+function order.name(entry, flag_at)
+  if not order.FLAGS[string.byte(entry, flag_at)] then return nil end
+  return string.match(entry, '^{"flow":"%d %S* %S* %S* ([^%s"]+)"()', flag_at + 4)
+end
