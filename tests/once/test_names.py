@@ -162,6 +162,18 @@ async def test_with_the_name_as_key_one_runs_and_one_waits(session: Session, oth
     await at_rest(queue)
 
 
+async def test_puts_that_travel_together_are_met_one_by_one(session: Session, name: str) -> None:
+    queue = Queue(session, name, int)
+    await queue.put_unique(0, "a", key="k")
+    added = await asyncio.gather(
+        *(queue.put_unique(number, "ab"[number % 2], replace=True, key="k") for number in range(1, 9)),
+        queue.put_many(range(20, 23), key="k"),
+    )
+    assert added[:-1] == [True, *[False] * 7]
+    assert await items(queue) == [8, 7, 20, 21, 22]
+    await at_rest(queue)
+
+
 async def test_what_replaces_keeps_the_key_of_the_first(session: Session, name: str) -> None:
     queue = Queue(session, name, int)
     await queue.put_unique(1, "n", key="a")
