@@ -11,7 +11,7 @@ from collections import Counter
 from dataclasses import dataclass, field
 from typing import Any
 
-from shared.concurrency import Cancellation, MessageCancelled, Queue, Session, StaleDelivery
+from shared.concurrency import Cancellation, MessageCancelled, Priority, Queue, Session, StaleDelivery
 from tests.simulation.consuming import Consuming
 from tests.simulation.server import Server
 from tests.simulation.world import Process, World
@@ -63,7 +63,8 @@ class Once(Consuming):
     def _look_at_the_names(self) -> None:
         call, keys = self.world.control.call, self._keys
         lists = [entry for word in ("pending", "released") for entry in call("LRANGE", keys[word], 0, -1)]
-        waiting = [*lists, *call("ZRANGE", keys["delayed"], 0, -1), *call("HVALS", keys["behind"])]
+        waiting = [*lists, *call("HVALS", keys["behind"])]
+        waiting += [entry for word in ("delayed", "ready") for entry in call("ZRANGE", keys[word], 0, -1)]
         marked = set(call("ZRANGE", keys["marks"], 0, -1))
         names: Counter[str] = Counter()
         for entry in waiting:
@@ -101,6 +102,8 @@ class Once(Consuming):
         rng = self.world.rng
         name = rng.choice(self._names)
         asked: dict[str, Any] = {"key": rng.choice([None, name])}
+        if rng.random() < 0.3:
+            asked |= {"share": rng.choice(["one", "other"]), "priority": rng.choice(list(Priority))}
         if rng.random() < 0.3:
             asked |= {"calm": rng.choice([0.001, 0.1, 1.0]), "longest": rng.choice([1.0, 5.0])}
         put = self._puts[number] = _Put(name, self.world.now)
@@ -147,7 +150,11 @@ class Once(Consuming):
         if letters := call("HVALS", keys["dead"]):
             self.failures.append(f"dead letters, and none was to be: {letters[:2]!r}")
         self._replaced = int(call("HGET", keys["totals"], "replaced") or 0)
-        there = [word for word in ("once", "line_own", "tails", "behind") if call("EXISTS", keys[word])]
+        there = [
+            word
+            for word in ("once", "line_own", "tails", "behind", "ready", "line_fair", "tags")
+            if call("EXISTS", keys[word])
+        ]
         if there:
             self.failures.append(f"at rest there is something in {there}")
         lost = [number for number, put in self._puts.items() if put.returned < math.inf and not self._is_handled(put)]

@@ -3,7 +3,8 @@
 -- that wait. Also withdraws waiting puts, and reports how far the caller's have got. Refused when memory is full (no allow-oom).
 -- KEYS pending returned suspects delayed putters bodies handed sessions idle lanes ids ids_due settings totals
 -- FLOW
---   tails behind passed released line_own let_in once
+--   tails behind passed released line_own let_in flow tags ready line_fair
+--   once
 -- END
 -- ARGV
 --   session    the caller's session
@@ -21,11 +22,12 @@
 --   admitted, k nothing added for its id is known, or one of its name waits, r one of its name waits and has it instead, c conflict of ids, q waits, f no room, s shut down, o the session is over
 -- PARTS clock identity level sessions room notify wake
 -- FLOW
---   order_key order
+--   order_key tags ready order
 -- END
 --   handoff ids stamp
 -- FLOW
---   own_places own once_line once
+--   own_places own fair_line
+--   once_line once
 -- END
 --   putter_record line take_out unfold refuse_waiting admit verdicts
 --   enter park
@@ -120,7 +122,7 @@ local function put_in_order()
   end
   verdict(letter, count)
   order.write()
-  if #going > 0 then redis.call('RPUSH', pending, unpack(going)) end
+  order.send_on(going, pending)
   if overflow == 'q' then park(at, #entries) end
   verdict(overflow, #entries - at + 1)
 end

@@ -8,7 +8,7 @@ local function take_out(keys)
     -- FLOW
     if body then
       local _, mark, from = string.match(body, WAITS)
-      order.leave_own(body, mark, from)
+      order.leave_place(key, body, mark, from)
       order.leave_line_of_name(string.sub(body, from))
     end
     -- END
@@ -26,5 +26,8 @@ local function take_out(keys)
       if gone > 0 then redis.call('LTRIM', putters, 0, -gone - 1) end
     until gone < 100
   end
+  -- FLOW
+  order.keep_times()
+  -- END
   return waited
 end
