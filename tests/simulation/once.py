@@ -144,6 +144,10 @@ class Once(Consuming):
         """Everything was put and settled, and those who put and cancel have left."""
         return self.is_calm() and all(one.is_finished for one in (*self._producers, *self._others)) and not self._left()
 
+    def _left(self) -> int:
+        call, keys = self.world.control.call, self._keys
+        return super()._left() + int(call("ZCARD", keys["ready"]) + call("ZCARD", keys["line_fair"]))
+
     def look_at_the_end(self) -> None:
         """No update is lost, and no name is left."""
         call, keys = self.world.control.call, self._keys
