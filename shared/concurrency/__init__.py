@@ -35,6 +35,7 @@ from shared.concurrency.queues.dead_letters import DeadLetter, DeadLetters, Repl
 from shared.concurrency.queues.deliveries.batch import Batch
 from shared.concurrency.queues.deliveries.delivery import Delivery
 from shared.concurrency.queues.effects.effects import Effects
+from shared.concurrency.queues.encoding.flow import Priority
 from shared.concurrency.queues.queue import Queue
 from shared.concurrency.queues.results.cancellation import Cancellation
 from shared.concurrency.queues.results.future import Progress, ResultFuture
@@ -65,6 +66,7 @@ __all__ = [
     "Lock",
     "MessageCancelled",
     "MessageTooLarge",
+    "Priority",
     "Progress",
     "Queue",
     "QueueEmpty",

@@ -40,7 +40,7 @@ ALLOWED = {
     f"{ENGINE}.locks.leases": _SESSION | {f"{ENGINE}.checks"},
     f"{ENGINE}.locks": _SESSION | {f"{ENGINE}.checks", f"{ENGINE}.rate", f"{ENGINE}.locks.leases"},
     ENGINE: _SESSION
-    | {QUEUES, f"{QUEUES}.effects", f"{QUEUES}.results", f"{QUEUES}.deliveries"}
+    | {QUEUES, f"{QUEUES}.encoding", f"{QUEUES}.effects", f"{QUEUES}.results", f"{QUEUES}.deliveries"}
     | {f"{ENGINE}.locks", f"{ENGINE}.locks.leases", f"{ENGINE}.rate"},
     # The same face for synchronous code: made of that face, and the type of a message with a result.
     f"{ENGINE}.blocking": {ENGINE, f"{QUEUES}.results"},
@@ -56,11 +56,10 @@ ALLOWED = {
 # The modules inside the engine that a room outside it reaches; all others, and YOURS files, know its face alone.
 REACHED = {
     "shared": {
-        f"{ENGINE}.rate",
         f"{ENGINE}.session.address.cluster", f"{ENGINE}.session.cluster.slot_address", f"{ENGINE}.session.server_errors",
         f"{ENGINE}.checks", f"{ENGINE}.session.address.address", f"{ENGINE}.session.address.connections", f"{ENGINE}.session.address.endpoint", f"{ENGINE}.session.address.grammar",
         f"{ENGINE}.session.address.credentials", f"{ENGINE}.session.address.sentinel", f"{ENGINE}.session.admission", f"{ENGINE}.session.log", f"{ENGINE}.session.outage", f"{ENGINE}.session.session",
-        f"{QUEUES}.encoding.codec", f"{QUEUES}.encoding.outgoing", f"{QUEUES}.encoding.versions", f"{QUEUES}.service",
+        f"{QUEUES}.encoding.codec", f"{QUEUES}.encoding.flow", f"{QUEUES}.encoding.outgoing", f"{QUEUES}.encoding.versions", f"{QUEUES}.service",
     },
     "producer": {
         f"{ENGINE}.session.futures", f"{ENGINE}.session.log", f"{ENGINE}.session.outage", f"{QUEUES}.encoding.codec", f"{QUEUES}.encoding.entry", f"{QUEUES}.encoding.unreadable",
@@ -69,7 +68,7 @@ REACHED = {
     "consumer": {
         f"{ENGINE}.checks", f"{ENGINE}.errors", f"{ENGINE}.session.clock", f"{ENGINE}.session.tasks", f"{ENGINE}.session.tracer", f"{ENGINE}.session.tracing", f"{QUEUES}.service", f"{QUEUES}.deliveries.handout", f"{QUEUES}.prefetch", f"{QUEUES}.deliveries.settling",
         f"{QUEUES}.deliveries.gathering", f"{QUEUES}.deliveries.held_batch", f"{QUEUES}.effects.effects", f"{QUEUES}.effects.forwards",
-        f"{QUEUES}.encoding.codec", f"{QUEUES}.encoding.entry", f"{QUEUES}.encoding.outgoing", f"{QUEUES}.encoding.results",
+        f"{QUEUES}.encoding.codec", f"{QUEUES}.encoding.entry", f"{QUEUES}.encoding.flow", f"{QUEUES}.encoding.outgoing", f"{QUEUES}.encoding.results",
     },
     "monitor": {
         f"{ENGINE}.session.address.certificates", f"{ENGINE}.session.address.cluster", f"{ENGINE}.session.address.credentials", f"{ENGINE}.session.address.endpoint", f"{ENGINE}.session.cluster.survey", f"{ENGINE}.session.cluster.topology", f"{ENGINE}.session.server_errors",

@@ -34,8 +34,8 @@ from shared.pipeline import Pipeline
 LEASE = {"check", "lost", "mode", "name", "release", "seconds_left", "token"}
 ASKED = {"acquire", "acquire_nowait", "locked", "release", "within"}
 DELIVERY = {
-    "ack", "attempt", "cancelled", "dead_letter", "effects", "failures", "first_error", "id", "item", "key", "last_error", "nack", "progress",
-    "report", "version",
+    "ack", "attempt", "cancelled", "dead_letter", "effects", "failures", "first_error", "id", "item", "key", "last_error", "nack", "priority",
+    "progress", "report", "share", "version",
 }  # fmt: skip
 # What a queue and a worker use of a Delivery beside: its type and its dir() show users none of it.
 HANDOUT = {
