@@ -23,6 +23,7 @@ _PACKAGE = {"shared", ENGINE}
 ALLOWED = {
     f"{ENGINE}.errors": set[str](),
     f"{ENGINE}.checks": set[str](),
+    f"{ENGINE}.rate": {f"{ENGINE}.checks"},
     f"{ENGINE}.session": {f"{ENGINE}.errors", f"{ENGINE}.checks"},
     f"{QUEUES}.encoding": {f"{ENGINE}.errors"},
     f"{QUEUES}.membership": _SESSION | {f"{QUEUES}.encoding"},
@@ -37,10 +38,10 @@ ALLOWED = {
     | {f"{ENGINE}.checks"}
     | {f"{QUEUES}.puts", f"{QUEUES}.takes", f"{QUEUES}.effects", f"{QUEUES}.results", f"{QUEUES}.deliveries"},
     f"{ENGINE}.locks.leases": _SESSION | {f"{ENGINE}.checks"},
-    f"{ENGINE}.locks": _SESSION | {f"{ENGINE}.checks", f"{ENGINE}.locks.leases"},
+    f"{ENGINE}.locks": _SESSION | {f"{ENGINE}.checks", f"{ENGINE}.rate", f"{ENGINE}.locks.leases"},
     ENGINE: _SESSION
     | {QUEUES, f"{QUEUES}.encoding", f"{QUEUES}.effects", f"{QUEUES}.results", f"{QUEUES}.deliveries"}
-    | {f"{ENGINE}.locks", f"{ENGINE}.locks.leases"},
+    | {f"{ENGINE}.locks", f"{ENGINE}.locks.leases", f"{ENGINE}.rate"},
     # The same face for synchronous code: made of that face, and the type of a message with a result.
     f"{ENGINE}.blocking": {ENGINE, f"{QUEUES}.results"},
     "shared": {ENGINE},
