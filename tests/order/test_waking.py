@@ -37,10 +37,12 @@ async def test_one_that_let_others_pass_comes_when_its_turn_has_come(
 async def test_whoever_leaves_one_of_a_share_wakes_the_next(
     both: list[Session], url: str, client: Redis, name: str, asked: dict[str, Any]
 ) -> None:
-    getting = [asyncio.create_task(take(Queue(session, name, int))) for session in both]
-    await until(lambda: client.zcard(f"{{{name}}}:idle"), lambda idle: idle == 2)
     async with Session.open(url) as third:
         queue = Queue(third, name, int)
+        await queue.put(0, **asked)  # with whom the queue gets a level, which wakes all
+        await (await take(queue)).ack()
+        getting = [asyncio.create_task(take(Queue(session, name, int))) for session in both]
+        await until(lambda: client.zcard(f"{{{name}}}:idle"), lambda idle: idle == 2)
         await queue.put_many([1, 2], **asked)
         async with asyncio.timeout(100):
             deliveries = await asyncio.gather(*getting)
