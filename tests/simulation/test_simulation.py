@@ -159,6 +159,16 @@ Forwards._look_again = nothing
 _STALE_WRITES = _SPOILT.format(
     folder="_SCRIPTS", name="settle_with_effects", sound="not holds(receipt) and 'stale' or check", broken="check"
 )
+_RECEIVED_AND_KEPT = """
+from shared.concurrency.queues.results.waiting import Waiting
+Waiting._forget = lambda *_: None
+"""
+_TAKEN_WHILE_PAUSED = _SPOILT.format(
+    folder="_SCRIPTS", name="settle_and_take", sound="local paused = stopped or newer", broken="local paused = newer"
+)
+_SHUT_AND_OPEN = _SPOILT.format(
+    folder="_SCRIPTS", name="put", sound="if shut and again ~= '1' then", broken="if false then"
+)
 
 
 @pytest.mark.parametrize(
@@ -176,6 +186,9 @@ _STALE_WRITES = _SPOILT.format(
         pytest.param("barriers", 11, _THE_DEAD_COUNT, r"fewer than \d waited since", marks=LONG),
         pytest.param("stages", 1, _FORWARDS_NOT_LOOKED_FOR, "at rest: . forwards ", marks=LONG),
         pytest.param("stages", 1, _STALE_WRITES, "are there, and .* by the totals|not once", marks=LONG),
+        pytest.param("results", 1, _RECEIVED_AND_KEPT, "outcomes are kept for who has them", marks=LONG),
+        pytest.param("controls", 1, _TAKEN_WHILE_PAUSED, "were handed out of a paused queue", marks=LONG),
+        pytest.param("controls", 3, _SHUT_AND_OPEN, r"\d entered a queue that is shut down", marks=LONG),
         pytest.param("conditions", 8, _NOT_NOTIFIED, r"stuck at|nothing is left to do", marks=LONG),
     ],
 )
