@@ -14,12 +14,12 @@ from tests.simulation.seeds import run_seeds
 from tests.simulation.tally import Tally
 from tests.simulation.workloads import WORKLOADS
 
-__all__ = ["WORKLOADS", "main", "run_seeds"]
+__all__ = ["WORKLOADS", "Plan", "main", "run_seeds"]
 
 RECORD: Final = ROOT / "docs" / "simulation.md"
 _BATCH: Final = 200
 """So many runs in a process, at most: what the killed processes of a world leave is kept."""
-_RECORDED: Final = 10
+_RECORDED: Final = 5
 """So many seeds of each workload stand in the record at a time."""
 _TRIALS: Final = 150
 
