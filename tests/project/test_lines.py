@@ -25,6 +25,7 @@ FEW_TESTS: Final = "tests/shared/test_address.py"
 
 AT_ONCE: Final = {
     "./run example": (0, "semaphore"),
+    "./run simulate --record --storm --count 500 600": (2, "this is no git checkout"),
     "./run pipeline": (2, "Usage: ./run pipeline "),
     "./run demo --help": (0, "--chaos"),
     "./run bench --help": (0, "--compare"),
@@ -60,6 +61,12 @@ SLOWLY: Final = {
     "./run test tests/queues/test_rules_of_putting.py": ("", " passed"),
     "./run check": ("", "passed"),
     "./run fuzz": ("--entries 200", "nothing found"),
+    "./run simulate": ("1 --workload events", "all passed"),
+    "./run simulate --workload queues --seed 5002": ("", "queues 5002: ok"),
+    "./run simulate --workload queues --seed 5002 --storm --without kill --without cut --strikes 1-20 --messages 20 --actors 2": (
+        "",
+        "queues 5002: ok",
+    ),
     "./run campaign leases": ("--seconds 2", " passed"),
     "./run campaign stages": ("--messages 200", " passed"),
     "./run campaign results": ("--messages 200", " passed"),

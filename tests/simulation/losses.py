@@ -4,6 +4,7 @@ What was put since the last loss arrives, nobody waits for ever, and the queue c
 """
 
 import asyncio
+from collections.abc import Callable
 from itertools import count
 
 from shared.concurrency import EffectRefused, Queue, Session, StaleDelivery
@@ -25,17 +26,17 @@ class Losses(Consuming):
         super().__init__(world, ttl)
         self._maxsize = world.rng.choice([1, 2, 5])
         self._items = count()
+        self._most = world.plan.most(_ITEMS)
         self._begun: dict[int, float] = {}
         """Item whose put returned -> when that had begun."""
         self._in_doubt: set[int] = set()
-        self._got: set[int] = set()
         self._lost_at = -1.0
         self._losses = 0
         self._server = Server(world)
         self.more_faults = [self._server.save, self._lose_a_little, self._server.restart]
         if world.rng.random() < 0.5:
             self.more_faults.append(self._lose_all)
-        self._producers = [world.start(f"producer{n}", self._produce) for n in range(2)]
+        self._producers = [world.start(f"producer{n}", self._produce) for n in range(world.plan.actors_of(2))]
         self._start_consumers(2)
         self._joiner = world.start("joiner", self._join)
 
@@ -51,6 +52,10 @@ class Losses(Consuming):
         self._lost_at = self.world.now
         self._losses += 1
 
+    def loss(self) -> Callable[[], None]:
+        """All that was put by then may be lost."""
+        return self._note_loss
+
     # --- the processes ----------------------------------------------------------------------------------------------
 
     async def _produce(self, _process: Process) -> None:
@@ -60,7 +65,7 @@ class Losses(Consuming):
 
     async def _put_some(self, queue: Queue[int]) -> None:
         rng = self.world.rng
-        while (item := next(self._items)) < _ITEMS:
+        while (item := next(self._items)) < self._most:
             begun = self.world.now
             try:
                 async with asyncio.timeout(rng.random() * 0.3 if rng.random() < 0.1 else None):
@@ -73,7 +78,7 @@ class Losses(Consuming):
         rng = self.world.rng
         while True:
             delivery = await queue.get()
-            self._got.add(delivery.item)
+            self._got[delivery.item] += 1
             try:
                 await asyncio.sleep(rng.expovariate(20))
                 draw = rng.random()
@@ -98,7 +103,7 @@ class Losses(Consuming):
 
     def is_calm(self) -> bool:
         """Most puts have been decided."""
-        return len(self._begun) + len(self._in_doubt) >= _ITEMS * 2 // 3
+        return len(self._begun) + len(self._in_doubt) >= self._most * 2 // 3
 
     def is_done(self) -> bool:
         """Everything was put and settled, and whoever put or joined has left."""
@@ -110,7 +115,7 @@ class Losses(Consuming):
         lost = sorted(item for item, begun in self._begun.items() if begun > self._lost_at and item not in self._got)
         if len(lost) > letters:  # five kills make a dead letter
             self.failures.append(f"lost {lost[:5]}")
-        if ghosts := sorted(self._got - set(self._begun) - self._in_doubt):
+        if ghosts := sorted(set(self._got) - set(self._begun) - self._in_doubt):
             self.failures.append(f"from nowhere {ghosts[:5]}")
 
     def details(self) -> str:

@@ -52,10 +52,10 @@ local function settle_others(max_attempts)
     local admitted, headers = math.floor(number_in(entry, 1, 16) / 1000), headers_in(entry)
     local since = tonumber(string.match(headers, '"' .. word .. '":(%d+)'))
     if since and since >= admitted then
-      if now - since >= within then return nil end
+      if steady_now - since >= within then return nil end
       return entry
     end
-    local mark = '"' .. word .. '":' .. string.format('%.0f', math.max(now, admitted))
+    local mark = '"' .. word .. '":' .. string.format('%.0f', math.max(steady_now, admitted))
     if since then
       headers = string.gsub(headers, '"' .. word .. '":%d+', mark)
     else
