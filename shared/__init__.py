@@ -6,11 +6,13 @@ from shared.upgrades import upgrades
 
 __all__ = ["upgrades"]
 
+_OF_THE_ENGINE = ("Priority", "Rate")
+
 
 def __getattr__(name: str) -> Any:
     """Find what the engine has: imported when it is asked for, for a service catches its signals before that."""
-    if name != "Priority":
+    if name not in _OF_THE_ENGINE:
         raise AttributeError(f"module 'shared' has no attribute {name!r}")
-    from shared.concurrency import Priority  # noqa: PLC0415
+    import shared.concurrency  # noqa: PLC0415
 
-    return Priority
+    return getattr(shared.concurrency, name)

@@ -28,6 +28,7 @@ from shared.concurrency.locks.event import Event
 from shared.concurrency.locks.leader import Term, leader
 from shared.concurrency.locks.leases.lease import Lease
 from shared.concurrency.locks.leases.statistics import Holder, LeaseStatistics, Waiter
+from shared.concurrency.locks.rate_limit import RateLimit
 from shared.concurrency.locks.readers_writers import ReadersWritersLease
 from shared.concurrency.locks.semaphore import Lock, Semaphore
 from shared.concurrency.queues.dead_letters import DeadLetter, DeadLetters, Replayed, Selection
@@ -40,6 +41,7 @@ from shared.concurrency.queues.results.cancellation import Cancellation
 from shared.concurrency.queues.results.future import Progress, ResultFuture
 from shared.concurrency.queues.shares import QueueShare
 from shared.concurrency.queues.statistics import QueueSession, QueueStatistics
+from shared.concurrency.rate import Rate
 from shared.concurrency.session.session import Session
 
 __all__ = [
@@ -74,6 +76,8 @@ __all__ = [
     "QueueShare",
     "QueueShutDown",
     "QueueStatistics",
+    "Rate",
+    "RateLimit",
     "ReadersWritersLease",
     "RemoteError",
     "Replayed",

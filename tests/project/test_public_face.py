@@ -17,6 +17,7 @@ from shared.concurrency import (
     Lease,
     Lock,
     Queue,
+    RateLimit,
     ReadersWritersLease,
     Replayed,
     Semaphore,
@@ -47,7 +48,7 @@ HELD_BATCH = {
     "unsettled",
 }  # fmt: skip
 QUEUE = {
-    "cancel", "dead_letters", "discard", "drain", "forget", "get", "get_many", "get_nowait", "join", "letters", "pause", "put", "put_many", "put_nowait",
+    "cancel", "cancel_unique", "dead_letters", "discard", "drain", "forget", "get", "get_many", "get_nowait", "join", "letters", "pause", "put", "put_many", "put_nowait", "put_unique",
     "qsize", "reopen", "replay", "resize", "result", "resume", "sessions", "shares", "shutdown", "statistics", "submit",
     "weigh",
 }  # fmt: skip
@@ -76,6 +77,7 @@ def names(kind: type) -> set[str]:
         (Condition, ASKED | {"notify", "notify_all", "statistics", "wait", "wait_for"}),
         (Barrier, {"abort", "broken", "n_waiting", "parties", "reset", "wait"}),
         (Term, set()),
+        (RateLimit, {"acquire", "acquire_nowait", "rate", "within"}),
         (Event, {"clear", "delete", "is_set", "set", "wait"}),
         (Delivery, DELIVERY),
         (Handout, DELIVERY | HANDOUT),

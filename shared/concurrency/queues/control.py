@@ -9,10 +9,10 @@ from shared.concurrency.checks import check_count, check_seconds
 from shared.concurrency.errors import QueueShutDown
 from shared.concurrency.queues.consumers import Consumers
 from shared.concurrency.queues.dead_letters import DeadLetter, DeadLetters, Selection
-from shared.concurrency.queues.encoding.flow import LEVEL_OF_FLOW
+from shared.concurrency.queues.encoding.flow import LEVEL_OF_FLOW, check_name, stored_name
 from shared.concurrency.queues.encoding.outgoing import check_id
 from shared.concurrency.queues.participant import QueueParticipant
-from shared.concurrency.queues.results.cancellation import LONGEST_WAIT, Cancellation
+from shared.concurrency.queues.results.cancellation import LONGEST_WAIT, NAMED, Cancellation
 from shared.concurrency.queues.settings import LARGEST_BOUND, changes_of
 from shared.concurrency.queues.shares import MOST_SHARES, QueueShare, largest_shares, words_of_weight
 from shared.concurrency.queues.statistics import QueueSession, QueueStatistics, read_statistics
@@ -157,6 +157,18 @@ class QueueControl:
         check_id(id)
         check_seconds("timeout", timeout, 0, LONGEST_WAIT)
         return await self._participant.canceller.cancel(id, timeout)
+
+    async def cancel_unique(self, name: str, *, timeout: float = 5.0) -> Cancellation:  # noqa: ASYNC109  # as `cancel`
+        """Cancel the message that waits under a name of `put_unique`; as `cancel`.
+
+        A put of the name after this one returned is a new message. One that was handed out has no name: UNKNOWN, unless
+        another waits. Puts of the name that wait for room raise MessageCancelled.
+
+        :raises ValueError, TypeError: as `put_unique` and `cancel`; nothing was sent.
+        """
+        stored = stored_name(check_name("once", name))
+        check_seconds("timeout", timeout, 0, LONGEST_WAIT)
+        return await self._participant.canceller.cancel(f"{NAMED}{stored}", timeout)
 
     async def forget(self, id: str) -> bool:  # noqa: A002  # as Queue.put
         """Forget an id: a put under it adds a message again, whatever became of the one that had it.
