@@ -18,6 +18,7 @@ from shared.concurrency import (
     Queue,
     QueueEmpty,
     QueueFull,
+    Rate,
     RemoteError,
     ServerUnavailable,
     Session,
@@ -332,3 +333,16 @@ def test_a_queue_has_the_calls_of_the_asyncio_face_but_those_that_go_by_run() ->
 
     assert public(Queue) - public(BlockingQueue) == {"drain", "get_many", "letters", "sessions"}
     assert not public(BlockingQueue) - public(Queue)
+
+
+def test_a_rate_limit_lets_so_many_go(blocking: BlockingSession, name: str) -> None:
+    limit = blocking.rate_limit(name, Rate(1, per=60.0, burst=3))
+    with limit:
+        limit.acquire_nowait()
+    with limit.within(1.0):
+        pass
+    with pytest.raises(TimeoutError):
+        limit.acquire(timeout=0.05)
+    for seconds in (0, 0.05):
+        with pytest.raises(LeaseBusy), limit.within(seconds):
+            raise AssertionError("nobody may go")

@@ -19,6 +19,7 @@ _BATCH = 10
 WORKLOADS = (
     *("queues", "puts", "waits", "cancels", "keys", "losses", "outages", "clocks"),
     *("leases", "downgrades", "permits", "conditions", "events", "barriers"),
+    *("stages",),
 )
 
 
@@ -69,6 +70,7 @@ def run_seeds(chosen: Sequence[str], seeds: Iterable[int], spoil: Callable[[], o
         from tests.simulation.puts import Puts  # noqa: PLC0415
         from tests.simulation.queues import Queues  # noqa: PLC0415
         from tests.simulation.run import run  # noqa: PLC0415
+        from tests.simulation.stages import Stages  # noqa: PLC0415
         from tests.simulation.waits import Waits  # noqa: PLC0415
 
         spoil()
@@ -87,6 +89,7 @@ def run_seeds(chosen: Sequence[str], seeds: Iterable[int], spoil: Callable[[], o
             "downgrades": Downgrades,
             "permits": Permits,
             "cancels": Cancels,
+            "stages": Stages,
         }
         for seed in seeds:
             for name in chosen:

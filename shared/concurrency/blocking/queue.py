@@ -5,7 +5,16 @@ from itertools import islice
 from time import monotonic
 from typing import Any, Final, Generic, TypeVar, overload
 
-from shared.concurrency import Cancellation, DeadLetter, Delivery, Queue, QueueShutDown, QueueStatistics, ResultFuture
+from shared.concurrency import (
+    Cancellation,
+    DeadLetter,
+    Delivery,
+    Priority,
+    Queue,
+    QueueShutDown,
+    QueueStatistics,
+    ResultFuture,
+)
 from shared.concurrency.blocking.background import Background
 from shared.concurrency.blocking.delivery import BlockingDelivery
 from shared.concurrency.blocking.result import BlockingResult
@@ -34,30 +43,57 @@ class BlockingQueue(Generic[T]):
 
     # --- putting ----------------------------------------------------------------------------------------------------
 
-    def put(self, item: T, *, id: str | None = None, key: str | None = None, timeout: float | None = None) -> bool:  # noqa: A002  # the public name
+    def put(
+        self,
+        item: T,
+        *,
+        id: str | None = None,  # noqa: A002  # the public name
+        key: str | None = None,
+        share: str | None = None,
+        priority: Priority | None = None,
+        limit: str | None = None,
+        timeout: float | None = None,
+    ) -> bool:
         """Put an item; waits while the queue is full. Raises as Queue.put."""
-        return self._background.call(lambda: self._queue.put(item, id=id, key=key), timeout)
+        return self._background.call(
+            lambda: self._queue.put(item, id=id, key=key, share=share, priority=priority, limit=limit), timeout
+        )
 
-    def put_nowait(self, item: T, *, id: str | None = None, key: str | None = None) -> bool:  # noqa: A002
+    def put_nowait(
+        self,
+        item: T,
+        *,
+        id: str | None = None,  # noqa: A002
+        key: str | None = None,
+        share: str | None = None,
+        priority: Priority | None = None,
+        limit: str | None = None,
+    ) -> bool:
         """Put an item if there is room now. Raises as Queue.put_nowait."""
-        return self._background.call(lambda: self._queue.put_nowait(item, id=id, key=key))
+        return self._background.call(
+            lambda: self._queue.put_nowait(item, id=id, key=key, share=share, priority=priority, limit=limit)
+        )
 
     def put_many(
         self,
         items: Iterable[T],
         *,
         key: str | Callable[[T], str | None] | None = None,
+        share: str | Callable[[T], str | None] | None = None,
+        priority: Priority | Callable[[T], Priority | None] | None = None,
+        limit: str | Callable[[T], str | None] | None = None,
         timeout: float | None = None,
     ) -> None:
         """Put items in order, as room appears. The iterable is read in this thread, 500 items at once.
 
         Raises as Queue.put_many; a note on the exception says how many of earlier portions went in.
         """
+        way: dict[str, Any] = {"key": key, "share": share, "priority": priority, "limit": limit}
         left, done, end = iter(items), 0, None if timeout is None else monotonic() + timeout
         while portion := list(islice(left, _PORTION)):
             seconds = None if end is None else max(0.0, end - monotonic())
             try:
-                self._background.call(lambda portion=portion: self._queue.put_many(portion, key=key), seconds)  # type: ignore[misc]  # a default of a lambda has no type
+                self._background.call(lambda portion=portion: self._queue.put_many(portion, **way), seconds)  # type: ignore[misc]  # a default of a lambda has no type
             except BaseException as error:
                 if done:
                     error.add_note(f"{done} items of earlier portions went in")
@@ -66,11 +102,27 @@ class BlockingQueue(Generic[T]):
 
     @overload
     def submit(
-        self, item: HasResult[R], *, id: str | None = None, key: str | None = None, timeout: float | None = None
+        self,
+        item: HasResult[R],
+        *,
+        id: str | None = None,
+        key: str | None = None,
+        share: str | None = None,
+        priority: Priority | None = None,
+        limit: str | None = None,
+        timeout: float | None = None,
     ) -> BlockingResult[R]: ...
     @overload
     def submit(
-        self, item: T, *, id: str | None = None, key: str | None = None, timeout: float | None = None
+        self,
+        item: T,
+        *,
+        id: str | None = None,
+        key: str | None = None,
+        share: str | None = None,
+        priority: Priority | None = None,
+        limit: str | None = None,
+        timeout: float | None = None,
     ) -> BlockingResult[Any]: ...
     def submit(
         self,
@@ -78,12 +130,17 @@ class BlockingQueue(Generic[T]):
         *,
         id: str | None = None,  # noqa: A002
         key: str | None = None,
+        share: str | None = None,
+        priority: Priority | None = None,
+        limit: str | None = None,
         timeout: float | None = None,
     ) -> BlockingResult[Any]:
         """Put an item, and return the future of its result; `timeout` is that of the put. Raises as Queue.submit."""
 
         async def submit() -> BlockingResult[Any]:
-            future: ResultFuture[Any] = await self._queue.submit(item, id=id, key=key)
+            future: ResultFuture[Any] = await self._queue.submit(
+                item, id=id, key=key, share=share, priority=priority, limit=limit
+            )
             return BlockingResult(self._background, future)
 
         return self._background.call(submit, timeout)

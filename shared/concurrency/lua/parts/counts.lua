@@ -9,8 +9,13 @@ local function counts_of_queue()
   if stored[8] then
     local waiting_behind, passing, freed = redis.call('HLEN', behind), redis.call('HLEN', passed), redis.call('LINDEX', released, 0)
     stand_behind = waiting_behind + passing
-    fresh, later = fresh + waiting_behind + redis.call('LLEN', released), later + passing
+    -- Those that were delivered before have tags from 1e15 on.
+    local before = redis.call('ZCOUNT', ready, 1e15, '+inf')
+    local never = redis.call('ZCARD', ready) - before
+    fresh, later = fresh + waiting_behind + redis.call('LLEN', released) + never, later + passing + before
     if freed and (not oldest or freed < oldest) then oldest = freed end
+    local first = never > 0 and redis.call('ZRANGE', ready, 0, 0)[1]
+    if first and (not oldest or first < oldest) then oldest = first end
   end
   -- END
   -- Its stamp is 16 digits; what follows may begin with one too.

@@ -22,7 +22,7 @@ import re
 from collections.abc import Callable
 from typing import Final
 
-from shared.concurrency.queues.encoding.flow import key_in
+from shared.concurrency.queues.encoding.flow import Way, way_in
 
 RECEIPT: Final = 45
 FIXED: Final = 52
@@ -66,13 +66,13 @@ def with_flow(headers: bytes, flow: str) -> bytes:
 def pack_middle(headers: bytes, *, has_id: bool, is_asked: bool = False) -> bytes:
     """What stands between the key and the body of a new entry; the same for every message of a class without an id.
 
-    One that has a key differs by it.
+    One that asks something of its way differs by that.
 
     :raises ValueError: when the headers are longer than an entry can say.
     """
     if len(headers) > LONGEST_HEADERS:
         raise ValueError(
-            f"the name of the class, the id and the key have {len(headers)} bytes as headers, an entry has room for "
+            f"the name of the class, the id and what is asked of the way have {len(headers)} bytes as headers, an entry has room for "
             f"{LONGEST_HEADERS}: shorten one of them"
         )
     letters = b"fgtu" if headers.startswith(FLOW_BEGINS) else b".irs"
@@ -201,9 +201,9 @@ class Stored:
         return version
 
     @property
-    def order_key(self) -> str | None:
-        """The key whose messages are handled in order, as it is stored; None where there is none."""
-        return key_in(self.headers.get("flow"))
+    def way(self) -> Way:
+        """What it asks of its way, names as they are stored."""
+        return way_in(self.headers.get("flow"))
 
     @property
     def put_at(self) -> float:

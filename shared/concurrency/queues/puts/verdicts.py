@@ -1,5 +1,6 @@
 """What one call of puts carries, and what the server's verdict means for each entry of it."""
 
+from collections.abc import Iterable, Iterator
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, field
 from typing import Any
@@ -86,7 +87,7 @@ def decide_each(portion: Portion, putters: Putters, verdicts: list[Any], last: i
             entry.batch.decide(admitted=was_admitted)
             if letter == b"a":
                 putters.confirm(entry.key)
-    for entry, letter in zip(portion.entries, letters, strict=True):
+    for entry, letter in _undecided(portion, putters, letters):
         if letter == b"o" and not entry.batch.may_wait:
             if entry.batch.withdrawn:
                 entry.batch.decide(admitted=False)
@@ -104,6 +105,12 @@ def decide_each(portion: Portion, putters: Putters, verdicts: list[Any], last: i
             aftermath.admitted += letter == b"a"
             _decide(entry, letter)
     return aftermath
+
+
+def _undecided(portion: Portion, putters: Putters, letters: Iterator[bytes]) -> Iterable[tuple[OutgoingEntry, bytes]]:
+    """The entries and what became of each, without those that a notification decided while the call was on its way."""
+    verdicts = zip(portion.entries, letters, strict=True)
+    return [verdict for verdict in verdicts if verdict[0] in putters] if portion.again else verdicts
 
 
 def _decide(entry: OutgoingEntry, letter: bytes) -> None:
