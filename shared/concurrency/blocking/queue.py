@@ -11,6 +11,7 @@ from shared.concurrency import (
     Delivery,
     Priority,
     Queue,
+    QueueShare,
     QueueShutDown,
     QueueStatistics,
     ResultFuture,
@@ -73,6 +74,26 @@ class BlockingQueue(Generic[T]):
         return self._background.call(
             lambda: self._queue.put_nowait(item, id=id, key=key, share=share, priority=priority, limit=limit)
         )
+
+    def put_unique(
+        self,
+        item: T,
+        name: str,
+        *,
+        replace: bool = False,
+        calm: float | None = None,
+        longest: float | None = None,
+        every: float | None = None,
+        key: str | None = None,
+        share: str | None = None,
+        priority: Priority | None = None,
+        limit: str | None = None,
+        timeout: float | None = None,
+    ) -> bool:
+        """Put an item of which one at most waits under a name. Raises as Queue.put_unique."""
+        asked: dict[str, Any] = {"calm": calm, "longest": longest, "every": every}
+        asked |= {"key": key, "share": share, "priority": priority, "limit": limit}
+        return self._background.call(lambda: self._queue.put_unique(item, name, replace=replace, **asked), timeout)
 
     def put_many(
         self,
@@ -200,6 +221,10 @@ class BlockingQueue(Generic[T]):
         """Cancel a message, in any state; as Queue.cancel, whose `timeout` raises nothing."""
         return self._background.call(lambda: self._queue.cancel(id, timeout=timeout))
 
+    def cancel_unique(self, name: str, *, timeout: float = 5.0) -> Cancellation:
+        """Cancel the message that waits under a name; as Queue.cancel_unique, whose `timeout` raises nothing."""
+        return self._background.call(lambda: self._queue.cancel_unique(name, timeout=timeout))
+
     def forget(self, id: str) -> bool:  # noqa: A002
         """Forget an id; as Queue.forget."""
         return self._background.call(lambda: self._queue.forget(id))
@@ -223,6 +248,14 @@ class BlockingQueue(Generic[T]):
     def resize(self, maxsize: int) -> None:
         """Change the stored bound; 0 for none."""
         self._background.call(lambda: self._queue.resize(maxsize))
+
+    def weigh(self, share: str, weight: float) -> None:
+        """Give a share so many turns for each of another one; as Queue.weigh."""
+        self._background.call(lambda: self._queue.weigh(share, weight))
+
+    def shares(self, most: int = 20) -> list[QueueShare]:
+        """The shares that have most in the queue; as Queue.shares."""
+        return self._background.call(lambda: self._queue.shares(most))
 
     def dead_letters(self, limit: int = 100) -> list[DeadLetter]:
         """Read the oldest dead letters."""

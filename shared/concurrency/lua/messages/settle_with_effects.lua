@@ -5,6 +5,7 @@
 -- KEYS pending returned suspects delayed putters bodies handed sessions idle lanes ids ids_due settings totals
 -- FLOW
 --   tails behind passed released line_own let_in flow tags ready line_fair
+--   once
 -- END
 --   leased joiners results results_due marks
 -- ARGV
@@ -23,6 +24,7 @@
 --   handoff ids staged stamp
 -- FLOW
 --   own_places own fair_line
+--   once_line once
 -- END
 --   putter_record line unfold refuse_waiting admit entry marks answer finish select_queue
 --   writes forward apply
