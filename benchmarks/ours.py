@@ -79,11 +79,12 @@ def work(
     results: bool = False,
     replicas: int = 0,
     effects: int = 0,
+    concurrency: int = _CONCURRENCY,
 ) -> None:
     """Run the consumer service's own worker until killed; its handler calls `hook(i, ts)`, and returns I for `results`.
 
     `sessions`: the number of workers, each with a session of its own; `seconds`: how long a handler waits;
-    `replicas`: of a session; `effects`: to how many fields of a hash each acknowledgement adds.
+    `replicas`, `concurrency`: of a session; `effects`: to how many fields of a hash each acknowledgement adds.
     """
     fields = [f"field {number}" for number in range(effects)]
 
@@ -106,10 +107,11 @@ def work(
         hook(delivery.item.i, delivery.item.ts)
 
     async def run_one() -> None:
-        async with Session.open(url, replicas=replicas) as session:
+        # A thousand of one process are let in within some ten seconds, not within the default of ten.
+        async with Session.open(url, replicas=replicas, connect_timeout=100) as session:
             queue = Queue(session, "bench", Task)
             handler = answer if results else handle_slowly if seconds else handle_with_effects if effects else handle
-            await Worker(queue, handler, concurrency=_CONCURRENCY).run()
+            await Worker(queue, handler, concurrency=concurrency).run()
 
     async def run() -> None:
         await asyncio.gather(*(run_one() for _ in range(sessions)))

@@ -115,6 +115,8 @@ ELSEWHERE: Final = {
     "./run campaign failover --seconds 300": "test_campaign",
     "./run bench --peers ardiq,repid,huey --plots": "test_every_peer_has_an_adapter_and_a_lock",
     "./run bench submit --peers arq,taskiq": "test_every_peer_has_an_adapter_and_a_lock",
+    "./run bench effects keyed submit start": "test_effects_and_keys_are_measured_beside_the_plain_drain",
+    "./run bench growth": "test_every_kind_of_growth_is_measured",
     # Needs two images that are not ours.
     "docker compose --profile observability up": "test_the_profile_adds_prometheus_and_grafana_and_publishes_them_here_alone",
     # A question of arq's, about its own key.
