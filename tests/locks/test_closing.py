@@ -87,6 +87,7 @@ async def test_closing_a_session_ends_every_wait_under_it(
         await holder.release()
 
 
+@pytest.mark.usefixtures("one_slot")
 @pytest.mark.parametrize("case", CASES)
 async def test_closing_a_session_at_any_await_of_a_call_ends_it_and_leaves_no_trace(
     case: str, url: str, other: Session, client: Redis, name: str
@@ -122,6 +123,7 @@ async def test_closing_a_session_at_any_await_of_a_call_ends_it_and_leaves_no_tr
         await chosen.afterwards(scene)
         await scene.nothing_left()
 
+    await ReadersWritersLease(other, name).statistics()  # has its connection to the node of this slot
     async with nothing_pending():
         point = 1
         while await attempt(point):
