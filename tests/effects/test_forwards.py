@@ -204,7 +204,7 @@ async def test_a_paused_queue_takes_it_and_hands_out_nothing(session: Session, o
 
 
 async def _rests(observer: Queue[int], queue: Queue[int]) -> bool:
-    key = inside.member_at(observer).keys["handed"]
+    key = inside.member_at(observer).keys["handed"].decode()
     handed = await inside.command_at(observer, "HGET", key, inside.session_id_at(queue))
     return bool(handed == b"")
 
