@@ -15,6 +15,8 @@ from redis.exceptions import RedisError
 
 from tests.campaigns.heap import last_note
 
+RESIDENT: Final = "MiB"
+"""Resident memory: with what allocators keep for later."""
 _EVERY: Final = 0.1
 _SLOW: Final = 10
 """Of so many looks one reads the slow figures, too."""
@@ -98,6 +100,6 @@ def _figures(pid: int) -> dict[str, float]:
     try:
         status = Path(f"/proc/{pid}/status").read_text(encoding="utf-8")
         resident = int(status.partition("VmRSS:")[2].split()[0]) / 1024
-        return {"MiB": resident, "descriptors": float(len(list(Path(f"/proc/{pid}/fd").iterdir())))}
+        return {RESIDENT: resident, "descriptors": float(len(list(Path(f"/proc/{pid}/fd").iterdir())))}
     except (OSError, IndexError):
         return {}
