@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Final
 
-from tests.campaigns.campaign import CAMPAIGNS, run
+from tests.campaigns.campaign import CAMPAIGNS, run, why_not
 from tests.campaigns.fleet_processes import only_errors
 from tests.campaigns.length import Length
 from tests.campaigns.locking import LockVerdict, run_locks
@@ -23,15 +23,20 @@ SAID: Final = (
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run; exit code 1 when something stands against the product, 2 for a mistake on the command line."""
+    """Run; exit code 1 when something stands against the product, or nothing could run; 2 for a wrong command line."""
     options = _options(arguments)
     only_errors()
-    sound = True
+    sound, ran = True, False
     for name in options.campaign or SAID:
         length = Length(options.seconds, options.messages, options.strikes)
         if name in SUITES:
+            ran = True
             sound = run_suite(SUITES[name], length) and sound
             continue
+        if name in CAMPAIGNS and (reason := why_not(CAMPAIGNS[name])):
+            print(f"{name}: SKIPPED, {reason}", flush=True)  # noqa: T201
+            continue
+        ran = True
         seed = random.randrange(10**9) if options.seed is None else options.seed  # noqa: S311  # no secret
         with tempfile.TemporaryDirectory(prefix="weir-campaign-") as folder:
             verdict = asyncio.run(_run(name, length, seed, Path(folder)))
@@ -39,7 +44,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         for text in verdict.against:
             print(f"  AGAINST: {text}", flush=True)  # noqa: T201
         sound = sound and not verdict.against
-    return 0 if sound else 1
+    return 0 if sound and ran else 1
 
 
 async def _run(name: str, length: Length, seed: int, folder: Path) -> Verdict | LockVerdict:
@@ -49,7 +54,7 @@ async def _run(name: str, length: Length, seed: int, folder: Path) -> Verdict | 
 
 
 def _options(arguments: Sequence[str] | None) -> argparse.Namespace:
-    listed = "\n".join(f"  {name:<10} {says}" for name, says in SAID.items())
+    listed = "\n".join(f"  {name:<14} {says}" for name, says in SAID.items())
     parser = argparse.ArgumentParser(
         prog="./run campaign",
         description=f"{__doc__}\n\n{listed}",

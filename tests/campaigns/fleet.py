@@ -14,11 +14,22 @@ TTL: Final = 1.0
 class Fleet:
     """Producers and consumers at one address."""
 
-    def __init__(self, stack: AsyncExitStack, url: str, name: str, folder: Path, *, spares: bool, rest: float) -> None:
-        """Begin with nobody. `spares`: nothing strikes the first of each kind; `rest`: of a producer."""
+    def __init__(
+        self,
+        stack: AsyncExitStack,
+        url: str,
+        name: str,
+        folder: Path,
+        *,
+        spares: bool = False,
+        rest: float = 0.0,
+        blocks: float = 0.0,
+    ) -> None:
+        """Begin with nobody. `spares`: nothing strikes the first of each kind; `rest`, `blocks`: see there."""
         self._stack = stack
         self._where = (url, name, TTL, str(folder))
         self._rest = rest
+        self._blocks = blocks
         self._first = 1 if spares else 0
         self.producers: dict[int, Process] = {}
         self.consumers: dict[int, Process] = {}
@@ -35,7 +46,7 @@ class Fleet:
 
     async def consumer(self, number: int) -> None:
         """Start a consumer."""
-        self.consumers[number] = await self._stack.enter_async_context(running(consume, *self._where))
+        self.consumers[number] = await self._stack.enter_async_context(running(consume, *self._where, self._blocks))
 
     def everybody(self) -> list[tuple[dict[int, Process], int]]:
         """Each process that may be struck, as its table and its number."""

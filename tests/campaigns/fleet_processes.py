@@ -5,6 +5,7 @@ import logging
 import os
 import random
 import signal
+import time
 from pathlib import Path
 from typing import Any, Final
 
@@ -14,6 +15,7 @@ from consumer.rules.rules import Rules
 from consumer.worker.worker import Worker
 from shared.concurrency import ConcurrencyError, Delivery, Queue, Session
 from tests.campaigns.history import History, in_doubt
+from tests.campaigns.pulse import pulse
 from tests.campaigns.referee import Referee
 from tests.instruments.processes import report
 
@@ -45,10 +47,11 @@ async def produce(url: str, name: str, ttl: float, folder: str, part: int, rest:
     asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, stopping.set)
     doubtful, number = in_doubt(Path(folder), part)
     history = History(Path(folder), part)
-    async with Session.open(url, ttl=ttl, connect_timeout=60.0) as session:
+    async with pulse(Path(folder), f"producer-{part}"), Session.open(url, ttl=ttl, connect_timeout=60.0) as session:
         queue = Queue(session, name, tuple[int, int])
         report("ready")
         for first, last in doubtful:
+            history.note("invoke", first, last)
             await _put(queue, history, part, first, last)
         while not stopping.is_set():
             history.note("invoke", number, number + AT_ONCE - 1)
@@ -75,8 +78,11 @@ async def _put(queue: Queue[tuple[int, int]], history: History, part: int, first
         await asyncio.sleep(0.05)
 
 
-async def consume(url: str, name: str, ttl: float, folder: str) -> None:
-    """Handle messages until SIGTERM; each counts itself with its acknowledgement, and at the referee."""
+async def consume(url: str, name: str, ttl: float, folder: str, blocks: float) -> None:
+    """Handle messages until SIGTERM; each counts itself with its acknowledgement, and at the referee.
+
+    `blocks`: of so many handlings each blocks the loop for three times to live.
+    """
     only_errors()
     referee = Referee(Path(folder))
     chance = random.Random()  # noqa: S311  # no secret
@@ -85,10 +91,15 @@ async def consume(url: str, name: str, ttl: float, folder: str) -> None:
         part, number = delivery.item
         if chance.random() < _RETRY:
             raise Retry(reason="this attempt fails on purpose")
+        if chance.random() < blocks:
+            time.sleep(3 * ttl)  # noqa: ASYNC251  # on purpose
         referee.record(part, number, delivery.attempt)
         delivery.effects.hincrby(done_key(name, number), f"{part}-{number}")
 
-    async with Session.open(url, ttl=ttl, connect_timeout=60.0) as session:
+    async with (
+        pulse(Path(folder), f"consumer-{os.getpid()}"),
+        Session.open(url, ttl=ttl, connect_timeout=60.0) as session,
+    ):
         rules: dict[Any, Rules] = {tuple: Rules(attempts=100, backoff=Backoff(first=0.001, longest=0.05))}
         queue = Queue(session, name, tuple[int, int])
         worker = Worker(queue, handle, concurrency=_HANDLERS, rules=rules)
@@ -96,7 +107,8 @@ async def consume(url: str, name: str, ttl: float, folder: str) -> None:
         stopping = asyncio.Event()
         asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, stopping.set)
         report("ready")
-        await asyncio.wait({running, asyncio.create_task(stopping.wait())}, return_when=asyncio.FIRST_COMPLETED)
+        told = asyncio.create_task(stopping.wait())
+        await asyncio.wait({running, told}, return_when=asyncio.FIRST_COMPLETED)
         await worker.stop(30.0)
         await running
     referee.close()

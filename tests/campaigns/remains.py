@@ -1,0 +1,21 @@
+"""Remains: what a server holds of those who used it, past the product: connections, sessions, and keys by kind."""
+
+from collections import Counter
+from typing import Final
+
+from redis.asyncio import Redis
+
+_KEPT: Final = frozenset({"done", "ids", "lanes", "settings", "totals"})
+"""What a queue keeps at rest, for an age; and the keys in which messages of a campaign count themselves."""
+
+
+async def count_remains(client: Redis, name: str) -> dict[str, int]:
+    """How many connections and sessions there are, and keys of a queue, by what follows its name."""
+    found: Counter[str] = Counter()
+    async for key in client.scan_iter(match=f"{{{name}}}:*", count=1000):
+        kind = key.decode().partition("}:")[2].partition(":")[0]
+        if kind not in _KEPT:
+            found[f"keys of {kind}"] += 1
+    found["sessions at the queue"] = await client.zcard(f"{{{name}}}:sessions")
+    found["connections of sessions"] = sum(entry["name"].startswith("weir-") for entry in await client.client_list())
+    return dict(found)
