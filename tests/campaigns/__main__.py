@@ -8,16 +8,17 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Final
 
-from tests.campaigns.campaign import CAMPAIGNS, run, why_not
+from tests.campaigns.campaign import CAMPAIGNS, run
 from tests.campaigns.fleet_processes import only_errors
 from tests.campaigns.length import Length
-from tests.campaigns.locking import LockVerdict, run_locks
+from tests.campaigns.lock_verdict import LockVerdict
+from tests.campaigns.locking import LOCKS, run_locks
 from tests.campaigns.suites import SUITES, run_suite
 from tests.campaigns.verdict import Verdict
 
 SAID: Final = (
     {name: campaign.says for name, campaign in CAMPAIGNS.items()}
-    | {"locks": "readers and writers are killed and stopped; their stays are linearizable"}
+    | {name: campaign.says for name, campaign in LOCKS.items()}
     | {name: suite.says for name, suite in SUITES.items()}
 )
 
@@ -33,7 +34,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
             ran = True
             sound = run_suite(SUITES[name], length) and sound
             continue
-        if name in CAMPAIGNS and (reason := why_not(CAMPAIGNS[name])):
+        if reason := (LOCKS | CAMPAIGNS)[name].why_not():
             print(f"{name}: SKIPPED, {reason}", flush=True)  # noqa: T201
             continue
         ran = True
@@ -48,8 +49,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 async def _run(name: str, length: Length, seed: int, folder: Path) -> Verdict | LockVerdict:
-    if name == "locks":
-        return await run_locks(length, seed, folder)
+    if name in LOCKS:
+        return await run_locks(LOCKS[name], length, seed, folder)
     return await run(CAMPAIGNS[name], length, seed, folder)
 
 

@@ -61,6 +61,10 @@ class Campaign:
     blocks: float = 0.0
     """Of so many handlings each blocks the loop of its consumer for three times to live."""
 
+    def why_not(self) -> str | None:
+        """The reason why it cannot run here, or None."""
+        return why_no_shim() if self.behind_shim else None
+
 
 CAMPAIGNS: Final = {
     "kills": Campaign("F1: producers and consumers are killed with -9", (kills,), 0.15),
@@ -88,11 +92,6 @@ CAMPAIGNS: Final = {
         (kills, stops, crashes, cuts, memory, orders), 5.0, is_durable=True, spares=True, rest=0.2, recovers=15.0,
     ),
 }  # fmt: skip
-
-
-def why_not(campaign: Campaign) -> str | None:
-    """The reason why it cannot run here, or None."""
-    return why_no_shim() if campaign.behind_shim else None
 
 
 async def run(campaign: Campaign, length: Length, seed: int, folder: Path) -> Verdict:

@@ -4,15 +4,15 @@ from pathlib import Path
 
 import pytest
 
-from tests.campaigns.campaign import CAMPAIGNS, run, why_not
+from tests.campaigns.campaign import CAMPAIGNS, run
 from tests.campaigns.length import Length
-from tests.campaigns.locking import run_locks
+from tests.campaigns.locking import LOCKS, run_locks
 
 
 @pytest.mark.slow  # five processes each
 @pytest.mark.parametrize("name", CAMPAIGNS)
 async def test_a_campaign_finds_nothing_against_the_product(tmp_path: Path, name: str) -> None:
-    if reason := why_not(CAMPAIGNS[name]):
+    if reason := CAMPAIGNS[name].why_not():
         pytest.skip(reason)
     verdict = await run(CAMPAIGNS[name], Length(seconds=3.0, strikes=3), 1, tmp_path)
     assert verdict.against == ()
@@ -21,7 +21,10 @@ async def test_a_campaign_finds_nothing_against_the_product(tmp_path: Path, name
 
 
 @pytest.mark.slow
-async def test_the_stays_of_processes_that_are_killed_and_stopped_are_linearizable(tmp_path: Path) -> None:
-    verdict = await run_locks(Length(seconds=3.0, strikes=4), 1, tmp_path)
+@pytest.mark.parametrize("name", LOCKS)
+async def test_a_lock_campaign_finds_nothing_against_the_product(tmp_path: Path, name: str) -> None:
+    if reason := LOCKS[name].why_not():
+        pytest.skip(reason)
+    verdict = await run_locks(LOCKS[name], Length(seconds=3.0, strikes=4), 1, tmp_path)
     assert verdict.against == ()
     assert verdict.stays > 100

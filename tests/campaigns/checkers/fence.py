@@ -32,8 +32,11 @@ class Fence:
 
 
 def judge_fence(attempts: Iterable[Attempt]) -> Fence:
-    """Whether accepted tokens never fall, and each writer has one of its own."""
-    largest: dict[str, int] = {}
+    """Whether accepted tokens never fall, and each writer has one of its own.
+
+    A read may come behind a read with a larger token: they are inside together.
+    """
+    largest: dict[str, tuple[int, int]] = {}
     owners: dict[tuple[str, int], str] = {}
     backwards: list[Attempt] = []
     shared: list[Attempt] = []
@@ -41,13 +44,16 @@ def judge_fence(attempts: Iterable[Attempt]) -> Fence:
     for attempt in attempts:
         if attempt.is_write and owners.setdefault((attempt.lease, attempt.token), attempt.holder) != attempt.holder:
             shared.append(attempt)
+        written, read = largest.get(attempt.lease, (0, 0))
         if not attempt.accepted:
             refused += 1
             refused_in_time += not attempt.is_late
-        elif attempt.token < largest.get(attempt.lease, 0):
+        elif attempt.token < (max(written, read) if attempt.is_write else written):
             backwards.append(attempt)
+        elif attempt.is_write:
+            largest[attempt.lease] = attempt.token, read
         else:
-            largest[attempt.lease] = attempt.token
+            largest[attempt.lease] = written, max(read, attempt.token)
     return Fence(tuple(backwards), tuple(shared), refused, refused_in_time)
 
 
@@ -63,16 +69,17 @@ class Grant:
 
 
 def tokens_that_fell(grants: Sequence[Grant]) -> list[tuple[Grant, Grant]]:
-    """Pairs (earlier, later): the later was asked for when the earlier was there, and its token is not larger.
+    """Pairs (earlier, writer): the writer asked when the earlier was there, and its token is not larger.
 
-    Readers may share a token: theirs must not be smaller.
+    A reader may share the token of one that is there already.
     """
     found: list[tuple[Grant, Grant]] = []
     by_lease: dict[str, list[Grant]] = {}
     for grant in grants:
-        by_lease.setdefault(grant.lease, []).append(grant)
+        if grant.entered != inf:
+            by_lease.setdefault(grant.lease, []).append(grant)
     for each in by_lease.values():
-        entered = sorted((grant for grant in each if grant.entered != inf), key=lambda grant: grant.entered)
+        entered = sorted(each, key=lambda grant: grant.entered)
         largest: Grant | None = None
         behind = 0
         for grant in sorted(each, key=lambda grant: grant.asked):
@@ -80,8 +87,6 @@ def tokens_that_fell(grants: Sequence[Grant]) -> list[tuple[Grant, Grant]]:
                 if largest is None or entered[behind].token > largest.token:
                     largest = entered[behind]
                 behind += 1
-            if largest is None or grant.entered == inf or grant.token > largest.token:
-                continue
-            if grant.token < largest.token or (grant.is_write and largest.is_write):
+            if largest is not None and grant.is_write and grant.token <= largest.token:
                 found.append((largest, grant))
     return found

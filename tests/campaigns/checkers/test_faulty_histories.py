@@ -71,6 +71,11 @@ def test_a_store_that_takes_an_old_token_is_caught() -> None:
     sound = judge_fence([attempt("a", 5), attempt("b", 6), attempt("a", 5, accepted=False, is_late=True)])
     assert (sound.backwards, sound.shared, sound.refused, sound.refused_in_time) == ((), (), 1, 0)
     assert judge_fence([attempt("a", 5), attempt("b", 6), attempt("a", 5)]).backwards == (attempt("a", 5),)
+    read = Attempt("l", "r", 5, is_write=False, is_late=False, accepted=True)
+    assert judge_fence([attempt("a", 6), read]).backwards == (read,), "a reader behind a later writer"
+    later = Attempt("l", "s", 7, is_write=False, is_late=False, accepted=True)
+    assert judge_fence([later, read]).backwards == (), "readers are inside together"
+    assert judge_fence([later, attempt("a", 6)]).backwards == (attempt("a", 6),), "a writer behind a later reader"
     assert judge_fence([attempt("a", 5), attempt("b", 5)]).shared == (attempt("b", 5),)
     assert judge_fence([attempt("a", 5), attempt("a", 5)]).shared == ()
     assert judge_fence([attempt("a", 5), attempt("b", 6), attempt("a", 5, accepted=False)]).refused_in_time == 1
@@ -84,6 +89,7 @@ def test_a_token_that_does_not_grow_is_caught() -> None:
     assert tokens_that_fell([grant(0, 1, 5), grant(2, 3, 4)]) == [(grant(0, 1, 5), grant(2, 3, 4))]
     assert tokens_that_fell([grant(0, 1, 5), grant(2, 3, 5)]) != []
     assert tokens_that_fell([grant(0, 1, 5, is_write=False), grant(2, 3, 5, is_write=False)]) == []
+    assert tokens_that_fell([grant(0, 1, 5, is_write=False), grant(2, 3, 5)]) != [], "a reader's counts, too"
     assert tokens_that_fell([grant(0, 3, 5), grant(2, 4, 4)]) == [], "asked for at the same time"
     assert tokens_that_fell([grant(0, 1, 5), grant(2, inf, 0)]) == [], "never granted"
 
