@@ -9,16 +9,20 @@ from pathlib import Path
 from typing import Final
 
 from tests.campaigns.campaign import CAMPAIGNS, run
+from tests.campaigns.cluster import CLUSTERS, run_cluster
 from tests.campaigns.fleet_processes import only_errors
 from tests.campaigns.length import Length
 from tests.campaigns.lock_verdict import LockVerdict
 from tests.campaigns.locking import LOCKS, run_locks
 from tests.campaigns.suites import SUITES, run_suite
+from tests.campaigns.turns import TurnVerdict, run_turns
 from tests.campaigns.verdict import Verdict
 
 SAID: Final = (
     {name: campaign.says for name, campaign in CAMPAIGNS.items()}
+    | {name: campaign.says for name, campaign in CLUSTERS.items()}
     | {name: campaign.says for name, campaign in LOCKS.items()}
+    | {"turns": "first come, first served: putters at a full queue are killed and cut off"}
     | {name: suite.says for name, suite in SUITES.items()}
 )
 
@@ -34,7 +38,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
             ran = True
             sound = run_suite(SUITES[name], length) and sound
             continue
-        if reason := (LOCKS | CAMPAIGNS)[name].why_not():
+        if reason := _why_not(name):
             print(f"{name}: SKIPPED, {reason}", flush=True)  # noqa: T201
             continue
         ran = True
@@ -48,7 +52,17 @@ def main(arguments: Sequence[str] | None = None) -> int:
     return 0 if sound and ran else 1
 
 
-async def _run(name: str, length: Length, seed: int, folder: Path) -> Verdict | LockVerdict:
+def _why_not(name: str) -> str | None:
+    """The reason why it cannot run here, or None."""
+    campaign = (CAMPAIGNS | LOCKS).get(name)
+    return campaign.why_not() if campaign else None
+
+
+async def _run(name: str, length: Length, seed: int, folder: Path) -> Verdict | LockVerdict | TurnVerdict:
+    if name == "turns":
+        return await run_turns(length, seed, folder)
+    if name in CLUSTERS:
+        return await run_cluster(CLUSTERS[name], length, seed, folder)
     if name in LOCKS:
         return await run_locks(LOCKS[name], length, seed, folder)
     return await run(CAMPAIGNS[name], length, seed, folder)

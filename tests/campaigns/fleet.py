@@ -22,14 +22,11 @@ class Fleet:
         folder: Path,
         *,
         spares: bool = False,
-        rest: float = 0.0,
-        blocks: float = 0.0,
+        **habits: float,
     ) -> None:
-        """Begin with nobody. `spares`: nothing strikes the first of each kind; `rest`, `blocks`: see there."""
+        """Begin with nobody. `spares`: nothing strikes the first of each kind; `habits`: see `produce`, `consume`."""
         self._stack = stack
-        self._where = (url, name, TTL, str(folder))
-        self._rest = rest
-        self._blocks = blocks
+        self._where = (url, name, TTL, str(folder), {"rest": 0.0, "blocks": 0.0, "replicas": 0} | habits)
         self._first = 1 if spares else 0
         self.producers: dict[int, Process] = {}
         self.consumers: dict[int, Process] = {}
@@ -42,11 +39,11 @@ class Fleet:
 
     async def producer(self, part: int) -> None:
         """Start the producer of a part, which goes on where the one before it was killed."""
-        self.producers[part] = await self._stack.enter_async_context(running(produce, *self._where, part, self._rest))
+        self.producers[part] = await self._stack.enter_async_context(running(produce, *self._where, part))
 
     async def consumer(self, number: int) -> None:
         """Start a consumer."""
-        self.consumers[number] = await self._stack.enter_async_context(running(consume, *self._where, self._blocks))
+        self.consumers[number] = await self._stack.enter_async_context(running(consume, *self._where))
 
     def everybody(self) -> list[tuple[dict[int, Process], int]]:
         """Each process that may be struck, as its table and its number."""

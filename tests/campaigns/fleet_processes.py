@@ -6,6 +6,8 @@ import os
 import random
 import signal
 import time
+from collections.abc import Mapping
+from contextlib import AbstractAsyncContextManager
 from pathlib import Path
 from typing import Any, Final
 
@@ -37,17 +39,21 @@ def only_errors() -> None:
     logging.getLogger("weir").setLevel(logging.ERROR)
 
 
-async def produce(url: str, name: str, ttl: float, folder: str, part: int, rest: float) -> None:  # noqa: PLR0917
+def _session(url: str, ttl: float, habits: Mapping[str, float]) -> AbstractAsyncContextManager[Session]:
+    return Session.open(url, ttl=ttl, connect_timeout=60.0, replicas=int(habits["replicas"]))
+
+
+async def produce(url: str, name: str, ttl: float, folder: str, habits: Mapping[str, float], part: int) -> None:  # noqa: PLR0917
     """Put number after number, each once, until SIGTERM; what a killed predecessor left in doubt is put again first.
 
-    It rests for `rest` seconds behind each hundred.
+    `habits`: it rests for `rest` seconds behind each hundred, and asks for so many `replicas`.
     """
     only_errors()
     stopping = asyncio.Event()
     asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, stopping.set)
     doubtful, number = in_doubt(Path(folder), part)
     history = History(Path(folder), part)
-    async with pulse(Path(folder), f"producer-{part}"), Session.open(url, ttl=ttl, connect_timeout=60.0) as session:
+    async with pulse(Path(folder), f"producer-{part}"), _session(url, ttl, habits) as session:
         queue = Queue(session, name, tuple[int, int])
         report("ready")
         for first, last in doubtful:
@@ -57,7 +63,7 @@ async def produce(url: str, name: str, ttl: float, folder: str, part: int, rest:
             history.note("invoke", number, number + AT_ONCE - 1)
             await _put(queue, history, part, number, number + AT_ONCE - 1)
             number += AT_ONCE
-            await asyncio.sleep(rest)
+            await asyncio.sleep(habits["rest"])
     report("end", number)
 
 
@@ -78,10 +84,10 @@ async def _put(queue: Queue[tuple[int, int]], history: History, part: int, first
         await asyncio.sleep(0.05)
 
 
-async def consume(url: str, name: str, ttl: float, folder: str, blocks: float) -> None:
+async def consume(url: str, name: str, ttl: float, folder: str, habits: Mapping[str, float]) -> None:
     """Handle messages until SIGTERM; each counts itself with its acknowledgement, and at the referee.
 
-    `blocks`: of so many handlings each blocks the loop for three times to live.
+    `habits`: of so many handlings (`blocks`) each blocks the loop for three times to live.
     """
     only_errors()
     referee = Referee(Path(folder))
@@ -91,14 +97,14 @@ async def consume(url: str, name: str, ttl: float, folder: str, blocks: float) -
         part, number = delivery.item
         if chance.random() < _RETRY:
             raise Retry(reason="this attempt fails on purpose")
-        if chance.random() < blocks:
+        if chance.random() < habits["blocks"]:
             time.sleep(3 * ttl)  # noqa: ASYNC251  # on purpose
         referee.record(part, number, delivery.attempt)
         delivery.effects.hincrby(done_key(name, number), f"{part}-{number}")
 
     async with (
         pulse(Path(folder), f"consumer-{os.getpid()}"),
-        Session.open(url, ttl=ttl, connect_timeout=60.0) as session,
+        _session(url, ttl, habits) as session,
     ):
         rules: dict[Any, Rules] = {tuple: Rules(attempts=100, backoff=Backoff(first=0.001, longest=0.05))}
         queue = Queue(session, name, tuple[int, int])

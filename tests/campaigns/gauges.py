@@ -23,7 +23,8 @@ class Gauges:
 
     def __init__(self, client: Redis, name: str, watched: Callable[[], dict[str, int]]) -> None:
         """`watched`: the processes whose memory and descriptors are read, by what they are called."""
-        self._client = client
+        self.client = client
+        """Another one, where another server leads."""
         self._name = name
         self._watched = watched
         self.put_total = 0
@@ -68,7 +69,7 @@ class Gauges:
             await asyncio.sleep(_EVERY)
 
     async def _look(self, *, is_slow: bool) -> None:
-        async with self._client.pipeline(transaction=False) as pipeline:
+        async with self.client.pipeline(transaction=False) as pipeline:
             pipeline.llen(f"{{{self._name}}}:pending")
             pipeline.hget(f"{{{self._name}}}:totals", "put")
             if is_slow:

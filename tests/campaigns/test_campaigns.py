@@ -5,8 +5,10 @@ from pathlib import Path
 import pytest
 
 from tests.campaigns.campaign import CAMPAIGNS, run
+from tests.campaigns.cluster import CLUSTERS, run_cluster
 from tests.campaigns.length import Length
 from tests.campaigns.locking import LOCKS, run_locks
+from tests.campaigns.turns import run_turns
 
 
 @pytest.mark.slow  # five processes each
@@ -28,3 +30,19 @@ async def test_a_lock_campaign_finds_nothing_against_the_product(tmp_path: Path,
     verdict = await run_locks(LOCKS[name], Length(seconds=3.0, strikes=4), 1, tmp_path)
     assert verdict.against == ()
     assert verdict.stays > 100
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", CLUSTERS)
+async def test_a_cluster_campaign_finds_nothing_against_the_product(tmp_path: Path, name: str) -> None:
+    verdict = await run_cluster(CLUSTERS[name], Length(seconds=3.0, strikes=2), 1, tmp_path)
+    assert verdict.against == ()
+    assert verdict.totals.acknowledged > 100
+    assert sum(verdict.struck.values()) >= 2
+
+
+@pytest.mark.slow
+async def test_nobody_comes_in_out_of_turn(tmp_path: Path) -> None:
+    verdict = await run_turns(Length(seconds=3.0, strikes=4), 1, tmp_path)
+    assert verdict.against == ()
+    assert verdict.known > 100
