@@ -51,8 +51,9 @@ class Evidence:
         late = 0.5 + max(((gap.ended - gap.began) / 1e9 for gap in self._gaps), default=0.0)
         known = {
             (event.part, number): event.at
+            for phase in ("ok", "each")  # where each is known, it counts
             for event in self._events
-            if event.phase == "ok"
+            if event.phase == phase
             for number in range(event.first, event.last + 1)
             if (event.part, number) in self.totals.lost
         }

@@ -25,6 +25,8 @@ AT_ONCE: Final = 100
 """So many puts of a producer are under way at once; a range of the history."""
 _HANDLERS: Final = 30
 _SHARDS: Final = 997
+_SLOW: Final = 200_000_000
+"""Nanoseconds: of a range that takes longer the time of each put is noted."""
 _RETRY: Final = 0.005
 """So many handlings fail on purpose."""
 
@@ -69,15 +71,23 @@ async def produce(url: str, name: str, ttl: float, folder: str, habits: Mapping[
 
 async def _put(queue: Queue[tuple[int, int]], history: History, part: int, first: int, last: int) -> None:
     """Put a range under ids, again and again while nobody knows whether it is in."""
+    began, returned = time.monotonic_ns(), dict[int, int]()
+
+    async def put(number: int) -> None:
+        await queue.put((part, number), id=f"{part}-{number}")
+        returned.setdefault(number, time.monotonic_ns())
+
     while True:
-        puts = (queue.put((part, number), id=f"{part}-{number}") for number in range(first, last + 1))
-        failures = [
-            end for end in await asyncio.gather(*puts, return_exceptions=True) if isinstance(end, BaseException)
-        ]
+        puts = (put(number) for number in range(first, last + 1))
+        ends = await asyncio.gather(*puts, return_exceptions=True)
+        failures = [end for end in ends if isinstance(end, BaseException)]
         for failure in failures:
             if not isinstance(failure, ConcurrencyError):
                 raise failure
         if not failures:
+            if time.monotonic_ns() - began > _SLOW:
+                for number, at in returned.items():
+                    history.note("each", number, number, at)
             history.note("ok", first, last)
             return
         history.note("info", first, last)
