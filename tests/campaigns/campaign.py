@@ -16,7 +16,7 @@ from shared.concurrency import Queue, QueueStatistics, Session
 from shared.local.embedded import EmbeddedServer
 from tests.campaigns.checkers.leaks import leaks
 from tests.campaigns.faults.faults import Fault, crashes, cuts, kills, memory, orders, restarts, stops
-from tests.campaigns.faults.machine import clock, disk, power, tails
+from tests.campaigns.faults.machine import clock, crashes_that_forget, disk, power, tails
 from tests.campaigns.faults.scene import Scene
 from tests.campaigns.faults.starving import descriptors, throttles
 from tests.campaigns.fleet import TTL, Fleet
@@ -71,6 +71,9 @@ CAMPAIGNS: Final = {
     "stops": Campaign("F2: they stand still for 1.5 to 5 times to live", (stops,), 0.3),
     "restarts": Campaign("F3: the server ends in order and starts again", (restarts,), 2.0, is_durable=True),
     "crashes": Campaign("F4: the server is killed with -9 and starts again", (crashes,), 2.0, is_durable=True),
+    "crashes-everysec": Campaign(
+        "F4: the same with `everysec`", (crashes_that_forget,), 2.0, behind_shim="everysec", forgets=_FORGETS,
+    ),
     "cuts": Campaign("F6: connections are cut, refused, frozen, or swallow bytes", (cuts,), 1.0),
     "memory": Campaign("F11: the server's memory is full for a while", (memory,), 1.5),
     "orders": Campaign("F15: scripts are flushed, clients killed, the server pauses", (orders,), 0.7),

@@ -49,9 +49,18 @@ class LockVerdict:
 
 
 def judge_locks(
-    records: Path, attempts: Sequence[Attempt], struck: Counter[str], seconds: float, *, excludes: bool
+    records: Path,
+    attempts: Sequence[Attempt],
+    struck: Counter[str],
+    seconds: float,
+    left: Sequence[str],
+    *,
+    excludes: bool,
 ) -> LockVerdict:
-    """Judge a run whose processes have ended. `excludes`: whether a writer is alone; tokens hold in any case."""
+    """Judge a run whose processes have ended.
+
+    `left`: what they left at the server; `excludes`: whether a writer is alone, for tokens hold in any case.
+    """
     stays, gaps, fence = read_stays(records), read_gaps(records), judge_fence(attempts)
     histories = operations(stays)
     broken = [name for name, history in histories.items() if not is_linearizable(history, READERS_WRITERS)]
@@ -62,6 +71,7 @@ def judge_locks(
         f"two wrote with one token: {fence.shared[:2]}": fence.shared,
         f"tokens did not grow: {fallen[:2]}": fallen,
         f"somebody waited for {waited:.1f} s": waited > _PATIENCE,
+        f"left behind: {', '.join(left)}": left,
         "the store has refused nothing, so it was not tried": struck["stops"] >= _MANY and not fence.refused,
         f"stays are not linearizable under {broken[:5]}": excludes and broken,
         f"somebody was inside beside a writer: {overlapping[:2]}": excludes and overlapping,

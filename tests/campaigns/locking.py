@@ -13,6 +13,7 @@ from typing import Final
 from redis.asyncio import Redis
 
 from shared.local.embedded import EmbeddedServer
+from tests.campaigns.checkers.leaks import leaks
 from tests.campaigns.contenders import Contenders, writers
 from tests.campaigns.faults.faults import Fault, kills
 from tests.campaigns.faults.machine import clock, power
@@ -20,6 +21,7 @@ from tests.campaigns.faults.scene import Scene
 from tests.campaigns.fleet import TTL
 from tests.campaigns.length import Length
 from tests.campaigns.lock_verdict import LockVerdict, judge_locks
+from tests.campaigns.remains import count_endless
 from tests.campaigns.servers.shim import why_no_shim
 from tests.campaigns.servers.shimmed import ShimmedServer, Sync
 from tests.campaigns.store import Store
@@ -79,7 +81,10 @@ async def run_locks(campaign: LockCampaign, length: Length, seed: int, folder: P
         await contenders.kill()
 
         await until(lambda: _connections(client), lambda count: count == 0, 30.0)
-        return judge_locks(records, store.attempts, scene.struck, time.monotonic() - began, excludes=campaign.excludes)
+        left = leaks({}, await count_endless(client, base))
+        return judge_locks(
+            records, store.attempts, scene.struck, time.monotonic() - began, left, excludes=campaign.excludes
+        )
 
 
 async def _connections(client: Redis) -> int:

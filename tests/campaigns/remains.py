@@ -5,6 +5,7 @@ from typing import Final
 
 from redis.asyncio import Redis
 
+_FOR_EVER: Final = -1
 _KEPT: Final = frozenset({"done", "ids", "lanes", "settings", "totals"})
 """What a queue keeps at rest, for an age; and the keys in which messages of a campaign count themselves."""
 
@@ -18,4 +19,13 @@ async def count_remains(client: Redis, name: str) -> dict[str, int]:
             found[f"keys of {kind}"] += 1
     found["sessions at the queue"] = await client.zcard(f"{{{name}}}:sessions")
     found["connections of sessions"] = sum(entry["name"].startswith("weir-") for entry in await client.client_list())
+    return dict(found)
+
+
+async def count_endless(client: Redis, base: str) -> dict[str, int]:
+    """How many keys of leases whose names begin so stay for ever: those of dead holders and waiters must not."""
+    found: Counter[str] = Counter()
+    async for key in client.scan_iter(match=f"{{{base}*", count=1000):
+        if await client.pttl(key) == _FOR_EVER:
+            found[f"keys without an end of {key.decode().partition('}:')[2]}"] += 1
     return dict(found)

@@ -4,6 +4,7 @@ import asyncio
 import os
 import subprocess
 import time
+from collections.abc import Callable
 from typing import Final
 
 from tests.campaigns.faults.faults import to_its_end
@@ -17,18 +18,12 @@ NO_RECORD: Final = b"\x00\xffthis is no record\r\n"
 
 async def power(scene: Scene) -> None:
     """F5: the power fails: what no fsync has made safe is gone."""
-    server = _shimmed(scene)
+    await _end_it(scene, "power failures", _shimmed(scene).lose_power)
 
-    def fail() -> None:
-        server.lose_power()
-        if server.sync != "always":
-            scene.forgot.append(time.monotonic_ns())
-        server.start()
 
-    while True:
-        await asyncio.sleep(scene.pause())
-        await to_its_end(asyncio.to_thread(fail))
-        scene.note("power failures")
+async def crashes_that_forget(scene: Scene) -> None:
+    """F4: the server is killed. With `everysec` it has not written what it answered while an fsync took long."""
+    await _end_it(scene, "crashes", _shimmed(scene).kill)
 
 
 async def disk(scene: Scene) -> None:
@@ -95,6 +90,21 @@ async def tails(scene: Scene) -> None:
         await asyncio.sleep(scene.pause())
         await to_its_end(asyncio.to_thread(strike))
         scene.note("damaged files")
+
+
+async def _end_it(scene: Scene, word: str, end: Callable[[], object]) -> None:
+    server = _shimmed(scene)
+
+    def strike() -> None:
+        end()
+        if server.sync != "always":
+            scene.forgot.append(time.monotonic_ns())
+        server.start()
+
+    while True:
+        await asyncio.sleep(scene.pause())
+        await to_its_end(asyncio.to_thread(strike))
+        scene.note(word)
 
 
 def _append(server: ShimmedServer, what: bytes) -> None:
