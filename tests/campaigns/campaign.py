@@ -7,6 +7,7 @@ import time
 from collections.abc import Mapping
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
+from math import inf
 from pathlib import Path
 from typing import Final
 
@@ -15,11 +16,12 @@ from redis.asyncio import Redis
 from shared.concurrency import Queue, QueueStatistics, Session
 from shared.local.embedded import EmbeddedServer
 from tests.campaigns.checkers.leaks import leaks
-from tests.campaigns.faults.faults import Fault, crashes, cuts, kills, memory, orders, restarts, stops
+from tests.campaigns.faults.faults import Fault, crashes, cuts, kills, memory, oblivion, orders, restarts, stops
 from tests.campaigns.faults.machine import clock, crashes_that_forget, disk, power, tails
 from tests.campaigns.faults.scene import Scene
 from tests.campaigns.faults.starving import descriptors, throttles
 from tests.campaigns.fleet import TTL, Fleet
+from tests.campaigns.fleet_processes import MAXSIZE
 from tests.campaigns.gauges import Gauges
 from tests.campaigns.length import Length
 from tests.campaigns.remains import count_remains
@@ -31,7 +33,6 @@ from tests.instruments.durable import DurableServer
 from tests.instruments.proxy import Proxy
 from tests.instruments.waiting import until
 
-MAXSIZE: Final = 500
 PRODUCERS: Final = 2
 CONSUMERS: Final = 3
 _FORGETS: Final = 4.0
@@ -74,6 +75,7 @@ CAMPAIGNS: Final = {
     "crashes-everysec": Campaign(
         "F4: the same with `everysec`", (crashes_that_forget,), 2.0, behind_shim="everysec", forgets=_FORGETS,
     ),
+    "volatile": Campaign("F4: it keeps nothing on disk, and comes back empty", (oblivion,), 5.0, forgets=inf),
     "cuts": Campaign("F6: connections are cut, refused, frozen, or swallow bytes", (cuts,), 1.0),
     "memory": Campaign("F11: the server's memory is full for a while", (memory,), 1.5),
     "orders": Campaign("F15: scripts are flushed, clients killed, the server pauses", (orders,), 0.7),

@@ -18,6 +18,7 @@ from tests.campaigns.checkers.leaks import leaks
 from tests.campaigns.faults.faults import kills, to_its_end
 from tests.campaigns.faults.scene import Scene
 from tests.campaigns.fleet import TTL, Fleet
+from tests.campaigns.fleet_processes import MAXSIZE
 from tests.campaigns.gauges import Gauges
 from tests.campaigns.length import Length
 from tests.campaigns.remains import count_remains
@@ -27,7 +28,6 @@ from tests.instruments.nodes import SLOTS, Nodes
 from tests.instruments.proxy import Proxy
 from tests.instruments.waiting import until
 
-MAXSIZE: Final = 500
 _ELECTED: Final = 15.0
 """Seconds: a node timeout of one, an election, and what a busy machine adds."""
 

@@ -21,6 +21,7 @@ from tests.campaigns.pulse import pulse
 from tests.campaigns.referee import Referee
 from tests.instruments.processes import report
 
+MAXSIZE: Final = 500
 AT_ONCE: Final = 100
 """So many puts of a producer are under way at once; a range of the history."""
 _HANDLERS: Final = 30
@@ -45,6 +46,11 @@ def _session(url: str, ttl: float, habits: Mapping[str, float]) -> AbstractAsync
     return Session.open(url, ttl=ttl, connect_timeout=60.0, replicas=int(habits["replicas"]))
 
 
+def _queue(session: Session, name: str) -> Queue[tuple[int, int]]:
+    """Each says the bound, as services do: who does not, cannot bring it back to a server that has forgotten it."""
+    return Queue(session, name, tuple[int, int], maxsize=MAXSIZE, max_crashes=None)
+
+
 async def produce(url: str, name: str, ttl: float, folder: str, habits: Mapping[str, float], part: int) -> None:  # noqa: PLR0917
     """Put number after number, each once, until SIGTERM; what a killed predecessor left in doubt is put again first.
 
@@ -56,7 +62,7 @@ async def produce(url: str, name: str, ttl: float, folder: str, habits: Mapping[
     doubtful, number = in_doubt(Path(folder), part)
     history = History(Path(folder), part)
     async with pulse(Path(folder), f"producer-{part}"), _session(url, ttl, habits) as session:
-        queue = Queue(session, name, tuple[int, int])
+        queue = _queue(session, name)
         report("ready")
         for first, last in doubtful:
             history.note("invoke", first, last)
@@ -117,7 +123,7 @@ async def consume(url: str, name: str, ttl: float, folder: str, habits: Mapping[
         _session(url, ttl, habits) as session,
     ):
         rules: dict[Any, Rules] = {tuple: Rules(attempts=100, backoff=Backoff(first=0.001, longest=0.05))}
-        queue = Queue(session, name, tuple[int, int])
+        queue = _queue(session, name)
         worker = Worker(queue, handle, concurrency=_HANDLERS, rules=rules)
         running = asyncio.create_task(worker.run())
         stopping = asyncio.Event()

@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import time
 from collections.abc import Callable, Coroutine
 from typing import Any, Final
 
@@ -57,6 +58,17 @@ async def crashes(scene: Scene) -> None:
 
     def crash() -> None:
         scene.server.kill()
+        scene.server.start()
+
+    await with_server(scene, "crashes", crash)
+
+
+async def oblivion(scene: Scene) -> None:
+    """F4 without persistence: the server is killed, and comes back empty."""
+
+    def crash() -> None:
+        scene.server.kill()
+        scene.forgot.append(time.monotonic_ns())
         scene.server.start()
 
     await with_server(scene, "crashes", crash)
