@@ -4,7 +4,6 @@ import asyncio
 import random
 import secrets
 import time
-from collections.abc import Mapping
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
 from math import inf
@@ -15,7 +14,6 @@ from redis.asyncio import Redis
 
 from shared.concurrency import Queue, QueueStatistics, Session
 from shared.local.embedded import EmbeddedServer
-from tests.campaigns.checkers.leaks import leaks
 from tests.campaigns.faults.faults import Fault, crashes, cuts, kills, memory, oblivion, orders, restarts, stops
 from tests.campaigns.faults.machine import clock, crashes_that_forget, disk, power, tails
 from tests.campaigns.faults.scene import Scene
@@ -24,7 +22,7 @@ from tests.campaigns.fleet import TTL, Fleet
 from tests.campaigns.fleet_processes import MAXSIZE
 from tests.campaigns.gauges import Gauges
 from tests.campaigns.length import Length
-from tests.campaigns.remains import count_remains
+from tests.campaigns.remains import count_remains, left_behind
 from tests.campaigns.servers.shim import why_no_shim
 from tests.campaigns.servers.shimmed import ShimmedServer, Sync
 from tests.campaigns.striking import strike
@@ -78,7 +76,7 @@ CAMPAIGNS: Final = {
     "volatile": Campaign("F4: it keeps nothing on disk, and comes back empty", (oblivion,), 5.0, forgets=inf),
     "cuts": Campaign("F6: connections are cut, refused, frozen, or swallow bytes", (cuts,), 1.0),
     "memory": Campaign("F11: the server's memory is full for a while", (memory,), 1.5),
-    "orders": Campaign("F15: scripts are flushed, clients killed, the server pauses", (orders,), 0.7),
+    "orders": Campaign("F15: scripts are flushed, clients killed, the server is busy, idle clients are closed", (orders,), 0.7),
     "power": Campaign("F5: the machine's power fails; `appendfsync always`", (power,), 2.0, behind_shim="always"),
     "power-everysec": Campaign(
         "F5: the same with `everysec`, which forgets its last moments", (power,), 3.0, behind_shim="everysec", forgets=_FORGETS,
@@ -134,7 +132,7 @@ async def run(campaign: Campaign, length: Length, seed: int, folder: Path) -> Ve
         await fleet.end(fleet.consumers, 120.0)
         course = Course(
             scene.struck, time.monotonic() - began, MAXSIZE, scene.healed, campaign.recovers, campaign.forgets,
-            scene.forgot, await _more_than(before, client, name),
+            scene.forgot, await left_behind(before, client, name, queue),
         )  # fmt: skip
         return await judge(client, name, records, gauges, course)
 
@@ -143,18 +141,6 @@ def _server(campaign: Campaign, folder: Path) -> EmbeddedServer:
     if campaign.behind_shim:
         return ShimmedServer(folder, campaign.behind_shim)
     return (DurableServer if campaign.is_durable else EmbeddedServer)(folder)
-
-
-async def _more_than(before: Mapping[str, int], client: Redis, name: str) -> list[str]:
-    """What there is more of than before, when the last sessions of the killed have passed."""
-
-    async def more() -> list[str]:
-        return leaks(before, await count_remains(client, name))
-
-    try:
-        return await until(more, lambda found: not found, 5 * TTL)
-    except AssertionError:
-        return await more()
 
 
 def _is_at_rest(now: QueueStatistics) -> bool:

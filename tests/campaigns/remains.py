@@ -1,9 +1,16 @@
-"""Remains: what a server holds of those who used it, past the product: connections, sessions, and keys by kind."""
+"""Remains: what a server holds of those who used it, by its keys: connections, sessions, and keys by kind."""
 
+import contextlib
 from collections import Counter
-from typing import Final
+from collections.abc import Mapping
+from typing import Any, Final
 
 from redis.asyncio import Redis
+
+from shared.concurrency import Queue, QueueEmpty
+from tests.campaigns.checkers.leaks import leaks
+from tests.campaigns.fleet import TTL
+from tests.instruments.waiting import until
 
 _FOR_EVER: Final = -1
 _KEPT: Final = frozenset({"done", "ids", "lanes", "settings", "totals"})
@@ -20,6 +27,23 @@ async def count_remains(client: Redis, name: str) -> dict[str, int]:
     found["sessions at the queue"] = await client.zcard(f"{{{name}}}:sessions")
     found["connections of sessions"] = sum(entry["name"].startswith("weir-") for entry in await client.client_list())
     return dict(found)
+
+
+async def left_behind(before: Mapping[str, int], client: Redis, name: str, queue: Queue[Any]) -> list[str]:
+    """What there is more of than before, when the sessions of those killed last are over and somebody has taken.
+
+    Whoever takes recovers what the dead held; here nothing is left to take.
+    """
+
+    async def more() -> list[str]:
+        with contextlib.suppress(QueueEmpty):
+            await queue.get_nowait()
+        return leaks(before, await count_remains(client, name))
+
+    try:
+        return await until(more, lambda found: not found, 5 * TTL)
+    except AssertionError:
+        return await more()
 
 
 async def count_endless(client: Redis, base: str) -> dict[str, int]:

@@ -116,14 +116,18 @@ async def memory(scene: Scene) -> None:
                 scene.note("full memories")
 
 
+_BUSY: Final = (
+    "local t = redis.call('TIME') repeat local n = redis.call('TIME') "
+    "until (n[1] - t[1]) * 1000000 + n[2] - t[2] > 500000"
+)
 ADMIN: Final = (
-    ("SCRIPT", "FLUSH"), ("CLIENT", "KILL", "TYPE", "normal"), ("CLIENT", "KILL", "TYPE", "pubsub"),
-    ("CLIENT", "PAUSE", "800", "ALL"),
+    ("SCRIPT", "FLUSH"), ("FUNCTION", "FLUSH"), ("CLIENT", "KILL", "TYPE", "normal"), ("CLIENT", "KILL", "TYPE", "pubsub"),
+    ("CLIENT", "PAUSE", "800", "ALL"), ("EVAL", _BUSY, "0"), ("CONFIG", "SET", "timeout", "1"), ("CONFIG", "SET", "timeout", "0"),
 )  # fmt: skip
 
 
 async def orders(scene: Scene) -> None:
-    """F15: somebody flushes the scripts, kills clients, or keeps the server busy."""
+    """F15: somebody flushes scripts, kills clients, keeps the server busy, or has it close what says nothing."""
     async with direct(scene) as client:
         while True:
             await asyncio.sleep(scene.pause())
