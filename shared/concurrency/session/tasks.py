@@ -43,10 +43,15 @@ async def outlast(task: "asyncio.Task[Any]", seconds: float | None = None) -> as
 
 
 async def end(task: "asyncio.Future[Any]") -> None:
-    """Cancel a task until it ends: what it awaits may swallow a cancellation, as connecting does in redis-py 8."""
+    """Cancel a task until it ends: what it awaits may swallow a cancellation, as connecting does in redis-py 8.
+
+    What it raises on the way is dropped, and not reported as an exception that nobody retrieved.
+    """
     while not task.done():
         task.cancel()
         await asyncio.wait({task}, timeout=_CANCELLED_AGAIN)
+    if not task.cancelled():
+        task.exception()
 
 
 def is_closed(task: Body | None, error: BaseException) -> bool:
