@@ -121,7 +121,7 @@ async def run(campaign: Campaign, length: Length, seed: int, folder: Path) -> Ve
             rest=campaign.rest,
             blocks=campaign.blocks,
         )
-        gauges = Gauges(client, name, fleet.spared)
+        gauges = Gauges(client, name, fleet.spared, records)
         scene = Scene(fleet, server, proxy, random.Random(seed), campaign.pace)  # noqa: S311  # no secret
         before = await count_remains(client, name)
         await fleet.start(PRODUCERS, CONSUMERS)

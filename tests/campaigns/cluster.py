@@ -124,7 +124,7 @@ async def run_cluster(campaign: ClusterCampaign, length: Length, seed: int, fold
         queue = Queue(session, name, tuple[int, int], maxsize=MAXSIZE, max_crashes=None)
         await queue.qsize()
         fleet = Fleet(stack, nodes.url, name, records, replicas=campaign.replicas)
-        gauges = Gauges(Redis(port=nodes.ports[0]), name, fleet.spared)
+        gauges = Gauges(Redis(port=nodes.ports[0]), name, fleet.spared, records)
         place = Place(nodes, name, gauges)
         proxy = await stack.enter_async_context(Proxy(nodes.servers[0].url, folder))
         scene = Scene(fleet, nodes.servers[0], proxy, random.Random(seed), 2.0)  # noqa: S311  # no secret

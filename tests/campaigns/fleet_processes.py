@@ -16,6 +16,7 @@ from consumer.rules.backoff import Backoff
 from consumer.rules.rules import Rules
 from consumer.worker.worker import Worker
 from shared.concurrency import ConcurrencyError, Delivery, Queue, Session
+from tests.campaigns.heap import keep_notes
 from tests.campaigns.history import History, in_doubt
 from tests.campaigns.pulse import pulse
 from tests.campaigns.referee import Referee
@@ -61,6 +62,7 @@ async def produce(url: str, name: str, ttl: float, folder: str, habits: Mapping[
     asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, stopping.set)
     doubtful, number = in_doubt(Path(folder), part)
     history = History(Path(folder), part)
+    noting = asyncio.create_task(keep_notes(Path(folder)))
     async with pulse(Path(folder), f"producer-{part}"), _session(url, ttl, habits) as session:
         queue = _queue(session, name)
         report("ready")
@@ -72,6 +74,7 @@ async def produce(url: str, name: str, ttl: float, folder: str, habits: Mapping[
             await _put(queue, history, part, number, number + AT_ONCE - 1)
             number += AT_ONCE
             await asyncio.sleep(habits["rest"])
+    noting.cancel()
     report("end", number)
 
 
@@ -107,6 +110,7 @@ async def consume(url: str, name: str, ttl: float, folder: str, habits: Mapping[
     """
     only_errors()
     referee = Referee(Path(folder))
+    noting = asyncio.create_task(keep_notes(Path(folder)))
     chance = random.Random()  # noqa: S311  # no secret
 
     async def handle(delivery: Delivery[tuple[int, int]]) -> None:
@@ -133,5 +137,6 @@ async def consume(url: str, name: str, ttl: float, folder: str, habits: Mapping[
         await asyncio.wait({running, told}, return_when=asyncio.FIRST_COMPLETED)
         await worker.stop(30.0)
         await running
+    noting.cancel()
     referee.close()
     report("end", os.getpid())

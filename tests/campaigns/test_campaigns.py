@@ -3,12 +3,15 @@
 from pathlib import Path
 
 import pytest
+import redis
 
+from shared.local.embedded import EmbeddedServer
 from tests.campaigns.campaign import CAMPAIGNS, run
 from tests.campaigns.cluster import CLUSTERS, run_cluster
 from tests.campaigns.length import Length
 from tests.campaigns.locking import LOCKS, run_locks
 from tests.campaigns.turns import run_turns
+from tests.instruments.durable import DurableServer
 
 
 @pytest.mark.slow  # five processes each
@@ -46,3 +49,11 @@ async def test_nobody_comes_in_out_of_turn(tmp_path: Path) -> None:
     verdict = await run_turns(Length(seconds=3.0, strikes=4), 1, tmp_path)
     assert verdict.against == ()
     assert verdict.known > 100
+
+
+def test_a_durable_server_is_durable_before_anybody_can_kill_a_client_of_it(tmp_path: Path) -> None:
+    with DurableServer(tmp_path / "server") as server:
+        server.kill()
+        EmbeddedServer.start(server)
+        with redis.Redis.from_url(server.url) as client:
+            assert client.config_get("appendfsync") == {"appendfsync": "always"}

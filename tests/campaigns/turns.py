@@ -100,7 +100,7 @@ async def run_turns(length: Length, seed: int, folder: Path) -> TurnVerdict:
         putters = Putters(stack, (proxy.url, name, TTL, str(records)))
         await asyncio.gather(*(putters.start(number) for number in range(PUTTERS)))
         await stack.enter_async_context(running(take, proxy.url, name, TTL, str(records)))
-        gauges = Gauges(client, name, dict)
+        gauges = Gauges(client, name, dict, records)
         scene = Scene(putters, server, proxy, random.Random(seed), 1.0)  # noqa: S311  # no secret
         async with gauges.watching():
             await strike((kills, cuts), length, scene, lambda: gauges.put_total)

@@ -12,7 +12,7 @@ from tests.campaigns.checkers.bound import over_the_bound
 from tests.campaigns.checkers.conservation import Balance, imbalances
 from tests.campaigns.checkers.leaks import leaks
 from tests.campaigns.checkers.losses import Losses
-from tests.campaigns.checkers.slope import fit
+from tests.campaigns.checkers.slope import Slope, fit
 from tests.campaigns.checkers.totals import Totals
 from tests.campaigns.evidence import Evidence
 from tests.campaigns.gauges import Gauges
@@ -66,7 +66,8 @@ class Verdict:
     starved: float
     """The longest time that the referee itself had no turn, in seconds."""
     census: Census
-    growing: tuple[str, ...]
+    slopes: dict[str, Slope]
+    """The line of each figure that was watched for long enough."""
     against: tuple[str, ...]
     """What stands against the product; empty for a sound run."""
 
@@ -88,6 +89,14 @@ class Verdict:
         )
 
 
+def _slopes(gauges: Gauges) -> dict[str, Slope]:
+    return {
+        what: fit(samples)
+        for what, samples in gauges.samples.items()
+        if len(samples) > 100 and samples[-1][0] - samples[0][0] > _LONG
+    }
+
+
 async def judge(client: Redis, name: str, records: Path, gauges: Gauges, course: Course) -> Verdict:
     """Judge a run whose queue is at rest, and whose processes have ended."""
     evidence = Evidence(records)
@@ -101,7 +110,8 @@ async def judge(client: Redis, name: str, records: Path, gauges: Gauges, course:
     over = over_the_bound(gauges.pending, course.maxsize)
     census = await take_census(client, name)
     standstill, recovery, waited = evidence.standstill(), evidence.recovery(course.healed), evidence.longest_put()
-    growing, left = _growing(gauges), [*leaks(*evidence.left), *course.remains]
+    slopes, left = _slopes(gauges), [*leaks(*evidence.left), *course.remains]
+    growing = ", ".join(f"{what} by {line}" for what, line in slopes.items() if not line.is_flat)
     unsound = await _unsound(client, name, census, evidence, forgets=bool(course.forgot))
     against = {
         f"{len(totals.lost)} acknowledged messages are lost": totals.lost and not may_forget,
@@ -112,7 +122,7 @@ async def judge(client: Redis, name: str, records: Path, gauges: Gauges, course:
         f"{totals.duplicated} were delivered again, more than was in hands when something struck": totals.duplicated
         > IN_HANDS * (1 + course.struck.total()),
         f"the keys do not add up: {unsound}": unsound,
-        f"they grow: {', '.join(growing)}": growing,
+        f"they grow: {growing}": growing,
         f"left behind: {', '.join(left)}": left,
         f"nothing was handled for {standstill:.1f} s": standstill - gauges.longest_gap > _LONGEST,
         f"{recovery:.1f} s until messages were handled again": recovery - gauges.longest_gap > course.recovers,
@@ -120,16 +130,8 @@ async def judge(client: Redis, name: str, records: Path, gauges: Gauges, course:
     }
     return Verdict(
         course.seconds, dict(course.struck), totals, len(odd), forgotten, gauges.most_pending, standstill, recovery,
-        waited, gauges.longest_gap, census, growing, tuple(text for text, holds in against.items() if holds),
+        waited, gauges.longest_gap, census, slopes, tuple(text for text, holds in against.items() if holds),
     )  # fmt: skip
-
-
-def _growing(gauges: Gauges) -> tuple[str, ...]:
-    return tuple(
-        f"{what} by {line.per_hour:.1f} an hour (3 errors: {3 * line.error:.1f}; mean {line.mean:.1f})"
-        for what, samples in gauges.samples.items()
-        if len(samples) > 100 and samples[-1][0] - samples[0][0] > _LONG and not (line := fit(samples)).is_flat
-    )
 
 
 async def _counted(client: Redis, name: str) -> dict[tuple[int, int], int]:
