@@ -19,7 +19,7 @@ _BATCH = 10
 WORKLOADS = (
     *("queues", "puts", "waits", "cancels", "keys", "losses", "outages", "clocks"),
     *("leases", "downgrades", "permits", "conditions", "events", "barriers"),
-    *("stages", "results", "controls"),
+    *("stages", "results", "controls", "deferred", "everything"),
 )
 
 
@@ -61,8 +61,10 @@ def run_seeds(chosen: Sequence[str], seeds: Iterable[int], spoil: Callable[[], o
         from tests.simulation.clocks import Clocks  # noqa: PLC0415
         from tests.simulation.conditions import Conditions  # noqa: PLC0415
         from tests.simulation.controls import Controls  # noqa: PLC0415
+        from tests.simulation.deferred import DeferredPuts  # noqa: PLC0415
         from tests.simulation.downgrades import Downgrades  # noqa: PLC0415
         from tests.simulation.events import Events  # noqa: PLC0415
+        from tests.simulation.everything import Everything  # noqa: PLC0415
         from tests.simulation.keys import Keys  # noqa: PLC0415
         from tests.simulation.leases import Leases  # noqa: PLC0415
         from tests.simulation.losses import Losses  # noqa: PLC0415
@@ -94,6 +96,8 @@ def run_seeds(chosen: Sequence[str], seeds: Iterable[int], spoil: Callable[[], o
             "stages": Stages,
             "results": Results,
             "controls": Controls,
+            "deferred": DeferredPuts,
+            "everything": Everything,
         }
         for seed in seeds:
             for name in chosen:
