@@ -5,6 +5,7 @@ from abc import abstractmethod
 
 from shared.concurrency import Queue, Session
 from shared.concurrency.queues.membership.keys import queue_keys
+from tests.simulation.ledger import Ledger
 from tests.simulation.run import Workload
 from tests.simulation.world import Process, World
 
@@ -24,6 +25,7 @@ class Consuming(Workload):
         self._keys = queue_keys("q")
         self._max_crashes: int | None = 5
         self._consumers: list[Process] = []
+        self.ledger = Ledger(world, "q", self.failures)
 
     def _start_consumers(self, number: int) -> None:
         self._consumers = [self.world.start(f"consumer{n}", self._consume) for n in range(number)]

@@ -50,6 +50,7 @@ class Losses(Consuming):
     def _note_loss(self) -> None:
         self._lost_at = self.world.now
         self._losses += 1
+        self.ledger.forget()
 
     # --- the processes ----------------------------------------------------------------------------------------------
 
