@@ -8,6 +8,7 @@ from collections.abc import Callable
 from shared.concurrency import Queue, Session
 from shared.concurrency.queues.membership.keys import queue_keys
 from tests.simulation.contents import Contents, contents
+from tests.simulation.ledger import Ledger
 from tests.simulation.workload import LOSSES, Workload
 from tests.simulation.world import Process, World
 
@@ -33,6 +34,7 @@ class Consuming(Workload):
         self._got: Counter[int] = Counter()
         self._forgiven: set[int] = set()
         """What the server has lost: it may never arrive."""
+        self.ledger = Ledger(world, "q", self.failures)
 
     def _start_consumers(self, number: int) -> None:
         few = range(self.world.plan.actors_of(number))
@@ -59,6 +61,7 @@ class Consuming(Workload):
             self._forgiven -= after.there
             for number in after.there:
                 self._got.pop(number, None)
+            self.ledger.forget()
             self._lost(after)
 
         return note

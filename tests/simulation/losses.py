@@ -51,6 +51,7 @@ class Losses(Consuming):
     def _note_loss(self) -> None:
         self._lost_at = self.world.now
         self._losses += 1
+        self.ledger.forget()
 
     def loss(self) -> Callable[[], None]:
         """All that was put by then may be lost."""

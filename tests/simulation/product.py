@@ -27,14 +27,15 @@ def enter(world: World) -> None:
     _worlds.append(world)
 
 
-def _world() -> World:
+def world() -> World:
+    """The one that runs."""
     return _worlds[-1]
 
 
 def install() -> None:
     """Change the product's surroundings; before anything of it is imported."""
     # Names that modules take at import: the clocks come first.
-    time.clock_gettime = time.monotonic = lambda *_: _world().now  # type: ignore[assignment]
+    time.clock_gettime = time.monotonic = lambda *_: world().now  # type: ignore[assignment]
     secrets.token_bytes = _random_bytes
     asyncio.to_thread = _at_once  # type: ignore[assignment]
     logging.disable(logging.CRITICAL)
@@ -54,7 +55,7 @@ def install() -> None:
 
 
 def _random_bytes(nbytes: int | None = None) -> bytes:
-    return _world().rng.randbytes(nbytes or 32)
+    return world().rng.randbytes(nbytes or 32)
 
 
 async def _at_once(function: Callable[..., Any], *arguments: Any) -> Any:
@@ -72,11 +73,11 @@ class _Opened:
     link: Link
 
     async def connect(self) -> None:
-        world = _world()
-        await asyncio.sleep(world.delay())
-        if world.now < world.down_until or (world.cuts and world.rng.random() < 0.05):
+        here = world()
+        await asyncio.sleep(here.delay())
+        if here.now < here.down_until or (here.cuts and here.rng.random() < 0.05):
             raise OSError("refused")
-        self.link = world.connect()
+        self.link = here.connect()
 
     async def disconnect(self, nowait: bool = False) -> None:  # noqa: ARG002, FBT001, FBT002  # as redis-py calls it
         if hasattr(self, "link"):
@@ -91,7 +92,7 @@ class _Wire:
         self._link = opened.link
         self._reader = hiredis.Reader(replyError=redis._parsers.BaseParser.parse_error)
         self._on_answer, self._on_push = on_answer, on_push
-        self._moved_at = _world().now
+        self._moved_at = world().now
         self._link.receive, self._link.lost = self._received, self._lose
 
     @property
@@ -111,7 +112,7 @@ class _Wire:
     def _received(self, data: bytes) -> None:
         if self.lost.done():
             return
-        self._moved_at = _world().now
+        self._moved_at = world().now
         self._reader.feed(data)
         while (answer := self._reader.gets()) is not False:
             if isinstance(answer, hiredis.PushNotification):
@@ -131,7 +132,7 @@ class _Heartbeat:
         # It takes the clock of the world.
         from shared.concurrency.session.timetable import Timetable  # noqa: PLC0415
 
-        self._world = _world()
+        self._world = world()
         self._ttl, self._loop_seen, self._greeted = ttl, loop_seen, greeted
         self._process = self._world.current
         self._is_stopped = False

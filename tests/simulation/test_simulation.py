@@ -210,6 +210,21 @@ _TAKEN_WHILE_PAUSED = _SPOILT.format(
 _SHUT_AND_OPEN = _SPOILT.format(
     folder="_SCRIPTS", name="put", sound="if shut and again ~= '1' then", broken="if false then"
 )
+_UNSCHEDULED_THOUGH_BEGUN = """
+from shared.clock import deferred
+assert "redis.call('EXISTS', KEYS[3], KEYS[4]) > 0 or" in deferred.UNSCHEDULE
+deferred.UNSCHEDULE = deferred.UNSCHEDULE.replace("redis.call('EXISTS', KEYS[3], KEYS[4]) > 0 or", "")
+"""
+_ANOTHER_ID_EACH_TIME = """
+import itertools
+from producer.clock import puts
+number = itertools.count()
+puts.put_id = lambda id_, ms: f"{id_}@{next(number)}"
+"""
+_BESIDE_ITS_KEY = _SPOILT.format(
+    folder="_PARTS", name="order", sound="if not last then return false end\n  now_behind",
+    broken="do return false end\n  now_behind",
+)  # fmt: skip
 
 
 @pytest.mark.parametrize(
@@ -230,6 +245,9 @@ _SHUT_AND_OPEN = _SPOILT.format(
         pytest.param("results", 1, _RECEIVED_AND_KEPT, "outcomes are kept for who has them", marks=LONG),
         pytest.param("controls", 1, _TAKEN_WHILE_PAUSED, "were handed out of a paused queue", marks=LONG),
         pytest.param("controls", 3, _SHUT_AND_OPEN, r"\d entered a queue that is shut down", marks=LONG),
+        pytest.param("deferred", 1, _UNSCHEDULED_THOUGH_BEGUN, "was unscheduled, and |left of jobs", marks=LONG),
+        pytest.param("deferred", 3, _ANOTHER_ID_EACH_TIME, "was put as", marks=LONG),
+        pytest.param("everything", 1, _BESIDE_ITS_KEY, "was handed out before .* were done", marks=LONG),
         pytest.param("conditions", 8, _NOT_NOTIFIED, r"stuck at|nothing is left to do", marks=LONG),
     ],
 )

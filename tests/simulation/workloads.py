@@ -25,6 +25,8 @@ WORKLOADS: Final = (
     "stages",
     "results",
     "controls",
+    "deferred",
+    "everything",
 )
 
 

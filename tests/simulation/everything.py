@@ -1,0 +1,275 @@
+"""The workload of everything: all that a queue does at once, under all faults that lose no data.
+
+Puts with ids and keys, batches and submissions, failures, dead letters and replay, effects and forwarded puts, a lock,
+deferred messages and their clock, pauses, resizes and shutdowns. Everything that was accepted is handled once, in the
+order of its key, and nothing is left behind.
+"""
+
+import asyncio
+import contextlib
+from collections import Counter
+from typing import Any, Final
+
+from producer.clock.puts import JOB_TIMEOUT
+from shared.clock.deferred import Deferred
+from shared.clock.jobs import clock_queue
+from shared.concurrency import (
+    Delivery,
+    Lease,
+    LeaseLost,
+    Lock,
+    Queue,
+    QueueEmpty,
+    QueueFull,
+    QueueShutDown,
+    Session,
+)  # fmt: skip
+from shared.settings import Settings
+from tests.simulation.belief import believes
+from tests.simulation.blocks import Blocks
+from tests.simulation.clients import JobKeys, client, use_virtual_time
+from tests.simulation.deferred import Reminder
+from tests.simulation.leftovers import dead_letters
+from tests.simulation.mutes import Mutes
+from tests.simulation.order import Order
+from tests.simulation.resting import Resting
+from tests.simulation.server import Server
+from tests.simulation.submissions import Submissions
+from tests.simulation.ticking import tick
+from tests.simulation.world import Process, World
+
+_MESSAGES: Final = 60
+_DEFERRED: Final = 15
+_LARGEST: Final = 262144
+_BOUND: Final = 3
+_ATTEMPTS: Final = 3
+_KEYS: Final = 3
+_KEPT_FOR: Final = 600.0
+
+
+class Everything(Resting):
+    """Two queues, one behind the other, and all that can be done with them."""
+
+    name = "everything"
+    queues = ("q", "r")
+
+    def __init__(self, world: World, ttl: float) -> None:
+        """Start the processes."""
+        super().__init__(world, ttl)
+        use_virtual_time()
+        self._settings = Settings(queue="q", max_message_bytes=_LARGEST)
+        self._numbers = iter(range(_MESSAGES))
+        self._promised: set[int] = set()
+        self._refused: set[int] = set()
+        self._begun: set[int] = set()
+        self._order = Order(_ATTEMPTS)
+        self._submissions = Submissions(self.failures)
+        self._inside: dict[Process, Lease] = {}
+        self._done: Counter[str] = Counter()
+        self._server, self._blocks, self._mutes = Server(world), Blocks(world, ttl * 2.5), Mutes(world)
+        JobKeys(world, JOB_TIMEOUT + 10)
+        self.more_faults = [
+            self._server.restart, self._server.fill_memory, self._blocks.strike, self._mutes.strike, self._set_clock_back
+        ]  # fmt: skip
+        self._producers = [self.start(f"producer{n}", self._produce) for n in range(2)]
+        self._producers += [self.start("scheduler", self._schedule)]
+        for n in range(2):
+            self.start(f"consumer{n}", self._consume, may_die=True)
+        self.start("last", self._consume_last, may_die=True)
+        self.start("clock", self._tick, may_die=True)
+        self.start("operator", self._operate, may_die=True)
+        self.start("closer", self._close_down)
+
+    def _set_clock_back(self) -> None:
+        self.world.clock_off -= self.world.rng.choice([0.01, 0.5])
+
+    def _queue(self, session: Session, name: str = "q") -> Queue[Reminder]:
+        return Queue(
+            session, name, Reminder, maxsize=_BOUND, max_attempts=_ATTEMPTS if name == "q" else 999, max_crashes=None,
+            result=int, results_for=_KEPT_FOR,
+        )  # fmt: skip
+
+    # --- those who put ----------------------------------------------------------------------------------------------
+
+    async def _produce(self, process: Process) -> None:
+        async with self.session(process) as session:
+            queue = self._queue(session)
+            await asyncio.gather(*(self._put_some(queue) for _ in range(3)))
+            await self._submissions.over()
+
+    async def _put_some(self, queue: Queue[Reminder]) -> None:
+        rng = self.world.rng
+        for number in self._numbers:
+            self._begun.add(number)
+            key = self._order.begins(number, f"k{rng.randrange(_KEYS)}") if rng.random() < 0.5 else None
+            try:
+                async with asyncio.timeout(rng.random() * 0.2 if rng.random() < 0.1 else None):
+                    await self._put_one(queue, Reminder(number=number), key)
+                self._promised.add(number)
+                self._order.returned(number)
+            except TimeoutError:
+                pass  # nobody knows
+            except (QueueFull, QueueShutDown):
+                self._refused.add(number)
+            await asyncio.sleep(rng.expovariate(20))
+
+    async def _put_one(self, queue: Queue[Reminder], item: Reminder, key: str | None) -> None:
+        draw = self.world.rng.random()
+        if draw < 0.1:
+            await queue.put_nowait(item, key=key)
+        elif draw < 0.3:
+            await queue.put(item, key=key, id=f"n{item.number}")
+        elif draw < 0.4:
+            await queue.put_many([item], key=key)
+        elif draw < 0.7:
+            self._submissions.expect(item.number, await queue.submit(item, key=key))
+        else:
+            await queue.put(item, key=key)
+
+    async def _schedule(self, _process: Process) -> None:
+        rng = self.world.rng
+        async with contextlib.aclosing(client()) as redis:
+            deferred = Deferred(redis, "q", _LARGEST)
+            for number in range(_MESSAGES, _MESSAGES + _DEFERRED):
+                self._begun.add(number)
+                await deferred.schedule(Reminder(number=number), None, rng.expovariate(1), f"n{number}")
+                if rng.random() > 0.2 or not await deferred.unschedule(f"n{number}"):
+                    self._promised.add(number)
+                else:
+                    self._refused.add(number)
+                await asyncio.sleep(rng.expovariate(5))
+
+    async def _tick(self, process: Process) -> None:
+        async with self.session(process) as session:
+            self._queue(session)
+            await tick(self, session, self._settings)
+
+    # --- those who take ---------------------------------------------------------------------------------------------
+
+    async def _consume(self, process: Process) -> None:
+        async with self.session(process) as session:
+            queue, last, lock = self._queue(session), self._queue(session, "r"), Lock(session, "x")
+            await asyncio.gather(*(self._get_all(process, queue, last, lock) for _ in range(2)))
+
+    async def _get_all(self, process: Process, queue: Queue[Reminder], last: Queue[Reminder], lock: Lock) -> None:
+        rng = self.world.rng
+        while not self.is_closing:
+            delivery = await self._next(queue)
+            if delivery is None:
+                continue
+            number = delivery.item.number
+            if wrong := self._order.sees(number):
+                self.failures.append(f"{number} was handed out before {wrong} were done")
+            with contextlib.suppress(LeaseLost):  # of the lock, or of the delivery
+                if rng.random() < 0.3:
+                    async with lock as lease:
+                        self._enter(process, lease)
+                        await asyncio.sleep(rng.expovariate(20))
+                        self._inside.pop(process, None)
+                await self._settle(delivery, last)
+
+    async def _next(self, queue: Queue[Reminder]) -> Delivery[Reminder] | None:
+        try:
+            async with asyncio.timeout(1.0):
+                return await queue.get()
+        except (TimeoutError, QueueEmpty, QueueShutDown):
+            await asyncio.sleep(0.05)
+            return None
+
+    def _enter(self, process: Process, lease: Lease) -> None:
+        if believes(self.world, process, lease):
+            if any(believes(self.world, *other) for other in self._inside.items()):
+                self.failures.append(f"two in a lock at {self.world.now:.3f} s")
+            self._inside[process] = lease
+
+    async def _settle(self, delivery: Delivery[Reminder], last: Queue[Reminder]) -> None:
+        rng, number = self.world.rng, delivery.item.number
+        draw = rng.random()
+        if draw < 0.15:
+            self._order.fails(number)
+            await delivery.nack(delay=rng.choice([0.0, 0.1]))
+        elif draw < 0.2:
+            self._order.dies(number)
+            await delivery.dead_letter("so")
+        else:
+            self._order.ends(number)
+            delivery.effects.hincrby("{q}:counts", str(number))
+            delivery.effects.put(last, delivery.item)
+            await delivery.ack(number)
+
+    async def _consume_last(self, process: Process) -> None:
+        async with self.session(process) as session:
+            queue = self._queue(session, "r")
+            while not self.is_closing:
+                if (delivery := await self._next(queue)) is not None:
+                    with contextlib.suppress(LeaseLost):
+                        delivery.effects.hincrby("{r}:counts", str(delivery.item.number))
+                        await delivery.ack()
+
+    # --- those who control ------------------------------------------------------------------------------------------
+
+    async def _operate(self, process: Process) -> None:
+        rng = self.world.rng
+        async with self.session(process) as session:
+            queue = self._queue(session)
+            while not self.is_calm():
+                word = rng.choice(["pause", "resume", "resume", "resize", "replay", "shutdown", "reopen", "reopen"])
+                with contextlib.suppress(QueueShutDown):
+                    await (queue.resize(rng.choice([0, 1, 10])) if word == "resize" else getattr(queue, word)())
+                    self._done[word] += 1
+                await asyncio.sleep(rng.expovariate(2))
+            await self.closing()
+
+    async def _close_down(self, process: Process) -> None:
+        async with self.session(process) as session:
+            queue = self._queue(session)
+            while not self.is_closing:
+                await asyncio.sleep(0.5)
+                if self.is_calm():
+                    await queue.reopen()
+                    await queue.resume()
+                    await queue.replay()
+
+    # --- what the run asks ------------------------------------------------------------------------------------------
+
+    def replace(self, killed: Process) -> None:
+        """Another one; the killed one is in the lock no more."""
+        self._inside.pop(killed, None)
+        super().replace(killed)
+
+    def is_calm(self) -> bool:
+        """All but the last puts have begun."""
+        return len(self._begun) >= _MESSAGES + _DEFERRED - 5
+
+    def has_ended(self) -> bool:
+        """Everything was put or refused, and every future has ended."""
+        return all(one.is_finished for one in self._producers)
+
+    def has_more(self) -> dict[str, Any]:
+        """The jobs of the clock, and the dead letters, which are put back at last."""
+        more = {"jobs": self.world.control.call("ZCARD", clock_queue("q")), "dead": dead_letters(self.world, "q")}
+        return {word: count for word, count in more.items() if count}
+
+    def look_at_rest(self) -> None:
+        """All that was accepted was handled once, in both queues."""
+        counts = {name: self._counted(name) for name in self.queues}
+        handled = set(counts["q"])
+        found = {
+            "effects not once": {number for each in counts.values() for number, times in each.items() if times != 1},
+            "lost": self._promised - handled,
+            "lost on the way": handled ^ set(counts["r"]),
+            "refused, and went in": self._refused & handled,
+        }
+        self.failures += [f"{what} {sorted(numbers)[:5]}" for what, numbers in found.items() if numbers]
+
+    def _counted(self, name: str) -> dict[int, int]:
+        flat = self.world.control.call("HGETALL", f"{{{name}}}:counts")
+        return {int(number): int(times) for number, times in zip(flat[::2], flat[1::2], strict=True)}
+
+    def details(self) -> str:
+        """What became of the puts, and what happened."""
+        server = self._server
+        return (
+            f"promised {len(self._promised)} refused {len(self._refused)} {self._submissions} {dict(sorted(self._done.items()))} restarts "
+            f"{server.restarts} full {server.full} blocks {self._blocks.count} mutes {self._mutes.count} {super().details()}"
+        )
