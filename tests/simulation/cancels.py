@@ -121,11 +121,9 @@ class Cancels(Consuming):
     def look_at_the_end(self) -> None:
         """What each call said holds, and nothing is lost."""
         call = self.world.control.call
-        letters = call("HLEN", self._keys["dead"])
         wanted = {number for number, seen in self._outcomes.items() if set(seen) <= {Cancellation.UNKNOWN}}
         wanted |= self._put - set(self._outcomes)
-        lost = sorted((wanted & self._put) - self._begun)
-        if len(lost) > letters:  # five kills make a dead letter; it may have been leased without being seen
+        if lost := sorted((wanted & self._put) - self._begun - self._dead()):
             self.failures.append(f"lost {lost[:5]}")
         ended = {Cancellation.REMOVED, Cancellation.STOPPED}
         gone = {number for number, seen in self._outcomes.items() if ended & set(seen)}

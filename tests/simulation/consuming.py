@@ -7,7 +7,7 @@ from collections.abc import Callable
 
 from shared.concurrency import Queue, Session
 from shared.concurrency.queues.membership.keys import queue_keys
-from tests.simulation.contents import Contents, contents
+from tests.simulation.contents import Contents, contents, number_of
 from tests.simulation.workload import LOSSES, Workload
 from tests.simulation.world import Process, World
 
@@ -65,6 +65,12 @@ class Consuming(Workload):
 
     def _lost(self, after: Contents) -> None:
         """What else the loss of data takes from what this workload knows."""
+
+    def _dead(self) -> set[int]:
+        """The dead letters; five kills make one, which may have been leased without being seen."""
+        return {
+            number_of(letter.partition(b"\n")[2]) for letter in self.world.control.call("HVALS", self._keys["dead"])
+        }
 
     def victims(self) -> list[Process]:
         """Consumers; what a killed producer was told is not known."""

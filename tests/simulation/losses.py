@@ -111,9 +111,9 @@ class Losses(Consuming):
 
     def look_at_the_end(self) -> None:
         """What was put since the last loss has arrived, and nothing came from nowhere."""
-        letters = self.world.control.call("HLEN", self._keys["dead"])
-        lost = sorted(item for item, begun in self._begun.items() if begun > self._lost_at and item not in self._got)
-        if len(lost) > letters:  # five kills make a dead letter
+        arrived = set(self._got) | self._dead()
+        lost = sorted(item for item, begun in self._begun.items() if begun > self._lost_at and item not in arrived)
+        if lost:
             self.failures.append(f"lost {lost[:5]}")
         if ghosts := sorted(set(self._got) - set(self._begun) - self._in_doubt):
             self.failures.append(f"from nowhere {ghosts[:5]}")

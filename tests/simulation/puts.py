@@ -31,6 +31,8 @@ class Puts(Consuming):
         self._put: set[int] = set()
         self._refused: set[int] = set()
         self._in_doubt: set[int] = set()
+        self._back: set[int] = set()
+        """What came back with older data; what was said of it since they were saved is undone."""
         self._futures: list[asyncio.Future[object]] = []
         self._server = Server(world)
         self.more_faults = [self._server.fill_memory, self._server.fill_memory, self._server.restart]
@@ -92,8 +94,8 @@ class Puts(Consuming):
                 await queue.reopen()
 
     def _lost(self, after: Contents) -> None:
-        # A put that was refused since then waits there again, or is in.
-        self._refused -= after.waiting | after.admitted
+        # A put that was refused since then waits there again, or is in; some are told only later that they were.
+        self._back |= after.waiting | after.admitted
 
     # --- what the run asks ------------------------------------------------------------------------------------------
 
@@ -108,11 +110,9 @@ class Puts(Consuming):
     def look_at_the_end(self) -> None:
         """What each put said holds."""
         call = self.world.control.call
-        letters = call("HLEN", self._keys["dead"])
-        lost = sorted(self._put - set(self._got) - self._forgiven)
-        if len(lost) > letters:  # five kills make a dead letter; it may have been leased without being seen
+        if lost := sorted(self._put - set(self._got) - self._forgiven - self._dead()):
             self.failures.append(f"lost {lost[:5]}")
-        if false := sorted(self._refused & set(self._got)):
+        if false := sorted((self._refused & set(self._got)) - self._back):
             self.failures.append(f"refused, and went in {false[:5]}")
         counts = call("HGETALL", SUM)
         if twice := [item.decode() for item, made in zip(counts[::2], counts[1::2], strict=True) if made != b"1"]:

@@ -129,8 +129,7 @@ class Queues(Consuming):
         letters = call("HVALS", self._keys["dead"])
         if any(b"crashed" not in letter for letter in letters) or (letters and self._max_crashes is None):
             self.failures.append(f"dead letters, and none was to be: {letters[:2]!r}")
-        lost = sorted(self._put - set(self._got) - self._forgiven)
-        if len(lost) > len(letters):  # five kills make a dead letter; it may have been leased without being seen
+        if lost := sorted(self._put - set(self._got) - self._forgiven - self._dead()):
             self.failures.append(f"lost {lost[:5]}")
         if ghosts := sorted(set(self._got) - self._put - self._in_doubt):
             self.failures.append(f"from nowhere {ghosts[:5]}")

@@ -101,7 +101,7 @@ def test_what_was_found_in_storms_stays_mended(workload: str) -> None:
 def test_a_storm_passes_and_strikes(workload: str) -> None:
     done = simulate("--workload", workload, "--seed", "5002", "--storm", "--trials", "0")
     assert done.returncode == 0, done.stdout + done.stderr
-    for fault in ("fail-over", "half-open", "no-data", "restart") if workload == "queues" else ("restart",):
+    for fault in ("fail-over", "half-open", "no-data", "restart") if workload == "queues" else ("older-data",):
         assert re.search(rf" {fault} \d", done.stdout)
     if workload != "queues":  # the same again
         assert simulate("--workload", workload, "--seed", "5002", "--storm").stdout == done.stdout
@@ -212,6 +212,31 @@ def test_what_is_broken_is_found(workload: str, first: int, spoil: str, found: s
     assert done.returncode == 1, done.stdout + done.stderr
     assert re.search(found, done.stdout), done.stdout
     assert f"again: ./run simulate --workload {workload} --seed " in done.stdout
+
+
+_LOST_BESIDE_IT = """
+from tests.simulation.server import Server
+def and_one_more(self, saved, down):
+    def lose_one():
+        if not self._call("LPOP", "{q}:pending"):
+            self._world.later(0.01, lose_one)
+    come_back(self, saved, down)
+    self._world.later(down, lose_one)
+come_back, Server.come_back_as = Server.come_back_as, and_one_more
+"""
+
+
+@pytest.mark.alone
+@pytest.mark.slow
+def test_what_is_lost_beside_what_a_fault_takes_is_found() -> None:
+    done = python(
+        "-c",
+        "from tests.simulation.__main__ import Plan, run_seeds; "
+        f"run_seeds(['queues'], [5002, 5003, 5004], lambda: exec({_LOST_BESIDE_IT!r}, {{}}), Plan(storm=True))",
+    )
+    assert done.returncode == 1, done.stdout + done.stderr
+    assert re.search(r"^queues \d+: lost \[", done.stdout, re.MULTILINE), done.stdout
+    assert re.search(r"^again: ./run simulate --workload queues --seed \d+ --storm$", done.stdout, re.MULTILINE)
 
 
 def bound_broken(plan: str, trials: int) -> "subprocess.CompletedProcess[str]":
