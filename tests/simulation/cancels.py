@@ -13,7 +13,6 @@ from shared.concurrency.queues.deliveries.handout import handout_of
 from shared.concurrency.queues.encoding.entry import attempt_of, key_of
 from tests.simulation.consuming import SUM, Consuming
 from tests.simulation.server import Server
-from tests.simulation.workload import Workload
 from tests.simulation.world import Process, World
 
 _URL = "redis://simulated/0"
@@ -24,7 +23,6 @@ class Cancels(Consuming):
     """Producers and consumers of one bounded queue, and two processes that cancel what was put, or is being put."""
 
     name = "cancels"
-    withstands = Workload.withstands
 
     def __init__(self, world: World, ttl: float) -> None:
         """Start the processes."""

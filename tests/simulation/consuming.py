@@ -4,6 +4,7 @@ import asyncio
 from abc import abstractmethod
 from collections import Counter
 from collections.abc import Callable
+from typing import Final
 
 from shared.concurrency import Queue, Session
 from shared.concurrency.queues.membership.keys import queue_keys
@@ -14,12 +15,13 @@ from tests.simulation.world import Process, World
 _URL = "redis://simulated/0"
 SUM = "{q}:sum"
 """Message -> its effects."""
+COUNTED: Final = Workload.withstands | LOSSES | {"set_clock"}
+"""The faults that a workload of numbers withstands whose checks leave out what is forgiven."""
 
 
 class Consuming(Workload):
     """A workload of one queue, whose consumers may be killed."""
 
-    withstands = Workload.withstands | LOSSES | {"set_clock"}
     getters = (1, 3)
     """How many tasks of a consumer get: one of these."""
 

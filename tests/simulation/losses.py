@@ -8,7 +8,7 @@ from collections.abc import Callable
 from itertools import count
 
 from shared.concurrency import EffectRefused, Queue, Session, StaleDelivery
-from tests.simulation.consuming import Consuming
+from tests.simulation.consuming import COUNTED, Consuming
 from tests.simulation.server import Server
 from tests.simulation.world import Process, World
 
@@ -20,6 +20,7 @@ class Losses(Consuming):
     """Producers and consumers of one bounded queue, and somebody who joins it at the end."""
 
     name = "losses"
+    withstands = COUNTED
 
     def __init__(self, world: World, ttl: float) -> None:
         """Start the processes."""

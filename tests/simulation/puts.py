@@ -8,7 +8,7 @@ import asyncio
 from itertools import count
 
 from shared.concurrency import Queue, QueueFull, QueueShutDown, Session, StaleDelivery
-from tests.simulation.consuming import SUM, Consuming
+from tests.simulation.consuming import COUNTED, SUM, Consuming
 from tests.simulation.contents import Contents
 from tests.simulation.server import Server
 from tests.simulation.world import Process, World
@@ -21,6 +21,7 @@ class Puts(Consuming):
     """Producers and consumers of one bounded queue, and somebody who shuts it down and opens it again."""
 
     name = "puts"
+    withstands = COUNTED
 
     def __init__(self, world: World, ttl: float) -> None:
         """Start the processes."""

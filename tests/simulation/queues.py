@@ -9,7 +9,7 @@ import contextlib
 
 from shared.concurrency import ConcurrencyError, EffectRefused, Queue, Session, StaleDelivery
 from shared.concurrency.queues.deliveries.handout import handout_of
-from tests.simulation.consuming import SUM, Consuming
+from tests.simulation.consuming import COUNTED, SUM, Consuming
 from tests.simulation.world import Process, World
 
 _URL = "redis://simulated/0"
@@ -22,6 +22,7 @@ class Queues(Consuming):
     """Producers and consumers of one bounded queue; consumers are killed."""
 
     name = "queues"
+    withstands = COUNTED
     getters = (1, 5)
     max_attempts = 999
 

@@ -12,6 +12,7 @@ WORKLOADS: Final = (
     "waits",
     "cancels",
     "keys",
+    "once",
     "losses",
     "outages",
     "clocks",
@@ -21,6 +22,9 @@ WORKLOADS: Final = (
     "conditions",
     "events",
     "barriers",
+    "stages",
+    "results",
+    "controls",
 )
 
 
