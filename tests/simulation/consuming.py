@@ -4,10 +4,11 @@ import asyncio
 from abc import abstractmethod
 from collections import Counter
 from collections.abc import Callable
+from typing import Final
 
 from shared.concurrency import Queue, Session
 from shared.concurrency.queues.membership.keys import queue_keys
-from tests.simulation.contents import Contents, contents
+from tests.simulation.contents import Contents, contents, number_of
 from tests.simulation.ledger import Ledger
 from tests.simulation.workload import LOSSES, Workload
 from tests.simulation.world import Process, World
@@ -15,12 +16,13 @@ from tests.simulation.world import Process, World
 _URL = "redis://simulated/0"
 SUM = "{q}:sum"
 """Message -> its effects."""
+COUNTED: Final = Workload.withstands | LOSSES | {"set_clock"}
+"""The faults that a workload of numbers withstands whose checks leave out what is forgiven."""
 
 
 class Consuming(Workload):
     """A workload of one queue, whose consumers may be killed."""
 
-    withstands = Workload.withstands | LOSSES | {"set_clock"}
     getters = (1, 3)
     """How many tasks of a consumer get: one of these."""
 
@@ -68,6 +70,12 @@ class Consuming(Workload):
 
     def _lost(self, after: Contents) -> None:
         """What else the loss of data takes from what this workload knows."""
+
+    def _dead(self) -> set[int]:
+        """The dead letters; five kills make one, which may have been leased without being seen."""
+        return {
+            number_of(letter.partition(b"\n")[2]) for letter in self.world.control.call("HVALS", self._keys["dead"])
+        }
 
     def victims(self) -> list[Process]:
         """Consumers; what a killed producer was told is not known."""

@@ -8,7 +8,7 @@ from collections.abc import Callable
 from itertools import count
 
 from shared.concurrency import EffectRefused, Queue, Session, StaleDelivery
-from tests.simulation.consuming import Consuming
+from tests.simulation.consuming import COUNTED, Consuming
 from tests.simulation.server import Server
 from tests.simulation.world import Process, World
 
@@ -20,6 +20,7 @@ class Losses(Consuming):
     """Producers and consumers of one bounded queue, and somebody who joins it at the end."""
 
     name = "losses"
+    withstands = COUNTED
 
     def __init__(self, world: World, ttl: float) -> None:
         """Start the processes."""
@@ -112,9 +113,9 @@ class Losses(Consuming):
 
     def look_at_the_end(self) -> None:
         """What was put since the last loss has arrived, and nothing came from nowhere."""
-        letters = self.world.control.call("HLEN", self._keys["dead"])
-        lost = sorted(item for item, begun in self._begun.items() if begun > self._lost_at and item not in self._got)
-        if len(lost) > letters:  # five kills make a dead letter
+        arrived = set(self._got) | self._dead()
+        lost = sorted(item for item, begun in self._begun.items() if begun > self._lost_at and item not in arrived)
+        if lost:
             self.failures.append(f"lost {lost[:5]}")
         if ghosts := sorted(set(self._got) - set(self._begun) - self._in_doubt):
             self.failures.append(f"from nowhere {ghosts[:5]}")

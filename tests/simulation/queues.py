@@ -10,7 +10,7 @@ from typing import Any
 
 from shared.concurrency import ConcurrencyError, EffectRefused, Queue, Session, StaleDelivery
 from shared.concurrency.queues.deliveries.handout import handout_of
-from tests.simulation.consuming import SUM, Consuming
+from tests.simulation.consuming import COUNTED, SUM, Consuming
 from tests.simulation.world import Process, World
 
 _URL = "redis://simulated/0"
@@ -23,6 +23,7 @@ class Queues(Consuming):
     """Producers and consumers of one bounded queue; consumers are killed."""
 
     name = "queues"
+    withstands = COUNTED
     getters = (1, 5)
     max_attempts = 999
 
@@ -130,8 +131,7 @@ class Queues(Consuming):
         letters = call("HVALS", self._keys["dead"])
         if any(b"crashed" not in letter for letter in letters) or (letters and self._max_crashes is None):
             self.failures.append(f"dead letters, and none was to be: {letters[:2]!r}")
-        lost = sorted(self._put - set(self._got) - self._forgiven)
-        if len(lost) > len(letters):  # five kills make a dead letter; it may have been leased without being seen
+        if lost := sorted(self._put - set(self._got) - self._forgiven - self._dead()):
             self.failures.append(f"lost {lost[:5]}")
         if ghosts := sorted(set(self._got) - self._put - self._in_doubt):
             self.failures.append(f"from nowhere {ghosts[:5]}")

@@ -26,9 +26,9 @@ BATCHES = [
 # 4, 16 and 22 of the conditions had a waiter that was cancelled in its first step take a notification with it.
 # 3, 5, 12 and 18 of the keys had puts that travelled together, with ids or put again, go in beside others of their key.
 # 161 put two again that had been let in while the answer to their last call was away, and they were handled twice.
+# 1004 of the losses was stopped so often that nothing came to an end: faults end after a while.
 # 71 of the stages had a put_many return before its last message was in.
 # 1003 and 1004 of the controls told a get of an end that was over before it began.
-# 1004 of the losses was stopped so often that nothing came to an end: faults end after a while.
 # Those up to 5 are in the batches.
 FOUND = {
     "queues": [120, 121, 255],
@@ -36,9 +36,9 @@ FOUND = {
     "puts": [28, 31, 32, 50, 120, 140, 149, 177],
     "clocks": [7, 20],
     "keys": [12, 18, 161],
+    "losses": [1004],
     "stages": [71],
     "controls": [1003, 1004],
-    "losses": [1004],
 }
 # With words that shrink them. The waits had messages that waited too long after the server's clock had been set back.
 _ONLY_CLOCKS = tuple(
@@ -105,7 +105,7 @@ def test_what_was_found_in_storms_stays_mended(workload: str) -> None:
 def test_a_storm_passes_and_strikes(workload: str) -> None:
     done = simulate("--workload", workload, "--seed", "5002", "--storm", "--trials", "0")
     assert done.returncode == 0, done.stdout + done.stderr
-    for fault in ("fail-over", "half-open", "no-data", "restart") if workload == "queues" else ("restart",):
+    for fault in ("fail-over", "half-open", "no-data", "restart") if workload == "queues" else ("older-data",):
         assert re.search(rf" {fault} \d", done.stdout)
     if workload != "queues":  # the same again
         assert simulate("--workload", workload, "--seed", "5002", "--storm").stdout == done.stdout
@@ -257,6 +257,31 @@ def test_what_is_broken_is_found(workload: str, first: int, spoil: str, found: s
     assert done.returncode == 1, done.stdout + done.stderr
     assert re.search(found, done.stdout), done.stdout
     assert f"again: ./run simulate --workload {workload} --seed " in done.stdout
+
+
+_LOST_BESIDE_IT = """
+from tests.simulation.server import Server
+def and_one_more(self, saved, down):
+    def lose_one():
+        if not self._call("LPOP", "{q}:pending"):
+            self._world.later(0.01, lose_one)
+    come_back(self, saved, down)
+    self._world.later(down, lose_one)
+come_back, Server.come_back_as = Server.come_back_as, and_one_more
+"""
+
+
+@pytest.mark.alone
+@pytest.mark.slow
+def test_what_is_lost_beside_what_a_fault_takes_is_found() -> None:
+    done = python(
+        "-c",
+        "from tests.simulation.__main__ import Plan, run_seeds; "
+        f"run_seeds(['queues'], [5002, 5003, 5004], lambda: exec({_LOST_BESIDE_IT!r}, {{}}), Plan(storm=True))",
+    )
+    assert done.returncode == 1, done.stdout + done.stderr
+    assert re.search(r"^queues \d+: lost \[", done.stdout, re.MULTILINE), done.stdout
+    assert re.search(r"^again: ./run simulate --workload queues --seed \d+ --storm$", done.stdout, re.MULTILINE)
 
 
 def bound_broken(plan: str, trials: int) -> "subprocess.CompletedProcess[str]":
