@@ -39,6 +39,7 @@ from shared.concurrency.queues.encoding.flow import Priority
 from shared.concurrency.queues.queue import Queue
 from shared.concurrency.queues.results.cancellation import Cancellation
 from shared.concurrency.queues.results.future import Progress, ResultFuture
+from shared.concurrency.queues.shares import QueueShare
 from shared.concurrency.queues.statistics import QueueSession, QueueStatistics
 from shared.concurrency.rate import Rate
 from shared.concurrency.session.session import Session
@@ -72,6 +73,7 @@ __all__ = [
     "QueueEmpty",
     "QueueFull",
     "QueueSession",
+    "QueueShare",
     "QueueShutDown",
     "QueueStatistics",
     "Rate",

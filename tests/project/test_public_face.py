@@ -49,7 +49,8 @@ HELD_BATCH = {
 }  # fmt: skip
 QUEUE = {
     "cancel", "cancel_unique", "dead_letters", "discard", "drain", "forget", "get", "get_many", "get_nowait", "join", "letters", "pause", "put", "put_many", "put_nowait", "put_unique",
-    "qsize", "reopen", "replay", "resize", "result", "resume", "sessions", "shutdown", "statistics", "submit",
+    "qsize", "reopen", "replay", "resize", "result", "resume", "sessions", "shares", "shutdown", "statistics", "submit",
+    "weigh",
 }  # fmt: skip
 EFFECTS = {"delete", "expire", "hincrby", "hset", "incrby", "put", "rpush", "sadd", "set"}
 
