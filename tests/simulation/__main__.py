@@ -19,7 +19,7 @@ _BATCH = 10
 WORKLOADS = (
     *("queues", "puts", "waits", "cancels", "keys", "once", "losses", "outages", "clocks"),
     *("leases", "downgrades", "permits", "conditions", "events", "barriers"),
-    *("stages",),
+    *("stages", "results", "controls"),
 )
 
 
@@ -60,6 +60,7 @@ def run_seeds(chosen: Sequence[str], seeds: Iterable[int], spoil: Callable[[], o
         from tests.simulation.cancels import Cancels  # noqa: PLC0415
         from tests.simulation.clocks import Clocks  # noqa: PLC0415
         from tests.simulation.conditions import Conditions  # noqa: PLC0415
+        from tests.simulation.controls import Controls  # noqa: PLC0415
         from tests.simulation.downgrades import Downgrades  # noqa: PLC0415
         from tests.simulation.events import Events  # noqa: PLC0415
         from tests.simulation.keys import Keys  # noqa: PLC0415
@@ -70,6 +71,7 @@ def run_seeds(chosen: Sequence[str], seeds: Iterable[int], spoil: Callable[[], o
         from tests.simulation.permits import Permits  # noqa: PLC0415
         from tests.simulation.puts import Puts  # noqa: PLC0415
         from tests.simulation.queues import Queues  # noqa: PLC0415
+        from tests.simulation.results import Results  # noqa: PLC0415
         from tests.simulation.run import run  # noqa: PLC0415
         from tests.simulation.stages import Stages  # noqa: PLC0415
         from tests.simulation.waits import Waits  # noqa: PLC0415
@@ -92,6 +94,8 @@ def run_seeds(chosen: Sequence[str], seeds: Iterable[int], spoil: Callable[[], o
             "permits": Permits,
             "cancels": Cancels,
             "stages": Stages,
+            "results": Results,
+            "controls": Controls,
         }
         for seed in seeds:
             for name in chosen:

@@ -19,7 +19,7 @@ for _, entry in ipairs(redis.call('HVALS', of('handed'))) do
   if entry ~= '' then handed[#handed + 1] = entry end
 end
 return {
-  redis.call('HMGET', of('settings'), 'maxsize', 'flow'),
+  redis.call('HMGET', of('settings'), 'maxsize', 'flow', 'paused', 'shutdown'),
   redis.call('HMGET', of('totals'), 'put', 'replayed', 'acked', 'dead', 'cancelled', 'onward', 'discarded'),
   redis.call('LRANGE', of('pending'), 0, -1), redis.call('LRANGE', of('line'), 0, -1), held, handed,
   redis.call('LLEN', of('returned')) + redis.call('LLEN', of('suspects')) + redis.call('ZCARD', of('delayed')),
@@ -42,20 +42,26 @@ class Ledger:
         self._most = 0
         """How many were pending after the last command; after a shrink more than the bound may be, and only fewer."""
         self._line: list[bytes] = []
-        self.discarded = 0
-        """Dead letters that somebody asked to be discarded: the server does not count them."""
+        self._paused_with: set[bytes] | None = None
+        """What was in hands when the queue was found to be paused; None while it is not."""
+        self._shut_with: int | None = None
+        """How much had been put when the queue was found to be shut down."""
+        self.empty_at = self.shut_at = self.finished_at = -1.0
+        """When there was nothing to do last, when the queue was shut down last, and when both were the case."""
         self.top = self.longest_line = 0
         world.checks.append(self._look)
 
     def forget(self) -> None:
         """The server came back with other data."""
-        self._line = []
+        self._line, self._paused_with, self._shut_with = [], None, None
 
     def _look(self) -> None:
         found: Any = self._world.control.call("EVALSHA", self._sha, 1, f"{{{self._name}}}:")
         if isinstance(found, Exception):  # the scripts were flushed
             found = self._world.control.call("EVAL", _LOOK, 1, f"{{{self._name}}}:")
-        (maxsize, flow), totals, pending, line, held, handed, again, behind, passed, letters, bodies = found
+        (maxsize, flow, paused, shut), totals, pending, line, held, handed, again, behind, passed, letters, bodies = (
+            found
+        )
         put, replayed, acked, dead, cancelled, onward, discarded = (int(total or 0) for total in totals)
         fresh = len(pending) + behind
         if maxsize and int(maxsize) and fresh > max(int(maxsize), self._most):
@@ -69,10 +75,27 @@ class Ledger:
             self._fail(f"{letters} dead letters of {dead}, {replayed} replayed and {discarded} discarded")
         if onward > max(bodies, len(line)) and not flow:
             self._fail(f"{onward} forwarded puts wait, and the line has {bodies}")
+        self._look_at_controls(paused, shut, {*held, *handed}, put)
+        self._note_times(is_empty=counted + onward == 0, is_shut=shut is not None)
         if not flow:  # else what waits for its key goes by that
             self._look_at_the_order(pending, [*held, *handed])
             self._look_at_the_line(line, {entry[_STAMP : _STAMP + _KEY] for entry in (*pending, *held, *handed)})
         self._line, self.longest_line = line, max(self.longest_line, len(line))
+
+    def _look_at_controls(self, paused: bytes | None, shut: bytes | None, out: set[bytes], put: int) -> None:
+        before, there = self._paused_with, self._shut_with
+        if paused and before is not None and (taken := out - before):
+            self._fail(f"{len(taken)} were handed out of a paused queue: {sorted(taken)[:2]}")
+        if shut and there is not None and put > there:
+            self._fail(f"{put - there} entered a queue that is shut down")
+        self._paused_with = out if paused else None
+        self._shut_with = put if shut else None
+
+    def _note_times(self, *, is_empty: bool, is_shut: bool) -> None:
+        now = self._world.now
+        self.empty_at = now if is_empty else self.empty_at
+        self.shut_at = now if is_shut else self.shut_at
+        self.finished_at = now if is_empty and is_shut else self.finished_at
 
     def _look_at_the_order(self, pending: list[bytes], out: list[bytes]) -> None:
         stamps = [entry[:_STAMP] for entry in pending]

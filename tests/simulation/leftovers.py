@@ -26,6 +26,11 @@ def messages_left(world: World, name: str) -> dict[str, int]:
     return {word: count for word, count in found.items() if count}
 
 
+def dead_letters(world: World, name: str) -> int:
+    """How many dead letters a queue has."""
+    return int(world.control.call("HLEN", queue_keys(name)["dead"]))
+
+
 def sessions_left(world: World, name: str) -> int:
     """How many sessions a queue knows, the dead included that nobody has recovered."""
     return int(world.control.call("ZCARD", queue_keys(name)["sessions"]))
@@ -36,11 +41,16 @@ def left_at_server(world: World, name: str) -> list[str]:
     call, keys = world.control.call, queue_keys(name)
     found = {word: call("ZRANGE", keys[word], 0, -1) for word in _OF_SESSIONS} | {
         "handed": call("HKEYS", keys["handed"]),
-        "marks": call("ZRANGE", keys["marks"], 0, -1),
+        "marks": _marks(call("ZRANGE", keys["marks"], 0, -1, "WITHSCORES")),
         "leased": call("KEYS", f"{{{name}}}:leased:*"),
         "lanes": [field for field in call("HKEYS", keys["lanes"]) if field.endswith(_OF_A_SESSION)],
     }
     return [f"{name} {word} {there[:3]}" for word, there in found.items() if there]
+
+
+def _marks(found: list[bytes]) -> list[bytes]:
+    """Those of `cancel`. What a submitter has given up may be on its way into the queue: its mark stays for days."""
+    return [key for key, mark in zip(found[::2], found[1::2], strict=True) if float(mark) % 1]
 
 
 def left_in_process(session: Session) -> list[str]:

@@ -1,5 +1,6 @@
 """Workloads that come to rest: all is done, sessions close, and nothing is left behind."""
 
+import asyncio
 from collections.abc import AsyncIterator, Callable, Coroutine
 from contextlib import asynccontextmanager
 from typing import Any, Final
@@ -50,6 +51,11 @@ class Resting(Workload):
                 yield session
             finally:
                 del self._sessions[process]
+
+    async def closing(self) -> None:
+        """Wait until all is done; an event would belong to one loop, and there are many."""
+        while not self.is_closing:  # noqa: ASYNC110
+            await asyncio.sleep(0.3)
 
     def victims(self) -> list[Process]:
         """Those that may die."""

@@ -26,6 +26,7 @@ BATCHES = [
 # 3, 5, 12 and 18 of the keys had puts that travelled together, with ids or put again, go in beside others of their key.
 # 161 put two again that had been let in while the answer to their last call was away, and they were handled twice.
 # 71 of the stages had a put_many return before its last message was in.
+# 1003 and 1004 of the controls told a get of an end that was over before it began.
 # Those up to 5 are in the batches.
 FOUND = {
     "queues": [120, 121, 255],
@@ -34,6 +35,7 @@ FOUND = {
     "clocks": [7, 20],
     "keys": [12, 18, 161],
     "stages": [71],
+    "controls": [1003, 1004],
 }
 
 
@@ -159,6 +161,16 @@ Forwards._look_again = nothing
 _STALE_WRITES = _SPOILT.format(
     folder="_SCRIPTS", name="settle_with_effects", sound="not holds(receipt) and 'stale' or check", broken="check"
 )
+_RECEIVED_AND_KEPT = """
+from shared.concurrency.queues.results.waiting import Waiting
+Waiting._forget = lambda *_: None
+"""
+_TAKEN_WHILE_PAUSED = _SPOILT.format(
+    folder="_SCRIPTS", name="settle_and_take", sound="local paused = stopped or newer", broken="local paused = newer"
+)
+_SHUT_AND_OPEN = _SPOILT.format(
+    folder="_SCRIPTS", name="put", sound="if shut and again ~= '1' then", broken="if false then"
+)
 
 
 @pytest.mark.parametrize(
@@ -176,6 +188,9 @@ _STALE_WRITES = _SPOILT.format(
         pytest.param("barriers", 11, _THE_DEAD_COUNT, r"fewer than \d waited since", marks=LONG),
         pytest.param("stages", 1, _FORWARDS_NOT_LOOKED_FOR, "at rest: . forwards ", marks=LONG),
         pytest.param("stages", 1, _STALE_WRITES, "are there, and .* by the totals|not once", marks=LONG),
+        pytest.param("results", 1, _RECEIVED_AND_KEPT, "outcomes are kept for who has them", marks=LONG),
+        pytest.param("controls", 1, _TAKEN_WHILE_PAUSED, "were handed out of a paused queue", marks=LONG),
+        pytest.param("controls", 3, _SHUT_AND_OPEN, r"\d entered a queue that is shut down", marks=LONG),
         pytest.param("conditions", 8, _NOT_NOTIFIED, r"stuck at|nothing is left to do", marks=LONG),
     ],
 )

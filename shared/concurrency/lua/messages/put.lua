@@ -20,7 +20,7 @@
 --   keys among these that were not: its id was known with another body, behind `=` with the same, behind `-` a shutdown
 --   took it out; 1 if shut down, 1 if live. Verdicts, first those on the withdrawn: w taken out, x not there any more; a
 --   admitted, k nothing added for its id is known, or one of its name waits, r one of its name waits and has it instead, c conflict of ids, q waits, f no room, s shut down, o the session is over
--- PARTS clock identity level sessions room notify wake
+-- PARTS clock identity uncontended_put level sessions room notify wake
 -- FLOW
 --   order_key tags ready order
 -- END
