@@ -83,7 +83,7 @@ def test_the_published_curves_are_of_the_published_figures(tmp_path: Path) -> No
         assert path.read_text(encoding="utf-8") == (PUBLISHED / path.name).read_text(encoding="utf-8")
 
 
-@pytest.mark.parametrize("mark", ["growth"])
+@pytest.mark.parametrize("mark", ["extras", "growth"])
 def test_the_figures_in_the_page_are_those_of_the_result(mark: str) -> None:
     result = json.loads((PUBLISHED / f"{mark}.json").read_text())
     page = (PUBLISHED.parent / "performance.md").read_text(encoding="utf-8")
