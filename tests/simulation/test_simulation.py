@@ -126,21 +126,13 @@ def test_the_same_seed_is_the_same_run(workload: str) -> None:
 
 _NO_BOUND = """
 from shared.concurrency.session import scripts
-part = scripts._PARTS["room"]
-class Roomy:
-    def read_text(self, encoding):
-        return part.read_text(encoding=encoding) + "\\nlocal function room() return 5 end"
-scripts._PARTS["room"] = Roomy()
+scripts._PARTS["room"] += "\\nlocal function room() return 5 end"
 """
 _SPOILT = """
 from shared.concurrency.session import scripts
 found = scripts.{folder}["{name}"]
-class Spoilt:
-    def read_text(self, encoding):
-        text = found.read_text(encoding=encoding)
-        assert {sound!r} in text
-        return text.replace({sound!r}, {broken!r})
-scripts.{folder}["{name}"] = Spoilt()
+assert {sound!r} in found
+scripts.{folder}["{name}"] = found.replace({sound!r}, {broken!r})
 """
 _FLUSH_LOOKS_LIKE_A_SET = _SPOILT.format(
     folder="_SCRIPTS", name="event_look", sound="tonumber(generation) > tonumber(seen)", broken="generation ~= seen"
@@ -165,20 +157,12 @@ Hold.left = property(lambda self: 1.0)
 """
 _NOT_DROPPED = """
 from shared.concurrency.session import scripts
-part = scripts._PARTS["marks"]
-class Blind:
-    def read_text(self, encoding):
-        return part.read_text(encoding=encoding) + "\\nif marked then marked.of = function() return {} end end"
-scripts._PARTS["marks"] = Blind()
+scripts._PARTS["marks"] += "\\nif marked then marked.of = function() return {} end end"
 """
 _GIVEN_BACK = """
 from shared.concurrency.session import scripts
-part = scripts._PARTS["put_back"]
 _LOST = "if marked then marked.drop = function() redis.call('DEL', marks) return false end end\\n"
-class Forgetful:
-    def read_text(self, encoding):
-        return _LOST + part.read_text(encoding=encoding)
-scripts._PARTS["put_back"] = Forgetful()
+scripts._PARTS["put_back"] = _LOST + scripts._PARTS["put_back"]
 """
 _NO_WAIT = """
 from consumer.worker import failures
