@@ -108,6 +108,7 @@ ELSEWHERE: Final = {
     "./run campaign failover --seconds 300": "test_campaign",
     "./run bench --peers ardiq,repid,huey --plots": "test_every_peer_has_an_adapter_and_a_lock",
     "./run bench submit --peers arq,taskiq": "test_every_peer_has_an_adapter_and_a_lock",
+    "./run bench quiet --peers bullmq,celery,dramatiq,taskiq": "test_every_peer_has_an_adapter_and_a_lock",
     # Needs two images that are not ours.
     "docker compose --profile observability up": "test_the_profile_adds_prometheus_and_grafana_and_publishes_them_here_alone",
     # A question of arq's, about its own key.
