@@ -86,6 +86,7 @@ ELSEWHERE: Final = {
     "./run completion fish | source": "test_a_shell_offers_it",
     "./run new ../mail --name mail": "test_its_first_commit_is_the_template_whole_and_the_second_its_own",
     "./run new ../shop --name shop": "test_all_is_shipped_and_the_front_says_so",
+    "./run pipeline queue shares": "test_shares_are_weighed_and_listed",
     "./run pipeline queue list": "test_all_is_shipped_and_the_front_says_so",
     "./run python -m uvicorn front:application --port 8000": "test_all_is_shipped_and_the_front_says_so",
     "./run test tests/test_orders.py": "test_the_commands_of_the_fifth_step_do_what_they_say",
