@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pydantic import BaseModel, ConfigDict
 
 from consumer.worker.worker import Worker
-from shared.concurrency import Delivery, Queue, Session
+from shared.concurrency import Delivery, Priority, Queue, Session
 from shared.service import loop_factory
 
 _CONCURRENCY = 100
@@ -37,6 +37,8 @@ class Client:
     queue: Queue[Task]
     keys: int = 0
     """How many keys the messages of a bulk put have; 0: none has one."""
+    quiet: str = ""
+    """What the last message of a bulk put has, and the others have not: `share` or `priority`."""
 
 
 async def open(  # noqa: A001  # the name that harnesses call
@@ -46,11 +48,12 @@ async def open(  # noqa: A001  # the name that harnesses call
     results: bool = False,  # noqa: ARG001  # peers must know
     replicas: int = 0,
     keys: int = 0,
+    quiet: str = "",
 ) -> Client:
     """Connect."""
     stack = AsyncExitStack()
     session = await stack.enter_async_context(Session.open(url, replicas=replicas))
-    return Client(stack, Queue(session, "bench", Task, maxsize=maxsize), keys)
+    return Client(stack, Queue(session, "bench", Task, maxsize=maxsize), keys, quiet)
 
 
 async def put(c: Client, i: int, ts: float, body: dict[str, object]) -> None:
@@ -67,6 +70,11 @@ async def put_many(c: Client, messages: Iterable[tuple[int, float, dict[str, obj
     """Put many messages."""
     tasks = (Task(i=i, ts=ts, **body) for i, ts, body in messages)  # type: ignore[arg-type]
     keys = c.keys
+    if c.quiet:
+        *flood, last = tasks
+        await c.queue.put_many(flood, share="flood" if c.quiet == "share" else None)
+        await c.queue.put(last, **{c.quiet: "quiet" if c.quiet == "share" else Priority.HIGH})  # type: ignore[arg-type]
+        return
     await c.queue.put_many(tasks, key=(lambda task: f"k{task.i % keys}") if keys else None)
 
 

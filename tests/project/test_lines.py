@@ -93,6 +93,7 @@ ELSEWHERE: Final = {
     "./run completion fish | source": "test_a_shell_offers_it",
     "./run new ../mail --name mail": "test_its_first_commit_is_the_template_whole_and_the_second_its_own",
     "./run new ../shop --name shop": "test_all_is_shipped_and_the_front_says_so",
+    "./run pipeline queue shares": "test_shares_are_weighed_and_listed",
     "./run pipeline queue list": "test_all_is_shipped_and_the_front_says_so",
     "./run python -m uvicorn front:application --port 8000": "test_all_is_shipped_and_the_front_says_so",
     "./run test tests/test_orders.py": "test_the_commands_of_the_fifth_step_do_what_they_say",
@@ -136,6 +137,7 @@ ELSEWHERE: Final = {
     "./run bench submit --peers arq,taskiq": "test_every_peer_has_an_adapter_and_a_lock",
     "./run bench effects keyed submit start": "test_effects_and_keys_are_measured_beside_the_plain_drain",
     "./run bench growth": "test_every_kind_of_growth_is_measured",
+    "./run bench quiet --peers bullmq,celery,dramatiq,taskiq": "test_every_peer_has_an_adapter_and_a_lock",
     # Needs two images that are not ours.
     "docker compose --profile observability up": "test_the_profile_adds_prometheus_and_grafana_and_publishes_them_here_alone",
     # A question of arq's, about its own key.

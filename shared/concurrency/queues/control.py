@@ -122,7 +122,8 @@ class QueueControl:
     async def shares(self, most: int = 20) -> list[QueueShare]:
         """The shares that have most in the queue and in the line, the largest first; 1,000 of them at most.
 
-        Counted by their turns, so about; not read in one step.
+        Counted by their turns, so about, and after `weigh` as if all had been put with the new weight. Not read in one
+        step.
         """
         check_count("most", most, 1, MOST_SHARES)
         return await largest_shares(self._participant.ask, most)
