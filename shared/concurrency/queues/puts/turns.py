@@ -66,7 +66,7 @@ class Turns:
     def give_up(self, batch: Batch) -> None:
         """Pass over a batch that is withdrawn from here on; its entries that are here are decided."""
         before = self.count
-        if not self._flows:
+        if not self._has_flows:
             self.count -= self._default.give_up(batch)
         for flow, entries in _by_flow(batch.entries).items() if self._flows else ():
             if flow in self._flows:
@@ -131,6 +131,7 @@ class Turns:
             if unsent.count:
                 self._order.append(flow)
             else:
+                unsent.take_all()  # those that are withdrawn, and have kept their places
                 del self._flows[flow]
         return taken
 
