@@ -90,7 +90,7 @@ class Consuming(Workload):
         calls, keys = self.world.control.calls, self._keys
         lists = [("LLEN", keys[word]) for word in ("pending", "released", "returned", "suspects", "putters")]
         hashes = [("HLEN", keys[word]) for word in ("behind", "passed")]
-        sets = [("ZCARD", keys[word]) for word in ("line_own", "delayed")]
+        sets = [("ZCARD", keys[word]) for word in ("line_own", "line_fair", "ready", "delayed")]
         handed, leased, *counts = calls(("HVALS", keys["handed"]), ("KEYS", "{q}:leased:*"), *lists, *hashes, *sets)
         counts += calls(*(("HLEN", key) for key in leased))
         counts += [entry != b"" for entry in handed]
