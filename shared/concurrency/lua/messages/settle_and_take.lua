@@ -4,7 +4,7 @@
 -- KEYS pending returned suspects delayed leased handed putters bodies dead dead_index dead_groups sessions idle joiners lanes ids
 --   ids_due settings totals results results_due marks
 -- FLOW
---   tails behind passed released line_own let_in
+--   tails behind passed released line_own let_in flow gated running opens
 -- END
 -- ARGV
 --   session        the caller's session
@@ -33,7 +33,7 @@
 --   3000: read that, and resync with 3
 -- PARTS clock identity level sessions room unfinished notify wake ids stamp
 -- FLOW
---   order_key order own_places own
+--   order_key gates openings order own_places own
 -- END
 --   putter_record line unfold refuse_waiting admit entry marks answer letter_groups dead_letter
 --   end_waiting put_back receive settle take look_again finish
@@ -104,6 +104,9 @@ end
 local ends_more = is_ending and not newer and end_waiting(500) > in_line()
 if want > 0 and marked then marked.prune() end
 if want > 0 and not paused then
+  -- FLOW
+  order.open_due()
+  -- END
   if returned_before > 0 then take_from(returned, returned_before) end
   if suspects_before > 0 and not holds_suspect() then take_from(suspects, 1) end
   local moved = 0
@@ -114,6 +117,14 @@ if want > 0 and not paused then
     if #due == 0 then break end
     local harmless, done = {}, {}
     for _, entry in ipairs(due) do
+      -- FLOW
+      -- One with a limit goes on from its gate.
+      if #order.come_back({entry}) == 0 then
+        pass_over(entry)
+        largest = math.max(largest, #entry)
+        done[#done + 1] = entry
+      else
+      -- END
       if crashes_of(entry) >= 2 then
         redis.call('RPUSH', suspects, entry)
         pass_over(entry)
@@ -122,6 +133,9 @@ if want > 0 and not paused then
       else
         harmless[#harmless + 1] = entry
       end
+      -- FLOW
+      end
+      -- END
     end
     for i = 1, lease(harmless) do done[#done + 1] = harmless[i] end
     if #done > 0 then redis.call('ZREM', delayed, unpack(done)) end
@@ -145,6 +159,14 @@ if (line_goes_on or ends_more) and is_unsatisfied then look_again = 0 end
 if newer then look_again, overdue = LOOK_MS, '' end
 local goes_idle = may_idle ~= '0' and is_unsatisfied and not newer
 -- FLOW
+local opening = not stopped and not newer and order.is_unwatched(session)
+if opening and goes_idle then
+  order.watch(session, opening)
+  look_again = math.min(look_again, math.max(1, math.ceil((opening - now_us) / 1000)))
+elseif opening and ready == 0 then
+  -- Somebody who is idle must know when it opens.
+  wake_one()
+end
 soonest = math.min(soonest, order.soonest)
 -- END
 -- Somebody who is idle must know that a message is due that was delayed just now, before the others look by themselves. It

@@ -1,7 +1,7 @@
 -- What is to be counted of a queue, in the order in which `statistics` returns it.
 local function counts_of_queue()
   local stored = redis.call('HMGET', settings, 'maxsize', 'max_attempts', 'shutdown', 'paused', 'max_crashes', 'max_dead', 'dead_for', 'flow')
-  local fresh, stand_behind = redis.call('LLEN', pending), 0
+  local fresh, stand_behind, at_gates = redis.call('LLEN', pending), 0, 0
   local later = redis.call('LLEN', returned) + redis.call('LLEN', suspects) + redis.call('ZCARD', delayed)
   local oldest = fresh > 0 and redis.call('LINDEX', pending, 0)
   -- FLOW
@@ -9,7 +9,9 @@ local function counts_of_queue()
   if stored[8] then
     local waiting_behind, passing, freed = redis.call('HLEN', behind), redis.call('HLEN', passed), redis.call('LINDEX', released, 0)
     stand_behind = waiting_behind + passing
-    fresh, later = fresh + waiting_behind + redis.call('LLEN', released), later + passing
+    at_gates = redis.call('ZCARD', gated)
+    local fresh_at_gates = at_gates > 0 and redis.call('ZLEXCOUNT', gated, '[1', '(2') or 0
+    fresh, later = fresh + waiting_behind + redis.call('LLEN', released) + fresh_at_gates, later + passing + at_gates - fresh_at_gates
     if freed and (not oldest or freed < oldest) then oldest = freed end
   end
   -- END
@@ -29,6 +31,6 @@ local function counts_of_queue()
     counts[1], counts[2], counts[3], counts[4], counts[5],
     (stored[1] or 0) + 0, (stored[2] or 5) + 0, stored[3] and 1 or 0,
     died and math.max(0, now - tonumber(died)) or 0, stored[4] and 1 or 0, counts[6], (stored[5] or 5) + 0,
-    counts[7], (stored[6] or 0) + 0, (stored[7] or 0) + 0, stand_behind,
+    counts[7], (stored[6] or 0) + 0, (stored[7] or 0) + 0, stand_behind, at_gates,
   }
 end

@@ -96,7 +96,7 @@ QUEUE_KEYS: Final = {
     "line_own": KeyDescription(
         "line:own",
         "ZSET",
-        "`kKEY STAMP`, and the key of a put that waits for its own KEY; `!KEY` where one of that may be let in",
+        "`kKEY STAMP`, and the key of a put that waits for its own KEY; `GATE STAMP` where it waits for a limit; `!` and that where one of it may be let in",
     ),
     "let_in": KeyDescription(
         "let_in", "ZSET", "keys of puts let in out of their turn, which their owner has not confirmed"

@@ -10,6 +10,7 @@ local function select_queue(first)
   -- FLOW
   tails, behind, passed, released = KEYS[first + 14], KEYS[first + 15], KEYS[first + 16], KEYS[first + 17]
   line_own, let_in = KEYS[first + 18], KEYS[first + 19]
+  flow, gated, running, opens = KEYS[first + 20], KEYS[first + 21], KEYS[first + 22], KEYS[first + 23]
   order.forget()
   -- END
 end

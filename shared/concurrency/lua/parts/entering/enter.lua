@@ -5,9 +5,9 @@ local function enter(first, last, getter)
   if #entries == 1 and first == last then
     local entry = next_stamp() .. entries[1]
     -- FLOW
-    local is_behind = order.stands_behind(entry, order.key(entry, 49))
+    local goes_on = order.goes_on(entry, order.key(entry, 49))
     order.write()
-    if is_behind then return end
+    if not goes_on then return end
     -- END
     if getter and hand_off(getter, entry) then handed_over = 1 else redis.call('RPUSH', pending, entry) end
     return

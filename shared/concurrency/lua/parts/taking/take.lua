@@ -36,6 +36,10 @@ local function lease(found)
       marked.end_as(entry, 'removed')
       pass_over(entry)
       passed = passed + 1 -- it is twice the work
+      -- FLOW
+    elseif not order.is_delivered(entry) then
+      pass_over(entry)
+      -- END
     elseif is_entry(entry) then
       pairs_to_set[at + 1] = string.sub(entry, 1, 45)
       pairs_to_set[at + 2] = entry
@@ -54,6 +58,9 @@ local function lease(found)
     end
   end
   if at > 0 then redis.call('HSET', leased, unpack(pairs_to_set)) end
+  -- FLOW
+  order.delivered()
+  -- END
   bytes, largest = size_of_all, largest_of_all
   if bytes >= ENOUGH_BYTES then is_full = true end
   return taken
