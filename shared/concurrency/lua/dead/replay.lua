@@ -2,7 +2,7 @@
 -- Puts dead letters back into pending as room allows, behind the waiting puts, past the known ids, with their counts reset.
 -- KEYS pending returned suspects delayed putters bodies dead dead_index dead_groups sessions idle lanes ids ids_due settings totals
 -- FLOW
---   tails behind passed released line_own let_in flow gated running opens
+--   tails behind passed released line_own let_in flow tags ready line_fair gated running opens
 -- END
 -- ARGV
 --   session  the caller's session
@@ -13,7 +13,7 @@
 --   stay for want of room; the oldest go first
 -- PARTS clock identity level sessions room notify wake ids stamp
 -- FLOW
---   order_key gates order own_places own
+--   order_key tags ready gates order own_places own fair_line
 -- END
 --   putter_record line unfold refuse_waiting admit places letter_groups one_effect
 local before = answered()
@@ -35,6 +35,7 @@ local function enter_again(entry)
   local goes_on = order.goes_on(entry, order.key(entry, 49))
   order.write()
   if not goes_on then return end
+  if order.flow(entry, 49) then return order.send_on({entry}, pending) end
   -- END
   redis.call('RPUSH', pending, entry)
 end

@@ -3,7 +3,7 @@
 -- that wait. Also withdraws waiting puts, and reports how far the caller's have got. Refused when memory is full (no allow-oom).
 -- KEYS pending returned suspects delayed putters bodies handed sessions idle lanes ids ids_due settings totals
 -- FLOW
---   tails behind passed released line_own let_in flow gated running opens
+--   tails behind passed released line_own let_in flow tags ready line_fair gated running opens
 -- END
 -- ARGV
 --   session    the caller's session
@@ -21,11 +21,11 @@
 --   admitted, k nothing added for its id is known, c conflict of ids, q waits, f no room, s shut down, o the session is over
 -- PARTS clock identity level sessions room notify wake
 -- FLOW
---   order_key gates openings order
+--   order_key tags ready gates openings order
 -- END
 --   handoff ids stamp
 -- FLOW
---   own_places own
+--   own_places own fair_line
 -- END
 --   putter_record line take_out unfold refuse_waiting admit verdicts
 --   enter park
@@ -121,7 +121,7 @@ local function put_in_order()
   end
   verdict(letter, count)
   order.write()
-  if #going > 0 then redis.call('RPUSH', pending, unpack(going)) end
+  order.send_on(going, pending)
   if overflow == 'q' then park(at, #entries) end
   verdict(overflow, #entries - at + 1)
 end

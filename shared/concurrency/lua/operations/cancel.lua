@@ -3,7 +3,7 @@
 -- in hands. It never begins again from then on. Called again it marks again, and says what became of the message meanwhile.
 -- KEYS putters bodies dead sessions lanes ids ids_due results results_due marks idle joiners settings totals
 -- FLOW
---   line_own
+--   line_own flow tags ready line_fair gated
 -- END
 -- ARGV
 --   session  the caller's session
@@ -15,7 +15,7 @@
 --   marked), unknown; the cursor: call again with it, under the next number, until it is 0; `=` and the message's key, where that is known
 -- PARTS clock identity level sessions unfinished notify
 -- FLOW
---   order_key own_places
+--   order_key tags own_places
 -- END
 --   putter_record line take_out ids entry marks marking answer cancel_waiting finish one_effect
 local before = answered()

@@ -2,7 +2,7 @@
 -- Counts a queue, changing nothing.
 -- KEYS pending returned suspects delayed bodies dead dead_index settings totals
 -- FLOW
---   behind passed released gated
+--   behind passed released ready gated
 -- END
 -- RETURNS 'flow' and the level for the plain set in a queue that has one; or pending, leased, delayed, dead, puts waiting, those of them that came with an acknowledgement, age of the oldest
 --   pending in us, put, acked, nacked, dead in all, recovered, maxsize, max_attempts, 1 if shut down, age of the oldest dead letter

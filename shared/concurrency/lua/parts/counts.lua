@@ -9,10 +9,16 @@ local function counts_of_queue()
   if stored[8] then
     local waiting_behind, passing, freed = redis.call('HLEN', behind), redis.call('HLEN', passed), redis.call('LINDEX', released, 0)
     stand_behind = waiting_behind + passing
+    -- Those that were delivered before have tags from 1e15 on.
+    local before = redis.call('ZCOUNT', ready, 1e15, '+inf')
+    local never = redis.call('ZCARD', ready) - before
     at_gates = redis.call('ZCARD', gated)
-    local fresh_at_gates = at_gates > 0 and redis.call('ZLEXCOUNT', gated, '[1', '(2') or 0
-    fresh, later = fresh + waiting_behind + redis.call('LLEN', released) + fresh_at_gates, later + passing + at_gates - fresh_at_gates
+    local never_at_gates = at_gates > 0 and redis.call('ZLEXCOUNT', gated, '[1', '(2') or 0
+    fresh = fresh + waiting_behind + redis.call('LLEN', released) + never + never_at_gates
+    later = later + passing + before + at_gates - never_at_gates
     if freed and (not oldest or freed < oldest) then oldest = freed end
+    local first = never > 0 and redis.call('ZRANGE', ready, 0, 0)[1]
+    if first and (not oldest or first < oldest) then oldest = first end
   end
   -- END
   -- Its stamp is 16 digits; what follows may begin with one too.

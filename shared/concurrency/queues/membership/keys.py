@@ -76,8 +76,14 @@ QUEUE_KEYS: Final = {
         "cancelled, with .25 for both; forgotten after 8 days",
     ),
     # From here on: of queues with a protocol level, for messages that say something of their way.
-    "flow": KeyDescription("flow", "HASH", "virtual times of shares; the numbers of limits"),
-    "tags": KeyDescription("tags", "HASH", "priority and share -> the tag of its next message"),
+    "flow": KeyDescription(
+        "flow",
+        "HASH",
+        "V and F, LV and LF: the virtual times of `ready` and of `line:fair`; `w:SHARE` -> its weight; the numbers of limits",
+    ),
+    "tags": KeyDescription(
+        "tags", "HASH", "`PRIORITY SHARE` -> the tag of its next message in `ready`; behind `L` in `line:fair`"
+    ),
     "tails": KeyDescription(
         "tails", "HASH", "KEY of messages -> key of the last message that has it, and how many stand behind the first"
     ),
@@ -88,7 +94,11 @@ QUEUE_KEYS: Final = {
         "key of a message -> the same, of an entry that failed and let others pass: delay in ms, entry",
     ),
     "released": KeyDescription("released", "LIST", "entries that stood behind another of their KEY, and may go now"),
-    "ready": KeyDescription("ready", "ZSET", "entries with a share or a priority that may go, by tag"),
+    "ready": KeyDescription(
+        "ready",
+        "ZSET",
+        "entries with a share or a priority that may go, by tag; 1e15 later where they were delivered before",
+    ),
     "gated": KeyDescription("gated", "ZSET", "entries that wait at the gate of their limit, in order of their text"),
     "running": KeyDescription("running", "ZSET", "limit and key of messages that take one of its places"),
     "opens": KeyDescription("opens", "ZSET", "limit -> when its gate opens, in us"),

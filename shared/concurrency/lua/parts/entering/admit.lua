@@ -71,6 +71,8 @@ admit = function(first_free, is_shut)
   local function write_entering()
     -- FLOW
     order.write()
+    order.send_on(entering, pending)
+    entering = {}
     -- END
     if #entering > 0 then redis.call('RPUSH', pending, unpack(entering)) end
     entering = {}
@@ -139,6 +141,33 @@ admit = function(first_free, is_shut)
     end
   end
 
+  -- Lets in those of the fair line whose turn is before that of the common one, of which MOST are looked at, as far as there is room.
+  -- Returns how many of the common line go before the next one; 0 where this call does no more.
+  local function admit_fair(most, free)
+    local room_before = admitted_now + free
+    while true do
+      local keys, tag, upto_next = order.fair_turns(math.min(most, room_before - admitted_now))
+      if #keys == 0 then return upto_next end
+      for i, body in ipairs(redis.call('HMGET', bodies, unpack(keys))) do
+        local who, _, from = string.match(body or '', WAITS)
+        bytes_let_in, largest_let_in = bytes_let_in + #(body or ''), math.max(largest_let_in, #(body or ''))
+        if who then
+          local outgoing = string.sub(body, from)
+          if has_to_wait(who, outgoing) then keys[i] = '' else let_one_in(keys[i], who, outgoing) end
+        end
+      end
+      write_entering()
+      redis.call('ZREMRANGEBYRANK', line_fair, 0, #keys - 1)
+      redis.call('HDEL', bodies, unpack(keys))
+      order.serve(order.waiting, tag)
+      order.has_touched, looked_at = true, looked_at + #keys
+      if admitted_now >= room_before then return 0 end
+      if looked_at >= MOST_LET_IN or bytes_let_in >= MOST_BYTES_LET_IN then
+        line_goes_on = true
+        return 0
+      end
+    end
+  end
   -- END
 
   -- Moves up to FREE waiting puts to pending, first come first served, and notifies their owners; of a long line so many a script, and
@@ -162,6 +191,13 @@ admit = function(first_free, is_shut)
       -- Few at first; then as many as have room if none is larger than those seen so far, and ten times as many at most.
       local slice = looked_at == 0 and 8 or math.floor((MOST_BYTES_LET_IN - bytes_let_in) / math.max(largest_let_in, 1))
       slice = math.max(1, math.min(slice, 10 * math.max(looked_at, 1), 500))
+      -- FLOW
+      local before_fair = admitted_now
+      local upto_next_fair = shut and math.huge or admit_fair(slice, free)
+      free = free - (admitted_now - before_fair)
+      if free <= 0 or upto_next_fair == 0 then break end
+      slice = math.min(slice, upto_next_fair)
+      -- END
       local places, grown, unfolded_now = first_places(math.min(slice, MOST_LET_IN - looked_at), free, upto)
       total, forwarded_now, free, upto = total + unfolded_now, forwarded_now + unfolded_now, free - unfolded_now, upto + grown
       if #places == 0 then break end
@@ -198,9 +234,15 @@ admit = function(first_free, is_shut)
       redis.call('HDEL', bodies, unpack(keys))
       looked_at = looked_at + #places
       free, upto = free - (admitted_now - before), upto - #places
+      -- FLOW
+      if upto_next_fair < math.huge and admitted_now > before then order.serve_default(order.waiting, admitted_now - before) end
+      -- END
     end
     total = total + admitted_now
     notify_owners()
+    -- FLOW
+    order.keep_times()
+    -- END
     if forwarded_now > 0 then redis.call('HINCRBY', totals, 'onward', -forwarded_now) end
     count_put(total - forwarded_now)
     if shut and upto < math.huge then redis.call('HSET', settings, 'refused_upto', upto) end

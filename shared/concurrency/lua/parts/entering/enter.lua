@@ -8,6 +8,9 @@ local function enter(first, last, getter)
     local goes_on = order.goes_on(entry, order.key(entry, 49))
     order.write()
     if not goes_on then return end
+    if not getter or not hand_off(getter, entry) then return order.send_on({entry}, pending) end
+    handed_over = 1
+    do return end
     -- END
     if getter and hand_off(getter, entry) then handed_over = 1 else redis.call('RPUSH', pending, entry) end
     return
@@ -16,7 +19,8 @@ local function enter(first, last, getter)
     local batch, mark = {}, next_stamp()
     for i = from, math.min(from + 999, last) do batch[#batch + 1] = mark .. entries[i] end
     -- FLOW
-    batch = order.in_play(batch)
+    order.send_on(order.in_play(batch), pending)
+    batch = {}
     -- END
     if #batch > 0 then redis.call('RPUSH', pending, unpack(batch)) end
   end

@@ -3,9 +3,9 @@ local function waiting()
   -- FLOW
   do
     local again = redis.call('LLEN', returned) + redis.call('LLEN', suspects) + redis.call('ZCARD', delayed) + redis.call('HLEN', passed)
-    local at_gates = redis.call('ZCARD', gated)
-    local fresh_at_gates = at_gates > 0 and redis.call('ZLEXCOUNT', gated, '[1', '(2') or 0
-    return redis.call('LLEN', pending) + redis.call('LLEN', released) + redis.call('HLEN', behind) + fresh_at_gates, again + at_gates - fresh_at_gates
+    local fresh = redis.call('LLEN', pending) + redis.call('LLEN', released) + redis.call('HLEN', behind)
+    -- Of `ready` and at the gates some were delivered before; whoever asks for room wants the sum.
+    return fresh + redis.call('ZCARD', ready) + redis.call('ZCARD', gated), again
   end
   -- END
   return redis.call('LLEN', pending), redis.call('LLEN', returned) + redis.call('LLEN', suspects) + redis.call('ZCARD', delayed)

@@ -6,7 +6,7 @@ local function take_out(keys)
     local body = redis.call('HGET', bodies, key)
     waited[#waited + 1] = body and redis.call('HDEL', bodies, key) == 1
     -- FLOW
-    if body then order.leave_own(body, select(2, string.match(body, WAITS))) end
+    if body then order.leave_place(key, body, select(2, string.match(body, WAITS))) end
     -- END
     if body and not is_long then
       local _, mark = string.match(body, WAITS)
@@ -22,5 +22,8 @@ local function take_out(keys)
       if gone > 0 then redis.call('LTRIM', putters, 0, -gone - 1) end
     until gone < 100
   end
+  -- FLOW
+  order.keep_times()
+  -- END
   return waited
 end

@@ -135,11 +135,15 @@ local function settle_others(max_attempts)
     elseif tonumber(value) > 0 then
       delay_for(entry, tonumber(value))
       -- FLOW
-    elseif #order.come_back({entry}) == 0 then
+    elseif #order.back_to_gates({entry}) == 0 then
       -- It goes on from its gate.
       -- END
     elseif crashes_of(entry) >= 2 then
       redis.call('RPUSH', suspects, entry)
+    -- FLOW
+    elseif not order.come_back({entry})[1] then
+      -- It pays with its own share.
+    -- END
     else
       redis.call('RPUSH', returned, entry)
     end

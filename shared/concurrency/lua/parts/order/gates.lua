@@ -5,7 +5,7 @@
 local gates = {}
 do
 local MOST_LET_GO, MOST_BYTES_LET_GO, AT_ONCE, NOW_TAG = 200, 1048576, 16, string.rep('0', 16)
-local states, standing, places, going, coming, doubtful = {}, {}, {}, {}, {}, {}
+local states, standing, places, going, coming, doubtful, next_tags = {}, {}, {}, {}, {}, {}, {}
 local function message_of(entry) return string.sub(entry, 17, 38) end
 local function counted_of(key, prefix) return redis.call('ZLEXCOUNT', key, '[' .. prefix .. ' ', '(' .. prefix .. '!') end
 
@@ -23,21 +23,23 @@ end
 -- What is known of a gate; false where it has no numbers. Counted before anything of it is changed.
 local function state_of(gate)
   if states[gate] ~= nil then return states[gate] end
-  local is_share, numbers, tat = string.byte(gate) == 115, nil, nil
+  local is_share, numbers, times = string.byte(gate) == 115, nil, nil
   if is_share then
     numbers = has_limits() and order.numbers[2]
-    tat = numbers and redis.call('HGET', flow, 't:' .. gate)
+    times = numbers and redis.call('HGET', flow, 't:' .. gate)
   else
-    numbers, tat = unpack(redis.call('HMGET', flow, 'l:' .. string.sub(gate, 2), 't:' .. gate))
+    numbers, times = unpack(redis.call('HMGET', flow, 'l:' .. string.sub(gate, 2), 't:' .. gate))
   end
   if not numbers then
     states[gate] = false
     return false
   end
   local at_once, interval, burst = string.match(numbers, '^(%d+) (%d+) (%d+)')
-  local state = {gate = gate, at_once = tonumber(at_once), interval = tonumber(interval), burst = tonumber(burst), handing = {}, left = {}}
+  local state = {gate = gate, at_once = tonumber(at_once), interval = tonumber(interval), burst = tonumber(burst), handing = {}, left = {}, tag_of = {}}
+  local tat, V = string.match(times or '0 0', '^(%d+) (%d+)')
+  state.V = tonumber(V)
   -- Further away it may not be: the clock went back.
-  state.tat = math.min(tonumber(tat or 0), now_us + state.burst * state.interval)
+  state.tat = math.min(tonumber(tat), now_us + state.burst * state.interval)
   state.ready, state.held = counted_of(running, 'w' .. gate), counted_of(running, 'r' .. gate)
   state.standing = counted_of(gated, '0' .. gate) + counted_of(gated, '1' .. gate)
   states[gate] = state
@@ -54,8 +56,9 @@ end
 -- The gates of an entry whose flag stands at FLAG_AT: of its limit and of its share, where they have numbers.
 local function gates_of(entry, flag_at)
   if not order.FLAGS[string.byte(entry, flag_at)] or not has_limits() then return nil end
-  local share, limit = string.match(entry, '^{"flow":"%d (%S*) %S* (%S*) ', flag_at + 4)
-  if not share then return nil end
+  local name, _, limit = order.way(entry, flag_at)
+  if not name then return nil end
+  local share = string.sub(name, 3)
   local first = limit ~= '' and state_of('l' .. limit) or nil
   local second = share ~= '' and order.numbers[2] and state_of('s' .. share) or nil
   if first then return first, second end
@@ -65,10 +68,15 @@ end
 -- Whether an outgoing entry has a gate: it is never handed over.
 function order.has_gate(outgoing) return gates_of(outgoing, 33) ~= nil end
 
--- By a virtual time of its own each share and priority at a gate has its turns.
+-- New ones stand by start tags, in thousandths: each flow at a gate has its turns, by a time of the gate's own.
 local function tag_of(state, entry)
-  local level, share = string.match(entry, '^{"flow":"(%d) (%S*) ', 53)
-  return order.tag_at and order.tag_at(state.gate, level, share) or NOW_TAG
+  local name = order.way(entry, 49)
+  local field = 'G' .. state.gate .. ' ' .. name
+  local tag = math.max(state.V, state.tag_of[field] or tonumber(redis.call('HGET', tags, field) or 0))
+  state.tag_of[field] = tag + math.floor(1000 * order.cost_of(name))
+  next_tags[#next_tags + 1] = field
+  next_tags[#next_tags + 1] = state.tag_of[field]
+  return string.format('%016.0f', tag)
 end
 
 local function stand(state, entry, class, tag)
@@ -82,6 +90,16 @@ local function give_place(state, entry)
   places[#places + 1] = 0
   places[#places + 1] = 'w' .. state.gate .. ' ' .. message_of(entry)
   state.ready = state.ready + 1
+end
+
+-- Keeps what is paid for until when, and the time of the gate; nothing of a share that rests.
+function gates.keep_times(state)
+  local field = 't:' .. state.gate
+  if string.byte(state.gate) == 115 and state.standing == 0 and state.tat <= now_us then
+    redis.call('HDEL', flow, field)
+  else
+    redis.call('HSET', flow, field, string.format('%.0f %.0f', state.tat, state.V))
+  end
 end
 
 -- Where a gate is closed by its rate alone, a take looks when it opens.
@@ -102,7 +120,12 @@ end
 function order.write_gates()
   if #standing > 0 then redis.call('ZADD', gated, unpack(standing)) end
   if #places > 0 then redis.call('ZADD', running, unpack(places)) end
-  if #going > 0 then redis.call('RPUSH', released, unpack(going)) end
+  if #next_tags > 0 then
+    redis.call('HSET', tags, unpack(next_tags))
+    next_tags = {}
+  end
+  if #going > 0 then order.send_on(going, released) end
+  coming = order.come_back(coming)
   if #coming > 0 then redis.call('RPUSH', returned, unpack(coming)) end
   if #doubtful > 0 then redis.call('RPUSH', suspects, unpack(doubtful)) end
   if #places > 0 then order.has_running = true end
@@ -174,6 +197,7 @@ local function let_go(state)
         if other then give_place(other, entry) end
         becomes_ready(entry, class)
       end
+      if class == '1' then state.V = math.max(state.V, tonumber(tag)) end
       gone[#gone + 1], bytes, count = member, bytes + #member, count + 1
       state.standing, state.touched = state.standing - 1, true
     end
@@ -182,7 +206,8 @@ local function let_go(state)
     any = true
   end
   if any then
-    order.has_let_go = true
+    order.has_let_go, order.has_touched = true, true
+    gates.keep_times(state)
     mark_own(state.gate)
   end
   if state.touched then note_opening(state) end
@@ -198,11 +223,10 @@ function order.give_up_places(entries)
     table.insert(of_gate[gate], message_of(entry))
   end
   for _, entry in ipairs(entries) do
-    if entry and order.FLAGS[string.byte(entry, 49)] then
-      local share, limit = string.match(entry, '^{"flow":"%d (%S*) %S* (%S*) ', 53)
-      if share and limit ~= '' then note('l' .. limit, entry) end
-      if share and share ~= '' and has_limits() and order.numbers[2] then note('s' .. share, entry) end
-    end
+    local name, _, limit
+    if entry then name, _, limit = order.way(entry, 49) end
+    if name and limit ~= '' then note('l' .. limit, entry) end
+    if name and #name > 2 and has_limits() and order.numbers[2] then note('s' .. string.sub(name, 3), entry) end
   end
   local freed = {}
   for _, gate in ipairs(gates) do
@@ -220,7 +244,7 @@ end
 
 -- Entries come back that were in hands, or are due again: those that have gates stand there in front of the new ones, and go at once where
 -- there is a place. Returns the others.
-function order.come_back(entries)
+function order.back_to_gates(entries)
   local others, open = {}, {}
   for _, entry in ipairs(entries) do
     local first = gates_of(entry, 49)
@@ -240,4 +264,10 @@ function order.come_back(entries)
 end
 gates.state_of, gates.of, gates.stand, gates.note_opening, gates.let_go, gates.tokens = state_of, gates_of, stand, note_opening, let_go, tokens
 function gates.each() return pairs(states) end
+
+-- The time of the gate that a field of `tags` is of: `GGATE PRIORITY SHARE`.
+function order.time_of_gate(field)
+  local state = state_of(string.match(field, '^G(%S+)'))
+  return state and state.standing > 0 and state.V or math.huge
+end
 end

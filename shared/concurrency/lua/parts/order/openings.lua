@@ -5,6 +5,16 @@ local function may_be_held(state)
   return (state.at_once == 0 or state.held < state.at_once) and (state.interval == 0 or gates.tokens(state) >= 1)
 end
 
+-- Of shares that rest nothing is kept: some are looked at for each that is written.
+local function forget_rested(gate)
+  if string.byte(gate) ~= 115 then return end
+  local some = redis.call('HRANDFIELD', flow, 5, 'WITHVALUES')
+  for at = 1, #some, 2 do
+    local tat = string.match(some[at], '^t:s') and string.match(some[at + 1], '^%d+')
+    if tat and tonumber(tat) <= now_us then redis.call('HDEL', flow, some[at]) end
+  end
+end
+
 -- Whether an entry may be delivered: it had its place, but the numbers may be smaller by now, or newer than it; then it stands at the gate.
 -- `order.delivered` behind it writes both.
 function order.is_delivered(entry)
@@ -39,7 +49,10 @@ function order.delivered()
       for _, message in ipairs(state.left) do ready[#ready + 1] = 'w' .. state.gate .. ' ' .. message end
       if #held > 0 then redis.call('ZADD', running, unpack(held)) end
       state.ready = state.ready - redis.call('ZREM', running, unpack(ready))
-      if #held > 0 and state.interval > 0 then redis.call('HSET', flow, 't:' .. state.gate, string.format('%.0f', state.tat)) end
+      if #held > 0 and state.interval > 0 then
+        gates.keep_times(state)
+        forget_rested(state.gate)
+      end
       state.handing, state.left, state.is_changed = {}, {}, nil
       order.has_running, state.touched = true, nil
       if state.interval > 0 and state.standing > 0 then gates.note_opening(state) end

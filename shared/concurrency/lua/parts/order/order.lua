@@ -16,7 +16,8 @@ end
 
 -- The script goes over to another queue.
 function order.forget()
-  tail_of, order.known_bound, order.has_own, order.has_running = {}, nil, nil, nil
+  tail_of, order.known_bound, order.has_own = {}, nil, nil
+  order.forget_times()
   order.forget_gates()
 end
 
@@ -92,8 +93,12 @@ local function go_again(waits)
     local due = math.max(now + tonumber(kept[2] or 0), tonumber(kept[1] or 0)) + tonumber(delay)
     redis.call('ZADD', delayed, due, entry)
     order.soonest = math.min(order.soonest, due)
-  elseif #order.come_back({entry}) > 0 then
-    redis.call('RPUSH', string.byte(entry, 39) >= 50 and suspects or returned, entry)
+  elseif #order.back_to_gates({entry}) == 0 then
+    -- It goes on from its gate.
+  elseif string.byte(entry, 39) >= 50 then
+    redis.call('RPUSH', suspects, entry)
+  elseif order.come_back({entry})[1] then
+    redis.call('RPUSH', returned, entry)
   end
 end
 
@@ -137,7 +142,7 @@ function order.finished(ended)
     end
   end
   order.write_gates()
-  if #going > 0 then redis.call('RPUSH', released, unpack(going)) end
+  if #going > 0 then order.send_on(going, released) end
   if #gone > 0 then redis.call('HDEL', behind, unpack(gone)) end
   if #words > 0 then redis.call('HSET', tails, unpack(words)) end
   if #free > 0 then redis.call('HDEL', tails, unpack(free)) end

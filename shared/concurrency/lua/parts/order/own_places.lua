@@ -1,14 +1,17 @@
 -- How puts leave that wait for their own KEY or limit: see the part `own`.
 do
 local OWN_MARK_BYTES = 17
--- A put that leaves the line: where it waited for something of its own, its place goes with it.
-function order.leave_own(body, mark, from)
-  if #mark ~= OWN_MARK_BYTES then return end
+-- A put that leaves the line: where it waited for something of its own, or in the fair line, its place goes with it.
+function order.leave_place(message, body, mark, from)
   local outgoing = string.sub(body, from)
-  local share, key, limit = string.match(outgoing, '^{"flow":"%d (%S*) (%S*) (%S*) ', 37)
-  if not share then return end
-  local place = ' ' .. string.sub(mark, 2) .. string.sub(outgoing, 1, order.MESSAGE_BYTES)
-  redis.call('ZREM', line_own, 'k' .. key .. place, 'l' .. limit .. place, 's' .. share .. place)
+  if #mark ~= OWN_MARK_BYTES then
+    if order.FLAGS[string.byte(outgoing, 33)] and redis.call('ZREM', line_fair, message) == 1 then order.has_touched = true end
+    return
+  end
+  local name, key, limit = order.way(outgoing, 33)
+  if not name then return end
+  local place = ' ' .. string.sub(mark, 2) .. message
+  redis.call('ZREM', line_own, 'k' .. key .. place, 'l' .. limit .. place, 's' .. string.sub(name, 3) .. place)
 end
 
 -- Moves those that wait for something of their own to the front of the line, the last first, MOST at most: a queue that is shut down has one line.
@@ -23,5 +26,20 @@ function order.own_to_line(most)
   if #places > 0 then redis.call('LPUSH', putters, unpack(places)) end
   if #waits > 0 then redis.call('ZREM', line_own, unpack(waits)) end
   return redis.call('ZCARD', line_own)
+end
+
+-- Moves those of the fair line to the front of the line, the last first, MOST at most, for the same reason. Returns how many are left.
+function order.fair_to_line(most)
+  local keys, places = redis.call('ZRANGE', line_fair, -most, -1), {}
+  if #keys == 0 then return 0 end
+  for at, body in ipairs(redis.call('HMGET', bodies, unpack(keys))) do
+    local mark = string.match(body or '', '^[^ @]*(@?%d*) ')
+    if mark then places[#places + 1] = keys[at] .. mark end
+  end
+  for at = #places, 1, -1 do redis.call('LPUSH', putters, places[at]) end
+  redis.call('ZREM', line_fair, unpack(keys))
+  order.has_touched = true
+  order.keep_times()
+  return redis.call('ZCARD', line_fair)
 end
 end

@@ -85,34 +85,12 @@ local function take_from(list, most)
 end
 
 -- FLOW
--- The first SLICE of two lists of entries, the older ones first, and which of them are of the second list.
-local function merged(fresh, freed, slice)
-  local found, is_freed, i, k, stamp_of_fresh, stamp_of_freed = {}, {}, 1, 1, nil, nil
-  for n = 1, math.min(slice, #fresh + #freed) do
-    if fresh[i] and freed[k] then
-      stamp_of_fresh = stamp_of_fresh or string.sub(fresh[i], 1, 38)
-      stamp_of_freed = stamp_of_freed or string.sub(freed[k], 1, 38)
-    end
-    if freed[k] and (not fresh[i] or stamp_of_freed < stamp_of_fresh) then
-      found[n], is_freed[n], k, stamp_of_freed = freed[k], true, k + 1, nil
-    else
-      found[n], i, stamp_of_fresh = fresh[i], i + 1, nil
-    end
-  end
-  return found, is_freed
-end
-
--- As `take_from`, of pending and released: of the two heads the older goes first.
+-- As `take_from`, of all lists that there are.
 local function take_merged()
   while want > #entries and not is_full and not has_passed_enough() do
-    local slice = largest == 0 and 1 or fitting(math.min(want - #entries, 128))
-    local fresh, freed = redis.call('LRANGE', pending, 0, slice - 1), redis.call('LRANGE', released, 0, slice - 1)
-    if #fresh + #freed == 0 then break end
-    local found, is_freed = merged(fresh, freed, slice)
-    local leased_now, of_freed = lease(found), 0
-    for n = 1, leased_now do of_freed = of_freed + (is_freed[n] and 1 or 0) end
-    redis.call('LTRIM', released, of_freed, -1)
-    redis.call('LTRIM', pending, leased_now - of_freed, -1)
+    local found = order.first_of_all(largest == 0 and 1 or fitting(math.min(want - #entries, 128)))
+    if #found == 0 then break end
+    order.remove_first(lease(found), #found)
   end
 end
 -- END
@@ -137,12 +115,12 @@ local function take_pending(paused, maxsize, shut)
     if not paused and want > #entries and not is_full then
       local is_merged = false
       -- FLOW
-      is_merged = redis.call('LLEN', released) > 0
+      is_merged = order.has_more_lists()
       -- END
       if not is_merged then take_from(pending, math.huge) end
       -- FLOW
       -- One that is dropped lets the next of its KEY go, which is in `released` from then on.
-      if redis.call('LLEN', released) > 0 then take_merged() end
+      if order.has_more_lists() then take_merged() end
       -- END
     end
     admitted = in_line() > 0 and admit(room(maxsize), shut) or 0
