@@ -85,6 +85,7 @@ if is_resync and not is_much then
 end
 -- A call may not take what it gives back.
 -- FLOW
+if want > 0 and not paused then order.open_due() end
 order.has_come_back = {}
 -- END
 local returned_before, suspects_before = redis.call('LLEN', returned), redis.call('LLEN', suspects)
@@ -107,9 +108,6 @@ end
 local ends_more = is_ending and not newer and end_waiting(500) > in_line()
 if want > 0 and marked then marked.prune() end
 if want > 0 and not paused then
-  -- FLOW
-  order.open_due()
-  -- END
   if returned_before > 0 then take_from(returned, returned_before) end
   if suspects_before > 0 and not holds_suspect() then take_from(suspects, 1) end
   local moved = 0

@@ -38,8 +38,13 @@ local function state_of(gate)
   local state = {gate = gate, at_once = tonumber(at_once), interval = tonumber(interval), burst = tonumber(burst), handing = {}, left = {}, tag_of = {}}
   local tat, V = string.match(times or '0 0', '^(%d+) (%d+)')
   state.V = tonumber(V)
-  -- Further away it may not be: the clock went back.
-  state.tat = math.min(tonumber(tat), now_us + state.burst * state.interval)
+  state.tat = tonumber(tat)
+  local furthest = now_us + state.burst * state.interval
+  if state.tat > furthest and state.interval > 0 then
+    -- The clock went back.
+    state.tat = furthest
+    redis.call('HSET', flow, 't:' .. gate, string.format('%.0f %.0f', furthest, state.V))
+  end
   state.ready, state.held = counted_of(running, 'w' .. gate), counted_of(running, 'r' .. gate)
   state.standing = counted_of(gated, '0' .. gate) + counted_of(gated, '1' .. gate)
   states[gate] = state
