@@ -40,6 +40,7 @@ from shared.concurrency.queues.limits import QueueLimit
 from shared.concurrency.queues.queue import Queue
 from shared.concurrency.queues.results.cancellation import Cancellation
 from shared.concurrency.queues.results.future import Progress, ResultFuture
+from shared.concurrency.queues.shares import QueueShare
 from shared.concurrency.queues.statistics import QueueSession, QueueStatistics
 from shared.concurrency.rate import Rate
 from shared.concurrency.session.session import Session
@@ -74,6 +75,7 @@ __all__ = [
     "QueueFull",
     "QueueLimit",
     "QueueSession",
+    "QueueShare",
     "QueueShutDown",
     "QueueStatistics",
     "Rate",

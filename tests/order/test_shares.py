@@ -4,8 +4,10 @@ import asyncio
 from collections import Counter
 from contextlib import AsyncExitStack
 from itertools import pairwise
+from typing import Any
 
 import pytest
+from redis.asyncio import Redis
 
 from shared import Priority
 from shared.concurrency import Delivery, Queue, QueueFull, Session
@@ -164,3 +166,47 @@ async def test_a_put_of_a_share_that_waits_can_be_withdrawn(session: Session, na
     assert (await queue.statistics()).puts_waiting == 0
     assert [delivery.item for delivery in await handled(queue, 1)] == [1]
     await at_rest(queue)
+
+
+async def test_a_weight_gives_a_share_so_many_turns(session: Session, name: str) -> None:
+    queue = Queue(session, name, int)
+    await queue.weigh("a", 3)
+    await queue.put_many(range(90), share="a")
+    await queue.put_many(range(30), share="b")
+    assert Counter(delivery.share for delivery in await handled(queue, 40)) == {"a": 30, "b": 10}
+    listed = {each.share: each for each in await queue.shares()}
+    assert {share: each.weight for share, each in listed.items()} == {"a": 3.0, "b": 1.0}
+    assert abs(listed["a"].pending - 60) <= 3
+    assert abs(listed["b"].pending - 20) <= 1
+    await queue.weigh("a", 1)
+    await handled(queue, 80)
+    assert await queue.shares() == []
+    await at_rest(queue)
+
+
+async def test_the_largest_shares_are_listed_with_what_they_have_in_the_line(session: Session, name: str) -> None:
+    queue = Queue(session, name, int, maxsize=10)
+    assert await queue.shares() == []
+    for count, share in ((3, "small"), (7, "large")):
+        await queue.put_many(range(count), share=share)
+    waiting = [asyncio.create_task(queue.put(number, share="large")) for number in range(5)]
+    await until(queue.statistics, lambda seen: seen.puts_waiting == 5)
+    first, second = await queue.shares()
+    assert (first.share, first.pending, first.puts_waiting) == ("large", 7, 5)
+    assert (second.share, second.pending, second.puts_waiting) == ("small", 3, 0)
+    assert await queue.shares(1) == [first]
+    await handled(queue, 15)
+    await asyncio.gather(*waiting)
+    await at_rest(queue)
+
+
+@pytest.mark.parametrize("weight", [0, -1, 0.0001, 1001, float("nan"), float("inf"), True, "3", None])
+async def test_what_is_no_weight_is_refused_before_anything_is_sent(
+    session: Session, name: str, client: Redis, weight: Any
+) -> None:
+    queue = Queue(session, name, int)
+    with pytest.raises(ValueError, match=r"weight is a number from 0\.001 to 1000"):
+        await queue.weigh("a", weight)
+    with pytest.raises(ValueError, match="a share is a text"):
+        await queue.weigh("", 1)
+    assert not [key async for key in client.scan_iter(match=f"*{name}*")]

@@ -11,6 +11,7 @@ from shared.concurrency import (
     Delivery,
     Priority,
     Queue,
+    QueueShare,
     QueueShutDown,
     QueueStatistics,
     ResultFuture,
@@ -223,6 +224,14 @@ class BlockingQueue(Generic[T]):
     def resize(self, maxsize: int) -> None:
         """Change the stored bound; 0 for none."""
         self._background.call(lambda: self._queue.resize(maxsize))
+
+    def weigh(self, share: str, weight: float) -> None:
+        """Give a share so many turns for each of another one; as Queue.weigh."""
+        self._background.call(lambda: self._queue.weigh(share, weight))
+
+    def shares(self, most: int = 20) -> list[QueueShare]:
+        """The shares that have most in the queue; as Queue.shares."""
+        return self._background.call(lambda: self._queue.shares(most))
 
     def dead_letters(self, limit: int = 100) -> list[DeadLetter]:
         """Read the oldest dead letters."""

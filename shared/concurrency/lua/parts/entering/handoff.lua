@@ -26,7 +26,7 @@ end
 
 local function hand_off(id, entry)
   -- FLOW
-  if order.has_more_lists() then return false end
+  if order.count_beside_pending() > 0 then return false end
   -- END
   if #entry > MOST_BYTES_HANDED or redis.call('LLEN', pending) + redis.call('LLEN', returned) + redis.call('LLEN', suspects) > 0 then
     return false

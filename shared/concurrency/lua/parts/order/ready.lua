@@ -33,6 +33,6 @@ function order.come_back(entries)
   return plain
 end
 
--- Whether something may go that is not in `pending`.
-function order.has_more_lists() return redis.call('LLEN', released) + redis.call('ZCARD', ready) > 0 end
+-- How many may go that stand in neither `pending` nor `returned`.
+function order.count_beside_pending() return redis.call('LLEN', released) + redis.call('ZCARD', ready) end
 end

@@ -3,13 +3,10 @@
 -- Whoever has not waited for long looks sooner, by itself.
 local LOOK_MS = 5000
 local function look_ahead()
-  -- FLOW
-  local tagged = redis.call('ZCARD', ready)
-  -- END
   local ready = redis.call('LLEN', pending) + redis.call('LLEN', returned) + redis.call('LLEN', suspects)
   -- FLOW
   -- What stands behind another of its key may not go.
-  ready = ready + redis.call('LLEN', released) + tagged
+  ready = ready + order.count_beside_pending()
   -- END
   local look_again, overdue, due_soon = LOOK_MS, '', nil
   local first = redis.call('ZRANGE', sessions, 0, 0, 'WITHSCORES')

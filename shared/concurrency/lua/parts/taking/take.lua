@@ -115,12 +115,12 @@ local function take_pending(paused, maxsize, shut)
     if not paused and want > #entries and not is_full then
       local is_merged = false
       -- FLOW
-      is_merged = order.has_more_lists()
+      is_merged = order.count_beside_pending() > 0
       -- END
       if not is_merged then take_from(pending, math.huge) end
       -- FLOW
       -- One that is dropped lets the next of its KEY go, which is in `released` from then on.
-      if order.has_more_lists() then take_merged() end
+      if order.count_beside_pending() > 0 then take_merged() end
       -- END
     end
     admitted = in_line() > 0 and admit(room(maxsize), shut) or 0
