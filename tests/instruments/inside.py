@@ -193,6 +193,11 @@ def put_lane_of(session: Session, name: str) -> PutLane:
     return participant_of(session, name).puts
 
 
+def unsent_at(queue: Queue[Any]) -> int:
+    """How many puts wait in the process until a call carries them."""
+    return len(queue._participant.puts._unsent)
+
+
 # --- takes ------------------------------------------------------------------------------------------------------------
 
 

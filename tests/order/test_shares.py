@@ -37,7 +37,7 @@ async def test_a_quiet_share_is_served_soon_behind_floods_that_fill_the_queue(
         for number in range(floods):
             theirs = Queue(await stack.enter_async_context(Session.open(url)), name, int)
             flooding.append(asyncio.create_task(theirs.put_many(range(600), share=f"flood-{number}")))
-        await until(queue.statistics, lambda seen: seen.pending + seen.puts_waiting >= 100 + 300 * floods)
+        await until(queue.statistics, lambda seen: seen.pending + seen.puts_waiting >= 250 * floods)
         await handled(queue, 50)
         quiet = asyncio.create_task(Queue(session, name, int).put(-1, share="quiet"))
         await until(queue.statistics, lambda _: True)

@@ -1,15 +1,18 @@
-"""The workload of keys: as that of queues, and each message has one of a few keys.
+"""The workload of keys: as that of queues, and each message has one of a few keys; a key has a share and a priority.
 
 Whoever is handed a message knows that those of its key whose puts had returned before its own began are done with.
 """
 
 from collections import defaultdict
+from typing import Any
 
+from shared import Priority
 from tests.simulation.queues import Queues
 from tests.simulation.world import World
 
 _KEYS = 4
-_OF_ORDER = ("tails", "behind", "passed", "released", "line_own")
+_OF_ORDER = ("tails", "behind", "passed", "released", "line_own", "tags", "ready", "flow", "line_fair")
+_SHARES: tuple[str | None, ...] = (None, "a", "b")
 
 
 class Keys(Queues):
@@ -29,13 +32,16 @@ class Keys(Queues):
     def _pending(self) -> int:
         call = self.world.control.call
         lists = sum(call("LLEN", self._keys[word]) for word in ("pending", "released"))
-        return int(lists + call("HLEN", self._keys["behind"]))
+        ready = call("ZCOUNT", self._keys["ready"], "-inf", "(1e15")
+        return int(lists + ready + call("HLEN", self._keys["behind"]))
 
-    def _key_of(self, number: int) -> str:
-        key = self._keys_of[number] = "hot" if number % 2 else f"k{self.world.rng.randrange(_KEYS)}"
+    def _asks(self, number: int) -> dict[str, Any]:
+        place = _KEYS if number % 2 else self.world.rng.randrange(_KEYS)
+        key = self._keys_of[number] = "hot" if place == _KEYS else f"k{place}"
         self._before[number] = [other for other in self._numbers_of[key] if other in self._put]
         self._numbers_of[key].append(number)
-        return key
+        # One way for all of a key: others may pass each other in the line.
+        return {"key": key, "share": _SHARES[place % 3], "priority": Priority(place // 2 % 3)}
 
     def _sees(self, number: int) -> None:
         not_ended = [other for other in self._before[number] if other not in self._ended]

@@ -7,6 +7,7 @@ came from nowhere, every effect was written once, and the queue is at rest.
 import asyncio
 import contextlib
 from collections import Counter
+from typing import Any
 
 from shared.concurrency import ConcurrencyError, EffectRefused, Queue, Session, StaleDelivery
 from shared.concurrency.queues.deliveries.handout import handout_of
@@ -52,9 +53,9 @@ class Queues(Consuming):
 
     # --- what other workloads change ------------------------------------------------------------------------------
 
-    def _key_of(self, number: int) -> str | None:  # noqa: ARG002
-        """The key that a number is put with."""
-        return None
+    def _asks(self, number: int) -> dict[str, Any]:  # noqa: ARG002
+        """What a number asks of its way."""
+        return {}
 
     def _sees(self, number: int) -> None:
         """Somebody was handed this number."""
@@ -74,10 +75,10 @@ class Queues(Consuming):
     async def _put_some(self, queue: Queue[int]) -> None:
         rng = self.world.rng
         for number in self._numbers:
-            key = self._key_of(number)
+            asked = self._asks(number)
             try:
                 async with asyncio.timeout(rng.random() * 0.05 if rng.random() < 0.15 else None):
-                    await queue.put(number, key=key)
+                    await queue.put(number, **asked)
                 self._put.add(number)
             except TimeoutError:
                 self._in_doubt.add(number)

@@ -87,7 +87,8 @@ function order.keep_times()
   order.has_touched = false
   local count = redis.call('ZCARD', ready) + redis.call('ZCARD', line_fair) + redis.call('ZCARD', gated)
   if count == 0 then
-    if redis.call('UNLINK', tags) > 0 then redis.call('HDEL', flow, 'V', 'F', 'LV', 'LF') end
+    redis.call('UNLINK', tags)
+    redis.call('HDEL', flow, 'V', 'F', 'LV', 'LF', 'scan')
     order.forget_times()
     return
   end
