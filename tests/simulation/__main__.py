@@ -17,7 +17,7 @@ from tests.simulation.product import install
 ROOT = Path(__file__).resolve().parent.parent.parent
 _BATCH = 10
 WORKLOADS = (
-    *("queues", "puts", "waits", "cancels", "keys", "losses", "outages", "clocks"),
+    *("queues", "puts", "waits", "cancels", "keys", "limits", "losses", "outages", "clocks"),
     *("leases", "downgrades", "permits", "conditions", "events", "barriers"),
 )
 
@@ -63,6 +63,7 @@ def run_seeds(chosen: Sequence[str], seeds: Iterable[int], spoil: Callable[[], o
         from tests.simulation.events import Events  # noqa: PLC0415
         from tests.simulation.keys import Keys  # noqa: PLC0415
         from tests.simulation.leases import Leases  # noqa: PLC0415
+        from tests.simulation.limits import Limits  # noqa: PLC0415
         from tests.simulation.losses import Losses  # noqa: PLC0415
         from tests.simulation.outages import Outages  # noqa: PLC0415
         from tests.simulation.permits import Permits  # noqa: PLC0415
@@ -75,6 +76,7 @@ def run_seeds(chosen: Sequence[str], seeds: Iterable[int], spoil: Callable[[], o
         kinds = {
             "queues": Queues,
             "keys": Keys,
+            "limits": Limits,
             "leases": Leases,
             "conditions": Conditions,
             "events": Events,

@@ -110,7 +110,10 @@ end
 -- Where a gate is closed by its rate alone, a take looks when it opens.
 local function note_opening(state)
   state.touched = nil
-  if state.interval == 0 then return end
+  if state.interval == 0 then
+    if state.is_due then redis.call('ZREM', opens, state.gate) end
+    return
+  end
   local waits = state.standing > 0 and state.ready < state.burst and (state.at_once == 0 or state.ready + state.held < state.at_once)
   if not waits then
     redis.call('ZREM', opens, state.gate)

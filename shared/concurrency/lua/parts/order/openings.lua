@@ -65,7 +65,7 @@ function order.open_due()
   for _, gate in ipairs(redis.call('ZRANGEBYSCORE', opens, '-inf', now_us, 'LIMIT', 0, 10)) do
     local state = gates.state_of(gate)
     if state then
-      state.touched = true
+      state.touched, state.is_due = true, true
       gates.let_go(state)
     else
       redis.call('ZREM', opens, gate)
