@@ -8,8 +8,9 @@ from typing import Any, Final, cast
 from shared.concurrency import Cancellation, IdConflict, Priority, Queue, ResultFuture
 from shared.concurrency.queues.effects.forwards import Destination
 from shared.concurrency.queues.encoding.codec import Codec
-from shared.concurrency.queues.encoding.flow import Way
+from shared.concurrency.queues.encoding.flow import Way, check_name
 from shared.concurrency.queues.encoding.outgoing import KEPT_FOR, Outgoing, check_id
+from shared.concurrency.queues.unique import once_of
 from shared.message import Message
 from shared.pipeline import Pipeline
 from shared.queue_settings import queue_name
@@ -34,6 +35,8 @@ class Put:
     share: str | None = None
     priority: Priority | None = None
     limit: str | None = None
+    once: str | None = None
+    """The name of `put_unique`."""
 
 
 class FakeQueue(Queue[Message]):
@@ -70,6 +73,26 @@ class FakeQueue(Queue[Message]):
         return self._record(item, id, Way(priority, share, key, limit), None)
 
     put_nowait = put
+
+    async def put_unique(
+        self,
+        item: Message,
+        name: str,
+        *,
+        replace: bool = False,
+        calm: float | None = None,
+        longest: float | None = None,
+        every: float | None = None,
+        key: str | None = None,
+        share: str | None = None,
+        priority: Priority | None = None,
+        limit: str | None = None,
+    ) -> bool:
+        """Record it; one that is put under a name that was put before is recorded too, for nothing is taken: False."""
+        once_of(replace=replace, calm=calm, longest=longest, every=every)
+        is_new = all(put.once != check_name("once", name) for put in self.puts)
+        self._record(item, None, Way(priority, share, key, limit, name), None)
+        return is_new
 
     async def put_many(
         self,
@@ -122,7 +145,7 @@ class FakeQueue(Queue[Message]):
         return cast("Destination", self), self._fake.forwarded(item, lambda middle, body: middle + body, way)
 
     def __getattr__(self, name: str) -> Any:
-        raise AttributeError(f"a fake queue has no {name}: it records put, put_nowait, put_many and submit")
+        raise AttributeError(f"a fake queue has no {name}: it records put, put_nowait, put_unique, put_many and submit")
 
 
 def _asked(way: Way) -> dict[str, Any]:

@@ -11,6 +11,7 @@ import pytest
 
 import shared.concurrency.blocking
 from shared.concurrency import (
+    Cancellation,
     ConcurrencyError,
     LeaseBusy,
     LeaseLost,
@@ -51,6 +52,18 @@ def numbers(blocking: BlockingSession, name: str) -> BlockingQueue[int]:
 
 def fail(*_: object) -> None:
     raise LookupError("no such number")
+
+
+def test_one_of_a_name_waits_and_is_replaced_or_cancelled(numbers: BlockingQueue[int]) -> None:
+    assert numbers.put_unique(1, "one", timeout=5)
+    assert not numbers.put_unique(2, "one", replace=True)
+    assert numbers.put_unique(3, "two", calm=60.0, longest=70.0, key="k")
+    assert numbers.cancel_unique("two", timeout=0) is Cancellation.ASKED
+    with pytest.raises(ValueError, match="every"):
+        numbers.put_unique(4, "one", every=1.0, replace=True)
+    with numbers.get() as number:
+        assert number == 2
+    assert numbers.statistics().replaced_total == 1
 
 
 def test_what_goes_in_comes_out(numbers: BlockingQueue[int]) -> None:

@@ -89,6 +89,7 @@ ELSEWHERE: Final = {
     "./run new ../shop --name shop": "test_all_is_shipped_and_the_front_says_so",
     "./run pipeline queue limit partner-api --at-once 5 --rate 100/60 --burst 10": "test_limits_are_set_listed_and_lifted",
     "./run pipeline queue limits": "test_limits_are_set_listed_and_lifted",
+    "./run pipeline queue shares": "test_shares_are_weighed_and_listed",
     "./run pipeline queue list": "test_all_is_shipped_and_the_front_says_so",
     "./run python -m uvicorn front:application --port 8000": "test_all_is_shipped_and_the_front_says_so",
     "./run test tests/test_orders.py": "test_the_commands_of_the_fifth_step_do_what_they_say",

@@ -35,3 +35,19 @@ async def test_what_was_let_in_before_it_was_put_again_says_what_became_of_it() 
         await conflicting.done
     with pytest.raises(QueueShutDown):
         await shut_out.done
+
+
+async def test_what_a_notification_decided_is_not_counted_again_by_the_answer_to_the_same_put_again() -> None:
+    putters = Putters()
+    entries = [OutgoingEntry(number, b"%b%010d0000000000.0001" % (OWNER, number)) for number in (1, 2)]
+    batch = Batch(entries, asyncio.get_running_loop().create_future(), may_wait=True)
+    for entry in entries:
+        putters.add(entry)
+    portion = Portion("session", "run", list(putters), list(putters), again=True)
+    putters.admit(1)  # it is on the way when the call is sent, and arrives before the answer
+    decide_each(portion, putters, [b"x", 1, b"w", 1, b"a", 1, b"q", 1], 1)
+    putters.answered(1, b"")
+    assert (batch.admitted, batch.undecided, batch.done.done()) == (1, 1, False)
+    putters.admit(2)
+    await batch.done
+    assert batch.admitted == len(entries)

@@ -17,8 +17,9 @@ from tests.simulation.product import install
 ROOT = Path(__file__).resolve().parent.parent.parent
 _BATCH = 10
 WORKLOADS = (
-    *("queues", "puts", "waits", "cancels", "keys", "limits", "losses", "outages", "clocks"),
+    *("queues", "puts", "waits", "cancels", "keys", "once", "limits", "losses", "outages", "clocks"),
     *("leases", "downgrades", "permits", "conditions", "events", "barriers"),
+    *("stages", "results", "controls"),
 )
 
 
@@ -59,17 +60,21 @@ def run_seeds(chosen: Sequence[str], seeds: Iterable[int], spoil: Callable[[], o
         from tests.simulation.cancels import Cancels  # noqa: PLC0415
         from tests.simulation.clocks import Clocks  # noqa: PLC0415
         from tests.simulation.conditions import Conditions  # noqa: PLC0415
+        from tests.simulation.controls import Controls  # noqa: PLC0415
         from tests.simulation.downgrades import Downgrades  # noqa: PLC0415
         from tests.simulation.events import Events  # noqa: PLC0415
         from tests.simulation.keys import Keys  # noqa: PLC0415
         from tests.simulation.leases import Leases  # noqa: PLC0415
         from tests.simulation.limits import Limits  # noqa: PLC0415
         from tests.simulation.losses import Losses  # noqa: PLC0415
+        from tests.simulation.once import Once  # noqa: PLC0415
         from tests.simulation.outages import Outages  # noqa: PLC0415
         from tests.simulation.permits import Permits  # noqa: PLC0415
         from tests.simulation.puts import Puts  # noqa: PLC0415
         from tests.simulation.queues import Queues  # noqa: PLC0415
+        from tests.simulation.results import Results  # noqa: PLC0415
         from tests.simulation.run import run  # noqa: PLC0415
+        from tests.simulation.stages import Stages  # noqa: PLC0415
         from tests.simulation.waits import Waits  # noqa: PLC0415
 
         spoil()
@@ -77,6 +82,7 @@ def run_seeds(chosen: Sequence[str], seeds: Iterable[int], spoil: Callable[[], o
             "queues": Queues,
             "keys": Keys,
             "limits": Limits,
+            "once": Once,
             "leases": Leases,
             "conditions": Conditions,
             "events": Events,
@@ -89,6 +95,9 @@ def run_seeds(chosen: Sequence[str], seeds: Iterable[int], spoil: Callable[[], o
             "downgrades": Downgrades,
             "permits": Permits,
             "cancels": Cancels,
+            "stages": Stages,
+            "results": Results,
+            "controls": Controls,
         }
         for seed in seeds:
             for name in chosen:

@@ -25,6 +25,8 @@ BATCHES = [
 # 4, 16 and 22 of the conditions had a waiter that was cancelled in its first step take a notification with it.
 # 3, 5, 12 and 18 of the keys had puts that travelled together, with ids or put again, go in beside others of their key.
 # 161 put two again that had been let in while the answer to their last call was away, and they were handled twice.
+# 71 of the stages had a put_many return before its last message was in.
+# 1003 and 1004 of the controls told a get of an end that was over before it began.
 # Those up to 5 are in the batches.
 FOUND = {
     "queues": [120, 121, 255],
@@ -32,6 +34,8 @@ FOUND = {
     "puts": [28, 31, 32, 50, 120, 140, 149, 177],
     "clocks": [7, 20],
     "keys": [12, 18, 161],
+    "stages": [71],
+    "controls": [1003, 1004],
 }
 
 
@@ -149,6 +153,24 @@ _WRITER_BESIDE = _SPOILT.format(
     folder="_SCRIPTS", name="downgrade", sound="  admit_readers()",
     broken="  if admit_readers() == 0 then admit_first('w', 1) end",
 )  # fmt: skip
+_FORWARDS_NOT_LOOKED_FOR = """
+from shared.concurrency.queues.effects.forwards import Forwards
+async def nothing(self): pass
+Forwards._look_again = nothing
+"""
+_STALE_WRITES = _SPOILT.format(
+    folder="_SCRIPTS", name="settle_with_effects", sound="not holds(receipt) and 'stale' or check", broken="check"
+)
+_RECEIVED_AND_KEPT = """
+from shared.concurrency.queues.results.waiting import Waiting
+Waiting._forget = lambda *_: None
+"""
+_TAKEN_WHILE_PAUSED = _SPOILT.format(
+    folder="_SCRIPTS", name="settle_and_take", sound="local paused = stopped or newer", broken="local paused = newer"
+)
+_SHUT_AND_OPEN = _SPOILT.format(
+    folder="_SCRIPTS", name="put", sound="if shut and again ~= '1' then", broken="if false then"
+)
 
 
 @pytest.mark.parametrize(
@@ -164,6 +186,11 @@ _WRITER_BESIDE = _SPOILT.format(
         pytest.param("downgrades", 2, _WRITER_BESIDE, r"w beside \['r'\]", marks=LONG),
         pytest.param("barriers", 2, _NUMBERS_WITHOUT_GAPS, r"the number \d beside \[[\d, ]+\] in round", marks=LONG),
         pytest.param("barriers", 11, _THE_DEAD_COUNT, r"fewer than \d waited since", marks=LONG),
+        pytest.param("stages", 1, _FORWARDS_NOT_LOOKED_FOR, "at rest: . forwards ", marks=LONG),
+        pytest.param("stages", 1, _STALE_WRITES, "are there, and .* by the totals|not once", marks=LONG),
+        pytest.param("results", 1, _RECEIVED_AND_KEPT, "outcomes are kept for who has them", marks=LONG),
+        pytest.param("controls", 1, _TAKEN_WHILE_PAUSED, "were handed out of a paused queue", marks=LONG),
+        pytest.param("controls", 3, _SHUT_AND_OPEN, r"\d entered a queue that is shut down", marks=LONG),
         pytest.param("conditions", 8, _NOT_NOTIFIED, r"stuck at|nothing is left to do", marks=LONG),
     ],
 )

@@ -77,6 +77,26 @@ class BlockingQueue(Generic[T]):
             lambda: self._queue.put_nowait(item, id=id, key=key, share=share, priority=priority, limit=limit)
         )
 
+    def put_unique(
+        self,
+        item: T,
+        name: str,
+        *,
+        replace: bool = False,
+        calm: float | None = None,
+        longest: float | None = None,
+        every: float | None = None,
+        key: str | None = None,
+        share: str | None = None,
+        priority: Priority | None = None,
+        limit: str | None = None,
+        timeout: float | None = None,
+    ) -> bool:
+        """Put an item of which one at most waits under a name. Raises as Queue.put_unique."""
+        asked: dict[str, Any] = {"calm": calm, "longest": longest, "every": every}
+        asked |= {"key": key, "share": share, "priority": priority, "limit": limit}
+        return self._background.call(lambda: self._queue.put_unique(item, name, replace=replace, **asked), timeout)
+
     def put_many(
         self,
         items: Iterable[T],
@@ -202,6 +222,10 @@ class BlockingQueue(Generic[T]):
     def cancel(self, id: str, *, timeout: float = 5.0) -> Cancellation:  # noqa: A002
         """Cancel a message, in any state; as Queue.cancel, whose `timeout` raises nothing."""
         return self._background.call(lambda: self._queue.cancel(id, timeout=timeout))
+
+    def cancel_unique(self, name: str, *, timeout: float = 5.0) -> Cancellation:
+        """Cancel the message that waits under a name; as Queue.cancel_unique, whose `timeout` raises nothing."""
+        return self._background.call(lambda: self._queue.cancel_unique(name, timeout=timeout))
 
     def forget(self, id: str) -> bool:  # noqa: A002
         """Forget an id; as Queue.forget."""

@@ -9,11 +9,11 @@ from shared.concurrency.checks import check_count, check_seconds
 from shared.concurrency.errors import QueueShutDown
 from shared.concurrency.queues.consumers import Consumers
 from shared.concurrency.queues.dead_letters import DeadLetter, DeadLetters, Selection
-from shared.concurrency.queues.encoding.flow import LEVEL_OF_FLOW
+from shared.concurrency.queues.encoding.flow import LEVEL_OF_FLOW, check_name, stored_name
 from shared.concurrency.queues.encoding.outgoing import check_id
 from shared.concurrency.queues.limits import OF_SHARES, QueueLimit, gate_of, numbers_of, read_limits
 from shared.concurrency.queues.participant import QueueParticipant
-from shared.concurrency.queues.results.cancellation import LONGEST_WAIT, Cancellation
+from shared.concurrency.queues.results.cancellation import LONGEST_WAIT, NAMED, Cancellation
 from shared.concurrency.queues.settings import LARGEST_BOUND, changes_of
 from shared.concurrency.queues.shares import MOST_SHARES, QueueShare, largest_shares, words_of_weight
 from shared.concurrency.queues.statistics import QueueSession, QueueStatistics, read_statistics
@@ -124,7 +124,8 @@ class QueueControl:
     async def shares(self, most: int = 20) -> list[QueueShare]:
         """The shares that have most in the queue and in the line, the largest first; 1,000 of them at most.
 
-        Counted by their turns, so about; not read in one step.
+        Counted by their turns, so about, and after `weigh` as if all had been put with the new weight. Not read in one
+        step.
         """
         check_count("most", most, 1, MOST_SHARES)
         return await largest_shares(self._participant.ask, most)
@@ -159,6 +160,18 @@ class QueueControl:
         check_id(id)
         check_seconds("timeout", timeout, 0, LONGEST_WAIT)
         return await self._participant.canceller.cancel(id, timeout)
+
+    async def cancel_unique(self, name: str, *, timeout: float = 5.0) -> Cancellation:  # noqa: ASYNC109  # as `cancel`
+        """Cancel the message that waits under a name of `put_unique`; as `cancel`.
+
+        A put of the name after this one returned is a new message. One that was handed out has no name: UNKNOWN, unless
+        another waits. Puts of the name that wait for room raise MessageCancelled.
+
+        :raises ValueError, TypeError: as `put_unique` and `cancel`; nothing was sent.
+        """
+        stored = stored_name(check_name("once", name))
+        check_seconds("timeout", timeout, 0, LONGEST_WAIT)
+        return await self._participant.canceller.cancel(f"{NAMED}{stored}", timeout)
 
     async def forget(self, id: str) -> bool:  # noqa: A002  # as Queue.put
         """Forget an id: a put under it adds a message again, whatever became of the one that had it.

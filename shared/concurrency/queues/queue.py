@@ -17,7 +17,7 @@ from shared.concurrency.queues.deliveries.unread import Unread
 from shared.concurrency.queues.effects.forwards import Destination
 from shared.concurrency.queues.encoding.codec import Codec
 from shared.concurrency.queues.encoding.entry import LARGEST_MESSAGE
-from shared.concurrency.queues.encoding.flow import LEVEL_OF_FLOW, Priority, Way
+from shared.concurrency.queues.encoding.flow import LEVEL_OF_FLOW, Priority, Way, check_name
 from shared.concurrency.queues.encoding.outgoing import KEPT_FOR, Outgoing, check_id
 from shared.concurrency.queues.encoding.results import ResultCodec
 from shared.concurrency.queues.encoding.unreadable import Unreadable
@@ -28,6 +28,7 @@ from shared.concurrency.queues.results.future import ResultFuture
 from shared.concurrency.queues.results.submitter import HasResult, Submitter
 from shared.concurrency.queues.settings import LONGEST, settings_of
 from shared.concurrency.queues.takes.handful import Handful
+from shared.concurrency.queues.unique import once_of
 from shared.concurrency.session.names import full_name
 from shared.concurrency.session.session import Session, process_of
 
@@ -140,7 +141,7 @@ class Queue(QueueControl, Generic[T]):
             nothing was sent. TypeError for another type.
         """
         way = None if priority is None and key is share is limit is None else Way(priority, share, key, limit)
-        return await self._put(item, id, way, may_wait=True)
+        return await self._put(self._entry(item, id, way), may_wait=True)
 
     async def put_nowait(
         self,
@@ -159,13 +160,15 @@ class Queue(QueueControl, Generic[T]):
         :raises QueueFull: (an asyncio.QueueFull) when `put` would wait. Otherwise as `put`.
         """
         way = None if priority is None and key is share is limit is None else Way(priority, share, key, limit)
-        return await self._put(item, id, way, may_wait=False)
+        return await self._put(self._entry(item, id, way), may_wait=False)
 
-    async def _put(self, item: T, id_: str | None, way: Way | None, *, may_wait: bool) -> bool:
-        participant, outgoing = self._participant, self._outgoing
-        participant.process.check_open()
-        lane = participant.puts
-        entry = outgoing.plain(item, way) if id_ is None else outgoing.entry(item, id_, way)
+    def _entry(self, item: T, id_: str | None, way: Way | None) -> OutgoingEntry:
+        self._participant.process.check_open()
+        outgoing = self._outgoing
+        return outgoing.plain(item, way) if id_ is None else outgoing.entry(item, id_, way)
+
+    async def _put(self, entry: OutgoingEntry, *, may_wait: bool) -> bool:
+        lane = self._participant.puts
         batch = lane.submit([entry], may_wait=may_wait)
         try:
             await batch.done
@@ -173,6 +176,41 @@ class Queue(QueueControl, Generic[T]):
             await lane.withdraw_cancelled(batch)
             raise
         return batch.is_new is not False
+
+    async def put_unique(
+        self,
+        item: T,
+        name: str,
+        *,
+        replace: bool = False,
+        calm: float | None = None,
+        longest: float | None = None,
+        every: float | None = None,
+        key: str | None = None,
+        share: str | None = None,
+        priority: Priority | None = None,
+        limit: str | None = None,
+    ) -> bool:
+        """Put an item of which one at most waits under a name; returns whether it was added, as `put`.
+
+        False: one of the name waits, and this put added nothing. With `replace` the one that waits has this item then;
+        it keeps its place, and what the first put asked of its way. That needs no room. Handing it out frees the name,
+        in the same step: a put after that is a new message, so what was put last is always handled after it was put. A
+        message that comes again, for it failed or was given back, keeps the item that it was handed out with, beside a
+        new one of the name. While the first put of a name waits for room the others wait with it, no longer.
+
+        `calm`: seconds for which no put of the name may come before it is handed out; each put of the name begins them
+        anew, until `longest` seconds after the first. A week at most; they hold back neither `shutdown` nor the bound.
+        `every`: adds nothing either for so many seconds after one was added; with none of the others. `key` and what
+        else it asks of its way: as `put`; the same text as key and name is one running, one waiting.
+
+        :raises ValueError: when the name has not 1 to 1,000 characters, a number is out of range, `calm` is more than
+            `longest`, or `every` goes with another. TypeError: when the name is no str. Otherwise as `put`.
+        """
+        once = once_of(replace=replace, calm=calm, longest=longest, every=every)
+        way = Way(priority, share, key, limit, check_name("once", name))
+        self._participant.process.check_open()
+        return await self._put(self._outgoing.unique(item, way, once), may_wait=True)
 
     async def put_many(
         self,

@@ -3,6 +3,7 @@
 -- KEYS pending returned suspects delayed putters bodies dead dead_index dead_groups sessions idle lanes ids ids_due settings totals
 -- FLOW
 --   tails behind passed released line_own let_in flow tags ready line_fair gated running opens
+--   once
 -- END
 -- ARGV
 --   session  the caller's session
@@ -14,6 +15,7 @@
 -- PARTS clock identity level sessions room notify wake ids stamp
 -- FLOW
 --   order_key tags ready gates order own_places own fair_line
+--   once_line once
 -- END
 --   putter_record line unfold refuse_waiting admit places letter_groups one_effect
 local before = answered()

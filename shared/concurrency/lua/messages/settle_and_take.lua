@@ -5,6 +5,7 @@
 --   ids_due settings totals results results_due marks
 -- FLOW
 --   tails behind passed released line_own let_in flow tags ready line_fair gated running opens
+--   once
 -- END
 -- ARGV
 --   session        the caller's session
@@ -34,6 +35,7 @@
 -- PARTS clock identity level sessions room unfinished notify wake ids stamp
 -- FLOW
 --   order_key tags ready gates openings order own_places own fair_line merge
+--   once_line once once_out
 -- END
 --   putter_record line unfold refuse_waiting admit entry marks answer letter_groups dead_letter
 --   end_waiting put_back receive settle take look_again finish

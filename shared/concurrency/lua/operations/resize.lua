@@ -3,6 +3,7 @@
 -- KEYS pending returned suspects delayed putters bodies sessions idle lanes ids ids_due settings totals
 -- FLOW
 --   tails behind passed released line_own let_in flow tags ready line_fair gated running opens
+--   once
 -- END
 -- ARGV
 --   session  the caller's session
@@ -13,6 +14,7 @@
 -- PARTS clock identity level sessions room notify wake ids stamp
 -- FLOW
 --   order_key tags ready gates order own_places own fair_line
+--   once_line once
 -- END
 --   putter_record line unfold refuse_waiting admit one_effect
 local before = answered()

@@ -5,6 +5,7 @@
 --   marks joiners settings totals lanes
 -- FLOW
 --   tails behind passed released line_own flow tags ready line_fair gated running opens
+--   once
 -- END
 -- ARGV
 --   session    the caller's session
@@ -18,7 +19,7 @@
 -- END
 --   entry marks answer letter_groups dead_letter end_waiting stamp
 -- FLOW
---   own_places
+--   own_places once_out
 -- END
 --   putter_record line
 --   refuse_waiting finish one_effect

@@ -13,6 +13,7 @@
 -- PARTS clock identity level sessions staged processes notify wake
 -- FLOW
 --   order_key tags ready gates order own_places forget_let_in
+--   once_line
 -- END
 --   line take_out entry marks answer letter_groups dead_letter put_back receive named
 local level = redis.call('HGET', settings, 'flow')

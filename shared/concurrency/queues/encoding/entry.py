@@ -8,8 +8,8 @@
     FLAG       1  "i": the headers hold the caller's id; "r": whoever put it asks for the result; "s": both; else ".";
                   "f", "g", "t" and "u": as ".", "i", "r" and "s", and the headers begin with flow
     LENGTH     3  bytes of the headers
-    headers       JSON object, empty for none: flow, type, v, id, digest, known_ms, results_ms, traceparent, tracestate,
-                  baggage, first_error, last_error, waiting_since, unread_ms
+    headers       JSON object, empty for none: flow, once, type, v, id, digest, known_ms, results_ms, traceparent,
+                  tracestate, baggage, first_error, last_error, waiting_since, unread_ms
     body          what pydantic wrote
 
 The header is ASCII. The first 45 bytes change with every delivery: they are its *receipt*, the name of its field in
@@ -43,7 +43,8 @@ _OUTGOING_FLAG: Final = KEY + COUNTS
 """Where the flag of an entry stands that is not sent yet."""
 _IDS: Final = b"isgu"
 """The flags of entries whose headers hold the caller's id."""
-_ID_FLAGS: Final = frozenset(_IDS)
+ID_FLAGS: Final = frozenset(_IDS)
+"""The same, as numbers."""
 _FLOWS: Final = b"fgtu"
 """The flags of entries whose headers begin with flow."""
 ASKED: Final = 0x72
@@ -148,9 +149,9 @@ def has_id(outgoing: bytes) -> bool:
     return outgoing[_OUTGOING_FLAG] in _IDS
 
 
-def any_has_id(outgoing: list[bytes]) -> bool:
-    """Whether `has_id` holds for one of these; asked for all that one call puts, so without a call for each."""
-    return not _ID_FLAGS.isdisjoint([entry[_OUTGOING_FLAG] for entry in outgoing])
+def flags_of(outgoing: list[bytes]) -> set[int]:
+    """The flags of these; asked for all that one call puts, so without a call for each."""
+    return {entry[_OUTGOING_FLAG] for entry in outgoing}
 
 
 def is_asked_by_id(entry: bytes) -> bool:

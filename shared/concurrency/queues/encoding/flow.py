@@ -46,6 +46,8 @@ class Way(NamedTuple):
 
 
 _NOTHING: Final = Way()
+LONGEST_FLOW: Final = " ".join(("1", *["x" * 64] * 4))
+"""A header of which none is longer."""
 _PLAIN_WAY: Final = "1    "
 """The header of a message that asks for nothing: it is left out."""
 ABOUT: Final = ("share", "key", "limit", "once")

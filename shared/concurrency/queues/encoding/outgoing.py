@@ -6,7 +6,8 @@ from typing import Final, Generic, TypeVar
 
 from shared.concurrency.queues.encoding.codec import Codec, Shape, digest
 from shared.concurrency.queues.encoding.entry import pack_headers, pack_middle, with_flow
-from shared.concurrency.queues.encoding.flow import Way, pack_flow
+from shared.concurrency.queues.encoding.flow import LONGEST_FLOW, Way, pack_flow
+from shared.concurrency.queues.encoding.once import HEADER
 
 T = TypeVar("T")
 E = TypeVar("E")
@@ -83,6 +84,19 @@ class Outgoing(Generic[T, E]):
         if shape.name not in self._asking:
             self._asking[shape.name] = pack_middle(pack_headers(headers), has_id=False, is_asked=True)
         return self._number(self._asking[shape.name], body)
+
+    def unique(self, item: T, way: Way, once: str) -> E:
+        """An entry of which one is to wait under the name in its way; `once`: as `once_of` makes it.
+
+        What replaces another has that one's flow in its headers: there is room for any.
+
+        :raises ValueError, TypeError, MessageTooLarge: as `plain`.
+        """
+        shape, body = self._codec.encode(item)
+        headers, flow = pack_headers({HEADER: once, **shape.headers}), flow_of(shape, item, way)
+        pack_middle(with_flow(headers, LONGEST_FLOW), has_id=False)
+        self._on_flow()
+        return self._number(pack_middle(with_flow(headers, flow), has_id=False), body)
 
     def with_way(self, *asked: object) -> Callable[[T], E]:
         """What makes plain entries that ask this of their way: `asked` as Way, each a value or a function of the item.

@@ -47,7 +47,8 @@ QUEUE_KEYS: Final = {
         "ids",
         "HASH",
         "known id -> expiry in ms, digest, and the message's key, behind `-` where its result is not asked for; "
-        "` !` behind it once a message that was cancelled has ended",
+        "` !` behind it once a message that was cancelled has ended; `once NAME` likewise, with `-` as digest, of a name that is put "
+        "once in a time",
     ),
     "ids_due": KeyDescription("ids:due", "ZSET", "known id -> expiry in ms"),
     "settings": KeyDescription(
@@ -60,7 +61,7 @@ QUEUE_KEYS: Final = {
     "totals": KeyDescription(
         "totals",
         "HASH",
-        "counters: put, acked, nacked, dead, recovered, replayed, cancelled, unreadable, discarded; onward: waiting puts that nobody "
+        "counters: put, acked, nacked, dead, recovered, replayed, cancelled, unreadable, discarded, replaced; onward: waiting puts that nobody "
         "owns; folded: waiting puts less the fields of `bodies`; the last stamp",
     ),
     "results": KeyDescription(
@@ -119,12 +120,18 @@ QUEUE_KEYS: Final = {
         "line:own",
         "ZSET",
         "`kKEY STAMP`, and the key of a put that waits for its own KEY; `GATE STAMP` where it waits for a limit; `!kKEY` or "
-        "`!GATE` where one of that may be let in",
+        "`!GATE` where one of that may be let in; "
+        "`oNAME`, and the key of a put of which one of that NAME is to wait",
     ),
     "let_in": KeyDescription(
         "let_in", "ZSET", "keys of puts let in out of their turn, which their owner has not confirmed"
     ),
-    "once": KeyDescription("once", "HASH", "names of messages that are to be there once, and their newest bodies"),
+    "once": KeyDescription(
+        "once",
+        "HASH",
+        "NAME of a message of which one is to wait -> `FIRST DUE STUB`: when it was put first and when it is due, in ms, and its "
+        "stamp and key, or the entry where it is delayed; `=NAME` -> what replaced it, from FLAG on; `#` and its key -> NAME",
+    ),
 }
 """What a script calls a key -> the key."""
 

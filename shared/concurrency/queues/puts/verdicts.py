@@ -1,11 +1,12 @@
 """What one call of puts carries, and what the server's verdict means for each entry of it."""
 
+from collections.abc import Iterable, Iterator
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, field
 from typing import Any
 
 from shared.concurrency.errors import QueueFull
-from shared.concurrency.queues.encoding.entry import any_has_id
+from shared.concurrency.queues.encoding.once import any_may_be_known
 from shared.concurrency.queues.puts.batch import OutgoingEntry
 from shared.concurrency.queues.puts.putters import Putters, conflict, shut_down
 
@@ -37,7 +38,7 @@ class Portion:
             self.session_id,
             number,
             int(self.may_wait),
-            int(any_has_id(packed)),
+            int(any_may_be_known(packed)),
             int(self.again),
             refused,
             b"".join(self.confirmed) if self.confirmed else b"",
@@ -86,7 +87,7 @@ def decide_each(portion: Portion, putters: Putters, verdicts: list[Any], last: i
             entry.batch.decide(admitted=was_admitted)
             if letter == b"a":
                 putters.confirm(entry.key)
-    for entry, letter in zip(portion.entries, letters, strict=True):
+    for entry, letter in _undecided(portion, putters, letters):
         if letter == b"o" and not entry.batch.may_wait:
             if entry.batch.withdrawn:
                 entry.batch.decide(admitted=False)
@@ -106,8 +107,14 @@ def decide_each(portion: Portion, putters: Putters, verdicts: list[Any], last: i
     return aftermath
 
 
+def _undecided(portion: Portion, putters: Putters, letters: Iterator[bytes]) -> Iterable[tuple[OutgoingEntry, bytes]]:
+    """The entries and what became of each, without those that a notification decided while the call was on its way."""
+    verdicts = zip(portion.entries, letters, strict=True)
+    return [verdict for verdict in verdicts if verdict[0] in putters] if portion.again else verdicts
+
+
 def _decide(entry: OutgoingEntry, letter: bytes) -> None:
-    if letter in (b"a", b"k"):
+    if letter in (b"a", b"k", b"r"):
         entry.batch.is_new = letter == b"a"
         entry.batch.decide(admitted=True)
     elif letter == b"c":

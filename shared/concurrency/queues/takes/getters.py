@@ -97,6 +97,13 @@ class Getters:
             if not getter.may_wait:
                 reject(getter.future, QueueEmpty("nothing can be delivered now: `get` would wait"))
 
+    def finish(self, asked: list[Getter], error: Exception) -> None:
+        """Nothing will come for these, and for takers. Who came later asks anew: the queue may be open again."""
+        for getter in asked:
+            reject(getter.future, error)
+        for taker in list(self.takers):
+            taker.end(error)
+
     def end(self, error: Exception) -> None:
         """Nobody gets anything any more."""
         for getter in self._getters:

@@ -264,7 +264,9 @@ class TakeLane(Lane[Portion]):
         elif is_current:  # else it was handed to a session that is over: recovered, as all it held
             self._take(wish, entries, look_again, now)
             if is_finished:
-                self.demand.getters.end(QueueShutDown("the queue is shut down, and all its messages are done with"))
+                self.demand.getters.finish(
+                    wish.asked, QueueShutDown("the queue is shut down, and all its messages are done with")
+                )
             self.demand.getters.refuse(wish.asked)
             member.recovery.overdue = overdue.decode()
         if stale:

@@ -9,7 +9,7 @@ local function is_sound()
     hash = {bodies, handed, lanes, ids, settings, totals},
   }
   -- FLOW
-  for _, key in ipairs({tails, behind, passed, flow, tags}) do table.insert(kinds.hash, key) end
+  for _, key in ipairs({tails, behind, passed, flow, tags, once}) do table.insert(kinds.hash, key) end
   for _, key in ipairs({line_own, let_in, ready, line_fair, gated, running, opens}) do table.insert(kinds.zset, key) end
   table.insert(kinds.list, released)
   -- END

@@ -33,21 +33,54 @@ admit = function(first_free, is_shut)
   -- What one call of `admit` has gathered so far: how many went in, and of whom to notify.
   local entering, admitted_now, forwarded_now, last_of, conflicts_of, is_live_of
   -- FLOW
-  local by_key
+  local by_key, any_settled, settled, fair_places = nil, false, {}, {}
+
+  -- Others of a NAME wait in line for what goes in here: they are done with, and their owners get to know it. One that was put before
+  -- KEY, by the same process, replaces nothing.
+  local function settle_others(name, key)
+    for _, other in ipairs(order.named_in_line(name, 100)) do
+      if looked_at >= MOST_LET_IN or bytes_let_in >= MOST_BYTES_LET_IN then return end
+      local body, owner = redis.call('HGET', bodies, other), owner_of(other)
+      local who, mark, from = string.match(body or '', WAITS)
+      if who then
+        local outgoing = string.sub(body, from)
+        -- Of the fair line the first places are being looked at: there it leaves below.
+        if #mark == 17 then order.leave_place(other, body, mark, from) else fair_places[#fair_places + 1] = other end
+        if is_live(who) then
+          if owner ~= owner_of(key) or other > key then order.meet_name(name, outgoing, select(2, order.name(outgoing, 33))) end
+          by_key[owner] = (by_key[owner] or '') .. other
+          conflicts_of[owner] = (conflicts_of[owner] or '') .. ' =' .. other
+        end
+        redis.call('HDEL', bodies, other)
+        any_settled, settled[other] = true, true
+      end
+      order.leave_named(name, other)
+      looked_at, bytes_let_in = looked_at + 1, bytes_let_in + #(body or '')
+    end
+  end
   -- END
 
   -- Lets a put in whose turn has come. WHO: its session, or `+` and whom to notify for one without an owner, which counts as put already.
   -- One whose owner's session is over is dropped: it never returned.
   local function let_one_in(key, who, outgoing)
+    -- FLOW
+    local name, at
+    -- END
     if string.byte(who) == PLUS then
       forwarded_now = forwarded_now + 1
       notify(string.sub(who, 2), 'onward', key)
     else
+      -- FLOW
+      if settled[key] then return end
+      name, at = order.name(outgoing, 33)
+      if name then order.leave_named(name, key) end
+      -- END
       if is_live_of[who] == nil then is_live_of[who] = is_live(who) end
       if not is_live_of[who] then return end
       local owner, verdict, is_told_by_key = owner_of(key), has_id(outgoing) and meet_id(outgoing) or 'new', false
       -- FLOW
       is_told_by_key = order.FLAGS[string.byte(outgoing, 33)]
+      if name and verdict == 'new' and order.meet_name(name, outgoing, at) then verdict = 'known' end
       if is_told_by_key then
         by_key[owner] = (by_key[owner] or '') .. key
         if verdict == 'new' then redis.call('ZADD', let_in, now, key) end
@@ -62,7 +95,13 @@ admit = function(first_free, is_shut)
     admitted_now = admitted_now + 1
     local entry = next_stamp() .. outgoing
     -- FLOW
-    if not order.goes_on(entry, order.key(entry, 49)) then return end
+    local is_behind = order.stands_behind(entry, order.key(entry, 49))
+    if name then
+      local is_delayed = order.admit_named(name, entry, at + 16, is_behind)
+      settle_others(name, key)
+      if is_delayed then return end
+    end
+    if is_behind or not order.passes(entry, '1') then return end
     -- END
     entering[#entering + 1] = entry
   end
@@ -101,6 +140,9 @@ admit = function(first_free, is_shut)
   -- FLOW
   -- Has a put wait for its own KEY or gate, whose turn has come and which has to. BUT: the one that it has waited for.
   local function has_to_wait(who, outgoing, but)
+    local name = order.name(outgoing, 33)
+    -- One that is about to replace what waits already needs no place there.
+    if name and redis.call('HEXISTS', once, name) == 1 then return false end
     local own = order.must_wait(outgoing, order.key(outgoing, 33), 33, but)
     if not own or string.byte(who) ~= PLUS and not is_live(who) then return false end
     order.wait_for_own(own, who, outgoing)
@@ -241,11 +283,16 @@ admit = function(first_free, is_shut)
     total = total + admitted_now
     notify_owners()
     -- FLOW
+    if #fair_places > 0 and redis.call('ZREM', line_fair, unpack(fair_places)) > 0 then order.has_touched = true end
+    fair_places = {}
     order.keep_times()
     -- END
     if forwarded_now > 0 then redis.call('HINCRBY', totals, 'onward', -forwarded_now) end
     count_put(total - forwarded_now)
     if shut and upto < math.huge then redis.call('HSET', settings, 'refused_upto', upto) end
+    -- FLOW
+    any_gone = any_gone or any_settled
+    -- END
     if any_gone and redis.call('HLEN', bodies) == 0 then redis.call('DEL', putters) end
     return total
   end

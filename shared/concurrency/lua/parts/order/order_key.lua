@@ -20,3 +20,9 @@ function order.flow(entry, flag_at)
   local found = order.way(entry, flag_at)
   return found ~= '1 ' and found or nil
 end
+
+-- The NAME of an entry of which one at most is to wait, and where its headers go on behind it; nil where it has none.
+function order.name(entry, flag_at)
+  if not order.FLAGS[string.byte(entry, flag_at)] then return nil end
+  return string.match(entry, '^{"flow":"[012] [^ "]* [^ "]* [^ "]* ([^ "]+)"()', flag_at + 4)
+end

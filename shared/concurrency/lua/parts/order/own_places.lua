@@ -16,8 +16,11 @@ end
 
 -- Moves those that wait for something of their own to the front of the line, the last first, MOST at most: a queue that is shut down has one line.
 -- Returns how many are left.
-function order.own_to_line(most)
-  local waits = redis.call('ZRANGE', line_own, -most, -1)
+function order.own_to_line(most, is_shut)
+  -- What says who waits under a NAME is of no use there; else it stays.
+  local waits = is_shut and redis.call('ZRANGE', line_own, -most, -1) or redis.call('ZREVRANGEBYLEX', line_own, '(o', '-', 'LIMIT', 0, most)
+  if not is_shut and #waits == 0 then waits = redis.call('ZREVRANGEBYLEX', line_own, '+', '[s', 'LIMIT', 0, most) end
+  if not is_shut then table.sort(waits) end
   local places = {}
   for at = #waits, 1, -1 do
     local mark, message = string.match(waits[at], '^[kls]%S+ (%d%d%d%d%d%d%d%d%d%d%d%d%d%d%d%d)(.*)$')

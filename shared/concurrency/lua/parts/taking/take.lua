@@ -6,6 +6,9 @@ local entries, bytes, passed, passed_bytes = {}, 0, 0, 0
 local is_full, largest = false, 0
 -- What is of a later protocol: set aside, uncounted, for a consumer that knows it.
 local ASIDE_MS, aside = 60000, {}
+-- FLOW
+local too_early = {}
+-- END
 want = tonumber(want)
 
 local function pass_over(entry) passed, passed_bytes = passed + 1, passed_bytes + #entry end
@@ -21,9 +24,16 @@ end
 -- it counts in locals of its own.
 local function lease(found)
   local unwanted = #found > 0 and marked and marked.of(found)
+  -- FLOW
+  local named, free_names = order.named(found), {}
+  -- END
   local pairs_to_set, at, count, size_of_all, largest_of_all, taken = {}, 0, #entries, bytes, largest, 0
   for i = 1, #found do
     local entry = found[i]
+    -- FLOW
+    local waits = named and named[i]
+    if waits then entry = order.newest(entry, waits.name) end
+    -- END
     local size = #entry
     if size > largest_of_all then largest_of_all = size end
     if size_of_all + size > MOST_BYTES and count > 0 then
@@ -32,12 +42,26 @@ local function lease(found)
     end
     taken = i
     local is_gone = unwanted and unwanted[i] and is_entry(entry)
+    -- FLOW
+    local is_early = waits and not is_gone and waits.due > steady_now
+    if is_early then
+      -- It stood behind another of its KEY, and has to be calm still.
+      too_early[#too_early + 1], too_early[#too_early + 2] = waits.due, found[i]
+      order.give_up_places({found[i]})
+      pass_over(entry)
+    elseif waits then
+      free_names[#free_names + 1] = i
+    end
+    if not is_early then
+    -- END
     if is_gone then
       marked.end_as(entry, 'removed')
       pass_over(entry)
       passed = passed + 1 -- it is twice the work
       -- FLOW
-    elseif not order.is_delivered(entry) then
+    elseif not order.is_delivered(found[i]) then
+      -- As it stood there: its name is not free.
+      if waits then free_names[#free_names] = nil end
       pass_over(entry)
       -- END
     elseif is_entry(entry) then
@@ -56,10 +80,14 @@ local function lease(found)
       make_dead_letter(key, entry, 'undecodable', 'not an entry')
       pass_over(entry)
     end
+    -- FLOW
+    end
+    -- END
   end
   if at > 0 then redis.call('HSET', leased, unpack(pairs_to_set)) end
   -- FLOW
   order.delivered()
+  for _, i in ipairs(free_names) do order.forget_name(named[i].name, string.sub(found[i], 17, 38)) end
   -- END
   bytes, largest = size_of_all, largest_of_all
   if bytes >= ENOUGH_BYTES then is_full = true end
@@ -98,6 +126,12 @@ end
 -- Behind the takes, or one of what is delayed would meet it again.
 local function set_aside()
   for _, entry in ipairs(aside) do redis.call('ZADD', delayed, steady_now + ASIDE_MS, entry) end
+  -- FLOW
+  for i = 1, #too_early, 2 do
+    redis.call('ZADD', delayed, too_early[i], too_early[i + 1])
+    soonest = math.min(soonest, too_early[i])
+  end
+  -- END
 end
 
 local function holds_suspect()

@@ -1,0 +1,238 @@
+"""The workload of results: messages are submitted, under ids and without, by processes that are killed and stopped.
+
+Futures are cancelled, several processes submit and ask under one id, consumers are killed and say no. Each future ends
+once: with the result that the server wrote in the step of the acknowledgement, or with its own error. Nobody waits for
+what has ended, and no outcome is kept that somebody who lives has received.
+"""
+
+import asyncio
+from collections import Counter
+from typing import Any, Final
+
+from shared.concurrency import Delivery, Queue, RemoteError, ResultFuture, ResultLost, Session, StaleDelivery, UnknownId
+from shared.concurrency.queues.membership.keys import queue_keys
+from tests.simulation.resting import Resting
+from tests.simulation.server import Server
+from tests.simulation.world import Process, World
+
+_MESSAGES: Final = 60
+_ANSWERS: Final = "{q}:answers"
+_COUNTS: Final = "{q}:counts"
+
+
+class Results(Resting):
+    """Submitters, listeners and consumers of one bounded queue; all of them may be killed."""
+
+    name = "results"
+
+    def __init__(self, world: World, ttl: float) -> None:
+        """Start the processes."""
+        super().__init__(world, ttl)
+        rng = world.rng
+        self._maxsize = rng.choice([1, 3, 20, 0])
+        self._kept_for = rng.choice([10.0, 10.0, 600.0])
+        """Who is stopped again and again loses what is kept for ten seconds."""
+        self._numbers = iter(range(_MESSAGES))
+        self._unwanted: set[int] = set()
+        """Whose future somebody cancelled, or whose submitter was killed: no outcome is promised to others."""
+        self._submitted: list[int] = []
+        self._ends: Counter[str] = Counter()
+        self._answers: dict[int, str] = {}
+        """What the futures of a number were given; all of them are given the same."""
+        self._at_work: set[Process] = set()
+        """Who submits, or waits for futures."""
+        self._begun: dict[Process, set[int]] = {}
+        self._lost: set[bytes] = set()
+        """Keys of those that may have come while nobody listened: their outcomes are kept for their time."""
+        self._alone: dict[Process, set[bytes]] = {}
+        """Keys of the messages without an id, of those who live."""
+        self._server = Server(world)
+        self.more_faults = [self._server.restart, self._server.fill_memory]
+        for n in range(2):
+            self.start(f"submitter{n}", self._submit)
+        self.start("mortal", self._submit, may_die=True)
+        self.start("listener", self._listen)
+        for n in range(2):
+            self.start(f"consumer{n}", self._consume, may_die=True)
+
+    def _queue(self, session: Session) -> Queue[int]:
+        return Queue(
+            session, "q", int, maxsize=self._maxsize, max_attempts=2, max_crashes=None,
+            result=str, results_for=self._kept_for,
+        )  # fmt: skip
+
+    def replace(self, killed: Process) -> None:
+        """Another one; nobody knows what became of what a submitter was about to submit."""
+        self._unwanted |= self._begun.get(killed, set())
+        self._at_work.discard(killed)
+        self._alone.pop(killed, None)
+        super().replace(killed)
+
+    # --- the processes ----------------------------------------------------------------------------------------------
+
+    async def _stay(self, process: Process) -> None:
+        """Until all is done: what an idle process keeps is looked at then."""
+        self._at_work.discard(process)
+        await self.closing()
+
+    async def _submit(self, process: Process) -> None:
+        self._at_work.add(process)
+        self._begun[process], self._alone[process] = set(), set()
+        async with self.session(process) as session:
+            queue, waiting = self._queue(session), list[asyncio.Task[None]]()
+            await asyncio.gather(*(self._submit_some(process, queue, waiting) for _ in range(3)))
+            await asyncio.gather(*waiting)
+            await self._stay(process)
+
+    async def _submit_some(self, process: Process, queue: Queue[int], waiting: "list[asyncio.Task[None]]") -> None:
+        rng = self.world.rng
+        for number in self._numbers:
+            self._begun[process].add(number)
+            # Twice, as whoever repeats what failed: the second future is of the same message.
+            for _ in range(2 if number % 3 == 0 else 1):
+                id_ = f"n{number}" if number % 3 != 1 else None
+                try:
+                    async with asyncio.timeout(rng.random() * 0.1 if rng.random() < 0.1 else None):
+                        future = await queue.submit(number, id=id_, on_progress=self._look_at_progress)
+                except TimeoutError:
+                    self._unwanted.add(number)
+                    continue
+                if id_ is None:
+                    self._alone[process].add(future.id.encode())
+                else:
+                    self._submitted.append(number)
+                if rng.random() < 0.15:
+                    await asyncio.sleep(rng.random() * 0.1)
+                    if future.cancel():
+                        self._unwanted.add(number)
+                        continue
+                waiting.append(asyncio.create_task(self._await(number, future)))
+            await asyncio.sleep(rng.expovariate(20))
+
+    async def _listen(self, process: Process) -> None:
+        rng = self.world.rng
+        self._at_work.add(process)
+        async with self.session(process) as session:
+            queue, waiting = self._queue(session), list[asyncio.Task[None]]()
+            while len(self._at_work) > 1:
+                await asyncio.sleep(rng.expovariate(5))
+                if not self._submitted:
+                    continue
+                number = rng.choice(self._submitted)
+                try:
+                    future = await queue.result(f"n{number}")
+                except UnknownId:
+                    if number not in self._unwanted:  # else it was withdrawn, and its id with it
+                        self.failures.append(f"the id of {number} is unknown, and its submit has returned")
+                    continue
+                if rng.random() < 0.2:
+                    future.cancel()  # it only stops listening
+                else:
+                    waiting.append(asyncio.create_task(self._await(number, future)))
+            await asyncio.gather(*waiting)
+            await self._stay(process)
+
+    def _look_at_progress(self, fraction: float, text: str) -> None:
+        if not (0 <= fraction <= 1 and text.isdigit()):
+            self.failures.append(f"a progress of {fraction} {text!r}")
+        self._ends["progress"] += 1
+
+    async def _await(self, number: int, future: ResultFuture[Any]) -> None:
+        try:
+            answer = str(await future)
+        except RemoteError as error:
+            answer = f"!{error.reason}"
+        except ResultLost:
+            self._ends["lost"] += 1
+            self._lost.add(future.id.encode())
+            self._unwanted.add(number)
+            if self._kept_for > self.world.now:
+                self.failures.append(f"the result of {number} is lost, and was kept for {self._kept_for} s")
+            return
+        self._ends[answer.partition(" ")[0]] += 1
+        if answer == "!cancelled" and number in self._unwanted:
+            return
+        if self._answers.setdefault(number, answer) != answer and number not in self._unwanted:
+            self.failures.append(f"{number} was answered {self._answers[number]!r}, and {answer!r}")
+        if (answer[:1] == "!") != _is_refused(number) or answer not in (f"!{_refusal(number)}", f"= {answer[2:]}"):
+            self.failures.append(f"{number} was answered {answer!r}")
+
+    async def _consume(self, process: Process) -> None:
+        async with self.session(process) as session:
+            queue = self._queue(session)
+            await asyncio.gather(*(self._get_all(queue) for _ in range(self.world.rng.choice([1, 3]))))
+
+    async def _get_all(self, queue: Queue[int]) -> None:
+        rng = self.world.rng
+        while not self.is_closing:
+            try:
+                async with asyncio.timeout(0.5):
+                    delivery = await queue.get()
+            except TimeoutError:
+                continue
+            try:
+                if rng.random() < 0.3:
+                    await delivery.progress(rng.random(), str(delivery.item))
+                    await asyncio.sleep(rng.expovariate(20))
+                await self._settle(delivery)
+            except StaleDelivery:
+                pass
+
+    async def _settle(self, delivery: Delivery[int]) -> None:
+        number, rng = delivery.item, self.world.rng
+        if _refusal(number) == "failed":
+            await delivery.nack(delay=rng.choice([0.0, 0.05]))
+        elif _is_refused(number):
+            await delivery.dead_letter(_refusal(number))
+        else:
+            answer = f"= {number} {rng.random():.6f}"
+            if rng.random() < 0.5:
+                delivery.effects.hset(_ANSWERS, str(number), answer)
+                delivery.effects.hincrby(_COUNTS, str(number))
+            await delivery.ack(answer)
+
+    # --- what the run asks ------------------------------------------------------------------------------------------
+
+    def is_calm(self) -> bool:
+        """All but the last was begun."""
+        return sum(map(len, self._begun.values())) >= _MESSAGES
+
+    def has_ended(self) -> bool:
+        """Every future has ended, and those who waited for them have left."""
+        return self.is_calm() and not self._at_work
+
+    def look_at_rest(self) -> None:
+        """What was received is what was written, once; no outcome is kept for who has it."""
+        call, keys = self.world.control.call, queue_keys("q")
+        flat = call("HGETALL", _ANSWERS)
+        for number, answer in zip(flat[::2], flat[1::2], strict=True):
+            given = self._answers.get(int(number), answer.decode())
+            if given != answer.decode() and int(number) not in self._unwanted:
+                self.failures.append(f"{number.decode()} was answered {given!r}, and {answer!r} is written")
+        if twice := [count for count in call("HVALS", _COUNTS) if count != b"1"]:
+            self.failures.append(f"{len(twice)} effects not once")
+        lost = set(range(_MESSAGES)) - set(self._answers) - self._unwanted
+        if lost:
+            self.failures.append(f"no future of {sorted(lost)[:5]} has ended")
+        kept, living = set(call("HKEYS", keys["results"])), set().union(*self._alone.values())
+        if left := sorted(
+            (kept & living) - self._lost
+        ):  # under an id it is kept for as long as that is known, or it was cancelled
+            self.failures.append(f"outcomes are kept for who has them: {left[:3]}")
+        if kept != set(call("ZRANGE", keys["results_due"], 0, -1)):
+            self.failures.append("an outcome has no time to go, or a time has no outcome")
+
+    def details(self) -> str:
+        """The bound, and how the futures ended."""
+        return (
+            f"maxsize {self._maxsize} unwanted {len(self._unwanted)} {dict(sorted(self._ends.items()))} restarts {self._server.restarts} "
+            f"full {self._server.full} {super().details()}"
+        )
+
+
+def _refusal(number: int) -> str:
+    return {3: "not this", 4: "failed"}.get(number % 10, "")
+
+
+def _is_refused(number: int) -> bool:
+    return _refusal(number) != ""
