@@ -87,7 +87,7 @@ if is_resync and not is_much then
 end
 -- A call may not take what it gives back.
 -- FLOW
-if want > 0 and not paused then order.open_due() end
+if not paused and want > 0 then order.open_due() end
 order.has_come_back = {}
 -- END
 local returned_before, suspects_before = redis.call('LLEN', returned), redis.call('LLEN', suspects)
