@@ -39,6 +39,10 @@ SUITES: Final = {
         "messages of 1,000 keys, five processes, one killed every second",
         "WEIR_CAMPAIGN_ORDER", ("tests/order/test_order_campaign.py",), usual=100_000,
     ),
+    "limits": Suite(
+        "messages of one limit, three processes, one killed for every 500; never more in hands than the limit",
+        "WEIR_CAMPAIGN_LIMITS", ("tests/limits/test_limits_under_kills.py",), usual=20_000,
+    ),
     "results": Suite(
         "three processes submit to three that answer, one killed for every 2,500",
         "WEIR_CAMPAIGN_SUBMISSIONS", ("tests/results/test_results_campaign.py",), usual=100_000,

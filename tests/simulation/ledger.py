@@ -23,8 +23,9 @@ return {
   redis.call('HMGET', of('totals'), 'put', 'replayed', 'acked', 'dead', 'cancelled', 'onward', 'discarded'),
   redis.call('LRANGE', of('pending'), 0, -1), redis.call('LRANGE', of('line'), 0, -1), held, handed,
   redis.call('LLEN', of('returned')) + redis.call('LLEN', of('suspects')) + redis.call('ZCARD', of('delayed'))
-    + redis.call('ZCOUNT', of('ready'), '1e15', '+inf'),
-  redis.call('HLEN', of('behind')) + redis.call('LLEN', of('released')) + redis.call('ZCOUNT', of('ready'), '-inf', '(1e15'),
+    + redis.call('ZCOUNT', of('ready'), '1e15', '+inf') + redis.call('ZLEXCOUNT', of('gated'), '[0', '(1'),
+  redis.call('HLEN', of('behind')) + redis.call('LLEN', of('released')) + redis.call('ZCOUNT', of('ready'), '-inf', '(1e15')
+    + redis.call('ZLEXCOUNT', of('gated'), '[1', '(2'),
   redis.call('HLEN', of('passed')),
   redis.call('HLEN', of('dead')), redis.call('HLEN', of('bodies')),
 }

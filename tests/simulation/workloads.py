@@ -13,6 +13,7 @@ WORKLOADS: Final = (
     "cancels",
     "keys",
     "once",
+    "limits",
     "losses",
     "outages",
     "clocks",

@@ -4,6 +4,10 @@ local acked, nacked = 0, 0
 local steady_now, soonest = now, math.huge
 
 local function delay_for(entry, delay)
+  -- FLOW
+  -- One that waits for its next attempt holds no place.
+  order.give_up_places({entry})
+  -- END
   soonest = math.min(soonest, steady_now + delay)
   redis.call('ZADD', delayed, steady_now + delay, entry)
 end
@@ -130,6 +134,10 @@ local function settle_others(max_attempts)
       -- It stands behind the last of its key now.
     elseif tonumber(value) > 0 then
       delay_for(entry, tonumber(value))
+      -- FLOW
+    elseif #order.back_to_gates({entry}) == 0 then
+      -- It goes on from its gate.
+      -- END
     elseif crashes_of(entry) >= 2 then
       redis.call('RPUSH', suspects, entry)
     -- FLOW

@@ -41,6 +41,7 @@ end
 
 -- Reads the first MOST.
 function order.first_of_all(most)
+  order.has_added = false
   fresh, freed = redis.call('LRANGE', pending, 0, most - 1), redis.call('LRANGE', released, 0, most - 1)
   tagged, again = redis.call('ZRANGE', ready, 0, most - 1, 'WITHSCORES'), {}
   if tagged[1] then
@@ -64,9 +65,13 @@ function order.remove_first(count, of)
   if count < of then pick(count) end
   redis.call('LTRIM', released, counts.freed, -1)
   redis.call('LTRIM', pending, counts.fresh, -1)
-  if counts.tagged > 0 then redis.call('ZREMRANGEBYRANK', ready, 0, counts.tagged - 1) end
-  if counts.again > 0 then
+  -- Where one was let go meanwhile, it may stand before these.
+  if counts.tagged > 0 and not order.has_added then redis.call('ZREMRANGEBYRANK', ready, 0, counts.tagged - 1) end
+  if counts.again > 0 or counts.tagged > 0 and order.has_added then
     local gone = {}
+    if order.has_added then
+      for at = 1, 2 * counts.tagged, 2 do gone[#gone + 1] = tagged[at] end
+    end
     for at = 1, 2 * counts.again, 2 do gone[#gone + 1] = again[at] end
     redis.call('ZREM', ready, unpack(gone))
   end

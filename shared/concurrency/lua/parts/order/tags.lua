@@ -40,6 +40,13 @@ local function look_up(time, flows)
   end
 end
 
+-- What an entry of a flow costs.
+function order.cost_of(name)
+  order.load_time(order.going)
+  local weight = order.going.has_weights and redis.call('HGET', flow, 'w:' .. string.sub(name, 3))
+  return COST[string.sub(name, 1, 1)] / tonumber(weight or 1)
+end
+
 -- Adds members of these flows to KEY, each at its tag and OFFSET: 1000 at most.
 function order.add_tagged(time, key, members, flows, offset)
   order.load_time(time)
@@ -59,6 +66,7 @@ function order.add_tagged(time, key, members, flows, offset)
   end
   redis.call('HSET', tags, unpack(fields))
   redis.call('ZADD', key, unpack(pairs_to_add))
+  order.has_added = true
 end
 
 -- COUNT of the default flow are served.
@@ -83,7 +91,7 @@ end
 function order.keep_times()
   if not order.has_touched then return end
   order.has_touched = false
-  local count = redis.call('ZCARD', ready) + redis.call('ZCARD', line_fair)
+  local count = redis.call('ZCARD', ready) + redis.call('ZCARD', line_fair) + redis.call('ZCARD', gated)
   if count == 0 then
     redis.call('UNLINK', tags)
     redis.call('HDEL', flow, 'V', 'F', 'LV', 'LF', 'scan')
@@ -101,7 +109,8 @@ function order.keep_times()
   local cursor, gone = redis.call('HGET', flow, 'scan') or '0', {}
   local page = redis.call('HSCAN', tags, cursor, 'COUNT', 50)
   for i = 1, #page[2], 2 do
-    local V = string.byte(page[2][i]) == 76 and order.waiting.V or order.going.V
+    local kind, V = string.byte(page[2][i]), order.going.V
+    if kind == 76 then V = order.waiting.V elseif kind == 71 then V = order.time_of_gate and order.time_of_gate(page[2][i]) or -1 end
     if tonumber(page[2][i + 1]) <= V then gone[#gone + 1] = page[2][i] end
   end
   if #gone > 0 then redis.call('HDEL', tags, unpack(gone)) end
