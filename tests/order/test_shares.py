@@ -232,3 +232,18 @@ async def test_shares_that_are_new_each_time_neither_starve_low_nor_leave_tags(
     assert await tags <= 200
     await handled(queue, 6)
     await at_rest(queue)
+
+
+async def test_another_share_is_let_in_at_once_beside_one_that_is_stuck(session: Session, name: str) -> None:
+    queue = Queue(session, name, int, maxsize=16)
+    await queue.put_many(range(3), key="k", share="stuck")
+    held = await take(queue)
+    waiting = [asyncio.create_task(queue.put(number, key="k", share="stuck")) for number in (3, 4)]
+    await until(queue.statistics, lambda seen: seen.puts_waiting == 2)
+    assert await queue.put_nowait(7, share="other")
+    assert await queue.put_nowait(8, priority=Priority.HIGH)
+    assert {delivery.item for delivery in await handled(queue, 2)} == {7, 8}
+    await held.ack()
+    assert [delivery.item for delivery in await handled(queue, 4)] == [1, 2, 3, 4]
+    await asyncio.gather(*waiting)
+    await at_rest(queue)

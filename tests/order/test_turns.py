@@ -104,10 +104,9 @@ async def test_what_is_withdrawn_after_it_was_sent_is_not_counted_again() -> Non
         batch.withdrawn = True
         turns.give_up(batch)
 
-    of_share, _, last = add("a"), add(None), add(None)
+    _, _, last = add("a"), add(None), add(None)
     withdraw(last)
     assert len(turns.take(1 << 20, 0, {})) == 2
-    withdraw(of_share)
     again = add("b")
     assert [entry.batch for entry in turns.take(1 << 20, 0, {})] == [again]
     withdraw(again)
