@@ -210,3 +210,25 @@ async def test_what_is_no_weight_is_refused_before_anything_is_sent(
     with pytest.raises(ValueError, match="a share is a text"):
         await queue.weigh("", 1)
     assert not [key async for key in client.scan_iter(match=f"*{name}*")]
+
+
+async def test_shares_that_are_new_each_time_neither_starve_low_nor_leave_tags(
+    session: Session, name: str, client: Redis
+) -> None:
+    """Each begins where time is: that must go on, though nobody comes twice."""
+    queue = Queue(session, name, int)
+    await queue.put(-1, priority=Priority.LOW)
+    await handled(queue, 1)
+    await queue.put_many([-2, -3], priority=Priority.LOW)
+    await queue.put_many(range(4), share=lambda number: f"begins-{number}")
+    seen: list[int] = []
+    for number in range(260):
+        await queue.put(number, share=f"once-{number}")
+        seen += [delivery.item for delivery in await handled(queue, 1)]
+    lows = [at for at, item in enumerate(seen) if item < 0]
+    assert len(lows) == 2
+    assert lows[1] - lows[0] <= 100
+    tags: Any = client.hlen(f"{{{name}}}:tags")
+    assert await tags <= 200
+    await handled(queue, 6)
+    await at_rest(queue)

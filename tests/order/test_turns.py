@@ -6,6 +6,12 @@ import pytest
 
 from shared import Priority
 from shared.concurrency import Queue, QueueFull, Session
+from shared.concurrency.queues.encoding.entry import pack_middle, with_flow
+from shared.concurrency.queues.encoding.flow import Way, pack_flow
+from shared.concurrency.queues.membership.level import Level
+from shared.concurrency.queues.puts.batch import Batch
+from shared.concurrency.queues.puts.numbering import Numbering
+from shared.concurrency.queues.puts.turns import Turns
 from tests.instruments import inside
 from tests.instruments.waiting import until
 from tests.order.watching import at_rest, take
@@ -80,3 +86,28 @@ async def test_none_that_may_not_wait_is_kept_back(session: Session, name: str) 
     assert inside.unsent_at(queue) == 0
     assert await drained(queue) == [0]
     await at_rest(queue)
+
+
+async def test_what_is_withdrawn_after_it_was_sent_is_not_counted_again() -> None:
+    """Beside one of the default flow that was withdrawn, and has kept its place."""
+    level, number = Level("q"), Numbering("abcdefghijkl")
+    level.wanted = 1
+    turns = Turns(level)
+
+    def add(share: str | None) -> Batch:
+        middle = pack_middle(with_flow(b"", pack_flow(Way(share=share))), has_id=False)
+        batch = Batch([number.entry(middle, b"1")], asyncio.get_running_loop().create_future(), may_wait=True)
+        turns.add(batch)
+        return batch
+
+    def withdraw(batch: Batch) -> None:
+        batch.withdrawn = True
+        turns.give_up(batch)
+
+    _, _, last = add("a"), add(None), add(None)
+    withdraw(last)
+    assert len(turns.take(1 << 20, 0, {})) == 2
+    again = add("b")
+    assert [entry.batch for entry in turns.take(1 << 20, 0, {})] == [again]
+    withdraw(again)
+    assert len(turns) == 0

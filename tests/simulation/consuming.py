@@ -48,7 +48,9 @@ class Consuming(Workload):
     def _left(self) -> int:
         call, keys = self.world.control.call, self._keys
         lists = sum(call("LLEN", keys[word]) for word in ("pending", "released", "returned", "suspects", "putters"))
-        behind = sum(call("HLEN", keys[word]) for word in ("behind", "passed")) + call("ZCARD", keys["line_own"])
+        behind = sum(call("HLEN", keys[word]) for word in ("behind", "passed")) + sum(
+            call("ZCARD", keys[word]) for word in ("line_own", "line_fair", "ready")
+        )
         leased = sum(call("HLEN", key) for key in call("KEYS", "{q}:leased:*"))
         handed = sum(entry != b"" for entry in call("HVALS", keys["handed"]))
         return int(lists + behind + call("ZCARD", keys["delayed"]) + leased + handed)

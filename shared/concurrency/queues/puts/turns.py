@@ -15,12 +15,14 @@ MOST_OF_A_FLOW: Final = 400
 class Turns:
     """Unsent entries: of each flow in the order of their numbers, and the flows round robin.
 
-    While no entry of this process says anything of its way there is one flow, and all of it is as in Unsent.
+    While no entry of this process has had a share or a priority there is one flow, and all of it is as in Unsent.
     """
 
     def __init__(self, level: Level) -> None:
         """`level`: of the queue; it says whether any entry may have a flow."""
         self._level: Final = level
+        self._has_flows = False
+        """Whether there has been an entry of another flow than the default one."""
         self._default: Final = Unsent()
         self._flows: Final[dict[bytes, Unsent]] = {}
         """Those that have entries, the default one too; empty as long as only that one has had any."""
@@ -43,7 +45,9 @@ class Turns:
         self.count += batch.undecided
         if not batch.may_wait:
             self._nowaits += batch.undecided
-        if not self._level.wanted:
+        if not self._has_flows:
+            self._has_flows = bool(self._level.wanted) and any(entry.flow for entry in batch.entries)
+        if not self._has_flows:
             self._default.add(batch)
             return
         for flow, entries in _by_flow(batch.entries).items():
@@ -53,7 +57,7 @@ class Turns:
         """Have entries wait again that were taken out last."""
         self.count += len(entries)
         self._nowaits += sum(not entry.batch.may_wait for entry in entries)
-        if not self._level.wanted:
+        if not self._has_flows:
             self._default.put_back(entries)
             return
         for flow, some in _by_flow(entries).items():
@@ -62,7 +66,7 @@ class Turns:
     def give_up(self, batch: Batch) -> None:
         """Pass over a batch that is withdrawn from here on; its entries that are here are decided."""
         before = self.count
-        if not self._flows:
+        if not self._has_flows:
             self.count -= self._default.give_up(batch)
         for flow, entries in _by_flow(batch.entries).items() if self._flows else ():
             if flow in self._flows:
@@ -127,6 +131,7 @@ class Turns:
             if unsent.count:
                 self._order.append(flow)
             else:
+                unsent.take_all()  # those that are withdrawn, and have kept their places
                 del self._flows[flow]
         return taken
 

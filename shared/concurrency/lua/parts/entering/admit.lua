@@ -201,7 +201,7 @@ admit = function(first_free, is_shut)
       write_entering()
       redis.call('ZREMRANGEBYRANK', line_fair, 0, #keys - 1)
       redis.call('HDEL', bodies, unpack(keys))
-      order.serve(order.waiting, tag)
+      order.serve_line(tag, #keys)
       order.has_touched, looked_at = true, looked_at + #keys
       if admitted_now >= room_before then return 0 end
       if looked_at >= MOST_LET_IN or bytes_let_in >= MOST_BYTES_LET_IN then

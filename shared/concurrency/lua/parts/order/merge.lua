@@ -2,7 +2,7 @@
 -- and `ready`, by tags; of equal tags the older goes first.
 do
 local fresh, freed, tagged, again = {}, {}, {}, {}
-local counts = {}
+local counts, standing = {}, 0
 
 local function age(entry) return string.sub(entry, 1, 38) end
 
@@ -10,6 +10,8 @@ local function age(entry) return string.sub(entry, 1, 38) end
 local function pick(most)
   local time, found = order.going, {}
   local V, F, has_tags = time.V, time.F, tagged[1] or again[1]
+  -- See `order.serve_line`: time goes on by itself, too.
+  local part = has_tags and 1 / (standing + 1)
   local i, j, k, m = 1, 1, 1, 1
   while #found < most do
     local head, is_freed, head_age = fresh[i], false, nil
@@ -26,11 +28,11 @@ local function pick(most)
     if not best or head and (default < tag or default == tag and age(head) < age(best)) then
       found[#found + 1] = head
       if is_freed then j = j + 1 else i = i + 1 end
-      if default then V, F = default, default + order.COST_OF_DEFAULT end
+      if default then V, F = default + part * order.COST_OF_DEFAULT, default + order.COST_OF_DEFAULT end
     else
       found[#found + 1] = best
       if is_again then m = m + 2 else k = k + 2 end
-      if tag > V then V = tag end
+      V = math.max(V, tag) + part * order.cost_of(best)
     end
   end
   counts = {fresh = i - 1, freed = j - 1, tagged = (k - 1) / 2, again = (m - 1) / 2, V = V, F = F}
@@ -44,6 +46,7 @@ function order.first_of_all(most)
   tagged, again = redis.call('ZRANGE', ready, 0, most - 1, 'WITHSCORES'), {}
   if tagged[1] then
     order.load_time(order.going)
+    standing = redis.call('ZCARD', ready)
     again = redis.call('ZRANGEBYSCORE', ready, order.AGAIN, '+inf', 'WITHSCORES', 'LIMIT', 0, most)
     for at = #tagged - 1, 1, -2 do
       if tonumber(tagged[at + 1]) < order.AGAIN then break end

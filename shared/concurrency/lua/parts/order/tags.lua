@@ -5,7 +5,10 @@
 -- `w:SHARE` of `flow` is the weight of a share, and `weights` says that there is one.
 do
 local COST = {['0'] = 1, ['1'] = 8, ['2'] = 64}
+local COST_OF_BYTE = {[48] = 1, [49] = 8, [50] = 64}
 order.COST_OF_DEFAULT = 8
+-- What an entry that has a tag costs without a weight, by its PRIORITY.
+function order.cost_of(entry) return COST_OF_BYTE[string.byte(entry, 62)] or order.COST_OF_DEFAULT end
 -- What has been delivered before stands behind these in `ready`, by its tag.
 order.AGAIN = 1e15
 order.going, order.waiting = {prefix = ''}, {prefix = 'L'}
@@ -74,10 +77,13 @@ function order.serve_default(time, count)
   order.has_touched = true
 end
 
--- One with this tag is served.
-function order.serve(time, tag)
+-- COUNT of the line are served, the last of them under this tag. Time goes on by itself, too: each flow that is new begins where it is,
+-- and without end those would go before what stands under a later tag. By what was served, shared by as many as there are, it goes on
+-- no faster than all of them get their turns.
+function order.serve_line(tag, count)
+  local time = order.waiting
   order.load_time(time)
-  if tag > time.V then time.V, time.is_changed = tag, true end
+  time.V, time.is_changed = math.max(time.V, tag) + count / (redis.call('ZCARD', line_fair) + count + 1), true
   order.has_touched = true
 end
 
