@@ -4,8 +4,8 @@
 -- Rates are GCRA: a token is spent at the delivery, and never comes back.
 local gates = {}
 do
-local MOST_LET_GO, MOST_BYTES_LET_GO, AT_ONCE, NOW_TAG = 200, 1048576, 16, string.rep('0', 16)
-local states, standing, places, going, coming, doubtful, next_tags = {}, {}, {}, {}, {}, {}, {}
+local MOST_LET_GO, MOST_BYTES_LET_GO, MOST_GATES, AT_ONCE, NOW_TAG = 200, 1048576, 50, 16, string.rep('0', 16)
+local states, standing, places, going, coming, doubtful, next_tags, touched = {}, {}, {}, {}, {}, {}, {}, {}
 local function message_of(entry) return string.sub(entry, 17, 38) end
 local function counted_of(key, prefix) return redis.call('ZLEXCOUNT', key, '[' .. prefix .. ' ', '(' .. prefix .. '!') end
 
@@ -20,7 +20,20 @@ local function has_limits()
   return order.numbers[1] or order.numbers[2]
 end
 
--- What is known of a gate; false where it has no numbers. Counted before anything of it is changed.
+-- How many are ready, held, and stand at a gate: counted when it is asked for, once, and kept from there on. So it is asked for before it
+-- is changed, or `rawget` says that nobody has asked.
+local counts = {
+  ready = function(gate) return counted_of(running, 'w' .. gate) end,
+  held = function(gate) return counted_of(running, 'r' .. gate) end,
+  standing = function(gate) return counted_of(gated, '0' .. gate) + counted_of(gated, '1' .. gate) end,
+}
+local counted = {__index = function(state, word)
+  local count = counts[word] and counts[word](state.gate)
+  rawset(state, word, count)
+  return count
+end}
+
+-- What is known of a gate; false where it has no numbers.
 local function state_of(gate)
   if states[gate] ~= nil then return states[gate] end
   local is_share, numbers, times = string.byte(gate) == 115, nil, nil
@@ -45,9 +58,7 @@ local function state_of(gate)
     state.tat = furthest
     redis.call('HSET', flow, 't:' .. gate, string.format('%.0f %.0f', furthest, state.V))
   end
-  state.ready, state.held = counted_of(running, 'w' .. gate), counted_of(running, 'r' .. gate)
-  state.standing = counted_of(gated, '0' .. gate) + counted_of(gated, '1' .. gate)
-  states[gate] = state
+  states[gate] = setmetatable(state, counted)
   return state
 end
 
@@ -84,10 +95,17 @@ local function tag_of(state, entry)
   return string.format('%016.0f', tag)
 end
 
+-- A gate of which others stand there, or less than before: whether a time is known at which it opens is seen when all is written.
+local function touch(state)
+  if state.touched then return end
+  state.touched, touched[#touched + 1] = true, state
+end
+
 local function stand(state, entry, class, tag)
   standing[#standing + 1] = 0
   standing[#standing + 1] = class .. state.gate .. ' ' .. (tag or tag_of(state, entry)) .. entry
-  state.standing, state.touched = state.standing + 1, true
+  state.standing = state.standing + 1
+  touch(state)
   order.at_gates = order.at_gates + 1
 end
 
@@ -139,8 +157,10 @@ function order.write_gates()
   if #places > 0 then order.has_running = true end
   if #standing > 0 or #places > 0 then
     standing, places, going, coming, doubtful = {}, {}, {}, {}, {}
-    for _, state in pairs(states) do
-      if state and state.touched then note_opening(state) end
+    local those = touched
+    touched = {}
+    for _, state in ipairs(those) do
+      if state.touched then note_opening(state) end
     end
   end
 end
@@ -207,7 +227,8 @@ local function let_go(state)
       end
       if class == '1' then state.V = math.max(state.V, tonumber(tag)) end
       gone[#gone + 1], bytes, count = member, bytes + #member, count + 1
-      state.standing, state.touched = state.standing - 1, true
+      state.standing = state.standing - 1
+      touch(state)
     end
     order.write_gates()
     redis.call('ZREM', gated, unpack(gone))
@@ -236,18 +257,25 @@ function order.give_up_places(entries)
     if name and limit ~= '' then note('l' .. limit, entry) end
     if name and #name > 2 and has_limits() and order.numbers[2] then note('s' .. string.sub(name, 3), entry) end
   end
-  local freed = {}
+  local freed, any_stands = {}, redis.call('ZCARD', gated) > 0
   for _, gate in ipairs(gates) do
-    local state, held, ready = state_of(gate), {}, {}
+    local state, held, ready = states[gate], {}, {}
     for i, message in ipairs(of_gate[gate]) do held[i], ready[i] = 'r' .. gate .. ' ' .. message, 'w' .. gate .. ' ' .. message end
     local of_held = redis.call('ZREM', running, unpack(held))
     local of_ready = of_held < #held and redis.call('ZREM', running, unpack(ready)) or 0
-    if state and of_held + of_ready > 0 then
-      state.held, state.ready = state.held - of_held, state.ready - of_ready
-      freed[#freed + 1] = state
+    if state and rawget(state, 'held') then state.held = state.held - of_held end
+    if state and rawget(state, 'ready') then state.ready = state.ready - of_ready end
+    if of_held + of_ready > 0 and any_stands then freed[#freed + 1] = state_of(gate) or nil end
+  end
+  for i, state in ipairs(freed) do
+    if i <= MOST_GATES then
+      if state.standing > 0 then let_go(state) end
+    else
+      -- A take goes on.
+      redis.call('ZADD', opens, now_us, state.gate)
+      order.opens_sooner, order.has_let_go = true, true
     end
   end
-  for _, state in ipairs(freed) do let_go(state) end
 end
 
 -- Entries come back that were in hands, or are due again: those that have gates stand there in front of the new ones, and go at once where

@@ -30,11 +30,15 @@ function order.is_delivered(entry)
     state.is_changed = true
     if not closed then
       state.held = state.held + 1
+      order.delivered_count = order.delivered_count + 1
       if state.interval > 0 then state.tat = math.max(state.tat, now_us) + state.interval end
     end
   end
   return closed == nil
 end
+
+-- How many this script has delivered that have a gate: each is the work of several.
+order.delivered_count = 0
 
 function order.delivered()
   order.write_gates()
@@ -48,7 +52,8 @@ function order.delivered()
       end
       for _, message in ipairs(state.left) do ready[#ready + 1] = 'w' .. state.gate .. ' ' .. message end
       if #held > 0 then redis.call('ZADD', running, unpack(held)) end
-      state.ready = state.ready - redis.call('ZREM', running, unpack(ready))
+      local of_ready = redis.call('ZREM', running, unpack(ready))
+      if rawget(state, 'ready') then state.ready = state.ready - of_ready end
       if #held > 0 and state.interval > 0 then
         gates.keep_times(state)
         forget_rested(state.gate)
@@ -62,7 +67,7 @@ end
 
 -- Opens the gates whose time has come.
 function order.open_due()
-  for _, gate in ipairs(redis.call('ZRANGEBYSCORE', opens, '-inf', now_us, 'LIMIT', 0, 10)) do
+  for _, gate in ipairs(redis.call('ZRANGEBYSCORE', opens, '-inf', now_us, 'LIMIT', 0, 50)) do
     local state = gates.state_of(gate)
     if state then
       state.touched, state.is_due = true, true

@@ -87,6 +87,7 @@ local function lease(found)
   if at > 0 then redis.call('HSET', leased, unpack(pairs_to_set)) end
   -- FLOW
   order.delivered()
+  if order.delivered_count >= 400 then is_full = true end
   for _, i in ipairs(free_names) do order.forget_name(named[i].name, string.sub(found[i], 17, 38)) end
   -- END
   bytes, largest = size_of_all, largest_of_all
