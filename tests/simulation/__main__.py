@@ -19,7 +19,7 @@ _BATCH = 10
 WORKLOADS = (
     *("queues", "puts", "waits", "cancels", "keys", "losses", "outages", "clocks"),
     *("leases", "downgrades", "permits", "conditions", "events", "barriers"),
-    *("stages", "results", "controls", "deferred", "everything"),
+    *("letters", "stages", "results", "controls", "deferred", "everything"),
 )
 
 
@@ -67,6 +67,7 @@ def run_seeds(chosen: Sequence[str], seeds: Iterable[int], spoil: Callable[[], o
         from tests.simulation.everything import Everything  # noqa: PLC0415
         from tests.simulation.keys import Keys  # noqa: PLC0415
         from tests.simulation.leases import Leases  # noqa: PLC0415
+        from tests.simulation.letters import Letters  # noqa: PLC0415
         from tests.simulation.losses import Losses  # noqa: PLC0415
         from tests.simulation.outages import Outages  # noqa: PLC0415
         from tests.simulation.permits import Permits  # noqa: PLC0415
@@ -93,6 +94,7 @@ def run_seeds(chosen: Sequence[str], seeds: Iterable[int], spoil: Callable[[], o
             "downgrades": Downgrades,
             "permits": Permits,
             "cancels": Cancels,
+            "letters": Letters,
             "stages": Stages,
             "results": Results,
             "controls": Controls,

@@ -43,7 +43,11 @@ admit = function(first_free, is_shut)
       forwarded_now = forwarded_now + 1
       notify(string.sub(who, 2), 'onward', key)
     else
-      if is_live_of[who] == nil then is_live_of[who] = is_live(who) end
+      if is_live_of[who] == nil then
+        is_live_of[who] = is_live(who)
+        -- Over for ever: had a restart of the server it live again, what it put later would go in as if this had gone in before.
+        if not is_live_of[who] then redis.call('ZADD', sessions, 'XX', 0, who) end
+      end
       if not is_live_of[who] then return end
       local owner, verdict, is_told_by_key = owner_of(key), has_id(outgoing) and meet_id(outgoing) or 'new', false
       -- FLOW
