@@ -16,6 +16,7 @@ from benchmarks.ours import Task
 from shared.service import loop_factory
 
 _BATCH = 100
+_REPLIES = b"bare:replies"
 _PUT = b"""
 if redis.call('LLEN', KEYS[1]) + #ARGV > 100000000 then return 0 end
 redis.call('RPUSH', KEYS[1], unpack(ARGV))
@@ -43,6 +44,9 @@ class Client(asyncio.Protocol):
         self._reader = hiredis.Reader()
         self._waiting: deque[asyncio.Future[Any]] = deque()
         self._transport: asyncio.Transport | None = None
+        self.asked: dict[int, asyncio.Future[int]] = {}
+        """Requests without a reply so far, by their number."""
+        self.reading: asyncio.Task[None] | None = None
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Keep the transport."""
@@ -66,13 +70,35 @@ class Client(asyncio.Protocol):
         """Run a script that was loaded."""
         return self.command("EVALSHA", _sha(source), 3, "bare:pending", "bare:leased", "bare:wake", *arguments)
 
+    async def submitted(self, i: int, packed: bytes) -> int:
+        """Push a request that carries the number I, and wait for the reply that does."""
+        reply: asyncio.Future[int] = asyncio.get_running_loop().create_future()
+        self.asked[i] = reply
+        await self.script(_PUT, packed)
+        return await reply
+
 
 def _sha(source: bytes) -> str:
     return hashlib.sha1(source, usedforsecurity=False).hexdigest()
 
 
-async def open(url: str) -> Client:  # noqa: A001
-    """Connect to a unix:// or redis:// address."""
+async def open(url: str, *, results: bool = False) -> Client:  # noqa: A001
+    """Connect to a unix:// or redis:// address; for `results` a second connection waits for the replies."""
+    client = await _connect(url)
+    if results:
+        client.reading = asyncio.create_task(_read_replies(await _connect(url), client.asked))
+    return client
+
+
+async def _read_replies(replies: Client, asked: "dict[int, asyncio.Future[int]]") -> None:
+    """Take the replies off their list, as many at once as there are."""
+    while True:
+        _, found = await replies.command("BLMPOP", 0, 1, _REPLIES, "LEFT", "COUNT", _BATCH)
+        for i in map(int, found):
+            asked.pop(i).set_result(i)
+
+
+async def _connect(url: str) -> Client:
     loop = asyncio.get_running_loop()
     if url.startswith("unix://"):
         _, client = await loop.create_unix_connection(Client, url.removeprefix("unix://").split("?")[0])
@@ -94,6 +120,11 @@ async def put(c: Client, i: int, ts: float, body: dict[str, object]) -> None:
     await c.script(_PUT, _body(i, ts, body))
 
 
+async def submit(c: Client, i: int, ts: float, body: dict[str, object]) -> object:
+    """Put one message, and wait for its result."""
+    return await c.submitted(i, _body(i, ts, body))
+
+
 async def put_many(c: Client, messages: Iterable[tuple[int, float, dict[str, object]]]) -> None:
     """Put many messages, a batch a call."""
     batch: list[bytes] = []
@@ -106,8 +137,11 @@ async def put_many(c: Client, messages: Iterable[tuple[int, float, dict[str, obj
         await c.script(_PUT, *batch)
 
 
-def work(url: str, hook: Callable[[int, float], None]) -> None:
-    """Take, validate, handle and settle with the next take, until killed; wait on a list when the queue is empty."""
+def work(url: str, hook: Callable[[int, float], None], *, results: bool = False) -> None:
+    """Take, validate, handle and settle with the next take, until killed; wait on a list when the queue is empty.
+
+    `results`: the numbers of a batch are pushed to the list of replies at once.
+    """
 
     async def handle(task: Task) -> None:
         hook(task.i, task.ts)
@@ -118,8 +152,14 @@ def work(url: str, hook: Callable[[int, float], None]) -> None:
         while True:
             bodies = await client.script(_TAKE, _BATCH, *done)
             done = list(range(1, len(bodies) + 1))
+            replies: list[int] = []
             for body in bodies:
-                await handle(Task.__pydantic_validator__.validate_json(body))
+                task = Task.__pydantic_validator__.validate_json(body)
+                await handle(task)
+                if results:
+                    replies.append(task.i)
+            if replies:
+                await client.command("RPUSH", _REPLIES, *replies)
             if not bodies:
                 await client.command("BLPOP", "bare:wake", 0)
 

@@ -12,6 +12,8 @@ from shared.concurrency import Delivery, Queue, Session
 from shared.service import loop_factory
 
 _CONCURRENCY = 100
+_COUNTS = "{bench}:counts"
+"""The hash that effects add to."""
 
 
 class Task(BaseModel):
@@ -33,13 +35,22 @@ class Client:
 
     stack: AsyncExitStack
     queue: Queue[Task]
+    keys: int = 0
+    """How many keys the messages of a bulk put have; 0: none has one."""
 
 
-async def open(url: str, *, maxsize: int | None = None, results: bool = False, replicas: int = 0) -> Client:  # noqa: A001, ARG001  # the name that harnesses call
+async def open(  # noqa: A001  # the name that harnesses call
+    url: str,
+    *,
+    maxsize: int | None = None,
+    results: bool = False,  # noqa: ARG001  # peers must know
+    replicas: int = 0,
+    keys: int = 0,
+) -> Client:
     """Connect."""
     stack = AsyncExitStack()
     session = await stack.enter_async_context(Session.open(url, replicas=replicas))
-    return Client(stack, Queue(session, "bench", Task, maxsize=maxsize))
+    return Client(stack, Queue(session, "bench", Task, maxsize=maxsize), keys)
 
 
 async def put(c: Client, i: int, ts: float, body: dict[str, object]) -> None:
@@ -54,7 +65,9 @@ async def submit(c: Client, i: int, ts: float, body: dict[str, object]) -> objec
 
 async def put_many(c: Client, messages: Iterable[tuple[int, float, dict[str, object]]]) -> None:
     """Put many messages."""
-    await c.queue.put_many(Task(i=i, ts=ts, **body) for i, ts, body in messages)  # type: ignore[arg-type]
+    tasks = (Task(i=i, ts=ts, **body) for i, ts, body in messages)  # type: ignore[arg-type]
+    keys = c.keys
+    await c.queue.put_many(tasks, key=(lambda task: f"k{task.i % keys}") if keys else None)
 
 
 def work(
@@ -65,12 +78,14 @@ def work(
     seconds: float = 0.0,
     results: bool = False,
     replicas: int = 0,
+    effects: int = 0,
 ) -> None:
     """Run the consumer service's own worker until killed; its handler calls `hook(i, ts)`, and returns I for `results`.
 
     `sessions`: the number of workers, each with a session of its own; `seconds`: how long a handler waits;
-    `replicas`: of a session.
+    `replicas`: of a session; `effects`: to how many fields of a hash each acknowledgement adds.
     """
+    fields = [f"field {number}" for number in range(effects)]
 
     async def handle(delivery: Delivery[Task]) -> None:
         hook(delivery.item.i, delivery.item.ts)
@@ -79,6 +94,13 @@ def work(
         hook(delivery.item.i, delivery.item.ts)
         return delivery.item.i
 
+    async def handle_with_effects(delivery: Delivery[Task]) -> None:
+        hook(delivery.item.i, delivery.item.ts)
+        if effects == 1:
+            delivery.effects.hincrby(_COUNTS, "field 0", 1)
+        else:
+            delivery.effects.hincrby(_COUNTS, dict.fromkeys(fields, 1))
+
     async def handle_slowly(delivery: Delivery[Task]) -> None:
         await asyncio.sleep(seconds)
         hook(delivery.item.i, delivery.item.ts)
@@ -86,7 +108,7 @@ def work(
     async def run_one() -> None:
         async with Session.open(url, replicas=replicas) as session:
             queue = Queue(session, "bench", Task)
-            handler = answer if results else handle_slowly if seconds else handle
+            handler = answer if results else handle_slowly if seconds else handle_with_effects if effects else handle
             await Worker(queue, handler, concurrency=_CONCURRENCY).run()
 
     async def run() -> None:

@@ -15,6 +15,9 @@ BARE_SCRIPTS: Final = "bare scripts"
 """A lock's own scripts, and nothing around them."""
 SLOTS: Final = "100 slots alone"
 """No queue at all; takes the place of the bare list where handlers take time."""
+IMPORTS: Final = "imports alone"
+"""A process that imports what our service depends on, and no more; takes the place of the bare list at a start."""
+_LIMITS: Final = (SLOTS, BARE_SCRIPTS, IMPORTS)
 _NOTHING: Final = "-"
 _TITLES: Final = {
     "worker_cpu_per_10000": "worker CPU, s per 10,000",
@@ -57,14 +60,12 @@ class Workload:
     def bare(self, ours: str) -> str | None:
         """Return the bare list's entry that belongs to one of ours: the same variant, or else the plain one."""
         alike = BARE + ours.removeprefix(OURS)
-        return next((name for name in (alike, BARE, SLOTS, BARE_SCRIPTS) if self.main(name) is not None), None)
+        return next((name for name in (alike, BARE, *_LIMITS) if self.main(name) is not None), None)
 
     def best_peer(self) -> str | None:
         """Return the best of the contestants that are neither ours nor a limit."""
         ranked = (name for name in self.ranked() if self.main(name) is not None)
-        return next(
-            (name for name in ranked if not any(variant(name, one) for one in (OURS, BARE, SLOTS, BARE_SCRIPTS))), None
-        )
+        return next((name for name in ranked if not any(variant(name, one) for one in (OURS, BARE, *_LIMITS))), None)
 
     def ratio(self, above: str, below: str | None) -> str:
         """Return the figure of `above` as a multiple of that of `below`: "0.05x"."""

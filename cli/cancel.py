@@ -25,6 +25,9 @@ def cancel(
     timeout: Annotated[
         float, typer.Option(min=0, max=LONGEST, help="Seconds to wait for whoever has the message in hands.")
     ] = 5.0,
+    unique: Annotated[
+        bool, typer.Option("--unique", help="ID is a name of put_unique: cancel what waits under it.")
+    ] = False,
     queue: OfQueue = None,
     as_json: AsJson = False,
 ) -> None:
@@ -34,14 +37,15 @@ def cancel(
     result is dropped. Prints what became of the message: removed, stopped, finished (it had ended already), or asked
     (marked, with an outcome later than --timeout). Exit code 1: no such message, or it is a dead letter.
     """
-    asyncio.run(_cancel(message, timeout, queue, as_json=as_json))
+    asyncio.run(_cancel(message, timeout, queue, unique=unique, as_json=as_json))
 
 
-async def _cancel(message: str, patience: float, name: str | None, *, as_json: bool) -> None:
+async def _cancel(message: str, patience: float, name: str | None, *, unique: bool, as_json: bool) -> None:
     async with open_server() as server:
         queue = await server.queue(name)
         try:
-            outcome = await queue.cancel(message, timeout=patience)
+            cancelling = queue.cancel_unique if unique else queue.cancel
+            outcome = await cancelling(message, timeout=patience)
         except ValueError as error:
             raise typer.BadParameter(str(error)) from error
     if as_json:

@@ -4,9 +4,9 @@ import asyncio
 import os
 import sys
 import threading
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import contextmanager, suppress
-from typing import Annotated, Final
+from typing import Annotated, Any, Final
 
 import typer
 from pydantic import ValidationError
@@ -15,11 +15,14 @@ import shared.messages  # noqa: F401  # registers the message classes
 from cli.listing import write_json, write_line
 from cli.target import TargetError, open_server
 from shared.concurrency import Queue
+from shared.concurrency.queues.unique import once_of
 from shared.message import Message
 
 app = typer.Typer()
 
 _AT_ONCE: Final = 500
+_Putting = Callable[[Queue[Message], list[Message]], Awaitable[int]]
+"""Puts messages, and returns how many were added."""
 _AHEAD: Final = 2000
 """Lines that are read before the queue takes them."""
 
@@ -35,14 +38,30 @@ def produce(
             "--type", help="The message class of all of them; needed where there are several.", metavar="CLASS"
         ),
     ] = None,
+    unique: Annotated[
+        str | None,
+        typer.Option(
+            help="Put each under a name, of which one message waits: the text of this field.", metavar="FIELD"
+        ),
+    ] = None,
+    replace: Annotated[bool, typer.Option("--replace", help="One replaces the one that waits under its name.")] = False,
+    calm: Annotated[float | None, typer.Option(help="Seconds without another of its name, first.")] = None,
+    longest: Annotated[float | None, typer.Option(help="Seconds for which --calm holds it back at most.")] = None,
+    every: Annotated[float | None, typer.Option(help="Seconds in which one of a name is put.")] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print the count as JSON.")] = False,
 ) -> None:
     """Put messages into a queue, one for each line of JSON; empty lines count for nothing. Waits while it is full.
 
     Each line is put as soon as it is read. A line that is no message ends it: it is named by its number, and the lines
-    before it are in the queue. Exit code 2: that, a queue or a class that is not there, or a queue that is shut down.
+    before it are in the queue. With --unique those count that were added, not those that found one of their name
+    waiting. Exit code 2: that, a queue or a class that is not there, or a queue that is shut down.
     """
-    asyncio.run(_produce(queue, file, _class_of(type_), as_json=as_json))
+    kind = _class_of(type_)
+    asked = {"calm": calm, "longest": longest, "every": every}
+    put = _put_all if unique is None else _named(kind, unique, replace=replace, **asked)
+    if unique is None and (replace or any(each is not None for each in asked.values())):
+        raise typer.BadParameter("--replace, --calm, --longest and --every go with --unique", param_hint="--unique")
+    asyncio.run(_produce(queue, file, kind, put, as_json=as_json))
 
 
 def _class_of(name: str | None) -> type[Message]:
@@ -55,7 +74,7 @@ def _class_of(name: str | None) -> type[Message]:
     return known[name]
 
 
-async def _produce(name: str, file: str, kind: type[Message], *, as_json: bool) -> None:
+async def _produce(name: str, file: str, kind: type[Message], put: _Putting, *, as_json: bool) -> None:
     count, number, found = 0, 0, list[Message]()
     async with open_server() as server:
         queue = await server.queue(name)
@@ -66,9 +85,9 @@ async def _produce(name: str, file: str, kind: type[Message], *, as_json: bool) 
                         number += 1
                         if line.strip():
                             found.append(_message(kind, line, number))
-                    count, found = await _put(queue, found, count), []
+                    count, found = count + await put(queue, found), []
             except TargetError as error:
-                count = await _put(queue, found, count)
+                count += await put(queue, found)
                 raise TargetError(f"{error}; {_messages(count)} before it went into the queue {name}") from None
     if as_json:
         write_json({"queue": name, "put": count})
@@ -76,10 +95,30 @@ async def _produce(name: str, file: str, kind: type[Message], *, as_json: bool) 
         write_line(f"{_messages(count)} went into the queue {name}")
 
 
-async def _put(queue: Queue[Message], messages: list[Message], before: int) -> int:
+async def _put_all(queue: Queue[Message], messages: list[Message]) -> int:
     if messages:
         await queue.put_many(messages)
-    return before + len(messages)
+    return len(messages)
+
+
+def _named(kind: type[Message], field: str, **asked: Any) -> _Putting:
+    """What puts messages under the text of a field, and returns how many were added."""
+    if field not in kind.model_fields:
+        known = ", ".join(kind.model_fields)
+        raise typer.BadParameter(f"{kind.__name__} has no field {field}: {known}", param_hint="--unique")
+    try:
+        once_of(**asked)
+    except ValueError as error:
+        raise typer.BadParameter(str(error), param_hint="--unique") from error
+
+    async def put(queue: Queue[Message], messages: list[Message]) -> int:
+        puts = [queue.put_unique(each, str(getattr(each, field)), **asked) for each in messages]
+        try:
+            return sum(await asyncio.gather(*puts))
+        except ValueError as error:
+            raise TargetError(f"the field {field} of a message names none: {error}") from error
+
+    return put
 
 
 def _messages(count: int) -> str:

@@ -15,7 +15,7 @@ _CONNECTS: Final = {
 # Scripts of those who operate, and of those who take messages out. Whatever is new is everybody's until it is here.
 _OPERATES: Final = {
     "break_lease", "discard", "drain", "letters", "list_sessions", "newest_letter", "pause", "reopen", "replay", "resize",
-    "resize_permits", "resume", "shutdown",
+    "resize_permits", "resume", "shutdown", "weigh",
 }  # fmt: skip
 _TAKES: Final = {"progress", "settle_and_take", "settle_with_effects", "stage", "unstage"}
 # Outside of scripts: `schedule`, and the record of the shares of a source.

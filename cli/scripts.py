@@ -4,13 +4,13 @@ import json
 from pathlib import Path
 from typing import Any
 
-from shared.concurrency.locks.leases.keys import BARRIER_KEYS, CONDITION_KEYS, EVENT_KEYS, LEASE_KEYS
+from shared.concurrency.locks.leases.keys import BARRIER_KEYS, CONDITION_KEYS, EVENT_KEYS, LEASE_KEYS, RATE_KEYS
 from shared.concurrency.queues.membership.keys import LEASED, QUEUE_KEYS
 from shared.concurrency.session import scripts
 from shared.concurrency.session.names import KeyDescription
 
 _CONTRACTS = "scripts.json"
-_OF_LOCKS = {**LEASE_KEYS, **EVENT_KEYS, **CONDITION_KEYS, **BARRIER_KEYS}
+_OF_LOCKS = {**LEASE_KEYS, **EVENT_KEYS, **CONDITION_KEYS, **BARRIER_KEYS, **RATE_KEYS}
 _OF_QUEUES = {**QUEUE_KEYS, "leased": LEASED._replace(suffix="leased:SESSION")}
 
 

@@ -1,14 +1,16 @@
 """Message: the base of all message classes, which knows them by their names."""
 
-from collections.abc import Callable, Collection, Mapping
-from operator import attrgetter
+from collections.abc import Callable, Mapping
 from types import MappingProxyType
 from typing import Any, ClassVar, Generic
 
 from pydantic import BaseModel, ConfigDict
 from typing_extensions import TypeVar, Unpack
 
+from shared.concurrency import Priority
+from shared.concurrency.queues.encoding.flow import DeclaredWay
 from shared.concurrency.queues.encoding.versions import Versions
+from shared.message_way import makers_of_way
 
 R = TypeVar("R", default=Any)
 
@@ -27,8 +29,11 @@ class Message(BaseModel, Generic[R]):
     new field with a default, with a function under `@upgrades` for each older one; `formerly` are names that the class
     had. docs/messages-that-change.md says what to do for each kind of change. Neither is inherited.
 
-    `class Charge(Message, key="customer")`: messages of one key are handled one at a time, in the order in which they
-    were put. `key` is the name of a field that holds text, or a function of the message; classes below inherit it.
+    `class Charge(Message, key="customer", share="tenant", priority=Priority.LOW, limit="bank")`: what its messages ask
+    of their way, where `put` does not say it. Messages of one key are handled one at a time, in the order in which they
+    were put; shares get turns alike; and a limit is one that the queue may have. `key` and `share` are names of fields
+    that hold text, `limit` is a name itself; each of the four may be a function of the message. Classes below inherit
+    them.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False, use_attribute_docstrings=True)
@@ -36,7 +41,7 @@ class Message(BaseModel, Generic[R]):
     _classes: ClassVar[dict[str, type["Message"]]] = {}
     _former: ClassVar[dict[str, type["Message"]]] = {}
     _versions: ClassVar[dict[type["Message"], Versions]] = {}
-    _keys: ClassVar[dict[type["Message"], Callable[[Any], object]]] = {}
+    _ways: ClassVar[dict[type["Message"], dict[str, Callable[[Any], object]]]] = {}
 
     def __init_subclass__(
         cls,
@@ -44,6 +49,9 @@ class Message(BaseModel, Generic[R]):
         version: int = 1,
         formerly: tuple[str, ...] = (),
         key: str | Callable[[Any], object] | None = None,
+        share: str | Callable[[Any], object] | None = None,
+        priority: Priority | Callable[[Any], object] | None = None,
+        limit: str | Callable[[Any], object] | None = None,
         **config: Unpack[ConfigDict],
     ) -> None:
         """Take what a class says of itself, for type checkers; see __pydantic_init_subclass__."""
@@ -56,20 +64,24 @@ class Message(BaseModel, Generic[R]):
         version: int = 1,
         formerly: tuple[str, ...] = (),
         key: str | Callable[[Any], object] | None = None,
+        share: str | Callable[[Any], object] | None = None,
+        priority: Priority | Callable[[Any], object] | None = None,
+        limit: str | Callable[[Any], object] | None = None,
         **_: Any,
     ) -> None:
         """Register the class.
 
         :raises TypeError: when another message class has its name already, or a former one: messages travel by name.
-            When `version` is no int, or `formerly` no tuple of names, or `key` neither a field nor a function.
-        :raises ValueError: when `version` is less than 1.
+            When `version` is no int, or `formerly` no tuple of names, or `key` or `share` neither a field nor a
+            function, or `priority` or `limit` none, and no function either.
+        :raises ValueError: when `version` is less than 1, `priority` out of range, or `limit` empty or too long.
         """
         if cls.__pydantic_generic_metadata__["origin"] is not None:
             return  # Message[Size] is no message, but what a class of them is made of
         name = cls.__name__
         _check_version(name, version)
         _check_former_names(name, formerly)
-        key_of = None if key is None else _key_function(name, key, cls.model_fields)
+        way = makers_of_way(name, cls.model_fields, key=key, share=share, priority=priority, limit=limit)
         for each in (name, *formerly):
             known = Message._classes.get(each) or Message._former.get(each) or cls
             if known is not cls:
@@ -80,8 +92,7 @@ class Message(BaseModel, Generic[R]):
         Message._classes[name] = cls
         Message._former |= dict.fromkeys(formerly, cls)
         Message._versions[cls] = Versions(version)
-        if key_of is not None:
-            Message._keys[cls] = key_of
+        Message._ways[cls] = way
 
     @classmethod
     def result_type(cls) -> type[R]:
@@ -110,21 +121,12 @@ class Message(BaseModel, Generic[R]):
         return Message._versions[cls]
 
     @classmethod
-    def order_key(cls) -> Callable[[Any], object] | None:
-        """What makes the key of a message of the class, where it or a class above declares one."""
-        return next((found for base in cls.__mro__ if (found := Message._keys.get(base)) is not None), None)
-
-
-def _key_function(name: str, key: object, fields: Collection[str]) -> Callable[[Any], object]:
-    if isinstance(key, str) and key in fields:
-        return attrgetter(key)
-    if not callable(key):
-        raise TypeError(
-            f"{name}: key= is the name of a field, or a function of the message, not {key!r:.100}; the fields are "
-            f"{', '.join(fields) or 'none'}"
-        )
-    function: Callable[[Any], object] = key
-    return function
+    def declared_way(cls) -> DeclaredWay | None:
+        """What its messages ask of their way, where it or a class above declares anything of it."""
+        makers: dict[str, Callable[[Any], object]] = {}
+        for base in reversed(cls.__mro__):
+            makers |= Message._ways.get(base, {})
+        return DeclaredWay(makers) if makers else None
 
 
 def _check_version(name: str, version: object) -> None:

@@ -15,8 +15,9 @@ from redis.exceptions import RedisError
 import shared.messages  # noqa: F401  # registers the message classes
 from shared.clock.deferred import Deferred, may_be_deferred
 from shared.clock.in_one_slot import clock_client
-from shared.concurrency import Cancellation, Queue, Session
+from shared.concurrency import Cancellation, Priority, Queue, Session
 from shared.concurrency.checks import check_seconds
+from shared.concurrency.queues.encoding.flow import Way
 from shared.concurrency.queues.encoding.outgoing import check_id
 from shared.concurrency.session.outage import Outage
 from shared.concurrency.session.session import process_of
@@ -79,6 +80,10 @@ class Pipeline:
         at: datetime | None = None,
         after: float | None = None,
         id: str | None = None,  # noqa: A002  # as Queue.put
+        key: str | None = None,
+        share: str | None = None,
+        priority: Priority | None = None,
+        limit: str | None = None,
     ) -> str:
         """Have a message put at a time, by the clock; returns its id. Waits for the clock's server only, not for room.
 
@@ -87,7 +92,8 @@ class Pipeline:
         for room as `Queue.put` does; a message that is overdue is put once a clock runs. It never expires. `id`: 1 to
         100 printable ASCII characters; names the message until an hour after it was put. Scheduled again under it
         meanwhile, it is one message, at the time that was given first. Consumers see it as `delivery.id`, followed by @
-        and a number.
+        and a number. `key`, `share`, `priority` and `limit`: as Queue.put; the clock puts it with what is said here and
+        what the class declares here.
 
         Waits out an outage of the server: bound it with asyncio.timeout. One that was cancelled may be scheduled or
         not: repeating it with the same `id` is safe, and `unschedule` takes it back.
@@ -99,7 +105,8 @@ class Pipeline:
         :raises ServerRefused: when the server does not let us. ConcurrencyError: when the pipeline is closed.
         """
         process_of(self.session).check_open()
-        return await self._deferred.schedule(message, at, after, id)
+        way = None if priority is None and key is share is limit is None else Way(priority, share, key, limit)
+        return await self._deferred.schedule(message, at, after, id, way)
 
     async def unschedule(self, id: str) -> bool:  # noqa: A002
         """Cancel a message that `schedule` deferred; whether it is cancelled by this call, and so will never be put.

@@ -124,9 +124,9 @@ class Dispatch:
         """Collect the effects that a child answers with; returns the result, None where nobody asked for it."""
         if answer.get("effects"):
             add_json(delivery.effects, answer["effects"])
-        for queue, kind, version, body, key in answer.get("puts", ()):
+        for queue, kind, version, body, asked in answer.get("puts", ()):
             message = self._codec.decode(kind, body.encode(), version)
-            delivery.effects.put(pipeline.queues[queue], message, key=key)
+            delivery.effects.put(pipeline.queues[queue], message, **asked)
         return Written(answer["result"].encode()) if "result" in answer else None
 
     async def __aenter__(self) -> Self:

@@ -8,6 +8,7 @@ from consumer.executors.detached import Detached
 from shared.concurrency import Effects
 from shared.concurrency.queues.effects.effects import writes_of
 from shared.concurrency.queues.encoding.codec import Codec
+from shared.concurrency.queues.encoding.flow import Way, pack_flow
 from shared.message import Message
 from shared.queue_settings import queue_name
 
@@ -22,17 +23,19 @@ class NamedPuts(Effects):
         super().__init__()
         self._codec = codec
         self.puts: list[list[Any]] = []
-        """Queue, class, version, body and key of each."""
+        """Queue, class, version, body of each, and what is asked of its way."""
 
     def __len__(self) -> int:
         return super().__len__() + len(self.puts)
 
-    def _put_by_name(self, queue: str, item: object, key: str | None) -> None:
+    def _put_by_name(self, queue: str, item: object, way: Way | None) -> None:
         name = queue_name(queue)
         if not isinstance(item, Message):
             raise TypeError(f"a queue of the service holds messages, not {type(item).__name__}")
         _, body = self._codec.encode(item)
-        self.puts.append([name, type(item).__name__, item.stored_versions().number, body.decode(), key])
+        asked = {} if way is None else way.given()
+        pack_flow(Way(**asked))  # what is wrong with it is raised here
+        self.puts.append([name, type(item).__name__, item.stored_versions().number, body.decode(), asked])
 
     def to_json(self) -> dict[str, Any]:
         """All of it.

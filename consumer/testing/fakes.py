@@ -5,10 +5,12 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, Final, cast
 
-from shared.concurrency import Cancellation, IdConflict, Queue, ResultFuture
+from shared.concurrency import Cancellation, IdConflict, Priority, Queue, ResultFuture
 from shared.concurrency.queues.effects.forwards import Destination
 from shared.concurrency.queues.encoding.codec import Codec
+from shared.concurrency.queues.encoding.flow import Way, check_name
 from shared.concurrency.queues.encoding.outgoing import KEPT_FOR, Outgoing, check_id
+from shared.concurrency.queues.unique import once_of
 from shared.message import Message
 from shared.pipeline import Pipeline
 from shared.queue_settings import queue_name
@@ -30,6 +32,11 @@ class Put:
     """As it would be stored, without what the server adds."""
     after: float = 0.0
     """Seconds until it is due, of one that was scheduled."""
+    share: str | None = None
+    priority: Priority | None = None
+    limit: str | None = None
+    once: str | None = None
+    """The name of `put_unique`."""
 
 
 class FakeQueue(Queue[Message]):
@@ -52,18 +59,54 @@ class FakeQueue(Queue[Message]):
         self.puts: Final[list[Put]] = []
         """All that was put, submitted, and forwarded by a handler that `run_inline` called; in order."""
 
-    async def put(self, item: Message, *, id: str | None = None, key: str | None = None) -> bool:  # noqa: A002
+    async def put(
+        self,
+        item: Message,
+        *,
+        id: str | None = None,  # noqa: A002
+        key: str | None = None,
+        share: str | None = None,
+        priority: Priority | None = None,
+        limit: str | None = None,
+    ) -> bool:
         """Record it; as Queue.put it refuses what cannot be sent, and says whether the id was new."""
-        return self._record(item, id, key, None)
+        return self._record(item, id, Way(priority, share, key, limit), None)
 
     put_nowait = put
 
+    async def put_unique(
+        self,
+        item: Message,
+        name: str,
+        *,
+        replace: bool = False,
+        calm: float | None = None,
+        longest: float | None = None,
+        every: float | None = None,
+        key: str | None = None,
+        share: str | None = None,
+        priority: Priority | None = None,
+        limit: str | None = None,
+    ) -> bool:
+        """Record it; one that is put under a name that was put before is recorded too, for nothing is taken: False."""
+        once_of(replace=replace, calm=calm, longest=longest, every=every)
+        is_new = all(put.once != check_name("once", name) for put in self.puts)
+        self._record(item, None, Way(priority, share, key, limit, name), None)
+        return is_new
+
     async def put_many(
-        self, items: Iterable[Message], *, key: str | Callable[[Message], str | None] | None = None
+        self,
+        items: Iterable[Message],
+        *,
+        key: str | Callable[[Message], str | None] | None = None,
+        share: str | Callable[[Message], str | None] | None = None,
+        priority: Priority | Callable[[Message], Priority | None] | None = None,
+        limit: str | Callable[[Message], str | None] | None = None,
     ) -> None:
         """Record them."""
         for item in items:
-            self._record(item, None, key(item) if callable(key) else key, None)
+            asked = [each(item) if callable(each) else each for each in (priority, share, key, limit)]
+            self._record(item, None, Way._make([*asked, None]), None)
 
     async def submit(  # type: ignore[override]  # one signature in place of two that are overloaded
         self,
@@ -71,23 +114,26 @@ class FakeQueue(Queue[Message]):
         *,
         id: str | None = None,  # noqa: A002
         key: str | None = None,
+        share: str | None = None,
+        priority: Priority | None = None,
+        limit: str | None = None,
         on_progress: Callable[[float, str], object] | None = None,  # noqa: ARG002
     ) -> ResultFuture[Any]:
         """Record it, and return the future, which is pending until the test, or `run_inline`, sets its result."""
         known = next((put.future for put in self.puts if id is not None and put.id == id and put.future), None)
         future: ResultFuture[Any] = known or ResultFuture(id or f"fake-{len(self.puts)}")
-        self._record(item, id, key, future)
+        self._record(item, id, Way(priority, share, key, limit), future)
         return future
 
-    def _record(self, item: Message, id_: str | None, key: str | None, future: ResultFuture[Any] | None) -> bool:
-        stored = self._fake.entry(item, id_, key, is_asked=future is not None)
+    def _record(self, item: Message, id_: str | None, way: Way, future: ResultFuture[Any] | None) -> bool:
+        stored = self._fake.entry(item, id_, way, is_asked=future is not None)
         if id_ is not None:
             check_id(id_)
             if (known := self._ids.setdefault(id_, item)) is not item:
                 if known != item:
                     raise IdConflict(f"the id {id_} is known with another message")
                 return False
-        self.receive(Put(self.full_name, item, id_, key, future, stored))
+        self.receive(Put(self.full_name, item, id_, future=future, stored=stored, **_asked(way)))
         return True
 
     def receive(self, put: Put) -> None:
@@ -95,11 +141,16 @@ class FakeQueue(Queue[Message]):
         self.puts.append(put)
         self._received(put)
 
-    def _forward(self, item: Message, key: str | None) -> tuple[Destination, bytes]:
-        return cast("Destination", self), self._fake.forwarded(item, lambda middle, body: middle + body, key)
+    def _forward(self, item: Message, way: Way | None) -> tuple[Destination, bytes]:
+        return cast("Destination", self), self._fake.forwarded(item, lambda middle, body: middle + body, way)
 
     def __getattr__(self, name: str) -> Any:
-        raise AttributeError(f"a fake queue has no {name}: it records put, put_nowait, put_many and submit")
+        raise AttributeError(f"a fake queue has no {name}: it records put, put_nowait, put_unique, put_many and submit")
+
+
+def _asked(way: Way) -> dict[str, Any]:
+    """What a put records of its way."""
+    return {"key": None} | way.given()
 
 
 class FakeQueues(Queues):
@@ -164,14 +215,22 @@ class FakePipeline(Pipeline):
         at: datetime | None = None,
         after: float | None = None,
         id: str | None = None,  # noqa: A002
+        key: str | None = None,
+        share: str | None = None,
+        priority: Priority | None = None,
+        limit: str | None = None,
     ) -> str:
         """Record it, as put into the pipeline's queue at that time."""
         if (at is None) == (after is None):
             raise ValueError("give a time: at=, or after=, and not both")
         seconds = after if at is None else (at - datetime.now(at.tzinfo)).total_seconds()
         named = id or f"fake-{len(self.received)}"
-        stored = self.queue._fake.entry(message, named)  # noqa: SLF001  # the room's own
-        self.queue.receive(Put(self.queue.full_name, message, named, None, None, stored, max(0.0, seconds or 0.0)))
+        way = Way(priority, share, key, limit)
+        stored = self.queue._fake.entry(message, named, way)  # noqa: SLF001  # the room's own
+        after = max(0.0, seconds or 0.0)
+        self.queue.receive(
+            Put(self.queue.full_name, message, named, future=None, stored=stored, after=after, **_asked(way))
+        )
         return named
 
     async def unschedule(self, id: str) -> bool:  # noqa: A002, ARG002

@@ -11,6 +11,7 @@ from shared.concurrency import Effects, ResultFuture
 from shared.concurrency.queues.deliveries.handout import Handout
 from shared.concurrency.queues.encoding.codec import Codec
 from shared.concurrency.queues.encoding.entry import FIXED, pack_headers_with_error, read
+from shared.concurrency.queues.encoding.flow import Way
 from shared.concurrency.queues.encoding.results import ResultCodec
 from shared.message import Message
 
@@ -101,8 +102,8 @@ class InlineEffects(Effects):
         super().__init__()
         self._pipeline = pipeline
 
-    def _put_by_name(self, queue: str, item: Any, key: str | None) -> None:
-        self.put(self._pipeline.queues[queue], item, key=key)
+    def _put_by_name(self, queue: str, item: Any, way: Way | None) -> None:
+        self.put(self._pipeline.queues[queue], item, **({} if way is None else way.given()))
 
 
 class InlineLane(Detached):

@@ -66,14 +66,16 @@ class Puts:
         """
         await self._put(self._messages, message, id)
 
-    async def put_stored(self, name: str, body: str, version: int, id_: str) -> None:
+    async def put_stored(self, name: str, body: str, version: int, id_: str, asked: dict[str, Any]) -> None:
         """Put a message in its stored form, as `put` does; its class may be one that this clock does not have.
+
+        `asked`: what it asks of its way, the keyword arguments of Queue.put.
 
         A message that cannot be read is logged, and put all the same: a consumer makes it a dead letter, which is kept.
         """
         queue, stored = self._stored.get((name, version)) or self._store(name, version)
         message = stored.model_validate_json(body)
-        await self._put(queue, message, id_)
+        await self._put(queue, message, id_, asked)
         try:
             self._codec.decode(name, body.encode(), version)
         except Unsupported as error:
@@ -96,10 +98,12 @@ class Puts:
         # A clock that was killed between the put and the end of the job puts again under the same id when it is back.
         return Queue(session, name, kind, group=group, max_message_bytes=largest, known_for=KNOWN_FOR)
 
-    async def _put(self, queue: Queue[Any], message: object, id_: str) -> None:
+    async def _put(self, queue: Queue[Any], message: object, id_: str, asked: dict[str, Any] | None = None) -> None:
         put = self._waiting.get(id_)
         if put is None:
-            put = self._waiting[id_] = asyncio.create_task(queue.put(message, id=id_), name="weir-put-of-a-job")
+            put = self._waiting[id_] = asyncio.create_task(
+                queue.put(message, id=id_, **(asked or {})), name="weir-put-of-a-job"
+            )
             put.add_done_callback(partial(self._ended, id_))
         await asyncio.wait({put}, timeout=_SLICE)
         if not put.done():
@@ -120,8 +124,10 @@ class Puts:
             put.exception()  # retrieved, for the job may be between two tries: the next try gets it from the queue
 
 
-async def put_message(context: dict[str, Any], name: str, body: str, version: int = 1) -> None:
-    """Put a message that Pipeline.schedule deferred: this is its job."""
+async def put_message(
+    context: dict[str, Any], name: str, body: str, version: int = 1, asked: dict[str, Any] | None = None
+) -> None:
+    """Put a message that Pipeline.schedule deferred: this is its job. `asked`: of its way."""
     puts: Puts = context["puts"]
     job: str = context["job_id"]
     try:
@@ -131,4 +137,5 @@ async def put_message(context: dict[str, Any], name: str, body: str, version: in
         raise Retry from error
     # Not the id alone: it can be used again when arq has forgotten it, and the queue remembers for longer.
     scheduled_at: datetime = context["enqueue_time"]
-    await puts.put_stored(name, body, version, put_id(message_id(job), round(scheduled_at.timestamp() * 1000)))
+    id_ = put_id(message_id(job), round(scheduled_at.timestamp() * 1000))
+    await puts.put_stored(name, body, version, id_, asked or {})

@@ -33,7 +33,8 @@ from redis.exceptions import TimeoutError as LateAnswer
 from shared.clock.jobs import clock_queue, decode, encode
 from shared.concurrency import ConcurrencyError, IdConflict, ServerRefused
 from shared.concurrency.queues.encoding.codec import Codec, digest
-from shared.concurrency.queues.encoding.outgoing import flow_of, with_id
+from shared.concurrency.queues.encoding.flow import Way, pack_flow
+from shared.concurrency.queues.encoding.outgoing import with_id
 from shared.logs import Log
 from shared.message import Message
 
@@ -94,7 +95,9 @@ class Deferred:
         self._codec: Codec[Message] = Codec(Message, max_message_bytes)
         self._queue = queue
 
-    async def schedule(self, message: Message, at: datetime | None, after: float | None, id_: str | None) -> str:
+    async def schedule(
+        self, message: Message, at: datetime | None, after: float | None, id_: str | None, way: Way | None = None
+    ) -> str:
         """See Pipeline.schedule."""
         due = _due(at, after)
         if id_ is None:
@@ -103,9 +106,13 @@ class Deferred:
         shape, body = self._codec.encode(message)
         # Of the first version as ever.
         version = shape.versions.number
-        arguments = [shape.name, body.decode(), *([version] if version > 1 else [])]
-        # As the clock will put it: a message whose headers have no room, or whose key is none, is refused here.
-        flow = flow_of(shape, message)
+        # The clock need not have the class: what that declares of the way travels along.
+        way = way if shape.way is None else shape.way.of(message, way)
+        asked = {} if way is None else way.given()
+        more: list[Any] = [version, asked] if asked else [version] if version > 1 else []
+        arguments = [shape.name, body.decode(), *more]
+        # As the clock will put it: a message whose headers have no room, or whose way is none, is refused here.
+        flow = pack_flow(Way(**asked))
         with_id(shape.headers, put_id(id_, _ms(due)), digest(shape.name, body), round(KNOWN_FOR * 1000), flow=flow)
         keys = (job_key_prefix + job, result_key_prefix + job, clock_queue(self._queue))
         text = serialize_job(PUT_MESSAGE, tuple(arguments), {}, None, _ms(datetime.now(UTC)), serializer=encode)
@@ -234,7 +241,7 @@ def _ms(time: datetime) -> int:
     return math.ceil(time.timestamp() * 1000)
 
 
-def _is_put_of(stored: bytes, arguments: list[str | int | None]) -> bool:
+def _is_put_of(stored: bytes, arguments: list[Any]) -> bool:
     try:
         job = decode(stored)
         return bool(job["f"] == PUT_MESSAGE and job["a"] == arguments)

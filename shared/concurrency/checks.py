@@ -55,6 +55,17 @@ def check_reason(reason: object) -> str:
     return reason
 
 
+def check_number(word: str, value: object, least: float, most: float) -> float:
+    """A number between two bounds, both included.
+
+    :raises ValueError: when it is something else; the message names the argument, the bounds and the value.
+    """
+    is_number = isinstance(value, (int, float)) and not isinstance(value, bool)
+    if not is_number or not least <= value <= most:  # type: ignore[operator]  # a number, by then
+        raise ValueError(f"{word} is a number from {least:g} to {most:g}, not {value!r}")
+    return float(value)  # type: ignore[arg-type]
+
+
 def check_seconds(word: str, value: object, least: float, most: float) -> float:
     """A number of seconds between two bounds, both included.
 

@@ -11,6 +11,7 @@ import pytest
 
 import shared.concurrency.blocking
 from shared.concurrency import (
+    Cancellation,
     ConcurrencyError,
     LeaseBusy,
     LeaseLost,
@@ -18,6 +19,7 @@ from shared.concurrency import (
     Queue,
     QueueEmpty,
     QueueFull,
+    Rate,
     RemoteError,
     ServerUnavailable,
     Session,
@@ -50,6 +52,18 @@ def numbers(blocking: BlockingSession, name: str) -> BlockingQueue[int]:
 
 def fail(*_: object) -> None:
     raise LookupError("no such number")
+
+
+def test_one_of_a_name_waits_and_is_replaced_or_cancelled(numbers: BlockingQueue[int]) -> None:
+    assert numbers.put_unique(1, "one", timeout=5)
+    assert not numbers.put_unique(2, "one", replace=True)
+    assert numbers.put_unique(3, "two", calm=60.0, longest=70.0, key="k")
+    assert numbers.cancel_unique("two", timeout=0) is Cancellation.ASKED
+    with pytest.raises(ValueError, match="every"):
+        numbers.put_unique(4, "one", every=1.0, replace=True)
+    with numbers.get() as number:
+        assert number == 2
+    assert numbers.statistics().replaced_total == 1
 
 
 def test_what_goes_in_comes_out(numbers: BlockingQueue[int]) -> None:
@@ -332,3 +346,16 @@ def test_a_queue_has_the_calls_of_the_asyncio_face_but_those_that_go_by_run() ->
 
     assert public(Queue) - public(BlockingQueue) == {"drain", "get_many", "letters", "sessions"}
     assert not public(BlockingQueue) - public(Queue)
+
+
+def test_a_rate_limit_lets_so_many_go(blocking: BlockingSession, name: str) -> None:
+    limit = blocking.rate_limit(name, Rate(1, per=60.0, burst=3))
+    with limit:
+        limit.acquire_nowait()
+    with limit.within(1.0):
+        pass
+    with pytest.raises(TimeoutError):
+        limit.acquire(timeout=0.05)
+    for seconds in (0, 0.05):
+        with pytest.raises(LeaseBusy), limit.within(seconds):
+            raise AssertionError("nobody may go")

@@ -36,6 +36,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         with tempfile.TemporaryDirectory(prefix="weir-campaign-") as folder:
             verdict = asyncio.run(_run(name, length, seed, Path(folder)))
         print(f"{name} --seed {seed}: {verdict.line()}", flush=True)  # noqa: T201
+        for what, line in verdict.slopes.items() if isinstance(verdict, Verdict) else ():
+            print(f"  {what}: {line}", flush=True)  # noqa: T201
         for text in verdict.against:
             print(f"  AGAINST: {text}", flush=True)  # noqa: T201
         sound = sound and not verdict.against

@@ -83,7 +83,7 @@ async def run(campaign: Campaign, length: Length, seed: int, folder: Path) -> Ve
             spares=campaign.spares,
             rest=campaign.rest,
         )
-        gauges = Gauges(client, name, fleet.spared)
+        gauges = Gauges(client, name, fleet.spared, records)
         scene = Scene(fleet, server, proxy, random.Random(seed), campaign.pace)  # noqa: S311  # no secret
         await fleet.start(PRODUCERS, CONSUMERS)
         async with gauges.watching():

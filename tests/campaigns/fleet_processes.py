@@ -13,6 +13,7 @@ from consumer.rules.backoff import Backoff
 from consumer.rules.rules import Rules
 from consumer.worker.worker import Worker
 from shared.concurrency import ConcurrencyError, Delivery, Queue, Session
+from tests.campaigns.heap import keep_notes
 from tests.campaigns.history import History, in_doubt
 from tests.campaigns.referee import Referee
 from tests.instruments.processes import report
@@ -45,6 +46,7 @@ async def produce(url: str, name: str, ttl: float, folder: str, part: int, rest:
     asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, stopping.set)
     doubtful, number = in_doubt(Path(folder), part)
     history = History(Path(folder), part)
+    noting = asyncio.create_task(keep_notes(Path(folder)))
     async with Session.open(url, ttl=ttl, connect_timeout=60.0) as session:
         queue = Queue(session, name, tuple[int, int])
         report("ready")
@@ -55,6 +57,7 @@ async def produce(url: str, name: str, ttl: float, folder: str, part: int, rest:
             await _put(queue, history, part, number, number + AT_ONCE - 1)
             number += AT_ONCE
             await asyncio.sleep(rest)
+    noting.cancel()
     report("end", number)
 
 
@@ -79,6 +82,7 @@ async def consume(url: str, name: str, ttl: float, folder: str) -> None:
     """Handle messages until SIGTERM; each counts itself with its acknowledgement, and at the referee."""
     only_errors()
     referee = Referee(Path(folder))
+    noting = asyncio.create_task(keep_notes(Path(folder)))
     chance = random.Random()  # noqa: S311  # no secret
 
     async def handle(delivery: Delivery[tuple[int, int]]) -> None:
@@ -99,5 +103,6 @@ async def consume(url: str, name: str, ttl: float, folder: str) -> None:
         await asyncio.wait({running, asyncio.create_task(stopping.wait())}, return_when=asyncio.FIRST_COMPLETED)
         await worker.stop(30.0)
         await running
+    noting.cancel()
     referee.close()
     report("end", os.getpid())

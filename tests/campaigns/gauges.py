@@ -13,6 +13,8 @@ from typing import Any, Final
 from redis.asyncio import Redis
 from redis.exceptions import RedisError
 
+from tests.campaigns.heap import last_note
+
 _EVERY: Final = 0.1
 _SLOW: Final = 10
 """Of so many looks one reads the slow figures, too."""
@@ -21,11 +23,15 @@ _SLOW: Final = 10
 class Gauges:
     """Looks ten times a second; while the server is away it sees nothing."""
 
-    def __init__(self, client: Redis, name: str, watched: Callable[[], dict[str, int]]) -> None:
-        """`watched`: the processes whose memory and descriptors are read, by what they are called."""
+    def __init__(self, client: Redis, name: str, watched: Callable[[], dict[str, int]], records: Path) -> None:
+        """`watched`: the processes whose memory and descriptors are read, by what they are called.
+
+        `records`: where they write down what they have in use.
+        """
         self._client = client
         self._name = name
         self._watched = watched
+        self._records = records
         self.put_total = 0
         """How many puts the server has counted."""
         self.most_pending = 0
@@ -76,7 +82,7 @@ class Gauges:
             self._note("connections", clients["connected_clients"])
             self._note("memory of the server less its data", _overhead(memory))
             for what, pid in self._watched().items():
-                for figure, value in _figures(pid).items():
+                for figure, value in (_figures(pid) | last_note(self._records, pid)).items():
                     self._note(f"{figure} of {what}", value)
 
     def _note(self, what: str, value: float) -> None:

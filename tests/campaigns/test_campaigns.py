@@ -3,10 +3,13 @@
 from pathlib import Path
 
 import pytest
+import redis
 
+from shared.local.embedded import EmbeddedServer
 from tests.campaigns.campaign import CAMPAIGNS, run
 from tests.campaigns.length import Length
 from tests.campaigns.locking import run_locks
+from tests.instruments.durable import DurableServer
 
 
 @pytest.mark.slow  # five processes each
@@ -23,3 +26,11 @@ async def test_the_stays_of_processes_that_are_killed_and_stopped_are_linearizab
     verdict = await run_locks(Length(seconds=3.0, strikes=4), 1, tmp_path)
     assert verdict.against == ()
     assert verdict.stays > 100
+
+
+def test_a_durable_server_is_durable_before_anybody_can_kill_a_client_of_it(tmp_path: Path) -> None:
+    with DurableServer(tmp_path / "server") as server:
+        server.kill()
+        EmbeddedServer.start(server)
+        with redis.Redis.from_url(server.url) as client:
+            assert client.config_get("appendfsync") == {"appendfsync": "always"}

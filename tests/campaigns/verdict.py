@@ -7,7 +7,7 @@ from pathlib import Path
 from redis.asyncio import Redis
 
 from tests.campaigns import history, referee
-from tests.campaigns.checkers.slope import fit
+from tests.campaigns.checkers.slope import Slope, fit
 from tests.campaigns.checkers.standstill import longest_standstill
 from tests.campaigns.checkers.totals import Totals, total_queue
 from tests.campaigns.gauges import Gauges
@@ -45,7 +45,8 @@ class Verdict:
     starved: float
     """The longest time that the referee itself had no turn, in seconds."""
     census: Census
-    growing: tuple[str, ...]
+    slopes: dict[str, Slope]
+    """The line of each figure that was watched for long enough."""
     against: tuple[str, ...]
     """What stands against the product; empty for a sound run."""
 
@@ -60,8 +61,12 @@ class Verdict:
         )
 
 
-def _lasted(samples: list[tuple[float, float]]) -> float:
-    return samples[-1][0] - samples[0][0]
+def _slopes(gauges: Gauges) -> dict[str, Slope]:
+    return {
+        what: fit(samples)
+        for what, samples in gauges.samples.items()
+        if len(samples) > 100 and samples[-1][0] - samples[0][0] > _LONG
+    }
 
 
 async def judge(client: Redis, name: str, records: Path, gauges: Gauges, course: Course) -> Verdict:
@@ -73,11 +78,8 @@ async def judge(client: Redis, name: str, records: Path, gauges: Gauges, course:
     doubled += len({(each.part, each.number) for each in handlings} ^ counted.keys())
     census = await take_census(client, name)
     standstill = longest_standstill(each.at for each in handlings)
-    growing = tuple(
-        f"{what} by {line.per_hour:.1f} an hour (3 errors: {3 * line.error:.1f}; mean {line.mean:.1f})"
-        for what, samples in gauges.samples.items()
-        if len(samples) > 100 and _lasted(samples) > _LONG and not (line := fit(samples)).is_flat
-    )
+    slopes = _slopes(gauges)
+    growing = ", ".join(f"{what} by {line}" for what, line in slopes.items() if not line.is_flat)
     against = {
         f"{len(totals.lost)} acknowledged messages are lost": totals.lost,
         f"{len(totals.unexpected)} messages come from nowhere": totals.unexpected,
@@ -86,12 +88,12 @@ async def judge(client: Redis, name: str, records: Path, gauges: Gauges, course:
         f"{totals.duplicated} were delivered again, more than was in hands when something struck": totals.duplicated
         > IN_HANDS * (1 + course.struck.total()),
         f"the keys do not add up: {census}": _unsound(census),
-        f"they grow: {', '.join(growing)}": growing,
+        f"they grow: {growing}": growing,
         f"nothing was handled for {standstill:.1f} s": standstill - gauges.longest_gap > _LONGEST,
     }
     return Verdict(
         course.seconds, dict(course.struck), totals, doubled, gauges.most_pending, standstill,
-        gauges.longest_gap, census, growing, tuple(text for text, holds in against.items() if holds),
+        gauges.longest_gap, census, slopes, tuple(text for text, holds in against.items() if holds),
     )  # fmt: skip
 
 

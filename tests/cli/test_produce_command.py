@@ -77,6 +77,30 @@ def test_a_bad_line_is_named_and_those_before_it_are_in(
     assert len(run("peek", name).stdout.splitlines()) == 3
 
 
+def test_one_of_a_name_waits_and_what_comes_later_replaces_it(run: Run, name: str, tmp_path: Path) -> None:
+    file = written(tmp_path, [json.dumps({"text": text}) for text in ("a", "b", "a", "a")])
+    done = run(
+        "produce", name, file, "--type", "Errand", "--unique", "text", "--replace", "--calm", "60", "--longest", "90"
+    )
+    assert (done.returncode, done.stdout, done.stderr) == (0, f"2 messages went into the queue {name}\n", "")
+    done = run("produce", name, file, "--type", "Errand", "--unique", "text", "--json")
+    assert json.loads(done.stdout) == {"queue": name, "put": 0}
+    done = run("queue", "cancel", "a", "--unique", "--timeout", "0", "--queue", name)
+    assert done.stdout.startswith("asked: the message a is marked")
+    assert run("queue", "cancel", "a", "--unique", "--timeout", "0", "--queue", name).returncode == 1
+    for wrong in (
+        ("--replace",),
+        ("--every", "3"),
+        ("--unique", "none"),
+        ("--unique", "text", "--every", "3", "--replace"),
+        ("--unique", "text", "--calm", "3", "--longest", "2"),
+    ):
+        assert run("produce", name, file, "--type", "Errand", *wrong).returncode == 2
+    nameless = written(tmp_path, [json.dumps({"text": ""})])
+    done = run("produce", name, nameless, "--type", "Errand", "--unique", "text")
+    assert (done.returncode, "the field text of a message names none" in done.stderr) == (2, True)
+
+
 def test_a_mistake_is_2_and_puts_nothing(run: Run, name: str, tmp_path: Path) -> None:
     file = written(tmp_path, LINES[:1])
     for arguments, says in (
@@ -108,8 +132,10 @@ async def test_it_puts_what_comes_waits_while_full_and_ends_at_ctrl_c(
         try:
             os.write(writer, f"{LINES[0]}\n".encode())
             await until(queue.statistics, lambda seen: seen.pending == 1)  # at once, though more may come
-            os.write(writer, "".join(f"{line}\n" for line in LINES[1:6]).encode())
-            await until(queue.statistics, lambda seen: (seen.pending, seen.puts_waiting) == (3, 3))
+            os.write(writer, "".join(f"{line}\n" for line in LINES[1:4]).encode())
+            await until(queue.statistics, lambda seen: (seen.pending, seen.puts_waiting) == (3, 1))
+            # What is read while a put waits is put behind it: nobody knows how many lines are read at once.
+            os.write(writer, "".join(f"{line}\n" for line in LINES[4:6]).encode())
             for _ in range(3):
                 async with await queue.get():
                     pass

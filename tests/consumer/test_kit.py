@@ -247,6 +247,17 @@ async def test_a_fake_pipeline_records_what_a_handler_asks_of_it() -> None:
         await pipeline.queue.statistics()
 
 
+async def test_a_fake_queue_records_what_is_put_under_a_name() -> None:
+    queue = FakePipeline.of().queue
+    assert await queue.put_unique(order("a"), "n", calm=2.0, longest=30.0)
+    assert not await queue.put_unique(order("b"), "n", replace=True, key="k")
+    assert [(put.item, put.once, put.key) for put in queue.puts] == [(order("a"), "n", None), (order("b"), "n", "k")]
+    with pytest.raises(ValueError, match="every"):
+        await queue.put_unique(order("c"), "m", every=1.0, replace=True)
+    with pytest.raises(TypeError, match="a name"):
+        await queue.put_unique(order("c"), 7)
+
+
 async def test_a_submitter_hears_of_a_dead_letter() -> None:
     async def handle(delivery: Delivery[Errand], pipeline: Pipeline) -> str:
         if delivery.item.text == "b":

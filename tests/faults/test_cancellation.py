@@ -137,6 +137,8 @@ CASES: Final[dict[str, Case]] = {
     "put": Case(calls.nothing, calls.put, ((), (7,))),
     "put with id": Case(calls.nothing, calls.put_with_id, ((), (7,))),
     "put that waits": Case(calls.full, calls.put, ((2, 3, 4), (2, 3, 4, 7)), take_one_meanwhile),
+    "put_unique": Case(calls.nothing, calls.put_unique, ((), (7,))),
+    "put_unique that replaces": Case(calls.nothing, calls.put_unique_that_replaces, ((), (1,), (7,))),
     "put_nowait": Case(calls.nothing, calls.put_nowait, ((), (7,))),
     "put_many": Case(calls.nothing, four, ((), (1, 2, 3, 4))),
     "put_many that waits": Case(calls.nothing, six, PARTS_OF_SIX, take_two_meanwhile),

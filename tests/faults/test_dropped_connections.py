@@ -105,6 +105,10 @@ CASES: Final[dict[str, Case]] = {
     "nack that lets others pass": Case(calls.one_of_a_key_held, calls.nack_that_lets_others_pass, answers(None, 2, 1)),
     "put that waits": Case(calls.full, calls.put_that_waits, answers([1], 2, 3, 4, 7)),
     "put withdrawn": Case(calls.full, calls.put_withdrawn, left(1, 2, 3, 4, puts_waiting=0, put_total=4)),
+    "put_unique": Case(calls.nothing, calls.put_unique, left(7, put_total=1)),
+    "put_unique that replaces": Case(
+        calls.nothing, calls.put_unique_that_replaces, left(7, put_total=1, replaced_total=1)
+    ),
     "put_nowait": Case(calls.nothing, calls.put_nowait, left(7, put_total=1)),
     "put_nowait, full": Case(calls.full, calls.put_nowait_full, answers("full", 1, 2, 3, 4)),
     "put_many": Case(calls.nothing, calls.put_many, left(put_total=20, acked_total=20)),

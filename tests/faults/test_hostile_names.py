@@ -13,6 +13,8 @@ from shared.concurrency import (
     Event,
     Lock,
     Queue,
+    Rate,
+    RateLimit,
     ReadersWritersLease,
     Selection,
     Semaphore,
@@ -57,6 +59,7 @@ LOCKS: Final[dict[str, Callable[[Session, str], Any]]] = {
     "ReadersWritersLease": ReadersWritersLease,
     "Event": Event,
     "Condition": Condition,
+    "RateLimit": lambda session, name: RateLimit(session, name, Rate(1)),
     "Barrier": lambda session, name: Barrier(session, name, 2),
 }
 

@@ -9,6 +9,7 @@ from redis.asyncio import Redis
 from shared.concurrency import Queue, QueueShutDown, Session
 from tests.instruments import inside
 from tests.instruments.proxy import Proxy
+from tests.instruments.traffic import Fate
 from tests.instruments.waiting import until
 
 pytestmark = pytest.mark.usefixtures("only_notified")
@@ -153,17 +154,29 @@ async def test_a_put_cancelled_while_the_reply_that_has_it_wait_is_late_leaves_t
     assert await other.qsize() == 0
 
 
-async def test_what_arrives_after_the_session_is_over_is_not_begun(proxy: Proxy, queue: Queue[int], name: str) -> None:
-    async with Session.open(proxy.url, ttl=1.0) as session:
+@pytest.mark.parametrize("ttl", [1.0, 1.5])
+async def test_what_arrives_after_the_session_is_over_is_not_begun(
+    proxy: Proxy, queue: Queue[int], name: str, ttl: float
+) -> None:
+    async with Session.open(proxy.url, ttl=ttl) as session:
         there = Queue(session, name, int)
         await there.statistics()
         await queue.put(1)
+
+        async def session_id() -> str:
+            return inside.session_id_at(there)
+
+        # A renewal that is answered in the middle of it would have the session live on.
+        proxy.judge = lambda command: Fate.DROP_BEFORE if command.name == "renew" else Fate.PASS
         async with proxy.holding("settle_and_take") as hold:
             getting = asyncio.create_task(there.get())
             await hold.arrived.wait()  # it is leased to a session
+            before = inside.session_id_at(there)
             # which is over by its own clock: the process was stopped, and did not look at it yet.
             inside.member_at(there).life.deadline = 0.0
         async with asyncio.timeout(40):
+            await until(session_id, lambda now: now != before)
+            proxy.judge = lambda _: Fate.PASS
             delivery = await getting
         assert delivery.attempt == 2, "others have the first"
         await delivery.ack()

@@ -74,7 +74,7 @@ def check(entry: bytes) -> None:
     assert isinstance(item, Order)
     CODEC.encode(item)
     stored = read(entry)
-    for text in (stored.id, stored.key, stored.type_name or "", stored.first_error or "", stored.order_key or ""):
+    for text in (stored.id, stored.key, stored.type_name or "", stored.first_error or "", stored.way.key or ""):
         text.encode()
 
 

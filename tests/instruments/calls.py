@@ -152,6 +152,15 @@ async def put_with_id(world: World) -> None:
     await world.queue.put(7, id="seven")
 
 
+async def put_unique(world: World) -> None:
+    await world.queue.put_unique(7, "seven")
+
+
+async def put_unique_that_replaces(world: World) -> None:
+    await world.queue.put_unique(1, "seven")
+    await world.queue.put_unique(7, "seven", replace=True)
+
+
 async def put_nowait(world: World) -> None:
     await world.queue.put_nowait(7)
 

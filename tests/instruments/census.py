@@ -56,7 +56,7 @@ async def take_census(client: Redis, name: str) -> Census:
                 pipeline.llen(keys[word])
             for word in _HASHES:
                 pipeline.hlen(keys[word])
-            pipeline.zrangebylex(keys["line:own"], "[k", "+")
+            pipeline.zrangebylex(keys["line:own"], "[k", "(o")
             pipeline.zcard(keys["delayed"])
             pipeline.hlen(keys["bodies"])
             pipeline.hlen(keys["dead"])

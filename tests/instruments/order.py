@@ -6,7 +6,7 @@ from typing import Any, Final
 
 import redis
 
-OF_KEYS: Final = ("tails", "behind", "passed", "released", "line:own")
+OF_KEYS: Final = ("tails", "behind", "passed", "released", "line:own", "tags", "ready", "flow", "line:fair")
 _FLOWS: Final = b"fgtu"
 
 
@@ -40,6 +40,7 @@ def _check(client: redis.Redis, start: str) -> None:
         for word in ("pending", "released", "returned", "suspects"):
             pipeline.lrange(f"{start}:{word}", 0, -1)
         pipeline.zrange(f"{start}:delayed", 0, -1)
+        pipeline.zrange(f"{start}:ready", 0, -1)
         pipeline.hvals(f"{start}:handed")
         for held in leased:
             pipeline.hvals(held)

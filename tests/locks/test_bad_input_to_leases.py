@@ -14,6 +14,8 @@ from shared.concurrency import (
     Event,
     LeaseLost,
     Lock,
+    Rate,
+    RateLimit,
     ReadersWritersLease,
     Semaphore,
     Session,
@@ -27,9 +29,10 @@ MAKERS: Final[dict[str, Callable[..., Any]]] = {
     "readers-writers": ReadersWritersLease,
     "event": Event,
     "condition": Condition,
+    "rate limit": lambda session, name, **times: RateLimit(session, name, Rate(1), **times),
     "barrier": lambda session, name, **times: Barrier(session, name, 2, **times),
 }
-TIMED: Final = ("lock", "semaphore", "readers-writers", "condition", "barrier")
+TIMED: Final = ("lock", "semaphore", "readers-writers", "condition", "rate limit", "barrier")
 
 
 @pytest.mark.parametrize("maker", MAKERS)

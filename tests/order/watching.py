@@ -31,7 +31,7 @@ async def items(queue: Queue[T]) -> list[T]:
 async def lengths(queue: Queue[Any]) -> dict[str, int]:
     """How much is in the keys of order, of those that are there."""
     found: dict[str, int] = {}
-    for word in (*OF_KEYS, "let_in", "bodies"):
+    for word in (*OF_KEYS, "once", "let_in", "bodies"):
         key = inside.member_at(queue).keys[word.replace(":", "_")].decode()
         kind = (await inside.command_at(queue, "TYPE", key)).decode()
         command = {"hash": "HLEN", "list": "LLEN", "zset": "ZCARD"}.get(kind)

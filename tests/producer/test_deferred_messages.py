@@ -17,6 +17,7 @@ from redis.asyncio import Redis
 
 from producer.clock import puts
 from producer.clock.puts import JOB_TIMEOUT, Puts
+from shared import Priority
 from shared.clock.deferred import PUT_MESSAGE, job_id
 from shared.clock.jobs import clock_queue, encode, redis_settings
 from shared.concurrency import Cancellation, IdConflict, QueueEmpty
@@ -41,6 +42,12 @@ pytestmark = [
 
 def message(part: int = 1) -> Errand:
     return Errand(file="f", part=part, text="é")
+
+
+class OfACustomer(Message, key="customer"):
+    """One that the clock's process does not have."""
+
+    customer: str
 
 
 def settings(url: str, name: str, **others: Any) -> Settings:
@@ -111,6 +118,22 @@ async def test_it_is_put_when_it_is_due_and_not_before(pipeline: Pipeline, url: 
         assert 3500 < await client.ttl(f"arq:result:message:{name}:first") <= 3600
         await running.stop()
     assert (await pipeline.queue.statistics()).put_total == 2
+
+
+async def test_the_clock_puts_it_with_what_was_asked_of_its_way_and_declared(
+    pipeline: Pipeline, url: str, name: str
+) -> None:
+    """The clock need not have the class."""
+    async with clock(variables(url, name)):
+        await pipeline.schedule(OfACustomer(customer="c7"), after=0, id="declared")
+        await pipeline.schedule(message(), after=0, id="given", key="k", share="s", priority=Priority.LOW, limit="l")
+        seen = {}
+        for _ in range(2):
+            async with asyncio.timeout(100):
+                delivery = await pipeline.queue.get()
+            seen[delivery.id.partition("@")[0]] = (delivery.key, delivery.share, delivery.priority)
+            await delivery.ack()
+    assert seen == {"declared": ("c7", None, Priority.NORMAL), "given": ("k", "s", Priority.LOW)}
 
 
 async def test_the_same_id_may_be_used_again_when_it_is_forgotten(

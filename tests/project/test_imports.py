@@ -23,6 +23,7 @@ _PACKAGE = {"shared", ENGINE}
 ALLOWED = {
     f"{ENGINE}.errors": set[str](),
     f"{ENGINE}.checks": set[str](),
+    f"{ENGINE}.rate": {f"{ENGINE}.checks"},
     f"{ENGINE}.session": {f"{ENGINE}.errors", f"{ENGINE}.checks"},
     f"{QUEUES}.encoding": {f"{ENGINE}.errors"},
     f"{QUEUES}.membership": _SESSION | {f"{QUEUES}.encoding"},
@@ -37,10 +38,10 @@ ALLOWED = {
     | {f"{ENGINE}.checks"}
     | {f"{QUEUES}.puts", f"{QUEUES}.takes", f"{QUEUES}.effects", f"{QUEUES}.results", f"{QUEUES}.deliveries"},
     f"{ENGINE}.locks.leases": _SESSION | {f"{ENGINE}.checks"},
-    f"{ENGINE}.locks": _SESSION | {f"{ENGINE}.checks", f"{ENGINE}.locks.leases"},
+    f"{ENGINE}.locks": _SESSION | {f"{ENGINE}.checks", f"{ENGINE}.rate", f"{ENGINE}.locks.leases"},
     ENGINE: _SESSION
-    | {QUEUES, f"{QUEUES}.effects", f"{QUEUES}.results", f"{QUEUES}.deliveries"}
-    | {f"{ENGINE}.locks", f"{ENGINE}.locks.leases"},
+    | {QUEUES, f"{QUEUES}.encoding", f"{QUEUES}.effects", f"{QUEUES}.results", f"{QUEUES}.deliveries"}
+    | {f"{ENGINE}.locks", f"{ENGINE}.locks.leases", f"{ENGINE}.rate"},
     # The same face for synchronous code: made of that face, and the type of a message with a result.
     f"{ENGINE}.blocking": {ENGINE, f"{QUEUES}.results"},
     "shared": {ENGINE},
@@ -58,7 +59,7 @@ REACHED = {
         f"{ENGINE}.session.address.cluster", f"{ENGINE}.session.cluster.slot_address", f"{ENGINE}.session.server_errors",
         f"{ENGINE}.checks", f"{ENGINE}.session.address.address", f"{ENGINE}.session.address.connections", f"{ENGINE}.session.address.endpoint", f"{ENGINE}.session.address.grammar",
         f"{ENGINE}.session.address.credentials", f"{ENGINE}.session.address.sentinel", f"{ENGINE}.session.admission", f"{ENGINE}.session.log", f"{ENGINE}.session.outage", f"{ENGINE}.session.session",
-        f"{QUEUES}.encoding.codec", f"{QUEUES}.encoding.outgoing", f"{QUEUES}.encoding.versions", f"{QUEUES}.service",
+        f"{QUEUES}.encoding.codec", f"{QUEUES}.encoding.flow", f"{QUEUES}.encoding.outgoing", f"{QUEUES}.encoding.versions", f"{QUEUES}.service",
     },
     "producer": {
         f"{ENGINE}.session.futures", f"{ENGINE}.session.log", f"{ENGINE}.session.outage", f"{QUEUES}.encoding.codec", f"{QUEUES}.encoding.entry", f"{QUEUES}.encoding.unreadable",
@@ -67,7 +68,7 @@ REACHED = {
     "consumer": {
         f"{ENGINE}.checks", f"{ENGINE}.errors", f"{ENGINE}.session.clock", f"{ENGINE}.session.tasks", f"{ENGINE}.session.tracer", f"{ENGINE}.session.tracing", f"{QUEUES}.service", f"{QUEUES}.deliveries.handout", f"{QUEUES}.prefetch", f"{QUEUES}.deliveries.settling",
         f"{QUEUES}.deliveries.gathering", f"{QUEUES}.deliveries.held_batch", f"{QUEUES}.effects.effects", f"{QUEUES}.effects.forwards",
-        f"{QUEUES}.encoding.codec", f"{QUEUES}.encoding.entry", f"{QUEUES}.encoding.outgoing", f"{QUEUES}.encoding.results",
+        f"{QUEUES}.encoding.codec", f"{QUEUES}.encoding.entry", f"{QUEUES}.encoding.flow", f"{QUEUES}.encoding.outgoing", f"{QUEUES}.encoding.results", f"{QUEUES}.unique",
     },
     "monitor": {
         f"{ENGINE}.session.address.certificates", f"{ENGINE}.session.address.cluster", f"{ENGINE}.session.address.credentials", f"{ENGINE}.session.address.endpoint", f"{ENGINE}.session.cluster.survey", f"{ENGINE}.session.cluster.topology", f"{ENGINE}.session.server_errors",
@@ -80,7 +81,8 @@ REACHED = {
         f"{ENGINE}.session.clock", f"{ENGINE}.session.examination", f"{ENGINE}.session.script_commands", f"{ENGINE}.session.server_errors",
         f"{ENGINE}.session.address.address", f"{ENGINE}.session.address.connections", f"{ENGINE}.session.address.credentials", f"{ENGINE}.session.calls", f"{ENGINE}.session.names", f"{ENGINE}.session.scripts",
         f"{ENGINE}.session.session", f"{ENGINE}.locks.leases.keys", f"{ENGINE}.locks.leases.participant", f"{QUEUES}.membership.keys",
-        f"{ENGINE}.locks.leases.snapshot", f"{QUEUES}.encoding.entry", f"{QUEUES}.settings", f"{QUEUES}.snapshot", f"{QUEUES}.statistics",
+        f"{ENGINE}.locks.leases.snapshot", f"{QUEUES}.encoding.entry", f"{QUEUES}.settings", f"{QUEUES}.shares", f"{QUEUES}.snapshot", f"{QUEUES}.statistics",
+        f"{QUEUES}.unique",
     },
 }  # fmt: skip
 # The files that belong to the application.

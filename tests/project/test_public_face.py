@@ -17,6 +17,7 @@ from shared.concurrency import (
     Lease,
     Lock,
     Queue,
+    RateLimit,
     ReadersWritersLease,
     Replayed,
     Semaphore,
@@ -33,8 +34,8 @@ from shared.pipeline import Pipeline
 LEASE = {"check", "lost", "mode", "name", "release", "seconds_left", "token"}
 ASKED = {"acquire", "acquire_nowait", "locked", "release", "within"}
 DELIVERY = {
-    "ack", "attempt", "cancelled", "dead_letter", "effects", "failures", "first_error", "id", "item", "key", "last_error", "nack", "progress",
-    "report", "version",
+    "ack", "attempt", "cancelled", "dead_letter", "effects", "failures", "first_error", "id", "item", "key", "last_error", "nack", "priority",
+    "progress", "report", "share", "version",
 }  # fmt: skip
 # What a queue and a worker use of a Delivery beside: its type and its dir() show users none of it.
 HANDOUT = {
@@ -47,8 +48,9 @@ HELD_BATCH = {
     "unsettled",
 }  # fmt: skip
 QUEUE = {
-    "cancel", "dead_letters", "discard", "drain", "forget", "get", "get_many", "get_nowait", "join", "letters", "pause", "put", "put_many", "put_nowait",
-    "qsize", "reopen", "replay", "resize", "result", "resume", "sessions", "shutdown", "statistics", "submit",
+    "cancel", "cancel_unique", "dead_letters", "discard", "drain", "forget", "get", "get_many", "get_nowait", "join", "letters", "pause", "put", "put_many", "put_nowait", "put_unique",
+    "qsize", "reopen", "replay", "resize", "result", "resume", "sessions", "shares", "shutdown", "statistics", "submit",
+    "weigh",
 }  # fmt: skip
 EFFECTS = {"delete", "expire", "hincrby", "hset", "incrby", "put", "rpush", "sadd", "set"}
 
@@ -75,6 +77,7 @@ def names(kind: type) -> set[str]:
         (Condition, ASKED | {"notify", "notify_all", "statistics", "wait", "wait_for"}),
         (Barrier, {"abort", "broken", "n_waiting", "parties", "reset", "wait"}),
         (Term, set()),
+        (RateLimit, {"acquire", "acquire_nowait", "rate", "within"}),
         (Event, {"clear", "delete", "is_set", "set", "wait"}),
         (Delivery, DELIVERY),
         (Handout, DELIVERY | HANDOUT),

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from shared.concurrency.locks.leases.keys import BARRIER_KEYS, CONDITION_KEYS, EVENT_KEYS, LEASE_KEYS
+from shared.concurrency.locks.leases.keys import BARRIER_KEYS, CONDITION_KEYS, EVENT_KEYS, LEASE_KEYS, RATE_KEYS
 from shared.concurrency.queues.membership.keys import LEASED, QUEUE_KEYS
 from shared.environment import Environment
 from shared.local.parent_death import tied
@@ -184,5 +184,5 @@ def test_every_key_is_described_as_the_code_describes_it() -> None:
     protocol = TEXTS[ROOT / "docs" / "protocol.md"]
     rows = re.findall(r"^\| `(\S+)` \| `(\w+)` \| (\w+) \| (.*) \|$", protocol, flags=re.MULTILINE)
     leased = LEASED._replace(suffix="leased:SESSION")
-    tables = ({**QUEUE_KEYS, "leased": leased}, LEASE_KEYS, EVENT_KEYS, CONDITION_KEYS, BARRIER_KEYS)
+    tables = ({**QUEUE_KEYS, "leased": leased}, LEASE_KEYS, EVENT_KEYS, CONDITION_KEYS, BARRIER_KEYS, RATE_KEYS)
     assert rows == [(key.suffix, word, key.kind, key.holds) for keys in tables for word, key in keys.items()]

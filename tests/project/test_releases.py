@@ -3,7 +3,7 @@
 import re
 from typing import Final
 
-from shared.concurrency.queues.encoding.flow import LEVEL_OF_KEYS
+from shared.concurrency.queues.encoding.flow import LEVEL_OF_FLOW
 from shared.concurrency.queues.membership.level import KNOWN, NewerQueue
 from tests.instruments.command_line import ROOT
 
@@ -13,7 +13,7 @@ PAGE: Final = (ROOT / "docs" / "releases.md").read_text(encoding="utf-8")
 def test_each_level_that_is_known_has_its_row() -> None:
     rows = dict(re.findall(r"^\| (\d+) \| [\d.]+ \| (.+) \|$", PAGE, re.MULTILINE))
     assert [*rows] == [str(level) for level in range(KNOWN + 1)]
-    assert "`key=`" in rows[str(LEVEL_OF_KEYS)]
+    assert "`key=`" in rows[str(LEVEL_OF_FLOW)]
 
 
 def test_the_page_has_the_words_of_the_refusal() -> None:

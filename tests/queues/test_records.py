@@ -35,8 +35,10 @@ async def test_stamps_are_never_twice_the_same(session: Session, client: Any, na
     await client.hset(keys["totals"], "stamp", ahead)
     await queue.put(1)
     await queue.put(2)
+    for number in (3, 4):
+        await queue.put(number, id=str(number))  # the whole script, and not the short way of a put
     stamps = [int(entry[:16]) for entry in await client.lrange(keys["pending"], 0, -1)]
-    assert stamps[1:] == [ahead + 1, ahead + 2]
+    assert stamps[1:] == [ahead + 1, ahead + 2, ahead + 3, ahead + 4]
 
 
 async def test_lane_records_are_kept_for_a_day(url: str, session: Session, client: Any, name: str) -> None:

@@ -6,7 +6,7 @@ import pytest
 import redis
 
 from cli.scripts import described
-from shared.concurrency.locks.leases.keys import BARRIER_KEYS, CONDITION_KEYS, EVENT_KEYS, LEASE_KEYS
+from shared.concurrency.locks.leases.keys import BARRIER_KEYS, CONDITION_KEYS, EVENT_KEYS, LEASE_KEYS, RATE_KEYS
 from shared.concurrency.queues.membership.keys import QUEUE_KEYS, leased_key, queue_keys
 from shared.concurrency.session import scripts
 
@@ -53,7 +53,7 @@ def test_marks_that_do_not_pair_are_an_error(text: str) -> None:
 
 
 def test_every_declared_key_is_used_and_every_used_key_declared(script: scripts.Script) -> None:
-    known = {*QUEUE_KEYS, "leased", *LEASE_KEYS, *EVENT_KEYS, *CONDITION_KEYS, *BARRIER_KEYS}
+    known = {*QUEUE_KEYS, "leased", *LEASE_KEYS, *EVENT_KEYS, *CONDITION_KEYS, *BARRIER_KEYS, *RATE_KEYS}
     assert set(script.keys) <= known
     assert set(script.keys) - words(script) == set(), "declared, never used"
     called = {word for _, word in CALL.findall(uncommented(script.source.decode()))}

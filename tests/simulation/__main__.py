@@ -17,7 +17,7 @@ from tests.simulation.product import install
 ROOT = Path(__file__).resolve().parent.parent.parent
 _BATCH = 10
 WORKLOADS = (
-    *("queues", "puts", "waits", "cancels", "keys", "losses", "outages", "clocks"),
+    *("queues", "puts", "waits", "cancels", "keys", "once", "losses", "outages", "clocks"),
     *("leases", "downgrades", "permits", "conditions", "events", "barriers"),
     *("letters", "stages", "results", "controls", "deferred", "everything"),
 )
@@ -69,6 +69,7 @@ def run_seeds(chosen: Sequence[str], seeds: Iterable[int], spoil: Callable[[], o
         from tests.simulation.leases import Leases  # noqa: PLC0415
         from tests.simulation.letters import Letters  # noqa: PLC0415
         from tests.simulation.losses import Losses  # noqa: PLC0415
+        from tests.simulation.once import Once  # noqa: PLC0415
         from tests.simulation.outages import Outages  # noqa: PLC0415
         from tests.simulation.permits import Permits  # noqa: PLC0415
         from tests.simulation.puts import Puts  # noqa: PLC0415
@@ -82,6 +83,7 @@ def run_seeds(chosen: Sequence[str], seeds: Iterable[int], spoil: Callable[[], o
         kinds = {
             "queues": Queues,
             "keys": Keys,
+            "once": Once,
             "leases": Leases,
             "conditions": Conditions,
             "events": Events,

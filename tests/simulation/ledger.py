@@ -23,7 +23,9 @@ return {
   redis.call('HMGET', of('totals'), 'put', 'replayed', 'acked', 'dead', 'cancelled', 'onward', 'discarded'),
   redis.call('LRANGE', of('pending'), 0, -1), redis.call('LRANGE', of('line'), 0, -1), held, handed,
   redis.call('LLEN', of('returned')) + redis.call('LLEN', of('suspects')) + redis.call('ZCARD', of('delayed')),
-  redis.call('HLEN', of('behind')) + redis.call('LLEN', of('released')), redis.call('HLEN', of('passed')),
+  redis.call('HLEN', of('behind')) + redis.call('LLEN', of('released')),
+  -- Of those with a share or a priority some were delivered before: they are no part of the bound.
+  redis.call('HLEN', of('passed')) + redis.call('ZCARD', of('ready')) + redis.call('ZCARD', of('gated')),
   redis.call('HLEN', of('dead')), redis.call('HLEN', of('bodies')),
 }
 """

@@ -5,6 +5,7 @@ from shared.concurrency.blocking.event import BlockingEvent
 from shared.concurrency.blocking.lease import BlockingLease
 from shared.concurrency.blocking.locks import BlockingLock, BlockingReadersWritersLease, BlockingSemaphore
 from shared.concurrency.blocking.queue import BlockingQueue
+from shared.concurrency.blocking.rate_limit import BlockingRateLimit
 from shared.concurrency.blocking.result import BlockingResult
 from shared.concurrency.blocking.session import BlockingSession
 
@@ -14,6 +15,7 @@ __all__ = [
     "BlockingLease",
     "BlockingLock",
     "BlockingQueue",
+    "BlockingRateLimit",
     "BlockingReadersWritersLease",
     "BlockingResult",
     "BlockingSemaphore",

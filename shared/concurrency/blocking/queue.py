@@ -5,7 +5,17 @@ from itertools import islice
 from time import monotonic
 from typing import Any, Final, Generic, TypeVar, overload
 
-from shared.concurrency import Cancellation, DeadLetter, Delivery, Queue, QueueShutDown, QueueStatistics, ResultFuture
+from shared.concurrency import (
+    Cancellation,
+    DeadLetter,
+    Delivery,
+    Priority,
+    Queue,
+    QueueShare,
+    QueueShutDown,
+    QueueStatistics,
+    ResultFuture,
+)
 from shared.concurrency.blocking.background import Background
 from shared.concurrency.blocking.delivery import BlockingDelivery
 from shared.concurrency.blocking.result import BlockingResult
@@ -34,30 +44,77 @@ class BlockingQueue(Generic[T]):
 
     # --- putting ----------------------------------------------------------------------------------------------------
 
-    def put(self, item: T, *, id: str | None = None, key: str | None = None, timeout: float | None = None) -> bool:  # noqa: A002  # the public name
+    def put(
+        self,
+        item: T,
+        *,
+        id: str | None = None,  # noqa: A002  # the public name
+        key: str | None = None,
+        share: str | None = None,
+        priority: Priority | None = None,
+        limit: str | None = None,
+        timeout: float | None = None,
+    ) -> bool:
         """Put an item; waits while the queue is full. Raises as Queue.put."""
-        return self._background.call(lambda: self._queue.put(item, id=id, key=key), timeout)
+        return self._background.call(
+            lambda: self._queue.put(item, id=id, key=key, share=share, priority=priority, limit=limit), timeout
+        )
 
-    def put_nowait(self, item: T, *, id: str | None = None, key: str | None = None) -> bool:  # noqa: A002
+    def put_nowait(
+        self,
+        item: T,
+        *,
+        id: str | None = None,  # noqa: A002
+        key: str | None = None,
+        share: str | None = None,
+        priority: Priority | None = None,
+        limit: str | None = None,
+    ) -> bool:
         """Put an item if there is room now. Raises as Queue.put_nowait."""
-        return self._background.call(lambda: self._queue.put_nowait(item, id=id, key=key))
+        return self._background.call(
+            lambda: self._queue.put_nowait(item, id=id, key=key, share=share, priority=priority, limit=limit)
+        )
+
+    def put_unique(
+        self,
+        item: T,
+        name: str,
+        *,
+        replace: bool = False,
+        calm: float | None = None,
+        longest: float | None = None,
+        every: float | None = None,
+        key: str | None = None,
+        share: str | None = None,
+        priority: Priority | None = None,
+        limit: str | None = None,
+        timeout: float | None = None,
+    ) -> bool:
+        """Put an item of which one at most waits under a name. Raises as Queue.put_unique."""
+        asked: dict[str, Any] = {"calm": calm, "longest": longest, "every": every}
+        asked |= {"key": key, "share": share, "priority": priority, "limit": limit}
+        return self._background.call(lambda: self._queue.put_unique(item, name, replace=replace, **asked), timeout)
 
     def put_many(
         self,
         items: Iterable[T],
         *,
         key: str | Callable[[T], str | None] | None = None,
+        share: str | Callable[[T], str | None] | None = None,
+        priority: Priority | Callable[[T], Priority | None] | None = None,
+        limit: str | Callable[[T], str | None] | None = None,
         timeout: float | None = None,
     ) -> None:
         """Put items in order, as room appears. The iterable is read in this thread, 500 items at once.
 
         Raises as Queue.put_many; a note on the exception says how many of earlier portions went in.
         """
+        way: dict[str, Any] = {"key": key, "share": share, "priority": priority, "limit": limit}
         left, done, end = iter(items), 0, None if timeout is None else monotonic() + timeout
         while portion := list(islice(left, _PORTION)):
             seconds = None if end is None else max(0.0, end - monotonic())
             try:
-                self._background.call(lambda portion=portion: self._queue.put_many(portion, key=key), seconds)  # type: ignore[misc]  # a default of a lambda has no type
+                self._background.call(lambda portion=portion: self._queue.put_many(portion, **way), seconds)  # type: ignore[misc]  # a default of a lambda has no type
             except BaseException as error:
                 if done:
                     error.add_note(f"{done} items of earlier portions went in")
@@ -66,11 +123,27 @@ class BlockingQueue(Generic[T]):
 
     @overload
     def submit(
-        self, item: HasResult[R], *, id: str | None = None, key: str | None = None, timeout: float | None = None
+        self,
+        item: HasResult[R],
+        *,
+        id: str | None = None,
+        key: str | None = None,
+        share: str | None = None,
+        priority: Priority | None = None,
+        limit: str | None = None,
+        timeout: float | None = None,
     ) -> BlockingResult[R]: ...
     @overload
     def submit(
-        self, item: T, *, id: str | None = None, key: str | None = None, timeout: float | None = None
+        self,
+        item: T,
+        *,
+        id: str | None = None,
+        key: str | None = None,
+        share: str | None = None,
+        priority: Priority | None = None,
+        limit: str | None = None,
+        timeout: float | None = None,
     ) -> BlockingResult[Any]: ...
     def submit(
         self,
@@ -78,12 +151,17 @@ class BlockingQueue(Generic[T]):
         *,
         id: str | None = None,  # noqa: A002
         key: str | None = None,
+        share: str | None = None,
+        priority: Priority | None = None,
+        limit: str | None = None,
         timeout: float | None = None,
     ) -> BlockingResult[Any]:
         """Put an item, and return the future of its result; `timeout` is that of the put. Raises as Queue.submit."""
 
         async def submit() -> BlockingResult[Any]:
-            future: ResultFuture[Any] = await self._queue.submit(item, id=id, key=key)
+            future: ResultFuture[Any] = await self._queue.submit(
+                item, id=id, key=key, share=share, priority=priority, limit=limit
+            )
             return BlockingResult(self._background, future)
 
         return self._background.call(submit, timeout)
@@ -143,6 +221,10 @@ class BlockingQueue(Generic[T]):
         """Cancel a message, in any state; as Queue.cancel, whose `timeout` raises nothing."""
         return self._background.call(lambda: self._queue.cancel(id, timeout=timeout))
 
+    def cancel_unique(self, name: str, *, timeout: float = 5.0) -> Cancellation:
+        """Cancel the message that waits under a name; as Queue.cancel_unique, whose `timeout` raises nothing."""
+        return self._background.call(lambda: self._queue.cancel_unique(name, timeout=timeout))
+
     def forget(self, id: str) -> bool:  # noqa: A002
         """Forget an id; as Queue.forget."""
         return self._background.call(lambda: self._queue.forget(id))
@@ -166,6 +248,14 @@ class BlockingQueue(Generic[T]):
     def resize(self, maxsize: int) -> None:
         """Change the stored bound; 0 for none."""
         self._background.call(lambda: self._queue.resize(maxsize))
+
+    def weigh(self, share: str, weight: float) -> None:
+        """Give a share so many turns for each of another one; as Queue.weigh."""
+        self._background.call(lambda: self._queue.weigh(share, weight))
+
+    def shares(self, most: int = 20) -> list[QueueShare]:
+        """The shares that have most in the queue; as Queue.shares."""
+        return self._background.call(lambda: self._queue.shares(most))
 
     def dead_letters(self, limit: int = 100) -> list[DeadLetter]:
         """Read the oldest dead letters."""

@@ -9,6 +9,8 @@ from shared.concurrency import (
     Event,
     Lock,
     Queue,
+    Rate,
+    RateLimit,
     ReadersWritersLease,
     Semaphore,
     Session,
@@ -28,6 +30,7 @@ from shared.concurrency.blocking.locks import (
 )
 from shared.concurrency.blocking.options import LeaseOptions, PolicyOptions, QueueOptions, SessionOptions
 from shared.concurrency.blocking.queue import BlockingQueue
+from shared.concurrency.blocking.rate_limit import BlockingRateLimit
 
 R = TypeVar("R")
 T = TypeVar("T")
@@ -125,6 +128,11 @@ class BlockingSession:
         reading: BlockingAcquirable = BlockingReading(background, lease.read(), self._held, family, _no_writer)
         writing = BlockingAcquirable(background, lease.write(), self._held, family, _no_other)
         return BlockingReadersWritersLease(reading, writing, lambda: background.call(lease.statistics))
+
+    def rate_limit(self, name: str, rate: Rate, *, ttl: float | None = None) -> BlockingRateLimit:
+        """A rate limit; the arguments are those of `RateLimit`."""
+        background, limit = self._made(lambda session: RateLimit(session, name, rate, ttl=ttl))
+        return BlockingRateLimit(background, limit)
 
     def event(self, name: str) -> BlockingEvent:
         """An event."""

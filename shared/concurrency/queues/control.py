@@ -9,10 +9,12 @@ from shared.concurrency.checks import check_count, check_seconds
 from shared.concurrency.errors import QueueShutDown
 from shared.concurrency.queues.consumers import Consumers
 from shared.concurrency.queues.dead_letters import DeadLetter, DeadLetters, Selection
+from shared.concurrency.queues.encoding.flow import LEVEL_OF_FLOW, check_name, stored_name
 from shared.concurrency.queues.encoding.outgoing import check_id
 from shared.concurrency.queues.participant import QueueParticipant
-from shared.concurrency.queues.results.cancellation import LONGEST_WAIT, Cancellation
+from shared.concurrency.queues.results.cancellation import LONGEST_WAIT, NAMED, Cancellation
 from shared.concurrency.queues.settings import LARGEST_BOUND, changes_of
+from shared.concurrency.queues.shares import MOST_SHARES, QueueShare, largest_shares, words_of_weight
 from shared.concurrency.queues.statistics import QueueSession, QueueStatistics, read_statistics
 
 _LOOK_AGAIN: Final = 1.0
@@ -21,9 +23,9 @@ _LOOK_AGAIN: Final = 1.0
 class QueueControl:
     """The half of Queue that needs no messages.
 
-    An operation (shutdown, reopen, pause, resume, resize, drain, replay, discard) has one effect, though its answer is
-    lost and it is sent again. Cancelled, also by asyncio.timeout, a call is sent no more; one that is on its way may
-    have its effect.
+    An operation (shutdown, reopen, pause, resume, resize, weigh, drain, replay, discard) has one effect, though its
+    answer is lost and it is sent again. Cancelled, also by asyncio.timeout, a call is sent no more; one that is on its
+    way may have its effect.
     """
 
     def __init__(self, participant: QueueParticipant) -> None:
@@ -103,6 +105,28 @@ class QueueControl:
         others = [word for both in changes.items() for word in both]
         await self._in_parts("resize", first=(bound, *others), later=("",))
 
+    async def weigh(self, share: str, weight: float) -> None:
+        """Give a share so many turns for each of another one, from a thousandth to 1,000; 1 is what each has.
+
+        Stored with the queue. It holds for what is put, or comes again, from then on.
+
+        :raises TypeError, ValueError: when the share is no text of 1 to 1,000 characters, or the weight is out of
+            range; nothing was sent.
+        """
+        words = words_of_weight(share, weight)
+        registration = self._participant.member.registration
+        registration.need_level(LEVEL_OF_FLOW)
+        await registration.ready()
+        await self._participant.operate("weigh", *words)
+
+    async def shares(self, most: int = 20) -> list[QueueShare]:
+        """The shares that have most in the queue and in the line, the largest first; 1,000 of them at most.
+
+        Counted by their turns, so about; not read in one step.
+        """
+        check_count("most", most, 1, MOST_SHARES)
+        return await largest_shares(self._participant.ask, most)
+
     async def _in_parts(
         self, script: str, *, first: tuple[str | int, ...] = (), later: tuple[str | int, ...] = ()
     ) -> None:
@@ -133,6 +157,18 @@ class QueueControl:
         check_id(id)
         check_seconds("timeout", timeout, 0, LONGEST_WAIT)
         return await self._participant.canceller.cancel(id, timeout)
+
+    async def cancel_unique(self, name: str, *, timeout: float = 5.0) -> Cancellation:  # noqa: ASYNC109  # as `cancel`
+        """Cancel the message that waits under a name of `put_unique`; as `cancel`.
+
+        A put of the name after this one returned is a new message. One that was handed out has no name: UNKNOWN, unless
+        another waits. Puts of the name that wait for room raise MessageCancelled.
+
+        :raises ValueError, TypeError: as `put_unique` and `cancel`; nothing was sent.
+        """
+        stored = stored_name(check_name("once", name))
+        check_seconds("timeout", timeout, 0, LONGEST_WAIT)
+        return await self._participant.canceller.cancel(f"{NAMED}{stored}", timeout)
 
     async def forget(self, id: str) -> bool:  # noqa: A002  # as Queue.put
         """Forget an id: a put under it adds a message again, whatever became of the one that had it.

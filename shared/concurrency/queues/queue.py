@@ -17,7 +17,7 @@ from shared.concurrency.queues.deliveries.unread import Unread
 from shared.concurrency.queues.effects.forwards import Destination
 from shared.concurrency.queues.encoding.codec import Codec
 from shared.concurrency.queues.encoding.entry import LARGEST_MESSAGE
-from shared.concurrency.queues.encoding.flow import LEVEL_OF_KEYS
+from shared.concurrency.queues.encoding.flow import LEVEL_OF_FLOW, Priority, Way, check_name
 from shared.concurrency.queues.encoding.outgoing import KEPT_FOR, Outgoing, check_id
 from shared.concurrency.queues.encoding.results import ResultCodec
 from shared.concurrency.queues.encoding.unreadable import Unreadable
@@ -28,6 +28,7 @@ from shared.concurrency.queues.results.future import ResultFuture
 from shared.concurrency.queues.results.submitter import HasResult, Submitter
 from shared.concurrency.queues.settings import LONGEST, settings_of
 from shared.concurrency.queues.takes.handful import Handful
+from shared.concurrency.queues.unique import once_of
 from shared.concurrency.session.names import full_name
 from shared.concurrency.session.session import Session, process_of
 
@@ -96,7 +97,7 @@ class Queue(QueueControl, Generic[T]):
             self._participant.puts.numbering.entry,
             known_for=known_for,
             results_for=results_for,
-            on_flow=partial(self._participant.member.registration.need_level, LEVEL_OF_KEYS),
+            on_flow=partial(self._participant.member.registration.need_level, LEVEL_OF_FLOW),
         )
         participant = self._participant
         self._submitter = Submitter(
@@ -110,7 +111,16 @@ class Queue(QueueControl, Generic[T]):
 
     # --- putting ----------------------------------------------------------------------------------------------------
 
-    async def put(self, item: T, *, id: str | None = None, key: str | None = None) -> bool:  # noqa: A002  # the public name
+    async def put(
+        self,
+        item: T,
+        *,
+        id: str | None = None,  # noqa: A002  # the public name
+        key: str | None = None,
+        share: str | None = None,
+        priority: Priority | None = None,
+        limit: str | None = None,
+    ) -> bool:
         """Put an item; waits while the queue is full, first come, first served among all processes.
 
         Returns whether it was added: False when `id` was known.
@@ -118,7 +128,9 @@ class Queue(QueueControl, Generic[T]):
         A put that returned is never lost. `id`: names the message; a known id with the same body is no new message
         (the put returns False, nothing is added), so repeating a put that failed is safe. Cancelled while it waits, it
         is withdrawn, which takes half a second at most; it is not in the queue then, unless it had been let in already
-        or the server was out of reach.
+        or the server was out of reach. What it asks of its way wins over what its class declares: `key`, messages of
+        one key are handled one at a time, in order; `share`, whose message it is: shares get turns alike, whatever they
+        put; `priority`, how often its turn comes; `limit`, the name of a limit that the queue may have.
 
         :raises QueueShutDown: when the queue is shut down, or is while this put waits.
         :raises MessageCancelled: when somebody cancels the message while this put waits.
@@ -128,22 +140,35 @@ class Queue(QueueControl, Generic[T]):
             long;
             nothing was sent. TypeError for another type.
         """
-        return await self._put(item, id, key, may_wait=True)
+        way = None if priority is None and key is share is limit is None else Way(priority, share, key, limit)
+        return await self._put(self._entry(item, id, way), may_wait=True)
 
-    async def put_nowait(self, item: T, *, id: str | None = None, key: str | None = None) -> bool:  # noqa: A002
+    async def put_nowait(
+        self,
+        item: T,
+        *,
+        id: str | None = None,  # noqa: A002
+        key: str | None = None,
+        share: str | None = None,
+        priority: Priority | None = None,
+        limit: str | None = None,
+    ) -> bool:
         """Put an item if there is room now and nobody waits in line; waits for the server's answer only.
 
         Returns as `put`.
 
         :raises QueueFull: (an asyncio.QueueFull) when `put` would wait. Otherwise as `put`.
         """
-        return await self._put(item, id, key, may_wait=False)
+        way = None if priority is None and key is share is limit is None else Way(priority, share, key, limit)
+        return await self._put(self._entry(item, id, way), may_wait=False)
 
-    async def _put(self, item: T, id_: str | None, key: str | None, *, may_wait: bool) -> bool:
-        participant, outgoing = self._participant, self._outgoing
-        participant.process.check_open()
-        lane = participant.puts
-        entry = outgoing.plain(item, key) if id_ is None else outgoing.entry(item, id_, key)
+    def _entry(self, item: T, id_: str | None, way: Way | None) -> OutgoingEntry:
+        self._participant.process.check_open()
+        outgoing = self._outgoing
+        return outgoing.plain(item, way) if id_ is None else outgoing.entry(item, id_, way)
+
+    async def _put(self, entry: OutgoingEntry, *, may_wait: bool) -> bool:
+        lane = self._participant.puts
         batch = lane.submit([entry], may_wait=may_wait)
         try:
             await batch.done
@@ -152,22 +177,63 @@ class Queue(QueueControl, Generic[T]):
             raise
         return batch.is_new is not False
 
-    async def put_many(self, items: Iterable[T], *, key: str | Callable[[T], str | None] | None = None) -> None:
+    async def put_unique(
+        self,
+        item: T,
+        name: str,
+        *,
+        replace: bool = False,
+        calm: float | None = None,
+        longest: float | None = None,
+        every: float | None = None,
+        key: str | None = None,
+        share: str | None = None,
+        priority: Priority | None = None,
+        limit: str | None = None,
+    ) -> bool:
+        """Put an item of which one at most waits under a name; returns whether it was added, as `put`.
+
+        False: one of the name waits, and this put added nothing. With `replace` the one that waits has this item then;
+        it keeps its place, and what the first put asked of its way. That needs no room. Handing it out frees the name,
+        in the same step: a put after that is a new message, so what was put last is always handled after it was put. A
+        message that comes again, for it failed or was given back, keeps the item that it was handed out with, beside a
+        new one of the name. While the first put of a name waits for room the others wait with it, no longer.
+
+        `calm`: seconds for which no put of the name may come before it is handed out; each put of the name begins them
+        anew, until `longest` seconds after the first. A week at most; they hold back neither `shutdown` nor the bound.
+        `every`: adds nothing either for so many seconds after one was added; with none of the others. `key` and what
+        else it asks of its way: as `put`; the same text as key and name is one running, one waiting.
+
+        :raises ValueError: when the name has not 1 to 1,000 characters, a number is out of range, `calm` is more than
+            `longest`, or `every` goes with another. TypeError: when the name is no str. Otherwise as `put`.
+        """
+        once = once_of(replace=replace, calm=calm, longest=longest, every=every)
+        way = Way(priority, share, key, limit, check_name("once", name))
+        self._participant.process.check_open()
+        return await self._put(self._outgoing.unique(item, way, once), may_wait=True)
+
+    async def put_many(
+        self,
+        items: Iterable[T],
+        *,
+        key: str | Callable[[T], str | None] | None = None,
+        share: str | Callable[[T], str | None] | None = None,
+        priority: Priority | Callable[[T], Priority | None] | None = None,
+        limit: str | Callable[[T], str | None] | None = None,
+    ) -> None:
         """Put items in order, as room appears; one round trip for a few hundred of them.
 
         The iterable is read as the queue takes them. Cancelled, it withdraws those in line, and the CancelledError
         says how many went in. When an item is refused or the iterable raises, those before it go in first, and a note
-        on the exception says how many. `key`: as `put`; for all of them, or a function of the item.
+        on the exception says how many. `key`, `share`, `priority` and `limit`: as `put`; for all of them, or a function
+        of the item.
 
         :raises QueueShutDown: as `put`. ValueError, TypeError, MessageTooLarge: as `put`.
         """
         self._participant.process.check_open()
-        plain = self._outgoing.plain
-
-        def make(item: T) -> OutgoingEntry:
-            return plain(item, key(item) if callable(key) else key)
-
-        await BulkPut(self._participant.puts, plain if key is None else make).put(items)
+        is_plain = priority is None and key is share is limit is None
+        make = self._outgoing.plain if is_plain else self._outgoing.with_way(priority, share, key, limit)
+        await BulkPut(self._participant.puts, make).put(items)
 
     @overload
     async def submit(
@@ -176,6 +242,9 @@ class Queue(QueueControl, Generic[T]):
         *,
         id: str | None = None,
         key: str | None = None,
+        share: str | None = None,
+        priority: Priority | None = None,
+        limit: str | None = None,
         on_progress: Callable[[float, str], object] | None = None,
     ) -> ResultFuture[R]: ...
     @overload
@@ -185,6 +254,9 @@ class Queue(QueueControl, Generic[T]):
         *,
         id: str | None = None,
         key: str | None = None,
+        share: str | None = None,
+        priority: Priority | None = None,
+        limit: str | None = None,
         on_progress: Callable[[float, str], object] | None = None,
     ) -> ResultFuture[Any]: ...
     async def submit(
@@ -193,6 +265,9 @@ class Queue(QueueControl, Generic[T]):
         *,
         id: str | None = None,  # noqa: A002  # the public name
         key: str | None = None,
+        share: str | None = None,
+        priority: Priority | None = None,
+        limit: str | None = None,
         on_progress: Callable[[float, str], object] | None = None,
     ) -> ResultFuture[Any]:
         """Put an item, as `put`, and return the future of its result: what the handler returned, or gave to `ack`.
@@ -202,12 +277,14 @@ class Queue(QueueControl, Generic[T]):
         `Delivery.progress`.
 
         `id`: a known id with the same body is no new message; the future is that of the message that was submitted
-        first, whose result is kept as long as the id is known; it comes within a second. `key`: as `put`.
+        first, whose result is kept as long as the id is known; it comes within a second. `key`, `share`, `priority` and
+        `limit`: as `put`.
 
         :raises IdConflict: as `put`; and when the message with this id was put without asking for its result.
         """
         self._participant.process.check_open()
-        make = partial(self._outgoing.entry, item, id, key, is_asked=True)
+        way = None if priority is None and key is share is limit is None else Way(priority, share, key, limit)
+        make = partial(self._outgoing.entry, item, id, way, is_asked=True)
         return await self._submitter.submit(make, item, id, on_progress)
 
     @overload
@@ -247,14 +324,14 @@ class Queue(QueueControl, Generic[T]):
         check_id(id)
         return await self._submitter.listen(id, object if of is None else of, on_progress)
 
-    def _forward(self, item: T, key: str | None) -> tuple[Destination, bytes]:
+    def _forward(self, item: T, way: Way | None) -> tuple[Destination, bytes]:
         """Encode an item for a put that travels with an acknowledgement; `Effects.put` uses it, in any thread.
 
         :raises ValueError, TypeError, MessageTooLarge: as `put`.
         """
         self._participant.process.check_not_closed()
         destination = self._participant.destination
-        return destination, self._outgoing.forwarded(item, destination.entry, key)
+        return destination, self._outgoing.forwarded(item, destination.entry, way)
 
     # --- getting ----------------------------------------------------------------------------------------------------
 

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from math import sqrt
 
 
@@ -11,13 +12,17 @@ class Slope:
 
     per_hour: float
     error: float
-    """The standard error of the slope, an hour."""
+    """The standard error of the slope, an hour; larger where each figure is like the one before it."""
     mean: float
 
     @property
     def is_flat(self) -> bool:
         """Whether the line is level: within three standard errors, or less than a twentieth of the mean in an hour."""
         return self.per_hour <= max(3 * self.error, self.mean / 20)
+
+    def __str__(self) -> str:
+        """The figures, for people."""
+        return f"{self.per_hour:.1f} an hour (3 errors: {3 * self.error:.1f}; mean {self.mean:.1f})"
 
 
 def fit(samples: Sequence[tuple[float, float]]) -> Slope:
@@ -32,5 +37,19 @@ def fit(samples: Sequence[tuple[float, float]]) -> Slope:
     mean_x, mean_y = sum(x for x, _ in kept) / count, sum(y for _, y in kept) / count
     spread = sum((x - mean_x) ** 2 for x, _ in kept)
     slope = sum((x - mean_x) * (y - mean_y) for x, y in kept) / spread
-    rest = sum((y - mean_y - slope * (x - mean_x)) ** 2 for x, y in kept)
-    return Slope(slope * 3600, sqrt(rest / (count - 2) / spread) * 3600, mean_y)
+    rests = [y - mean_y - slope * (x - mean_x) for x, y in kept]
+    error = sqrt(sum(rest**2 for rest in rests) / (count - 2) / spread) * _inflation(rests)
+    return Slope(slope * 3600, error * 3600, mean_y)
+
+
+def _inflation(rests: Sequence[float]) -> float:
+    """By how much the error grows, for figures that go in steps or waves are fewer than they seem.
+
+    From the correlation r of neighbours: sqrt((1 + r) / (1 - r)).
+    """
+    whole = sum(rest**2 for rest in rests)
+    if not whole:
+        return 1.0
+    alike = sum(one * other for one, other in pairwise(rests)) / whole
+    alike = min(max(alike, 0.0), 1 - 2 / len(rests))
+    return sqrt((1 + alike) / (1 - alike))

@@ -1,6 +1,8 @@
 """Each checker is shown a run that is sound, and runs that are not."""
 
+import sqlite3
 from dataclasses import dataclass
+from pathlib import Path
 
 import pytest
 
@@ -8,6 +10,8 @@ from tests.campaigns.checkers.linear import FENCED_REGISTER, READERS_WRITERS, Op
 from tests.campaigns.checkers.slope import fit
 from tests.campaigns.checkers.standstill import longest_standstill
 from tests.campaigns.checkers.totals import total_queue
+from tests.campaigns.heap import allocated, blocks
+from tests.campaigns.referee import Referee
 
 
 @dataclass(frozen=True)
@@ -61,6 +65,33 @@ def test_what_grows_is_not_flat_and_noise_is() -> None:
     assert fit([(at, figure - max(0, 90 - at) * 5) for at, figure in noise]).is_flat
     with pytest.raises(ValueError, match="ten samples"):
         fit(noise[:9])
+
+
+def test_steps_of_an_allocator_are_no_growth_and_growth_in_steps_is() -> None:
+    # As memory that is taken and given back every 400 s: the last of it is high, by chance.
+    steps = [(float(at), 50.0 + 4.0 * ((at + 200) // 400 % 2)) for at in range(1350)]
+    assert fit(steps).is_flat
+    assert not fit([(at, figure + at // 60) for at, figure in steps]).is_flat
+
+
+def test_the_referee_keeps_nothing_of_what_it_recorded(tmp_path: Path) -> None:
+    referee = Referee(tmp_path)
+    referee.record(0, 0, 1)
+    before = allocated()
+    for number in range(1, 20_000):
+        referee.record(0, number, 1)
+    assert allocated() - before < 0.1
+    referee.close()
+
+
+def test_a_leak_of_python_and_one_of_a_library_are_seen() -> None:
+    before = blocks(), allocated()
+    objects = [object() for _ in range(10_000)]
+    library = sqlite3.connect(":memory:")
+    library.execute("CREATE TABLE kept AS SELECT zeroblob(1000000)")
+    assert blocks() - before[0] >= len(objects)
+    assert allocated() - before[1] > 0.9
+    library.close()
 
 
 def test_a_writer_beside_a_reader_is_not_linearizable() -> None:

@@ -1,4 +1,4 @@
-"""The keys of a lease, an event and a condition, each described once: its type, and what it holds."""
+"""The keys of leases, events, conditions, barriers and rate limits, each described once: type, and what it holds."""
 
 from functools import lru_cache
 from typing import Final
@@ -65,6 +65,21 @@ BARRIER_KEYS: Final = {
 }
 """The same for a barrier."""
 
+RATE_KEYS: Final = {
+    "rate": KeyDescription(
+        "rate",
+        "HASH",
+        "tat: the microsecond at which all that was let go is paid for, most: how far away that may be, late: 1 where somebody did "
+        "not come at its time, and name as in a lease",
+    ),
+    "line": KeyDescription("rate:line", "ZSET", "waiters, by ticket"),
+    "deadlines": KeyDescription("rate:deadlines", "ZSET", "waiter -> deadline in ms; it asks again before"),
+    "departed": KeyDescription(
+        "rate:departed", "ZSET", "waiter that left while its request may have been on its way -> when, in ms"
+    ),
+}
+"""The same for a rate limit."""
+
 
 @lru_cache(maxsize=256)  # a lock is often made anew for each use
 def lease_keys(name: str) -> dict[str, bytes]:
@@ -85,3 +100,8 @@ def condition_keys(name: str) -> dict[str, bytes]:
 def barrier_keys(name: str) -> dict[str, bytes]:
     """The keys of a barrier, by what the scripts call them."""
     return keys_under(name, BARRIER_KEYS)
+
+
+def rate_keys(name: str) -> dict[str, bytes]:
+    """The keys of a rate limit, by what the scripts call them."""
+    return keys_under(name, RATE_KEYS)

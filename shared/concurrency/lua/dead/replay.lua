@@ -2,7 +2,8 @@
 -- Puts dead letters back into pending as room allows, behind the waiting puts, past the known ids, with their counts reset.
 -- KEYS pending returned suspects delayed putters bodies dead dead_index dead_groups sessions idle lanes ids ids_due settings totals
 -- FLOW
---   tails behind passed released line_own let_in
+--   tails behind passed released line_own let_in flow tags ready line_fair
+--   once
 -- END
 -- ARGV
 --   session  the caller's session
@@ -13,7 +14,8 @@
 --   stay for want of room; the oldest go first
 -- PARTS clock identity level sessions room notify wake ids stamp
 -- FLOW
---   order_key order own_places own
+--   order_key tags ready order own_places own fair_line
+--   once_line once
 -- END
 --   putter_record line unfold refuse_waiting admit places letter_groups one_effect
 local before = answered()
@@ -35,6 +37,7 @@ local function enter_again(entry)
   local is_behind = order.stands_behind(entry, order.key(entry, 49))
   order.write()
   if is_behind then return end
+  if order.flow(entry, 49) then return order.send_on({entry}, pending) end
   -- END
   redis.call('RPUSH', pending, entry)
 end

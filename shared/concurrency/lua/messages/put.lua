@@ -3,13 +3,14 @@
 -- that wait. Also withdraws waiting puts, and reports how far the caller's have got. Refused when memory is full (no allow-oom).
 -- KEYS pending returned suspects delayed putters bodies handed sessions idle lanes ids ids_due settings totals
 -- FLOW
---   tails behind passed released line_own let_in
+--   tails behind passed released line_own let_in flow tags ready line_fair
+--   once
 -- END
 -- ARGV
 --   session    the caller's session
 --   number     this call's number in its lane; a repetition carries the same
 --   may_wait   1: entries that find no room wait; 0: they are refused
---   with_ids   1 when an entry carries a caller's id
+--   with_ids   1 when an entry carries a caller's id, or a name of which one is to wait
 --   again      1 when the entries may wait or be admitted already
 --   heard      what the caller has received of keys that waited and were not admitted
 --   confirmed  keys (22 bytes each) of puts that the caller knows to be let in by their keys
@@ -18,14 +19,15 @@
 -- RETURNS 'late'; 'flow' and the queue's level: nothing has changed, see the part `level`; or 'ok', now in ms, verdicts as (letter, count) pairs, the last sequence admitted from the waiting puts,
 --   keys among these that were not: its id was known with another body, behind `=` with the same, behind `-` a shutdown
 --   took it out; 1 if shut down, 1 if live. Verdicts, first those on the withdrawn: w taken out, x not there any more; a
---   admitted, k nothing added for its id is known, c conflict of ids, q waits, f no room, s shut down, o the session is over
--- PARTS clock identity level sessions room notify wake
+--   admitted, k nothing added for its id is known, or one of its name waits, r one of its name waits and has it instead, c conflict of ids, q waits, f no room, s shut down, o the session is over
+-- PARTS clock identity uncontended_put level sessions room notify wake
 -- FLOW
---   order_key order
+--   order_key tags ready order
 -- END
 --   handoff ids stamp
 -- FLOW
---   own_places own
+--   own_places own fair_line
+--   once_line once
 -- END
 --   putter_record line take_out unfold refuse_waiting admit verdicts
 --   enter park
@@ -120,7 +122,7 @@ local function put_in_order()
   end
   verdict(letter, count)
   order.write()
-  if #going > 0 then redis.call('RPUSH', pending, unpack(going)) end
+  order.send_on(going, pending)
   if overflow == 'q' then park(at, #entries) end
   verdict(overflow, #entries - at + 1)
 end
@@ -156,12 +158,24 @@ elseif with_ids == '1' or again == '1' then
     if met == 'conflict' then return 'c' end
     if met == 'known' then return 'k' end
     -- FLOW
-    if is_for_own(outgoing, order.key(outgoing, 33)) then return overflow end
+    local name, from = order.name(outgoing, 33)
+    local is_named_in_line = name and live and order.is_named_in_line(name)
+    local became = name and live and not is_named_in_line and order.meet_name(name, outgoing, from)
+    if became then return became end
+    if not is_named_in_line and is_for_own(outgoing, order.key(outgoing, 33)) then
+      if name and overflow == 'q' then order.waits_named(name, key) end
+      return overflow
+    end
+    -- Behind another of its NAME that waits for room: the two go in together.
+    if is_named_in_line then free = 0 end
     -- END
     if free <= 0 then
       if overflow == 'q' then
         park(i, i)
         waiting_in_line = waiting_in_line + 1
+        -- FLOW
+        if name then order.waits_named(name, key) end
+        -- END
       end
       return overflow
     end
@@ -189,4 +203,7 @@ count_put(entered)
 local recorded = table.concat(verdicts)
 redis.call('HSET', lanes, owner .. ':put', string.format('%.0f', now) .. ' ' .. number .. ' ' .. recorded)
 if admitted + entered > handed_over and not paused then wake_one() end
+-- FLOW
+if order.is_sooner and not paused then wake_one() end
+-- END
 return answer(recorded)

@@ -4,7 +4,8 @@
 -- KEYS pending returned suspects delayed leased handed putters bodies dead dead_index dead_groups sessions idle joiners lanes ids
 --   ids_due settings totals results results_due marks
 -- FLOW
---   tails behind passed released line_own let_in
+--   tails behind passed released line_own let_in flow tags ready line_fair
+--   once
 -- END
 -- ARGV
 --   session        the caller's session
@@ -33,7 +34,8 @@
 --   3000: read that, and resync with 3
 -- PARTS clock identity level sessions room unfinished notify wake ids stamp
 -- FLOW
---   order_key order own_places own
+--   order_key tags ready order own_places own fair_line merge
+--   once_line once once_out
 -- END
 --   putter_record line unfold refuse_waiting admit entry marks answer letter_groups dead_letter
 --   end_waiting put_back receive settle take look_again finish
@@ -84,6 +86,9 @@ if is_resync and not is_much then
   has_more_orphans = put_back(orphans, 1) < #orphans
 end
 -- A call may not take what it gives back.
+-- FLOW
+order.has_come_back = {}
+-- END
 local returned_before, suspects_before = redis.call('LLEN', returned), redis.call('LLEN', suspects)
 if not refused then
   refused = settle_acks(receipts_in(acks), tonumber(held))
@@ -119,6 +124,13 @@ if want > 0 and not paused then
         pass_over(entry)
         largest = math.max(largest, #entry)
         done[#done + 1] = entry
+      -- FLOW
+      elseif not order.come_back({entry})[1] then
+        order.has_come_back[entry] = nil
+        pass_over(entry)
+        largest = math.max(largest, #entry)
+        done[#done + 1] = entry
+      -- END
       else
         harmless[#harmless + 1] = entry
       end
@@ -130,6 +142,9 @@ if want > 0 and not paused then
 end
 if not newer then take_pending(paused, maxsize, shut) end
 set_aside()
+-- FLOW
+order.keep_times()
+-- END
 
 local look_again, overdue, ready, due_soon = look_ahead()
 local is_unsatisfied = want > #entries and not is_full

@@ -4,7 +4,8 @@
 -- Behind the KEYS stand those before `leased` again, for each other queue that is put to, and the keys that are written to.
 -- KEYS pending returned suspects delayed putters bodies handed sessions idle lanes ids ids_due settings totals
 -- FLOW
---   tails behind passed released line_own let_in
+--   tails behind passed released line_own let_in flow tags ready line_fair
+--   once
 -- END
 --   leased joiners results results_due marks
 -- ARGV
@@ -18,11 +19,12 @@
 --   made, and why: `flow` and the level of a queue that is put to, with the wrong keys for it, or too old
 -- PARTS clock identity level sessions room unfinished notify wake
 -- FLOW
---   order_key order
+--   order_key tags ready order
 -- END
 --   handoff ids staged stamp
 -- FLOW
---   own_places own
+--   own_places own fair_line
+--   once_line once
 -- END
 --   putter_record line unfold refuse_waiting admit entry marks answer finish select_queue
 --   writes forward apply
@@ -47,7 +49,9 @@ local stored = redis.call('HMGET', settings, 'shutdown', 'joining', 'flow')
 if stored[3] and KNOWN_LEVEL == 0 then return {'flow', tonumber(stored[3])} end
 
 local received = redis.call('HGET', handed, session)
+local settled, is_settled = {}, {}
 local function holds(receipt)
+  if is_settled[receipt] then return false end
   if redis.call('HEXISTS', leased, receipt) == 1 then return true end
   -- Handed over by a put, and done with before the next take.
   if received and string.sub(received, 1, 45) == receipt then
@@ -84,12 +88,14 @@ while at <= #words do
     -- FLOW
     order.finished({redis.call('HGET', leased, receipt)})
     -- END
-    redis.call('HDEL', leased, receipt)
+    settled[#settled + 1], is_settled[receipt] = receipt, true
     if marked then marked.take_off(string.sub(receipt, 17, 38), 'finished') end
     acked = acked + 1
   end
   verdicts[#verdicts + 1] = verdict
 end
+write_all_amounts()
+for first = 1, #settled, 1000 do redis.call('HDEL', leased, unpack(settled, first, math.min(first + 999, #settled))) end
 redis.call('HSET', lanes, lane, string.format('%.0f', now) .. ' ' .. number .. ' ' .. table.concat(verdicts, ','))
 if acked > 0 then redis.call('HINCRBY', totals, 'acked', acked) end
 wake_getters()

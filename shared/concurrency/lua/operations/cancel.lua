@@ -3,21 +3,26 @@
 -- in hands. It never begins again from then on. Called again it marks again, and says what became of the message meanwhile.
 -- KEYS putters bodies dead sessions lanes ids ids_due results results_due marks idle joiners settings totals
 -- FLOW
---   line_own
+--   line_own flow tags ready line_fair
+--   once
 -- END
 -- ARGV
 --   session  the caller's session
 --   number   this step's number in its lane; a repetition carries the same
---   id       the caller's id of the message, or its key
+--   id       the caller's id of the message, or its key; or its name, as it is stored, behind a space
 --   waits    1: the caller waits to be notified of what becomes of it; 0: it does not, or does no longer
 --   cursor   where to go on in the line, for an id: what the call before returned; 0 to begin
 -- RETURNS what became of it: removed (it did not begin), stopped (it was in somebody's hands), finished (it had ended already), asked (it is
 --   marked), unknown; the cursor: call again with it, under the next number, until it is 0; `=` and the message's key, where that is known
 -- PARTS clock identity level sessions unfinished notify
 -- FLOW
---   order_key own_places
+--   order_key tags own_places
+--   once_line once_out
 -- END
 --   putter_record line take_out ids entry marks marking answer cancel_waiting finish one_effect
+-- FLOW
+local MOST_CANCELLED = 100
+-- END
 local before = answered()
 if before then return before end
 
@@ -53,11 +58,28 @@ local function cancel(key, is_known, has_ended)
   end
   if ended or what ~= '-' then return ended or what end
   mark_cancelled(key)
+  -- FLOW
+  -- It never begins: a put of its name is of a new message.
+  order.free_name_of(key)
+  -- END
   redis.call('PEXPIRE', marks, MARK_MS)
   for _, live in ipairs(redis.call('ZRANGEBYSCORE', sessions, string.format('%.0f', now), '+inf')) do notify(live, 'cancel', key) end
   return 'asked'
 end
 
+-- FLOW
+-- A name: what waits under it, and puts of it that wait for room, so many a call.
+if string.byte(id) == 32 then
+  local name = string.sub(id, 2)
+  local stub = string.match(redis.call('HGET', once, name) or '', '^%d+ %d+ (.*)$')
+  local in_line, what = order.named_in_line(name, MOST_CANCELLED), stub and cancel(string.sub(stub, 17, 38), true)
+  for _, message in ipairs(in_line) do
+    what = cancel(message, true) == 'removed' and (what or 'removed') or what
+    order.leave_named(name, message)
+  end
+  return answer_once({what or 'unknown', #in_line == MOST_CANCELLED and '1' or '0', '=' .. (stub and string.sub(stub, 17, 38) or '')})
+end
+-- END
 local expiry, known, over = string.match(redis.call('HGET', ids, id) or '', '^(%d+) %S+ %-?(%S+) ?(!?)$')
 if expiry and tonumber(expiry) > now then return answer_once({cancel(known, true, over == '!'), '0', '=' .. known}) end
 local is_key = string.find(id, '^[%+a-z2-7]' .. string.rep('[a-z2-7]', 11) .. string.rep('%d', 10) .. '$') ~= nil

@@ -2,7 +2,7 @@
 -- Ends a shutdown, once it has gone all along the line of waiting puts.
 -- KEYS putters bodies lanes settings totals
 -- FLOW
---   line_own
+--   line_own flow tags ready line_fair
 -- END
 -- ARGV
 --   session  the caller's session
@@ -10,7 +10,7 @@
 -- RETURNS how many places of the line are left: call again, under the next number, while there are some
 -- PARTS clock identity level notify stamp
 -- FLOW
---   order_key own_places
+--   order_key tags own_places
 -- END
 --   putter_record line refuse_waiting one_effect
 local before = answered()

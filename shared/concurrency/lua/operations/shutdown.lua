@@ -4,7 +4,8 @@
 -- KEYS pending returned suspects delayed putters bodies dead dead_index dead_groups sessions idle ids ids_due results results_due
 --   marks joiners settings totals lanes
 -- FLOW
---   tails behind passed released line_own
+--   tails behind passed released line_own flow tags ready line_fair
+--   once
 -- END
 -- ARGV
 --   session    the caller's session
@@ -14,11 +15,11 @@
 -- RETURNS how much is left: call again, under the next number, to go on while there is some
 -- PARTS clock identity level sessions room unfinished notify wake
 -- FLOW
---   order_key order
+--   order_key tags ready order
 -- END
 --   entry marks answer letter_groups dead_letter end_waiting stamp
 -- FLOW
---   own_places
+--   own_places once_out
 -- END
 --   putter_record line
 --   refuse_waiting finish one_effect

@@ -6,6 +6,7 @@ from typing import Generic, TypeVar
 
 from shared.concurrency.queues.effects.effects import Effects
 from shared.concurrency.queues.encoding.entry import Stored
+from shared.concurrency.queues.encoding.flow import Priority
 
 T = TypeVar("T")
 
@@ -44,7 +45,18 @@ class Delivery(ABC, Generic[T]):
         As it was given, where it is 1 to 64 printable ASCII characters without spaces, quotes and backslashes; else as
         it is stored, `~` and 24 hexadecimal digits.
         """
-        return self._stored.order_key
+        return self._stored.way.key
+
+    @property
+    def share(self) -> str | None:
+        """The share that the message belongs to, or None; as `key`."""
+        return self._stored.way.share
+
+    @property
+    def priority(self) -> Priority:
+        """The priority that it was put with."""
+        priority = self._stored.way.priority
+        return Priority.NORMAL if priority is None else Priority(priority)
 
     @property
     def attempt(self) -> int:

@@ -8,6 +8,7 @@ from typing import Any, Final, Protocol, TypeVar, overload
 from shared.concurrency.checks import check_seconds
 from shared.concurrency.queues.effects.forwards import Destination
 from shared.concurrency.queues.effects.writes import LARGEST, Writes
+from shared.concurrency.queues.encoding.flow import Priority, Way
 
 T_contra = TypeVar("T_contra", contravariant=True)
 S = TypeVar("S", bound=Sequence[Any])
@@ -27,7 +28,7 @@ class Puttable(Protocol[T_contra]):
     def name(self) -> str:
         """What it is called."""
 
-    def _forward(self, item: T_contra, key: str | None) -> tuple[Destination, bytes]:
+    def _forward(self, item: T_contra, way: Way | None) -> tuple[Destination, bytes]:
         """Encode an item for a put that travels with an acknowledgement."""
 
 
@@ -114,24 +115,34 @@ class Effects:
         milliseconds = b"%d" % math.ceil(seconds * 1000)
         self._writes.add("expire", _key(key), [milliseconds], ("expire", key, seconds))
 
-    def put(self, queue: Puttable[T_contra] | str, item: T_contra, *, key: str | None = None) -> None:
+    def put(
+        self,
+        queue: Puttable[T_contra] | str,
+        item: T_contra,
+        *,
+        key: str | None = None,
+        share: str | None = None,
+        priority: Priority | None = None,
+        limit: str | None = None,
+    ) -> None:
         """Put an item into a queue on the same server; in a handler in a process of its own, by the queue's name.
 
         It goes in with the acknowledgement. When the queue is full it waits there, in its turn, though this process
         dies; and while more of them wait than this process handles messages at once, it takes no more. Queues that
         share a `group=` share a hash slot. A handler in a thread may use it as well. More than a thousand of one
-        delivery count from the acknowledgement on, all or none, and are let in a thousand at a time. `key`: as
-        `Queue.put`.
+        delivery count from the acknowledgement on, all or none, and are let in a thousand at a time. `key`, `share`,
+        `priority` and `limit`: as `Queue.put`.
 
         :raises ValueError, TypeError, MessageTooLarge: as `Queue.put`.
         """
+        way = None if priority is None and key is share is limit is None else Way(priority, share, key, limit)
         if isinstance(queue, str):
-            self._put_by_name(queue, item, key)
+            self._put_by_name(queue, item, way)
             return
-        destination, entry = queue._forward(item, key)  # noqa: SLF001  # the only door to it
+        destination, entry = queue._forward(item, way)  # noqa: SLF001  # the only door to it
         self._writes.add("put", destination, [entry], ("put", queue.name, item))
 
-    def _put_by_name(self, queue: str, item: object, key: str | None) -> None:  # noqa: ARG002  # for those who can
+    def _put_by_name(self, queue: str, item: object, way: Way | None) -> None:  # noqa: ARG002  # for those who can
         raise TypeError(
             f"effects.put() takes a queue here, as pipeline.queues[{queue!r:.100}]; its name in a process alone"
         )

@@ -4,6 +4,7 @@ Of any queue and any lock, not only of those at hand: nobody means to write ther
 """
 
 import re
+from functools import lru_cache
 from typing import Final
 
 from shared.concurrency.queues.membership.keys import QUEUE_KEYS
@@ -13,6 +14,7 @@ _OTHERS: Final = "leased:.*|source|clock|(?:lease|event|condition|barrier)(?::.*
 _OWN: Final = re.compile(rf"\{{[^}}]*\}}(?:/[^:]*)?:(?:{_SUFFIXES}|{_OTHERS})".encode(), re.DOTALL)
 
 
+@lru_cache(maxsize=1024)  # most deliveries write to the keys of the one before
 def is_own_key(key: bytes) -> bool:
     """Whether a queue or a lock of some name has this key."""
     return key.startswith(b"{") and _OWN.fullmatch(key) is not None

@@ -61,7 +61,7 @@ def check(writes: Writes, member: Membership) -> None:
         Cluster.
     """
     there = [destination.member for destination in writes.destinations()]
-    if any(other.owner != member.owner for other in there):
+    if there and any(other.owner != member.owner for other in there):
         raise EffectRefused("a queue that is put to with an acknowledgement belongs to the same session")
     for key in writes.written_keys():
         if is_own_key(key):

@@ -14,6 +14,7 @@ from pydantic_core import PydanticSerializationError
 
 from shared.concurrency.errors import MessageTooLarge, describe
 from shared.concurrency.queues.encoding.entry import pack_headers, read
+from shared.concurrency.queues.encoding.flow import DeclaredWay
 from shared.concurrency.queues.encoding.form import EntryForm
 from shared.concurrency.queues.encoding.lossless import lossless_up_to
 from shared.concurrency.queues.encoding.unreadable import TooNew, UnknownType, Unreadable
@@ -59,8 +60,8 @@ class Shape:
             self.headers["v"] = self.versions.number
         self.form: Final = EntryForm(pack_headers(self.headers))
         self.middle = self.form.middle
-        self.key_of: Callable[[Any], object] | None = tp.order_key() if hasattr(tp, "order_key") else None
-        """What makes the key of a message, where the class declares one."""
+        self.way: DeclaredWay | None = tp.declared_way() if hasattr(tp, "declared_way") else None
+        """What the class declares of the way of its messages."""
         self.write: Callable[..., bytes] = adapter.serializer.to_json
         self.read: Callable[..., Any] = adapter.validator.validate_json
         self.is_tolerant = hasattr(tp, "registered")

@@ -8,8 +8,8 @@
     FLAG       1  "i": the headers hold the caller's id; "r": whoever put it asks for the result; "s": both; else ".";
                   "f", "g", "t" and "u": as ".", "i", "r" and "s", and the headers begin with flow
     LENGTH     3  bytes of the headers
-    headers       JSON object, empty for none: flow, type, v, id, digest, known_ms, results_ms, traceparent, tracestate,
-                  baggage, first_error, last_error, waiting_since, unread_ms
+    headers       JSON object, empty for none: flow, once, type, v, id, digest, known_ms, results_ms, traceparent,
+                  tracestate, baggage, first_error, last_error, waiting_since, unread_ms
     body          what pydantic wrote
 
 The header is ASCII. The first 45 bytes change with every delivery: they are its *receipt*, the name of its field in
@@ -22,7 +22,7 @@ import re
 from collections.abc import Callable
 from typing import Final
 
-from shared.concurrency.queues.encoding.flow import key_in
+from shared.concurrency.queues.encoding.flow import Way, way_in
 
 RECEIPT: Final = 45
 FIXED: Final = 52
@@ -43,7 +43,8 @@ _OUTGOING_FLAG: Final = KEY + COUNTS
 """Where the flag of an entry stands that is not sent yet."""
 _IDS: Final = b"isgu"
 """The flags of entries whose headers hold the caller's id."""
-_ID_FLAGS: Final = frozenset(_IDS)
+ID_FLAGS: Final = frozenset(_IDS)
+"""The same, as numbers."""
 _FLOWS: Final = b"fgtu"
 """The flags of entries whose headers begin with flow."""
 ASKED: Final = 0x72
@@ -66,13 +67,13 @@ def with_flow(headers: bytes, flow: str) -> bytes:
 def pack_middle(headers: bytes, *, has_id: bool, is_asked: bool = False) -> bytes:
     """What stands between the key and the body of a new entry; the same for every message of a class without an id.
 
-    One that has a key differs by it.
+    One that asks something of its way differs by that.
 
     :raises ValueError: when the headers are longer than an entry can say.
     """
     if len(headers) > LONGEST_HEADERS:
         raise ValueError(
-            f"the name of the class, the id and the key have {len(headers)} bytes as headers, an entry has room for "
+            f"the name of the class, the id and what is asked of the way have {len(headers)} bytes as headers, an entry has room for "
             f"{LONGEST_HEADERS}: shorten one of them"
         )
     letters = b"fgtu" if headers.startswith(FLOW_BEGINS) else b".irs"
@@ -147,9 +148,9 @@ def has_id(outgoing: bytes) -> bool:
     return outgoing[_OUTGOING_FLAG] in _IDS
 
 
-def any_has_id(outgoing: list[bytes]) -> bool:
-    """Whether `has_id` holds for one of these; asked for all that one call puts, so without a call for each."""
-    return not _ID_FLAGS.isdisjoint([entry[_OUTGOING_FLAG] for entry in outgoing])
+def flags_of(outgoing: list[bytes]) -> set[int]:
+    """The flags of these; asked for all that one call puts, so without a call for each."""
+    return {entry[_OUTGOING_FLAG] for entry in outgoing}
 
 
 def is_asked_by_id(entry: bytes) -> bool:
@@ -201,9 +202,9 @@ class Stored:
         return version
 
     @property
-    def order_key(self) -> str | None:
-        """The key whose messages are handled in order, as it is stored; None where there is none."""
-        return key_in(self.headers.get("flow"))
+    def way(self) -> Way:
+        """What it asks of its way, names as they are stored."""
+        return way_in(self.headers.get("flow"))
 
     @property
     def put_at(self) -> float:

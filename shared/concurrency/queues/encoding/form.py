@@ -25,7 +25,7 @@ class EntryForm:
         self.body_at: Final = FLAG + 1 + len(mark)
         """Where the body of that begins."""
         own = re.escape(packed[1:-1])
-        flow = FLOW_BEGINS + rb'[^"\\]*"' + (b"," + own if own else b"") + _TRACE
+        flow = FLOW_BEGINS + rb'[^"\\]*"(?:,"once":"[^"\\]*")?' + (b"," + own if own else b"") + _TRACE
         traced = b"{" + (own or rb'"traceparent":"[^"\\]*"') + _TRACE
         self._matches_more = re.compile(
             BEGINNING + b"(?:[ft]([0-9]{3})" + flow + b"|[.r]([0-9]{3})" + traced + b")}"

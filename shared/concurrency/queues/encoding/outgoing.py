@@ -6,7 +6,8 @@ from typing import Final, Generic, TypeVar
 
 from shared.concurrency.queues.encoding.codec import Codec, Shape, digest
 from shared.concurrency.queues.encoding.entry import pack_headers, pack_middle, with_flow
-from shared.concurrency.queues.encoding.flow import pack_flow
+from shared.concurrency.queues.encoding.flow import LONGEST_FLOW, Way, pack_flow
+from shared.concurrency.queues.encoding.once import HEADER
 
 T = TypeVar("T")
 E = TypeVar("E")
@@ -50,17 +51,17 @@ class Outgoing(Generic[T, E]):
         self._asking: dict[str | None, bytes] = {}
         """Class -> what stands between key and body where the result is asked for; without an id it never changes."""
 
-    def plain(self, item: T, key: object = None) -> E:
-        """An entry without an id, whose result nobody asks for. `key`: None for what its class declares.
+    def plain(self, item: T, way: Way | None = None) -> E:
+        """An entry without an id, whose result nobody asks for. `way`: None for what its class declares.
 
-        :raises ValueError, TypeError, MessageTooLarge: when the item cannot be sent, or the key is none.
+        :raises ValueError, TypeError, MessageTooLarge: when the item cannot be sent, or something of its way is wrong.
         """
         shape, body = self._codec.encode(item)
-        if key is None and shape.key_of is None:
+        if way is None and shape.way is None:
             return self._number(shape.middle, body)
-        return self._number(self._middle(shape, item, key), body)
+        return self._number(self._middle(shape, item, way), body)
 
-    def entry(self, item: T, id_: str | None, key: object = None, *, is_asked: bool = False) -> E:
+    def entry(self, item: T, id_: str | None, way: Way | None = None, *, is_asked: bool = False) -> E:
         """An entry with an id, or whose result is asked for, or neither.
 
         :raises ValueError: when the id is none. Otherwise as `plain`.
@@ -68,10 +69,10 @@ class Outgoing(Generic[T, E]):
         if id_ is not None:
             check_id(id_)
         if id_ is None and not is_asked:
-            return self.plain(item, key)
+            return self.plain(item, way)
         shape, body = self._codec.encode(item)
         headers = shape.headers | self._kept if is_asked else shape.headers
-        flow = flow_of(shape, item, key)
+        flow = flow_of(shape, item, way)
         if flow:
             self._on_flow()
         if id_ is not None:
@@ -84,31 +85,56 @@ class Outgoing(Generic[T, E]):
             self._asking[shape.name] = pack_middle(pack_headers(headers), has_id=False, is_asked=True)
         return self._number(self._asking[shape.name], body)
 
-    def forwarded(self, item: T, number: Callable[[bytes, bytes], bytes], key: object = None) -> bytes:
+    def unique(self, item: T, way: Way, once: str) -> E:
+        """An entry of which one is to wait under the name in its way; `once`: as `once_of` makes it.
+
+        What replaces another has that one's flow in its headers: there is room for any.
+
+        :raises ValueError, TypeError, MessageTooLarge: as `plain`.
+        """
+        shape, body = self._codec.encode(item)
+        headers, flow = pack_headers({HEADER: once, **shape.headers}), flow_of(shape, item, way)
+        pack_middle(with_flow(headers, LONGEST_FLOW), has_id=False)
+        self._on_flow()
+        return self._number(pack_middle(with_flow(headers, flow), has_id=False), body)
+
+    def with_way(self, *asked: object) -> Callable[[T], E]:
+        """What makes plain entries that ask this of their way: `asked` as Way, each a value or a function of the item.
+
+        They are checked as each entry is made, and raise what `plain` raises.
+        """
+        if not any(map(callable, asked)):
+            same = Way._make([*asked, None])
+            return lambda item: self.plain(item, same)
+        return lambda item: self.plain(
+            item, Way._make([*(each(item) if callable(each) else each for each in asked), None])
+        )
+
+    def forwarded(self, item: T, number: Callable[[bytes, bytes], bytes], way: Way | None = None) -> bytes:
         """An entry that travels with an acknowledgement; `number` makes it. Raises what `plain` raises."""
         shape, body = self._codec.encode(item)
-        return number(self._middle(shape, item, key), body)
+        return number(self._middle(shape, item, way), body)
 
-    def _middle(self, shape: Shape, item: T, key: object) -> bytes:
-        middle = middle_of(shape, item, key)
+    def _middle(self, shape: Shape, item: T, way: Way | None) -> bytes:
+        middle = middle_of(shape, item, way)
         if middle is not shape.middle:
             self._on_flow()
         return middle
 
 
-def flow_of(shape: Shape, item: object, key: object = None) -> str:
-    """The header flow of a message, empty for none. `key`: None for what its class declares.
+def flow_of(shape: Shape, item: object, way: Way | None = None) -> str:
+    """The header flow of a message, empty for none. `way`: what is asked for it; the rest is as its class declares.
 
-    :raises TypeError, ValueError: when the key is none.
+    :raises TypeError, ValueError: when something of it is wrong.
     """
-    if key is None and shape.key_of is not None:
-        key = shape.key_of(item)
-    return "" if key is None else pack_flow(key)
+    if shape.way is not None:
+        way = shape.way.of(item, way)
+    return "" if way is None else pack_flow(way)
 
 
-def middle_of(shape: Shape, item: object, key: object = None) -> bytes:
-    """What stands between the key of the message and its body, of one that may have a key for its order."""
-    flow = flow_of(shape, item, key)
+def middle_of(shape: Shape, item: object, way: Way | None = None) -> bytes:
+    """What stands between the key of the message and its body, of one that may ask something of its way."""
+    flow = flow_of(shape, item, way)
     return pack_middle(with_flow(shape.form.packed, flow), has_id=False) if flow else shape.middle
 
 

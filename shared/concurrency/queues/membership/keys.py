@@ -47,7 +47,8 @@ QUEUE_KEYS: Final = {
         "ids",
         "HASH",
         "known id -> expiry in ms, digest, and the message's key, behind `-` where its result is not asked for; "
-        "` !` behind it once a message that was cancelled has ended",
+        "` !` behind it once a message that was cancelled has ended; `once NAME` likewise, with `-` as digest, of a name that is put "
+        "once in a time",
     ),
     "ids_due": KeyDescription("ids:due", "ZSET", "known id -> expiry in ms"),
     "settings": KeyDescription(
@@ -60,7 +61,7 @@ QUEUE_KEYS: Final = {
     "totals": KeyDescription(
         "totals",
         "HASH",
-        "counters: put, acked, nacked, dead, recovered, replayed, cancelled, unreadable, discarded; onward: waiting puts that nobody "
+        "counters: put, acked, nacked, dead, recovered, replayed, cancelled, unreadable, discarded, replaced; onward: waiting puts that nobody "
         "owns; folded: waiting puts less the fields of `bodies`; the last stamp",
     ),
     "results": KeyDescription(
@@ -76,8 +77,14 @@ QUEUE_KEYS: Final = {
         "cancelled, with .25 for both; forgotten after 8 days",
     ),
     # From here on: of queues with a protocol level, for messages that say something of their way.
-    "flow": KeyDescription("flow", "HASH", "virtual times of shares; the numbers of limits"),
-    "tags": KeyDescription("tags", "HASH", "priority and share -> the tag of its next message"),
+    "flow": KeyDescription(
+        "flow",
+        "HASH",
+        "V and F, LV and LF: the virtual times of `ready` and of `line:fair`; `w:SHARE` -> its weight; the numbers of limits",
+    ),
+    "tags": KeyDescription(
+        "tags", "HASH", "`PRIORITY SHARE` -> the tag of its next message in `ready`; behind `L` in `line:fair`"
+    ),
     "tails": KeyDescription(
         "tails", "HASH", "KEY of messages -> key of the last message that has it, and how many stand behind the first"
     ),
@@ -88,7 +95,11 @@ QUEUE_KEYS: Final = {
         "key of a message -> the same, of an entry that failed and let others pass: delay in ms, entry",
     ),
     "released": KeyDescription("released", "LIST", "entries that stood behind another of their KEY, and may go now"),
-    "ready": KeyDescription("ready", "ZSET", "entries with a share or a priority that may go, by tag"),
+    "ready": KeyDescription(
+        "ready",
+        "ZSET",
+        "entries with a share or a priority that may go, by tag; 1e15 later where they were delivered before",
+    ),
     "gated": KeyDescription("gated", "ZSET", "entries that wait at the gate of their limit, in order of their text"),
     "running": KeyDescription("running", "ZSET", "limit and key of messages that take one of its places"),
     "opens": KeyDescription("opens", "ZSET", "limit -> when its gate opens, in us"),
@@ -96,12 +107,18 @@ QUEUE_KEYS: Final = {
     "line_own": KeyDescription(
         "line:own",
         "ZSET",
-        "`kKEY STAMP`, and the key of a put that waits for its own KEY; `!KEY` where one of that may be let in",
+        "`kKEY STAMP`, and the key of a put that waits for its own KEY; `!KEY` where one of that may be let in; "
+        "`oNAME`, and the key of a put of which one of that NAME is to wait",
     ),
     "let_in": KeyDescription(
         "let_in", "ZSET", "keys of puts let in out of their turn, which their owner has not confirmed"
     ),
-    "once": KeyDescription("once", "HASH", "names of messages that are to be there once, and their newest bodies"),
+    "once": KeyDescription(
+        "once",
+        "HASH",
+        "NAME of a message of which one is to wait -> `FIRST DUE STUB`: when it was put first and when it is due, in ms, and its "
+        "stamp and key, or the entry where it is delayed; `=NAME` -> what replaced it, from FLAG on; `#` and its key -> NAME",
+    ),
 }
 """What a script calls a key -> the key."""
 

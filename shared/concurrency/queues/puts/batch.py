@@ -5,6 +5,7 @@ from collections.abc import Callable, Iterable, Iterator
 from typing import Final, TypeVar
 
 from shared.concurrency.queues.encoding.entry import KEY, has_flow, has_id
+from shared.concurrency.queues.encoding.once import is_once
 from shared.concurrency.session.futures import reject, resolve
 
 T = TypeVar("T")
@@ -31,7 +32,9 @@ class Batch:
         self.withdrawn = False
         """Whether its caller was cancelled: what has not gone in is taken back."""
         self.is_new: bool | None = True
-        """Of one entry: whether it was put (True) or its id was known (False). None: nobody said which."""
+        """Of one entry: whether it was put (True), or its id was known or one of its name waited (False).
+
+        None: nobody said which."""
         # A refusal is its exception.
         self.done = done
         for entry in entries:
@@ -70,6 +73,11 @@ class OutgoingEntry:
     def has_id(self) -> bool:
         """Whether the caller named it."""
         return has_id(self.packed)
+
+    @property
+    def may_be_known(self) -> bool:
+        """Whether it may be let in and add nothing: the caller named it, or it is one of which one is to wait."""
+        return has_id(self.packed) or (has_flow(self.packed) and is_once(self.packed))
 
     @property
     def has_flow(self) -> bool:

@@ -145,8 +145,8 @@ class Putters:
             if entry is None:
                 continue
             self.let_in.noted.add(entry.key)
-            if entry.has_id or is_under_way:
-                ask = True  # as `admit`
+            if entry.may_be_known or is_under_way:
+                ask = True  # as `admit`, or another of its name waited
             elif not entry.batch.withdrawn:
                 self._let_in(entry, is_new=True)
         return ask

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from shared.concurrency.errors import QueueFull
-from shared.concurrency.queues.encoding.entry import any_has_id
+from shared.concurrency.queues.encoding.once import any_may_be_known
 from shared.concurrency.queues.puts.batch import OutgoingEntry
 from shared.concurrency.queues.puts.putters import Putters, conflict, shut_down
 
@@ -38,7 +38,7 @@ class Portion:
             self.session_id,
             number,
             int(self.may_wait),
-            int(any_has_id(packed)),
+            int(any_may_be_known(packed)),
             int(self.again),
             refused,
             b"".join(self.confirmed) if self.confirmed else b"",
@@ -114,7 +114,7 @@ def _undecided(portion: Portion, putters: Putters, letters: Iterator[bytes]) -> 
 
 
 def _decide(entry: OutgoingEntry, letter: bytes) -> None:
-    if letter in (b"a", b"k"):
+    if letter in (b"a", b"k", b"r"):
         entry.batch.is_new = letter == b"a"
         entry.batch.decide(admitted=True)
     elif letter == b"c":

@@ -13,6 +13,8 @@ log = Log("queues")
 _LOOK_AGAIN: Final = 1.0
 LONGEST_WAIT: Final = 366 * 86400.0
 """Seconds for which a caller waits for the outcome, at most."""
+NAMED: Final = " "
+"""Stands before a name where an id is asked for: no id begins so."""
 CANCELLED: Final = "cancelled"
 """The reason of the outcome that submitters get."""
 
@@ -55,7 +57,10 @@ class Canceller:
         self._waiting: dict[_Waiter, None] = {}
 
     async def cancel(self, id_: str, patience: float) -> Cancellation:
-        """Cancel a message, by its id or key; wait for what becomes of it, `patience` seconds at most."""
+        """Cancel a message, by its id, its key or, behind NAMED, its name as it is stored.
+
+        Waits for what becomes of it, `patience` seconds at most.
+        """
         loop = asyncio.get_running_loop()
         until = loop.time() + patience
         waiter = _Waiter()
@@ -66,6 +71,8 @@ class Canceller:
                 left, run_id, before = until - loop.time(), self._member.run_id, outcome
                 waiter.notified.clear()
                 outcome, waiter.key = await self._ask(id_, waits=left > 0)
+                if id_[0] == NAMED and waiter.key:
+                    id_ = waiter.key.decode()  # from here on its name is free, for another message
                 if outcome is Cancellation.FINISHED and before in _ENDED:
                     outcome = before  # by this very call, which went again
                 if outcome is Cancellation.ASKED and left > 0:

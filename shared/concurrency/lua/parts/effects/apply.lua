@@ -22,8 +22,7 @@ local function are_staged(place, first, last)
 end
 
 -- What stands against the first write that cannot be made; nil when all can.
-local function check(writes)
-  forget_checked()
+local function problem_of(writes)
   for i, write in ipairs(writes) do
     local problem
     if write.command == 'put' then
@@ -37,6 +36,13 @@ local function check(writes)
     if problem then return 'refused ' .. i .. ' ' .. problem end
   end
   return nil
+end
+local function check(writes)
+  local problem = problem_of(writes)
+  if problem then
+    forget_checked()
+  end
+  return problem
 end
 
 local fresh = {}

@@ -9,8 +9,8 @@ local function is_sound()
     hash = {bodies, handed, lanes, ids, settings, totals},
   }
   -- FLOW
-  for _, key in ipairs({tails, behind, passed}) do table.insert(kinds.hash, key) end
-  for _, key in ipairs({line_own, let_in}) do table.insert(kinds.zset, key) end
+  for _, key in ipairs({tails, behind, passed, flow, tags, once}) do table.insert(kinds.hash, key) end
+  for _, key in ipairs({line_own, let_in, ready, line_fair}) do table.insert(kinds.zset, key) end
   table.insert(kinds.list, released)
   -- END
   for kind, keys in pairs(kinds) do
@@ -44,7 +44,7 @@ local function forward_in_order(session, words, first, last, free, paused, waiti
     at = at + 1
   end
   order.write()
-  for from = 1, #going, 1000 do redis.call('RPUSH', pending, unpack(going, from, math.min(from + 999, #going))) end
+  for from = 1, #going, 1000 do order.send_on({unpack(going, from, math.min(from + 999, #going))}, pending) end
   if parked > 0 then redis.call('HINCRBY', totals, 'onward', parked) end
   return at, #going
 end
@@ -91,7 +91,16 @@ local function forward(session, words, first, last)
       waits[#waits + 1] = whom .. words[i]
     end
     redis.call('HSET', bodies, unpack(waits))
+    -- FLOW
+    local all = keys
+    keys = order.park_fair(keys, words, from)
+    if #keys > 0 then
+    -- END
     redis.call('RPUSH', putters, unpack(keys))
+    -- FLOW
+    end
+    keys = all
+    -- END
     waiting_keys[#waiting_keys + 1] = table.concat(keys)
   end
   count_put(last - first + 1)

@@ -9,7 +9,8 @@ local function select_queue(first)
   name, stamp = name_of(pending), nil
   -- FLOW
   tails, behind, passed, released = KEYS[first + 14], KEYS[first + 15], KEYS[first + 16], KEYS[first + 17]
-  line_own, let_in = KEYS[first + 18], KEYS[first + 19]
+  line_own, let_in, flow, tags = KEYS[first + 18], KEYS[first + 19], KEYS[first + 20], KEYS[first + 21]
+  ready, line_fair, once = KEYS[first + 22], KEYS[first + 23], KEYS[first + 24]
   order.forget()
   -- END
 end

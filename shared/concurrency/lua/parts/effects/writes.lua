@@ -2,8 +2,8 @@
 -- key, and words[first..last] as its operands. Nothing that passes the check can fail. Numbers stay where a double is exact.
 local LARGEST = 9007199254740991
 
--- What the writes checked so far would leave: for each key its kind and its values, and whether nothing of the
--- server's counts any more.
+-- What the writes checked so far leave: for each key its kind and its values, and whether nothing of the server's counts
+-- any more. Those of one delivery that is refused are not made: all is read anew then.
 local left = {}
 local function state_of(key)
   if not left[key] then left[key] = {kind = redis.call('TYPE', key).ok, fresh = false, values = {}} end
@@ -44,11 +44,15 @@ local CALLS = {
   hincrby = {{'HMGET', 'a'}, {'HINCRBY', 'a', 1}}, hset = {{'HSET', 'a', 1}}, set = {{'SET', 1}}, incrby = {{'GET'}, {'INCRBY', 1}},
   rpush = {{'RPUSH', 1}}, sadd = {{'SADD', 1}}, delete = {{'DEL'}}, expire = {{'PEXPIRE', 1}},
 }
+-- Asked once for each command and key: no rule changes within a script.
+local allowed = {}
 local function is_allowed(command, key)
-  for _, call in ipairs(CALLS[command]) do
-    if not redis.acl_check_cmd(call[1], key, unpack(call, 2)) then return false end
-  end
-  return true
+  local known = allowed[command .. key]
+  if known ~= nil then return known end
+  known = true
+  for _, call in ipairs(CALLS[command]) do known = known and redis.acl_check_cmd(call[1], key, unpack(call, 2)) end
+  allowed[command .. key] = known
+  return known
 end
 
 -- What stands against a write: nil, 'number' where that is none that can be added to, 'type' and the kind found, or
@@ -89,11 +93,40 @@ local function check_write(words, command, key, first, last)
   return nil
 end
 
+-- What is added to fields of hashes, by key: many deliveries of a call add to the same ones, and each field is written once.
+-- Written before anything else is done to the key, and at the end.
+local amounts_of = {}
+local function write_amounts(key)
+  local amounts = amounts_of[key]
+  if not amounts then return end
+  for field, amount in pairs(amounts) do redis.call('HINCRBY', key, field, string.format('%.0f', amount)) end
+  amounts_of[key] = nil
+end
+local function write_all_amounts()
+  for key in pairs(amounts_of) do write_amounts(key) end
+end
+local function add_amounts(words, key, first, last)
+  local amounts = amounts_of[key] or {}
+  for at = first, last, 2 do
+    local amount = (amounts[words[at]] or 0) + tonumber(words[at + 1])
+    if math.abs(amount) > LARGEST then
+      -- The sum in the server stays where a double is exact; what leads to it need not.
+      redis.call('HINCRBY', key, words[at], string.format('%.0f', amounts[words[at]]))
+      amount = tonumber(words[at + 1])
+    end
+    amounts[words[at]] = amount
+  end
+  amounts_of[key] = amounts
+end
+
 local COMMAND = {hset = 'HSET', rpush = 'RPUSH', sadd = 'SADD'}
 local function make(words, command, key, first, last)
   if command == 'hincrby' then
-    for at = first, last, 2 do redis.call('HINCRBY', key, words[at], words[at + 1]) end
-  elseif command == 'set' then redis.call('SET', key, words[first])
+    add_amounts(words, key, first, last)
+    return
+  end
+  write_amounts(key)
+  if command == 'set' then redis.call('SET', key, words[first])
   elseif command == 'incrby' then redis.call('INCRBY', key, words[first])
   elseif command == 'delete' then redis.call('DEL', key)
   elseif command == 'expire' then redis.call('PEXPIRE', key, words[first])

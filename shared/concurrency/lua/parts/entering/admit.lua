@@ -33,16 +33,48 @@ admit = function(first_free, is_shut)
   -- What one call of `admit` has gathered so far: how many went in, and of whom to notify.
   local entering, admitted_now, forwarded_now, last_of, conflicts_of, is_live_of
   -- FLOW
-  local by_key
+  local by_key, any_settled, settled, fair_places = nil, false, {}, {}
+
+  -- Others of a NAME wait in line for what goes in here: they are done with, and their owners get to know it. One that was put before
+  -- KEY, by the same process, replaces nothing.
+  local function settle_others(name, key)
+    for _, other in ipairs(order.named_in_line(name, 100)) do
+      if looked_at >= MOST_LET_IN or bytes_let_in >= MOST_BYTES_LET_IN then return end
+      local body, owner = redis.call('HGET', bodies, other), owner_of(other)
+      local who, mark, from = string.match(body or '', WAITS)
+      if who then
+        local outgoing = string.sub(body, from)
+        -- Of the fair line the first places are being looked at: there it leaves below.
+        if #mark == 17 then order.leave_place(other, body, mark, from) else fair_places[#fair_places + 1] = other end
+        if is_live(who) then
+          if owner ~= owner_of(key) or other > key then order.meet_name(name, outgoing, select(2, order.name(outgoing, 33))) end
+          by_key[owner] = (by_key[owner] or '') .. other
+          conflicts_of[owner] = (conflicts_of[owner] or '') .. ' =' .. other
+        end
+        redis.call('HDEL', bodies, other)
+        any_settled, settled[other] = true, true
+      end
+      order.leave_named(name, other)
+      looked_at, bytes_let_in = looked_at + 1, bytes_let_in + #(body or '')
+    end
+  end
   -- END
 
   -- Lets a put in whose turn has come. WHO: its session, or `+` and whom to notify for one without an owner, which counts as put already.
   -- One whose owner's session is over is dropped: it never returned.
   local function let_one_in(key, who, outgoing)
+    -- FLOW
+    local name, at
+    -- END
     if string.byte(who) == PLUS then
       forwarded_now = forwarded_now + 1
       notify(string.sub(who, 2), 'onward', key)
     else
+      -- FLOW
+      if settled[key] then return end
+      name, at = order.name(outgoing, 33)
+      if name then order.leave_named(name, key) end
+      -- END
       if is_live_of[who] == nil then
         is_live_of[who] = is_live(who)
         -- Over for ever: had a restart of the server it live again, what it put later would go in as if this had gone in before.
@@ -52,6 +84,7 @@ admit = function(first_free, is_shut)
       local owner, verdict, is_told_by_key = owner_of(key), has_id(outgoing) and meet_id(outgoing) or 'new', false
       -- FLOW
       is_told_by_key = order.FLAGS[string.byte(outgoing, 33)]
+      if name and verdict == 'new' and order.meet_name(name, outgoing, at) then verdict = 'known' end
       if is_told_by_key then
         by_key[owner] = (by_key[owner] or '') .. key
         if verdict == 'new' then redis.call('ZADD', let_in, now, key) end
@@ -66,7 +99,13 @@ admit = function(first_free, is_shut)
     admitted_now = admitted_now + 1
     local entry = next_stamp() .. outgoing
     -- FLOW
-    if order.stands_behind(entry, order.key(entry, 49)) then return end
+    local is_behind = order.stands_behind(entry, order.key(entry, 49))
+    if name then
+      local is_delayed = order.admit_named(name, entry, at + 16, is_behind)
+      settle_others(name, key)
+      if is_delayed then return end
+    end
+    if is_behind then return end
     -- END
     entering[#entering + 1] = entry
   end
@@ -75,6 +114,8 @@ admit = function(first_free, is_shut)
   local function write_entering()
     -- FLOW
     order.write()
+    order.send_on(entering, pending)
+    entering = {}
     -- END
     if #entering > 0 then redis.call('RPUSH', pending, unpack(entering)) end
     entering = {}
@@ -132,9 +173,41 @@ admit = function(first_free, is_shut)
     end
   end
 
+  local has_to_wait
+
+  -- Lets in those of the fair line whose turn is before that of the common one, of which MOST are looked at, as far as there is room.
+  -- Returns how many of the common line go before the next one; 0 where this call does no more.
+  local function admit_fair(most, free)
+    local room_before = admitted_now + free
+    while true do
+      local keys, tag, upto_next = order.fair_turns(math.min(most, room_before - admitted_now))
+      if #keys == 0 then return upto_next end
+      for i, body in ipairs(redis.call('HMGET', bodies, unpack(keys))) do
+        local who, _, from = string.match(body or '', WAITS)
+        bytes_let_in, largest_let_in = bytes_let_in + #(body or ''), math.max(largest_let_in, #(body or ''))
+        if who then
+          local outgoing = string.sub(body, from)
+          if has_to_wait(keys[i], who, outgoing) then keys[i] = '' else let_one_in(keys[i], who, outgoing) end
+        end
+      end
+      write_entering()
+      redis.call('ZREMRANGEBYRANK', line_fair, 0, #keys - 1)
+      redis.call('HDEL', bodies, unpack(keys))
+      order.serve(order.waiting, tag)
+      order.has_touched, looked_at = true, looked_at + #keys
+      if admitted_now >= room_before then return 0 end
+      if looked_at >= MOST_LET_IN or bytes_let_in >= MOST_BYTES_LET_IN then
+        line_goes_on = true
+        return 0
+      end
+    end
+  end
+
   -- Has a put wait for its own KEY, whose turn has come and which has to.
-  local function has_to_wait(key, who, outgoing)
-    local own = order.key(outgoing, 33)
+  has_to_wait = function(key, who, outgoing)
+    local own, name = order.key(outgoing, 33), order.name(outgoing, 33)
+    -- One that is about to replace what waits already needs no place behind its KEY.
+    if name and redis.call('HEXISTS', once, name) == 1 then return false end
     if not order.must_wait(own) or string.byte(who) ~= PLUS and not is_live(who) then return false end
     order.wait_for_key(own, who, outgoing)
     return true
@@ -162,6 +235,13 @@ admit = function(first_free, is_shut)
       -- Few at first; then as many as have room if none is larger than those seen so far, and ten times as many at most.
       local slice = looked_at == 0 and 8 or math.floor((MOST_BYTES_LET_IN - bytes_let_in) / math.max(largest_let_in, 1))
       slice = math.max(1, math.min(slice, 10 * math.max(looked_at, 1), 500))
+      -- FLOW
+      local before_fair = admitted_now
+      local upto_next_fair = shut and math.huge or admit_fair(slice, free)
+      free = free - (admitted_now - before_fair)
+      if free <= 0 or upto_next_fair == 0 then break end
+      slice = math.min(slice, upto_next_fair)
+      -- END
       local places, grown, unfolded_now = first_places(math.min(slice, MOST_LET_IN - looked_at), free, upto)
       total, forwarded_now, free, upto = total + unfolded_now, forwarded_now + unfolded_now, free - unfolded_now, upto + grown
       if #places == 0 then break end
@@ -198,12 +278,23 @@ admit = function(first_free, is_shut)
       redis.call('HDEL', bodies, unpack(keys))
       looked_at = looked_at + #places
       free, upto = free - (admitted_now - before), upto - #places
+      -- FLOW
+      if upto_next_fair < math.huge and admitted_now > before then order.serve_default(order.waiting, admitted_now - before) end
+      -- END
     end
     total = total + admitted_now
     notify_owners()
+    -- FLOW
+    if #fair_places > 0 and redis.call('ZREM', line_fair, unpack(fair_places)) > 0 then order.has_touched = true end
+    fair_places = {}
+    order.keep_times()
+    -- END
     if forwarded_now > 0 then redis.call('HINCRBY', totals, 'onward', -forwarded_now) end
     count_put(total - forwarded_now)
     if shut and upto < math.huge then redis.call('HSET', settings, 'refused_upto', upto) end
+    -- FLOW
+    any_gone = any_gone or any_settled
+    -- END
     if any_gone and redis.call('HLEN', bodies) == 0 then redis.call('DEL', putters) end
     return total
   end

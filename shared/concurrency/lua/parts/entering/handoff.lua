@@ -25,7 +25,7 @@ end
 
 local function hand_off(id, entry)
   -- FLOW
-  if redis.call('LLEN', released) > 0 then return false end
+  if order.count_beside_pending() > 0 then return false end
   -- END
   if #entry > MOST_BYTES_HANDED or redis.call('LLEN', pending) + redis.call('LLEN', returned) + redis.call('LLEN', suspects) > 0 then
     return false

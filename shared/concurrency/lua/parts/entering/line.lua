@@ -9,7 +9,7 @@ local KEY_BYTES, SHORT_LINE, PLUS, FOLD, WAITS = 22, 1000, 43, 42, '^([^ @]*)(@?
 -- How much is in line.
 local function in_line()
   -- FLOW
-  do return redis.call('LLEN', putters) + redis.call('ZLEXCOUNT', line_own, '[!', '("') end
+  do return redis.call('LLEN', putters) + redis.call('ZCARD', line_fair) + redis.call('ZLEXCOUNT', line_own, '[!', '("') end
   -- END
   return redis.call('LLEN', putters)
 end

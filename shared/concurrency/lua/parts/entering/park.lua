@@ -11,7 +11,14 @@ local function park(first, last)
       waits[#waits + 1] = session .. mark .. ' ' .. entries[i]
     end
     redis.call('HSET', bodies, unpack(waits))
+    -- FLOW
+    places = order.park_fair(places, entries, from)
+    if #places > 0 then
+    -- END
     redis.call('RPUSH', putters, unpack(places))
+    -- FLOW
+    end
+    -- END
   end
 end
 

@@ -4,8 +4,9 @@
 local MOST_BYTES_REFUSED = 2097152
 local function refuse_waiting(most, end_one)
   -- FLOW
-  local own = redis.call('ZCARD', line_own) > 0 and order.own_to_line(most) or 0
-  if own > 0 then return redis.call('LLEN', putters) + own, 0 end
+  local own = redis.call('ZCARD', line_own) > 0 and order.own_to_line(most, true) or 0
+  local fair = own > 0 and redis.call('ZCARD', line_fair) or order.fair_to_line(most)
+  if own + fair > 0 then return redis.call('LLEN', putters) + own + fair, 0 end
   -- END
   local length = redis.call('LLEN', putters)
   local upto = end_one and 0 or tonumber(redis.call('HGET', settings, 'refused_upto') or 0)

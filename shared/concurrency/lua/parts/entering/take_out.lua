@@ -6,7 +6,11 @@ local function take_out(keys)
     local body = redis.call('HGET', bodies, key)
     waited[#waited + 1] = body and redis.call('HDEL', bodies, key) == 1
     -- FLOW
-    if body then order.leave_own(body, select(2, string.match(body, WAITS))) end
+    if body then
+      local _, mark, from = string.match(body, WAITS)
+      order.leave_place(key, body, mark, from)
+      order.leave_line_of_name(string.sub(body, from))
+    end
     -- END
     if body and not is_long then
       local _, mark = string.match(body, WAITS)
@@ -22,5 +26,8 @@ local function take_out(keys)
       if gone > 0 then redis.call('LTRIM', putters, 0, -gone - 1) end
     until gone < 100
   end
+  -- FLOW
+  order.keep_times()
+  -- END
   return waited
 end

@@ -13,7 +13,7 @@ local function unfold(place, free)
   end
   local fits = #entries <= free
   -- FLOW
-  for _, outgoing in ipairs(entries) do fits = fits and not order.key(outgoing, 33) end
+  for _, outgoing in ipairs(entries) do fits = fits and not order.FLAGS[string.byte(outgoing, 33)] end
   -- END
   if fits then
     for i, outgoing in ipairs(entries) do entries[i] = next_stamp() .. outgoing end

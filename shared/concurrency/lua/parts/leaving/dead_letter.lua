@@ -8,6 +8,10 @@ local died = {}
 local discarded, max_dead = 0, nil
 local function make_dead_letter(key, entry, reason, report, trace)
   if marked and marked.drop(entry) then return end
+  -- FLOW
+  -- One that waits under a NAME is a dead letter with its newest body.
+  if order.last_of then entry = order.last_of(entry) end
+  -- END
   local headers = is_entry(entry) and headers_of_entry(entry) or {}
   local before = redis.call('HGET', dead, key)
   if before then letter_groups().uncount(before) end

@@ -9,10 +9,14 @@ local function end_waiting(most)
   -- END
   local lists = {pending, returned, suspects, delayed}
   -- FLOW
-  lists = {pending, returned, suspects, released, delayed}
+  lists = {pending, returned, suspects, released, delayed, ready}
   -- END
   for _, list in ipairs(lists) do
     local of_delayed = list == delayed
+    -- FLOW
+    of_delayed = of_delayed or list == ready
+    if list == ready then order.has_touched = true end
+    -- END
     while count < most and bytes < MOST_BYTES_ENDED do
       -- The first one is looked at before others; as many as have room if none is larger than those seen so far.
       local slice = largest == 0 and 1 or math.max(1, math.min(most - count, 16, math.floor((MOST_BYTES_ENDED - bytes) / largest)))
@@ -47,6 +51,9 @@ local function end_waiting(most)
       end
     end
   end
+  -- END
+  -- FLOW
+  order.keep_times()
   -- END
   local fresh, later = waiting()
   local left = fresh + later + redis.call('LLEN', putters)

@@ -73,6 +73,7 @@ if redis.call('ZCARD', marks) > 0 then
     end
     redis.call('HINCRBY', totals, 'cancelled', 1)
     -- FLOW
+    if order.last_of then order.last_of(entry) end
     order.finished({entry})
     -- END
   end

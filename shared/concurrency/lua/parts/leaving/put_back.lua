@@ -34,6 +34,9 @@ local function put_back(receipts, first, most)
       again[#again + 1] = entry
     end
   end
+  -- FLOW
+  again = order.come_back(again)
+  -- END
   if #again > 0 then redis.call('RPUSH', returned, unpack(again)) end
   if #suspect > 0 then redis.call('RPUSH', suspects, unpack(suspect)) end
   redis.call('HDEL', leased, unpack(slice))

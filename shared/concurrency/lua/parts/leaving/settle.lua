@@ -132,6 +132,10 @@ local function settle_others(max_attempts)
       delay_for(entry, tonumber(value))
     elseif crashes_of(entry) >= 2 then
       redis.call('RPUSH', suspects, entry)
+    -- FLOW
+    elseif not order.come_back({entry})[1] then
+      -- It pays with its own share.
+    -- END
     else
       redis.call('RPUSH', returned, entry)
     end

@@ -15,7 +15,10 @@ function order.tail(key)
 end
 
 -- The script goes over to another queue.
-function order.forget() tail_of, order.known_bound, order.has_own = {}, nil, nil end
+function order.forget()
+  tail_of, order.known_bound, order.has_own = {}, nil, nil
+  order.forget_times()
+end
 
 local function tail_record(message, count) return message .. string.format('%06d', count) end
 function order.count_in(record) return record and tonumber(string.sub(record, order.MESSAGE_BYTES + 1)) or 0 end
@@ -82,8 +85,10 @@ local function go_again(waits)
     local due = math.max(now + tonumber(kept[2] or 0), tonumber(kept[1] or 0)) + tonumber(delay)
     redis.call('ZADD', delayed, due, entry)
     order.soonest = math.min(order.soonest, due)
-  else
-    redis.call('RPUSH', string.byte(entry, 39) >= 50 and suspects or returned, entry)
+  elseif string.byte(entry, 39) >= 50 then
+    redis.call('RPUSH', suspects, entry)
+  elseif order.come_back({entry})[1] then
+    redis.call('RPUSH', returned, entry)
   end
 end
 
@@ -125,7 +130,7 @@ function order.finished(ended)
     end
   end
   if #going > 0 then
-    redis.call('RPUSH', released, unpack(going))
+    order.send_on(going, released)
     redis.call('HDEL', behind, unpack(gone))
   end
   if #words > 0 then redis.call('HSET', tails, unpack(words)) end

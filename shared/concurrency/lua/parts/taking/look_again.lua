@@ -6,7 +6,7 @@ local function look_ahead()
   local ready = redis.call('LLEN', pending) + redis.call('LLEN', returned) + redis.call('LLEN', suspects)
   -- FLOW
   -- What stands behind another of its key may not go.
-  ready = ready + redis.call('LLEN', released)
+  ready = ready + order.count_beside_pending()
   -- END
   local look_again, overdue, due_soon = LOOK_MS, '', nil
   local first = redis.call('ZRANGE', sessions, 0, 0, 'WITHSCORES')

@@ -6,6 +6,9 @@ local entries, bytes, passed, passed_bytes = {}, 0, 0, 0
 local is_full, largest = false, 0
 -- What is of a later protocol: set aside, uncounted, for a consumer that knows it.
 local ASIDE_MS, aside = 60000, {}
+-- FLOW
+local too_early = {}
+-- END
 want = tonumber(want)
 
 local function pass_over(entry) passed, passed_bytes = passed + 1, passed_bytes + #entry end
@@ -21,9 +24,16 @@ end
 -- it counts in locals of its own.
 local function lease(found)
   local unwanted = #found > 0 and marked and marked.of(found)
+  -- FLOW
+  local named, free_names = order.named(found), {}
+  -- END
   local pairs_to_set, at, count, size_of_all, largest_of_all, taken = {}, 0, #entries, bytes, largest, 0
   for i = 1, #found do
     local entry = found[i]
+    -- FLOW
+    local waits = named and named[i]
+    if waits then entry = order.newest(entry, waits.name) end
+    -- END
     local size = #entry
     if size > largest_of_all then largest_of_all = size end
     if size_of_all + size > MOST_BYTES and count > 0 then
@@ -32,6 +42,17 @@ local function lease(found)
     end
     taken = i
     local is_gone = unwanted and unwanted[i] and is_entry(entry)
+    -- FLOW
+    local is_early = waits and not is_gone and waits.due > steady_now
+    if is_early then
+      -- It stood behind another of its KEY, and has to be calm still.
+      too_early[#too_early + 1], too_early[#too_early + 2] = waits.due, found[i]
+      pass_over(entry)
+    elseif waits then
+      free_names[#free_names + 1] = i
+    end
+    if not is_early then
+    -- END
     if is_gone then
       marked.end_as(entry, 'removed')
       pass_over(entry)
@@ -52,8 +73,14 @@ local function lease(found)
       make_dead_letter(key, entry, 'undecodable', 'not an entry')
       pass_over(entry)
     end
+    -- FLOW
+    end
+    -- END
   end
   if at > 0 then redis.call('HSET', leased, unpack(pairs_to_set)) end
+  -- FLOW
+  for _, i in ipairs(free_names) do order.forget_name(named[i].name, string.sub(found[i], 17, 38)) end
+  -- END
   bytes, largest = size_of_all, largest_of_all
   if bytes >= ENOUGH_BYTES then is_full = true end
   return taken
@@ -78,34 +105,12 @@ local function take_from(list, most)
 end
 
 -- FLOW
--- The first SLICE of two lists of entries, the older ones first, and which of them are of the second list.
-local function merged(fresh, freed, slice)
-  local found, is_freed, i, k, stamp_of_fresh, stamp_of_freed = {}, {}, 1, 1, nil, nil
-  for n = 1, math.min(slice, #fresh + #freed) do
-    if fresh[i] and freed[k] then
-      stamp_of_fresh = stamp_of_fresh or string.sub(fresh[i], 1, 38)
-      stamp_of_freed = stamp_of_freed or string.sub(freed[k], 1, 38)
-    end
-    if freed[k] and (not fresh[i] or stamp_of_freed < stamp_of_fresh) then
-      found[n], is_freed[n], k, stamp_of_freed = freed[k], true, k + 1, nil
-    else
-      found[n], i, stamp_of_fresh = fresh[i], i + 1, nil
-    end
-  end
-  return found, is_freed
-end
-
--- As `take_from`, of pending and released: of the two heads the older goes first.
+-- As `take_from`, of all lists that there are.
 local function take_merged()
   while want > #entries and not is_full and not has_passed_enough() do
-    local slice = largest == 0 and 1 or fitting(math.min(want - #entries, 128))
-    local fresh, freed = redis.call('LRANGE', pending, 0, slice - 1), redis.call('LRANGE', released, 0, slice - 1)
-    if #fresh + #freed == 0 then break end
-    local found, is_freed = merged(fresh, freed, slice)
-    local leased_now, of_freed = lease(found), 0
-    for n = 1, leased_now do of_freed = of_freed + (is_freed[n] and 1 or 0) end
-    redis.call('LTRIM', released, of_freed, -1)
-    redis.call('LTRIM', pending, leased_now - of_freed, -1)
+    local found = order.first_of_all(largest == 0 and 1 or fitting(math.min(want - #entries, 128)))
+    if #found == 0 then break end
+    order.remove_first(lease(found), #found)
   end
 end
 -- END
@@ -113,6 +118,12 @@ end
 -- Behind the takes, or one of what is delayed would meet it again.
 local function set_aside()
   for _, entry in ipairs(aside) do redis.call('ZADD', delayed, steady_now + ASIDE_MS, entry) end
+  -- FLOW
+  for i = 1, #too_early, 2 do
+    redis.call('ZADD', delayed, too_early[i], too_early[i + 1])
+    soonest = math.min(soonest, too_early[i])
+  end
+  -- END
 end
 
 local function holds_suspect()
@@ -130,12 +141,12 @@ local function take_pending(paused, maxsize, shut)
     if not paused and want > #entries and not is_full then
       local is_merged = false
       -- FLOW
-      is_merged = redis.call('LLEN', released) > 0
+      is_merged = order.count_beside_pending() > 0
       -- END
       if not is_merged then take_from(pending, math.huge) end
       -- FLOW
       -- One that is dropped lets the next of its KEY go, which is in `released` from then on.
-      if redis.call('LLEN', released) > 0 then take_merged() end
+      if order.count_beside_pending() > 0 then take_merged() end
       -- END
     end
     admitted = in_line() > 0 and admit(room(maxsize), shut) or 0

@@ -1,0 +1,118 @@
+"""Extras: what it costs that a message asks for more than to be handled, and what the start of a process costs."""
+
+import time
+from collections.abc import Callable
+from functools import partial
+from typing import Any, Final
+
+from benchmarks.contest import Contest
+from benchmarks.contestants import Contestant
+from benchmarks.report import IMPORTS
+from benchmarks.workloads import Entry, Measured, Round, Workload
+
+SERVICE: Final = "benchmarks.service"
+_MANY: Final = 20
+
+
+def drain_extra(*, put: dict[str, Any] | None = None, work: dict[str, Any] | None = None) -> Round:
+    """One worker process empties a queue; `put`, `work`: options of the adapter's `open` and `work`."""
+
+    def run(contest: Contest, contestant: Contestant, count: int) -> Measured:
+        contest.filled(contestant, count, **(put or {}))
+        server = contest.server_cpu()
+        with contest.running(contestant, "work", count, **(work or {})) as worker:
+            worker.report()
+            done = worker.report()
+            server = contest.server_cpu() - server
+        per_10000 = 10_000 / count
+        return {
+            "per_second": (count - 1) / done["seconds"],
+            "worker_cpu_per_10000": done["work_cpu"] * per_10000,
+            "server_cpu_per_10000": server * per_10000,
+        }
+
+    return run
+
+
+def start(contest: Contest, contestant: Contestant, count: int) -> Measured:
+    """A message waits: from the start of a worker's process until its handler has begun, `count` times in turn."""
+    return _median_of(count, partial(_start_once, contest, contestant, "benchmarks.child", "work"))
+
+
+def start_service(contest: Contest, contestant: Contestant, count: int) -> Measured:
+    """The same for `python -m consumer`, as whoever deploys it starts it."""
+    putter = Contestant("ours", "benchmarks.first", contestant.python, "", is_peer=False, root=contestant.root)
+    return _median_of(count, partial(_start_once, contest, contestant, SERVICE, "consume", putter=putter))
+
+
+def start_imports(contest: Contest, contestant: Contestant, count: int) -> Measured:
+    """From the start of a process until it has imported the libraries that a service depends on."""
+
+    def once() -> float:
+        begun = time.perf_counter()
+        with contest.running(contestant, "import", 1, module=SERVICE) as process:
+            process.report()
+            return time.perf_counter() - begun
+
+    return _median_of(count, once)
+
+
+def _start_once(
+    contest: Contest, contestant: Contestant, module: str, action: str, putter: Contestant | None = None
+) -> float:
+    contest.filled(putter or contestant, 1)
+    begun = time.perf_counter()
+    with contest.running(contestant, action, 1, module=module) as worker:
+        if module != SERVICE:
+            worker.report()
+        worker.report()
+        return time.perf_counter() - begun
+
+
+def _median_of(count: int, once: Callable[[], float]) -> Measured:
+    waits = sorted(once() for _ in range(count))
+    return {"p50_ms": waits[count // 2] * 1000, "best_ms": waits[0] * 1000}
+
+
+def _ours(contestants: list[Contestant]) -> list[Contestant]:
+    return [one for one in contestants if one.adapter == "benchmarks.ours"]
+
+
+def _variants(ways: dict[str, Round], contestants: list[Contestant], count: int) -> list[Entry]:
+    return [Entry(one, count, way, run) for way, run in ways.items() for one in _ours(contestants)]
+
+
+def _effects(contestants: list[Contestant], count: int) -> list[Entry]:
+    ways = {
+        "without effects": drain_extra(),
+        "one hincrby": drain_extra(work={"effects": 1}),
+        f"{_MANY} fields of a hash": drain_extra(work={"effects": _MANY}),
+    }
+    return _variants(ways, contestants, count)
+
+
+def _keyed(contestants: list[Contestant], count: int) -> list[Entry]:
+    ways = {"without keys": drain_extra()}
+    ways |= {f"{keys:,} keys": drain_extra(put={"keys": keys}) for keys in (10_000, 1000, 100)}
+    return _variants(ways, contestants, count)
+
+
+def _starts(contestants: list[Contestant], count: int) -> list[Entry]:
+    """The services of all; the imports in the Python of this checkout."""
+    entries = [
+        Entry(one, count, "", start_service if one.adapter == "benchmarks.ours" else start) for one in contestants
+    ]
+    first = _ours(contestants)[:1]
+    imports = [Contestant(IMPORTS, SERVICE, one.python, "", is_peer=False, root=one.root) for one in first]
+    return [*entries, *(Entry(one, count, "", start_imports) for one in imports)]
+
+
+EXTRAS: Final = (
+    Workload("effects", "Drain with effects", "Each acknowledgement adds to a hash, in the same step: beside the plain drain.", drain_extra(), 40_000,
+        variants=_effects),
+    Workload("keyed", "Drain in the order of keys", "At most one message of a key is in hand: beside the same drain without keys.", drain_extra(), 20_000,
+        variants=_keyed),
+    Workload("start", "Start of a service", "A message waits: from the start of the process until its handler begins. Ours is `python -m consumer`, a peer its "
+        "worker; beside a process that only imports the libraries that ours depends on.", start, 5, ("p50_ms", "ms", "less"), variants=_starts),
+)  # fmt: skip
+"""Those that only few queues can do, or that are no stream of messages."""

@@ -1,0 +1,85 @@
+"""The workloads beside the streams of messages: what effects, keys, results and a start cost is measured for real."""
+
+import socket
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from benchmarks import __main__ as benchmark
+from benchmarks.contest import Contest
+from benchmarks.contestants import us
+from benchmarks.report import IMPORTS, markdown, workloads
+from benchmarks.suite import SUITE
+from benchmarks.workloads import Workload
+from shared.local.embedded import EmbeddedServer
+
+
+@pytest.fixture
+def contest(tmp_path: Path) -> Iterator[Contest]:
+    """A server of its own: it is emptied again and again."""
+    with socket.create_server(("127.0.0.1", 0)) as probe:
+        port = probe.getsockname()[1]
+    with EmbeddedServer(tmp_path, port=port) as server:
+        contest = Contest(server.url)
+        yield contest
+        contest.client.close()
+
+
+def few(name: str, count: int) -> Workload:
+    return replace(next(workload for workload in SUITE if workload.name == name), count=count)
+
+
+def test_every_workload_has_a_name_of_its_own() -> None:
+    names = [workload.name for workload in SUITE]
+    assert len(set(names)) == len(names)
+
+
+@pytest.mark.alone
+@pytest.mark.slow
+@pytest.mark.timeout(180)
+def test_effects_and_keys_are_measured_beside_the_plain_drain(contest: Contest) -> None:
+    result = benchmark.measure(contest, [few("effects", 300), few("keyed", 300)], us(), 1)
+    effects, keyed = workloads(result)
+    assert set(effects.values) == {"ours, without effects", "ours, one hincrby", "ours, 20 fields of a hash"}
+    assert set(keyed.values) == {"ours, without keys", "ours, 10,000 keys", "ours, 1,000 keys", "ours, 100 keys"}
+    assert all(measured["per_second"][0] > 0 for one in (effects, keyed) for measured in one.values.values())
+
+
+@pytest.mark.alone
+@pytest.mark.slow
+@pytest.mark.timeout(180)
+def test_each_acknowledgement_of_a_drain_with_effects_adds_to_every_field(contest: Contest) -> None:
+    ours = us()[0]
+    contest.filled(ours, 200)
+    # The worker reports from the last handler: its acknowledgement may not be sent yet.
+    with contest.running(ours, "work", 200, effects=3) as worker:
+        worker.report()
+        worker.report()
+        while contest.client.hvals("{bench}:counts") != [b"200"] * 3:
+            pass
+
+
+@pytest.mark.alone
+@pytest.mark.slow
+@pytest.mark.timeout(180)
+def test_results_come_from_the_bare_list_too(contest: Contest) -> None:
+    (measured,) = workloads(benchmark.measure(contest, [few("submit", 300)], us(), 1))
+    assert set(measured.values) == {"ours", "bare list"}
+    assert all(found["per_second"][0] > 0 for found in measured.values.values())
+
+
+@pytest.mark.alone
+@pytest.mark.slow
+@pytest.mark.timeout(180)
+def test_a_service_is_started_and_its_libraries_alone(contest: Contest) -> None:
+    result = benchmark.measure(contest, [few("start", 1)], us(), 1)
+    (measured,) = workloads(result)
+    assert set(measured.values) == {"ours", "bare list", IMPORTS}
+    alone, ours = measured.main(IMPORTS), measured.main("ours")
+    assert alone is not None
+    assert ours is not None
+    assert 0 < alone < ours  # it imports them too, and handles a message
+    assert IMPORTS not in (measured.best_peer() or "")
+    assert f"| {IMPORTS} |" in markdown(result)
