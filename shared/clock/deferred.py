@@ -59,7 +59,8 @@ _REFUSALS: Final = (AuthenticationError, AuthorizationError, NoPermissionError)
 _NO_ENTRY: Final = re.compile(r"NOAUTH|WRONGPASS|invalid username-password")
 # Answers that mean: not executed, repeat later.
 _LATER: Final = ("BUSY", "MISCONF", "NOREPLICAS")
-_LATER_TYPES: Final = (OutOfMemoryError, ReadOnlyError, ClusterDownError)
+# A script is unknown where it was flushed, or another run of the server began, since it was loaded.
+_LATER_TYPES: Final = (OutOfMemoryError, ReadOnlyError, ClusterDownError, NoScriptError)
 
 # KEYS: job STRING, result STRING, queue ZSET. ARGV: arq's id of the job, the job, when it is due and how long it is
 # kept, in ms. RETURNS nil once the job is there, or what is known under this id: the job or its result.

@@ -51,3 +51,20 @@ async def test_what_a_notification_decided_is_not_counted_again_by_the_answer_to
     putters.admit(2)
     await batch.done
     assert batch.admitted == len(entries)
+
+
+async def test_a_shutdown_leaves_those_to_the_server_that_go_in_by_their_keys() -> None:
+    putters, loop = Putters(), asyncio.get_running_loop()
+    middles = (b"0000000000.000", b'0000000000f018{"flow":"1  k  "}')
+    batches = []
+    for number, middle in enumerate(middles, start=1):
+        entry = OutgoingEntry(number, b"%b%010d%b1" % (OWNER, number, middle))
+        batches.append(Batch([entry], loop.create_future(), may_wait=True))
+        putters.add(entry)
+    plain, keyed = batches
+    assert putters.shut_out(
+        QueueShutDown("shut down")
+    )  # the notification that it was let in may be lost: it is asked for
+    assert isinstance(plain.done.exception(), QueueShutDown)
+    assert not keyed.done.done()
+    assert not Putters().shut_out(QueueShutDown("shut down"))

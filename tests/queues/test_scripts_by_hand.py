@@ -32,6 +32,24 @@ async def test_a_restart_brings_no_session_back_that_is_over(session: Session, c
     await client.delete(f"{{{name}}}:leased:{dead}")
 
 
+async def test_a_restart_brings_no_session_back_whose_waiting_put_was_dropped(
+    session: Session, client: Any, name: str
+) -> None:
+    queue = Queue(session, name, int, maxsize=1)
+    await queue.put(1)
+    keys, dead, key = queue_keys(name), "deadowner123.1.60000", b"deadowner1230000000001"
+    await client.zadd(keys["sessions"], {dead: 1})
+    await client.hset(keys["bodies"], key, dead.encode() + b" " + key + b"0000000000.0002")
+    await client.rpush(keys["putters"], key)
+    await queue.resize(2)  # its turn comes, and nobody recovers its session yet
+    assert await client.llen(keys["putters"]) == 0
+    # Had that session lived again, its next put would have gone in, and its process have taken both for let in.
+    await inside.ask_at(queue, "announce", "another run", "")
+    assert await client.zscore(keys["sessions"], dead) == 0
+    assert (await queue.statistics()).pending == 1
+    await client.zrem(keys["sessions"], dead)
+
+
 async def test_a_session_that_is_over_is_not_renewed(session: Session, client: Any, name: str) -> None:
     queue = Queue(session, name, int)
     await queue.put(1)

@@ -10,7 +10,7 @@ from shared.concurrency.session.session import process_of
 from tests.simulation.world import Process, World
 
 _LISTS: Final = ("pending", "released", "returned", "suspects", "putters")
-_SETS: Final = ("delayed", "line_own")
+_SETS: Final = ("delayed", "line_own", "line_fair", "ready", "gated")
 _HASHES: Final = ("behind", "passed", "bodies")
 _OF_SESSIONS: Final = ("sessions", "idle", "joiners")
 _OF_A_SESSION: Final = (b":process", b":load", b":staged", b":consumer")

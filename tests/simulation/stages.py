@@ -17,6 +17,8 @@ from tests.simulation.world import Process, World
 
 _MESSAGES: Final = 80
 _NAMES: Final = "abc"
+_LONGEST: Final = 300.0
+"""Seconds with faults."""
 
 
 class Stages(Resting):
@@ -110,8 +112,8 @@ class Stages(Resting):
     # --- what the run asks ------------------------------------------------------------------------------------------
 
     def is_calm(self) -> bool:
-        """Everything was put."""
-        return len(self._put) + len(self._in_doubt) >= _MESSAGES
+        """Everything was put; or those who are stopped all the time have had enough of it."""
+        return len(self._put) + len(self._in_doubt) >= _MESSAGES or self.world.now > _LONGEST
 
     def has_ended(self) -> bool:
         """Everything was put, and the producers have left."""

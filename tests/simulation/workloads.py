@@ -23,6 +23,7 @@ WORKLOADS: Final = (
     "conditions",
     "events",
     "barriers",
+    "letters",
     "stages",
     "results",
     "controls",

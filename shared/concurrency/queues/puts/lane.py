@@ -253,7 +253,7 @@ class PutLane(Lane[Portion]):
         self._look.asks |= self._putters.answered(last, refused)
         self._account.count(admitted)
         if shut:
-            self._putters.fail(shut_down())
+            self._look.lost_place |= self._putters.shut_out(shut_down())
         if self._putters.entries and portion.session_id != self._member.life.session_id:
             self._look.lost_place = True  # the session ended while this answer was on its way
         if not live:

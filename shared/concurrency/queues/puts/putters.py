@@ -178,6 +178,17 @@ class Putters:
         """Whether one of these still waits here."""
         return bool(keys) and any(entry.key in keys for entry in self)
 
+    def shut_out(self, error: Exception) -> bool:
+        """Nobody who waits gets in any more; whether there are entries of which only the server knows what became.
+
+        Those go in by their keys, and the notification that they did may be lost.
+        """
+        for entry in self:
+            if not entry.has_flow:
+                self.discard(entry)
+                entry.batch.fail(error)
+        return bool(self.entries)
+
     def fail(self, error: Exception) -> None:
         """Nobody who waits gets in."""
         self.let_in.noted.clear()

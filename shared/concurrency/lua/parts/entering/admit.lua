@@ -75,7 +75,11 @@ admit = function(first_free, is_shut)
       name, at = order.name(outgoing, 33)
       if name then order.leave_named(name, key) end
       -- END
-      if is_live_of[who] == nil then is_live_of[who] = is_live(who) end
+      if is_live_of[who] == nil then
+        is_live_of[who] = is_live(who)
+        -- Over for ever: had a restart of the server it live again, what it put later would go in as if this had gone in before.
+        if not is_live_of[who] then redis.call('ZADD', sessions, 'XX', 0, who) end
+      end
       if not is_live_of[who] then return end
       local owner, verdict, is_told_by_key = owner_of(key), has_id(outgoing) and meet_id(outgoing) or 'new', false
       -- FLOW
