@@ -11,13 +11,19 @@ EPOCH = 1_800_000_000.0
 """What the server's clock says at virtual second 0."""
 
 _USER = "world"
+_BEGINS = b"*1\r\n$5\r\nMULTI\r\n"
+_ENDS = (b"*1\r\n$4\r\nEXEC\r\n", b"*1\r\n$7\r\nDISCARD\r\n")
+"""The first and the last command of a transaction."""
 _SET_CLOCK = "#!lua flags=allow-oom\nreturn redis.call('SET', 'sim:now', ARGV[1])"
+
+
+def _clock_words(seconds: float) -> tuple[str, ...]:
+    return ("EVAL", _SET_CLOCK, "0", f"{int((EPOCH + seconds) * 1e6)}")
 
 
 def _clock(seconds: float) -> bytes:
     """The command by which the scripts see this virtual time; a full memory does not stop it."""
-    words = ("EVAL", _SET_CLOCK, "0", f"{int((EPOCH + seconds) * 1e6)}")
-    return bytes(hiredis.pack_command(words))  # type: ignore[arg-type]  # its stub knows tuples of one only
+    return bytes(hiredis.pack_command(_clock_words(seconds)))  # type: ignore[arg-type]  # its stub knows tuples of one only
 
 
 class Air(Protocol):
@@ -114,6 +120,7 @@ class Link:
         self._socket.connect(path)
         self._reader = hiredis.Reader()
         self._arrives_at = self._returns_at = 0.0
+        self._is_in_transaction = False
         self.is_cut = False
         """Whether the client's end is broken."""
         self.is_gone = False
@@ -157,10 +164,7 @@ class Link:
         """The command runs now, whatever becomes of its answer."""
         if self.is_gone or self.loses_commands:
             return
-        # The clock travels before the command: a trip of its own would cost a run a third of its time.
-        self._socket.sendall(_clock(self._air.server_now) + data)
-        _, _, answered = self._answer(subscribing=b"SUBSCRIBE" in data[:40], commands=2).partition(b"\r\n")
-        answer = self._air.told(answered)
+        answer = self._air.told(self._run(data))
         fences = self._control.fences
         self._air.ran(self._who, data, answer)
         self._return(answer)
@@ -171,6 +175,18 @@ class Link:
             for other in self._air.links():
                 if other is not self and other.number in pushed:
                     other.return_pushes()
+
+    def _run(self, data: bytes) -> bytes:
+        now, is_subscribing = self._air.server_now, b"SUBSCRIBE" in data[:40]
+        if self._is_in_transaction:  # to which the clock would belong if it travelled with the command
+            self._is_in_transaction = data not in _ENDS
+            self._control.call(*_clock_words(now))
+            self._socket.sendall(data)
+            return self._answer(subscribing=is_subscribing)
+        self._is_in_transaction = data == _BEGINS
+        # The clock travels before the command: a trip of its own would cost a run a third of its time.
+        self._socket.sendall(_clock(now) + data)
+        return self._answer(subscribing=is_subscribing, commands=2).partition(b"\r\n")[2]
 
     @property
     def number(self) -> int:
