@@ -58,6 +58,10 @@ def is_passing(error: RedisError) -> bool:
     return isinstance(error, _PASSES) or str(error).startswith(_PASSING_CODES)
 
 
+class _ClosedAsLate(LateAnswer, LostConnection):
+    """A reply that did not come, and a lost connection too: redis-py's pipelines give back none that is only late."""
+
+
 class _LookedAfter(AbstractConnection):
     """A connection that does not wait for ever: of `silence` seconds without a byte of an awaited reply it is closed.
 
@@ -155,7 +159,7 @@ class _LookedAfter(AbstractConnection):
             self._bound = None
 
     def _late(self) -> LateAnswer:
-        return LateAnswer(f"{self._host_error()} has not answered for {self._silence:g} s: the connection is closed")
+        return _ClosedAsLate(f"{self._host_error()} has not answered for {self._silence:g} s: the connection is closed")
 
 
 class _Plain(_LookedAfter, TcpConnection):

@@ -55,6 +55,15 @@ async def test_an_idle_connection_whose_bytes_are_swallowed_is_replaced_before_i
             assert await client.get(name) == b"a"
 
 
+async def test_a_pipeline_whose_last_reply_does_not_come_keeps_no_connection(proxy: Proxy, name: str) -> None:
+    async with client_of(proxy.url, most=1) as client:
+        async with asyncio.timeout(40):
+            async with client.pipeline() as pipe:
+                await pipe.watch(name)
+                proxy.swallow()  # leaving asks the server to watch no more
+            assert await client.get(name) is None
+
+
 async def test_a_large_command_that_is_not_taken_is_an_error(tmp_path: Path) -> None:
     given_up, ended = asyncio.Event(), asyncio.Event()
 
