@@ -34,7 +34,7 @@ def run_seeds(
     """Run seeds in this process, and end it at once: what killed processes left must not run when Python ends.
 
     `spoil` is called once the product lives in the simulated world: a test breaks something with it, to see it found.
-    No seed begins after so many `seconds`. One that fails is shrunk in so many `trials`.
+    No seed but the first begins after so many `seconds`. One that fails is shrunk in so many `trials`.
     """
     from shared.local.embedded import EmbeddedServer  # noqa: PLC0415  # it must see the real clocks
 
@@ -52,8 +52,8 @@ def run_seeds(
         # What the worlds leave is kept for good, and a look through it takes longer with each of them.
         gc.freeze()
         gc.disable()
-        for seed in seeds:
-            if now() > until:
+        for ran, seed in enumerate(seeds):
+            if ran and now() > until:
                 break
             for name in chosen:
                 again = partial(run, kinds[name], seed, path)

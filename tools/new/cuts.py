@@ -10,7 +10,8 @@ _HERE: Final = Path(__file__).resolve().parent
 _TEMPLATES_OWN: Final = (
     "CHANGELOG.md", "README.zh-CN.md", "RELIABILITY.md", "benchmarks/", "docs/performance.md", "docs/performance/", "docs/assets/", "tools/new/",
     "tools/peers.py", "tools/publish.py", "docs/mutants.md", "tests/mutants/",
-    "tests/project/test_bench_compare.py", "tests/project/test_benchmark_report.py", "tests/project/test_benchmarks.py",
+    "tests/project/test_bench_compare.py", "tests/project/test_bench_extras.py", "tests/project/test_growth.py",
+    "tests/project/test_benchmark_report.py", "tests/project/test_benchmarks.py",
     "tests/project/test_lines.py", "tests/project/test_new_project.py", "tests/project/test_new_update.py",
     "tests/project/test_readme.py", "tests/project/test_steps.py", "tests/project/test_translation.py",
     "tests/project/test_without_demo.py",

@@ -103,6 +103,9 @@ wake_getters()
 -- What stood behind may go, or is due soon; and what waited for its own key may be let in.
 if redis.call('ZLEXCOUNT', line_own, '[!', '("') > 0 then admit(room(tonumber(redis.call('HGET', settings, 'maxsize') or 0))) end
 if order.has_let_go then wake_one() end
+-- Whichever acknowledgement let go: another queue was looked at since.
+order.has_touched = acked > 0
+order.keep_times()
 -- END
 notify_if_finished(stored[1], stored[2])
 return {'ok', verdicts}

@@ -34,6 +34,9 @@ local batch = named(names)
 local held = redis.call('HLEN', leased)
 local looked = put_back(batch, 1, max_crashes or 5)
 local left = redis.call('HLEN', leased)
+-- FLOW
+order.keep_times()
+-- END
 if left == 0 then
   redis.call('ZREM', sessions, session)
   forget_process(session)
