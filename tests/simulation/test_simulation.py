@@ -272,7 +272,9 @@ def test_what_is_lost_beside_what_a_fault_takes_is_found() -> None:
         f"run_seeds(['queues'], [5002, 5003, 5004], lambda: exec({_LOST_BESIDE_IT!r}, {{}}), Plan(storm=True))",
     )
     assert done.returncode == 1, done.stdout + done.stderr
-    assert re.search(r"^queues \d+: (lost \[|.* are there, and \d+ by the totals)", done.stdout, re.MULTILINE), done.stdout
+    assert re.search(r"^queues \d+: (lost \[|.* are there, and \d+ by the totals)", done.stdout, re.MULTILINE), (
+        done.stdout
+    )
     assert re.search(r"^again: ./run simulate --workload queues --seed \d+ --storm$", done.stdout, re.MULTILINE)
 
 
