@@ -14,11 +14,10 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from benchmarks import compare
+from benchmarks import compare, suite
 from benchmarks.contest import Contest
 from benchmarks.contestants import ROOT, BenchmarkError, Contestant, names, peers, us
 from benchmarks.report import markdown, summary
-from benchmarks.suite import SUITE
 from benchmarks.workloads import Entry, Workload, calls, drain
 from shared.local.embedded import EmbeddedServer
 from shared.local.server_error import EmbeddedServerError
@@ -30,7 +29,7 @@ _COUNTED = 1000
 def main(arguments: Sequence[str] | None = None) -> int:
     """Measure and write the result; exit code 2 and one line when something is missing."""
     options = _options(arguments)
-    chosen = [workload for workload in SUITE if not options.workloads or workload.name in options.workloads]
+    chosen = suite.chosen(options.workloads)
     wanted = names() if options.peers == "all" else [name for name in options.peers.split(",") if name]
     try:
         with nullcontext(options.url) if options.url else embedded_server() as url:
@@ -63,8 +62,13 @@ def _compare(contest: Contest, chosen: list[Workload], options: argparse.Namespa
 
 def _options(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="./run bench", description=__doc__)
-    known = [workload.name for workload in SUITE]
-    parser.add_argument("workloads", nargs="*", metavar="WORKLOAD", help=f"which of: {', '.join(known)} (default: all)")
+    known = suite.names()
+    parser.add_argument(
+        "workloads",
+        nargs="*",
+        metavar="WORKLOAD",
+        help=f"which of: {', '.join(known)} (default: all but those of growth)",
+    )
     parser.add_argument("--peers", default="", help=f"which others, with commas between, or all: {', '.join(names())}")
     parser.add_argument(
         "--compare",

@@ -95,22 +95,25 @@ async def pace(adapter: ModuleType, url: str, count: int, size: int, **options: 
 
 
 def work(adapter: ModuleType, url: str, count: int, size: int, **options: Any) -> None:  # noqa: ARG001
-    """Work until killed; report when COUNT messages have been handled."""
-    seen = 0
+    """Work until killed; report when COUNT messages have been handled, and how many went before the one put last."""
+    seen = ahead = 0
     first = 0.0
     waits: list[float] = []
     cpu = 0.0
 
-    def hook(_: int, ts: float) -> None:
-        nonlocal seen, first, cpu
+    def hook(i: int, ts: float) -> None:
+        nonlocal seen, ahead, first, cpu
         if not seen:
             first = time.perf_counter()
             cpu = time.process_time()
+        if i == count - 1:
+            ahead = seen
         seen += 1
         if ts:
             waits.append(time.time() - ts)
         if seen == count:
-            report(seconds=time.perf_counter() - first, work_cpu=time.process_time() - cpu, waits=waits)
+            taken = time.process_time() - cpu
+            report(seconds=time.perf_counter() - first, work_cpu=taken, waits=waits, ahead=ahead)
 
     report(ready=True)
     adapter.work(url, hook, **options)

@@ -97,6 +97,41 @@ def _keyed(contestants: list[Contestant], count: int) -> list[Entry]:
     return _variants(ways, contestants, count)
 
 
+def quiet(*, put: dict[str, Any] | None = None) -> Round:
+    """A flood is in the queue, then one message of somebody else: as which it is handled by one worker; 1 is the first.
+
+    `put`: options of the adapter's `open`, which say how that one is put.
+    """
+
+    def run(contest: Contest, contestant: Contestant, count: int) -> Measured:
+        contest.filled(contestant, count, **(put or {}))
+        with contest.running(contestant, "work", count) as worker:
+            worker.report()
+            done = worker.report()
+        return {"place": done["ahead"] + 1, "per_second": (count - 1) / done["seconds"]}
+
+    return run
+
+
+_HAVE_PRIORITIES: Final = ("bullmq", "celery", "dramatiq")
+"""Peers that have them on Redis."""
+
+
+def _quiet(contestants: list[Contestant], count: int) -> list[Entry]:
+    ways = {
+        "as any other": quiet(),
+        "of its own share": quiet(put={"quiet": "share"}),
+        "of high priority": quiet(put={"quiet": "priority"}),
+    }
+    entries = _variants(ways, contestants, count)
+    for one in contestants:
+        if one.name in _HAVE_PRIORITIES:
+            entries.append(Entry(one, count, "of high priority", ways["of high priority"]))
+        elif one.is_peer:
+            entries.append(Entry(one, count, "as any other", ways["as any other"]))
+    return entries
+
+
 def _starts(contestants: list[Contestant], count: int) -> list[Entry]:
     """The services of all; the imports in the Python of this checkout."""
     entries = [
@@ -112,6 +147,8 @@ EXTRAS: Final = (
         variants=_effects),
     Workload("keyed", "Drain in the order of keys", "At most one message of a key is in hand: beside the same drain without keys.", drain_extra(), 20_000,
         variants=_keyed),
+    Workload("quiet", "Behind a flood", "One message is put behind 1,999 of a flood, and one worker is started: as which it is handled. Peers without "
+        "priorities have it in line.", quiet(), 2_000, ("place", "as which it is handled", "less"), variants=_quiet),
     Workload("start", "Start of a service", "A message waits: from the start of the process until its handler begins. Ours is `python -m consumer`, a peer its "
         "worker; beside a process that only imports the libraries that ours depends on.", start, 5, ("p50_ms", "ms", "less"), variants=_starts),
 )  # fmt: skip

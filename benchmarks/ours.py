@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pydantic import BaseModel, ConfigDict
 
 from consumer.worker.worker import Worker
-from shared.concurrency import Delivery, Queue, Session
+from shared.concurrency import Delivery, Priority, Queue, Session
 from shared.service import loop_factory
 
 _CONCURRENCY = 100
@@ -37,6 +37,8 @@ class Client:
     queue: Queue[Task]
     keys: int = 0
     """How many keys the messages of a bulk put have; 0: none has one."""
+    quiet: str = ""
+    """What the last message of a bulk put has, and the others have not: `share` or `priority`."""
 
 
 async def open(  # noqa: A001  # the name that harnesses call
@@ -46,11 +48,12 @@ async def open(  # noqa: A001  # the name that harnesses call
     results: bool = False,  # noqa: ARG001  # peers must know
     replicas: int = 0,
     keys: int = 0,
+    quiet: str = "",
 ) -> Client:
     """Connect."""
     stack = AsyncExitStack()
     session = await stack.enter_async_context(Session.open(url, replicas=replicas))
-    return Client(stack, Queue(session, "bench", Task, maxsize=maxsize), keys)
+    return Client(stack, Queue(session, "bench", Task, maxsize=maxsize), keys, quiet)
 
 
 async def put(c: Client, i: int, ts: float, body: dict[str, object]) -> None:
@@ -67,6 +70,11 @@ async def put_many(c: Client, messages: Iterable[tuple[int, float, dict[str, obj
     """Put many messages."""
     tasks = (Task(i=i, ts=ts, **body) for i, ts, body in messages)  # type: ignore[arg-type]
     keys = c.keys
+    if c.quiet:
+        *flood, last = tasks
+        await c.queue.put_many(flood, share="flood" if c.quiet == "share" else None)
+        await c.queue.put(last, **{c.quiet: "quiet" if c.quiet == "share" else Priority.HIGH})  # type: ignore[arg-type]
+        return
     await c.queue.put_many(tasks, key=(lambda task: f"k{task.i % keys}") if keys else None)
 
 
@@ -79,11 +87,12 @@ def work(
     results: bool = False,
     replicas: int = 0,
     effects: int = 0,
+    concurrency: int = _CONCURRENCY,
 ) -> None:
     """Run the consumer service's own worker until killed; its handler calls `hook(i, ts)`, and returns I for `results`.
 
     `sessions`: the number of workers, each with a session of its own; `seconds`: how long a handler waits;
-    `replicas`: of a session; `effects`: to how many fields of a hash each acknowledgement adds.
+    `replicas`, `concurrency`: of a session; `effects`: to how many fields of a hash each acknowledgement adds.
     """
     fields = [f"field {number}" for number in range(effects)]
 
@@ -106,10 +115,11 @@ def work(
         hook(delivery.item.i, delivery.item.ts)
 
     async def run_one() -> None:
-        async with Session.open(url, replicas=replicas) as session:
+        # A thousand of one process are let in within some ten seconds, not within the default of ten.
+        async with Session.open(url, replicas=replicas, connect_timeout=100) as session:
             queue = Queue(session, "bench", Task)
             handler = answer if results else handle_slowly if seconds else handle_with_effects if effects else handle
-            await Worker(queue, handler, concurrency=_CONCURRENCY).run()
+            await Worker(queue, handler, concurrency=concurrency).run()
 
     async def run() -> None:
         await asyncio.gather(*(run_one() for _ in range(sessions)))

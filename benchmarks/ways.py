@@ -35,8 +35,15 @@ CASES: Final[dict[str, Callable[[int], str] | None]] = {
     "100,000 shares": lambda number: f"1 t{number % 100_000}   ",
     "100 shares, 3 priorities": lambda number: f"{number % 3} t{number % 100}   ",
     "100 shares, 1,000 keys": lambda number: f"1 t{number % 100} c{number % 1_000}  ",
+    "limit that is open": lambda _: "1   open ",
+    "rate that is open": lambda _: "1   often ",
+    "limit 50, 100 asked for": lambda _: "1   api ",
 }
 """What the header flow says of the message with this number; None for a queue without a level."""
+
+
+_LIMITS: Final = {"limits": 1, "l:open": "1000000 0 0 0 0", "l:often": "0 1 1000000 1000000 1.0", "l:api": "50 0 0 0 0"}
+"""What `limit` stores: the numbers of those."""
 
 
 class Caller:
@@ -53,6 +60,8 @@ class Caller:
         info: Any = client.info("server")
         run_id = info["run_id"]
         self._call("register", 1, "", "", "", "", "", run_id, 86_400_000, 0, 0, "", int(way is not None))
+        if way is not None and way(0).split(" ")[3]:
+            client.hset("{ways}:flow", mapping=_LIMITS)
         self._calls = 0
         self._put = 0
         self._held: list[bytes] = []

@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from cli import acl, cancel, dead, lease, peek, produce, queue, schema, shares, status
+from cli import acl, cancel, dead, lease, limits, peek, produce, queue, schema, shares, status
 from cli import scripts as script_files
 from cli.completion import offer
 from cli.doctor import command as doctor
@@ -26,6 +26,8 @@ app.add_typer(lease.app)
 queue.app.command()(cancel.cancel)
 queue.app.command()(shares.weigh)
 queue.app.command()(shares.shares)
+queue.app.command()(limits.limit)
+queue.app.command()(limits.limits)
 app.add_typer(queue.app)
 app.add_typer(status.app)
 app.add_typer(peek.app)

@@ -14,7 +14,7 @@ _CONNECTS: Final = {
 }  # fmt: skip
 # Scripts of those who operate, and of those who take messages out. Whatever is new is everybody's until it is here.
 _OPERATES: Final = {
-    "break_lease", "discard", "drain", "letters", "list_sessions", "newest_letter", "pause", "reopen", "replay", "resize",
+    "break_lease", "discard", "drain", "letters", "limit", "list_sessions", "newest_letter", "pause", "reopen", "replay", "resize",
     "resize_permits", "resume", "shutdown", "weigh",
 }  # fmt: skip
 _TAKES: Final = {"progress", "settle_and_take", "settle_with_effects", "stage", "unstage"}

@@ -10,6 +10,7 @@ from consumer.executors.traced import TracedDeliveries
 from consumer.hooks import HOOKS
 from consumer.registry import handlers
 from consumer.rules.errors import HandlerError
+from consumer.rules.limits import check_batches
 from consumer.rules.queues import queues_of
 from consumer.worker.blocked_loop import BlockedLoop
 from consumer.worker.crew import Crew
@@ -53,6 +54,8 @@ async def work(settings: Settings, stopping: asyncio.Event) -> None:
         async with unless(stopping):
             pipeline = await stack.enter_async_context(open_pipeline(settings, resources=True))
         queues = [pipeline.queues[name] for name in served]
+        async with unless(stopping):
+            await _check_batches(queues, settings)
         await stack.enter_async_context(watched("consumer", pipeline, stopping, queues=queues))
         if HOOKS.on_dead_letter is not None:
             notices = await stack.enter_async_context(DeadNotices(HOOKS.on_dead_letter, pipeline))
@@ -81,6 +84,14 @@ async def work(settings: Settings, stopping: asyncio.Event) -> None:
             f"{lost} deliveries were lost, for their session passed its deadline while the service drained: whoever takes "
             "recovers them"
         )
+
+
+async def _check_batches(queues: list[Queue[Message]], settings: Settings) -> None:
+    try:
+        for queue in queues:
+            await check_batches(queue, handlers(), settings.queue)
+    except HandlerError as error:
+        raise ServiceError(str(error)) from error
 
 
 def _worker(dispatch: Dispatch, queue: Queue[Message], concurrency: int, settings: Settings) -> Worker[Message]:

@@ -15,6 +15,7 @@ _GAUGES: Final[dict[str, tuple[str, Callable[[QueueSnapshot], float]]]] = {
     "delayed": ("Messages that wait for their next attempt.", lambda queue: queue.counts.delayed),
     "dead": ("Dead letters that are kept.", lambda queue: queue.counts.dead),
     "puts_waiting": ("Puts that wait for room.", lambda queue: queue.counts.puts_waiting),
+    "at_limits": ("Messages that stand at the gate of a limit.", lambda queue: queue.counts.at_limits),
     # A sum for those that can read one figure only, as KEDA's trigger `metrics-api` does.
     "demand": (
         "Messages that want a consumer now: pending, waiting to be put, or in a consumer's hands.",

@@ -2,9 +2,21 @@
 
 from collections.abc import Callable, Collection
 from operator import attrgetter
-from typing import Any
+from typing import Any, Final
 
 from shared.concurrency.queues.encoding.flow import check_name, check_priority
+
+
+class Same:
+    """Makes the same of every message."""
+
+    def __init__(self, value: object) -> None:
+        """`value`: what it makes."""
+        self.value: Final = value
+
+    def __call__(self, _: object) -> object:
+        """Make it."""
+        return self.value
 
 
 def makers_of_way(name: str, fields: Collection[str], **declared: object) -> dict[str, Callable[[Any], object]]:
@@ -24,7 +36,7 @@ def _maker(name: str, about: str, declared: object, fields: Collection[str]) -> 
             value: object = check_priority(declared) if about == "priority" else check_name(about, declared)
         except (TypeError, ValueError) as error:
             raise type(error)(f"{name}: {about}= {error}") from None
-        return lambda _: value
+        return Same(value)
     if not isinstance(declared, str) or declared not in fields:
         raise TypeError(
             f"{name}: {about}= is the name of a field, or a function of the message, not {declared!r:.100}; the fields "

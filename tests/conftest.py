@@ -27,7 +27,13 @@ from tests.instruments.nodes import Nodes
 from tests.instruments.order import check_orders, queues_with_order
 from tests.instruments.prepared import CAN_FORK, prepared_pids, ready
 from tests.instruments.proxy import Proxy
-from tests.instruments.topology import is_cluster_asked_for, is_sentinel_asked_for, use_topology_where_asked
+from tests.instruments.topology import (
+    is_cluster_asked_for,
+    is_group_asked_for,
+    is_sentinel_asked_for,
+    share_slots,
+    use_topology_where_asked,
+)
 from tests.instruments.watched import WatchedServers
 
 
@@ -129,6 +135,13 @@ def _ttl(request: pytest.FixtureRequest) -> float:
 def only_notified(monkeypatch: pytest.MonkeyPatch) -> None:
     """Without the looks of insurance: what arrives was notified of, however long it takes on a busy machine."""
     end_looks(monkeypatch)
+
+
+@pytest.fixture
+def one_slot(monkeypatch: pytest.MonkeyPatch) -> None:
+    """On a Cluster, have the names of this test share a slot, as those of a group do."""
+    if is_cluster_asked_for() and not is_group_asked_for():
+        share_slots(monkeypatch.setattr)
 
 
 @pytest.fixture

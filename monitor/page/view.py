@@ -61,6 +61,7 @@ def _queue(feed: Feed, seen: Snapshot, queue: QueueSnapshot) -> Json:
     return {
         **_listed(queue),
         "leased": counts.leased,
+        "at_limits": counts.at_limits,
         "oldest": counts.oldest_pending_seconds,
         "oldest_dead": counts.oldest_dead_seconds,
         "rates": None if rates is None else {word: getattr(rates, word) for word in rates.__slots__},

@@ -36,6 +36,7 @@ from shared.concurrency.queues.deliveries.batch import Batch
 from shared.concurrency.queues.deliveries.delivery import Delivery
 from shared.concurrency.queues.effects.effects import Effects
 from shared.concurrency.queues.encoding.flow import Priority
+from shared.concurrency.queues.limits import QueueLimit
 from shared.concurrency.queues.queue import Queue
 from shared.concurrency.queues.results.cancellation import Cancellation
 from shared.concurrency.queues.results.future import Progress, ResultFuture
@@ -72,6 +73,7 @@ __all__ = [
     "Queue",
     "QueueEmpty",
     "QueueFull",
+    "QueueLimit",
     "QueueSession",
     "QueueShare",
     "QueueShutDown",

@@ -9,29 +9,39 @@ from pathlib import Path
 from typing import Final
 
 from tests.campaigns.campaign import CAMPAIGNS, run
+from tests.campaigns.cluster import CLUSTERS, run_cluster
 from tests.campaigns.fleet_processes import only_errors
 from tests.campaigns.length import Length
-from tests.campaigns.locking import LockVerdict, run_locks
+from tests.campaigns.lock_verdict import LockVerdict
+from tests.campaigns.locking import LOCKS, run_locks
 from tests.campaigns.suites import SUITES, run_suite
+from tests.campaigns.turns import TurnVerdict, run_turns
 from tests.campaigns.verdict import Verdict
 
 SAID: Final = (
     {name: campaign.says for name, campaign in CAMPAIGNS.items()}
-    | {"locks": "readers and writers are killed and stopped; their stays are linearizable"}
+    | {name: campaign.says for name, campaign in CLUSTERS.items()}
+    | {name: campaign.says for name, campaign in LOCKS.items()}
+    | {"turns": "first come, first served: putters at a full queue are killed and cut off"}
     | {name: suite.says for name, suite in SUITES.items()}
 )
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run; exit code 1 when something stands against the product, 2 for a mistake on the command line."""
+    """Run; exit code 1 when something stands against the product, or nothing could run; 2 for a wrong command line."""
     options = _options(arguments)
     only_errors()
-    sound = True
+    sound, ran = True, False
     for name in options.campaign or SAID:
         length = Length(options.seconds, options.messages, options.strikes)
         if name in SUITES:
+            ran = True
             sound = run_suite(SUITES[name], length) and sound
             continue
+        if reason := _why_not(name):
+            print(f"{name}: SKIPPED, {reason}", flush=True)  # noqa: T201
+            continue
+        ran = True
         seed = random.randrange(10**9) if options.seed is None else options.seed  # noqa: S311  # no secret
         with tempfile.TemporaryDirectory(prefix="weir-campaign-") as folder:
             verdict = asyncio.run(_run(name, length, seed, Path(folder)))
@@ -41,17 +51,27 @@ def main(arguments: Sequence[str] | None = None) -> int:
         for text in verdict.against:
             print(f"  AGAINST: {text}", flush=True)  # noqa: T201
         sound = sound and not verdict.against
-    return 0 if sound else 1
+    return 0 if sound and ran else 1
 
 
-async def _run(name: str, length: Length, seed: int, folder: Path) -> Verdict | LockVerdict:
-    if name == "locks":
-        return await run_locks(length, seed, folder)
+def _why_not(name: str) -> str | None:
+    """The reason why it cannot run here, or None."""
+    campaign = (CAMPAIGNS | LOCKS).get(name)
+    return campaign.why_not() if campaign else None
+
+
+async def _run(name: str, length: Length, seed: int, folder: Path) -> Verdict | LockVerdict | TurnVerdict:
+    if name == "turns":
+        return await run_turns(length, seed, folder)
+    if name in CLUSTERS:
+        return await run_cluster(CLUSTERS[name], length, seed, folder)
+    if name in LOCKS:
+        return await run_locks(LOCKS[name], length, seed, folder)
     return await run(CAMPAIGNS[name], length, seed, folder)
 
 
 def _options(arguments: Sequence[str] | None) -> argparse.Namespace:
-    listed = "\n".join(f"  {name:<10} {says}" for name, says in SAID.items())
+    listed = "\n".join(f"  {name:<14} {says}" for name, says in SAID.items())
     parser = argparse.ArgumentParser(
         prog="./run campaign",
         description=f"{__doc__}\n\n{listed}",

@@ -6,6 +6,7 @@ import secrets
 import time
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
+from math import inf
 from pathlib import Path
 from typing import Final
 
@@ -13,20 +14,27 @@ from redis.asyncio import Redis
 
 from shared.concurrency import Queue, QueueStatistics, Session
 from shared.local.embedded import EmbeddedServer
-from tests.campaigns.faults.faults import Fault, crashes, cuts, kills, memory, orders, restarts, stops
+from tests.campaigns.faults.faults import Fault, crashes, cuts, kills, memory, oblivion, orders, restarts, stops
+from tests.campaigns.faults.machine import clock, crashes_that_forget, disk, power, tails
 from tests.campaigns.faults.scene import Scene
+from tests.campaigns.faults.starving import descriptors, throttles
 from tests.campaigns.fleet import TTL, Fleet
+from tests.campaigns.fleet_processes import MAXSIZE
 from tests.campaigns.gauges import Gauges
 from tests.campaigns.length import Length
+from tests.campaigns.remains import count_remains, left_behind
+from tests.campaigns.servers.shim import why_no_shim
+from tests.campaigns.servers.shimmed import ShimmedServer, Sync
 from tests.campaigns.striking import strike
 from tests.campaigns.verdict import Course, Verdict, judge
 from tests.instruments.durable import DurableServer
 from tests.instruments.proxy import Proxy
 from tests.instruments.waiting import until
 
-MAXSIZE: Final = 500
 PRODUCERS: Final = 2
 CONSUMERS: Final = 3
+_FORGETS: Final = 4.0
+"""Two seconds are promised, of a machine that keeps up: the figure says what they were."""
 
 
 @dataclass(frozen=True)
@@ -43,6 +51,18 @@ class Campaign:
     """Whether the first producer and the first consumer live on, for their memory to be watched."""
     rest: float = 0.0
     """Seconds that a producer rests behind each hundred messages."""
+    behind_shim: Sync | None = None
+    """A server whose machine can be struck, and when it syncs."""
+    forgets: float = 0.0
+    """Seconds of acknowledgements that a strike may take back; more is found against the product."""
+    recovers: float = 5.0
+    """Seconds within which messages are handled again when a strike is over."""
+    blocks: float = 0.0
+    """Of so many handlings each blocks the loop of its consumer for three times to live."""
+
+    def why_not(self) -> str | None:
+        """The reason why it cannot run here, or None."""
+        return why_no_shim() if self.behind_shim else None
 
 
 CAMPAIGNS: Final = {
@@ -50,12 +70,29 @@ CAMPAIGNS: Final = {
     "stops": Campaign("F2: they stand still for 1.5 to 5 times to live", (stops,), 0.3),
     "restarts": Campaign("F3: the server ends in order and starts again", (restarts,), 2.0, is_durable=True),
     "crashes": Campaign("F4: the server is killed with -9 and starts again", (crashes,), 2.0, is_durable=True),
+    "crashes-everysec": Campaign(
+        "F4: the same with `everysec`", (crashes_that_forget,), 2.0, behind_shim="everysec", forgets=_FORGETS,
+    ),
+    "volatile": Campaign("F4: it keeps nothing on disk, and comes back empty", (oblivion,), 5.0, forgets=inf),
     "cuts": Campaign("F6: connections are cut, refused, frozen, or swallow bytes", (cuts,), 1.0),
     "memory": Campaign("F11: the server's memory is full for a while", (memory,), 1.5),
-    "orders": Campaign("F15: scripts are flushed, clients killed, the server pauses", (orders,), 0.7),
+    "orders": Campaign("F15: scripts are flushed, clients killed, the server is busy, idle clients are closed", (orders,), 0.7),
+    "power": Campaign("F5: the machine's power fails; `appendfsync always`", (power,), 2.0, behind_shim="always"),
+    "power-everysec": Campaign(
+        "F5: the same with `everysec`, which forgets its last moments", (power,), 3.0, behind_shim="everysec", forgets=_FORGETS,
+    ),
+    "disk": Campaign("F12: the disk is full; `appendfsync always`: the server ends", (disk,), 2.0, behind_shim="always"),
+    "disk-everysec": Campaign("F12: the disk is full; `everysec`: it refuses", (disk,), 2.0, behind_shim="everysec"),
+    "steps": Campaign("F13: the server's clock jumps and drifts", (clock,), 1.0, behind_shim="everysec"),
+    "tails": Campaign(
+        "F14: its file ends in half a record, lacks bytes, or ends in rubbish", (tails,), 2.0, behind_shim="always", forgets=_FORGETS,
+    ),
+    "starved": Campaign(
+        "F16: no time, no descriptors, and handlers that block the loop", (throttles, descriptors), 1.5, blocks=0.0005,
+    ),
     "soak": Campaign(
-        "F18: all of these at random, and what grows is measured",
-        (kills, stops, crashes, cuts, memory, orders), 5.0, is_durable=True, spares=True, rest=0.2,
+        "F18: all faults of processes, server and network at random, and what grows is measured",
+        (kills, stops, crashes, cuts, memory, orders), 5.0, is_durable=True, spares=True, rest=0.2, recovers=15.0,
     ),
 }  # fmt: skip
 
@@ -66,7 +103,7 @@ async def run(campaign: Campaign, length: Length, seed: int, folder: Path) -> Ve
     name = f"c-{secrets.token_hex(4)}"
     (records := folder / "records").mkdir()
     async with AsyncExitStack() as stack:
-        server = (DurableServer if campaign.is_durable else EmbeddedServer)(folder / "server")
+        server = _server(campaign, folder / "server")
         await asyncio.to_thread(server.start)
         stack.callback(server.stop)
         proxy = await stack.enter_async_context(Proxy(server.url, folder))
@@ -82,16 +119,28 @@ async def run(campaign: Campaign, length: Length, seed: int, folder: Path) -> Ve
             records,
             spares=campaign.spares,
             rest=campaign.rest,
+            blocks=campaign.blocks,
         )
         gauges = Gauges(client, name, fleet.spared, records)
         scene = Scene(fleet, server, proxy, random.Random(seed), campaign.pace)  # noqa: S311  # no secret
+        before = await count_remains(client, name)
         await fleet.start(PRODUCERS, CONSUMERS)
         async with gauges.watching():
             await strike(campaign.faults, length, scene, lambda: gauges.put_total)
             await fleet.end(fleet.producers, 180.0)
             await until(queue.statistics, _is_at_rest, 180.0)
         await fleet.end(fleet.consumers, 120.0)
-        return await judge(client, name, records, gauges, Course(scene.struck, time.monotonic() - began, MAXSIZE))
+        course = Course(
+            scene.struck, time.monotonic() - began, MAXSIZE, scene.healed, campaign.recovers, campaign.forgets,
+            scene.forgot, await left_behind(before, client, name, queue),
+        )  # fmt: skip
+        return await judge(client, name, records, gauges, course)
+
+
+def _server(campaign: Campaign, folder: Path) -> EmbeddedServer:
+    if campaign.behind_shim:
+        return ShimmedServer(folder, campaign.behind_shim)
+    return (DurableServer if campaign.is_durable else EmbeddedServer)(folder)
 
 
 def _is_at_rest(now: QueueStatistics) -> bool:

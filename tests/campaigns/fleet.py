@@ -14,11 +14,19 @@ TTL: Final = 1.0
 class Fleet:
     """Producers and consumers at one address."""
 
-    def __init__(self, stack: AsyncExitStack, url: str, name: str, folder: Path, *, spares: bool, rest: float) -> None:
-        """Begin with nobody. `spares`: nothing strikes the first of each kind; `rest`: of a producer."""
+    def __init__(
+        self,
+        stack: AsyncExitStack,
+        url: str,
+        name: str,
+        folder: Path,
+        *,
+        spares: bool = False,
+        **habits: float,
+    ) -> None:
+        """Begin with nobody. `spares`: nothing strikes the first of each kind; `habits`: see `produce`, `consume`."""
         self._stack = stack
-        self._where = (url, name, TTL, str(folder))
-        self._rest = rest
+        self._where = (url, name, TTL, str(folder), {"rest": 0.0, "blocks": 0.0, "replicas": 0} | habits)
         self._first = 1 if spares else 0
         self.producers: dict[int, Process] = {}
         self.consumers: dict[int, Process] = {}
@@ -31,7 +39,7 @@ class Fleet:
 
     async def producer(self, part: int) -> None:
         """Start the producer of a part, which goes on where the one before it was killed."""
-        self.producers[part] = await self._stack.enter_async_context(running(produce, *self._where, part, self._rest))
+        self.producers[part] = await self._stack.enter_async_context(running(produce, *self._where, part))
 
     async def consumer(self, number: int) -> None:
         """Start a consumer."""

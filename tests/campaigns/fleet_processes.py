@@ -5,6 +5,9 @@ import logging
 import os
 import random
 import signal
+import time
+from collections.abc import Mapping
+from contextlib import AbstractAsyncContextManager
 from pathlib import Path
 from typing import Any, Final
 
@@ -15,13 +18,17 @@ from consumer.worker.worker import Worker
 from shared.concurrency import ConcurrencyError, Delivery, Queue, Session
 from tests.campaigns.heap import keep_notes
 from tests.campaigns.history import History, in_doubt
+from tests.campaigns.pulse import pulse
 from tests.campaigns.referee import Referee
 from tests.instruments.processes import report
 
+MAXSIZE: Final = 500
 AT_ONCE: Final = 100
 """So many puts of a producer are under way at once; a range of the history."""
 _HANDLERS: Final = 30
 _SHARDS: Final = 997
+_SLOW: Final = 200_000_000
+"""Nanoseconds: of a range that takes longer the time of each put is noted."""
 _RETRY: Final = 0.005
 """So many handlings fail on purpose."""
 
@@ -36,10 +43,19 @@ def only_errors() -> None:
     logging.getLogger("weir").setLevel(logging.ERROR)
 
 
-async def produce(url: str, name: str, ttl: float, folder: str, part: int, rest: float) -> None:  # noqa: PLR0917
+def _session(url: str, ttl: float, habits: Mapping[str, float]) -> AbstractAsyncContextManager[Session]:
+    return Session.open(url, ttl=ttl, connect_timeout=60.0, replicas=int(habits["replicas"]))
+
+
+def _queue(session: Session, name: str) -> Queue[tuple[int, int]]:
+    """Each says the bound, as services do: who does not, cannot bring it back to a server that has forgotten it."""
+    return Queue(session, name, tuple[int, int], maxsize=MAXSIZE, max_crashes=None)
+
+
+async def produce(url: str, name: str, ttl: float, folder: str, habits: Mapping[str, float], part: int) -> None:  # noqa: PLR0917
     """Put number after number, each once, until SIGTERM; what a killed predecessor left in doubt is put again first.
 
-    It rests for `rest` seconds behind each hundred.
+    `habits`: it rests for `rest` seconds behind each hundred, and asks for so many `replicas`.
     """
     only_errors()
     stopping = asyncio.Event()
@@ -47,39 +63,51 @@ async def produce(url: str, name: str, ttl: float, folder: str, part: int, rest:
     doubtful, number = in_doubt(Path(folder), part)
     history = History(Path(folder), part)
     noting = asyncio.create_task(keep_notes(Path(folder)))
-    async with Session.open(url, ttl=ttl, connect_timeout=60.0) as session:
-        queue = Queue(session, name, tuple[int, int])
+    async with pulse(Path(folder), f"producer-{part}"), _session(url, ttl, habits) as session:
+        queue = _queue(session, name)
         report("ready")
         for first, last in doubtful:
+            history.note("invoke", first, last)
             await _put(queue, history, part, first, last)
         while not stopping.is_set():
             history.note("invoke", number, number + AT_ONCE - 1)
             await _put(queue, history, part, number, number + AT_ONCE - 1)
             number += AT_ONCE
-            await asyncio.sleep(rest)
+            await asyncio.sleep(habits["rest"])
     noting.cancel()
     report("end", number)
 
 
 async def _put(queue: Queue[tuple[int, int]], history: History, part: int, first: int, last: int) -> None:
     """Put a range under ids, again and again while nobody knows whether it is in."""
+    began, returned = time.monotonic_ns(), dict[int, int]()
+
+    async def put(number: int) -> None:
+        await queue.put((part, number), id=f"{part}-{number}")
+        returned.setdefault(number, time.monotonic_ns())
+
     while True:
-        puts = (queue.put((part, number), id=f"{part}-{number}") for number in range(first, last + 1))
-        failures = [
-            end for end in await asyncio.gather(*puts, return_exceptions=True) if isinstance(end, BaseException)
-        ]
+        puts = (put(number) for number in range(first, last + 1))
+        ends = await asyncio.gather(*puts, return_exceptions=True)
+        failures = [end for end in ends if isinstance(end, BaseException)]
         for failure in failures:
             if not isinstance(failure, ConcurrencyError):
                 raise failure
         if not failures:
+            if time.monotonic_ns() - began > _SLOW:
+                for number, at in returned.items():
+                    history.note("each", number, number, at)
             history.note("ok", first, last)
             return
         history.note("info", first, last)
         await asyncio.sleep(0.05)
 
 
-async def consume(url: str, name: str, ttl: float, folder: str) -> None:
-    """Handle messages until SIGTERM; each counts itself with its acknowledgement, and at the referee."""
+async def consume(url: str, name: str, ttl: float, folder: str, habits: Mapping[str, float]) -> None:
+    """Handle messages until SIGTERM; each counts itself with its acknowledgement, and at the referee.
+
+    `habits`: of so many handlings (`blocks`) each blocks the loop for three times to live.
+    """
     only_errors()
     referee = Referee(Path(folder))
     noting = asyncio.create_task(keep_notes(Path(folder)))
@@ -89,18 +117,24 @@ async def consume(url: str, name: str, ttl: float, folder: str) -> None:
         part, number = delivery.item
         if chance.random() < _RETRY:
             raise Retry(reason="this attempt fails on purpose")
+        if chance.random() < habits["blocks"]:
+            time.sleep(3 * ttl)  # noqa: ASYNC251  # on purpose
         referee.record(part, number, delivery.attempt)
         delivery.effects.hincrby(done_key(name, number), f"{part}-{number}")
 
-    async with Session.open(url, ttl=ttl, connect_timeout=60.0) as session:
+    async with (
+        pulse(Path(folder), f"consumer-{os.getpid()}"),
+        _session(url, ttl, habits) as session,
+    ):
         rules: dict[Any, Rules] = {tuple: Rules(attempts=100, backoff=Backoff(first=0.001, longest=0.05))}
-        queue = Queue(session, name, tuple[int, int])
+        queue = _queue(session, name)
         worker = Worker(queue, handle, concurrency=_HANDLERS, rules=rules)
         running = asyncio.create_task(worker.run())
         stopping = asyncio.Event()
         asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, stopping.set)
         report("ready")
-        await asyncio.wait({running, asyncio.create_task(stopping.wait())}, return_when=asyncio.FIRST_COMPLETED)
+        told = asyncio.create_task(stopping.wait())
+        await asyncio.wait({running, told}, return_when=asyncio.FIRST_COMPLETED)
         await worker.stop(30.0)
         await running
     noting.cancel()

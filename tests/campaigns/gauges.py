@@ -15,6 +15,8 @@ from redis.exceptions import RedisError
 
 from tests.campaigns.heap import last_note
 
+RESIDENT: Final = "MiB"
+"""Resident memory: with what allocators keep for later."""
 _EVERY: Final = 0.1
 _SLOW: Final = 10
 """Of so many looks one reads the slow figures, too."""
@@ -28,17 +30,24 @@ class Gauges:
 
         `records`: where they write down what they have in use.
         """
-        self._client = client
+        self.client = client
+        """Another one, where another server leads."""
         self._name = name
         self._watched = watched
         self._records = records
         self.put_total = 0
         """How many puts the server has counted."""
-        self.most_pending = 0
+        self.pending: list[tuple[float, int]] = []
+        """What was pending, and when: seconds."""
         self.samples: dict[str, list[tuple[float, float]]] = {}
         """What each figure was, and when: seconds."""
         self.longest_gap = 0.0
         """The longest time, in seconds, that our own loop had no turn: then the machine was starved."""
+
+    @property
+    def most_pending(self) -> int:
+        """What was pending at once, at most."""
+        return max((pending for _, pending in self.pending), default=0)
 
     @contextlib.asynccontextmanager
     async def watching(self) -> AsyncIterator[None]:
@@ -68,14 +77,14 @@ class Gauges:
             await asyncio.sleep(_EVERY)
 
     async def _look(self, *, is_slow: bool) -> None:
-        async with self._client.pipeline(transaction=False) as pipeline:
+        async with self.client.pipeline(transaction=False) as pipeline:
             pipeline.llen(f"{{{self._name}}}:pending")
             pipeline.hget(f"{{{self._name}}}:totals", "put")
             if is_slow:
                 pipeline.info("memory")
                 pipeline.info("clients")
             pending, put, *slow = await pipeline.execute()
-        self.most_pending = max(self.most_pending, pending)
+        self.pending.append((time.monotonic(), pending))
         self.put_total = max(self.put_total, int(put or 0))
         if is_slow:
             memory, clients = slow
@@ -98,6 +107,6 @@ def _figures(pid: int) -> dict[str, float]:
     try:
         status = Path(f"/proc/{pid}/status").read_text(encoding="utf-8")
         resident = int(status.partition("VmRSS:")[2].split()[0]) / 1024
-        return {"MiB": resident, "descriptors": float(len(list(Path(f"/proc/{pid}/fd").iterdir())))}
+        return {RESIDENT: resident, "descriptors": float(len(list(Path(f"/proc/{pid}/fd").iterdir())))}
     except (OSError, IndexError):
         return {}

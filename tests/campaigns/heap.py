@@ -1,6 +1,7 @@
 """Heap: what a process has in use, as its allocators count it. Resident memory also holds what is kept for later."""
 
 import asyncio
+import contextlib
 import ctypes
 import os
 import sys
@@ -40,7 +41,8 @@ async def keep_notes(folder: Path) -> None:
     """Write both down again and again, for `last_note` to read from outside."""
     path = folder / f"heap-{os.getpid()}"
     while True:
-        path.write_text(f"{blocks()} {allocated()}\n", encoding="ascii")
+        with contextlib.suppress(OSError):  # a campaign takes its descriptors away
+            path.write_text(f"{blocks()} {allocated()}\n", encoding="ascii")
         await asyncio.sleep(_EVERY)
 
 

@@ -10,8 +10,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-Phase = Literal["invoke", "ok", "info"]
-"""Jepsen's: it is asked for, it has happened, or nobody knows whether it has."""
+Phase = Literal["invoke", "ok", "info", "each"]
+"""Jepsen's: it is asked for, it has happened, or nobody knows whether it has. `each`: when one of a slow range had."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,9 +38,9 @@ class History:
         if path.stat().st_size and not path.read_bytes().endswith(b"\n"):
             os.write(self._file, b"\n")  # a line that was cut short
 
-    def note(self, phase: Phase, first: int, last: int) -> None:
-        """Add a line."""
-        os.write(self._file, f"{phase} {first} {last} {time.monotonic_ns()}\n".encode())
+    def note(self, phase: Phase, first: int, last: int, at: int | None = None) -> None:
+        """Add a line; `at`: when, if not now."""
+        os.write(self._file, f"{phase} {first} {last} {at or time.monotonic_ns()}\n".encode())
 
     def close(self) -> None:
         """Close the file."""
@@ -58,7 +58,7 @@ def read_part(folder: Path, part: int) -> Iterator[Event]:
     path = folder / f"producer-{part}"
     for line in path.read_text().splitlines() if path.exists() else ():
         words = line.split()
-        if len(words) == 4 and words[0] in ("invoke", "ok", "info"):
+        if len(words) == 4 and words[0] in ("invoke", "ok", "info", "each"):
             phase, first, last, at = words
             yield Event(part, phase, int(first), int(last), int(at))  # type: ignore[arg-type]  # looked at above
 

@@ -1,4 +1,4 @@
-"""What the processes of the campaign `locks` do: they read and write under leases, and write down each step."""
+"""What the processes of a lock campaign do: they read and write under leases, and write down each step."""
 
 import asyncio
 import contextlib
@@ -10,42 +10,66 @@ from typing import Final
 
 from shared.concurrency import LeaseLost, ReadersWritersLease, Session
 from tests.campaigns.fleet_processes import only_errors
+from tests.campaigns.pulse import pulse
+from tests.campaigns.store import Access
 from tests.instruments.processes import report
 
 STAYS: Final = 15
 """So many stays of each task under one name; then all go on to the next one. Short histories are checked fast."""
 
 
-async def contend(url: str, base: str, ttl: float, folder: str, tasks: int) -> None:
-    """Read and write until killed. Each line: what, which stay, the lease's name, and when."""
+async def contend(url: str, base: str, ttl: float, folder: str, store: str, tasks: int) -> None:  # noqa: PLR0917
+    """Read and write until killed. Each line: what, which stay, the lease's name, the token, and when."""
     only_errors()
-    file = os.open(Path(folder) / f"stays-{os.getpid()}-{time.monotonic_ns()}", os.O_CREAT | os.O_APPEND | os.O_WRONLY)
+    access = Access(store)
+    async with (
+        pulse(Path(folder), f"{os.getpid()}"),
+        Session.open(url, ttl=ttl, connect_timeout=60.0) as session,
+    ):
+        contenders = [_Contender(session, base, access, Path(folder), task) for task in range(tasks)]
+        report("ready")
+        await asyncio.gather(*(each.go_on() for each in contenders))
 
-    def note(what: str, stay: str, name: str) -> None:
-        os.write(file, f"{what} {stay} {name} {time.monotonic_ns()}\n".encode())
 
-    async def go_on(session: Session, task: int) -> None:
-        chance = random.Random()  # noqa: S311  # no secret
-        count = 0
+class _Contender:
+    """One task that comes and goes. It tries the store when its lease is over, too: the store has to refuse that."""
+
+    def __init__(self, session: Session, base: str, access: Access, folder: Path, task: int) -> None:
+        self._session = session
+        self._base = base
+        self._access = access
+        self._chance = random.Random()  # noqa: S311  # no secret
+        self._who = f"{os.getpid()}.{task}"
+        path = folder / f"stays-{os.getpid()}-{task}-{time.monotonic_ns()}"
+        self._file = os.open(path, os.O_CREAT | os.O_APPEND | os.O_WRONLY | os.O_CLOEXEC)
+        self._count = 0
+
+    async def go_on(self) -> None:
+        """Stay after stay, under name after name."""
         while True:
             # By the clock, so that those of all processes meet.
-            name = f"{base}-{int(time.monotonic() * 2)}"
-            lease = ReadersWritersLease(session, name)
+            name = f"{self._base}-{int(time.monotonic() * 2)}"
+            lease = ReadersWritersLease(self._session, name)
             for _ in range(STAYS):
-                count += 1
-                stay = f"{os.getpid()}.{task}.{count}"
-                word = "write" if chance.random() < 0.3 else "read"
-                note(word, stay, name)
-                with contextlib.suppress(LeaseLost):
-                    async with lease.write() if word == "write" else lease.read() as held:
-                        note("in", stay, name)
-                        await asyncio.sleep(chance.random() * 0.01)
-                        if held.seconds_left <= 0:
-                            note("late", stay, name)
-                        note("leaves", stay, name)
-                note("out", stay, name)
-                await asyncio.sleep(chance.random() * 0.01)
+                self._count += 1
+                await self._stay(lease, name, f"{self._who}.{self._count}")
+                await asyncio.sleep(self._chance.random() * 0.01)
 
-    async with Session.open(url, ttl=ttl, connect_timeout=60.0) as session:
-        report("ready")
-        await asyncio.gather(*(go_on(session, task) for task in range(tasks)))
+    async def _stay(self, lease: ReadersWritersLease, name: str, stay: str) -> None:
+        word = "write" if self._chance.random() < 0.3 else "read"
+        self._note(word, stay, name)
+        with contextlib.suppress(LeaseLost):
+            async with lease.write() if word == "write" else lease.read() as held:
+                self._note("in", stay, name, held.token)
+                try:
+                    await asyncio.sleep(self._chance.random() * 0.01)
+                finally:
+                    is_late = held.seconds_left <= 0
+                    self._access.try_with(word, name, stay, held.token, is_late=is_late)
+                    if is_late:
+                        self._note("late", stay, name)
+                self._note("leaves", stay, name)
+        self._note("out", stay, name)
+
+    def _note(self, what: str, stay: str, name: str, token: int = 0) -> None:
+        os.write(self._file, f"{what} {stay} {name} {token} {time.monotonic_ns()}\n".encode())

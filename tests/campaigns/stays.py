@@ -1,17 +1,21 @@
-"""Stays: what the processes of the campaign `locks` wrote down, as operations for the checkers."""
+"""Stays: what the processes of a lock campaign wrote down, as operations for the checkers."""
 
 from collections import defaultdict
 from dataclasses import dataclass
 from math import inf
 from pathlib import Path
 
+from tests.campaigns.checkers.fence import Grant
 from tests.campaigns.checkers.linear import Operation
+from tests.campaigns.checkers.overlap import Visit
+from tests.campaigns.checkers.starvation import Wait
 
 
 @dataclass
 class Stay:
     """One task's stay under one lease; times in seconds, infinite where they are not known."""
 
+    stay: str
     name: str
     word: str
     asked: float
@@ -19,8 +23,14 @@ class Stay:
     left: float = inf
     """When it began to leave."""
     gone: float = inf
+    token: int = 0
     is_late: bool = False
     """Whether it was inside past its deadline: its process was stopped or starved."""
+
+    @property
+    def process(self) -> str:
+        """Whose it is."""
+        return self.stay.partition(".")[0]
 
     @property
     def is_lost(self) -> bool:
@@ -33,13 +43,13 @@ def read_stays(folder: Path) -> list[Stay]:
     stays: dict[str, Stay] = {}
     for path in sorted(folder.glob("stays-*")):
         for line in path.read_text().split("\n")[:-1]:
-            what, stay, name, at = line.split()
+            what, stay, name, token, at = line.split()
             seconds = int(at) / 1e9
             match what:
                 case "read" | "write":
-                    stays[stay] = Stay(name, what, seconds)
+                    stays[stay] = Stay(stay, name, what, seconds)
                 case "in":
-                    stays[stay].entered = seconds
+                    stays[stay].entered, stays[stay].token = seconds, int(token)
                 case "late":
                     stays[stay].is_late = True
                 case "leaves":
@@ -63,6 +73,21 @@ def operations(stays: list[Stay]) -> dict[str, list[Operation]]:
     return dict(found)
 
 
-def longest_wait(stays: list[Stay]) -> float:
-    """For how many seconds one waited who came in, at most."""
-    return max((stay.entered - stay.asked for stay in stays if stay.entered != inf), default=0.0)
+def visits(stays: list[Stay]) -> list[Visit]:
+    """When each was inside, in nanoseconds. Who was killed inside did nothing there any more."""
+    found: list[Visit] = []
+    for stay in stays:
+        if stay.entered != inf:
+            left = stay.left if stay.left != inf else stay.gone if stay.gone != inf else stay.entered
+            found.append(Visit(stay.name, stay.process, stay.word == "write", stay.entered * 1e9, left * 1e9))
+    return found
+
+
+def grants(stays: list[Stay]) -> list[Grant]:
+    """What was asked for, and what was granted."""
+    return [Grant(each.name, each.asked, each.entered, each.token, each.word == "write") for each in stays]
+
+
+def waits(stays: list[Stay]) -> list[Wait]:
+    """For how long each waited that came in."""
+    return [Wait(each.process, int(each.asked * 1e9), int(each.entered * 1e9)) for each in stays if each.entered != inf]

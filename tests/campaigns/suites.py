@@ -22,6 +22,8 @@ class Suite:
     by: Literal["seconds", "messages"] = "messages"
     usual: int = 1
     """How many of these, where nobody says so."""
+    more: tuple[tuple[str, str], ...] = ()
+    """Other variables that they look at."""
 
 
 SUITES: Final = {
@@ -37,6 +39,10 @@ SUITES: Final = {
         "messages of 1,000 keys, five processes, one killed every second",
         "WEIR_CAMPAIGN_ORDER", ("tests/order/test_order_campaign.py",), usual=100_000,
     ),
+    "limits": Suite(
+        "messages of one limit, three processes, one killed for every 500; never more in hands than the limit",
+        "WEIR_CAMPAIGN_LIMITS", ("tests/limits/test_limits_under_kills.py",), usual=20_000,
+    ),
     "results": Suite(
         "three processes submit to three that answer, one killed for every 2,500",
         "WEIR_CAMPAIGN_SUBMISSIONS", ("tests/results/test_results_campaign.py",), usual=100_000,
@@ -44,6 +50,16 @@ SUITES: Final = {
     "failover": Suite(
         "three servers and three sentinels: one failover after the other under load",
         "WEIR_CAMPAIGN_FAILOVER", ("tests/faults/test_failover.py", "-k", "campaign"), "seconds",
+    ),
+    "failover-async": Suite(
+        "the same without `replicas`: what is lost is counted",
+        "WEIR_CAMPAIGN_FAILOVER", ("tests/faults/test_failover.py", "-k", "campaign"), "seconds",
+        more=(("WEIR_CAMPAIGN_REPLICAS", "0"),),
+    ),
+    "failover-safe": Suite(
+        "the same with `replicas=1` and `min-replicas-to-write 1`",
+        "WEIR_CAMPAIGN_FAILOVER", ("tests/faults/test_failover.py", "-k", "campaign"), "seconds",
+        more=(("WEIR_CAMPAIGN_LEAST_REPLICAS", "1"),),
     ),
     "clock": Suite(
         "a clock is killed and cut off before each of its commands",
@@ -60,7 +76,5 @@ def run_suite(suite: Suite, length: Length) -> bool:
     """Run it; whether it passed."""
     how_long = int(length.seconds) if suite.by == "seconds" else length.messages or suite.usual
     command = [sys.executable, "-m", "pytest", "-q", "-s", "-m", "", *suite.files]
-    return (
-        subprocess.run(command, cwd=ROOT, env={**os.environ, suite.variable: str(how_long)}, check=False).returncode
-        == 0
-    )
+    environment = os.environ | dict(suite.more) | {suite.variable: str(how_long)}
+    return subprocess.run(command, cwd=ROOT, env=environment, check=False).returncode == 0

@@ -7,14 +7,18 @@ import redis
 
 from shared.local.embedded import EmbeddedServer
 from tests.campaigns.campaign import CAMPAIGNS, run
+from tests.campaigns.cluster import CLUSTERS, run_cluster
 from tests.campaigns.length import Length
-from tests.campaigns.locking import run_locks
+from tests.campaigns.locking import LOCKS, run_locks
+from tests.campaigns.turns import run_turns
 from tests.instruments.durable import DurableServer
 
 
 @pytest.mark.slow  # five processes each
 @pytest.mark.parametrize("name", CAMPAIGNS)
 async def test_a_campaign_finds_nothing_against_the_product(tmp_path: Path, name: str) -> None:
+    if reason := CAMPAIGNS[name].why_not():
+        pytest.skip(reason)
     verdict = await run(CAMPAIGNS[name], Length(seconds=3.0, strikes=3), 1, tmp_path)
     assert verdict.against == ()
     assert verdict.totals.acknowledged > 1000
@@ -22,10 +26,29 @@ async def test_a_campaign_finds_nothing_against_the_product(tmp_path: Path, name
 
 
 @pytest.mark.slow
-async def test_the_stays_of_processes_that_are_killed_and_stopped_are_linearizable(tmp_path: Path) -> None:
-    verdict = await run_locks(Length(seconds=3.0, strikes=4), 1, tmp_path)
+@pytest.mark.parametrize("name", LOCKS)
+async def test_a_lock_campaign_finds_nothing_against_the_product(tmp_path: Path, name: str) -> None:
+    if reason := LOCKS[name].why_not():
+        pytest.skip(reason)
+    verdict = await run_locks(LOCKS[name], Length(seconds=3.0, strikes=4), 1, tmp_path)
     assert verdict.against == ()
     assert verdict.stays > 100
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", CLUSTERS)
+async def test_a_cluster_campaign_finds_nothing_against_the_product(tmp_path: Path, name: str) -> None:
+    verdict = await run_cluster(CLUSTERS[name], Length(seconds=3.0, strikes=2), 1, tmp_path)
+    assert verdict.against == ()
+    assert verdict.totals.acknowledged > 100
+    assert sum(verdict.struck.values()) >= 2
+
+
+@pytest.mark.slow
+async def test_nobody_comes_in_out_of_turn(tmp_path: Path) -> None:
+    verdict = await run_turns(Length(seconds=3.0, strikes=4), 1, tmp_path)
+    assert verdict.against == ()
+    assert verdict.known > 100
 
 
 def test_a_durable_server_is_durable_before_anybody_can_kill_a_client_of_it(tmp_path: Path) -> None:

@@ -1,23 +1,31 @@
 """The verdict on a campaign: figures, and what stands against the product."""
 
 from collections import Counter
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Final
 
 from redis.asyncio import Redis
 
-from tests.campaigns import history, referee
+from tests.campaigns.checkers.bound import over_the_bound
+from tests.campaigns.checkers.conservation import Balance, imbalances
+from tests.campaigns.checkers.leaks import leaks
+from tests.campaigns.checkers.losses import Losses
 from tests.campaigns.checkers.slope import Slope, fit
-from tests.campaigns.checkers.standstill import longest_standstill
-from tests.campaigns.checkers.totals import Totals, total_queue
-from tests.campaigns.gauges import Gauges
+from tests.campaigns.checkers.totals import Totals
+from tests.campaigns.evidence import Evidence
+from tests.campaigns.gauges import RESIDENT, Gauges
 from tests.instruments.census import Census, take_census
+from tests.instruments.waiting import resolved
 
-IN_HANDS = 700
+IN_HANDS: Final = 700
 """What a process holds at most: workers, prefetch and a portion under way."""
-_LONG = 300.0
+_LONG: Final = 300.0
 """Seconds that a figure is watched for before it is said to grow: everything fills up at first."""
-_LONGEST = 15.0
+_ARENA: Final = 1.0
+"""MiB: CPython takes so much at once, and keeps what it has. What leaks shows in what is in use, which has no grain."""
+_LONGEST: Final = 15.0
 """Seconds: the longest fault lasts five times to live, and what it struck is recovered within two of them."""
 
 
@@ -28,6 +36,15 @@ class Course:
     struck: Counter[str]
     seconds: float
     maxsize: int
+    healed: list[int]
+    """When each strike was over, in nanoseconds."""
+    recovers: float
+    """Seconds within which messages are handled again."""
+    forgets: float = 0.0
+    """Seconds of acknowledgements that the server may forget at each of these moments."""
+    forgot: list[int] = field(default_factory=list)
+    remains: Sequence[str] = ()
+    """What the server held when nobody was there any more, and not before."""
 
 
 @dataclass(frozen=True)
@@ -38,10 +55,16 @@ class Verdict:
     struck: dict[str, int]
     totals: Totals
     doubled: int
-    """Messages whose effect happened more or less than once."""
+    """Messages whose effect happened more or less than once, but for those that the server forgot with all of them."""
+    forgotten: Losses
+    """Acknowledged messages and effects that the server forgot, where its deployment may."""
     most_pending: int
     standstill: float
     """Seconds without a handling, at most."""
+    recovery: float
+    """Seconds from the end of a strike to the next handling, at most, less what the machine took."""
+    waited: float
+    """Seconds that a hundred puts waited, at most, less what the machine took."""
     starved: float
     """The longest time that the referee itself had no turn, in seconds."""
     census: Census
@@ -53,12 +76,23 @@ class Verdict:
     def line(self) -> str:
         """The figures in one line."""
         strikes = ", ".join(f"{count} {word}" for word, count in sorted(self.struck.items())) or "no fault"
-        totals = self.totals
+        totals, forgotten = self.totals, self.forgotten
+        took = (
+            f" (the server forgot {forgotten.count:,} messages, back to {forgotten.reach:.2f} s)"
+            if forgotten.count
+            else ""
+        )
         return (
             f"{totals.acknowledged:,} messages, {strikes}, {self.seconds:,.0f} s: {len(totals.lost)} lost, "
-            f"{len(totals.unexpected)} from nowhere, {self.doubled} effects not once; {totals.duplicated:,} delivered again, "
-            f"{totals.recovered:,} recovered, at most {self.most_pending} pending, longest standstill {self.standstill:.1f} s"
+            f"{len(totals.unexpected)} from nowhere, {self.doubled} effects not once{took}; "
+            f"{totals.duplicated:,} delivered again, {totals.recovered:,} recovered, at most {self.most_pending} pending, "
+            f"handled again within {self.recovery:.1f} s, puts waited {self.waited:.1f} s at most, "
+            f"longest standstill {self.standstill:.1f} s"
         )
+
+
+def _grain(what: str) -> float:
+    return _ARENA if what.startswith(f"{RESIDENT} of") else 0.0
 
 
 def _slopes(gauges: Gauges) -> dict[str, Slope]:
@@ -70,30 +104,39 @@ def _slopes(gauges: Gauges) -> dict[str, Slope]:
 
 
 async def judge(client: Redis, name: str, records: Path, gauges: Gauges, course: Course) -> Verdict:
-    """Judge a run whose queue is at rest."""
-    handlings = list(referee.read(records))
-    totals = total_queue(history.read(records), ((each.part, each.number) for each in handlings))
-    counted = await _counted(client, name)
-    doubled = sum(times != 1 for times in counted.values())
-    doubled += len({(each.part, each.number) for each in handlings} ^ counted.keys())
+    """Judge a run whose queue is at rest, and whose processes have ended."""
+    evidence = Evidence(records)
+    totals, counted = evidence.totals, await _counted(client, name)
+    odd = {each for each, times in counted.items() if times != 1} | (evidence.handled ^ counted.keys())
+    uncounted = odd & (evidence.handled - counted.keys())
+    forgotten = evidence.forgotten(uncounted, course.forgot, course.forgets)
+    may_forget = bool(course.forgot) and not forgotten.unexplained
+    if may_forget:
+        odd -= uncounted
+    over = over_the_bound(gauges.pending, course.maxsize)
     census = await take_census(client, name)
-    standstill = longest_standstill(each.at for each in handlings)
-    slopes = _slopes(gauges)
-    growing = ", ".join(f"{what} by {line}" for what, line in slopes.items() if not line.is_flat)
+    standstill, recovery, waited = evidence.standstill(), evidence.recovery(course.healed), evidence.longest_put()
+    slopes, left = _slopes(gauges), [*leaks(*evidence.left), *course.remains]
+    growing = ", ".join(f"{what} by {line}" for what, line in slopes.items() if line.grows_by(_grain(what)))
+    unsound = await _unsound(client, name, census, evidence, forgets=bool(course.forgot))
     against = {
-        f"{len(totals.lost)} acknowledged messages are lost": totals.lost,
+        f"{len(totals.lost)} acknowledged messages are lost": totals.lost and not may_forget,
         f"{len(totals.unexpected)} messages come from nowhere": totals.unexpected,
-        f"the effects of {doubled} messages did not happen once": doubled,
-        f"{gauges.most_pending} were pending at once, of {course.maxsize}": gauges.most_pending > course.maxsize,
+        f"the effects of {len(odd)} messages did not happen once": odd,
+        f"{forgotten.unexplained} were forgotten, and no strike explains it": forgotten.unexplained,
+        f"more than {course.maxsize} were pending at once: {over[:3]}": over,
         f"{totals.duplicated} were delivered again, more than was in hands when something struck": totals.duplicated
         > IN_HANDS * (1 + course.struck.total()),
-        f"the keys do not add up: {census}": _unsound(census),
+        f"the keys do not add up: {unsound}": unsound,
         f"they grow: {growing}": growing,
+        f"left behind: {', '.join(left)}": left,
         f"nothing was handled for {standstill:.1f} s": standstill - gauges.longest_gap > _LONGEST,
+        f"{recovery:.1f} s until messages were handled again": recovery - gauges.longest_gap > course.recovers,
+        f"puts waited for {waited:.1f} s": waited - gauges.longest_gap > _LONGEST,
     }
     return Verdict(
-        course.seconds, dict(course.struck), totals, doubled, gauges.most_pending, standstill,
-        gauges.longest_gap, census, slopes, tuple(text for text, holds in against.items() if holds),
+        course.seconds, dict(course.struck), totals, len(odd), forgotten, gauges.most_pending, standstill, recovery,
+        waited, gauges.longest_gap, census, slopes, tuple(text for text, holds in against.items() if holds),
     )  # fmt: skip
 
 
@@ -101,16 +144,22 @@ async def _counted(client: Redis, name: str) -> dict[tuple[int, int], int]:
     """How often each message counted itself with its acknowledgement."""
     found: dict[tuple[int, int], int] = {}
     async for key in client.scan_iter(match=f"{{{name}}}:done:*", count=1000):
-        async for field, times in client.hscan_iter(key, count=1000):
-            part, number = field.decode().split("-")
+        async for field_, times in client.hscan_iter(key, count=1000):
+            part, number = field_.decode().split("-")
             found[int(part), int(number)] = int(times)
     return found
 
 
-def _unsound(census: Census) -> str:
+async def _unsound(client: Redis, name: str, census: Census, evidence: Evidence, *, forgets: bool) -> str:
+    """What does not add up. A server that came back with older data counts anew what it forgot."""
     try:
         census.check()
     except AssertionError as error:
         return str(error)
-    left = census.pending + census.waiting + census.leased + census.line + census.dead + census.marks
-    return "something is left" if left else ""
+    if census.pending + census.waiting + census.leased + census.line + census.dead + census.marks:
+        return f"something is left: {census}"
+    totals = await resolved(client.hmget(f"{{{name}}}:totals", ["put", "acked", "dead", "cancelled"]))
+    put, acked, dead, cancelled = (int(total or 0) for total in totals)
+    seen = evidence.totals
+    balance = Balance(put, acked, dead + cancelled, 0, seen.acknowledged, seen.attempted, seen.handled)
+    return "" if forgets else "; ".join(imbalances(balance))

@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 import redis
 
+from shared import Priority
 from shared.concurrency import Queue, Session
 from shared.message import Message
 from tests.cli.test_dead_command import message, pipeline
@@ -98,6 +99,22 @@ def test_each_command_does_it_and_shows_it(queue: Run, name: str) -> None:
     assert not seen(queue("reopen", "--json"))["is_shut_down"]
     after = seen(queue("shutdown", "--immediate", "--json"))
     assert (after["pending"], after["dead"], after["max_attempts"]) == (0, 2, 4)
+
+
+def test_shares_are_weighed_and_listed(queue: Run, url: str, name: str) -> None:
+    async def make() -> None:
+        async with Session.open(url) as session:
+            there = Queue(session, name, Message)
+            await there.put_many([message(1), message(2)], share="acme", priority=Priority.LOW)
+
+    asyncio.run(make())
+    assert "acme 2 turns for each" in queue("weigh", "acme", "2").stdout
+    assert seen(queue("weigh", "other", "0.5", "--json")) == {"queue": name, "share": "other", "weight": 0.5}
+    listed = seen(queue("shares", "--json"))
+    assert (listed["share"], listed["priority"], listed["weight"], listed["puts_waiting"]) == ("acme", 2, 2.0, 0)
+    assert "acme  low" in queue("shares").stdout
+    for wrong in (["weigh", "acme", "0"], ["weigh", "", "1"], ["weigh", "acme"], ["shares", "--most", "0"]):
+        assert queue(*wrong).returncode == 2
 
 
 def test_a_queue_of_a_group_is_named_by_both(url: str, queue: Run, name: str) -> None:

@@ -335,7 +335,10 @@ async def test_a_refusal_that_nobody_waits_for_is_a_failure_of_the_message(
 FORBIDDEN: dict[str, tuple[str, Callable[[Delivery[int], Session, str], None]]] = {
     "a key": ("~{NAME}*", lambda delivery, _, name: delivery.effects.set(f"elsewhere-{name}", 1)),
     "a command": ("~* -set", lambda delivery, _, name: delivery.effects.set(f"{{{name}}}:text", 1)),
-    "a queue": ("~{NAME}*", lambda delivery, session, name: delivery.effects.put(Queue(session, f"{name}-2", int), 1)),
+    "a queue": (
+        "~{NAME}*",
+        lambda delivery, session, name: delivery.effects.put(Queue(session, f"its-{name}", int), 1),
+    ),
 }
 
 

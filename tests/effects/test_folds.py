@@ -96,7 +96,7 @@ async def test_a_shutdown_lets_them_in_and_one_at_once_makes_dead_letters(
     assert await waits(second) == (0, 0, 0)
     assert (await second.statistics()).dead == MANY - 1000
     await nothing_staged(client, second)
-    assert await client.hget(f"{{{second.name}}}:totals", "folded") == b"0"
+    assert await client.hget(inside.member_at(second).keys["totals"], "folded") == b"0"
 
 
 async def test_small_acknowledgements_are_one_call(url: str, tmp_path: Path, name: str) -> None:

@@ -41,7 +41,7 @@ async def test_of_a_process_that_dies_before_its_acknowledgement_nothing_is_left
             async with proxy.holding("settle_with_effects") as hold:
                 proxy.judge = lambda command: Fate.DROP_BEFORE if command.name == "settle_with_effects" else Fate.PASS
                 acking = asyncio.create_task(delivery.ack())
-                await until(lambda: client.hlen(f"{{{second.name}}}:bodies"), lambda count: count == FOLDS)
+                await until(lambda: client.hlen(inside.member_at(second).keys["bodies"]), lambda count: count == FOLDS)
                 assert await waits(theirs) == (0, 0, 0)
                 for queue in (first, second):
                     await inside.end_session(client, session, queue.name)
@@ -60,10 +60,10 @@ async def test_what_is_staged_goes_with_a_session_that_ends(url: str, client: An
         _, second = stages(session, name)
         await second.statistics()
         await staged_by_hand(second, b"*aaaaaaaaaaa0000000001", 3)
-        assert await client.hlen(f"{{{second.name}}}:bodies") == 1
+        assert await client.hlen(inside.member_at(second).keys["bodies"]) == 1
         assert await waits(second) == (0, 0, 0)
     await nothing_staged(client, second)
-    assert await client.hget(f"{{{second.name}}}:totals", "folded") == b"0"
+    assert await client.hget(inside.member_at(second).keys["totals"], "folded") == b"0"
 
 
 async def test_a_call_that_stages_and_comes_late_takes_nothing_out(
@@ -73,7 +73,7 @@ async def test_a_call_that_stages_and_comes_late_takes_nothing_out(
     async with Session.open(url) as gone:
         first, second = stages(gone, name, maxsize=1)
         await (await with_puts(first, second)).ack()
-        places = await client.lrange(f"{{{second.name}}}:line", 0, -1)
+        places = await client.lrange(inside.member_at(second).keys["putters"], 0, -1)
         last = places[-1]
         assert last.startswith(b"*")
         assert await staged_by_hand(second, last, 3) == 1
@@ -108,7 +108,7 @@ async def test_what_the_server_has_lost_meanwhile_goes_in_one_call(
         delivery = await with_puts(first, second)
         async with proxy.holding("stage"):
             acking = asyncio.create_task(delivery.ack())
-            await until(lambda: client.hlen(f"{{{second.name}}}:bodies"), bool)
+            await until(lambda: client.hlen(inside.member_at(second).keys["bodies"]), bool)
             keys = inside.member_at(second).keys
             await client.eval(
                 "redis.call('DEL', KEYS[1]) redis.call('HDEL', KEYS[2], ARGV[1]) redis.call('HDEL', KEYS[3], 'folded')",
@@ -157,10 +157,10 @@ async def test_a_session_that_ends_while_memory_is_full_leaves_nothing(server: E
 async def test_a_key_of_the_other_queue_that_is_spoilt_refuses_all(session: Session, client: Any, name: str) -> None:
     first, second = stages(session, name)
     delivery = await with_puts(first, second)
-    await client.set(f"{{{second.name}}}:bodies", "spoilt")
+    await client.set(inside.member_at(second).keys["bodies"], "spoilt")
     with pytest.raises(EffectRefused, match="not ours"):
         await delivery.ack()
-    await client.delete(f"{{{second.name}}}:bodies")
+    await client.delete(inside.member_at(second).keys["bodies"])
     assert inside.is_held(delivery)
     await delivery.ack()
     await until(lambda: waits(second), lambda seen: seen == (MANY, 0, 0))
@@ -174,5 +174,5 @@ async def test_a_queue_that_is_shut_down_refuses_all(session: Session, client: A
     with pytest.raises(EffectRefused, match="shut down"):
         await delivery.ack()
     await nothing_staged(client, second)
-    assert await client.hlen(f"{{{second.name}}}:bodies") == 0
+    assert await client.hlen(inside.member_at(second).keys["bodies"]) == 0
     await delivery.nack()

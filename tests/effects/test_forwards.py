@@ -204,7 +204,8 @@ async def test_a_paused_queue_takes_it_and_hands_out_nothing(session: Session, o
 
 
 async def _rests(observer: Queue[int], queue: Queue[int]) -> bool:
-    handed = await inside.command_at(observer, "HGET", f"{{{queue.name}}}:handed", inside.session_id_at(queue))
+    key = inside.member_at(observer).keys["handed"].decode()
+    handed = await inside.command_at(observer, "HGET", key, inside.session_id_at(queue))
     return bool(handed == b"")
 
 
@@ -307,8 +308,8 @@ async def test_a_look_that_fails_is_not_the_last(session: Session, client: Redis
     first, second = stages(session, name)
     await passed_on(first, second, 1, 2, 3, 4)
     inside.forget_forwards(second)  # as if nobody had told us
-    bodies = f"{{{second.name}}}:bodies"
-    await client.rename(bodies, f"{bodies}:away")
+    bodies = inside.member_at(second).keys["bodies"]
+    await client.rename(bodies, bodies + b":away")
     await client.set(bodies, "spoilt")
     asked = inside.member_at(second).call
     failed = asyncio.Event()
@@ -322,7 +323,7 @@ async def test_a_look_that_fails_is_not_the_last(session: Session, client: Redis
 
     inside.replace_call(second, ask)
     await failed.wait()
-    await client.rename(f"{bodies}:away", bodies)
+    await client.rename(bodies + b":away", bodies)
     await first.put(5)
     await second.resize(10)
     assert await taken(first) == 5

@@ -99,7 +99,7 @@ async def test_every_key_of_a_lock_stays_in_its_hash_tag(session: Session, clien
 
 OWN_KEYS: Final = (
     *(f"{{jobs}}:{each.suffix}" for each in QUEUE_KEYS.values()), "{shop}/jobs:pending", "{jobs}:leased:abc.1.1", "{jobs}:lease",
-    "{jobs}:lease:holders", "{jobs}:event", "{jobs}:condition:waiters", "{jobs}:barrier:passed", "{jobs}:source", "{jobs}:clock",
+    "{jobs}:lease:holders", "{jobs}:event", "{jobs}:condition:waiters", "{jobs}:barrier:passed", "{jobs}:rate", "{jobs}:rate:line", "{jobs}:source", "{jobs}:clock",
     "{}:pending", "{a\nb}:pending",
 )  # fmt: skip
 

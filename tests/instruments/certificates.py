@@ -120,13 +120,15 @@ class Terminator:
         ):
             self._clients.append(encrypted)
             server.connect(self._upstream)
-            _pipe(encrypted, server)
+            pipe(encrypted, server)
 
 
-def _pipe(encrypted: ssl.SSLSocket, server: socket.socket) -> None:
+def pipe(client: socket.socket, server: socket.socket) -> None:
+    """Pass on what either side sends, until one of them ends."""
     while True:
-        ready = [encrypted] if encrypted.pending() else select.select([encrypted, server], [], [])[0]
-        for one, other in ((encrypted, server), (server, encrypted)):
+        is_read = isinstance(client, ssl.SSLSocket) and client.pending()  # by OpenSSL: the kernel has no more of it
+        ready = [client] if is_read else select.select([client, server], [], [])[0]
+        for one, other in ((client, server), (server, client)):
             if one in ready:
                 data = one.recv(65536)
                 if not data:

@@ -56,12 +56,6 @@ def new_id_of(session: Session, ttl: float = 10.0) -> str:
     return process_of(session).new_id(ttl)
 
 
-def heartbeat_path(session: Session) -> str:
-    """The socket that the heartbeat of a session renews through."""
-    path: str = vars(process_of(session)._heartbeat._wires)["_wire"]._make.args[0].options["path"]
-    return path
-
-
 def run_id_of(session: Session) -> str:
     """The run of the server that a session sees."""
     return process_of(session).calls.run_id
@@ -191,6 +185,11 @@ def participant_of(session: Session, name: str) -> QueueParticipant:
 def put_lane_of(session: Session, name: str) -> PutLane:
     """The lane that puts."""
     return participant_of(session, name).puts
+
+
+def unsent_at(queue: Queue[Any]) -> int:
+    """How many puts wait in the process until a call carries them."""
+    return len(queue._participant.puts._unsent)
 
 
 # --- takes ------------------------------------------------------------------------------------------------------------

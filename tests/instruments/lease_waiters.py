@@ -72,7 +72,3 @@ async def forget(client: Redis, session: Session, name: str) -> None:
     """Have the server forget a lease, and the session notice at its next renewal, which is asked for."""
     await client.delete(*lease_keys(name).values())
     inside.renew_now(session)
-
-
-def url_of(session: Session) -> str:
-    return f"unix://{inside.heartbeat_path(session)}"

@@ -7,6 +7,7 @@ from typing import Any, Final
 import redis
 
 OF_KEYS: Final = ("tails", "behind", "passed", "released", "line:own", "tags", "ready", "flow", "line:fair")
+OF_LIMITS: Final = ("gated", "running", "opens")
 _FLOWS: Final = b"fgtu"
 
 
@@ -21,7 +22,7 @@ def queues_with_order(keys: Iterable[bytes]) -> set[str]:
     found = set()
     for key in keys:
         start, _, suffix = key.decode(errors="replace").partition(":")
-        if suffix in OF_KEYS:
+        if suffix in (*OF_KEYS, *OF_LIMITS):
             found.add(start)
     return found
 
@@ -44,10 +45,14 @@ def _check(client: redis.Redis, start: str) -> None:
         pipeline.hvals(f"{start}:handed")
         for held in leased:
             pipeline.hvals(held)
+        pipeline.zrange(f"{start}:gated", 0, -1)
+        pipeline.zrange(f"{start}:running", 0, -1)
         pipeline.hgetall(f"{start}:tails")
         pipeline.hgetall(f"{start}:behind")
         pipeline.hgetall(f"{start}:passed")
-        *playing, tails, behind, passed = pipeline.execute()
+        *playing, gated, running, tails, behind, passed = pipeline.execute()
+    _check_places(running, [entry for part in playing[:6] if part for entry in part], [*playing[7:]])
+    playing.append([member.partition(b" ")[2][16:] for member in gated])
     entries: list[bytes] = [entry for part in playing for entry in part if entry]
     heads: dict[str, bytes] = {}
     counted: Counter[str] = Counter()
@@ -59,6 +64,13 @@ def _check(client: redis.Redis, start: str) -> None:
     assert {key.decode() for key in tails} == set(heads), f"tails {tails} and what is in play, {heads}, differ"
     _check_chains(heads, tails, behind | {at: waits.partition(b" ")[2] for at, waits in passed.items()})
     assert not set(behind) & set(passed)
+
+
+def _check_places(running: Iterable[bytes], ready: Iterable[bytes], held: Iterable[Iterable[bytes]]) -> None:
+    """Each place of a limit is of a message that is there: a place that nobody has is lost for ever."""
+    there = {b"w": {entry[16:38] for entry in ready}, b"r": {entry[16:38] for part in held for entry in part}}
+    lost = [place for place in running if place.rpartition(b" ")[2] not in there[place[:1]]]
+    assert not lost, f"places of limits that no message has: {lost[:3]}"
 
 
 def _check_chains(heads: dict[str, bytes], tails: dict[bytes, bytes], next_of: dict[bytes, Any]) -> None:

@@ -15,6 +15,7 @@ from consumer.outcomes import Retry
 from consumer.rules.backoff import Backoff
 from consumer.rules.rules import Rules
 from consumer.worker.worker import Worker
+from shared import Priority
 from shared.concurrency import Delivery, Queue, Session
 from tests.instruments.processes import report
 
@@ -22,10 +23,18 @@ _AT_ONCE = 30
 
 
 async def put_in_order(url: str, name: str, count: int, keys: int, part: int) -> None:
-    """Put numbers in order, each of the key that its rest names; says `end` when all are in."""
+    """Put numbers in order, each of the key that its rest names; says `end` when all are in.
+
+    A key has a share and a priority: those of its rest.
+    """
     async with Session.open(url) as session:
         queue = Queue(session, name, int)
-        await queue.put_many(range(count), key=lambda number: f"{part}-{number % keys}")
+        await queue.put_many(
+            range(count),
+            key=lambda number: f"{part}-{number % keys}",
+            share=lambda number: f"share-{rest}" if (rest := number % keys % 7) else None,
+            priority=lambda number: Priority(number % keys % 3),
+        )
     report("end")
 
 

@@ -16,7 +16,7 @@ from urllib.parse import unquote, urlsplit
 
 from shared.concurrency.session.scripts import scripts
 from tests.instruments.resp import read_command, read_reply
-from tests.instruments.topology import not_on_cluster
+from tests.instruments.topology import leading, not_on_cluster
 from tests.instruments.traffic import Command, Fate, Hold, Link
 
 _UNANSWERED: Final = (b"SUBSCRIBE", b"UNSUBSCRIBE")
@@ -31,7 +31,7 @@ class Proxy:
     def __init__(self, upstream: str, directory: Path) -> None:
         """`upstream`: the server's address, unix:// or redis:// without TLS."""
         not_on_cluster("a proxy stands before one server")
-        self._upstream = urlsplit(upstream)
+        self._upstream = urlsplit(leading(upstream))
         self._socket = directory / "proxy.sock"
         self._scripts = {each.sha: each.name for each in scripts()}
         self._server: asyncio.Server | None = None

@@ -18,8 +18,8 @@ async def go(url: str, name: str, rate: tuple[int, float, int], times: int) -> N
         report("went", spans)
 
 
-async def wait(url: str, name: str, rate: tuple[int, float, int]) -> None:
+async def wait(url: str, name: str, ttl: float, rate: tuple[int, float, int]) -> None:
     """Wait for one's turn; says `went` when it came."""
-    async with Session.open(url) as session:
+    async with Session.open(url, ttl=ttl) as session:
         await RateLimit(session, name, Rate(rate[0], per=rate[1], burst=rate[2])).acquire()
         report("went")

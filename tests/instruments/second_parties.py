@@ -8,6 +8,7 @@ from typing import Any, Final
 from shared.concurrency import Condition, Event, Lock, ReadersWritersLease, Semaphore, Session
 from shared.concurrency.locks.leases.acquirable import Acquirable
 from tests.instruments.scenes import WITHIN, Case, Scene
+from tests.instruments.waiting import until
 
 Ask = Callable[[Session, str], Acquirable[Any]]
 
@@ -119,7 +120,11 @@ async def read_beside(scene: Scene) -> None:
             if scene.held is not None and scene.held.seconds_left:
                 assert scene.held.mode == "read"
 
-    await scene.reach("lease:holders", scene.session)
+    # It may hold for less time than a look takes: its session is closed.
+    await until(
+        lambda: scene.ids("lease:holders", scene.session),
+        lambda ids: bool(ids) or scene.held is not None or scene.over.is_set(),
+    )
     scene.second = scene.start(read())
     try:
         await scene.come()

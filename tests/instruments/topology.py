@@ -6,6 +6,7 @@ TESTS_TOPOLOGY=sentinel has it use servers behind sentinels; tests that ask a se
 
 import os
 import re
+from collections.abc import Callable
 from typing import Any, Final
 
 import pytest
@@ -24,6 +25,11 @@ _OF_A_TEST: Final = re.compile(r"(t-[0-9a-f]{12})(-[^/]+)")
 
 
 class _Client(RedisCluster):
+    def pubsub(self) -> Any:
+        """What is published reaches all nodes: any of them will do."""
+        node = next(iter(self.nodes_manager.startup_nodes.values()))
+        return Redis(host=node.host, port=int(node.port), protocol=3).pubsub()
+
     def publish(self, channel: str, message: bytes) -> Any:
         return self.execute_command("PUBLISH", channel, message, target_nodes=RedisCluster.RANDOM)
 
@@ -41,6 +47,11 @@ def is_cluster_asked_for() -> bool:
     return os.environ.get(ASKED) in ("cluster", "group")
 
 
+def is_group_asked_for() -> bool:
+    """Whether this run of tests has the names of each test share a slot anyway."""
+    return os.environ.get(ASKED) == "group"
+
+
 def is_sentinel_asked_for() -> bool:
     """Whether this run of tests has its shared server be one behind sentinels."""
     return os.environ.get(ASKED) == "sentinel"
@@ -51,8 +62,8 @@ def use_topology_where_asked() -> None:
     if is_sentinel_asked_for():
         for kind in (Redis, redis.Redis):
             _lead(kind)
-    if os.environ.get(ASKED) == "group":
-        _share_slots()
+    if is_group_asked_for():
+        share_slots(setattr)
     if is_cluster_asked_for():
         _follow(Redis, lambda seed, **options: _Client(startup_nodes=[ClusterNode(*seed)], **options))
         _follow(
@@ -61,8 +72,11 @@ def use_topology_where_asked() -> None:
         )
 
 
-def _share_slots() -> None:
-    """Have the names of one test share a slot, as in a group: `{t-0123456789ab}-2:`, not `{t-0123456789ab-2}:`."""
+def share_slots(put: Callable[[object, str, Any], None]) -> None:
+    """Have the names of one test share a slot, as in a group: `{t-0123456789ab}-2:`, not `{t-0123456789ab-2}:`.
+
+    `put` sets an attribute.
+    """
     under, slot_of = Key.under, topology.slot_of
 
     def under_tag(name: str, description: KeyDescription, more: str = "") -> Key:
@@ -76,9 +90,9 @@ def _share_slots() -> None:
         found = _OF_A_TEST.fullmatch(name)
         return slot_of(name if found is None else found[1])
 
-    setattr(Key, "under", under_tag)  # noqa: B010  # mypy knows no assignment to a method
+    put(Key, "under", under_tag)
     for module in (links, wires):
-        setattr(module, "slot_of", slot_of_tag)  # noqa: B010  # as above
+        put(module, "slot_of", slot_of_tag)
 
 
 def not_on_cluster(why: str) -> None:
@@ -90,12 +104,12 @@ def not_on_cluster(why: str) -> None:
 def _lead(kind: Any) -> None:
     plain = kind.from_url
 
-    def from_url(url: str, **options: Any) -> Any:
-        if url.startswith("redis+sentinel"):
-            url = f"redis://{read_address(url).locate_blocking()}/0"
-        return plain(url, **options)
+    kind.from_url = lambda url, **options: plain(leading(url), **options)
 
-    kind.from_url = from_url
+
+def leading(url: str) -> str:
+    """Of servers behind sentinels the address of the one that leads now; any other address as it is."""
+    return f"redis://{read_address(url).locate_blocking()}/0" if url.startswith("redis+sentinel") else url
 
 
 def _follow(kind: Any, make: Any) -> None:

@@ -22,17 +22,25 @@ class WatchedServers:
     """Use it as a context manager: it is up once every sentinel knows every server and the other sentinels."""
 
     def __init__(
-        self, directory: Path, *, down_after: int = 1000, password: str = "", sentinel_password: str = ""
+        self,
+        directory: Path,
+        *,
+        down_after: int = 1000,
+        password: str = "",
+        sentinel_password: str = "",
+        least_replicas: int = 0,
     ) -> None:
         """`down_after`: milliseconds of silence after which a sentinel takes a server for down.
 
+        `least_replicas`: unless so many have reported within two seconds, the primary refuses writes.
         With passwords the servers want one of the user `app`, and the sentinels another. Replicas and sentinels are the
         user `watcher` of the servers then.
         """
         ports = free_ports(6)
         self._passwords = password, sentinel_password
         locks = _users(password) if password else ()
-        self.servers = [Node(directory / f"server-{port}", port, *_SERVER, *locks) for port in ports[:3]]
+        least = ("--min-replicas-to-write", str(least_replicas), "--min-replicas-max-lag", "2")
+        self.servers = [Node(directory / f"server-{port}", port, *_SERVER, *least, *locks) for port in ports[:3]]
         self.sentinels = [self._sentinel(directory, port, ports[3:], down_after) for port in ports[3:]]
         for node, own in ((node, at // 3) for at, node in enumerate((*self.servers, *self.sentinels))):
             node.password = self._passwords[own]

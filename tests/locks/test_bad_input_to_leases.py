@@ -99,19 +99,15 @@ async def test_a_reader_that_asks_to_write_is_told_at_once(session: Session, nam
 
 
 @pytest.mark.parametrize("word", [word for word in LEASE_KEYS if word != "withdrawn"])
-async def test_a_key_of_another_type_is_named(client: Redis, session: Session, name: str, word: str) -> None:
+async def test_a_key_of_another_type_is_named(url: str, client: Redis, session: Session, name: str, word: str) -> None:
     key = f"{{{name}}}:{LEASE_KEYS[word].suffix}"
     await client.set(key, "somebody else's")
-    async with Session.open(url_of(client)) as other:
+    async with Session.open(url) as other:
         assert inside.lease_participant_of(other, name).name == name
         with pytest.raises(ConcurrencyError, match=key.replace("{", r"\{").replace("}", r"\}")):
             async with ReadersWritersLease(session, name).read(), ReadersWritersLease(other, name).write():
                 raise AssertionError("granted")
     assert await client.get(key) == b"somebody else's"
-
-
-def url_of(client: Redis) -> str:
-    return f"unix://{client.connection_pool.connection_kwargs['path']}"
 
 
 @pytest.mark.parametrize("key", [key.suffix for key in EVENT_KEYS.values()])

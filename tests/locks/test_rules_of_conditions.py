@@ -18,7 +18,6 @@ from shared.concurrency import (
 )
 from shared.concurrency.locks.leases.keys import lease_keys
 from shared.local.embedded import EmbeddedServer
-from tests.instruments.lease_waiters import url_of
 from tests.instruments.waiting import until
 
 pytestmark = pytest.mark.timeout(180)
@@ -80,7 +79,7 @@ async def test_rule_13_wait_and_notify_need_the_lock(session: Session, name: str
 
 @pytest.mark.usefixtures("only_notified")
 async def test_rule_13_a_cancelled_wait_holds_the_lock_again_and_passes_the_notification_on(
-    session: Session, other: Session, name: str
+    client: Redis, session: Session, other: Session, name: str
 ) -> None:
     # It looks again in a third of its time to live.
     condition, elsewhere = Condition(session, name, ttl=200.0), Condition(other, name, ttl=200.0)
@@ -96,17 +95,16 @@ async def test_rule_13_a_cancelled_wait_holds_the_lock_again_and_passes_the_noti
 
     first = asyncio.create_task(wait("first", condition))
     key = f"{{{name}}}:condition:waiters"
-    async with Redis.from_url(str(url_of(session)), protocol=3) as client:
-        await until(lambda: client.zcard(key), lambda count: count == 1)
-        second = asyncio.create_task(wait("second", elsewhere))
-        await until(lambda: client.zcard(key), lambda count: count == 2)
-        async with elsewhere:
-            await elsewhere.notify()
-            first.cancel()  # notified, and cancelled before it has the lock again
-        async with asyncio.timeout(100):
-            await asyncio.wait({first})
-            assert first.cancelled()
-            await second
+    await until(lambda: client.zcard(key), lambda count: count == 1)
+    second = asyncio.create_task(wait("second", elsewhere))
+    await until(lambda: client.zcard(key), lambda count: count == 2)
+    async with elsewhere:
+        await elsewhere.notify()
+        first.cancel()  # notified, and cancelled before it has the lock again
+    async with asyncio.timeout(100):
+        await asyncio.wait({first})
+        assert first.cancelled()
+        await second
     assert woken == ["second"]
 
 
@@ -120,12 +118,11 @@ async def test_rule_13_notify_of_a_lost_lock_wakes_nobody(client: Redis, session
 
 @pytest.mark.usefixtures("only_notified")
 async def test_rule_13_set_and_clear_between_two_looks_is_not_missed(
-    session: Session, other: Session, name: str
+    client: Redis, session: Session, other: Session, name: str
 ) -> None:
     event, elsewhere = Event(session, name), Event(other, name)
     waiting = [asyncio.create_task(event.wait()) for _ in range(3)]
-    async with Redis.from_url(url_of(session), protocol=3) as client:
-        await until(lambda: client.zcard(f"{{{name}}}:event:watchers"), lambda count: count == 1)
+    await until(lambda: client.zcard(f"{{{name}}}:event:watchers"), lambda count: count == 1)
     await elsewhere.set()
     await elsewhere.clear()
     async with asyncio.timeout(100):

@@ -16,7 +16,7 @@ from tests.instruments.waiting import until
 from tests.instruments.workers import working
 from tests.project.test_deploy import OF_QUEUES
 
-SAME: Final = ("pending", "leased", "delayed", "dead", "puts_waiting", "maxsize")
+SAME: Final = ("pending", "leased", "delayed", "dead", "puts_waiting", "at_limits", "maxsize")
 """What statistics call by the same word."""
 
 

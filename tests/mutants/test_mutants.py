@@ -49,19 +49,9 @@ def test_each_script_with_a_mutant_is_one_that_the_server_takes(url: str, monkey
             if path.suffix == ".lua":
                 places = scripts._PARTS if "parts" in path.parts else scripts._SCRIPTS
                 with monkeypatch.context() as patch:
-                    patch.setitem(places, path.stem, _Text(applied(mutant)))
+                    patch.setitem(places, path.stem, applied(mutant))
                     for script in _with(path.stem, is_part=places is scripts._PARTS):
                         client.script_load(script.source)
-
-
-class _Text:
-    """In the place of a file: the text of a mutant."""
-
-    def __init__(self, text: str) -> None:
-        self._text = text
-
-    def read_text(self, encoding: str) -> str:  # noqa: ARG002
-        return self._text
 
 
 def _with(name: str, *, is_part: bool) -> list[scripts.Script]:

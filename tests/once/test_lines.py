@@ -5,7 +5,7 @@ import asyncio
 import pytest
 from redis.asyncio import Redis
 
-from shared.concurrency import Queue, QueueShutDown, Session
+from shared.concurrency import Priority, Queue, QueueShutDown, Session
 from tests.instruments import inside
 from tests.instruments.proxy import Proxy
 from tests.instruments.traffic import Fate
@@ -175,4 +175,28 @@ async def test_who_is_cut_off_when_it_went_in_learns_whether_it_was_added(
         assert await items(queue) == [0, 2]
     async with asyncio.timeout(40):
         assert await asyncio.gather(*puts) == [True, False]
+    await at_rest(queue)
+
+
+@pytest.mark.parametrize("room", [1, 3])
+async def test_those_of_shares_and_priorities_leave_the_fair_line_together(
+    session: Session, name: str, room: int
+) -> None:
+    queue = Queue(session, name, int, maxsize=1)
+    await queue.put(0)
+    puts = []
+    for count, (number, share) in enumerate(((1, "one"), (2, "other"), (3, "one")), 1):
+        asked = queue.put_unique(number, "n", replace=True, share=share, priority=Priority.HIGH)
+        puts.append(asyncio.create_task(asked))
+        await waiting(queue, count)
+    line = asyncio.create_task(queue.put_many(range(10, 14), share="third"))
+    await waiting(queue, 7)
+    assert (await lengths(queue))["line:fair"] == 7
+    await queue.resize(1 + room)
+    async with asyncio.timeout(5):
+        assert await asyncio.gather(*puts) == [True, False, False]
+    await waiting(queue, 5 - room)
+    assert (await lengths(queue))["line:fair"] == 5 - room
+    assert sorted(await items(queue)) == [0, 3, 10, 11, 12, 13]
+    await line
     await at_rest(queue)

@@ -37,7 +37,7 @@ async def test_a_quiet_share_is_served_soon_behind_floods_that_fill_the_queue(
         for number in range(floods):
             theirs = Queue(await stack.enter_async_context(Session.open(url)), name, int)
             flooding.append(asyncio.create_task(theirs.put_many(range(600), share=f"flood-{number}")))
-        await until(queue.statistics, lambda seen: seen.pending + seen.puts_waiting >= 100 + 300 * floods)
+        await until(queue.statistics, lambda seen: seen.pending + seen.puts_waiting >= 250 * floods)
         await handled(queue, 50)
         quiet = asyncio.create_task(Queue(session, name, int).put(-1, share="quiet"))
         await until(queue.statistics, lambda _: True)
@@ -210,3 +210,40 @@ async def test_what_is_no_weight_is_refused_before_anything_is_sent(
     with pytest.raises(ValueError, match="a share is a text"):
         await queue.weigh("", 1)
     assert not [key async for key in client.scan_iter(match=f"*{name}*")]
+
+
+async def test_shares_that_are_new_each_time_neither_starve_low_nor_leave_tags(
+    session: Session, name: str, client: Redis
+) -> None:
+    """Each begins where time is: that must go on, though nobody comes twice."""
+    queue = Queue(session, name, int)
+    await queue.put(-1, priority=Priority.LOW)
+    await handled(queue, 1)
+    await queue.put_many([-2, -3], priority=Priority.LOW)
+    await queue.put_many(range(4), share=lambda number: f"begins-{number}")
+    seen: list[int] = []
+    for number in range(260):
+        await queue.put(number, share=f"once-{number}")
+        seen += [delivery.item for delivery in await handled(queue, 1)]
+    lows = [at for at, item in enumerate(seen) if item < 0]
+    assert len(lows) == 2
+    assert lows[1] - lows[0] <= 100
+    tags: Any = client.hlen(f"{{{name}}}:tags")
+    assert await tags <= 200
+    await handled(queue, 6)
+    await at_rest(queue)
+
+
+async def test_another_share_is_let_in_at_once_beside_one_that_is_stuck(session: Session, name: str) -> None:
+    queue = Queue(session, name, int, maxsize=16)
+    await queue.put_many(range(3), key="k", share="stuck")
+    held = await take(queue)
+    waiting = [asyncio.create_task(queue.put(number, key="k", share="stuck")) for number in (3, 4)]
+    await until(queue.statistics, lambda seen: seen.puts_waiting == 2)
+    assert await queue.put_nowait(7, share="other")
+    assert await queue.put_nowait(8, priority=Priority.HIGH)
+    assert {delivery.item for delivery in await handled(queue, 2)} == {7, 8}
+    await held.ack()
+    assert [delivery.item for delivery in await handled(queue, 4)] == [1, 2, 3, 4]
+    await asyncio.gather(*waiting)
+    await at_rest(queue)

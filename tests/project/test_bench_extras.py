@@ -50,6 +50,16 @@ def test_effects_and_keys_are_measured_beside_the_plain_drain(contest: Contest) 
 @pytest.mark.alone
 @pytest.mark.slow
 @pytest.mark.timeout(180)
+def test_behind_a_flood_a_message_of_its_own_share_or_of_high_priority_is_early(contest: Contest) -> None:
+    (found,) = workloads(benchmark.measure(contest, [few("quiet", 300)], us(), 1))
+    places = {name: measured["place"][0] for name, measured in found.values.items()}
+    assert places["ours, as any other"] == 300
+    assert max(places["ours, of its own share"], places["ours, of high priority"]) <= 20
+
+
+@pytest.mark.alone
+@pytest.mark.slow
+@pytest.mark.timeout(180)
 def test_each_acknowledgement_of_a_drain_with_effects_adds_to_every_field(contest: Contest) -> None:
     ours = us()[0]
     contest.filled(ours, 200)

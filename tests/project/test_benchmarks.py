@@ -115,11 +115,12 @@ def test_every_figure_of_a_lock_is_measured(contest: Contest) -> None:
 
 
 def test_the_figures_in_the_documents_are_those_of_the_result() -> None:
-    result, field, leases, submit = (
-        json.loads((PUBLISHED / f"{name}.json").read_text()) for name in ("result", "field", "leases", "submit")
+    result, field, leases, submit, quiet = (
+        json.loads((PUBLISHED / f"{name}.json").read_text())
+        for name in ("result", "field", "leases", "submit", "quiet")
     )
     page = (ROOT / "docs" / "performance.md").read_text()
-    for mark, found in (("result", result), ("field", field), ("leases", leases), ("submit", submit)):
+    for mark, found in (("result", result), ("field", field), ("leases", leases), ("submit", submit), ("quiet", quiet)):
         assert f"<!-- {mark} -->\n{markdown(found, level=3)}<!-- end of {mark} -->" in page
 
 

@@ -21,7 +21,7 @@ DEPLOY: Final = ROOT / "deploy"
 OF_QUEUES: Final = {
     f"weir_queue_{word}"
     for word in (
-        "pending", "leased", "delayed", "dead", "puts_waiting", "demand", "maxsize", "paused", "consumers",
+        "pending", "leased", "delayed", "dead", "puts_waiting", "at_limits", "demand", "maxsize", "paused", "consumers",
         "oldest_pending_seconds",
     )
 }  # fmt: skip

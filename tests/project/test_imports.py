@@ -35,7 +35,7 @@ ALLOWED = {
     | {f"{ENGINE}.checks"}
     | {f"{QUEUES}.takes", f"{QUEUES}.effects", f"{QUEUES}.results"},
     QUEUES: _GROUND
-    | {f"{ENGINE}.checks"}
+    | {f"{ENGINE}.checks", f"{ENGINE}.rate"}
     | {f"{QUEUES}.puts", f"{QUEUES}.takes", f"{QUEUES}.effects", f"{QUEUES}.results", f"{QUEUES}.deliveries"},
     f"{ENGINE}.locks.leases": _SESSION | {f"{ENGINE}.checks"},
     f"{ENGINE}.locks": _SESSION | {f"{ENGINE}.checks", f"{ENGINE}.rate", f"{ENGINE}.locks.leases"},

@@ -48,9 +48,9 @@ HELD_BATCH = {
     "unsettled",
 }  # fmt: skip
 QUEUE = {
-    "cancel", "cancel_unique", "dead_letters", "discard", "drain", "forget", "get", "get_many", "get_nowait", "join", "letters", "pause", "put", "put_many", "put_nowait", "put_unique",
-    "qsize", "reopen", "replay", "resize", "result", "resume", "sessions", "shares", "shutdown", "statistics", "submit",
-    "weigh",
+    "cancel", "cancel_unique", "dead_letters", "discard", "drain", "forget", "get", "get_many", "get_nowait", "join", "letters", "limit",
+    "limit_shares", "limits", "pause", "put", "put_many", "put_nowait", "put_unique", "qsize", "reopen", "replay", "resize", "result",
+    "resume", "sessions", "shares", "shutdown", "statistics", "submit", "weigh",
 }  # fmt: skip
 EFFECTS = {"delete", "expire", "hincrby", "hset", "incrby", "put", "rpush", "sadd", "set"}
 

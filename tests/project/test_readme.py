@@ -103,7 +103,10 @@ def test_a_chain_is_tried_without_a_server_as_the_page_says(copy: Path) -> None:
 
 
 def test_every_command_and_option_is_there() -> None:
-    helps = {"./run": run("help"), **{f"./run {word}": run(word, "--help") for word in ("server", "pipeline")}}
+    helps = {
+        "./run": run("help"),
+        **{f"./run {word}": run(word, "--help") for word in ("server", "pipeline", "simulate")},
+    }
     for page, text in TEXTS.items():
         for word in re.findall(r"\./run ([a-z]+)", text):
             assert re.search(rf"^  {word}\b", helps["./run"], flags=re.MULTILINE), (page.name, word)

@@ -7,6 +7,7 @@ import pytest
 from redis.asyncio import Redis
 
 from shared.concurrency import Queue, Session
+from shared.concurrency.queues.deliveries.handout import handout_of
 from shared.concurrency.queues.membership.keys import queue_keys
 from tests.instruments.inside import session_id_of
 from tests.instruments.waiting import until
@@ -140,3 +141,16 @@ async def test_a_session_that_was_registered_by_a_clock_far_ahead_is_right_at_th
         scores = {key.decode(): score for key, score in await client.zrange(sessions, 0, -1, withscores=True)}
         assert all(scores[each] <= now + 10_000 for each in dead if each in scores)
         await client.zrem(sessions, *live, *dead)
+
+
+async def test_for_how_long_it_waits_is_measured_by_a_clock_that_never_goes_back(
+    queue: Queue[int], name: str, client: Redis
+) -> None:
+    await queue.put(1)
+    await handout_of(await queue.get()).settled("wait", f"0 {HOUR // 2}")
+    # An hour passes, and then the clock is set back by an hour.
+    await client.execute_command("HSET", queue_keys(name)["settings"], "behind", HOUR)  # type: ignore[no-untyped-call]
+    await handout_of(await queue.get()).settled("wait", f"0 {HOUR // 2}")
+    delivery = await queue.get()
+    assert delivery.failures == 1
+    await delivery.ack()

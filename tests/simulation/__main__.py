@@ -3,141 +3,114 @@
 import argparse
 import os
 import random
-import subprocess
 import sys
-import tempfile
-import time
-from collections.abc import Callable, Iterable, Sequence
-from pathlib import Path
-from typing import NoReturn
-from urllib.parse import unquote, urlsplit
+from collections.abc import Iterator, Sequence
+from typing import Final
 
-from tests.simulation.product import install
+from tests.simulation.batches import ROOT, Batch, run_batches
+from tests.simulation.plan import Plan
+from tests.simulation.record import Record, commit_of
+from tests.simulation.seeds import run_seeds
+from tests.simulation.tally import Tally
+from tests.simulation.workloads import WORKLOADS
 
-ROOT = Path(__file__).resolve().parent.parent.parent
-_BATCH = 10
-WORKLOADS = (
-    *("queues", "puts", "waits", "cancels", "keys", "once", "losses", "outages", "clocks"),
-    *("leases", "downgrades", "permits", "conditions", "events", "barriers"),
-    *("letters", "stages", "results", "controls", "deferred", "everything"),
-)
+__all__ = ["WORKLOADS", "Plan", "main", "run_seeds"]
+
+RECORD: Final = ROOT / "docs" / "simulation.md"
+_BATCH: Final = 200
+"""So many runs in a process, at most: what the killed processes of a world leave is kept."""
+_RECORDED: Final = 5
+"""So many seeds of each workload stand in the record at a time."""
+_TRIALS: Final = 150
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run; exit code 1 when a seed fails, 2 for a mistake on the command line."""
     options = _options(arguments)
-    chosen = WORKLOADS if options.workload is None else (options.workload,)
+    chosen = options.workload or WORKLOADS
+    plan = Plan.of(options)
+    if options.record:
+        return _record(chosen, options, plan)
     if options.seed is not None:
-        return run_seeds(chosen, range(options.seed, options.seed + options.count))
-    return _run_random(chosen, options.seconds)
+        seeds = range(options.seed, options.seed + options.count)
+        run_seeds(chosen, seeds, plan=plan, seconds=options.within, trials=options.trials)
+    seconds = options.seconds or 60.0
+    total, errors = run_batches(_random(chosen, plan), options.jobs, seconds)
+    sys.stdout.write(f"in {seconds:g} s {total}\n")
+    return int(errors > 0)
 
 
 def _options(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="./run simulate", description=__doc__)
-    parser.add_argument("seconds", nargs="?", type=float, default=60.0, help="run random seeds for so long (60)")
+    parser.add_argument(
+        "seconds", nargs="?", type=float, help="run random seeds for so long (60), some of them in a storm"
+    )
     parser.add_argument("--seed", type=int, help="run this seed instead, and print its line")
     parser.add_argument("--count", type=int, default=1, help="with --seed: so many seeds from there on (1)")
-    parser.add_argument("--workload", choices=WORKLOADS, help="one workload only")
+    parser.add_argument("--workload", action="append", choices=WORKLOADS, help="this workload only; may be said again")
+    parser.add_argument("--jobs", type=int, default=2, help="so many processes at once (2)")
+    parser.add_argument(
+        "--record",
+        action="store_true",
+        help=f"run --count seeds of each workload that are this commit's own, from where it was cut off, and write what "
+        f"came of them into {RECORD.relative_to(ROOT)}",
+    )
+    parser.add_argument(
+        "--trials", type=int, default=_TRIALS, help=f"to shrink a seed that fails; 0 for not ({_TRIALS})"
+    )
+    parser.add_argument(
+        "--within", type=float, default=float("inf"), help="with --seed: begin none after so many seconds"
+    )
+    Plan.add_to(parser)
     options = parser.parse_args(arguments)
-    if options.seconds <= 0 or options.count < 1:
-        parser.error("SECONDS and --count are more than 0")
+    if (options.seconds is not None and options.seconds <= 0) or options.count < 1 or options.jobs < 1:
+        parser.error("SECONDS, --count and --jobs are more than 0")
     return options
 
 
-def run_seeds(chosen: Sequence[str], seeds: Iterable[int], spoil: Callable[[], object] = lambda: None) -> NoReturn:
-    """Run seeds in this process, and end it at once: what killed processes left must not run when Python ends.
-
-    `spoil` is called once the product lives in the simulated world: a test breaks something with it, to see it found.
-    """
-    from shared.local.embedded import EmbeddedServer  # noqa: PLC0415  # it must see the real clocks
-
-    failed = 0
-    with tempfile.TemporaryDirectory() as folder, EmbeddedServer(Path(folder)) as server:
-        path = unquote(urlsplit(server.url).path)
-        install()
-        # Only now: the product takes the simulated clocks when it is imported.
-        from tests.simulation.barriers import Barriers  # noqa: PLC0415
-        from tests.simulation.cancels import Cancels  # noqa: PLC0415
-        from tests.simulation.clocks import Clocks  # noqa: PLC0415
-        from tests.simulation.conditions import Conditions  # noqa: PLC0415
-        from tests.simulation.controls import Controls  # noqa: PLC0415
-        from tests.simulation.deferred import DeferredPuts  # noqa: PLC0415
-        from tests.simulation.downgrades import Downgrades  # noqa: PLC0415
-        from tests.simulation.events import Events  # noqa: PLC0415
-        from tests.simulation.everything import Everything  # noqa: PLC0415
-        from tests.simulation.keys import Keys  # noqa: PLC0415
-        from tests.simulation.leases import Leases  # noqa: PLC0415
-        from tests.simulation.letters import Letters  # noqa: PLC0415
-        from tests.simulation.losses import Losses  # noqa: PLC0415
-        from tests.simulation.once import Once  # noqa: PLC0415
-        from tests.simulation.outages import Outages  # noqa: PLC0415
-        from tests.simulation.permits import Permits  # noqa: PLC0415
-        from tests.simulation.puts import Puts  # noqa: PLC0415
-        from tests.simulation.queues import Queues  # noqa: PLC0415
-        from tests.simulation.results import Results  # noqa: PLC0415
-        from tests.simulation.run import run  # noqa: PLC0415
-        from tests.simulation.stages import Stages  # noqa: PLC0415
-        from tests.simulation.waits import Waits  # noqa: PLC0415
-
-        spoil()
-        kinds = {
-            "queues": Queues,
-            "keys": Keys,
-            "once": Once,
-            "leases": Leases,
-            "conditions": Conditions,
-            "events": Events,
-            "puts": Puts,
-            "losses": Losses,
-            "outages": Outages,
-            "clocks": Clocks,
-            "waits": Waits,
-            "barriers": Barriers,
-            "downgrades": Downgrades,
-            "permits": Permits,
-            "cancels": Cancels,
-            "letters": Letters,
-            "stages": Stages,
-            "results": Results,
-            "controls": Controls,
-            "deferred": DeferredPuts,
-            "everything": Everything,
-        }
-        for seed in seeds:
-            for name in chosen:
-                outcome = run(kinds[name], seed, path)
-                failed += bool(outcome.failures)
-                sys.stdout.write(f"{outcome.line}\n")
-                if outcome.failures:
-                    sys.stdout.write(f"again: ./run simulate --workload {name} --seed {seed}\n")
-                sys.stdout.flush()
-        server.kill()
-    os._exit(bool(failed))
-
-
-def _run_random(chosen: Sequence[str], seconds: float) -> int:
-    until = time.monotonic() + seconds
-    ran = failed = 0
-    while time.monotonic() < until:
-        first = random.randrange(1_000_000, 1_000_000_000)  # noqa: S311  # a seed, no secret
-        for name in chosen:
-            command = ["--workload", name, "--seed", str(first), "--count", str(_BATCH)]
-            done = subprocess.run(
-                [sys.executable, "-m", "tests.simulation", *command],
-                cwd=ROOT,
-                capture_output=True,
-                text=True,
-                check=False,
+def _random(chosen: Sequence[str], plan: Plan) -> Iterator[Batch]:
+    """Batches of random seeds; every other one in a storm."""
+    count = max(1, _BATCH // len(chosen))
+    while True:
+        for storm in (False, True):
+            first = random.randrange(1_000_000, 1_000_000_000)  # noqa: S311  # a seed, no secret
+            yield Batch(
+                chosen, first, count, Plan(plan.storm or storm, plan.without, plan.strikes, plan.messages, plan.actors)
             )
-            lines = [line for line in done.stdout.splitlines() if line.startswith(name)]
-            ran += len(lines)
-            if done.returncode != 0:
-                failed += 1
-                sys.stdout.write(done.stdout + done.stderr[-2000:])
-                sys.stdout.flush()
-    sys.stdout.write(f"{ran} seeds in {seconds:g} s: " + (f"{failed} batches failed\n" if failed else "all passed\n"))
-    return int(bool(failed))
+
+
+def _record(chosen: Sequence[str], options: argparse.Namespace, plan: Plan) -> int:
+    """Have each workload run as many seeds of this commit as are asked for, less those that ran."""
+    try:
+        record = Record(RECORD)
+        commit = commit_of(ROOT, RECORD)
+    except (OSError, ValueError) as error:
+        sys.stderr.write(f"./run simulate: {error}\n")
+        return 2
+    names = "all" if tuple(chosen) == WORKLOADS else " ".join(chosen)
+    row = record.row(commit, f"{names}, {' '.join(plan.words)}" if plan.words else names)
+    sys.stdout.write(f"{row.workloads} on {commit}: {row.each} of each ran\n")
+
+    def note(batch: Batch, tally: Tally) -> None:
+        row.each += batch.count
+        row.tally.add(tally)
+        record.write()
+
+    _, errors = run_batches(
+        _rest(chosen, plan, row.first, row.each, options.count), options.jobs, options.seconds or float("inf"), note
+    )
+    sys.stdout.write(f"{row.workloads} on {commit}: {row.each} of each ran; {row.tally}\n")
+    return int(errors > 0 or bool(row.tally.failed))
+
+
+def _rest(chosen: Sequence[str], plan: Plan, first: int, ran: int, wanted: int) -> Iterator[Batch]:
+    for at in range(ran, wanted, _RECORDED):
+        yield Batch(chosen, first + at, min(_RECORDED, wanted - at), plan)
 
 
 if __name__ == "__main__":
+    if os.environ.get("PYTHONHASHSEED") != "0":
+        # The same seed is the same run only where sets have the same order.
+        words = [sys.executable, "-m", "tests.simulation", *sys.argv[1:]]
+        os.execve(sys.executable, words, os.environ | {"PYTHONHASHSEED": "0"})  # noqa: S606  # this program again
     sys.exit(main())

@@ -12,8 +12,8 @@ from dataclasses import dataclass
 from shared.concurrency import Barrier, BrokenBarrierError, ConcurrencyError, Session
 from tests.simulation.blocks import Blocks
 from tests.simulation.changes import Changes
-from tests.simulation.run import Workload
 from tests.simulation.server import Server
+from tests.simulation.workload import Workload
 from tests.simulation.world import Process, World
 
 _URL = "redis://simulated/0"

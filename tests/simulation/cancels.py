@@ -11,13 +11,12 @@ from collections import Counter
 from shared.concurrency import Cancellation, MessageCancelled, Queue, Session, StaleDelivery
 from shared.concurrency.queues.deliveries.handout import handout_of
 from shared.concurrency.queues.encoding.entry import attempt_of, key_of
-from tests.simulation.consuming import Consuming
+from tests.simulation.consuming import SUM, Consuming
 from tests.simulation.server import Server
 from tests.simulation.world import Process, World
 
 _URL = "redis://simulated/0"
 _MESSAGES = 100
-_SUM = "{q}:sum"
 
 
 class Cancels(Consuming):
@@ -29,7 +28,8 @@ class Cancels(Consuming):
         """Start the processes."""
         super().__init__(world, ttl)
         self._maxsize = world.rng.choice([1, 3, 20])
-        self._numbers = iter(range(_MESSAGES))
+        self._messages = world.plan.most(_MESSAGES)
+        self._numbers = iter(range(self._messages))
         self._put: set[int] = set()
         self._refused: set[int] = set()
         self._begun: set[int] = set()
@@ -40,18 +40,21 @@ class Cancels(Consuming):
         self._marked: set[bytes] = set()
         self.more_faults = [Server(world).restart]
         world.checks.append(self._look_at_the_marks)
-        self._producers = [world.start(f"producer{n}", self._produce) for n in range(2)]
+        self._producers = [world.start(f"producer{n}", self._produce) for n in range(world.plan.actors_of(2))]
         self._start_consumers(3)
-        self._cancellers = [world.start(f"canceller{n}", self._cancel) for n in range(2)]
+        self._cancellers = [world.start(f"canceller{n}", self._cancel) for n in range(world.plan.actors_of(2))]
 
     def _look_at_the_marks(self) -> None:
-        call, keys = self.world.control.call, self._keys
-        held = [receipt for leased in call("KEYS", "{q}:leased:*") for receipt in call("HKEYS", leased)]
-        held += [entry for entry in call("HVALS", keys["handed"]) if entry]
+        calls, keys = self.world.control.calls, self._keys
+        leased, handed, marks = calls(
+            ("KEYS", "{q}:leased:*"), ("HVALS", keys["handed"]), ("ZRANGE", keys["marks"], 0, -1)
+        )
+        held = [receipt for receipts in calls(*(("HKEYS", key) for key in leased)) for receipt in receipts]
+        held += [entry for entry in handed if entry]
         for each in held:
             if key_of(each) not in self._marked:
                 self._delivered[key_of(each)] = attempt_of(each)
-        self._marked.update(call("ZRANGE", keys["marks"], 0, -1))
+        self._marked.update(marks)
 
     # --- the processes ----------------------------------------------------------------------------------------------
 
@@ -84,7 +87,7 @@ class Cancels(Consuming):
                         await delivery.nack(delay=rng.choice([0.0, 0.05, 0.5]))
                     else:
                         if draw < 0.6:
-                            delivery.effects.hincrby(_SUM, str(number))
+                            delivery.effects.hincrby(SUM, str(number))
                         await delivery.ack()
                         self._acked.add(number)
             except (StaleDelivery, MessageCancelled):
@@ -97,7 +100,7 @@ class Cancels(Consuming):
             while not self.is_calm():
                 await asyncio.sleep(rng.expovariate(20))
                 # Mostly what is in the queue or in hands by now, or about to be put.
-                number = max(0, min(_MESSAGES - 1, len(self._put) + rng.randrange(-10, 5)))
+                number = max(0, min(self._messages - 1, len(self._put) + rng.randrange(-10, 5)))
                 outcome = await queue.cancel(str(number), timeout=rng.choice([0.0, 0.5, 5.0]))
                 self._outcomes.setdefault(number, []).append(outcome)
 
@@ -105,7 +108,7 @@ class Cancels(Consuming):
 
     def is_calm(self) -> bool:
         """Everything was put, or refused."""
-        return len(self._put) + len(self._refused) >= _MESSAGES
+        return len(self._put) + len(self._refused) >= self._messages
 
     def is_done(self) -> bool:
         """Everything was put and has ended, those who put and cancel have left, and no mark is left."""
@@ -116,11 +119,9 @@ class Cancels(Consuming):
     def look_at_the_end(self) -> None:
         """What each call said holds, and nothing is lost."""
         call = self.world.control.call
-        letters = call("HLEN", self._keys["dead"])
         wanted = {number for number, seen in self._outcomes.items() if set(seen) <= {Cancellation.UNKNOWN}}
         wanted |= self._put - set(self._outcomes)
-        lost = sorted((wanted & self._put) - self._begun)
-        if len(lost) > letters:  # five kills make a dead letter; it may have been leased without being seen
+        if lost := sorted((wanted & self._put) - self._begun - self._dead()):
             self.failures.append(f"lost {lost[:5]}")
         ended = {Cancellation.REMOVED, Cancellation.STOPPED}
         gone = {number for number, seen in self._outcomes.items() if ended & set(seen)}
@@ -128,7 +129,7 @@ class Cancels(Consuming):
             self.failures.append(f"cancelled, and acknowledged {false[:5]}")
         if false := sorted(self._refused & self._begun):
             self.failures.append(f"taken out of the line, and begun {false[:5]}")
-        counts = call("HGETALL", _SUM)
+        counts = call("HGETALL", SUM)
         made = {int(number): count for number, count in zip(counts[::2], counts[1::2], strict=True)}
         if false := sorted(number for number, count in made.items() if count != b"1" or number in gone):
             self.failures.append(f"effects twice, or of what was cancelled {false[:5]}")

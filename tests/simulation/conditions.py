@@ -10,8 +10,8 @@ from collections.abc import Awaitable
 from shared.concurrency import ConcurrencyError, Condition, Lease, LeaseLost, Session
 from tests.simulation.belief import believes
 from tests.simulation.blocks import Blocks
-from tests.simulation.run import Workload
 from tests.simulation.server import Server
+from tests.simulation.workload import Workload
 from tests.simulation.world import Process, World
 
 _URL = "redis://simulated/0"

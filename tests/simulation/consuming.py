@@ -2,14 +2,22 @@
 
 import asyncio
 from abc import abstractmethod
+from collections import Counter
+from collections.abc import Callable
+from typing import Final
 
 from shared.concurrency import Queue, Session
 from shared.concurrency.queues.membership.keys import queue_keys
+from tests.simulation.contents import Contents, contents, number_of
 from tests.simulation.ledger import Ledger
-from tests.simulation.run import Workload
+from tests.simulation.workload import LOSSES, Workload
 from tests.simulation.world import Process, World
 
 _URL = "redis://simulated/0"
+SUM = "{q}:sum"
+"""Message -> its effects."""
+COUNTED: Final = Workload.withstands | LOSSES | {"set_clock"}
+"""The faults that a workload of numbers withstands whose checks leave out what is forgiven."""
 
 
 class Consuming(Workload):
@@ -25,10 +33,14 @@ class Consuming(Workload):
         self._keys = queue_keys("q")
         self._max_crashes: int | None = 5
         self._consumers: list[Process] = []
+        self._got: Counter[int] = Counter()
+        self._forgiven: set[int] = set()
+        """What the server has lost: it may never arrive."""
         self.ledger = Ledger(world, "q", self.failures)
 
     def _start_consumers(self, number: int) -> None:
-        self._consumers = [self.world.start(f"consumer{n}", self._consume) for n in range(number)]
+        few = range(self.world.plan.actors_of(number))
+        self._consumers = [self.world.start(f"consumer{n}", self._consume) for n in few]
 
     async def _consume(self, _process: Process) -> None:
         async with Session.open(_URL, ttl=self._ttl, connect_timeout=1000) as session:
@@ -37,6 +49,33 @@ class Consuming(Workload):
 
     @abstractmethod
     async def _get_all(self, queue: Queue[int]) -> None: ...
+
+    def _contents(self) -> Contents:
+        return contents(self.world.control, self._keys, SUM)
+
+    def loss(self) -> Callable[[], None]:
+        """What was there and is not any more is forgiven; what is there again arrives again."""
+        before = self._contents()
+
+        def note() -> None:
+            after = self._contents()
+            self._forgiven |= (before.admitted | set(self._got)) - after.admitted
+            self._forgiven -= after.there
+            for number in after.there:
+                self._got.pop(number, None)
+            self.ledger.forget()
+            self._lost(after)
+
+        return note
+
+    def _lost(self, after: Contents) -> None:
+        """What else the loss of data takes from what this workload knows."""
+
+    def _dead(self) -> set[int]:
+        """The dead letters; five kills make one, which may have been leased without being seen."""
+        return {
+            number_of(letter.partition(b"\n")[2]) for letter in self.world.control.call("HVALS", self._keys["dead"])
+        }
 
     def victims(self) -> list[Process]:
         """Consumers; what a killed producer was told is not known."""
@@ -48,9 +87,11 @@ class Consuming(Workload):
         self._consumers.append(self.world.start(f"consumer{len(self.world.processes)}", self._consume))
 
     def _left(self) -> int:
-        call, keys = self.world.control.call, self._keys
-        lists = sum(call("LLEN", keys[word]) for word in ("pending", "released", "returned", "suspects", "putters"))
-        behind = sum(call("HLEN", keys[word]) for word in ("behind", "passed")) + call("ZCARD", keys["line_own"])
-        leased = sum(call("HLEN", key) for key in call("KEYS", "{q}:leased:*"))
-        handed = sum(entry != b"" for entry in call("HVALS", keys["handed"]))
-        return int(lists + behind + call("ZCARD", keys["delayed"]) + leased + handed)
+        calls, keys = self.world.control.calls, self._keys
+        lists = [("LLEN", keys[word]) for word in ("pending", "released", "returned", "suspects", "putters")]
+        hashes = [("HLEN", keys[word]) for word in ("behind", "passed")]
+        sets = [("ZCARD", keys[word]) for word in ("line_own", "line_fair", "ready", "delayed")]
+        handed, leased, *counts = calls(("HVALS", keys["handed"]), ("KEYS", "{q}:leased:*"), *lists, *hashes, *sets)
+        counts += calls(*(("HLEN", key) for key in leased))
+        counts += [entry != b"" for entry in handed]
+        return sum(map(int, counts))

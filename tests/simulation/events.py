@@ -9,8 +9,8 @@ import asyncio
 from shared.concurrency import Event, Session
 from tests.simulation.blocks import Blocks
 from tests.simulation.changes import Changes
-from tests.simulation.run import Workload
 from tests.simulation.server import Server
+from tests.simulation.workload import Workload
 from tests.simulation.world import Process, World
 
 _URL = "redis://simulated/0"

@@ -1,15 +1,18 @@
-"""The workload of keys: as that of queues, and each message has one of a few keys.
+"""The workload of keys: as that of queues, and each message has one of a few keys; a key has a share and a priority.
 
 Whoever is handed a message knows that those of its key whose puts had returned before its own began are done with.
 """
 
 from collections import defaultdict
+from typing import Any
 
+from shared import Priority
 from tests.simulation.queues import Queues
 from tests.simulation.world import World
 
 _KEYS = 4
-_OF_ORDER = ("tails", "behind", "passed", "released", "line_own")
+_OF_ORDER = ("tails", "behind", "passed", "released", "line_own", "tags", "ready", "flow", "line_fair")
+_SHARES: tuple[str | None, ...] = (None, "a", "b")
 
 
 class Keys(Queues):
@@ -27,18 +30,24 @@ class Keys(Queues):
         super().__init__(world, ttl)
 
     def _pending(self) -> int:
-        call = self.world.control.call
-        lists = sum(call("LLEN", self._keys[word]) for word in ("pending", "released"))
-        return int(lists + call("HLEN", self._keys["behind"]))
+        keys = self._keys
+        counts = self.world.control.calls(
+            *(("LLEN", keys[word]) for word in ("pending", "released")),
+            ("ZCOUNT", keys["ready"], "-inf", "(1e15"),
+            ("HLEN", keys["behind"]),
+        )
+        return sum(counts)
 
-    def _key_of(self, number: int) -> str:
-        key = self._keys_of[number] = "hot" if number % 2 else f"k{self.world.rng.randrange(_KEYS)}"
+    def _asks(self, number: int) -> dict[str, Any]:
+        place = _KEYS if number % 2 else self.world.rng.randrange(_KEYS)
+        key = self._keys_of[number] = "hot" if place == _KEYS else f"k{place}"
         self._before[number] = [other for other in self._numbers_of[key] if other in self._put]
         self._numbers_of[key].append(number)
-        return key
+        # One way for all of a key: others may pass each other in the line.
+        return {"key": key, "share": _SHARES[place % 3], "priority": Priority(place // 2 % 3)}
 
     def _sees(self, number: int) -> None:
-        not_ended = [other for other in self._before[number] if other not in self._ended]
+        not_ended = [other for other in self._before[number] if other not in self._ended | self._forgiven]
         if not_ended and len(not_ended) > len(self.world.control.call("HVALS", self._keys["dead"])):
             self.failures.append(f"{number} of {self._keys_of[number]} was handed out before {not_ended[:5]} were done")
 

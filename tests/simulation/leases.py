@@ -16,8 +16,8 @@ from shared.concurrency.locks.leases.read_write_holds import Policy
 from tests.simulation.belief import believes
 from tests.simulation.blocks import Blocks
 from tests.simulation.first_steps import FirstSteps
-from tests.simulation.run import Workload
 from tests.simulation.server import Server
+from tests.simulation.workload import Workload
 from tests.simulation.world import Process, World
 
 _URL = "redis://simulated/0"
@@ -57,7 +57,7 @@ class Leases(Workload):
         if world.rng.random() < 0.5:
             faults = [self._restart_with_another_clock, self._set_clock_back]
         self.more_faults = [self._server.restart, self._blocks.strike, *faults]
-        for _ in range(_PROCESSES):
+        for _ in range(world.plan.actors_of(_PROCESSES)):
             self._start()
 
     def _lose_a_little(self) -> None:
@@ -83,7 +83,7 @@ class Leases(Workload):
     async def _live(self, process: Process) -> None:
         """Hold often, in one session; or in several, each of which ends before those who hold and wait in it."""
         rng = self.world.rng
-        left = [_ROUNDS] * rng.choice([1, 3])
+        left = [self.world.plan.most(_ROUNDS)] * rng.choice([1, 3])
         while any(left):
             async with Session.open(_URL, ttl=self._ttl, connect_timeout=1000) as session:
                 ask = self._asking(session)

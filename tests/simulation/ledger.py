@@ -22,10 +22,11 @@ return {
   redis.call('HMGET', of('settings'), 'maxsize', 'flow', 'paused', 'shutdown'),
   redis.call('HMGET', of('totals'), 'put', 'replayed', 'acked', 'dead', 'cancelled', 'onward', 'discarded'),
   redis.call('LRANGE', of('pending'), 0, -1), redis.call('LRANGE', of('line'), 0, -1), held, handed,
-  redis.call('LLEN', of('returned')) + redis.call('LLEN', of('suspects')) + redis.call('ZCARD', of('delayed')),
-  redis.call('HLEN', of('behind')) + redis.call('LLEN', of('released')),
-  -- Of those with a share or a priority some were delivered before: they are no part of the bound.
-  redis.call('HLEN', of('passed')) + redis.call('ZCARD', of('ready')) + redis.call('ZCARD', of('gated')),
+  redis.call('LLEN', of('returned')) + redis.call('LLEN', of('suspects')) + redis.call('ZCARD', of('delayed'))
+    + redis.call('ZCOUNT', of('ready'), '1e15', '+inf') + redis.call('ZLEXCOUNT', of('gated'), '[0', '(1'),
+  redis.call('HLEN', of('behind')) + redis.call('LLEN', of('released')) + redis.call('ZCOUNT', of('ready'), '-inf', '(1e15')
+    + redis.call('ZLEXCOUNT', of('gated'), '[1', '(2'),
+  redis.call('HLEN', of('passed')),
   redis.call('HLEN', of('dead')), redis.call('HLEN', of('bodies')),
 }
 """

@@ -4,10 +4,11 @@ What was put since the last loss arrives, nobody waits for ever, and the queue c
 """
 
 import asyncio
+from collections.abc import Callable
 from itertools import count
 
 from shared.concurrency import EffectRefused, Queue, Session, StaleDelivery
-from tests.simulation.consuming import Consuming
+from tests.simulation.consuming import COUNTED, Consuming
 from tests.simulation.server import Server
 from tests.simulation.world import Process, World
 
@@ -19,23 +20,24 @@ class Losses(Consuming):
     """Producers and consumers of one bounded queue, and somebody who joins it at the end."""
 
     name = "losses"
+    withstands = COUNTED
 
     def __init__(self, world: World, ttl: float) -> None:
         """Start the processes."""
         super().__init__(world, ttl)
         self._maxsize = world.rng.choice([1, 2, 5])
         self._items = count()
+        self._most = world.plan.most(_ITEMS)
         self._begun: dict[int, float] = {}
         """Item whose put returned -> when that had begun."""
         self._in_doubt: set[int] = set()
-        self._got: set[int] = set()
         self._lost_at = -1.0
         self._losses = 0
         self._server = Server(world)
         self.more_faults = [self._server.save, self._lose_a_little, self._server.restart]
         if world.rng.random() < 0.5:
             self.more_faults.append(self._lose_all)
-        self._producers = [world.start(f"producer{n}", self._produce) for n in range(2)]
+        self._producers = [world.start(f"producer{n}", self._produce) for n in range(world.plan.actors_of(2))]
         self._start_consumers(2)
         self._joiner = world.start("joiner", self._join)
 
@@ -52,6 +54,10 @@ class Losses(Consuming):
         self._losses += 1
         self.ledger.forget()
 
+    def loss(self) -> Callable[[], None]:
+        """All that was put by then may be lost."""
+        return self._note_loss
+
     # --- the processes ----------------------------------------------------------------------------------------------
 
     async def _produce(self, _process: Process) -> None:
@@ -61,7 +67,7 @@ class Losses(Consuming):
 
     async def _put_some(self, queue: Queue[int]) -> None:
         rng = self.world.rng
-        while (item := next(self._items)) < _ITEMS:
+        while (item := next(self._items)) < self._most:
             begun = self.world.now
             try:
                 async with asyncio.timeout(rng.random() * 0.3 if rng.random() < 0.1 else None):
@@ -74,7 +80,7 @@ class Losses(Consuming):
         rng = self.world.rng
         while True:
             delivery = await queue.get()
-            self._got.add(delivery.item)
+            self._got[delivery.item] += 1
             try:
                 await asyncio.sleep(rng.expovariate(20))
                 draw = rng.random()
@@ -99,7 +105,7 @@ class Losses(Consuming):
 
     def is_calm(self) -> bool:
         """Most puts have been decided."""
-        return len(self._begun) + len(self._in_doubt) >= _ITEMS * 2 // 3
+        return len(self._begun) + len(self._in_doubt) >= self._most * 2 // 3
 
     def is_done(self) -> bool:
         """Everything was put and settled, and whoever put or joined has left."""
@@ -107,11 +113,11 @@ class Losses(Consuming):
 
     def look_at_the_end(self) -> None:
         """What was put since the last loss has arrived, and nothing came from nowhere."""
-        letters = self.world.control.call("HLEN", self._keys["dead"])
-        lost = sorted(item for item, begun in self._begun.items() if begun > self._lost_at and item not in self._got)
-        if len(lost) > letters:  # five kills make a dead letter
+        arrived = set(self._got) | self._dead()
+        lost = sorted(item for item, begun in self._begun.items() if begun > self._lost_at and item not in arrived)
+        if lost:
             self.failures.append(f"lost {lost[:5]}")
-        if ghosts := sorted(self._got - set(self._begun) - self._in_doubt):
+        if ghosts := sorted(set(self._got) - set(self._begun) - self._in_doubt):
             self.failures.append(f"from nowhere {ghosts[:5]}")
 
     def details(self) -> str:

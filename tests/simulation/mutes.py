@@ -19,5 +19,6 @@ class Mutes:
     def strike(self) -> None:
         """Let nothing pass through a connection any more."""
         if self.count < _MOST and (links := [link for link in self._world.links() if not link.is_cut]):
-            self._world.rng.choice(links).is_mute = True
+            mute = self._world.rng.choice(links)
+            mute.loses_commands = mute.loses_answers = True
             self.count += 1

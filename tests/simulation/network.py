@@ -1,5 +1,6 @@
 """The network: bytes travel to a real server and back with seeded delays, in order, until a connection breaks."""
 
+import select
 import socket
 from collections.abc import Callable, Iterator
 from typing import Any, Protocol
@@ -11,6 +12,14 @@ EPOCH = 1_800_000_000.0
 
 _USER = "world"
 _SET_CLOCK = "#!lua flags=allow-oom\nreturn redis.call('SET', 'sim:now', ARGV[1])"
+_BEGINS_TRANSACTION = b"$5\r\nMULTI\r\n"
+_END_TRANSACTION = (b"$4\r\nEXEC\r\n", b"$7\r\nDISCAR")
+
+
+def _clock(seconds: float) -> bytes:
+    """The command by which the scripts see this virtual time; a full memory does not stop it."""
+    words = ("EVAL", _SET_CLOCK, "0", f"{int((EPOCH + seconds) * 1e6)}")
+    return bytes(hiredis.pack_command(words))  # type: ignore[arg-type]  # its stub knows tuples of one only
 
 
 class Air(Protocol):
@@ -53,7 +62,10 @@ class Control:
         """Connect to the server's socket."""
         self._socket = socket.socket(socket.AF_UNIX)
         self._socket.connect(path)
+        self._pushed = select.epoll()
         self._reader = hiredis.Reader()
+        self.fences = 0
+        """How many answers came: what the server had sent anyone before one of them has arrived."""
         # A user of its own: what the processes may do changes.
         self.call("ACL", "SETUSER", _USER, "on", "nopass", "~*", "&*", "+@all")
         self.call("AUTH", _USER, "any")
@@ -61,19 +73,33 @@ class Control:
     def call(self, *words: str | bytes | int) -> Any:
         """Run a command; an error is returned, not raised."""
         self._socket.sendall(hiredis.pack_command(words))  # type: ignore[arg-type]  # its stub knows tuples of one only
+        return self._next()
+
+    def calls(self, *commands: tuple[str | bytes | int, ...]) -> list[Any]:
+        """Run commands that travel together."""
+        self._socket.sendall(b"".join(map(hiredis.pack_command, commands)))  # type: ignore[arg-type]
+        return [self._next() for _ in commands]
+
+    def _next(self) -> Any:
         while (answer := self._reader.gets()) is False:
             data = self._socket.recv(1 << 16)
             if not data:
                 raise OSError("the server is gone")
             self._reader.feed(data)
+        self.fences += 1
         return answer
 
-    def set_clock(self, seconds: float) -> None:
-        """Have the scripts see this virtual time; a full memory does not stop it."""
-        self.call("EVAL", _SET_CLOCK, "0", f"{int((EPOCH + seconds) * 1e6)}")
+    def watch(self, one: socket.socket) -> None:
+        """Watch what the server says there by itself; a socket that is closed is watched no more."""
+        self._pushed.register(one, select.EPOLLIN)
+
+    def pushed(self) -> set[int]:
+        """The watched sockets where there is something to read; one look for all, for it is often."""
+        return {number for number, _ in self._pushed.poll(0)}
 
     def close(self) -> None:
         """Disconnect."""
+        self._pushed.close()
         self._socket.close()
 
 
@@ -94,16 +120,19 @@ class Link:
         """Whether the client's end is broken."""
         self.is_gone = False
         """Whether the server's end is."""
-        self.is_mute = False
-        """Whether what is sent gets lost on the way, and neither end is told."""
+        self.loses_commands = self.loses_answers = False
+        """Whether what either end sends gets lost on the way, and neither end is told."""
+        self._queues = False
+        """Whether the server queues commands of a transaction."""
         self.receive: Callable[[bytes], None] = lambda _: None
         self.lost: Callable[[Exception], None] = lambda _: None
         self._socket.sendall(hiredis.pack_command(("HELLO", "3")))  # type: ignore[arg-type]
         self._answer(subscribing=False)
+        control.watch(self._socket)
 
     def send(self, data: bytes) -> None:
         """Send one command; it arrives later, behind those sent before."""
-        if self.is_cut or self.is_mute:
+        if self.is_cut or self.loses_commands:
             return
         self._arrives_at = max(self._arrives_at, self._air.now + self._air.delay())
         self._air.at(self._arrives_at, lambda: self._arrive(data))
@@ -130,32 +159,51 @@ class Link:
 
     def _arrive(self, data: bytes) -> None:
         """The command runs now, whatever becomes of its answer."""
-        if self.is_gone or self.is_mute:
+        if self.is_gone or self.loses_commands:
             return
-        self._control.set_clock(self._air.server_now)
-        self._socket.sendall(data)
-        answer = self._air.told(self._answer(subscribing=b"SUBSCRIBE" in data[:40]))
+        answer = self._air.told(self._run_queued(data) if self._queues else self._run(data))
+        fences = self._control.fences
         self._air.ran(self._who, data, answer)
         self._return(answer)
         # What it published to others is there once the server has answered another call.
-        self._control.call("PING")
-        for other in self._air.links():
-            if other is not self:
-                other.return_pushes()
+        if self._control.fences == fences:
+            self._control.call("PING")
+        if pushed := self._control.pushed():
+            for other in self._air.links():
+                if other is not self and other.number in pushed:
+                    other.return_pushes()
 
-    def _answer(self, *, subscribing: bool) -> bytes:
-        answer = b""
+    def _run(self, data: bytes) -> bytes:
+        # The clock travels before the command: a trip of its own would cost a run a third of its time.
+        self._socket.sendall(_clock(self._air.server_now) + data)
+        self._queues = data[4:15] == _BEGINS_TRANSACTION
+        return self._answer(subscribing=b"SUBSCRIBE" in data[:40], commands=2).partition(b"\r\n")[2]
+
+    def _run_queued(self, data: bytes) -> bytes:
+        # What travels with a command of a transaction would be part of it.
+        self._control.call("EVAL", _SET_CLOCK, "0", f"{int((EPOCH + self._air.server_now) * 1e6)}")
+        self._socket.sendall(data)
+        self._queues = data[4:14] not in _END_TRANSACTION
+        return self._answer(subscribing=False)
+
+    @property
+    def number(self) -> int:
+        """The descriptor of its socket."""
+        return self._socket.fileno()
+
+    def _answer(self, *, subscribing: bool, commands: int = 1) -> bytes:
+        """What comes until so many commands are answered; that of a subscription is a push."""
+        answer, answered = b"", 0
         while True:
             data = self._socket.recv(1 << 20)
             if not data:
                 raise OSError("the server is gone")
             answer += data
             self._reader.feed(data)
-            is_whole = False
             while (one := self._reader.gets()) is not False:
                 is_push = isinstance(one, hiredis.PushNotification)
-                is_whole |= (subscribing and one[0] == b"subscribe") if is_push else True
-            if is_whole:
+                answered += (subscribing and one[0] == b"subscribe") if is_push else True
+            if answered >= commands:
                 return answer
 
     def return_pushes(self) -> None:
@@ -170,11 +218,11 @@ class Link:
         self._return(data)
 
     def _return(self, data: bytes) -> None:
-        if self.is_cut or self.is_mute or not data:
+        if self.is_cut or self.loses_answers or not data:
             return
         self._returns_at = max(self._returns_at, self._air.now + self._air.delay())
         self._air.at(self._returns_at, lambda: self._deliver(data))
 
     def _deliver(self, data: bytes) -> None:
-        if not (self.is_cut or self.is_mute):
+        if not (self.is_cut or self.loses_answers):
             self._call_soon(self.receive, data)

@@ -14,6 +14,7 @@ from typing import Any
 from shared.concurrency import Cancellation, MessageCancelled, Priority, Queue, Session, StaleDelivery
 from tests.simulation.consuming import Consuming
 from tests.simulation.server import Server
+from tests.simulation.workload import Workload
 from tests.simulation.world import Process, World
 
 _URL = "redis://simulated/0"
@@ -39,6 +40,7 @@ class Once(Consuming):
     """Producers and consumers of one bounded queue, and a process that cancels names."""
 
     name = "once"
+    withstands = Workload.withstands
 
     def __init__(self, world: World, ttl: float) -> None:
         """Start the processes."""

@@ -39,7 +39,8 @@ class Outages(Queues):
     def _mute(self) -> None:
         """A connection through which nothing passes any more, as where a NAT has forgotten it."""
         if self._mutes < _MOST and (links := [link for link in self.world.links() if not link.is_cut]):
-            self.world.rng.choice(links).is_mute = True
+            mute = self.world.rng.choice(links)
+            mute.loses_commands = mute.loses_answers = True
             self._mutes += 1
 
     def details(self) -> str:

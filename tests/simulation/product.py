@@ -47,7 +47,7 @@ def install() -> None:
 
     vars(registration)["_this_process"] = lambda: (1, b"simulated")
     Asking._who = lambda *_: b"1 simulated a task"  # type: ignore[method-assign]  # it names this process
-    scripts._PARTS["clock"] = _Clock()  # type: ignore[assignment]
+    scripts._PARTS["clock"] = _CLOCK
     vars(connection)["Wire"] = _Wire
     vars(connection)["connection"] = lambda *_, **__: _Opened()
     vars(opening)["mismatch"] = _no_mismatch
@@ -65,13 +65,6 @@ async def _at_once(function: Callable[..., Any], *arguments: Any) -> Any:
 async def _no_mismatch(*_: object) -> str:
     """Nobody encrypts here; the product would look at a port of this machine."""
     return ""
-
-
-class _Clock:
-    """The part `clock.lua`: the server's clock is a key."""
-
-    def read_text(self, encoding: str) -> str:  # noqa: ARG002
-        return _CLOCK
 
 
 class _Opened:

@@ -6,24 +6,24 @@ came from nowhere, every effect was written once, and the queue is at rest.
 
 import asyncio
 import contextlib
-from collections import Counter
+from typing import Any
 
 from shared.concurrency import ConcurrencyError, EffectRefused, Queue, Session, StaleDelivery
 from shared.concurrency.queues.deliveries.handout import handout_of
-from tests.simulation.consuming import Consuming
+from tests.simulation.consuming import COUNTED, SUM, Consuming
 from tests.simulation.world import Process, World
 
 _URL = "redis://simulated/0"
 _MESSAGES = 100
 _PRODUCERS = 2
 _CONSUMERS = 3
-SUM = "{q}:sum"
 
 
 class Queues(Consuming):
     """Producers and consumers of one bounded queue; consumers are killed."""
 
     name = "queues"
+    withstands = COUNTED
     getters = (1, 5)
     max_attempts = 999
 
@@ -32,13 +32,13 @@ class Queues(Consuming):
         super().__init__(world, ttl)
         self._maxsize = world.rng.choice([1, 2, 5, 20])
         self._max_crashes = None if self._maxsize == 5 else 5
-        self._numbers = iter(range(_MESSAGES))
+        self._messages = world.plan.most(_MESSAGES)
+        self._numbers = iter(range(self._messages))
         self._put: set[int] = set()
         self._in_doubt: set[int] = set()
-        self._got: Counter[int] = Counter()
         self._top = 0
         world.checks.append(self._look_at_the_bound)
-        self._producers = [world.start(f"producer{n}", self._produce) for n in range(_PRODUCERS)]
+        self._producers = [world.start(f"producer{n}", self._produce) for n in range(world.plan.actors_of(_PRODUCERS))]
         self._start_consumers(_CONSUMERS)
 
     def _look_at_the_bound(self) -> None:
@@ -52,9 +52,9 @@ class Queues(Consuming):
 
     # --- what other workloads change ------------------------------------------------------------------------------
 
-    def _key_of(self, number: int) -> str | None:  # noqa: ARG002
-        """The key that a number is put with."""
-        return None
+    def _asks(self, number: int) -> dict[str, Any]:  # noqa: ARG002
+        """What a number asks of its way."""
+        return {}
 
     def _sees(self, number: int) -> None:
         """Somebody was handed this number."""
@@ -74,10 +74,10 @@ class Queues(Consuming):
     async def _put_some(self, queue: Queue[int]) -> None:
         rng = self.world.rng
         for number in self._numbers:
-            key = self._key_of(number)
+            asked = self._asks(number)
             try:
                 async with asyncio.timeout(rng.random() * 0.05 if rng.random() < 0.15 else None):
-                    await queue.put(number, key=key)
+                    await queue.put(number, **asked)
                 self._put.add(number)
             except TimeoutError:
                 self._in_doubt.add(number)
@@ -119,7 +119,7 @@ class Queues(Consuming):
 
     def is_calm(self) -> bool:
         """Everything was put."""
-        return len(self._put) + len(self._in_doubt) >= _MESSAGES
+        return len(self._put) + len(self._in_doubt) >= self._messages
 
     def is_done(self) -> bool:
         """Everything was put and settled, and the producers have left."""
@@ -131,8 +131,7 @@ class Queues(Consuming):
         letters = call("HVALS", self._keys["dead"])
         if any(b"crashed" not in letter for letter in letters) or (letters and self._max_crashes is None):
             self.failures.append(f"dead letters, and none was to be: {letters[:2]!r}")
-        lost = sorted(self._put - set(self._got))
-        if len(lost) > len(letters):  # five kills make a dead letter; it may have been leased without being seen
+        if lost := sorted(self._put - set(self._got) - self._forgiven - self._dead()):
             self.failures.append(f"lost {lost[:5]}")
         if ghosts := sorted(set(self._got) - self._put - self._in_doubt):
             self.failures.append(f"from nowhere {ghosts[:5]}")

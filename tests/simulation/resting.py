@@ -8,7 +8,7 @@ from typing import Any, Final
 from shared.concurrency import Session
 from tests.simulation.ledger import Ledger
 from tests.simulation.leftovers import left_at_server, left_in_process, messages_left, sessions_left, tasks_left
-from tests.simulation.run import Workload
+from tests.simulation.workload import Workload
 from tests.simulation.world import Process, World
 
 _URL: Final = "redis://simulated/0"

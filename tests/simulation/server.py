@@ -1,9 +1,12 @@
 """What befalls the server: full memory, refusals for a while, and restarts with its data, older data or none."""
 
 from collections.abc import Callable
-from typing import Final
+from typing import Final, TypeAlias
 
 from tests.simulation.world import World
+
+Saved: TypeAlias = tuple[bytes, int, bytes]
+"""A key, how long it has to live, and its value."""
 
 _CLOCK: Final = b"sim:now"
 _MOST: Final = 60
@@ -17,13 +20,13 @@ class Server:
         """Begin with nothing saved."""
         self._world = world
         self._call: Callable[..., object] = world.control.call
-        self._saved: list[tuple[bytes, int, bytes]] = []
+        self._saved: list[Saved] = []
         self.full = self.restarts = self.refusals = 0
         """How often each happened."""
 
     def fill_memory(self) -> None:
         """Have it refuse for a while what needs memory."""
-        if not self._may_strike():
+        if not self.may_strike():
             return
         self.full += 1
         self._call("CONFIG", "SET", "maxmemory", "1")
@@ -35,7 +38,7 @@ class Server:
 
     def refuse(self) -> None:
         """Have it refuse every script for a while, as after a change of its rules."""
-        if not self._may_strike():
+        if not self.may_strike():
             return
         self.refusals += 1
         self._call("ACL", "SETUSER", "default", "resetkeys")
@@ -47,11 +50,16 @@ class Server:
 
     def save(self) -> None:
         """Remember its data as they are now."""
-        self._saved = []
+        self._saved = self.saved()
+
+    def saved(self) -> list[Saved]:
+        """Its data as they are now."""
+        found = []
         for key in sorted(self._keys()):
             left, data = self._call("PTTL", key), self._call("DUMP", key)
             if isinstance(left, int) and isinstance(data, bytes):
-                self._saved.append((key, max(0, left), data))
+                found.append((key, max(0, left), data))
+        return found
 
     def has_saved(self, key: bytes) -> bool:
         """Whether what was saved holds this key."""
@@ -59,27 +67,36 @@ class Server:
 
     def restart(self) -> None:
         """Have it end and come back with its data."""
-        if not self._may_strike():
-            return
-        self.restarts += 1
-        self._call("SCRIPT", "FLUSH")
-        self._world.restart_server(self._world.rng.expovariate(5))
+        if self.may_strike():
+            self._restart(self._world.rng.expovariate(5))
 
     def restart_with_saved_data(self) -> None:
         """Have it come back with what was saved last; with nothing where nothing was."""
-        if not self._may_strike():
-            return
+        if self.may_strike():
+            self.come_back_as(self._saved, self._world.rng.expovariate(5))
+
+    def come_back_as(self, saved: list[Saved], down: float) -> None:
+        """Have it come back after so many seconds with these data."""
+        self.free_memory()
         self.flush()
-        for key, left, data in self._saved:
-            self._call("RESTORE", key, left, data)
-        self.restart()
+        for key, left, data in saved:
+            answer = self._call("RESTORE", key, left, data)
+            if isinstance(answer, Exception):
+                raise answer
+        self._restart(down)
+
+    def _restart(self, down: float) -> None:
+        self.restarts += 1
+        self._call("SCRIPT", "FLUSH")
+        self._world.restart_server(down)
 
     def flush(self) -> None:
         """Delete everything; connections stay."""
         if keys := self._keys():
             self._call("DEL", *keys)
 
-    def _may_strike(self) -> bool:
+    def may_strike(self) -> bool:
+        """Whether it was struck less often than is enough."""
         return self.full + self.restarts + self.refusals < _MOST
 
     def _keys(self) -> list[bytes]:

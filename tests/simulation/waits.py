@@ -9,7 +9,9 @@ import asyncio
 from consumer.outcomes import Retry
 from consumer.worker.worker import Worker
 from shared.concurrency import Delivery, Queue, Session
-from tests.simulation.queues import SUM, Queues
+from tests.simulation.consuming import SUM
+from tests.simulation.contents import number_of
+from tests.simulation.queues import Queues
 from tests.simulation.world import Process, World
 
 _URL = "redis://simulated/0"
@@ -50,13 +52,13 @@ class Waits(Queues):
         counts = call("HGETALL", SUM)
         handled = {int(number): int(count) for number, count in zip(counts[::2], counts[1::2], strict=True)}
         letters = call("HVALS", self._keys["dead"])
-        dead = sorted(map(_item, letters))
+        dead = sorted(number_of(letter.partition(b"\n")[2]) for letter in letters)
         self._look("failed though they only waited", {item for item in dead if not _never(item)})
         self._look("dead twice", {item for item in dead if dead.count(item) > 1})
         self._look("dead of something else", {1 for letter in letters if b'"failed"' not in letter})
         self._look("handled though they never might", set(filter(_never, handled)))
         self._look("effects not once", {item for item, count in handled.items() if count != 1})
-        self._look("lost", self._put - set(handled) - set(dead))
+        self._look("lost", self._put - set(handled) - set(dead) - self._forgiven)
         self._look("from nowhere", (set(handled) | set(dead)) - self._put - self._in_doubt)
 
     def _look(self, what: str, items: set[int]) -> None:
@@ -66,9 +68,3 @@ class Waits(Queues):
 
 def _never(item: int) -> bool:
     return item % 10 == 7
-
-
-def _item(letter: bytes) -> int:
-    """The message of a dead letter: the body of the entry behind its first line."""
-    entry = letter.partition(b"\n")[2]
-    return int(entry[52 + int(entry[49:52]) :])

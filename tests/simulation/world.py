@@ -10,6 +10,7 @@ from typing import Any
 
 from tests.simulation.loops import Loop
 from tests.simulation.network import Control, Link
+from tests.simulation.plan import Plan
 
 
 class Process:
@@ -45,12 +46,14 @@ class World:
     current: Process
     """The process whose code runs now."""
 
-    def __init__(self, seed: int, path: str) -> None:
+    def __init__(self, seed: int, path: str, plan: Plan) -> None:
         """`path`: the socket of a server that is empty."""
+        self.plan = plan
         self.rng = random.Random(seed)  # noqa: S311  # a seed, no secret
         self.now = 0.0
         self.calls = self.steps = 0
         self.processes: list[Process] = []
+        self._living: list[Process] = []
         self.checks: list[Callable[[], None]] = []
         """Called after each command."""
         self.cuts = 0.0
@@ -77,6 +80,7 @@ class World:
         """Start a process."""
         process = Process(name, lambda: self.now)
         self.processes.append(process)
+        self._living.append(process)
         self.current = process
         process.task = process.loop.create_task(main(process))
         return process
@@ -84,6 +88,7 @@ class World:
     def kill(self, process: Process) -> None:
         """As kill -9: its loops never turn again, and the server notices after a while."""
         process.is_dead = True
+        self._living.remove(process)
         for link in process.links:
             link.is_cut = True
             self.later(self.rng.random() * 0.05, link.end_at_server)
@@ -179,9 +184,7 @@ class World:
         # A fifth of a run is spent here: no call that can be spared.
         ready: list[tuple[Process, Loop] | None] = []
         now, next_at = self.now, math.inf
-        for process in self.processes:
-            if process.is_dead:
-                continue
+        for process in self._living:
             stopped, blocked = process.stopped_until, process.blocked_until
             for loop, until in ((process.loop, max(stopped, blocked)), (process.thread, stopped)):
                 due = 0.0 if loop._ready else loop.due()

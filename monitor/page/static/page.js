@@ -79,6 +79,7 @@ function drawNumbers(queue) {
   attribute(by("waiting-box"), "class", queue.waiting ? "big waiting" : "big");
   text("waited", queue.rates ? `${queue.rates.waited.toFixed(1)} s` : "–");
   text("delayed", whole(queue.delayed));
+  text("at-limits", whole(queue.at_limits));
   text("leased", whole(queue.leased));
   text("oldest", queue.pending ? seconds(queue.oldest) : "–");
   for (const word of ["put", "acked", "nacked"]) text(word, rate(queue.rates?.[word]));

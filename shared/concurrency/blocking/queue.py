@@ -11,9 +11,11 @@ from shared.concurrency import (
     Delivery,
     Priority,
     Queue,
+    QueueLimit,
     QueueShare,
     QueueShutDown,
     QueueStatistics,
+    Rate,
     ResultFuture,
 )
 from shared.concurrency.blocking.background import Background
@@ -248,6 +250,18 @@ class BlockingQueue(Generic[T]):
     def resize(self, maxsize: int) -> None:
         """Change the stored bound; 0 for none."""
         self._background.call(lambda: self._queue.resize(maxsize))
+
+    def limit(self, name: str, *, at_once: int | None = None, rate: Rate | None = None) -> None:
+        """Limit the messages that were put with this `limit=`; as Queue.limit."""
+        self._background.call(lambda: self._queue.limit(name, at_once=at_once, rate=rate))
+
+    def limit_shares(self, *, at_once: int | None = None, rate: Rate | None = None) -> None:
+        """Limit the messages of each share alike; as Queue.limit_shares."""
+        self._background.call(lambda: self._queue.limit_shares(at_once=at_once, rate=rate))
+
+    def limits(self) -> list[QueueLimit]:
+        """The limits of the queue, and how many messages of each are in hands and wait."""
+        return self._background.call(self._queue.limits)
 
     def weigh(self, share: str, weight: float) -> None:
         """Give a share so many turns for each of another one; as Queue.weigh."""

@@ -11,7 +11,7 @@ from shared.concurrency.errors import ConcurrencyError, LeaseBusy
 from shared.concurrency.locks.leases.keys import rate_keys
 from shared.concurrency.locks.place import Place
 from shared.concurrency.rate import Rate, interval_of
-from shared.concurrency.session.insurance import AT_REST
+from shared.concurrency.session import insurance
 from shared.concurrency.session.log import Log
 from shared.concurrency.session.names import StoredName
 from shared.concurrency.session.parts import Listener
@@ -139,7 +139,7 @@ class Turn:
         if word == b"granted":
             return True
         # Its place is kept for its time to live; and a notification may be lost.
-        longest = min(self._ttl / 3, AT_REST)
+        longest = min(self._ttl / 3, insurance.AT_REST)
         seconds = min(int(more[0]) / 1e6, longest) if word == b"waits" else longest
         try:
             async with asyncio.timeout(seconds):

@@ -11,11 +11,13 @@ from shared.concurrency.queues.consumers import Consumers
 from shared.concurrency.queues.dead_letters import DeadLetter, DeadLetters, Selection
 from shared.concurrency.queues.encoding.flow import LEVEL_OF_FLOW, check_name, stored_name
 from shared.concurrency.queues.encoding.outgoing import check_id
+from shared.concurrency.queues.limits import OF_SHARES, QueueLimit, gate_of, numbers_of, read_limits
 from shared.concurrency.queues.participant import QueueParticipant
 from shared.concurrency.queues.results.cancellation import LONGEST_WAIT, NAMED, Cancellation
 from shared.concurrency.queues.settings import LARGEST_BOUND, changes_of
 from shared.concurrency.queues.shares import MOST_SHARES, QueueShare, largest_shares, words_of_weight
 from shared.concurrency.queues.statistics import QueueSession, QueueStatistics, read_statistics
+from shared.concurrency.rate import Rate
 
 _LOOK_AGAIN: Final = 1.0
 
@@ -122,7 +124,8 @@ class QueueControl:
     async def shares(self, most: int = 20) -> list[QueueShare]:
         """The shares that have most in the queue and in the line, the largest first; 1,000 of them at most.
 
-        Counted by their turns, so about; not read in one step.
+        Counted by their turns, so about, and after `weigh` as if all had been put with the new weight. Not read in one
+        step.
         """
         check_count("most", most, 1, MOST_SHARES)
         return await largest_shares(self._participant.ask, most)
@@ -182,6 +185,41 @@ class QueueControl:
         check_id(id)
         (was_known,) = await self._participant.operate("forget", id)
         return bool(was_known)
+
+    # --- limits -----------------------------------------------------------------------------------------------------
+
+    async def limit(self, name: str, *, at_once: int | None = None, rate: Rate | None = None) -> None:
+        """Limit the messages that were put with this `limit=`, in all processes; None for both lifts it.
+
+        `at_once`: so many are in hands at most. `rate`: no more are delivered in any time than it has, and one burst; a
+        delivery counts, though it is given back. What is over it waits on the server: no attempt, no worker, no poll.
+        Stored with the queue, and changed while it is used: what is in hands beyond a smaller number stays there. What
+        was in hands before there was a limit does not count.
+
+        :raises ValueError, TypeError: when the name or a number is none; nothing was sent.
+        """
+        gate, called = gate_of(name)
+        await self._limit(gate, *numbers_of(at_once, rate), called)
+
+    async def limit_shares(self, *, at_once: int | None = None, rate: Rate | None = None) -> None:
+        """Limit the messages of each share alike; None for both lifts it. Otherwise as `limit`."""
+        await self._limit(OF_SHARES, *numbers_of(at_once, rate), b"")
+
+    async def _limit(self, gate: str, at_once: str, rate: str, called: bytes) -> None:
+        member = self._participant.member
+        member.need_level(LEVEL_OF_FLOW)
+        await member.registration.ready()
+        await self._participant.operate("limit", gate, at_once, rate, called)
+
+    async def limits(self) -> list[QueueLimit]:
+        """The limits of the queue, and how many messages of each are in hands and wait. Not read in one step."""
+        limits: list[QueueLimit] = []
+        cursor: bytes | str = "0"
+        while True:
+            cursor, found = await self._participant.ask("limits", cursor)
+            limits += read_limits(found)
+            if cursor == b"0":
+                return sorted(limits, key=lambda each: each.name or "")
 
     # --- the processes at it ----------------------------------------------------------------------------------------
 

@@ -10,6 +10,8 @@ from shared.concurrency.queues.encoding.flow import Priority, check_name, stored
 
 _COSTS: Final = {Priority.HIGH: 1, Priority.NORMAL: 8, Priority.LOW: 64}
 _IN_LINE: Final = b"L"
+_AT_A_GATE: Final = b"G"
+"""Those have turns of their own, and are counted by `limits`."""
 MOST_SHARES: Final = 1000
 
 
@@ -35,6 +37,8 @@ async def largest_shares(ask: Callable[..., Awaitable[Any]], most: int) -> list[
     while True:
         *times, cursor, words = await ask("shares", cursor)
         for field, tag, weight in zip(words[::3], words[1::3], words[2::3], strict=True):
+            if field[:1] == _AT_A_GATE:
+                continue
             in_line = field[:1] == _IN_LINE
             name = field[1:] if in_line else field
             cost = _COSTS[Priority(int(name[:1]))] / float(weight)

@@ -52,6 +52,8 @@ class QueueStatistics:
     """Messages that stand behind another one of their key; they are pending, but for those that let others pass."""
     replaced_total: int = 0
     """Puts of `put_unique` that replaced what waited under their name; they are no messages of their own."""
+    at_limits: int = 0
+    """Messages that stand at the gate of a limit; pending, but for those that were delivered before."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -78,10 +80,10 @@ def read_statistics(reply: list[int]) -> QueueStatistics:
     """Read what the server counted."""
     pending, leased, delayed, dead, puts_waiting, forwards, oldest, *rest = reply
     put, acked, nacked, dead_total, recovered, maxsize, max_attempts, shut, oldest_dead, paused, *rest = rest
-    cancelled, max_crashes, discarded, max_dead, dead_for, behind_keys, replaced = rest
+    cancelled, max_crashes, discarded, max_dead, dead_for, behind_keys, replaced, at_limits = rest
     return QueueStatistics(
         pending, leased, delayed, dead, puts_waiting, forwards, oldest / 1e6,
         put, acked, nacked, dead_total, recovered, maxsize, max_attempts, bool(shut), oldest_dead / 1e3,
         bool(paused), cancelled, max_crashes or None,
-        discarded, max_dead or None, dead_for / 1e3 or None, behind_keys, replaced,
+        discarded, max_dead or None, dead_for / 1e3 or None, behind_keys, replaced, at_limits,
     )  # fmt: skip

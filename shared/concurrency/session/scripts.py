@@ -72,9 +72,15 @@ def _found(folder: Traversable) -> dict[str, Traversable]:
     return found
 
 
+def _read(folder: Traversable) -> dict[str, str]:
+    return {name: entry.read_text(encoding="utf-8") for name, entry in _found(folder).items()}
+
+
+# All are read at once: a process that may open no file any more needs one for no call, and one whose files are
+# replaced while it runs does not mix them.
 _LUA: Final = files("shared.concurrency") / "lua"
-_SCRIPTS: Final = _found(_LUA)
-_PARTS: Final = _found(_LUA / "parts")
+_SCRIPTS: Final = _read(_LUA)
+_PARTS: Final = _read(_LUA / "parts")
 
 
 def cut(text: str, *, flow: bool) -> str:
@@ -115,8 +121,8 @@ def _sections(text: str) -> dict[str, list[str]]:
 
 @cache
 def load(name: str, *, flow: bool = False) -> Script:
-    """Read a script of one of the two sets from its file, with its bindings and parts; of the plain set as a rule."""
-    text = cut(_SCRIPTS[name].read_text(encoding="utf-8"), flow=flow)
+    """A script of one of the two sets, with its bindings and parts; of the plain set as a rule."""
+    text = cut(_SCRIPTS[name], flow=flow)
     shebang, _, body = text.partition("\n")
     sections = _sections(text)
     keys = tuple(" ".join(sections.get("KEYS", [])).split())
@@ -130,7 +136,7 @@ def load(name: str, *, flow: bool = False) -> Script:
     if rest:
         lines.append(f"local {rest} = {{}}")
         lines.append(f"for at = {len(plain) + 1}, #ARGV do {rest}[at - {len(plain)}] = ARGV[at] end")
-    lines += [cut(_PARTS[part].read_text(encoding="utf-8"), flow=flow) for part in parts]
+    lines += [cut(_PARTS[part], flow=flow) for part in parts]
     source = ("\n".join(lines) + "\n" + body).encode()
     return Script(
         name=name,

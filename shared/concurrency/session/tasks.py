@@ -1,6 +1,7 @@
 """Tasks: whether one was cancelled or closed from outside, or raised by itself what looks like that; outlasting one."""
 
 import asyncio
+from collections.abc import Coroutine
 from typing import Any, Final, Protocol
 
 from shared.concurrency.session.clock import boottime
@@ -42,11 +43,28 @@ async def outlast(task: "asyncio.Task[Any]", seconds: float | None = None) -> as
     return cancelled
 
 
+async def whole(step: Coroutine[Any, Any, object]) -> None:
+    """Do all of a step, however often the caller is cancelled meanwhile; a cancellation is raised behind it.
+
+    What is gathered is cancelled with its caller, and what has not begun by then never runs: that closes nothing.
+    """
+    doing = asyncio.create_task(step, name="weir-whole")
+    cancelled = await outlast(doing)
+    doing.result()
+    if cancelled is not None:
+        raise cancelled
+
+
 async def end(task: "asyncio.Future[Any]") -> None:
-    """Cancel a task until it ends: what it awaits may swallow a cancellation, as connecting does in redis-py 8."""
+    """Cancel a task until it ends: what it awaits may swallow a cancellation, as connecting does in redis-py 8.
+
+    What it raises on the way is dropped, and not reported as an exception that nobody retrieved.
+    """
     while not task.done():
         task.cancel()
         await asyncio.wait({task}, timeout=_CANCELLED_AGAIN)
+    if not task.cancelled():
+        task.exception()
 
 
 def is_closed(task: Body | None, error: BaseException) -> bool:

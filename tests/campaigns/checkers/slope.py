@@ -14,11 +14,17 @@ class Slope:
     error: float
     """The standard error of the slope, an hour; larger where each figure is like the one before it."""
     mean: float
+    seconds: float
+    """How long it was watched for."""
 
     @property
     def is_flat(self) -> bool:
         """Whether the line is level: within three standard errors, or less than a twentieth of the mean in an hour."""
         return self.per_hour <= max(3 * self.error, self.mean / 20)
+
+    def grows_by(self, grain: float) -> bool:
+        """Whether it grows, by more than this in the time it was watched for: a figure may go in grains."""
+        return not self.is_flat and self.per_hour * self.seconds / 3600 > grain
 
     def __str__(self) -> str:
         """The figures, for people."""
@@ -39,7 +45,7 @@ def fit(samples: Sequence[tuple[float, float]]) -> Slope:
     slope = sum((x - mean_x) * (y - mean_y) for x, y in kept) / spread
     rests = [y - mean_y - slope * (x - mean_x) for x, y in kept]
     error = sqrt(sum(rest**2 for rest in rests) / (count - 2) / spread) * _inflation(rests)
-    return Slope(slope * 3600, error * 3600, mean_y)
+    return Slope(slope * 3600, error * 3600, mean_y, kept[-1][0] - kept[0][0])
 
 
 def _inflation(rests: Sequence[float]) -> float:

@@ -74,6 +74,13 @@ def test_steps_of_an_allocator_are_no_growth_and_growth_in_steps_is() -> None:
     assert not fit([(at, figure + at // 60) for at, figure in steps]).is_flat
 
 
+def test_one_arena_that_fills_is_no_growth_and_the_third_is() -> None:
+    resident = [(float(at), 50.0 + at / 280 * 0.5) for at in range(420)]
+    assert not fit(resident).is_flat
+    assert not fit(resident).grows_by(1.0)
+    assert fit([(at, 4 * figure) for at, figure in resident]).grows_by(1.0)
+
+
 def test_the_referee_keeps_nothing_of_what_it_recorded(tmp_path: Path) -> None:
     referee = Referee(tmp_path)
     referee.record(0, 0, 1)

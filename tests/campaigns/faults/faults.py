@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import time
 from collections.abc import Callable, Coroutine
 from typing import Any, Final
 
@@ -20,11 +21,11 @@ async def kills(scene: Scene) -> None:
     while True:
         await asyncio.sleep(scene.pause())
         table, number = scene.chance.choice(scene.fleet.everybody())
-        await _to_its_end(scene.fleet.replace(table, number))
-        scene.struck["kills"] += 1
+        await to_its_end(scene.fleet.replace(table, number))
+        scene.note("kills")
 
 
-async def _to_its_end(strike: Coroutine[Any, Any, None]) -> None:
+async def to_its_end(strike: Coroutine[Any, Any, None]) -> None:
     """Strike whole, however it is cancelled: half a strike would leave something dead for good."""
     striking = asyncio.create_task(strike, name="strike")
     cancelled = await outlast(striking)
@@ -44,12 +45,12 @@ async def stops(scene: Scene) -> None:
             await asyncio.sleep(TTL * scene.chance.uniform(1.5, 5.0))
         finally:
             process.cont()
-        scene.struck["stops"] += 1
+        scene.note("stops")
 
 
 async def restarts(scene: Scene) -> None:
     """F3: the server is asked to end, and started again with its data."""
-    await _with_server(scene, "restarts", scene.server.restart)
+    await with_server(scene, "restarts", scene.server.restart)
 
 
 async def crashes(scene: Scene) -> None:
@@ -59,14 +60,26 @@ async def crashes(scene: Scene) -> None:
         scene.server.kill()
         scene.server.start()
 
-    await _with_server(scene, "crashes", crash)
+    await with_server(scene, "crashes", crash)
 
 
-async def _with_server(scene: Scene, word: str, strike: Callable[[], None]) -> None:
+async def oblivion(scene: Scene) -> None:
+    """F4 without persistence: the server is killed, and comes back empty."""
+
+    def crash() -> None:
+        scene.server.kill()
+        scene.forgot.append(time.monotonic_ns())
+        scene.server.start()
+
+    await with_server(scene, "crashes", crash)
+
+
+async def with_server(scene: Scene, word: str, strike: Callable[[], None]) -> None:
+    """Strike the server again and again, each time to the end."""
     while True:
         await asyncio.sleep(scene.pause())
-        await _to_its_end(asyncio.to_thread(strike))
-        scene.struck[word] += 1
+        await to_its_end(asyncio.to_thread(strike))
+        scene.note(word)
 
 
 async def cuts(scene: Scene) -> None:
@@ -85,12 +98,12 @@ async def cuts(scene: Scene) -> None:
             case _:
                 with scene.proxy.frozen():
                     await asyncio.sleep(seconds)
-        scene.struck["cuts"] += 1
+        scene.note("cuts")
 
 
 async def memory(scene: Scene) -> None:
     """F11: the server's memory is full for a while."""
-    async with _direct(scene) as client:
+    async with direct(scene) as client:
         while True:
             await asyncio.sleep(scene.pause())
             with contextlib.suppress(RedisError, OSError):
@@ -98,28 +111,33 @@ async def memory(scene: Scene) -> None:
                     used: Any = await client.info("memory")
                     await client.config_set("maxmemory", max(1, int(used["used_memory"]) - 1))
                     await asyncio.sleep(scene.chance.uniform(0.1, 2 * TTL))
-                    scene.struck["full memories"] += 1
                 finally:
                     await asyncio.shield(client.config_set("maxmemory", 0))
+                scene.note("full memories")
 
 
+_BUSY: Final = (
+    "local t = redis.call('TIME') repeat local n = redis.call('TIME') "
+    "until (n[1] - t[1]) * 1000000 + n[2] - t[2] > 500000"
+)
 ADMIN: Final = (
-    ("SCRIPT", "FLUSH"), ("CLIENT", "KILL", "TYPE", "normal"), ("CLIENT", "KILL", "TYPE", "pubsub"),
-    ("CLIENT", "PAUSE", "800", "ALL"),
+    ("SCRIPT", "FLUSH"), ("FUNCTION", "FLUSH"), ("CLIENT", "KILL", "TYPE", "normal"), ("CLIENT", "KILL", "TYPE", "pubsub"),
+    ("CLIENT", "PAUSE", "800", "ALL"), ("EVAL", _BUSY, "0"), ("CONFIG", "SET", "timeout", "1"), ("CONFIG", "SET", "timeout", "0"),
 )  # fmt: skip
 
 
 async def orders(scene: Scene) -> None:
-    """F15: somebody flushes the scripts, kills clients, or keeps the server busy."""
-    async with _direct(scene) as client:
+    """F15: somebody flushes scripts, kills clients, keeps the server busy, or has it close what says nothing."""
+    async with direct(scene) as client:
         while True:
             await asyncio.sleep(scene.pause())
             with contextlib.suppress(RedisError, OSError):
                 asked: Any = client.execute_command(*scene.chance.choice(ADMIN))  # type: ignore[no-untyped-call]
                 await asked
-            scene.struck["orders"] += 1
+            scene.note("orders")
 
 
-def _direct(scene: Scene) -> Redis:
+def direct(scene: Scene) -> Redis:
+    """A client past all that is struck."""
     client: Redis = Redis.from_url(scene.server.url)
     return client

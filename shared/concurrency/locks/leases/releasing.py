@@ -51,7 +51,9 @@ class Releasing:
         left = hold.left
         hold.end()
         try:
-            outcome, has_more = await self._end(hold.id, hold.asked_on)
+            # The session's end waits for it: a script that the server does not know is sent twice.
+            with self._background.underway:
+                outcome, has_more = await self._end(hold.id, hold.asked_on)
         except (Disconnected, Postponed):
             await asyncio.wait(self._in_background(hold), timeout=max(0.0, left))
             return True

@@ -2,7 +2,7 @@
 -- Puts dead letters back into pending as room allows, behind the waiting puts, past the known ids, with their counts reset.
 -- KEYS pending returned suspects delayed putters bodies dead dead_index dead_groups sessions idle lanes ids ids_due settings totals
 -- FLOW
---   tails behind passed released line_own let_in flow tags ready line_fair
+--   tails behind passed released line_own let_in flow tags ready line_fair gated running opens
 --   once
 -- END
 -- ARGV
@@ -14,7 +14,7 @@
 --   stay for want of room; the oldest go first
 -- PARTS clock identity level sessions room notify wake ids stamp
 -- FLOW
---   order_key tags ready order own_places own fair_line
+--   order_key tags ready gates order own_places own fair_line
 --   once_line once
 -- END
 --   putter_record line unfold refuse_waiting admit places letter_groups one_effect
@@ -24,19 +24,19 @@ if redis.call('HGET', settings, 'shutdown') then return answer_once({0, 0, 0, 1,
 local maxsize = tonumber(redis.call('HGET', settings, 'maxsize') or 0)
 if in_line() > 0 then admit(room(maxsize)) end
 local free = in_line() > 0 and 0 or room(maxsize)
--- Whether so many of its key are there that it stays a dead letter.
-local function waits_for_key(entry)
+-- Whether so many of its key, or at its limit, are there that it stays a dead letter.
+local function waits_for_own(entry)
   -- FLOW
-  if order.must_wait(order.key(entry, 49)) then return true end
+  if order.must_wait(entry, order.key(entry, 49), 49) then return true end
   -- END
   return false
 end
 -- At the end of its key, where others of it are there.
 local function enter_again(entry)
   -- FLOW
-  local is_behind = order.stands_behind(entry, order.key(entry, 49))
+  local goes_on = order.goes_on(entry, order.key(entry, 49))
   order.write()
-  if is_behind then return end
+  if not goes_on then return end
   if order.flow(entry, 49) then return order.send_on({entry}, pending) end
   -- END
   redis.call('RPUSH', pending, entry)
@@ -53,7 +53,7 @@ for _, place in ipairs(places) do
     missing = missing + 1
   elseif #entry < 52 or string.sub(entry, 17, 38) ~= key then
     unreadable = unreadable + 1
-  elseif free > replayed and not waits_for_key(entry) then
+  elseif free > replayed and not waits_for_own(entry) then
     enter_again(next_stamp() .. key .. '0000000000' .. string.sub(entry, 49))
     letter_groups().uncount(letter)
     redis.call('HDEL', dead, key)

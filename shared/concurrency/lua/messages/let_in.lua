@@ -2,13 +2,13 @@
 -- Lets waiting puts in where there is room, so many a call; for what was put with one acknowledgement and has room at once.
 -- KEYS pending returned suspects delayed putters bodies sessions idle lanes ids ids_due settings totals
 -- FLOW
---   tails behind passed released line_own let_in flow tags ready line_fair
+--   tails behind passed released line_own let_in flow tags ready line_fair gated running opens
 --   once
 -- END
 -- RETURNS 1 while more may be admitted: call again to go on; else 0; or 'flow' and the level
 -- PARTS clock identity level sessions room notify wake ids stamp
 -- FLOW
---   order_key tags ready order own_places own fair_line
+--   order_key tags ready gates order own_places own fair_line
 --   once_line once
 -- END
 --   putter_record line unfold refuse_waiting admit

@@ -3,7 +3,7 @@
 -- that wait. Also withdraws waiting puts, and reports how far the caller's have got. Refused when memory is full (no allow-oom).
 -- KEYS pending returned suspects delayed putters bodies handed sessions idle lanes ids ids_due settings totals
 -- FLOW
---   tails behind passed released line_own let_in flow tags ready line_fair
+--   tails behind passed released line_own let_in flow tags ready line_fair gated running opens
 --   once
 -- END
 -- ARGV
@@ -22,7 +22,7 @@
 --   admitted, k nothing added for its id is known, or one of its name waits, r one of its name waits and has it instead, c conflict of ids, q waits, f no room, s shut down, o the session is over
 -- PARTS clock identity uncontended_put level sessions room notify wake
 -- FLOW
---   order_key tags ready order
+--   order_key tags ready gates openings order
 -- END
 --   handoff ids stamp
 -- FLOW
@@ -92,16 +92,17 @@ local overflow = not live and 'o' or may_wait == '1' and 'q' or 'f'
 local entered = 0
 
 -- FLOW
--- Has an entry of this KEY wait for it, where it must and nobody is in line; false where it need not.
+-- Has an entry wait for its KEY or limit, where it must and nobody is in line; false where it need not.
 local function is_for_own(outgoing, key)
-  if not live or waiting_in_line > 0 or not order.must_wait(key) then return false end
-  if overflow == 'q' then order.wait_for_key(key, session, outgoing) end
+  local own = live and waiting_in_line == 0 and order.must_wait(outgoing, key, 33)
+  if not own then return false end
+  if overflow == 'q' then order.wait_for_own(own, session, outgoing) end
   return true
 end
 -- END
 
 -- FLOW
--- Puts all: what has to wait for its own key does so, and what comes after another of its key stands behind it.
+-- Puts all: what has to wait for its own key or limit does so, and what comes after another of its key, or is over its limit, is there.
 local function put_in_order()
   local key_of = order.keys_of(entries, 1, #entries)
   local mark, going, at, letter, count = next_stamp(), {}, 1, 'a', 0
@@ -111,7 +112,7 @@ local function put_in_order()
       becomes = overflow
     else
       local entry = mark .. entries[at]
-      if not order.stands_behind(entry, key_of[at]) then going[#going + 1] = entry end
+      if order.goes_on(entry, key_of[at]) then going[#going + 1] = entry end
       entered = entered + 1
     end
     if becomes ~= letter then
@@ -126,7 +127,7 @@ local function put_in_order()
   if overflow == 'q' then park(at, #entries) end
   verdict(overflow, #entries - at + 1)
 end
-local in_order = #entries > 1 or #entries == 1 and order.must_wait(order.key(entries[1], 33))
+local in_order = #entries > 1 or #entries == 1 and order.must_wait(entries[1], order.key(entries[1], 33), 33)
 -- END
 
 if shut and again ~= '1' then
@@ -202,6 +203,11 @@ end
 count_put(entered)
 local recorded = table.concat(verdicts)
 redis.call('HSET', lanes, owner .. ':put', string.format('%.0f', now) .. ' ' .. number .. ' ' .. recorded)
+-- FLOW
+-- What stands at a gate wakes nobody, but who is to know when it opens.
+admitted = admitted - order.at_gates
+if order.opens_sooner and admitted + entered <= handed_over and not paused and order.is_unwatched() then wake_one() end
+-- END
 if admitted + entered > handed_over and not paused then wake_one() end
 -- FLOW
 if order.is_sooner and not paused then wake_one() end

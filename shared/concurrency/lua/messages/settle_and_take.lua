@@ -4,7 +4,7 @@
 -- KEYS pending returned suspects delayed leased handed putters bodies dead dead_index dead_groups sessions idle joiners lanes ids
 --   ids_due settings totals results results_due marks
 -- FLOW
---   tails behind passed released line_own let_in flow tags ready line_fair
+--   tails behind passed released line_own let_in flow tags ready line_fair gated running opens
 --   once
 -- END
 -- ARGV
@@ -34,7 +34,7 @@
 --   3000: read that, and resync with 3
 -- PARTS clock identity level sessions room unfinished notify wake ids stamp
 -- FLOW
---   order_key tags ready order own_places own fair_line merge
+--   order_key tags ready gates openings order own_places own fair_line merge
 --   once_line once once_out
 -- END
 --   putter_record line unfold refuse_waiting admit entry marks answer letter_groups dead_letter
@@ -87,6 +87,7 @@ if is_resync and not is_much then
 end
 -- A call may not take what it gives back.
 -- FLOW
+if not paused and want > 0 then order.open_due() end
 order.has_come_back = {}
 -- END
 local returned_before, suspects_before = redis.call('LLEN', returned), redis.call('LLEN', suspects)
@@ -119,6 +120,14 @@ if want > 0 and not paused then
     if #due == 0 then break end
     local harmless, done = {}, {}
     for _, entry in ipairs(due) do
+      -- FLOW
+      -- One with a limit goes on from its gate.
+      if #order.back_to_gates({entry}) == 0 then
+        pass_over(entry)
+        largest = math.max(largest, #entry)
+        done[#done + 1] = entry
+      else
+      -- END
       if crashes_of(entry) >= 2 then
         redis.call('RPUSH', suspects, entry)
         pass_over(entry)
@@ -134,6 +143,9 @@ if want > 0 and not paused then
       else
         harmless[#harmless + 1] = entry
       end
+      -- FLOW
+      end
+      -- END
     end
     for i = 1, lease(harmless) do done[#done + 1] = harmless[i] end
     if #done > 0 then redis.call('ZREM', delayed, unpack(done)) end
@@ -160,6 +172,14 @@ if (line_goes_on or ends_more) and is_unsatisfied then look_again = 0 end
 if newer then look_again, overdue = LOOK_MS, '' end
 local goes_idle = may_idle ~= '0' and is_unsatisfied and not newer
 -- FLOW
+local opening = not stopped and not newer and order.is_unwatched(session)
+if opening and goes_idle then
+  order.watch(session, opening)
+  look_again = math.min(look_again, math.max(1, math.ceil((opening - now_us) / 1000)))
+elseif opening and ready == 0 then
+  -- Somebody who is idle must know when it opens.
+  wake_one()
+end
 soonest = math.min(soonest, order.soonest)
 -- END
 -- Somebody who is idle must know that a message is due that was delayed just now, before the others look by themselves. It

@@ -4,7 +4,7 @@
 -- Behind the KEYS stand those before `leased` again, for each other queue that is put to, and the keys that are written to.
 -- KEYS pending returned suspects delayed putters bodies handed sessions idle lanes ids ids_due settings totals
 -- FLOW
---   tails behind passed released line_own let_in flow tags ready line_fair
+--   tails behind passed released line_own let_in flow tags ready line_fair gated running opens
 --   once
 -- END
 --   leased joiners results results_due marks
@@ -19,7 +19,7 @@
 --   made, and why: `flow` and the level of a queue that is put to, with the wrong keys for it, or too old
 -- PARTS clock identity level sessions room unfinished notify wake
 -- FLOW
---   order_key tags ready order
+--   order_key tags ready gates order
 -- END
 --   handoff ids staged stamp
 -- FLOW

@@ -3,7 +3,7 @@
 -- in hands. It never begins again from then on. Called again it marks again, and says what became of the message meanwhile.
 -- KEYS putters bodies dead sessions lanes ids ids_due results results_due marks idle joiners settings totals
 -- FLOW
---   line_own flow tags ready line_fair
+--   line_own flow tags ready line_fair gated
 --   once
 -- END
 -- ARGV

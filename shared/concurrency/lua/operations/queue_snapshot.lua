@@ -2,7 +2,7 @@
 -- Reads a queue for those who only watch it: its counts, its dead letters by reason and class, its sessions.
 -- KEYS pending returned suspects delayed bodies dead dead_index dead_groups settings totals sessions lanes handed
 -- FLOW
---   behind passed released ready
+--   behind passed released ready gated
 -- END
 -- ARGV
 --   most  sessions at most, 1000 or fewer

@@ -2,7 +2,7 @@
 -- Ends a shutdown, once it has gone all along the line of waiting puts.
 -- KEYS putters bodies lanes settings totals
 -- FLOW
---   line_own flow tags ready line_fair
+--   line_own flow tags ready line_fair gated
 -- END
 -- ARGV
 --   session  the caller's session

@@ -2,7 +2,7 @@
 -- Changes the bound and other settings; admits waiting puts where there is room now.
 -- KEYS pending returned suspects delayed putters bodies sessions idle lanes ids ids_due settings totals
 -- FLOW
---   tails behind passed released line_own let_in flow tags ready line_fair
+--   tails behind passed released line_own let_in flow tags ready line_fair gated running opens
 --   once
 -- END
 -- ARGV
@@ -13,7 +13,7 @@
 -- RETURNS 1 while more may be admitted: call again, under the next number, to go on; else 0
 -- PARTS clock identity level sessions room notify wake ids stamp
 -- FLOW
---   order_key tags ready order own_places own fair_line
+--   order_key tags ready gates order own_places own fair_line
 --   once_line once
 -- END
 --   putter_record line unfold refuse_waiting admit one_effect

@@ -4,7 +4,7 @@
 -- KEYS pending returned suspects delayed putters bodies dead dead_index dead_groups sessions idle ids ids_due results results_due
 --   marks joiners settings totals lanes
 -- FLOW
---   tails behind passed released line_own flow tags ready line_fair
+--   tails behind passed released line_own flow tags ready line_fair gated running opens
 --   once
 -- END
 -- ARGV
@@ -15,7 +15,7 @@
 -- RETURNS how much is left: call again, under the next number, to go on while there is some
 -- PARTS clock identity level sessions room unfinished notify wake
 -- FLOW
---   order_key tags ready order
+--   order_key tags ready gates order
 -- END
 --   entry marks answer letter_groups dead_letter end_waiting stamp
 -- FLOW

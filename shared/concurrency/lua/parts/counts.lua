@@ -1,7 +1,7 @@
 -- What is to be counted of a queue, in the order in which `statistics` returns it.
 local function counts_of_queue()
   local stored = redis.call('HMGET', settings, 'maxsize', 'max_attempts', 'shutdown', 'paused', 'max_crashes', 'max_dead', 'dead_for', 'flow')
-  local fresh, stand_behind, replaced = redis.call('LLEN', pending), 0, 0
+  local fresh, stand_behind, replaced, at_gates = redis.call('LLEN', pending), 0, 0, 0
   local later = redis.call('LLEN', returned) + redis.call('LLEN', suspects) + redis.call('ZCARD', delayed)
   local oldest = fresh > 0 and redis.call('LINDEX', pending, 0)
   -- FLOW
@@ -12,7 +12,10 @@ local function counts_of_queue()
     -- Those that were delivered before have tags from 1e15 on.
     local before = redis.call('ZCOUNT', ready, 1e15, '+inf')
     local never = redis.call('ZCARD', ready) - before
-    fresh, later = fresh + waiting_behind + redis.call('LLEN', released) + never, later + passing + before
+    at_gates = redis.call('ZCARD', gated)
+    local never_at_gates = at_gates > 0 and redis.call('ZLEXCOUNT', gated, '[1', '(2') or 0
+    fresh = fresh + waiting_behind + redis.call('LLEN', released) + never + never_at_gates
+    later = later + passing + before + at_gates - never_at_gates
     if freed and (not oldest or freed < oldest) then oldest = freed end
     local first = never > 0 and redis.call('ZRANGE', ready, 0, 0)[1]
     if first and (not oldest or first < oldest) then oldest = first end
@@ -34,6 +37,6 @@ local function counts_of_queue()
     counts[1], counts[2], counts[3], counts[4], counts[5],
     (stored[1] or 0) + 0, (stored[2] or 5) + 0, stored[3] and 1 or 0,
     died and math.max(0, now - tonumber(died)) or 0, stored[4] and 1 or 0, counts[6], (stored[5] or 5) + 0,
-    counts[7], (stored[6] or 0) + 0, (stored[7] or 0) + 0, stand_behind, replaced,
+    counts[7], (stored[6] or 0) + 0, (stored[7] or 0) + 0, stand_behind, replaced, at_gates,
   }
 end

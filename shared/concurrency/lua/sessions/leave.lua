@@ -3,7 +3,7 @@
 -- KEYS returned suspects leased handed putters bodies dead dead_index dead_groups sessions lanes ids ids_due results results_due marks
 --   idle settings totals
 -- FLOW
---   tails behind passed released line_own let_in delayed flow tags ready line_fair
+--   tails behind passed released line_own let_in delayed flow tags ready line_fair gated running opens
 -- END
 -- ARGV
 --   session    the session's id
@@ -12,7 +12,7 @@
 -- RETURNS 'flow' and the level for the plain set in a queue that has one; or deliveries given back, deliveries still to give back, how many of the names were looked at
 -- PARTS clock identity level sessions staged processes notify wake
 -- FLOW
---   order_key tags ready order own_places forget_let_in
+--   order_key tags ready gates order own_places forget_let_in
 --   once_line
 -- END
 --   line take_out entry marks answer letter_groups dead_letter put_back receive named

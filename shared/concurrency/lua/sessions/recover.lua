@@ -3,7 +3,7 @@
 -- KEYS returned suspects leased handed bodies dead dead_index dead_groups sessions lanes idle joiners ids ids_due results results_due marks
 --   settings totals
 -- FLOW
---   tails behind passed released line_own delayed flow tags ready line_fair
+--   tails behind passed released line_own delayed flow tags ready line_fair gated running opens
 -- END
 -- ARGV
 --   session  the session to recover
@@ -14,7 +14,7 @@
 --   a dead letter: as settle_and_take; other sessions that are overdue, 100 at most; dead letters that were discarded
 -- PARTS clock identity level sessions staged processes unfinished notify wake
 -- FLOW
---   order_key tags ready order
+--   order_key tags ready gates order
 -- END
 --   entry marks answer letter_groups dead_letter put_back receive named finish
 local deadline = redis.call('ZSCORE', sessions, session)

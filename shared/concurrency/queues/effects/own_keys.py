@@ -10,7 +10,7 @@ from typing import Final
 from shared.concurrency.queues.membership.keys import QUEUE_KEYS
 
 _SUFFIXES: Final = "|".join(re.escape(each.suffix) for each in QUEUE_KEYS.values())
-_OTHERS: Final = "leased:.*|source|clock|(?:lease|event|condition|barrier)(?::.*)?"
+_OTHERS: Final = "leased:.*|source|clock|(?:lease|event|condition|barrier|rate)(?::.*)?"
 _OWN: Final = re.compile(rf"\{{[^}}]*\}}(?:/[^:]*)?:(?:{_SUFFIXES}|{_OTHERS})".encode(), re.DOTALL)
 
 

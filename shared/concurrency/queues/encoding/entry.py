@@ -50,6 +50,7 @@ _FLOWS: Final = b"fgtu"
 ASKED: Final = 0x72
 """The flag of an entry whose result is asked for is this or more."""
 FLOW_BEGINS: Final = b'{"flow":"'
+_DEFAULT_FLOW: Final = b"1 "
 # One look at all of it: a slice for each part costs twice the time, for every message.
 BEGINNING: Final = rb"[0-9]{16}[\x00-\x7f]{22}[0-9]{10}"
 
@@ -161,6 +162,15 @@ def is_asked_by_id(entry: bytes) -> bool:
 def has_flow(outgoing: bytes) -> bool:
     """Whether the headers of an outgoing entry begin with flow."""
     return outgoing[_OUTGOING_FLAG] in _FLOWS
+
+
+def flow_of_entry(outgoing: bytes) -> bytes:
+    """The flow that an outgoing entry is of, priority and share; empty for the default one."""
+    if outgoing[_OUTGOING_FLAG] not in _FLOWS:
+        return b""
+    at = _OUTGOING_FLAG + 4 + len(FLOW_BEGINS)
+    found = outgoing[at : outgoing.index(b" ", at + 2)]
+    return b"" if found == _DEFAULT_FLOW else found
 
 
 class Stored:

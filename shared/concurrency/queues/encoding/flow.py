@@ -64,6 +64,12 @@ class DeclaredWay:
         """`makers`: field of Way -> what makes it of a message."""
         self._makers: Final = [makers.get(field) for field in Way._fields]
 
+    @property
+    def limit(self) -> str | None:
+        """The limit that all its messages have; None where they have none, or not the same."""
+        limit: str | None = getattr(self._makers[Way._fields.index("limit")], "value", None)
+        return limit
+
     def of(self, item: object, given: Way | None) -> Way:
         """The way of a message; what is given for it alone wins."""
         both = zip(_NOTHING if given is None else given, self._makers, strict=True)

@@ -80,10 +80,16 @@ QUEUE_KEYS: Final = {
     "flow": KeyDescription(
         "flow",
         "HASH",
-        "V and F, LV and LF: the virtual times of `ready` and of `line:fair`; `w:SHARE` -> its weight; the numbers of limits",
+        "V and F, LV and LF: the virtual times of `ready` and of `line:fair`; `w:SHARE` -> its weight; "
+        "`l:LIMIT` and, of every share, `s:*` -> at_once, interval in us, burst, count, seconds, and the name where it is a digest; limits: 1 "
+        "where there was one; `t:GATE` -> until when its rate is paid for, in us, and the virtual time of the gate; watch: when "
+        "the first gate opens, in us, and which idle session looks then",
     ),
     "tags": KeyDescription(
-        "tags", "HASH", "`PRIORITY SHARE` -> the tag of its next message in `ready`; behind `L` in `line:fair`"
+        "tags",
+        "HASH",
+        "`PRIORITY SHARE` -> the tag of its next message in `ready`; behind `L` in `line:fair`; "
+        "`GGATE PRIORITY SHARE` -> the same at a gate",
     ),
     "tails": KeyDescription(
         "tails", "HASH", "KEY of messages -> key of the last message that has it, and how many stand behind the first"
@@ -100,14 +106,21 @@ QUEUE_KEYS: Final = {
         "ZSET",
         "entries with a share or a priority that may go, by tag; 1e15 later where they were delivered before",
     ),
-    "gated": KeyDescription("gated", "ZSET", "entries that wait at the gate of their limit, in order of their text"),
-    "running": KeyDescription("running", "ZSET", "limit and key of messages that take one of its places"),
-    "opens": KeyDescription("opens", "ZSET", "limit -> when its gate opens, in us"),
+    "gated": KeyDescription(
+        "gated",
+        "ZSET",
+        "`CGATE TAG` and an entry that stands at a gate, in order of their text; C is 0 for one that was delivered before, 1 for a new one",
+    ),
+    "running": KeyDescription(
+        "running", "ZSET", "`wGATE MESSAGE` of one that was let go and is ready, `rGATE MESSAGE` of one in hands"
+    ),
+    "opens": KeyDescription("opens", "ZSET", "gate that its rate has closed -> when it opens, in us"),
     "line_fair": KeyDescription("line:fair", "ZSET", "keys of waiting puts with a share or a priority, by tag"),
     "line_own": KeyDescription(
         "line:own",
         "ZSET",
-        "`kKEY STAMP`, and the key of a put that waits for its own KEY; `!KEY` where one of that may be let in; "
+        "`kKEY STAMP`, and the key of a put that waits for its own KEY; `GATE STAMP` where it waits for a limit; `!kKEY` or "
+        "`!GATE` where one of that may be let in; "
         "`oNAME`, and the key of a put of which one of that NAME is to wait",
     ),
     "let_in": KeyDescription(

@@ -4,7 +4,7 @@ import asyncio
 from collections.abc import Callable, Iterable, Iterator
 from typing import Final, TypeVar
 
-from shared.concurrency.queues.encoding.entry import KEY, has_flow, has_id
+from shared.concurrency.queues.encoding.entry import KEY, flow_of_entry, has_flow, has_id
 from shared.concurrency.queues.encoding.once import is_once
 from shared.concurrency.session.futures import reject, resolve
 
@@ -83,6 +83,11 @@ class OutgoingEntry:
     def has_flow(self) -> bool:
         """Whether it says something of its way: then it is not let in in the order of numbers."""
         return has_flow(self.packed)
+
+    @property
+    def flow(self) -> bytes:
+        """Its priority and share; empty for the default one."""
+        return flow_of_entry(self.packed)
 
 
 def sequence_of(key: bytes) -> int:

@@ -11,12 +11,12 @@ from shared.concurrency.queues.membership.lane import Lane, goes_again
 from shared.concurrency.queues.membership.level import NewerQueue
 from shared.concurrency.queues.membership.membership import Membership
 from shared.concurrency.queues.puts.account import PutAccount
-from shared.concurrency.queues.puts.batch import MOST_BYTES, MOST_ENTRIES, PORTION, Batch, OutgoingEntry
+from shared.concurrency.queues.puts.batch import MOST_BYTES, Batch, OutgoingEntry
 from shared.concurrency.queues.puts.inquiry import run_or_inquire
 from shared.concurrency.queues.puts.look import Look, missing_keys
 from shared.concurrency.queues.puts.numbering import Numbering
 from shared.concurrency.queues.puts.putters import Putters, shut_down, was_shut_down
-from shared.concurrency.queues.puts.unsent import Unsent
+from shared.concurrency.queues.puts.turns import Turns
 from shared.concurrency.queues.puts.verdicts import Portion, admit_all, decide_each
 from shared.concurrency.session.calls import Call
 from shared.concurrency.session.scripts import when_memory_is_full
@@ -40,7 +40,7 @@ class PutLane(Lane[Portion]):
         """Entries must be submitted in the order in which it made them."""
         self.answered = 0
         """The number of the last call that was answered."""
-        self._unsent = Unsent()
+        self._unsent = Turns(member.registration.level)
         self._putters = Putters()
         self._account = PutAccount(member, self._putters)
         self._look = Look()
@@ -158,8 +158,8 @@ class PutLane(Lane[Portion]):
 
     def _fits(self) -> bool:
         """Whether entries may be sent: so many of a process wait at the server (rule 2), refilled in portions."""
-        unsent, places = self._unsent.count, MOST_ENTRIES - len(self._putters.entries)
-        return unsent > 0 and (places >= PORTION or places >= unsent) and self._putters.bytes < MOST_BYTES
+        putters = self._putters
+        return self._unsent.fits(len(putters.entries), putters.of_flow) and putters.bytes < MOST_BYTES
 
     def _refuse_nowaits(self) -> None:
         """A put_nowait behind puts that wait here finds the queue full: it never overtakes."""
@@ -182,7 +182,8 @@ class PutLane(Lane[Portion]):
             portion.withdrawn = list(putters)
             portion.again = True
         elif self._fits() and not ((portion.withdrawn or portion.confirmed) and self.pause.is_for_memory):
-            portion.entries = self._unsent.take(MOST_ENTRIES - len(putters.entries), MOST_BYTES - putters.bytes)
+            most_bytes = MOST_BYTES - putters.bytes
+            portion.entries = self._unsent.take(most_bytes, len(putters.entries), putters.of_flow)
             portion.may_wait = portion.entries[0].batch.may_wait
         return portion
 

@@ -1,5 +1,6 @@
 """Putters: this process's entries that wait for room at the server, as asyncio's `_putters`."""
 
+from collections import Counter
 from collections.abc import Iterator
 from collections.abc import Set as AbstractSet
 from typing import Final
@@ -46,6 +47,8 @@ class Putters:
         """Begin with none."""
         self.entries: dict[int, OutgoingEntry] = {}
         """By number. A field: every put asks whether there are any."""
+        self.of_flow: Final[Counter[bytes]] = Counter()
+        """How many there are of each flow."""
         self.withdrawn: list[OutgoingEntry] = []
         """Those whose callers were cancelled: the next call takes them out of the line."""
         self.let_in: Final = LetIn()
@@ -72,6 +75,7 @@ class Putters:
         if entry not in self:
             self.entries[entry.sequence] = entry
             self.bytes += len(entry.packed)
+            self.of_flow[entry.flow] += 1
 
     def discard(self, entry: OutgoingEntry) -> bool:
         """Take an entry off; whether it was there."""
@@ -79,6 +83,9 @@ class Putters:
             return False
         del self.entries[entry.sequence]
         self.bytes -= len(entry.packed)
+        self.of_flow[entry.flow] -= 1
+        if not self.of_flow[entry.flow]:
+            del self.of_flow[entry.flow]
         return True
 
     def admit(self, upto: int) -> bool:

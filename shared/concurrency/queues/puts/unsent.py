@@ -36,15 +36,34 @@ class Unsent:
         if not batch.may_wait:
             self._nowaits += batch.undecided
 
+    def extend(self, entries: list[OutgoingEntry]) -> None:
+        """Have some entries of a batch wait, as `add`."""
+        self._entries.extend(entries)
+        self.count += len(entries)
+        self._nowaits += sum(not entry.batch.may_wait for entry in entries)
+
+    def first(self) -> OutgoingEntry | None:
+        """The one that is taken next."""
+        while self._entries and self._entries[0].batch.withdrawn:
+            self._entries.popleft()
+        return self._entries[0] if self._entries else None
+
     def put_back(self, entries: list[OutgoingEntry]) -> None:
         """Have entries wait again that were taken out last."""
         self._entries.extendleft(reversed(entries))
         self.count += len(entries)
         self._nowaits += sum(not entry.batch.may_wait for entry in entries)
 
-    def give_up(self, batch: Batch) -> None:
-        """Pass over a batch that is withdrawn from here on; its entries that are here are decided."""
-        here = sum(entry in self for entry in batch.entries)
+    def give_up(self, batch: Batch) -> int:
+        """Pass over a batch that is withdrawn from here on; its entries that are here are decided.
+
+        Returns how many those are.
+        """
+        return self.give_up_of(batch, batch.entries)
+
+    def give_up_of(self, batch: Batch, entries: list[OutgoingEntry]) -> int:
+        """As `give_up`, of those entries of a batch that may be here."""
+        here = sum(entry in self for entry in entries)
         for _ in range(here):
             batch.decide(admitted=False)
         self.count -= here
@@ -52,6 +71,7 @@ class Unsent:
             self._nowaits -= here
         if self.count * 2 < len(self._entries):
             self._keep(list(self))
+        return here
 
     def take(self, most: int, most_bytes: int) -> list[OutgoingEntry]:
         """Take out the first ones, at least one: all may wait for room, or none may."""

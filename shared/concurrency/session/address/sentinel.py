@@ -5,7 +5,7 @@ They are asked in turn, each a moment after the one before, and whoever answered
 
 import asyncio
 import contextlib
-from collections.abc import Mapping
+from collections.abc import AsyncIterator, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final
 
@@ -22,7 +22,7 @@ from shared.concurrency.session.address.grammar import ListedAddress
 from shared.concurrency.session.address.hearing import Hearing, Leaving, Service, service_of
 from shared.concurrency.session.address.opinion import QUESTIONS, Opinion, opinion
 from shared.concurrency.session.clock import boottime
-from shared.concurrency.session.tasks import end
+from shared.concurrency.session.tasks import end, whole
 
 _PATIENCE: Final = 1.0
 """Seconds for which one sentinel is waited for."""
@@ -83,7 +83,7 @@ class SentinelAddress:
                     if (leader := hearing.leader(asked.pop(task), task.result())) is not None:
                         return leader
         finally:
-            await asyncio.gather(*map(end, asked))
+            await whole(_end_all(asked))
         return hearing.last_resort(self.name)
 
     def locate_blocking(self) -> Endpoint:
@@ -125,7 +125,7 @@ class SentinelAddress:
 
     async def _listen(self, host: Endpoint, endpoint: Endpoint) -> None:
         """Have one sentinel say when something happens, until another server leads; raises when it is lost."""
-        async with self._client(host) as client, client.pubsub() as events:
+        async with self._connected(host) as client, client.pubsub() as events:
             async with asyncio.timeout(_PATIENCE):
                 await events.subscribe(*_CHANNELS)
             while True:
@@ -146,7 +146,7 @@ class SentinelAddress:
             return _unheard(error)
 
     async def _ask(self, host: Endpoint) -> Opinion:
-        async with asyncio.timeout(_PATIENCE), self._client(host) as plain:
+        async with asyncio.timeout(_PATIENCE), self._connected(host) as plain:
             client: Any = plain  # redis-py has no types for this
             return opinion(*[await client.execute_command("SENTINEL", word, self.name) for word in QUESTIONS])
 
@@ -160,6 +160,15 @@ class SentinelAddress:
             client: Any = plain  # redis-py has no types for this
             return opinion(*(client.execute_command("SENTINEL", word, self.name) for word in QUESTIONS))
 
+    @contextlib.asynccontextmanager
+    async def _connected(self, host: Endpoint) -> "AsyncIterator[redis.asyncio.Redis]":
+        """A client that is closed however often whoever uses it is cancelled."""
+        client = self._client(host)
+        try:
+            yield client
+        finally:
+            await whole(client.aclose())
+
     def _client(self, host: Endpoint) -> "redis.asyncio.Redis":
         asynchronous = redis.asyncio.connection
         kind = asynchronous.SSLConnection if self.kind == "tls" else asynchronous.Connection
@@ -168,6 +177,10 @@ class SentinelAddress:
             **self.sentinel_options,
         )  # fmt: skip
         return redis.asyncio.Redis.from_pool(pool)
+
+
+async def _end_all(tasks: "Iterable[asyncio.Task[Opinion]]") -> None:
+    await asyncio.gather(*map(end, tasks))
 
 
 def _unheard(error: BaseException) -> Opinion:

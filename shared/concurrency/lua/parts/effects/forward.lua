@@ -10,7 +10,7 @@ local function is_sound()
   }
   -- FLOW
   for _, key in ipairs({tails, behind, passed, flow, tags, once}) do table.insert(kinds.hash, key) end
-  for _, key in ipairs({line_own, let_in, ready, line_fair}) do table.insert(kinds.zset, key) end
+  for _, key in ipairs({line_own, let_in, ready, line_fair, gated, running, opens}) do table.insert(kinds.zset, key) end
   table.insert(kinds.list, released)
   -- END
   for kind, keys in pairs(kinds) do
@@ -29,14 +29,15 @@ local function forward_in_order(session, words, first, last, free, paused, waiti
   local going, parked, at, key_of = {}, 0, first, order.keys_of(words, first, last)
   while at <= last and free > 0 do
     local key = key_of[at]
-    if order.must_wait(key) then
-      order.wait_for_key(key, '+' .. owner_of(session), words[at])
+    local own = order.must_wait(words[at], key, 33)
+    if own then
+      order.wait_for_own(own, '+' .. owner_of(session), words[at])
       waiting_keys[#waiting_keys + 1] = string.sub(words[at], 1, 22)
       parked = parked + 1
     else
       local entry = next_stamp() .. words[at]
-      if not order.stands_behind(entry, key) then
-        local getter = #going == 0 and not paused and who_waits()
+      if order.goes_on(entry, key) then
+        local getter = #going == 0 and not paused and may_be_handed(words[at]) and who_waits()
         if not (getter and hand_off(getter, entry)) then going[#going + 1] = entry end
       end
       free = free - 1

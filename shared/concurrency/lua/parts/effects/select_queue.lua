@@ -10,7 +10,8 @@ local function select_queue(first)
   -- FLOW
   tails, behind, passed, released = KEYS[first + 14], KEYS[first + 15], KEYS[first + 16], KEYS[first + 17]
   line_own, let_in, flow, tags = KEYS[first + 18], KEYS[first + 19], KEYS[first + 20], KEYS[first + 21]
-  ready, line_fair, once = KEYS[first + 22], KEYS[first + 23], KEYS[first + 24]
+  ready, line_fair, gated, running, opens = KEYS[first + 22], KEYS[first + 23], KEYS[first + 24], KEYS[first + 25], KEYS[first + 26]
+  once = KEYS[first + 27]
   order.forget()
   -- END
 end

@@ -105,7 +105,7 @@ admit = function(first_free, is_shut)
       settle_others(name, key)
       if is_delayed then return end
     end
-    if is_behind then return end
+    if is_behind or not order.passes(entry, '1') then return end
     -- END
     entering[#entering + 1] = entry
   end
@@ -142,11 +142,22 @@ admit = function(first_free, is_shut)
   end
 
   -- FLOW
-  -- Lets in of one KEY that is marked, as long as so few stand behind it; returns false where only room is missing.
-  local function admit_of_key(key, free)
+  -- Has a put wait for its own KEY or gate, whose turn has come and which has to. BUT: the one that it has waited for.
+  local function has_to_wait(who, outgoing, but)
+    local name = order.name(outgoing, 33)
+    -- One that is about to replace what waits already needs no place there.
+    if name and redis.call('HEXISTS', once, name) == 1 then return false end
+    local own = order.must_wait(outgoing, order.key(outgoing, 33), 33, but)
+    if not own or string.byte(who) ~= PLUS and not is_live(who) then return false end
+    order.wait_for_own(own, who, outgoing)
+    return true
+  end
+
+  -- Lets in those that wait for one KEY or gate that is marked, as long as so few stand there; returns false where only room is missing.
+  local function admit_of(gate, free)
     while true do
-      local first = redis.call('ZRANGEBYLEX', line_own, '[k' .. key .. ' ', '(k' .. key .. '!', 'LIMIT', 0, 1)[1]
-      if not first or order.count_in(order.tail(key)) >= order.most_behind() then return true end
+      local first = redis.call('ZRANGEBYLEX', line_own, '[' .. gate .. ' ', '(' .. gate .. '!', 'LIMIT', 0, 1)[1]
+      if not first or order.is_over(gate) then return true end
       if admitted_now >= free then return false end
       if looked_at >= MOST_LET_IN or bytes_let_in >= MOST_BYTES_LET_IN then
         line_goes_on = true
@@ -156,24 +167,25 @@ admit = function(first_free, is_shut)
       local body = redis.call('HGET', bodies, message)
       local who, mark, from = string.match(body or '', WAITS)
       if who and mark == '@' .. string.sub(first, -KEY_BYTES - 16, -KEY_BYTES - 1) then
-        let_one_in(message, who, string.sub(body, from))
-        write_entering()
-        redis.call('HDEL', bodies, message)
+        local outgoing = string.sub(body, from)
+        if not has_to_wait(who, outgoing, gate) then
+          let_one_in(message, who, outgoing)
+          write_entering()
+          redis.call('HDEL', bodies, message)
+        end
       end
       redis.call('ZREM', line_own, first)
       looked_at, bytes_let_in = looked_at + 1, bytes_let_in + #(body or '')
     end
   end
 
-  -- Lets in what waited for its own KEY and need not any more.
+  -- Lets in what waited for its own KEY or gate and need not any more.
   local function admit_own(free)
     for _, marked in ipairs(redis.call('ZRANGEBYLEX', line_own, '[!', '("', 'LIMIT', 0, 100)) do
-      if not admit_of_key(string.sub(marked, 2), free) then return end
+      if not admit_of(string.sub(marked, 2), free) then return end
       redis.call('ZREM', line_own, marked)
     end
   end
-
-  local has_to_wait
 
   -- Lets in those of the fair line whose turn is before that of the common one, of which MOST are looked at, as far as there is room.
   -- Returns how many of the common line go before the next one; 0 where this call does no more.
@@ -187,13 +199,13 @@ admit = function(first_free, is_shut)
         bytes_let_in, largest_let_in = bytes_let_in + #(body or ''), math.max(largest_let_in, #(body or ''))
         if who then
           local outgoing = string.sub(body, from)
-          if has_to_wait(keys[i], who, outgoing) then keys[i] = '' else let_one_in(keys[i], who, outgoing) end
+          if has_to_wait(who, outgoing) then keys[i] = '' else let_one_in(keys[i], who, outgoing) end
         end
       end
       write_entering()
       redis.call('ZREMRANGEBYRANK', line_fair, 0, #keys - 1)
       redis.call('HDEL', bodies, unpack(keys))
-      order.serve(order.waiting, tag)
+      order.serve_line(tag, #keys)
       order.has_touched, looked_at = true, looked_at + #keys
       if admitted_now >= room_before then return 0 end
       if looked_at >= MOST_LET_IN or bytes_let_in >= MOST_BYTES_LET_IN then
@@ -201,16 +213,6 @@ admit = function(first_free, is_shut)
         return 0
       end
     end
-  end
-
-  -- Has a put wait for its own KEY, whose turn has come and which has to.
-  has_to_wait = function(key, who, outgoing)
-    local own, name = order.key(outgoing, 33), order.name(outgoing, 33)
-    -- One that is about to replace what waits already needs no place behind its KEY.
-    if name and redis.call('HEXISTS', once, name) == 1 then return false end
-    if not order.must_wait(own) or string.byte(who) ~= PLUS and not is_live(who) then return false end
-    order.wait_for_key(own, who, outgoing)
-    return true
   end
   -- END
 
@@ -267,7 +269,7 @@ admit = function(first_free, is_shut)
         else
           local outgoing = string.sub(body, from)
           -- FLOW
-          stays = not shut and has_to_wait(key, who, outgoing)
+          stays = not shut and has_to_wait(who, outgoing)
           -- END
           if not stays then let_one_in(key, who, outgoing) end
         end

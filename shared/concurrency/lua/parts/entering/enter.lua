@@ -12,8 +12,10 @@ local function enter_named(outgoing, getter)
   if not is_behind and getter and not order.is_calm_first(outgoing, from) and hand_off(getter, entry) then
     handed_over = 1
     order.handed_named(name, entry, from + 16)
-  elseif not order.admit_named(name, entry, from + 16, is_behind) and not is_behind then
-    order.send_on({entry}, pending)
+  else
+    local goes_on = not order.admit_named(name, entry, from + 16, is_behind) and not is_behind and order.passes(entry, '1')
+    order.write_gates()
+    if goes_on then order.send_on({entry}, pending) end
   end
   return true
 end
@@ -25,9 +27,9 @@ local function enter(first, last, getter)
   if #entries == 1 and first == last then
     local entry = next_stamp() .. entries[1]
     -- FLOW
-    local is_behind = order.stands_behind(entry, order.key(entry, 49))
+    local goes_on = order.goes_on(entry, order.key(entry, 49))
     order.write()
-    if is_behind then return end
+    if not goes_on then return end
     if not getter or not hand_off(getter, entry) then return order.send_on({entry}, pending) end
     handed_over = 1
     do return end

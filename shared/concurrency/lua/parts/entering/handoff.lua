@@ -10,7 +10,8 @@ local DOT, OF_ID, OF_RESULT, OF_BOTH = 46, 105, 114, 115
 local function may_be_handed(outgoing)
   local flag = string.byte(outgoing, 33)
   -- FLOW
-  if order.FLAGS[flag] then return true end
+  -- What has a limit is delivered by a take, which counts it.
+  if order.FLAGS[flag] then return not order.has_gate(outgoing) end
   -- END
   return flag == DOT or flag == OF_RESULT or flag == OF_ID or flag == OF_BOTH
 end

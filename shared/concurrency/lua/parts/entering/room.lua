@@ -4,8 +4,8 @@ local function waiting()
   do
     local again = redis.call('LLEN', returned) + redis.call('LLEN', suspects) + redis.call('ZCARD', delayed) + redis.call('HLEN', passed)
     local fresh = redis.call('LLEN', pending) + redis.call('LLEN', released) + redis.call('HLEN', behind)
-    -- Of `ready` some were delivered before; whoever asks for room wants the sum.
-    return fresh + redis.call('ZCARD', ready), again
+    -- Of `ready` and at the gates some were delivered before; whoever asks for room wants the sum.
+    return fresh + redis.call('ZCARD', ready) + redis.call('ZCARD', gated), again
   end
   -- END
   return redis.call('LLEN', pending), redis.call('LLEN', returned) + redis.call('LLEN', suspects) + redis.call('ZCARD', delayed)

@@ -11,6 +11,18 @@ local function end_waiting(most)
   -- FLOW
   lists = {pending, returned, suspects, released, delayed, ready}
   -- END
+  -- FLOW
+  -- At the gates first, or each that ends would let the next one go.
+  while count < most and bytes < MOST_BYTES_ENDED do
+    local found = redis.call('ZRANGE', gated, 0, 0)[1]
+    if not found then break end
+    local entry = string.match(found, '^%S+ ................(.*)$')
+    make_dead_letter(key_of(entry), entry, 'shutdown', 'the queue was shut down before it was handled')
+    redis.call('ZREM', gated, found)
+    count, bytes = count + 2, bytes + #entry
+  end
+  if redis.call('ZCARD', gated) == 0 then redis.call('DEL', opens) end
+  -- END
   for _, list in ipairs(lists) do
     local of_delayed = list == delayed
     -- FLOW

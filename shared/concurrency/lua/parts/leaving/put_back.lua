@@ -35,7 +35,7 @@ local function put_back(receipts, first, most)
     end
   end
   -- FLOW
-  again = order.come_back(again)
+  again, suspect = order.come_back(order.back_to_gates(again)), order.back_to_gates(suspect)
   -- END
   if #again > 0 then redis.call('RPUSH', returned, unpack(again)) end
   if #suspect > 0 then redis.call('RPUSH', suspects, unpack(suspect)) end

@@ -4,6 +4,10 @@ local acked, nacked = 0, 0
 local steady_now, soonest = now, math.huge
 
 local function delay_for(entry, delay)
+  -- FLOW
+  -- One that waits for its next attempt holds no place.
+  order.give_up_places({entry})
+  -- END
   soonest = math.min(soonest, steady_now + delay)
   redis.call('ZADD', delayed, steady_now + delay, entry)
 end
@@ -52,10 +56,10 @@ local function settle_others(max_attempts)
     local admitted, headers = math.floor(number_in(entry, 1, 16) / 1000), headers_in(entry)
     local since = tonumber(string.match(headers, '"' .. word .. '":(%d+)'))
     if since and since >= admitted then
-      if now - since >= within then return nil end
+      if steady_now - since >= within then return nil end
       return entry
     end
-    local mark = '"' .. word .. '":' .. string.format('%.0f', math.max(now, admitted))
+    local mark = '"' .. word .. '":' .. string.format('%.0f', math.max(steady_now, admitted))
     if since then
       headers = string.gsub(headers, '"' .. word .. '":%d+', mark)
     else
@@ -130,6 +134,10 @@ local function settle_others(max_attempts)
       -- It stands behind the last of its key now.
     elseif tonumber(value) > 0 then
       delay_for(entry, tonumber(value))
+      -- FLOW
+    elseif #order.back_to_gates({entry}) == 0 then
+      -- It goes on from its gate.
+      -- END
     elseif crashes_of(entry) >= 2 then
       redis.call('RPUSH', suspects, entry)
     -- FLOW

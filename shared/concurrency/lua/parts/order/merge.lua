@@ -2,7 +2,7 @@
 -- and `ready`, by tags; of equal tags the older goes first.
 do
 local fresh, freed, tagged, again = {}, {}, {}, {}
-local counts = {}
+local counts, standing = {}, 0
 
 local function age(entry) return string.sub(entry, 1, 38) end
 
@@ -10,6 +10,8 @@ local function age(entry) return string.sub(entry, 1, 38) end
 local function pick(most)
   local time, found = order.going, {}
   local V, F, has_tags = time.V, time.F, tagged[1] or again[1]
+  -- See `order.serve_line`: time goes on by itself, too.
+  local part = has_tags and 1 / (standing + 1)
   local i, j, k, m = 1, 1, 1, 1
   while #found < most do
     local head, is_freed, head_age = fresh[i], false, nil
@@ -26,11 +28,11 @@ local function pick(most)
     if not best or head and (default < tag or default == tag and age(head) < age(best)) then
       found[#found + 1] = head
       if is_freed then j = j + 1 else i = i + 1 end
-      if default then V, F = default, default + order.COST_OF_DEFAULT end
+      if default then V, F = default + part * order.COST_OF_DEFAULT, default + order.COST_OF_DEFAULT end
     else
       found[#found + 1] = best
       if is_again then m = m + 2 else k = k + 2 end
-      if tag > V then V = tag end
+      V = math.max(V, tag) + part * order.cost_of(best)
     end
   end
   counts = {fresh = i - 1, freed = j - 1, tagged = (k - 1) / 2, again = (m - 1) / 2, V = V, F = F}
@@ -39,10 +41,12 @@ end
 
 -- Reads the first MOST.
 function order.first_of_all(most)
+  order.has_added = false
   fresh, freed = redis.call('LRANGE', pending, 0, most - 1), redis.call('LRANGE', released, 0, most - 1)
   tagged, again = redis.call('ZRANGE', ready, 0, most - 1, 'WITHSCORES'), {}
   if tagged[1] then
     order.load_time(order.going)
+    standing = redis.call('ZCARD', ready)
     again = redis.call('ZRANGEBYSCORE', ready, order.AGAIN, '+inf', 'WITHSCORES', 'LIMIT', 0, most)
     for at = #tagged - 1, 1, -2 do
       if tonumber(tagged[at + 1]) < order.AGAIN then break end
@@ -61,9 +65,13 @@ function order.remove_first(count, of)
   if count < of then pick(count) end
   redis.call('LTRIM', released, counts.freed, -1)
   redis.call('LTRIM', pending, counts.fresh, -1)
-  if counts.tagged > 0 then redis.call('ZREMRANGEBYRANK', ready, 0, counts.tagged - 1) end
-  if counts.again > 0 then
+  -- Where one was let go meanwhile, it may stand before these.
+  if counts.tagged > 0 and not order.has_added then redis.call('ZREMRANGEBYRANK', ready, 0, counts.tagged - 1) end
+  if counts.again > 0 or counts.tagged > 0 and order.has_added then
     local gone = {}
+    if order.has_added then
+      for at = 1, 2 * counts.tagged, 2 do gone[#gone + 1] = tagged[at] end
+    end
     for at = 1, 2 * counts.again, 2 do gone[#gone + 1] = again[at] end
     redis.call('ZREM', ready, unpack(gone))
   end

@@ -18,6 +18,7 @@ end
 function order.forget()
   tail_of, order.known_bound, order.has_own = {}, nil, nil
   order.forget_times()
+  order.forget_gates()
 end
 
 local function tail_record(message, count) return message .. string.format('%06d', count) end
@@ -50,7 +51,14 @@ function order.stands_behind(entry, key)
   return true
 end
 
+-- Whether an entry that enters may go on at once; else it is in its place once `order.write` has run: behind another of its KEY, or at a gate.
+function order.goes_on(entry, key)
+  if order.stands_behind(entry, key) then return false end
+  return order.passes(entry, '1')
+end
+
 function order.write()
+  order.write_gates()
   if #now_behind > 0 then
     redis.call('HSET', behind, unpack(now_behind))
     now_behind = {}
@@ -66,11 +74,11 @@ function order.write()
   end
 end
 
--- Those of some entries that enter which stand behind nobody; the others are in their places.
+-- Those of some entries that enter which stand behind nobody and at no gate; the others are in their places.
 function order.in_play(entries)
   local found = {}
   for _, entry in ipairs(entries) do
-    if not order.stands_behind(entry, order.key(entry, 49)) then found[#found + 1] = entry end
+    if order.goes_on(entry, order.key(entry, 49)) then found[#found + 1] = entry end
   end
   order.write()
   return found
@@ -85,6 +93,8 @@ local function go_again(waits)
     local due = math.max(now + tonumber(kept[2] or 0), tonumber(kept[1] or 0)) + tonumber(delay)
     redis.call('ZADD', delayed, due, entry)
     order.soonest = math.min(order.soonest, due)
+  elseif #order.back_to_gates({entry}) == 0 then
+    -- It goes on from its gate.
   elseif string.byte(entry, 39) >= 50 then
     redis.call('RPUSH', suspects, entry)
   elseif order.come_back({entry})[1] then
@@ -96,13 +106,14 @@ end
 local function one_less_of(keys)
   if redis.call('ZCARD', line_own) == 0 then return end
   for _, key in ipairs(keys) do
-    if redis.call('ZLEXCOUNT', line_own, '[k' .. key .. ' ', '(k' .. key .. '!') > 0 then redis.call('ZADD', line_own, 0, '!' .. key) end
+    if redis.call('ZLEXCOUNT', line_own, '[k' .. key .. ' ', '(k' .. key .. '!') > 0 then redis.call('ZADD', line_own, 0, '!k' .. key) end
   end
 end
 
--- These entries are done with: what comes after each in its KEY may go. By message, so that a repetition does nothing. Called before
+-- These entries are done with: their places are free, and what comes after each in its KEY may go. By message, so that a repetition does nothing. Called before
 -- the entry is removed, and the next one is there before it is taken from behind.
 function order.finished(ended)
+  order.give_up_places(ended)
   local messages, keys = {}, {}
   for _, entry in ipairs(ended) do
     local key = entry and order.key(entry, 49)
@@ -115,7 +126,8 @@ function order.finished(ended)
     local key, message, last = keys[i], messages[i], lasts[i]
     local waits = not follower and passing and redis.call('HGET', passed, message)
     if follower then
-      going[#going + 1], gone[#gone + 1] = follower, message
+      gone[#gone + 1] = message
+      if order.passes(follower, '1') then going[#going + 1] = follower end
     elseif waits then
       go_again(waits)
       redis.call('HDEL', passed, message)
@@ -129,10 +141,9 @@ function order.finished(ended)
       free[#free + 1] = key
     end
   end
-  if #going > 0 then
-    order.send_on(going, released)
-    redis.call('HDEL', behind, unpack(gone))
-  end
+  order.write_gates()
+  if #going > 0 then order.send_on(going, released) end
+  if #gone > 0 then redis.call('HDEL', behind, unpack(gone)) end
   if #words > 0 then redis.call('HSET', tails, unpack(words)) end
   if #free > 0 then redis.call('HDEL', tails, unpack(free)) end
   one_less_of(keys)

@@ -5,7 +5,10 @@
 -- `w:SHARE` of `flow` is the weight of a share, and `weights` says that there is one.
 do
 local COST = {['0'] = 1, ['1'] = 8, ['2'] = 64}
+local COST_OF_BYTE = {[48] = 1, [49] = 8, [50] = 64}
 order.COST_OF_DEFAULT = 8
+-- What an entry that has a tag costs without a weight, by its PRIORITY.
+function order.cost_of(entry) return COST_OF_BYTE[string.byte(entry, 62)] or order.COST_OF_DEFAULT end
 -- What has been delivered before stands behind these in `ready`, by its tag.
 order.AGAIN = 1e15
 order.going, order.waiting = {prefix = ''}, {prefix = 'L'}
@@ -37,6 +40,13 @@ local function look_up(time, flows)
   end
 end
 
+-- What an entry of a flow costs.
+function order.cost_of(name)
+  order.load_time(order.going)
+  local weight = order.going.has_weights and redis.call('HGET', flow, 'w:' .. string.sub(name, 3))
+  return COST[string.sub(name, 1, 1)] / tonumber(weight or 1)
+end
+
 -- Adds members of these flows to KEY, each at its tag and OFFSET: 1000 at most.
 function order.add_tagged(time, key, members, flows, offset)
   order.load_time(time)
@@ -56,6 +66,7 @@ function order.add_tagged(time, key, members, flows, offset)
   end
   redis.call('HSET', tags, unpack(fields))
   redis.call('ZADD', key, unpack(pairs_to_add))
+  order.has_added = true
 end
 
 -- COUNT of the default flow are served.
@@ -66,10 +77,13 @@ function order.serve_default(time, count)
   order.has_touched = true
 end
 
--- One with this tag is served.
-function order.serve(time, tag)
+-- COUNT of the line are served, the last of them under this tag. Time goes on by itself, too: each flow that is new begins where it is,
+-- and without end those would go before what stands under a later tag. By what was served, shared by as many as there are, it goes on
+-- no faster than all of them get their turns.
+function order.serve_line(tag, count)
+  local time = order.waiting
   order.load_time(time)
-  if tag > time.V then time.V, time.is_changed = tag, true end
+  time.V, time.is_changed = math.max(time.V, tag) + count / (redis.call('ZCARD', line_fair) + count + 1), true
   order.has_touched = true
 end
 
@@ -77,9 +91,10 @@ end
 function order.keep_times()
   if not order.has_touched then return end
   order.has_touched = false
-  local count = redis.call('ZCARD', ready) + redis.call('ZCARD', line_fair)
+  local count = redis.call('ZCARD', ready) + redis.call('ZCARD', line_fair) + redis.call('ZCARD', gated)
   if count == 0 then
-    if redis.call('UNLINK', tags) > 0 then redis.call('HDEL', flow, 'V', 'F', 'LV', 'LF') end
+    redis.call('UNLINK', tags)
+    redis.call('HDEL', flow, 'V', 'F', 'LV', 'LF', 'scan')
     order.forget_times()
     return
   end
@@ -94,7 +109,8 @@ function order.keep_times()
   local cursor, gone = redis.call('HGET', flow, 'scan') or '0', {}
   local page = redis.call('HSCAN', tags, cursor, 'COUNT', 50)
   for i = 1, #page[2], 2 do
-    local V = string.byte(page[2][i]) == 76 and order.waiting.V or order.going.V
+    local kind, V = string.byte(page[2][i]), order.going.V
+    if kind == 76 then V = order.waiting.V elseif kind == 71 then V = order.time_of_gate and order.time_of_gate(page[2][i]) or -1 end
     if tonumber(page[2][i + 1]) <= V then gone[#gone + 1] = page[2][i] end
   end
   if #gone > 0 then redis.call('HDEL', tags, unpack(gone)) end

@@ -47,6 +47,7 @@ local function lease(found)
     if is_early then
       -- It stood behind another of its KEY, and has to be calm still.
       too_early[#too_early + 1], too_early[#too_early + 2] = waits.due, found[i]
+      order.give_up_places({found[i]})
       pass_over(entry)
     elseif waits then
       free_names[#free_names + 1] = i
@@ -57,6 +58,12 @@ local function lease(found)
       marked.end_as(entry, 'removed')
       pass_over(entry)
       passed = passed + 1 -- it is twice the work
+      -- FLOW
+    elseif not order.is_delivered(found[i]) then
+      -- As it stood there: its name is not free.
+      if waits then free_names[#free_names] = nil end
+      pass_over(entry)
+      -- END
     elseif is_entry(entry) then
       pairs_to_set[at + 1] = string.sub(entry, 1, 45)
       pairs_to_set[at + 2] = entry
@@ -79,6 +86,8 @@ local function lease(found)
   end
   if at > 0 then redis.call('HSET', leased, unpack(pairs_to_set)) end
   -- FLOW
+  order.delivered()
+  if order.delivered_count >= 400 then is_full = true end
   for _, i in ipairs(free_names) do order.forget_name(named[i].name, string.sub(found[i], 17, 38)) end
   -- END
   bytes, largest = size_of_all, largest_of_all

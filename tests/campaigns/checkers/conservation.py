@@ -1,0 +1,37 @@
+"""Conservation at rest: what went in is what came out and what is still there."""
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class Balance:
+    """What is counted of a queue: by its own counters, by its keys, and by those who put and handled."""
+
+    put: int
+    """By the queue's counter; messages put back from the dead count again."""
+    acknowledged: int
+    """By the queue's counter: deliveries that were settled for good."""
+    died: int
+    """By the queue's counter; cancelled messages among them."""
+    inside: int
+    """By the keys: pending, waiting, delayed, leased."""
+    known: int
+    """Puts that returned, by the producers."""
+    attempted: int
+    """Puts that were tried, by the producers."""
+    handled: int
+    """Different messages that were handled, by the consumers."""
+
+
+def imbalances(balance: Balance) -> list[str]:
+    """What does not add up at rest, where the server has forgotten nothing."""
+    found: list[str] = []
+    if balance.put != balance.acknowledged + balance.died + balance.inside:
+        found.append(
+            f"{balance.put} went in, {balance.acknowledged} + {balance.died} came out, {balance.inside} are inside"
+        )
+    if not balance.known <= balance.put <= balance.attempted:
+        found.append(f"{balance.put} were admitted, of {balance.known} known to be in and {balance.attempted} tried")
+    if balance.handled < balance.acknowledged:
+        found.append(f"{balance.acknowledged} were acknowledged, and {balance.handled} handled")
+    return found

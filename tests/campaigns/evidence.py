@@ -1,0 +1,62 @@
+"""Evidence: what the processes of a fleet wrote down, given to the checkers."""
+
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+
+from tests.campaigns import history, referee
+from tests.campaigns.checkers.losses import Losses, explain
+from tests.campaigns.checkers.recovery import longest_recovery
+from tests.campaigns.checkers.standstill import longest_standstill
+from tests.campaigns.checkers.starvation import Wait, longest_wait
+from tests.campaigns.checkers.totals import Name, total_queue
+from tests.campaigns.pulse import read_gaps, read_left
+
+
+class Evidence:
+    """All files of a run whose processes have ended, or are at rest."""
+
+    def __init__(self, records: Path) -> None:
+        """Read them."""
+        self._events = list(history.read(records))
+        self._handlings = list(referee.read(records))
+        self._gaps = read_gaps(records)
+        self.left = read_left(records)
+        self.handled = {(each.part, each.number) for each in self._handlings}
+        self.totals = total_queue(self._events, ((each.part, each.number) for each in self._handlings))
+
+    def standstill(self) -> float:
+        """The longest time without a handling, in seconds."""
+        return longest_standstill(each.at for each in self._handlings)
+
+    def recovery(self, healed: Sequence[int]) -> float:
+        """The longest time from the end of a strike to the next handling, in seconds."""
+        return longest_recovery(healed, (each.at for each in self._handlings), self._gaps)
+
+    def longest_put(self) -> float:
+        """The longest time in which a range of puts was not in, in seconds; from when it was asked for last."""
+        waits: list[Wait] = []
+        asked: dict[tuple[int, int], int] = {}
+        for event in self._events:
+            if event.phase == "invoke":
+                asked[event.part, event.first] = event.at
+            elif event.phase == "ok":
+                waits.append(Wait(f"producer-{event.part}", asked.pop((event.part, event.first)), event.at))
+        return longest_wait(waits, self._gaps)
+
+    def forgotten(self, uncounted: Iterable[Name], forgot: Sequence[int], seconds: float) -> Losses:
+        """Compare lost messages, and handlings that the server does not know, with the moments when it forgot.
+
+        Whoever was starved may have read an answer late.
+        """
+        late = 0.5 + max(((gap.ended - gap.began) / 1e9 for gap in self._gaps), default=0.0)
+        known = {
+            (event.part, number): event.at
+            for phase in ("ok", "each")  # where each is known, it counts
+            for event in self._events
+            if event.phase == phase
+            for number in range(event.first, event.last + 1)
+            if (event.part, number) in self.totals.lost
+        }
+        missing = frozenset(uncounted)
+        last = {(each.part, each.number): each.at for each in self._handlings if (each.part, each.number) in missing}
+        return explain([*known.values(), *last.values()], forgot, seconds, late)

@@ -1,0 +1,1 @@
+"""Servers that lose what was not synced, whose disk is full, or whose clock steps."""

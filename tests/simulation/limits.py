@@ -1,0 +1,125 @@
+"""The workload of limits: as that of queues, and messages have a limit, a share that is limited, or neither.
+
+After each command the server's own account is compared with what it holds: never more in hands than a limit, and no
+rate exceeded by more than one burst, by the server's clock. Meanwhile the numbers of one limit change.
+"""
+
+import asyncio
+import re
+from collections import defaultdict
+from typing import Any
+
+from shared.concurrency import Queue, Rate, Session
+from tests.simulation.queues import Queues
+from tests.simulation.workload import Workload
+from tests.simulation.world import Process, World
+
+_URL = "redis://simulated/0"
+_AT_ONCE = 2
+_OF_SHARE = 1
+_RATE = Rate(200, burst=3)
+_LIMITS = ("few", "often", None)
+_SHARES = (None, None, None, "a", "b")
+_EMPTY_AT_REST = (
+    "gated",
+    "running",
+    "opens",
+    "tails",
+    "behind",
+    "passed",
+    "released",
+    "line_own",
+    "tags",
+    "ready",
+    "line_fair",
+)
+_WAY = re.compile(rb'^.{52}\{"flow":"[012] ([^ "]*) [^ "]* ([^ "]*) ', re.DOTALL)
+
+
+class Limits(Queues):
+    """Producers and consumers of one bounded queue, as in Queues."""
+
+    name = "limits"
+    withstands = Workload.withstands
+
+    def __init__(self, world: World, ttl: float) -> None:
+        """Start the processes."""
+        self._held: set[bytes] = set()
+        self._delivered: list[float] = []
+        """When each of the limit `often` was delivered, by the server's clock."""
+        self._has_numbers = False
+        super().__init__(world, ttl)
+        world.checks.append(self._look_at_the_limits)
+
+    def _pending(self) -> int:
+        call, keys = self.world.control.call, self._keys
+        lists = sum(call("LLEN", keys[word]) for word in ("pending", "released"))
+        ready = call("ZCOUNT", keys["ready"], "-inf", "(1e15") + call("ZLEXCOUNT", keys["gated"], "[1", "(2")
+        return int(lists + ready + call("HLEN", keys["behind"]))
+
+    def _left(self) -> int:
+        return super()._left() + int(self.world.control.call("ZCARD", self._keys["gated"]))
+
+    def _asks(self, number: int) -> dict[str, Any]:
+        rng = self.world.rng
+        return {"limit": rng.choice(_LIMITS), "share": rng.choice(_SHARES), "key": rng.choice((None, f"k{number % 3}"))}
+
+    async def _produce(self, process: Process) -> None:
+        async with Session.open(_URL, ttl=self._ttl, connect_timeout=1000) as session:
+            queue = Queue(session, "q", int)
+            await queue.limit("few", at_once=_AT_ONCE)
+            await queue.limit("often", rate=_RATE)
+            await queue.limit_shares(at_once=_OF_SHARE)
+            self._has_numbers = True
+            await super()._produce(process)
+            # A larger number lets go what waits; what was let go before a smaller one goes back to its gate.
+            for at_once in (5, 1, _AT_ONCE):
+                await queue.limit("free", at_once=at_once)
+                await asyncio.sleep(0.01)
+
+    def _look_at_the_limits(self) -> None:
+        call = self.world.control.call
+        held = {
+            receipt: entry for key in call("KEYS", "{q}:leased:*") for receipt, entry in _pairs(call("HGETALL", key))
+        }
+        counts: defaultdict[str, int] = defaultdict(int)
+        for receipt, entry in held.items():
+            share, limit = _way_of(entry)
+            counts[f"s{share}"] += 1
+            counts[f"l{limit}"] += 1
+            if limit == "often" and receipt not in self._held:
+                self._look_at_the_rate()
+        self._held = set(held)
+        over = [
+            f"{what}: {count}"
+            for what, most in (("lfew", _AT_ONCE), ("sa", _OF_SHARE), ("sb", _OF_SHARE))
+            if (count := counts[what]) > most
+        ]
+        if over:
+            self.failures.append(f"in hands at {self.world.now:.3f}: {over}")
+
+    def _look_at_the_rate(self) -> None:
+        now = self.world.server_now
+        self._delivered.append(now)
+        for count, since in enumerate(reversed(self._delivered), 1):
+            # The server has read its clock a moment before.
+            if count - _RATE.burst > (now - since + 1e-4) * _RATE.count / _RATE.per + 1e-6:
+                self.failures.append(f"{count} were delivered within {now - since:.4f} s")
+                return
+
+    def look_at_the_end(self) -> None:
+        """As of Queues, and nothing is left in the keys of limits, but their numbers."""
+        super().look_at_the_end()
+        there = [word for word in _EMPTY_AT_REST if self.world.control.call("EXISTS", self._keys[word])]
+        if there:
+            self.failures.append(f"at rest there is something in {there}")
+
+
+def _pairs(found: list[bytes]) -> list[tuple[bytes, bytes]]:
+    return list(zip(found[::2], found[1::2], strict=True))
+
+
+def _way_of(entry: bytes) -> tuple[str, str]:
+    """Share and limit of an entry; empty where it has none."""
+    found = _WAY.match(entry)
+    return (found[1].decode(), found[2].decode()) if found else ("", "")
