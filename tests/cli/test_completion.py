@@ -22,7 +22,7 @@ ASKED = {
 LINES = {
     "./run pip": {"pipeline"},
     "./run camp": {"campaign"},
-    "./run pipeline queue sh": {"show", "shutdown"},
+    "./run pipeline queue sh": {"shares", "show", "shutdown"},
     "./run pipeline dead discard --y": {"--yes"},
     "./run bench sha": {"shared"},
 }

@@ -17,7 +17,7 @@ _OTHERS = tuple(workload for workload in WORKLOADS if workload not in _MAIN)
 # The first of each batch, and how many it has; a batch is a process of its own.
 BATCHES = [
     *((workload, first, 10) for workload in _MAIN for first in (1, 11)),
-    *(pytest.param(workload, 1, 10, marks=LONG) for workload in _OTHERS),
+    *(pytest.param(workload, 1, 4, marks=LONG) for workload in _OTHERS),
 ]
 # 120, 121 and 255 of the queues raised InvalidStateError where two callers waited for a registration.
 # Puts were let in and reported as refused by a shutdown (4, 50, 120, 140, 149, 177), or lost (28 to 32).
