@@ -5,10 +5,12 @@ are the pipes; what a handler prints goes to stderr. Requests and answers are JS
 pickled.
 """
 
+import io
 import json
 import os
 import pkgutil
 import signal
+import sys
 import threading
 import traceback
 from collections.abc import Callable, Mapping
@@ -89,6 +91,9 @@ def _take_pipes() -> tuple[BinaryIO, BinaryIO]:
     os.dup2(nothing, 0)
     os.close(nothing)
     os.dup2(2, 1)
+    # Else it is kept until there is a block of it: it was opened for a pipe.
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(line_buffering=True)
     return requests, answers
 
 
