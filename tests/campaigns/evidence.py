@@ -30,7 +30,10 @@ class Evidence:
 
     def recovery(self, healed: Sequence[int]) -> float:
         """The longest time from the end of a strike to the next handling, in seconds."""
-        return longest_recovery(healed, (each.at for each in self._handlings), self._gaps)
+        moments = [each.at for each in self._handlings]
+        if not self.totals.lost:  # what was healed when all had been handled had nothing left to show
+            healed = [heal for heal in healed if heal <= max(moments, default=0)]
+        return longest_recovery(healed, moments, self._gaps)
 
     def longest_put(self) -> float:
         """The longest time in which a range of puts was not in, in seconds; from when it was asked for last."""
