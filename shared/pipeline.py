@@ -17,7 +17,7 @@ from shared.clock.deferred import Deferred, may_be_deferred
 from shared.clock.in_one_slot import clock_client
 from shared.concurrency import Cancellation, Priority, Queue, Session
 from shared.concurrency.checks import check_seconds
-from shared.concurrency.queues.encoding.flow import Way
+from shared.concurrency.queues.encoding.flow import way_asked
 from shared.concurrency.queues.encoding.outgoing import check_id
 from shared.concurrency.session.outage import Outage
 from shared.concurrency.session.session import process_of
@@ -105,7 +105,7 @@ class Pipeline:
         :raises ServerRefused: when the server does not let us. ConcurrencyError: when the pipeline is closed.
         """
         process_of(self.session).check_open()
-        way = None if priority is None and key is share is limit is None else Way(priority, share, key, limit)
+        way = way_asked(priority, share, key, limit)
         return await self._deferred.schedule(message, at, after, id, way)
 
     async def unschedule(self, id: str) -> bool:  # noqa: A002

@@ -52,6 +52,12 @@ def test_marks_that_do_not_pair_are_an_error(text: str) -> None:
         scripts.cut(text, flow=True)
 
 
+def test_no_function_of_a_table_is_written_twice(script: scripts.Script) -> None:
+    # The later one takes the place of the earlier one, whose callers do not notice.
+    functions = re.findall(r"^function (\w+\.\w+)\(", script.source.decode(), re.MULTILINE)
+    assert sorted(functions) == sorted(set(functions))
+
+
 def test_every_declared_key_is_used_and_every_used_key_declared(script: scripts.Script) -> None:
     known = {*QUEUE_KEYS, "leased", *LEASE_KEYS, *EVENT_KEYS, *CONDITION_KEYS, *BARRIER_KEYS, *RATE_KEYS}
     assert set(script.keys) <= known

@@ -49,7 +49,7 @@ def left_at_server(world: World, name: str) -> list[str]:
 
 
 def _marks(found: list[bytes]) -> list[bytes]:
-    """Those of `cancel`. What a submitter has given up may be on its way into the queue: its mark stays for days."""
+    """Those of `cancel`. What a submitter has cancelled may be on its way into the queue: its mark stays for days."""
     return [key for key, mark in zip(found[::2], found[1::2], strict=True) if float(mark) % 1]
 
 

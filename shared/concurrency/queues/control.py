@@ -115,11 +115,7 @@ class QueueControl:
         :raises TypeError, ValueError: when the share is no text of 1 to 1,000 characters, or the weight is out of
             range; nothing was sent.
         """
-        words = words_of_weight(share, weight)
-        registration = self._participant.member.registration
-        registration.need_level(LEVEL_OF_FLOW)
-        await registration.ready()
-        await self._participant.operate("weigh", *words)
+        await self._operate_on_flow("weigh", *words_of_weight(share, weight))
 
     async def shares(self, most: int = 20) -> list[QueueShare]:
         """The shares that have most in the queue and in the line, the largest first; 1,000 of them at most.
@@ -199,17 +195,17 @@ class QueueControl:
         :raises ValueError, TypeError: when the name or a number is none; nothing was sent.
         """
         gate, called = gate_of(name)
-        await self._limit(gate, *numbers_of(at_once, rate), called)
+        await self._operate_on_flow("limit", gate, *numbers_of(at_once, rate), called)
 
     async def limit_shares(self, *, at_once: int | None = None, rate: Rate | None = None) -> None:
         """Limit the messages of each share alike; None for both lifts it. Otherwise as `limit`."""
-        await self._limit(OF_SHARES, *numbers_of(at_once, rate), b"")
+        await self._operate_on_flow("limit", OF_SHARES, *numbers_of(at_once, rate), b"")
 
-    async def _limit(self, gate: str, at_once: str, rate: str, called: bytes) -> None:
+    async def _operate_on_flow(self, script: str, *words: str | bytes) -> None:
         member = self._participant.member
         member.need_level(LEVEL_OF_FLOW)
         await member.registration.ready()
-        await self._participant.operate("limit", gate, at_once, rate, called)
+        await self._participant.operate(script, *words)
 
     async def limits(self) -> list[QueueLimit]:
         """The limits of the queue, and how many messages of each are in hands and wait. Not read in one step."""

@@ -17,7 +17,7 @@ from shared.concurrency.queues.deliveries.unread import Unread
 from shared.concurrency.queues.effects.forwards import Destination
 from shared.concurrency.queues.encoding.codec import Codec
 from shared.concurrency.queues.encoding.entry import LARGEST_MESSAGE
-from shared.concurrency.queues.encoding.flow import LEVEL_OF_FLOW, Priority, Way, check_name
+from shared.concurrency.queues.encoding.flow import LEVEL_OF_FLOW, Priority, Way, check_name, way_asked
 from shared.concurrency.queues.encoding.outgoing import KEPT_FOR, Outgoing, check_id
 from shared.concurrency.queues.encoding.results import ResultCodec
 from shared.concurrency.queues.encoding.unreadable import Unreadable
@@ -140,7 +140,7 @@ class Queue(QueueControl, Generic[T]):
             long;
             nothing was sent. TypeError for another type.
         """
-        way = None if priority is None and key is share is limit is None else Way(priority, share, key, limit)
+        way = way_asked(priority, share, key, limit)
         return await self._put(self._entry(item, id, way), may_wait=True)
 
     async def put_nowait(
@@ -159,7 +159,7 @@ class Queue(QueueControl, Generic[T]):
 
         :raises QueueFull: (an asyncio.QueueFull) when `put` would wait. Otherwise as `put`.
         """
-        way = None if priority is None and key is share is limit is None else Way(priority, share, key, limit)
+        way = way_asked(priority, share, key, limit)
         return await self._put(self._entry(item, id, way), may_wait=False)
 
     def _entry(self, item: T, id_: str | None, way: Way | None) -> OutgoingEntry:
@@ -283,7 +283,7 @@ class Queue(QueueControl, Generic[T]):
         :raises IdConflict: as `put`; and when the message with this id was put without asking for its result.
         """
         self._participant.process.check_open()
-        way = None if priority is None and key is share is limit is None else Way(priority, share, key, limit)
+        way = way_asked(priority, share, key, limit)
         make = partial(self._outgoing.entry, item, id, way, is_asked=True)
         return await self._submitter.submit(make, item, id, on_progress)
 

@@ -8,7 +8,7 @@ from typing import Any, Final, Protocol, TypeVar, overload
 from shared.concurrency.checks import check_seconds
 from shared.concurrency.queues.effects.forwards import Destination
 from shared.concurrency.queues.effects.writes import LARGEST, Writes
-from shared.concurrency.queues.encoding.flow import Priority, Way
+from shared.concurrency.queues.encoding.flow import Priority, Way, way_asked
 
 T_contra = TypeVar("T_contra", contravariant=True)
 S = TypeVar("S", bound=Sequence[Any])
@@ -135,7 +135,7 @@ class Effects:
 
         :raises ValueError, TypeError, MessageTooLarge: as `Queue.put`.
         """
-        way = None if priority is None and key is share is limit is None else Way(priority, share, key, limit)
+        way = way_asked(priority, share, key, limit)
         if isinstance(queue, str):
             self._put_by_name(queue, item, way)
             return

@@ -45,6 +45,11 @@ class Way(NamedTuple):
         return {about: asked for about, asked in self._asdict().items() if asked is not None}
 
 
+def way_asked(priority: int | None, share: str | None, key: str | None, limit: str | None) -> Way | None:
+    """What a put asks; None where that is nothing: the usual case costs a comparison."""
+    return None if priority is None and key is share is limit is None else Way(priority, share, key, limit)
+
+
 _NOTHING: Final = Way()
 LONGEST_FLOW: Final = " ".join(("1", *["x" * 64] * 4))
 """A header of which none is longer."""

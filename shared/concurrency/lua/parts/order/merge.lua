@@ -32,7 +32,7 @@ local function pick(most)
     else
       found[#found + 1] = best
       if is_again then m = m + 2 else k = k + 2 end
-      V = math.max(V, tag) + part * order.cost_of(best)
+      V = math.max(V, tag) + part * order.cost_of_entry(best)
     end
   end
   counts = {fresh = i - 1, freed = j - 1, tagged = (k - 1) / 2, again = (m - 1) / 2, V = V, F = F}

@@ -8,7 +8,7 @@ local COST = {['0'] = 1, ['1'] = 8, ['2'] = 64}
 local COST_OF_BYTE = {[48] = 1, [49] = 8, [50] = 64}
 order.COST_OF_DEFAULT = 8
 -- What an entry that has a tag costs without a weight, by its PRIORITY.
-function order.cost_of(entry) return COST_OF_BYTE[string.byte(entry, 62)] or order.COST_OF_DEFAULT end
+function order.cost_of_entry(entry) return COST_OF_BYTE[string.byte(entry, 62)] or order.COST_OF_DEFAULT end
 -- What has been delivered before stands behind these in `ready`, by its tag.
 order.AGAIN = 1e15
 order.going, order.waiting = {prefix = ''}, {prefix = 'L'}
