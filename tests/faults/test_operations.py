@@ -150,7 +150,8 @@ async def test_a_call_that_was_given_up_in_an_outage_is_never_sent(
                 with contextlib.suppress(TimeoutError):
                     async with asyncio.timeout(0.001):
                         await ABANDONED[what](queue)
-            new = asyncio.all_tasks() - tasks
+            # The server of the proxy has tasks of its own, for the connections that it refuses.
+            new = {task for task in asyncio.all_tasks() - tasks if "_accept" not in repr(task.get_coro())}
             assert len(new) <= 1, "calls go on without their callers"  # the lane's own
             sent = len(proxy.of_session())
         async with asyncio.timeout(100):

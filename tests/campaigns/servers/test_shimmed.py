@@ -58,6 +58,10 @@ def test_a_full_disk_ends_it_and_takes_nothing(server: ShimmedServer) -> None:
         server.shim.fill("half a write first")
         with pytest.raises(redis.ConnectionError):
             client.set("refused", "1")
+    # It closes its connections a moment before its process ends.
+    deadline = time.monotonic() + 30
+    while server.running:
+        assert time.monotonic() < deadline, "it goes on"
     server.shim.free()
     server.start()
     with client_of(server) as client:
