@@ -11,10 +11,12 @@ from tests.instruments.certificates import Terminator, pipe
 
 _HANDSHAKE: Final = b"\x16"
 """How a client begins that speaks TLS."""
+_COMMAND: Final = b"*"
+"""How servers and sentinels begin among themselves. A client that asks whether TLS is spoken here asks otherwise."""
 
 
 class Door(Terminator):
-    """Who speaks TLS is counted. Who does not is let through, too: servers and sentinels among themselves."""
+    """Who speaks TLS is counted. Servers and sentinels among themselves do not, and are let through, too."""
 
     def __init__(self, certificate: Path) -> None:
         """Prepare. `certificate`: what it shows."""
@@ -37,8 +39,10 @@ class Door(Terminator):
             client,
             socket.create_connection(("127.0.0.1", self._to)) as server,
         ):
-            if client.recv(1, socket.MSG_PEEK) != _HANDSHAKE:
+            first = client.recv(1, socket.MSG_PEEK)
+            if first == _COMMAND:
                 pipe(client, server)
+            if first != _HANDSHAKE:
                 return
             with self.context.wrap_socket(client, server_side=True) as encrypted:
                 self._clients.append(encrypted)
