@@ -64,12 +64,13 @@ class _Contender:
                 try:
                     await asyncio.sleep(self._chance.random() * 0.01)
                 finally:
-                    is_late = held.seconds_left <= 0
-                    self._access.try_with(word, name, stay, held.token, is_late=is_late)
-                    if is_late:
+                    self._access.try_with(word, name, stay, held.token, is_late=held.seconds_left <= 0)
+                    # It left at this moment, if its lease is good after it: the process may be stopped in between.
+                    left = time.monotonic_ns()
+                    if held.seconds_left <= 0:
                         self._note("late", stay, name)
-                self._note("leaves", stay, name)
+                self._note("leaves", stay, name, at=left)
         self._note("out", stay, name)
 
-    def _note(self, what: str, stay: str, name: str, token: int = 0) -> None:
-        os.write(self._file, f"{what} {stay} {name} {token} {time.monotonic_ns()}\n".encode())
+    def _note(self, what: str, stay: str, name: str, token: int = 0, at: int = 0) -> None:
+        os.write(self._file, f"{what} {stay} {name} {token} {at or time.monotonic_ns()}\n".encode())

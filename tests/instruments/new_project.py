@@ -35,6 +35,7 @@ def typed(folder: Path, *words: str, code: int = 0, seconds: float = 100) -> str
 def template(folder: Path) -> Path:
     """A copy of this template, without git, to be changed; returns the folder."""
     shutil.copytree(ROOT, folder, ignore=_LEFT_OUT)
+    _know_types(folder)
     return folder
 
 
@@ -44,4 +45,11 @@ def new(door: Path, folder: Path, *options: str) -> Path:
     (folder / ".venv").symlink_to(sys.prefix)
     with (folder / ".git" / "info" / "exclude").open("a") as exclude:
         exclude.write(".venv\n")
+    _know_types(folder)
     return folder
+
+
+def _know_types(folder: Path) -> None:
+    """Let mypy begin with what it knows of the same files here: what it has not seen it reads."""
+    if (known := ROOT / ".mypy_cache").exists():
+        shutil.copytree(known, folder / ".mypy_cache")

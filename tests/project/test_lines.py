@@ -6,7 +6,6 @@ What would take minutes is made short by an argument behind it; compose lines ar
 import contextlib
 import os
 import re
-import shutil
 import signal
 import socket
 import subprocess
@@ -20,6 +19,7 @@ import pytest
 
 from shared.local.parent_death import tied
 from tests.instruments.lines import ROOT, compose_lines, lines
+from tests.instruments.new_project import template
 
 FEW_TESTS: Final = "tests/shared/test_address.py"
 
@@ -165,9 +165,7 @@ def test_every_line_of_the_pages_is_typed_by_a_test_and_no_other() -> None:
 @pytest.fixture(scope="module")
 def clone(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The project as in a clone of its own, whose environment is prepared."""
-    clone = tmp_path_factory.mktemp("clone") / "project"
-    left_out = shutil.ignore_patterns(".venv*", ".git", ".run", ".hypothesis", ".*_cache", "__pycache__")
-    shutil.copytree(ROOT, clone, ignore=left_out)
+    clone = template(tmp_path_factory.mktemp("clone") / "project")
     (clone / ".venv").symlink_to(sys.prefix)
     return clone
 

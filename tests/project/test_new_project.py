@@ -22,6 +22,12 @@ def example(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return new(ROOT, tmp_path_factory.mktemp("new") / "words", "--example")
 
 
+def files_in(folder: Path) -> dict[Path, bytes]:
+    """What a folder holds, without what Python has made of it."""
+    found = (path for path in folder.rglob("*") if path.is_file() and "__pycache__" not in path.parts)
+    return {path.relative_to(folder): path.read_bytes() for path in found}
+
+
 def test_its_first_commit_is_the_template_whole_and_the_second_its_own(project: Path) -> None:
     subjects = typed(project, "git", "log", "--format=%s", "--reverse").splitlines()
     assert subjects == ["Take the template whole", "Begin mail-jobs"]
@@ -82,9 +88,19 @@ def test_it_passes_its_check(project: Path) -> None:
     typed(project, "./run", "check", seconds=280)
 
 
+OF_THE_ENGINE = tuple(
+    f"tests/{folder}"
+    for folder in ("conformance", "effects", "limits", "locks", "once", "order", "queues", "results", "simulation")
+)
+"""Folders of tests that need the engine alone. A project has both as they are here, where they have run."""
+
+
 @pytest.mark.timeout(3600)
 def test_it_passes_its_tests(project: Path) -> None:
-    said = typed(project, "./run", "test", seconds=3500)
+    for folder in ("shared/concurrency", "tests/instruments", *OF_THE_ENGINE):
+        there, here = files_in(project / folder), files_in(ROOT / folder)
+        assert there == here
+    said = typed(project, "./run", "test", *(f"--ignore={folder}" for folder in OF_THE_ENGINE), seconds=3500)
     assert " passed" in said
     assert "tests/job" in typed(project, "./run", "test", "tests/job", "-v")
     assert typed(project, "git", "status", "--porcelain") == ""
