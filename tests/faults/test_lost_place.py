@@ -11,6 +11,8 @@ from shared.concurrency.session import insurance
 from shared.local.embedded import EmbeddedServer
 from tests.instruments import inside
 from tests.instruments.emptying import take
+from tests.instruments.proxy import Proxy
+from tests.instruments.traffic import Fate
 from tests.instruments.waiting import until
 
 
@@ -82,3 +84,29 @@ async def test_a_put_that_is_cancelled_then_is_not_put_again(server: EmbeddedSer
             await queue.put(2)
         assert await take(queue, 1) == [2]
         assert (await queue.statistics()).put_total == 2
+
+
+@pytest.mark.usefixtures("only_notified")
+async def test_a_put_behind_a_withdrawal_is_not_taken_for_let_in_with_it(
+    proxy: Proxy, url: str, client: Redis, name: str
+) -> None:
+    async with Session.open(proxy.url) as session, Session.open(url) as another:
+        queue, other = Queue(session, name, int, maxsize=1), Queue(another, name, int)
+        await queue.put(0)
+        waiting = asyncio.create_task(queue.put(1, share="a"))
+        await until(other.statistics, lambda seen: seen.puts_waiting == 1)
+        before = proxy.count("put")
+        proxy.judge = lambda command: Fate.DROP_BEFORE if command.name == "put" else Fate.PASS
+        waiting.cancel()
+        behind = asyncio.create_task(queue.put(2))  # in one call with the withdrawal, which does not arrive
+        await until(lambda: asyncio.sleep(0, proxy.count("put")), lambda count: count > before)
+        assert await take(other, 1) == [0]  # which lets the other one in
+        await client.config_set("maxmemory", 1)  # and now only withdrawals get through
+        proxy.judge = lambda _: Fate.PASS
+        puts = inside.put_lane_of(session, name)
+        await until(lambda: asyncio.sleep(0, behind.done() or inside.waits_for_memory(puts)), bool)
+        assert not behind.done()
+        await client.config_set("maxmemory", 0)
+        assert await take(other, 2) == [1, 2]
+        await behind
+        assert (await other.statistics()).put_total == 3

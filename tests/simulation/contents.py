@@ -36,7 +36,7 @@ class Contents:
 def contents(control: Control, keys: Mapping[str, bytes], effects: str) -> Contents:
     """Look; `effects`: a hash that counts the effects of each."""
     calls = control.calls
-    leased, handed, dead, bodies, done, behind, passed, delayed, *lists = calls(
+    leased, handed, dead, bodies, done, behind, passed, delayed, ready, gated, *lists = calls(
         ("KEYS", keys["pending"].replace(b"pending", b"leased:*")),
         ("HVALS", keys["handed"]),
         ("HVALS", keys["dead"]),
@@ -45,11 +45,14 @@ def contents(control: Control, keys: Mapping[str, bytes], effects: str) -> Conte
         ("HVALS", keys["behind"]),
         ("HVALS", keys["passed"]),
         ("ZRANGE", keys["delayed"], 0, -1),
+        ("ZRANGE", keys["ready"], 0, -1),
+        ("ZRANGE", keys["gated"], 0, -1),
         *(("LRANGE", keys[word], 0, -1) for word in _LISTS),
     )
     held = [entry for entries in calls(*(("HVALS", key) for key in leased)) for entry in entries]
-    there = [entry for entries in (behind, delayed, *lists) for entry in entries]
+    there = [entry for entries in (behind, delayed, ready, *lists) for entry in entries]
     there += [entry.partition(b" ")[2] for entry in passed]
+    there += [entry.split(b" ", 3)[3] for entry in gated]
     return Contents(
         there=set(map(number_of, there)),
         held={number_of(entry) for entry in (*held, *handed) if entry},

@@ -171,7 +171,10 @@ class Controls(Resting):
             queue = self._queue(session)
             while not self.is_closing:
                 await asyncio.sleep(0.5)
-                if self.is_calm():
+                if not self.is_calm():
+                    continue
+                # An operator that was stopped may shut it down before the replay: it is opened again in a while.
+                with contextlib.suppress(QueueShutDown):
                     await queue.reopen()
                     await queue.resume()
                     await queue.resize(_LAST_BOUND)

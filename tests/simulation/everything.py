@@ -228,7 +228,9 @@ class Everything(Resting):
                 if self.is_calm():
                     await queue.reopen()
                     await queue.resume()
-                    await queue.replay()
+                    # An operator that was stopped meanwhile may shut it down now: it is opened again in a while.
+                    with contextlib.suppress(QueueShutDown):
+                        await queue.replay()
 
     # --- what the run asks ------------------------------------------------------------------------------------------
 

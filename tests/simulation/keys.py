@@ -29,15 +29,6 @@ class Keys(Queues):
         self._numbers_of: defaultdict[str, list[int]] = defaultdict(list)
         super().__init__(world, ttl)
 
-    def _pending(self) -> int:
-        keys = self._keys
-        counts = self.world.control.calls(
-            *(("LLEN", keys[word]) for word in ("pending", "released")),
-            ("ZCOUNT", keys["ready"], "-inf", "(1e15"),
-            ("HLEN", keys["behind"]),
-        )
-        return sum(counts)
-
     def _asks(self, number: int) -> dict[str, Any]:
         place = _KEYS if number % 2 else self.world.rng.randrange(_KEYS)
         key = self._keys_of[number] = "hot" if place == _KEYS else f"k{place}"

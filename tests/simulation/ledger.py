@@ -42,7 +42,7 @@ class Ledger:
         """Look after every command from here on, and note in `failures` what must not be. `name`: of the queue."""
         self._world, self._name, self._failures = world, name, failures
         self._sha = world.control.call("SCRIPT", "LOAD", _LOOK)
-        self._most = 0
+        self.fresh = 0
         """How many were pending after the last command; after a shrink more than the bound may be, and only fewer."""
         self._line: list[bytes] = []
         self._paused_with: set[bytes] | None = None
@@ -67,9 +67,9 @@ class Ledger:
         )
         put, replayed, acked, dead, cancelled, onward, discarded = (int(total or 0) for total in totals)
         fresh = len(pending) + behind
-        if maxsize and int(maxsize) and fresh > max(int(maxsize), self._most):
-            self._fail(f"{fresh} pending after {self._most}, and maxsize is {int(maxsize)}")
-        self._most, self.top = fresh, max(self.top, fresh)
+        if maxsize and int(maxsize) and fresh > max(int(maxsize), self.fresh):
+            self._fail(f"{fresh} pending after {self.fresh}, and maxsize is {int(maxsize)}")
+        self.fresh, self.top = fresh, max(self.top, fresh)
         there = fresh + again + passed + len(held) + len(handed)
         counted = put + replayed - acked - dead - cancelled - onward
         if there != counted:

@@ -51,12 +51,6 @@ class Limits(Queues):
         super().__init__(world, ttl)
         world.checks.append(self._look_at_the_limits)
 
-    def _pending(self) -> int:
-        call, keys = self.world.control.call, self._keys
-        lists = sum(call("LLEN", keys[word]) for word in ("pending", "released"))
-        ready = call("ZCOUNT", keys["ready"], "-inf", "(1e15") + call("ZLEXCOUNT", keys["gated"], "[1", "(2")
-        return int(lists + ready + call("HLEN", keys["behind"]))
-
     def _left(self) -> int:
         return super()._left() + int(self.world.control.call("ZCARD", self._keys["gated"]))
 
@@ -78,10 +72,9 @@ class Limits(Queues):
                 await asyncio.sleep(0.01)
 
     def _look_at_the_limits(self) -> None:
-        call = self.world.control.call
-        held = {
-            receipt: entry for key in call("KEYS", "{q}:leased:*") for receipt, entry in _pairs(call("HGETALL", key))
-        }
+        control = self.world.control
+        leased = control.calls(*(("HGETALL", key) for key in control.call("KEYS", "{q}:leased:*")))
+        held = {receipt: entry for each in leased for receipt, entry in _pairs(each)}
         counts: defaultdict[str, int] = defaultdict(int)
         for receipt, entry in held.items():
             share, limit = _way_of(entry)

@@ -63,17 +63,22 @@ class Once(Consuming):
         self._others = [world.start("canceller", self._cancel)] if self._cancels else []
 
     def _look_at_the_names(self) -> None:
-        call, keys = self.world.control.call, self._keys
-        lists = [entry for word in ("pending", "released") for entry in call("LRANGE", keys[word], 0, -1)]
-        waiting = [*lists, *call("HVALS", keys["behind"])]
-        waiting += [entry for word in ("delayed", "ready") for entry in call("ZRANGE", keys[word], 0, -1)]
-        marked = set(call("ZRANGE", keys["marks"], 0, -1))
+        keys = self._keys
+        # In one trip: this is asked after every command.
+        marks, stored, *found = self.world.control.calls(
+            ("ZRANGE", keys["marks"], 0, -1),
+            ("HKEYS", keys["once"]),
+            *(("LRANGE", keys[word], 0, -1) for word in ("pending", "released")),
+            ("HVALS", keys["behind"]),
+            *(("ZRANGE", keys[word], 0, -1) for word in ("delayed", "ready")),
+        )
+        waiting, marked = [entry for entries in found for entry in entries], set(marks)
         names: Counter[str] = Counter()
         for entry in waiting:
             if entry[38:48] == _NEVER_HANDED_OUT and entry[48] in _FLOWS and entry[16:38] not in marked:
                 names[entry[52:].partition(b'"flow":"')[2].partition(b'"')[0].split(b" ")[4].decode()] += 1
         names.pop("", None)
-        known = {word.decode() for word in call("HKEYS", keys["once"])}
+        known = {word.decode() for word in stored}
         known = {word for word in known if word[0] not in "=#"}
         if max(names.values(), default=1) > 1 or set(names) != known:
             self.failures.append(f"{dict(names)} wait, and the names are {sorted(known)}")

@@ -33,7 +33,7 @@ class Puts(Consuming):
         self._refused: set[int] = set()
         self._in_doubt: set[int] = set()
         self._back: set[int] = set()
-        """What came back with older data; what was said of it since they were saved is undone."""
+        """What a loss of data leaves open: of these a put that was refused may have gone in before, or go in again."""
         self._futures: list[asyncio.Future[object]] = []
         self._server = Server(world)
         self.more_faults = [self._server.fill_memory, self._server.fill_memory, self._server.restart]
@@ -97,6 +97,8 @@ class Puts(Consuming):
     def _lost(self, after: Contents) -> None:
         # A put that was refused since then waits there again, or is in; some are told only later that they were.
         self._back |= after.waiting | after.admitted
+        # One that had gone in, and whose putter has not heard of it, is put again: a shutdown may refuse it now.
+        self._back |= self._forgiven - self._put - self._refused - self._in_doubt
 
     # --- what the run asks ------------------------------------------------------------------------------------------
 

@@ -42,13 +42,10 @@ class Queues(Consuming):
         self._start_consumers(_CONSUMERS)
 
     def _look_at_the_bound(self) -> None:
-        pending = self._pending()
+        pending = self.ledger.fresh
         self._top = max(self._top, pending)
         if pending > self._maxsize:
             self.failures.append(f"{pending} pending, and maxsize is {self._maxsize}")
-
-    def _pending(self) -> int:
-        return int(self.world.control.call("LLEN", self._keys["pending"]))
 
     # --- what other workloads change ------------------------------------------------------------------------------
 

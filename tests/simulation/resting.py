@@ -92,6 +92,10 @@ class Resting(Workload):
         elif rested > 1:
             # Else a session may be over here, for an answer was late, and stay at the server for its time to live.
             self.world.mean_delay = min(self.world.mean_delay, 0.001)
+            # Nor does one stay because its goodbye went into a connection that had been dead while nobody used it.
+            for link in list(self.world.links()):
+                if link.loses_commands or link.loses_answers:
+                    link.cut()
         return False
 
     def _close(self) -> None:

@@ -55,7 +55,11 @@ _ONLY_CLOCKS = tuple(
     )
     for word in ("--without", fault)
 )
-FOUND_IN_STORMS = {"waits": ("5111", *_ONLY_CLOCKS)}
+# 7159 of the keys had a put return that was not in: the answer was of another, withdrawn in the same call, that was.
+FOUND_IN_STORMS = [
+    ("waits", 5111, *_ONLY_CLOCKS),
+    ("keys", 7159, "--without", "fill-memory", "--without", "flush-scripts", "--strikes", "2-20,22-26"),
+]
 
 
 _ENVIRONMENT = os.environ | {"PYTHONHASHSEED": "0"}
@@ -99,10 +103,10 @@ def test_what_was_found_stays_mended(workload: str) -> None:
 
 @pytest.mark.alone
 @pytest.mark.slow
-@pytest.mark.parametrize("workload", FOUND_IN_STORMS)
-def test_what_was_found_in_storms_stays_mended(workload: str) -> None:
-    seed, *words = FOUND_IN_STORMS[workload]
-    done = simulate("--workload", workload, "--seed", seed, "--storm", *words)
+@pytest.mark.parametrize("found", FOUND_IN_STORMS, ids=lambda found: f"{found[0]}-{found[1]}")
+def test_what_was_found_in_storms_stays_mended(found: tuple[str, int, *tuple[str, ...]]) -> None:
+    workload, seed, *words = found
+    done = simulate("--workload", workload, "--seed", str(seed), "--storm", *words)
     assert done.returncode == 0, done.stdout + done.stderr
     assert done.stdout.startswith(f"{workload} {seed}: ok -- ")
 

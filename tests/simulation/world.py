@@ -19,7 +19,7 @@ class Process:
     def __init__(self, name: str, now: Callable[[], float]) -> None:
         """Begin without tasks; the world turns it."""
         self.name = name
-        self.loop, self.thread = Loop(now), Loop(now)
+        self.loops = self.loop, self.thread = Loop(now), Loop(now)
         self.is_dead = False
         self.stopped_until = 0.0
         self.blocked_until = 0.0
@@ -186,8 +186,14 @@ class World:
         now, next_at = self.now, math.inf
         for process in self._living:
             stopped, blocked = process.stopped_until, process.blocked_until
-            for loop, until in ((process.loop, max(stopped, blocked)), (process.thread, stopped)):
-                due = 0.0 if loop._ready else loop.due()
+            for loop in process.loops:
+                if loop._ready:
+                    due = 0.0
+                elif timers := loop._scheduled:
+                    due = loop.due() if timers[0]._cancelled else timers[0]._when
+                else:
+                    continue  # it waits for others
+                until = blocked if blocked > stopped and loop is process.loop else stopped
                 if due < until:  # noqa: PLR1730  # as above
                     due = until
                 if due <= now:

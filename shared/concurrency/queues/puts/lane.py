@@ -237,7 +237,8 @@ class PutLane(Lane[Portion]):
         self._flight.call = None
         self.answered = self._flight.number
         _, _, verdicts, last, refused, shut, live = answer
-        if verdicts == [b"a", len(portion.entries)] and not portion.again:
+        # An inquiry carries no entries: its verdicts are on what was withdrawn alone.
+        if verdicts == [b"a", len(portion.entries)] and not (portion.again or portion.withdrawn):
             admit_all(portion.entries)
             admitted = len(portion.entries)
         else:
