@@ -324,14 +324,14 @@ class Queue(QueueControl, Generic[T]):
         check_id(id)
         return await self._submitter.listen(id, object if of is None else of, on_progress)
 
-    def _forward(self, item: T, way: Way | None) -> tuple[Destination, bytes]:
-        """Encode an item for a put that travels with an acknowledgement; `Effects.put` uses it, in any thread.
+    def _forward(self, item: T, way: Way | None, once: str | None = None) -> tuple[Destination, bytes]:
+        """Encode an item for a put that travels with an acknowledgement; `Effects` uses it, in any thread.
 
         :raises ValueError, TypeError, MessageTooLarge: as `put`.
         """
         self._participant.process.check_not_closed()
         destination = self._participant.destination
-        return destination, self._outgoing.forwarded(item, destination.entry, way)
+        return destination, self._outgoing.forwarded(item, destination.entry, way, once)
 
     # --- getting ----------------------------------------------------------------------------------------------------
 
