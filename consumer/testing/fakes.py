@@ -10,7 +10,7 @@ from shared.concurrency.queues.effects.forwards import Destination
 from shared.concurrency.queues.encoding.codec import Codec
 from shared.concurrency.queues.encoding.flow import Way, check_name
 from shared.concurrency.queues.encoding.outgoing import KEPT_FOR, Outgoing, check_id
-from shared.concurrency.queues.unique import once_of
+from shared.concurrency.queues.encoding.unique import once_of
 from shared.message import Message
 from shared.pipeline import Pipeline
 from shared.queue_settings import queue_name

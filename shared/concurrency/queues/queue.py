@@ -6,7 +6,7 @@ from functools import partial
 from types import EllipsisType
 from typing import Any, Final, Generic, Self, TypeVar, overload
 
-from shared.concurrency.checks import check_count, check_seconds, check_together
+from shared.concurrency.checks import LONGEST, check_count, check_seconds, check_together
 from shared.concurrency.errors import QueueShutDown
 from shared.concurrency.queues.control import QueueControl
 from shared.concurrency.queues.deliveries.batch import Batch
@@ -20,15 +20,15 @@ from shared.concurrency.queues.encoding.entry import LARGEST_MESSAGE
 from shared.concurrency.queues.encoding.flow import LEVEL_OF_FLOW, Priority, Way, check_name, way_asked
 from shared.concurrency.queues.encoding.outgoing import KEPT_FOR, Outgoing, check_id
 from shared.concurrency.queues.encoding.results import ResultCodec
+from shared.concurrency.queues.encoding.unique import once_of
 from shared.concurrency.queues.encoding.unreadable import Unreadable
 from shared.concurrency.queues.participant import QueueParticipant
 from shared.concurrency.queues.puts.batch import OutgoingEntry
 from shared.concurrency.queues.puts.bulk import BulkPut
 from shared.concurrency.queues.results.future import ResultFuture
 from shared.concurrency.queues.results.submitter import HasResult, Submitter
-from shared.concurrency.queues.settings import LONGEST, settings_of
+from shared.concurrency.queues.settings import settings_of
 from shared.concurrency.queues.takes.handful import Handful
-from shared.concurrency.queues.unique import once_of
 from shared.concurrency.session.names import full_name
 from shared.concurrency.session.session import Session, process_of
 

@@ -9,7 +9,7 @@ from shared.concurrency.checks import check_seconds
 from shared.concurrency.queues.effects.forwards import Destination
 from shared.concurrency.queues.effects.writes import LARGEST, Writes
 from shared.concurrency.queues.encoding.flow import Priority, Way, check_name, way_asked
-from shared.concurrency.queues.unique import once_of
+from shared.concurrency.queues.encoding.unique import once_of
 
 T_contra = TypeVar("T_contra", contravariant=True)
 S = TypeVar("S", bound=Sequence[Any])
@@ -46,9 +46,9 @@ class Effects:
     one hash takes `hincrby` and `hset` on different fields. The same kind may be asked for again: amounts add up, the
     last value of `hset`, `set` and `expire` counts.
 
-    All writes of one delivery but its plain puts are one call of the server, of less than 10 ms: 1,200 keys, or 2,400 fields
-    for `hincrby`, or 12,000 for `hset`, or 24,000 values in lists and sets, or 1,000 of `put_unique`, or shares of
-    these. One more is a ValueError: make more messages of it.
+    All writes of one delivery but its plain puts are one call of the server, of less than 10 ms: 1,200 keys, or 2,400
+    fields for `hincrby`, or 12,000 for `hset`, or 24,000 values in lists and sets, or 1,000 of `put_unique`, or shares
+    of these. One more is a ValueError: make more messages of it.
 
     Keys share the hash slot of the queue on a Cluster: `{jobs}:counts` for the queue `jobs`.
     """

@@ -19,8 +19,6 @@ _WORK: Final = {"hincrby": 5, "hset": 1, "rpush": 1, "sadd": 1}
 call, or others would see a part of it: so it is bounded. Puts are not, but those of a name: they are staged."""
 _WORK_OF_A_NAME: Final = 24
 _EXPIRE: Final = "expire"
-PUTS: Final = ("put", "put_unique")
-"""What is asked for of puts."""
 _OTHER: Final = {"hincrby": "hset", "hset": "hincrby"}
 """The writes on fields of a hash, each with the other one."""
 
@@ -211,7 +209,7 @@ class Writes:
 
         :raises EffectRefused: when a put is among them.
         """
-        if any(command in PUTS for command, *_ in self.asked):
+        if any(command in ("put", "put_unique") for command, *_ in self.asked):
             raise EffectRefused(
                 "a handler in a process cannot forward a put by a queue of its own, for the put travels with the session "
                 'of the service: name the queue, as effects.put("mail", item)'

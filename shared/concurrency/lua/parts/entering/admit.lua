@@ -36,8 +36,8 @@ admit = function(first_free, is_shut)
   local by_key, any_settled, settled, fair_places = nil, false, {}, {}
 
   -- Others of a NAME wait in line for what goes in here: they are done with, and their owners get to know it. One that was put before
-  -- KEY, by the same process, replaces nothing. One that came with an acknowledgement is the first of all, and never left for later: it was put.
-  local function settle_others(name, key)
+  -- KEY, which is FIRST, by the same process, replaces nothing. One that came with an acknowledgement is the first of all, and never left for later: it was put.
+  local function settle_others(name, key, first, at)
     for _, other in ipairs(order.named_in_line(name, 100)) do
       local is_forwarded = string.byte(other) == PLUS
       if not is_forwarded and (looked_at >= MOST_LET_IN or bytes_let_in >= MOST_BYTES_LET_IN) then return end
@@ -48,7 +48,7 @@ admit = function(first_free, is_shut)
         -- Of the fair line the first places are being looked at: there it leaves below.
         if #mark == 17 then order.leave_place(other, body, mark, from) else fair_places[#fair_places + 1] = other end
         if is_forwarded then
-          order.meet_name(name, outgoing, select(2, order.name(outgoing, 33)))
+          order.meet_earlier(name, outgoing, first, at)
           named_now = named_now + 1
           notify(string.sub(who, 2), 'onward', other)
         elseif is_live(who) then
@@ -122,7 +122,7 @@ admit = function(first_free, is_shut)
     local is_behind = order.stands_behind(entry, order.key(entry, 49))
     if name then
       local is_delayed = order.admit_named(name, entry, at + 16, is_behind)
-      settle_others(name, key)
+      settle_others(name, key, outgoing, at)
       if is_delayed then return end
     end
     if is_behind or not order.passes(entry, '1') then return end
