@@ -25,7 +25,7 @@ ALLOWED = {
     f"{ENGINE}.checks": set[str](),
     f"{ENGINE}.rate": {f"{ENGINE}.checks"},
     f"{ENGINE}.session": {f"{ENGINE}.errors", f"{ENGINE}.checks"},
-    f"{QUEUES}.encoding": {f"{ENGINE}.errors"},
+    f"{QUEUES}.encoding": {f"{ENGINE}.errors", f"{ENGINE}.checks"},
     f"{QUEUES}.membership": _SESSION | {f"{QUEUES}.encoding"},
     f"{QUEUES}.puts": _GROUND,
     f"{QUEUES}.takes": _GROUND,
