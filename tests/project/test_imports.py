@@ -82,7 +82,7 @@ REACHED = {
         f"{ENGINE}.session.address.address", f"{ENGINE}.session.address.connections", f"{ENGINE}.session.address.credentials", f"{ENGINE}.session.calls", f"{ENGINE}.session.names", f"{ENGINE}.session.scripts",
         f"{ENGINE}.session.session", f"{ENGINE}.locks.leases.keys", f"{ENGINE}.locks.leases.participant", f"{QUEUES}.membership.keys",
         f"{ENGINE}.locks.leases.snapshot", f"{QUEUES}.encoding.entry", f"{QUEUES}.settings", f"{QUEUES}.shares", f"{QUEUES}.snapshot", f"{QUEUES}.statistics",
-        f"{QUEUES}.encoding.unique",
+        f"{QUEUES}.encoding.unique", f"{ENGINE}.checks",
     },
 }  # fmt: skip
 # The files that belong to the application.

@@ -8,7 +8,6 @@ from shared.concurrency.checks import LONGEST, check_count, check_crashes, check
 LARGEST_BOUND: Final = 10_000_000
 
 
-
 def settings_of(
     maxsize: int | None,
     max_attempts: int | None,
