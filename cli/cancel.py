@@ -9,7 +9,7 @@ from cli.listing import fail, write_json, write_line
 from cli.queue import AsJson, OfQueue
 from cli.target import open_server
 from shared.concurrency import Cancellation
-from shared.concurrency.queues.settings import LONGEST
+from shared.concurrency.checks import LONGEST
 
 _OUTCOMES: Final = {
     Cancellation.REMOVED: "is removed: it will not be handled",

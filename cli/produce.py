@@ -15,7 +15,7 @@ import shared.messages  # noqa: F401  # registers the message classes
 from cli.listing import write_json, write_line
 from cli.target import TargetError, open_server
 from shared.concurrency import Queue
-from shared.concurrency.queues.unique import once_of
+from shared.concurrency.queues.encoding.unique import once_of
 from shared.message import Message
 
 app = typer.Typer()

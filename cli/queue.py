@@ -13,7 +13,8 @@ from cli.listing import Listing, fail, write_between, write_json, write_line
 from cli.reader import open_reader
 from cli.target import open_server
 from shared.concurrency import Queue, QueueSession, QueueStatistics
-from shared.concurrency.queues.settings import LARGEST_BOUND, LONGEST
+from shared.concurrency.checks import LONGEST
+from shared.concurrency.queues.settings import LARGEST_BOUND
 from shared.concurrency.session.session import process_of
 from shared.message import Message
 

@@ -16,9 +16,10 @@ from consumer.rules.rules import LONGEST_LIMIT, Rules
 from shared.concurrency import Batch, Delivery
 from shared.concurrency.queues.deliveries.handout import Handout, handout_of
 from shared.concurrency.queues.deliveries.held_batch import held_batch_of
-from shared.concurrency.queues.effects.effects import add_json
+from shared.concurrency.queues.effects.effects import add_json, forward
 from shared.concurrency.queues.encoding.codec import Codec
 from shared.concurrency.queues.encoding.entry import LARGEST_MESSAGE
+from shared.concurrency.queues.encoding.flow import Way
 from shared.concurrency.queues.encoding.results import Written
 from shared.log_context import described_by, in_hand
 from shared.message import Message
@@ -124,9 +125,9 @@ class Dispatch:
         """Collect the effects that a child answers with; returns the result, None where nobody asked for it."""
         if answer.get("effects"):
             add_json(delivery.effects, answer["effects"])
-        for queue, kind, version, body, asked in answer.get("puts", ()):
+        for queue, kind, version, body, asked, once in answer.get("puts", ()):
             message = self._codec.decode(kind, body.encode(), version)
-            delivery.effects.put(pipeline.queues[queue], message, **asked)
+            forward(delivery.effects, pipeline.queues[queue], message, Way(**asked) if asked else None, once)
         return Written(answer["result"].encode()) if "result" in answer else None
 
     async def __aenter__(self) -> Self:

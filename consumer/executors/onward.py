@@ -23,19 +23,19 @@ class NamedPuts(Effects):
         super().__init__()
         self._codec = codec
         self.puts: list[list[Any]] = []
-        """Queue, class, version, body of each, and what is asked of its way."""
+        """Queue, class, version, body of each, what is asked of its way, and of one that has a name in it, of that."""
 
     def __len__(self) -> int:
         return super().__len__() + len(self.puts)
 
-    def _put_by_name(self, queue: str, item: object, way: Way | None) -> None:
+    def _put_by_name(self, queue: str, item: object, way: Way | None, once: str | None = None) -> None:
         name = queue_name(queue)
         if not isinstance(item, Message):
             raise TypeError(f"a queue of the service holds messages, not {type(item).__name__}")
         _, body = self._codec.encode(item)
         asked = {} if way is None else way.given()
         pack_flow(Way(**asked))  # what is wrong with it is raised here
-        self.puts.append([name, type(item).__name__, item.stored_versions().number, body.decode(), asked])
+        self.puts.append([name, type(item).__name__, item.stored_versions().number, body.decode(), asked, once])
 
     def to_json(self) -> dict[str, Any]:
         """All of it.

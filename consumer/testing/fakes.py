@@ -10,7 +10,7 @@ from shared.concurrency.queues.effects.forwards import Destination
 from shared.concurrency.queues.encoding.codec import Codec
 from shared.concurrency.queues.encoding.flow import Way, check_name
 from shared.concurrency.queues.encoding.outgoing import KEPT_FOR, Outgoing, check_id
-from shared.concurrency.queues.unique import once_of
+from shared.concurrency.queues.encoding.unique import once_of
 from shared.message import Message
 from shared.pipeline import Pipeline
 from shared.queue_settings import queue_name
@@ -141,8 +141,8 @@ class FakeQueue(Queue[Message]):
         self.puts.append(put)
         self._received(put)
 
-    def _forward(self, item: Message, way: Way | None) -> tuple[Destination, bytes]:
-        return cast("Destination", self), self._fake.forwarded(item, lambda middle, body: middle + body, way)
+    def _forward(self, item: Message, way: Way | None, once: str | None = None) -> tuple[Destination, bytes]:
+        return cast("Destination", self), self._fake.forwarded(item, lambda middle, body: middle + body, way, once)
 
     def __getattr__(self, name: str) -> Any:
         raise AttributeError(f"a fake queue has no {name}: it records put, put_nowait, put_unique, put_many and submit")

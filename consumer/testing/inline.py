@@ -20,7 +20,8 @@ from shared.concurrency.queues.deliveries.held_batch import HeldBatch
 from shared.concurrency.queues.deliveries.settling import Settler
 from shared.concurrency.queues.effects.effects import writes_of
 from shared.concurrency.queues.encoding.codec import Codec
-from shared.concurrency.queues.encoding.entry import LARGEST_MESSAGE
+from shared.concurrency.queues.encoding.entry import LARGEST_MESSAGE, read
+from shared.concurrency.queues.encoding.flow import way_in
 from shared.concurrency.queues.encoding.results import ResultCodec
 from shared.message import Message
 
@@ -238,8 +239,9 @@ class _Inline:
                 queue = cast("FakeQueue", write.key)
                 for entry in write.operands:
                     item = self._codec.open(b"0" * 38 + entry)
-                    queue.receive(Put(queue.full_name, item, None, None, None, entry))
-        self._run.effects += [each for each in writes_of(handout.effects).asked if each[0] != "put"]
+                    once = way_in(read(b"0" * 38 + entry).headers.get("flow")).once
+                    queue.receive(Put(queue.full_name, item, None, None, None, entry, once=once))
+        self._run.effects += [each for each in writes_of(handout.effects).asked if each[0] not in ("put", "put_unique")]
         if waiting.future is not None and not waiting.future.done():
             waiting.future.set_result(result)
         self._release(waiting)

@@ -9,6 +9,7 @@ from consumer.executors.detached import Detached
 from consumer.testing.fakes import FakePipeline, Put
 from shared.concurrency import Effects, ResultFuture
 from shared.concurrency.queues.deliveries.handout import Handout
+from shared.concurrency.queues.effects.effects import forward
 from shared.concurrency.queues.encoding.codec import Codec
 from shared.concurrency.queues.encoding.entry import FIXED, pack_headers_with_error, read
 from shared.concurrency.queues.encoding.flow import Way
@@ -102,8 +103,8 @@ class InlineEffects(Effects):
         super().__init__()
         self._pipeline = pipeline
 
-    def _put_by_name(self, queue: str, item: Any, way: Way | None) -> None:
-        self.put(self._pipeline.queues[queue], item, **({} if way is None else way.given()))
+    def _put_by_name(self, queue: str, item: Any, way: Way | None, once: str | None = None) -> None:
+        forward(self, self._pipeline.queues[queue], item, way, once)
 
 
 class InlineLane(Detached):

@@ -173,10 +173,11 @@ async def test_a_handler_of_a_process_puts_by_name_and_others_may_not() -> None:
     def onward(delivery: Delivery[Errand]) -> None:
         if delivery.item.text == "a":
             delivery.effects.put("mail", order("b"), key="k")
+            delivery.effects.put_unique("mail", order("c"), "n", replace=True, calm=2.0, key="k")
 
     ran = await run(onward, "a", place="process")
-    assert [each.message for each in ran.handled] == [order("a"), order("b")]
-    assert [put.item for put in ran.pipeline.queues["mail"].puts] == [order("b")]
+    assert [each.message for each in ran.handled] == [order("a"), order("b"), order("c")]
+    assert [(put.item, put.once) for put in ran.pipeline.queues["mail"].puts] == [(order("b"), None), (order("c"), "n")]
 
     async def here(delivery: Delivery[Errand], _: Pipeline) -> None:
         onward(delivery)

@@ -43,6 +43,8 @@ def one(delivery):
     text = delivery.item.text
     for number in range(3):
         delivery.effects.put("NAME/next", Errand(text=f"{text} {number}"), key=text)
+    for number in range(2):
+        delivery.effects.put_unique("NAME/next", Errand(text=f"one {text} {number}"), "n", replace=True, limit="z")
     delivery.effects.incrby("{NAME}:handled", 1)
     if delivery.attempt == 1:
         raise LookupError("not the first time")
@@ -59,13 +61,13 @@ async def test_what_it_puts_onward_goes_in_with_its_effects_and_once(
     with consuming(copy, PUTS.replace("NAME", queue.name) + handler, url, queue.name):
         async with asyncio.timeout(30):
             await queue.join()
-    found = [await onward.get_nowait() for _ in range(2)]  # the first of each key
+    found = [await onward.get_nowait() for _ in range(3)]  # the first of each key, and one of the name
     assert sorted((each.item.text, each.key) for each in found if isinstance(each.item, Errand)) == [
-        ("a 0", "a"), ("b 0", "b"),
+        ("a 0", "a"), ("b 0", "b"), ("one b 1", None),
     ]  # fmt: skip
     for delivery in found:
         await delivery.ack()
-    assert (await onward.statistics()).put_total == 6
+    assert (await onward.statistics()).put_total == 7
     assert (await queue.statistics()).nacked_total == 2
 
 
@@ -88,6 +90,8 @@ async def test_effects_of_a_process_that_fails_are_forgotten(
         ("delivery.effects.put('no name', Errand(text='x'))", "ValueError: must be 1 to 64 of the characters"),
         ("delivery.effects.put('next', 'text')", "TypeError: a queue of the service holds messages, not str"),
         ("delivery.effects.put('next', Errand(text='x' * 2000))", "MessageTooLarge: "),
+        ("delivery.effects.put_unique('next', Errand(text='x'), '')", "ValueError: a name is a text of 1 to 1,000"),
+        ("delivery.effects.put_unique('next', Errand(text='x'), 'n', longest=2.0)", "ValueError: longest bounds calm"),
         ("delivery.report(2)", "ValueError: a fraction is a number from 0 to 1, not 2"),
     ],
 )

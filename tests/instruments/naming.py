@@ -4,6 +4,7 @@ The files are outside of the server, and a line is in the kernel's hands before 
 """
 
 import asyncio
+import contextlib
 import math
 import os
 import random
@@ -12,7 +13,7 @@ from collections import defaultdict
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from shared.concurrency import Queue, Session
+from shared.concurrency import Queue, Session, StaleDelivery
 from tests.instruments.processes import report
 
 _AT_ONCE = 20
@@ -46,7 +47,29 @@ async def put_names(url: str, name: str, first: int, count: int, directory: str)
     report("end")
 
 
-async def handle_names(url: str, name: str, ttl: float, directory: str) -> None:
+async def forward_names(url: str, group: str, ttl: float, directory: str) -> None:
+    """Put the numbers of the queue `first` into `second` under a few names with acknowledgements, until a shutdown."""
+    file = _opened(directory)
+    chance = random.Random(os.getpid())  # noqa: S311  # no secret
+
+    async def forward(session: Session) -> None:
+        second = Queue(session, "second", int, group=group)
+        async for delivery in Queue(session, "first", int, group=group, max_crashes=None):
+            word = f"n{chance.randrange(_NAMES)}"
+            calm = chance.choice([None, None, 0.02])
+            delivery.effects.put_unique(second, delivery.item, word, replace=True, key=word, calm=calm)
+            _note(file, "puts", delivery.item, word)
+            with contextlib.suppress(StaleDelivery):
+                await delivery.ack()
+                _note(file, "put", delivery.item, word)
+
+    async with Session.open(url, ttl=ttl) as session:
+        report("ready")
+        await asyncio.gather(*(forward(session) for _ in range(4)))
+    report("end")
+
+
+async def handle_names(url: str, name: str, ttl: float, directory: str, group: str | None = None) -> None:
     """Handle messages until the queue is shut down, and note when each begins and ends."""
     file = _opened(directory)
 
@@ -58,7 +81,7 @@ async def handle_names(url: str, name: str, ttl: float, directory: str) -> None:
                 _note(file, "did", number, str(delivery.key))
 
     async with Session.open(url, ttl=ttl) as session:
-        queue = Queue(session, name, int)
+        queue = Queue(session, name, int, group=group)
         report("ready")
         await asyncio.gather(*(handle(queue) for _ in range(_AT_ONCE)))
     report("end")

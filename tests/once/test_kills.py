@@ -14,7 +14,7 @@ from redis.asyncio import Redis
 
 from shared.concurrency import Queue, Session
 from tests.instruments.census import take_census
-from tests.instruments.naming import Verdict, handle_names, put_names
+from tests.instruments.naming import Verdict, forward_names, handle_names, put_names
 from tests.instruments.processes import Process, running
 from tests.instruments.waiting import until
 from tests.order.watching import lengths
@@ -73,6 +73,51 @@ async def test_the_last_put_of_a_name_is_handled_though_processes_are_killed(
     assert 0 < handled <= seen.acked_total == seen.put_total
     assert seen.replaced_total > 0
     print(f"{put} put, {handled} handled, {seen.replaced_total} replaced, {seen.recovered_total} recovered")  # noqa: T201
+
+
+@pytest.mark.slow  # five processes
+async def test_the_last_forward_of_a_name_is_handled_though_processes_are_killed(
+    url: str, name: str, tmp_path: Path
+) -> None:
+    chance = random.Random()  # noqa: S311  # no secret
+    async with AsyncExitStack() as stack, Session.open(url, ttl=TTL) as session, Redis.from_url(url) as client:
+        first = Queue(session, "first", int, group=name, max_crashes=None)
+        second = Queue(session, "second", int, group=name, maxsize=6, max_crashes=None)
+        await second.qsize()
+        await first.put_many(range(COUNT))
+        workers: list[Process] = []
+
+        async def start(forwards: bool) -> None:  # noqa: FBT001  # one of two kinds
+            asked = (forward_names, url, name) if forwards else (handle_names, url, "second")
+            more = () if forwards else (name,)
+            workers.append(await stack.enter_async_context(running(*asked, TTL, str(tmp_path), *more)))
+            await workers[-1].said("ready")
+
+        await asyncio.gather(*(start(forwards) for forwards in (True, True)))
+        await asyncio.gather(*(start(forwards) for forwards in (False, False)))
+        for killed in range(6):
+            await until(first.statistics, lambda seen, n=killed: seen.acked_total >= (n + 1) * COUNT // 8, 100)  # type: ignore[misc]
+            await workers.pop(chance.randrange(2) + 2 * (killed % 2)).kill()
+            forwards = killed % 2 == 0
+            await start(forwards)
+            if forwards:
+                workers.insert(0, workers.pop())
+        await first.join()
+        await second.join()
+        seen, sent = await second.statistics(), await first.statistics()
+        for queue in (first, second):
+            (await take_census(client, f"{name}/{queue.name}")).check()
+            await queue.shutdown()
+        await asyncio.gather(*(process.said("end") for process in workers))
+        assert await lengths(second) == {}
+    verdict = Verdict(tmp_path)
+    put, handled = verdict.counts()
+    assert verdict.lost() == []
+    assert sent.acked_total == COUNT == seen.put_total + seen.replaced_total
+    assert 0 < handled <= put <= COUNT
+    assert seen.acked_total == seen.put_total
+    assert seen.replaced_total > 0
+    assert sent.recovered_total > 0
 
 
 def test_the_referee_sees_what_is_lost(tmp_path: Path) -> None:

@@ -25,7 +25,7 @@ ALLOWED = {
     f"{ENGINE}.checks": set[str](),
     f"{ENGINE}.rate": {f"{ENGINE}.checks"},
     f"{ENGINE}.session": {f"{ENGINE}.errors", f"{ENGINE}.checks"},
-    f"{QUEUES}.encoding": {f"{ENGINE}.errors"},
+    f"{QUEUES}.encoding": {f"{ENGINE}.errors", f"{ENGINE}.checks"},
     f"{QUEUES}.membership": _SESSION | {f"{QUEUES}.encoding"},
     f"{QUEUES}.puts": _GROUND,
     f"{QUEUES}.takes": _GROUND,
@@ -68,7 +68,7 @@ REACHED = {
     "consumer": {
         f"{ENGINE}.checks", f"{ENGINE}.errors", f"{ENGINE}.session.clock", f"{ENGINE}.session.tasks", f"{ENGINE}.session.tracer", f"{ENGINE}.session.tracing", f"{QUEUES}.service", f"{QUEUES}.deliveries.handout", f"{QUEUES}.prefetch", f"{QUEUES}.deliveries.settling",
         f"{QUEUES}.deliveries.gathering", f"{QUEUES}.deliveries.held_batch", f"{QUEUES}.effects.effects", f"{QUEUES}.effects.forwards",
-        f"{QUEUES}.encoding.codec", f"{QUEUES}.encoding.entry", f"{QUEUES}.encoding.flow", f"{QUEUES}.encoding.outgoing", f"{QUEUES}.encoding.results", f"{QUEUES}.unique",
+        f"{QUEUES}.encoding.codec", f"{QUEUES}.encoding.entry", f"{QUEUES}.encoding.flow", f"{QUEUES}.encoding.outgoing", f"{QUEUES}.encoding.results", f"{QUEUES}.encoding.unique",
     },
     "monitor": {
         f"{ENGINE}.session.address.certificates", f"{ENGINE}.session.address.cluster", f"{ENGINE}.session.address.credentials", f"{ENGINE}.session.address.endpoint", f"{ENGINE}.session.cluster.survey", f"{ENGINE}.session.cluster.topology", f"{ENGINE}.session.server_errors",
@@ -82,7 +82,7 @@ REACHED = {
         f"{ENGINE}.session.address.address", f"{ENGINE}.session.address.connections", f"{ENGINE}.session.address.credentials", f"{ENGINE}.session.calls", f"{ENGINE}.session.names", f"{ENGINE}.session.scripts",
         f"{ENGINE}.session.session", f"{ENGINE}.locks.leases.keys", f"{ENGINE}.locks.leases.participant", f"{QUEUES}.membership.keys",
         f"{ENGINE}.locks.leases.snapshot", f"{QUEUES}.encoding.entry", f"{QUEUES}.settings", f"{QUEUES}.shares", f"{QUEUES}.snapshot", f"{QUEUES}.statistics",
-        f"{QUEUES}.unique",
+        f"{QUEUES}.encoding.unique", f"{ENGINE}.checks",
     },
 }  # fmt: skip
 # The files that belong to the application.

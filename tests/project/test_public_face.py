@@ -52,7 +52,7 @@ QUEUE = {
     "limit_shares", "limits", "pause", "put", "put_many", "put_nowait", "put_unique", "qsize", "reopen", "replay", "resize", "result",
     "resume", "sessions", "shares", "shutdown", "statistics", "submit", "weigh",
 }  # fmt: skip
-EFFECTS = {"delete", "expire", "hincrby", "hset", "incrby", "put", "rpush", "sadd", "set"}
+EFFECTS = {"delete", "expire", "hincrby", "hset", "incrby", "put", "put_unique", "rpush", "sadd", "set"}
 
 
 def names(kind: type) -> set[str]:

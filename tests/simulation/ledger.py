@@ -20,7 +20,7 @@ for _, entry in ipairs(redis.call('HVALS', of('handed'))) do
 end
 return {
   redis.call('HMGET', of('settings'), 'maxsize', 'flow', 'paused', 'shutdown'),
-  redis.call('HMGET', of('totals'), 'put', 'replayed', 'acked', 'dead', 'cancelled', 'onward', 'discarded'),
+  redis.call('HMGET', of('totals'), 'put', 'replayed', 'acked', 'dead', 'cancelled', 'onward', 'discarded', 'named'),
   redis.call('LRANGE', of('pending'), 0, -1), redis.call('LRANGE', of('line'), 0, -1), held, handed,
   redis.call('LLEN', of('returned')) + redis.call('LLEN', of('suspects')) + redis.call('ZCARD', of('delayed'))
     + redis.call('ZCOUNT', of('ready'), '1e15', '+inf') + redis.call('ZLEXCOUNT', of('gated'), '[0', '(1'),
@@ -65,13 +65,13 @@ class Ledger:
         (maxsize, flow, paused, shut), totals, pending, line, held, handed, again, behind, passed, letters, bodies = (
             found
         )
-        put, replayed, acked, dead, cancelled, onward, discarded = (int(total or 0) for total in totals)
+        put, replayed, acked, dead, cancelled, onward, discarded, named = (int(total or 0) for total in totals)
         fresh = len(pending) + behind
         if maxsize and int(maxsize) and fresh > max(int(maxsize), self.fresh):
             self._fail(f"{fresh} pending after {self.fresh}, and maxsize is {int(maxsize)}")
         self.fresh, self.top = fresh, max(self.top, fresh)
         there = fresh + again + passed + len(held) + len(handed)
-        counted = put + replayed - acked - dead - cancelled - onward
+        counted = put + named + replayed - acked - dead - cancelled - onward
         if there != counted:
             self._fail(f"{there} are there, and {counted} by the totals {totals}")
         if letters > dead - replayed - discarded:

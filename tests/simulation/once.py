@@ -6,12 +6,13 @@ do two of a name wait that nobody had; the names that the server knows are those
 
 import asyncio
 import contextlib
+import itertools
 import math
 from collections import Counter
 from dataclasses import dataclass, field
 from typing import Any
 
-from shared.concurrency import Cancellation, MessageCancelled, Priority, Queue, Session, StaleDelivery
+from shared.concurrency import Cancellation, Delivery, MessageCancelled, Priority, Queue, Session, StaleDelivery
 from tests.simulation.consuming import Consuming
 from tests.simulation.server import Server
 from tests.simulation.workload import Workload
@@ -19,6 +20,8 @@ from tests.simulation.world import Process, World
 
 _URL = "redis://simulated/0"
 _MESSAGES = 120
+_FORWARDED = 1000
+"""Numbers from here on travelled with an acknowledgement."""
 _PLAIN = 1_000_000
 """Numbers from here on are put without a name."""
 _NEVER_HANDED_OUT = b"0000000000"
@@ -58,6 +61,9 @@ class Once(Consuming):
         self._of_names: Counter[str] = Counter()
         self.more_faults = [Server(world).restart]
         world.checks.append(self._look_at_the_names)
+        self._forwards = world.rng.choice([False, True])
+        """Whether the consumers put as well: again, with their acknowledgements."""
+        self._forwarded = itertools.count(_FORWARDED)
         self._producers = [world.start(f"producer{n}", self._produce) for n in range(2)]
         self._start_consumers(3)
         self._others = [world.start("canceller", self._cancel)] if self._cancels else []
@@ -108,14 +114,18 @@ class Once(Consuming):
     async def _put_one(self, queue: Queue[int], number: int) -> None:
         rng = self.world.rng
         name = rng.choice(self._names)
+        put = self._puts[number] = _Put(name, self.world.now)
+        await queue.put_unique(number, name, replace=True, **self._asked(name))
+        put.returned = self.world.now
+
+    def _asked(self, name: str) -> dict[str, Any]:
+        rng = self.world.rng
         asked: dict[str, Any] = {"key": rng.choice([None, name])}
         if rng.random() < 0.3:
             asked |= {"share": rng.choice(["one", "other"]), "priority": rng.choice(list(Priority))}
         if rng.random() < 0.3:
             asked |= {"calm": rng.choice([0.001, 0.1, 1.0]), "longest": rng.choice([1.0, 5.0])}
-        put = self._puts[number] = _Put(name, self.world.now)
-        await queue.put_unique(number, name, replace=True, **asked)
-        put.returned = self.world.now
+        return asked
 
     async def _get_all(self, queue: Queue[int]) -> None:
         rng = self.world.rng
@@ -128,6 +138,23 @@ class Once(Consuming):
                     await asyncio.sleep(rng.expovariate(20))
                     if rng.random() < 0.1:
                         await delivery.nack(delay=rng.choice([0.0, 0.05]))
+                    elif self._forwards and rng.random() < 0.4:
+                        await self._forward_some(queue, delivery)
+
+    async def _forward_some(self, queue: Queue[int], delivery: Delivery[int]) -> None:
+        """Acknowledge with puts of names; which returned with the acknowledgement."""
+        rng, puts = self.world.rng, list[_Put]()
+        if self.is_calm():
+            return
+        for _ in range(rng.choice([1, 1, 3])):
+            number, name = next(self._forwarded), rng.choice(self._names)
+            puts.append(_Put(name, self.world.now))
+            self._puts[number] = puts[-1]
+            delivery.effects.put_unique(queue, number, name, replace=True, **self._asked(name))
+        await delivery.ack()
+        last = {put.name: put for put in puts}  # of one step, the last of a name is the newest
+        for put in last.values():
+            put.returned = self.world.now
 
     async def _cancel(self, _process: Process) -> None:
         rng = self.world.rng

@@ -6,7 +6,7 @@ from functools import partial
 from types import EllipsisType
 from typing import Any, Final, Generic, Self, TypeVar, overload
 
-from shared.concurrency.checks import check_count, check_seconds, check_together
+from shared.concurrency.checks import LONGEST, check_count, check_seconds, check_together
 from shared.concurrency.errors import QueueShutDown
 from shared.concurrency.queues.control import QueueControl
 from shared.concurrency.queues.deliveries.batch import Batch
@@ -20,15 +20,15 @@ from shared.concurrency.queues.encoding.entry import LARGEST_MESSAGE
 from shared.concurrency.queues.encoding.flow import LEVEL_OF_FLOW, Priority, Way, check_name, way_asked
 from shared.concurrency.queues.encoding.outgoing import KEPT_FOR, Outgoing, check_id
 from shared.concurrency.queues.encoding.results import ResultCodec
+from shared.concurrency.queues.encoding.unique import once_of
 from shared.concurrency.queues.encoding.unreadable import Unreadable
 from shared.concurrency.queues.participant import QueueParticipant
 from shared.concurrency.queues.puts.batch import OutgoingEntry
 from shared.concurrency.queues.puts.bulk import BulkPut
 from shared.concurrency.queues.results.future import ResultFuture
 from shared.concurrency.queues.results.submitter import HasResult, Submitter
-from shared.concurrency.queues.settings import LONGEST, settings_of
+from shared.concurrency.queues.settings import settings_of
 from shared.concurrency.queues.takes.handful import Handful
-from shared.concurrency.queues.unique import once_of
 from shared.concurrency.session.names import full_name
 from shared.concurrency.session.session import Session, process_of
 
@@ -324,14 +324,14 @@ class Queue(QueueControl, Generic[T]):
         check_id(id)
         return await self._submitter.listen(id, object if of is None else of, on_progress)
 
-    def _forward(self, item: T, way: Way | None) -> tuple[Destination, bytes]:
-        """Encode an item for a put that travels with an acknowledgement; `Effects.put` uses it, in any thread.
+    def _forward(self, item: T, way: Way | None, once: str | None = None) -> tuple[Destination, bytes]:
+        """Encode an item for a put that travels with an acknowledgement; `Effects` uses it, in any thread.
 
         :raises ValueError, TypeError, MessageTooLarge: as `put`.
         """
         self._participant.process.check_not_closed()
         destination = self._participant.destination
-        return destination, self._outgoing.forwarded(item, destination.entry, way)
+        return destination, self._outgoing.forwarded(item, destination.entry, way, once)
 
     # --- getting ----------------------------------------------------------------------------------------------------
 

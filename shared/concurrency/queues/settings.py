@@ -3,12 +3,9 @@
 from types import EllipsisType
 from typing import Final
 
-from shared.concurrency.checks import check_count, check_crashes, check_seconds
+from shared.concurrency.checks import LONGEST, check_count, check_crashes, check_seconds
 
 LARGEST_BOUND: Final = 10_000_000
-
-LONGEST: Final = 366 * 86400.0
-"""Seconds of a leap year."""
 
 
 def settings_of(

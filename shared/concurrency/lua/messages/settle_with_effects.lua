@@ -13,7 +13,7 @@
 --   number   this call's number in its lane; a repetition carries the same
 --   words    ... for each delivery its receipt and its number of writes, then for each write: command, place of its key among
 --            KEYS (of a queue: of its first key), number of operands, the operands; 'result' with the outcome is one of them
---            A put may be in folds that were staged: 'staged', and as operands the session at that queue which did so, and their keys
+--            A put may be in folds that were staged: 'staged', and as operands the session at that queue which did so, how many, their keys, and then entries in none
 -- RETURNS 'late'; 'flow' and the queue's level: nothing has changed, see the part `level`; or 'ok' or 'over' (the session; nothing was written), and for each delivery: 'ok' and the keys of puts
 --   that wait, also keys of folds; 'stale', 'unstaged' (a fold is not there any more), or 'refused', the number of the write that cannot be
 --   made, and why: `flow` and the level of a queue that is put to, with the wrong keys for it, or too old
@@ -27,6 +27,9 @@
 --   once_line once
 -- END
 --   putter_record line unfold refuse_waiting admit entry marks answer finish select_queue
+-- FLOW
+--   once_out once_forward
+-- END
 --   writes forward apply
 local lane = owner_of(session) .. ':effects'
 local before = redis.call('HGET', lanes, lane)

@@ -10,7 +10,7 @@
 -- RETURNS how many places of the line are left: call again, under the next number, while there are some
 -- PARTS clock identity level notify stamp
 -- FLOW
---   order_key tags own_places
+--   order_key tags own_places once_line
 -- END
 --   putter_record line refuse_waiting one_effect
 local before = answered()

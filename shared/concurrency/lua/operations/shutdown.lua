@@ -19,7 +19,7 @@
 -- END
 --   entry marks answer letter_groups dead_letter end_waiting stamp
 -- FLOW
---   own_places once_out
+--   own_places once_line once_out
 -- END
 --   putter_record line
 --   refuse_waiting finish one_effect

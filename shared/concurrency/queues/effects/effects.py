@@ -8,7 +8,8 @@ from typing import Any, Final, Protocol, TypeVar, overload
 from shared.concurrency.checks import check_seconds
 from shared.concurrency.queues.effects.forwards import Destination
 from shared.concurrency.queues.effects.writes import LARGEST, Writes
-from shared.concurrency.queues.encoding.flow import Priority, Way, way_asked
+from shared.concurrency.queues.encoding.flow import Priority, Way, check_name, way_asked
+from shared.concurrency.queues.encoding.unique import once_of
 
 T_contra = TypeVar("T_contra", contravariant=True)
 S = TypeVar("S", bound=Sequence[Any])
@@ -28,7 +29,7 @@ class Puttable(Protocol[T_contra]):
     def name(self) -> str:
         """What it is called."""
 
-    def _forward(self, item: T_contra, way: Way | None) -> tuple[Destination, bytes]:
+    def _forward(self, item: T_contra, way: Way | None, once: str | None = None) -> tuple[Destination, bytes]:
         """Encode an item for a put that travels with an acknowledgement."""
 
 
@@ -45,9 +46,9 @@ class Effects:
     one hash takes `hincrby` and `hset` on different fields. The same kind may be asked for again: amounts add up, the
     last value of `hset`, `set` and `expire` counts.
 
-    All writes of one delivery but its puts are one call of the server, of less than 10 ms: 1,200 keys, or 2,400 fields
-    for `hincrby`, or 12,000 for `hset`, or 24,000 values in lists and sets, or shares of these. One more is a
-    ValueError: make more messages of it.
+    All writes of one delivery but its plain puts are one call of the server, of less than 10 ms: 1,200 keys, or 2,400
+    fields for `hincrby`, or 12,000 for `hset`, or 24,000 values in lists and sets, or 1,000 of `put_unique`, or shares
+    of these. One more is a ValueError: make more messages of it.
 
     Keys share the hash slot of the queue on a Cluster: `{jobs}:counts` for the queue `jobs`.
     """
@@ -139,12 +140,44 @@ class Effects:
         if isinstance(queue, str):
             self._put_by_name(queue, item, way)
             return
-        destination, entry = queue._forward(item, way)  # noqa: SLF001  # the only door to it
-        self._writes.add("put", destination, [entry], ("put", queue.name, item))
+        forward(self, queue, item, way)
 
-    def _put_by_name(self, queue: str, item: object, way: Way | None) -> None:  # noqa: ARG002  # for those who can
+    def put_unique(
+        self,
+        queue: Puttable[T_contra] | str,
+        item: T_contra,
+        name: str,
+        *,
+        replace: bool = False,
+        calm: float | None = None,
+        longest: float | None = None,
+        every: float | None = None,
+        key: str | None = None,
+        share: str | None = None,
+        priority: Priority | None = None,
+        limit: str | None = None,
+    ) -> None:
+        """Put an item of which one at most waits under a name; with the acknowledgement, as `put`.
+
+        In that step the message of the name that waits is left, or with `replace` has this item: a full queue takes it
+        too. Otherwise it is a new message, which waits without an owner where there is no room, and several of a name
+        that wait so are one. What was put last is handled after the acknowledgement. Nobody is told which it was. A
+        thousand of one delivery at most; beside more puts than a thousand these go in first. The rest: as
+        `Queue.put_unique`.
+
+        :raises ValueError, TypeError, MessageTooLarge: as `Queue.put_unique`.
+        """
+        once = once_of(replace=replace, calm=calm, longest=longest, every=every)
+        way = Way(priority, share, key, limit, check_name("once", name))
+        if isinstance(queue, str):
+            self._put_by_name(queue, item, way, once)
+            return
+        forward(self, queue, item, way, once)
+
+    def _put_by_name(self, queue: str, item: object, way: Way | None, once: str | None = None) -> None:  # noqa: ARG002  # for those who can
+        called = "put" if once is None else "put_unique"
         raise TypeError(
-            f"effects.put() takes a queue here, as pipeline.queues[{queue!r:.100}]; its name in a process alone"
+            f"effects.{called}() takes a queue here, as pipeline.queues[{queue!r:.100}]; its name in a process alone"
         )
 
     def _collect_fields(self, command: str, key: str, fields: Mapping[F, Value]) -> None:
@@ -158,6 +191,16 @@ class Effects:
 def writes_of(effects: Effects) -> Writes:
     """What was collected, for the lane that sends it and for whoever tries a handler alone."""
     return effects._writes  # noqa: SLF001  # the only door to it
+
+
+def forward(
+    effects: Effects, queue: Puttable[T_contra], item: T_contra, way: Way | None, once: str | None = None
+) -> None:
+    """Ask for a put; `once`: as `once_of` makes it, of one that has a name in its way. Raises as `Effects.put`."""
+    destination, entry = queue._forward(item, way, once)  # noqa: SLF001  # the only door to it
+    named = () if way is None or once is None else (way.once,)
+    asked = ("put_unique" if named else "put", queue.name, item, *named)
+    writes_of(effects).add("put", destination, [entry], asked)
 
 
 def add_json(effects: Effects, calls: list[list[Any]]) -> None:

@@ -8,6 +8,7 @@ from typing import Final
 from shared.concurrency.errors import ConcurrencyError
 from shared.concurrency.queues.effects.forwards import Destination, Fold
 from shared.concurrency.queues.effects.writes import Write, Writes
+from shared.concurrency.queues.encoding.once import is_once
 from shared.concurrency.session.server_errors import OutOfMemory
 
 MANY: Final = 1000
@@ -23,12 +24,14 @@ class Staged:
 
     destination: Destination
     session_id: str
+    named: list[bytes] = field(default_factory=list)
+    """Those of a name, which are in no fold: what waits under it is met with the acknowledgement."""
     folds: list[Fold] = field(default_factory=list)
 
     @property
     def operands(self) -> list[bytes]:
         """What the acknowledgement says of them."""
-        return [self.session_id.encode(), *(fold.key for fold in self.folds)]
+        return [self.session_id.encode(), b"%d" % len(self.folds), *(fold.key for fold in self.folds), *self.named]
 
 
 def is_much(writes: Writes) -> bool:
@@ -42,8 +45,12 @@ async def stage(writes: Writes, wait_for_memory: Callable[[], Awaitable[None]]) 
     for write in writes:
         if not isinstance(write.key, Destination):
             continue
-        staged = all_staged[write] = Staged(write.key, write.key.member.session_id)
-        for entries in _portions(write.operands):
+        named = [entry for entry in write.operands if is_once(entry)]
+        plain = [entry for entry in write.operands if not is_once(entry)] if named else write.operands
+        if not plain:
+            continue
+        staged = all_staged[write] = Staged(write.key, write.key.member.session_id, named)
+        for entries in _portions(plain):
             fold = write.key.fold(entries)
             staged.folds.append(fold)
             if not await _stage(staged, fold, wait_for_memory):

@@ -6,6 +6,7 @@ from typing import Any, Final
 
 from shared.concurrency.errors import EffectRefused
 from shared.concurrency.queues.effects.forwards import Destination
+from shared.concurrency.queues.encoding.once import is_once
 
 LARGEST: Final = 2**53 - 1
 """What a number may reach either way: the end of what a double holds exactly."""
@@ -15,7 +16,8 @@ _MOST_WORK: Final = 24_000
 _WORK_OF_A_KEY: Final = 20
 _WORK: Final = {"hincrby": 5, "hset": 1, "rpush": 1, "sadd": 1}
 """What an operand of a command costs the server, in quarters of a microsecond. All that one delivery writes is one
-call, or others would see a part of it: so it is bounded. Puts are not: they are staged."""
+call, or others would see a part of it: so it is bounded. Puts are not, but those of a name: they are staged."""
+_WORK_OF_A_NAME: Final = 24
 _EXPIRE: Final = "expire"
 _OTHER: Final = {"hincrby": "hset", "hset": "hincrby"}
 """The writes on fields of a hash, each with the other one."""
@@ -154,11 +156,13 @@ class Writes:
         """What all would cost the server with one more; `write`: what it is joined to."""
         work = self._work + (_WORK_OF_A_KEY if write is None else 0)
         work += _WORK.get(command, 0) * (len(operands) if write is None else write.fresh(operands))
+        if command == "put":
+            work += _WORK_OF_A_NAME * sum(map(is_once, operands)) - (_WORK_OF_A_KEY if write is None else 0)
         if work > _MOST_WORK:
             raise ValueError(
                 "the effects of one delivery are too many: they would hold the server up. The limit is 1,200 keys, or "
-                "2,400 fields for `hincrby`, or 12,000 for `hset`, or 24,000 values in lists and sets; of several, "
-                "shares of it. Make more messages of it"
+                "2,400 fields for `hincrby`, or 12,000 for `hset`, or 24,000 values in lists and sets, or 1,000 of "
+                "`put_unique`; of several, shares of it. Make more messages of it"
             )
         return work
 
@@ -205,7 +209,7 @@ class Writes:
 
         :raises EffectRefused: when a put is among them.
         """
-        if any(command == "put" for command, *_ in self.asked):
+        if any(command in ("put", "put_unique") for command, *_ in self.asked):
             raise EffectRefused(
                 "a handler in a process cannot forward a put by a queue of its own, for the put travels with the session "
                 'of the service: name the queue, as effects.put("mail", item)'

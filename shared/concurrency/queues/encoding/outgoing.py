@@ -92,11 +92,14 @@ class Outgoing(Generic[T, E]):
 
         :raises ValueError, TypeError, MessageTooLarge: as `plain`.
         """
+        return self._number(*self._unique(item, way, once))
+
+    def _unique(self, item: T, way: Way, once: str) -> tuple[bytes, bytes]:
         shape, body = self._codec.encode(item)
         headers, flow = pack_headers({HEADER: once, **shape.headers}), flow_of(shape, item, way)
         pack_middle(with_flow(headers, LONGEST_FLOW), has_id=False)
         self._on_flow()
-        return self._number(pack_middle(with_flow(headers, flow), has_id=False), body)
+        return pack_middle(with_flow(headers, flow), has_id=False), body
 
     def with_way(self, *asked: object) -> Callable[[T], E]:
         """What makes plain entries that ask this of their way: `asked` as Way, each a value or a function of the item.
@@ -110,8 +113,15 @@ class Outgoing(Generic[T, E]):
             item, Way._make([*(each(item) if callable(each) else each for each in asked), None])
         )
 
-    def forwarded(self, item: T, number: Callable[[bytes, bytes], bytes], way: Way | None = None) -> bytes:
-        """An entry that travels with an acknowledgement; `number` makes it. Raises what `plain` raises."""
+    def forwarded(
+        self, item: T, number: Callable[[bytes, bytes], bytes], way: Way | None = None, once: str | None = None
+    ) -> bytes:
+        """An entry that travels with an acknowledgement; `number` makes it. Raises what `plain` raises.
+
+        `once`: as `unique`, of one that has a name in its way.
+        """
+        if way is not None and once is not None:
+            return number(*self._unique(item, way, once))
         shape, body = self._codec.encode(item)
         return number(self._middle(shape, item, way), body)
 

@@ -62,7 +62,8 @@ QUEUE_KEYS: Final = {
         "totals",
         "HASH",
         "counters: put, acked, nacked, dead, recovered, replayed, cancelled, unreadable, discarded, replaced; onward: waiting puts that nobody "
-        "owns; folded: waiting puts less the fields of `bodies`; the last stamp",
+        "owns; named: those of them that have a NAME, which `put` does not count yet; folded: waiting puts less the fields of `bodies`; "
+        "the last stamp",
     ),
     "results": KeyDescription(
         "results",

@@ -16,10 +16,13 @@ end
 local function are_staged(place, first, last)
   select_queue(place)
   local counts, found = staged_by(words[first]), true
-  for at = first + 1, last do found = found and counts[words[at]] ~= nil and redis.call('HEXISTS', bodies, words[at]) == 1 end
+  for at = first + 2, last do found = found and counts[words[at]] ~= nil and redis.call('HEXISTS', bodies, words[at]) == 1 end
   select_queue(1)
   return found
 end
+
+-- Behind the folds of a staged write, and how many they are, stand the entries that are in none.
+local function last_fold_of(write) return write.first + 1 + tonumber(words[write.first + 1]) end
 
 -- What stands against the first write that cannot be made; nil when all can.
 local function problem_of(writes)
@@ -29,7 +32,7 @@ local function problem_of(writes)
       problem = check_put(write.place)
     elseif write.command == 'staged' then
       problem = check_put(write.place)
-      if not problem and not are_staged(write.place, write.first, write.last) then return 'unstaged' end
+      if not problem and not are_staged(write.place, write.first, last_fold_of(write)) then return 'unstaged' end
     elseif write.command ~= 'result' then
       problem = check_write(words, write.command, key_at(write.place), write.first, write.last)
     end
@@ -58,7 +61,14 @@ local function apply(receipt, writes)
       select_queue(1)
     elseif write.command == 'staged' then
       select_queue(write.place)
-      local entered, keys = forward_staged(words, write.first, write.last)
+      local behind_folds = last_fold_of(write) + 1
+      -- Those in no fold first: they need not wait behind the folds.
+      if behind_folds <= write.last then
+        local entered, keys = forward(session, words, behind_folds, write.last)
+        fresh[write.place] = (fresh[write.place] or 0) + entered
+        waiting_keys = waiting_keys .. keys
+      end
+      local entered, keys = forward_staged(words, write.first, behind_folds - 1)
       fresh[write.place] = (fresh[write.place] or 0) + entered
       waiting_keys = waiting_keys .. keys
       select_queue(1)

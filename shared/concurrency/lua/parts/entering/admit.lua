@@ -31,22 +31,27 @@ admit = function(first_free, is_shut)
   end
 
   -- What one call of `admit` has gathered so far: how many went in, and of whom to notify.
-  local entering, admitted_now, forwarded_now, last_of, conflicts_of, is_live_of
+  local entering, admitted_now, forwarded_now, named_now, last_of, conflicts_of, is_live_of
   -- FLOW
   local by_key, any_settled, settled, fair_places = nil, false, {}, {}
 
   -- Others of a NAME wait in line for what goes in here: they are done with, and their owners get to know it. One that was put before
-  -- KEY, by the same process, replaces nothing.
-  local function settle_others(name, key)
+  -- KEY, which is FIRST, by the same process, replaces nothing. One that came with an acknowledgement is the first of all, and never left for later: it was put.
+  local function settle_others(name, key, first, at)
     for _, other in ipairs(order.named_in_line(name, 100)) do
-      if looked_at >= MOST_LET_IN or bytes_let_in >= MOST_BYTES_LET_IN then return end
+      local is_forwarded = string.byte(other) == PLUS
+      if not is_forwarded and (looked_at >= MOST_LET_IN or bytes_let_in >= MOST_BYTES_LET_IN) then return end
       local body, owner = redis.call('HGET', bodies, other), owner_of(other)
       local who, mark, from = string.match(body or '', WAITS)
       if who then
         local outgoing = string.sub(body, from)
         -- Of the fair line the first places are being looked at: there it leaves below.
         if #mark == 17 then order.leave_place(other, body, mark, from) else fair_places[#fair_places + 1] = other end
-        if is_live(who) then
+        if is_forwarded then
+          order.meet_earlier(name, outgoing, first, at)
+          named_now = named_now + 1
+          notify(string.sub(who, 2), 'onward', other)
+        elseif is_live(who) then
           if owner ~= owner_of(key) or other > key then order.meet_name(name, outgoing, select(2, order.name(outgoing, 33))) end
           by_key[owner] = (by_key[owner] or '') .. other
           conflicts_of[owner] = (conflicts_of[owner] or '') .. ' =' .. other
@@ -67,8 +72,23 @@ admit = function(first_free, is_shut)
     local name, at
     -- END
     if string.byte(who) == PLUS then
-      forwarded_now = forwarded_now + 1
+      -- FLOW
+      if settled[key] then return end
+      -- END
       notify(string.sub(who, 2), 'onward', key)
+      -- FLOW
+      name, at = order.name(outgoing, 33)
+      if name then
+        order.leave_named(name, key)
+        named_now = named_now + 1
+        if order.meet_name(name, outgoing, at) then return end
+      end
+      -- END
+      local is_counted = true
+      -- FLOW
+      is_counted = not name
+      -- END
+      if is_counted then forwarded_now = forwarded_now + 1 end
     else
       -- FLOW
       if settled[key] then return end
@@ -102,7 +122,7 @@ admit = function(first_free, is_shut)
     local is_behind = order.stands_behind(entry, order.key(entry, 49))
     if name then
       local is_delayed = order.admit_named(name, entry, at + 16, is_behind)
-      settle_others(name, key)
+      settle_others(name, key, outgoing, at)
       if is_delayed then return end
     end
     if is_behind or not order.passes(entry, '1') then return end
@@ -222,7 +242,7 @@ admit = function(first_free, is_shut)
     if free > 0 and shut == nil then shut = redis.call('HGET', settings, 'shutdown') end
     -- Behind these places a shutdown has still to look.
     local upto, any_gone, total = free > 0 and shut and select(2, refuse_waiting(MOST_LET_IN)) or math.huge, false, 0
-    admitted_now, forwarded_now, line_goes_on = 0, 0, false
+    admitted_now, forwarded_now, named_now, line_goes_on = 0, 0, 0, false
     entering, last_of, conflicts_of, is_live_of = {}, {}, {}, {}
     -- FLOW
     by_key = {}
@@ -291,7 +311,10 @@ admit = function(first_free, is_shut)
     fair_places = {}
     order.keep_times()
     -- END
-    if forwarded_now > 0 then redis.call('HINCRBY', totals, 'onward', -forwarded_now) end
+    if forwarded_now + named_now > 0 then redis.call('HINCRBY', totals, 'onward', -forwarded_now - named_now) end
+    -- FLOW
+    if named_now > 0 then redis.call('HINCRBY', totals, 'named', -named_now) end
+    -- END
     count_put(total - forwarded_now)
     if shut and upto < math.huge then redis.call('HSET', settings, 'refused_upto', upto) end
     -- FLOW

@@ -4,7 +4,7 @@
 local MOST_BYTES_REFUSED = 2097152
 local function refuse_waiting(most, end_one)
   -- FLOW
-  local own = redis.call('ZCARD', line_own) > 0 and order.own_to_line(most, true) or 0
+  local own = redis.call('ZCARD', line_own) > 0 and order.own_to_line(most) or 0
   local fair = own > 0 and redis.call('ZCARD', line_fair) or order.fair_to_line(most)
   if own + fair > 0 then return redis.call('LLEN', putters) + own + fair, 0 end
   -- END
@@ -28,12 +28,18 @@ local function refuse_waiting(most, end_one)
         else
           gone[#gone + 1] = key
         end
+        -- FLOW
+        if not is_fold and (end_one or not is_accepted) then order.leave_line_of_name(string.sub(body, from)) end
+        -- END
         if is_fold and end_one then
           local entries = entries_of(body, from)
           for _, outgoing in ipairs(entries) do end_one(string.sub(outgoing, 1, KEY_BYTES), next_stamp() .. outgoing) end
           ended = ended + #entries
           redis.call('HINCRBY', totals, 'folded', 1 - #entries)
         elseif is_accepted and end_one then
+          -- FLOW
+          order.count_named(string.sub(body, from))
+          -- END
           end_one(key, next_stamp() .. string.sub(body, from))
           ended = ended + 1
         elseif not is_accepted then

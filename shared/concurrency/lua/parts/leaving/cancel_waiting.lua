@@ -17,6 +17,9 @@ local function cancel_waiting(key)
   if string.byte(who) == PLUS then
     redis.call('HINCRBY', totals, 'onward', -1)
     redis.call('HINCRBY', totals, 'cancelled', 1)
+    -- FLOW
+    order.count_named(outgoing)
+    -- END
     notify(string.sub(who, 2), 'onward', key)
     return true
   end

@@ -50,6 +50,15 @@ function order.meet_name(name, outgoing, from)
   return 'r'
 end
 
+-- OUTGOING of a NAME is admitted, and EARLIER waits in line without an owner, which was put before: that one is replaced, or its item is kept.
+function order.meet_earlier(name, earlier, outgoing, from)
+  if asked(outgoing, from) == 'r' then
+    redis.call('HINCRBY', totals, 'replaced', 1)
+  else
+    redis.call('HSET', once, '=' .. name, string.sub(earlier, 33))
+  end
+end
+
 local function throttle(name, entry, every)
   if every == 0 then return end
   local expiry = string.format('%.0f', now + math.min(every, LONGEST_KNOWN_MS))

@@ -16,6 +16,13 @@ function order.named_in_line(name, most)
   return found
 end
 
+-- One without an owner leaves the line otherwise than admitted: where it has a NAME it counts as put from here on.
+function order.count_named(outgoing)
+  if not order.name(outgoing, 33) then return end
+  redis.call('HINCRBY', totals, 'named', -1)
+  redis.call('HINCRBY', totals, 'put', 1)
+end
+
 -- A put leaves the line, admitted or not.
 function order.leave_line_of_name(outgoing)
   local name = order.name(outgoing, 33)

@@ -3,10 +3,10 @@
 do
 local LONGEST_HEADERS = 999
 
-local function merged(stub, newest)
-  local length = tonumber(string.sub(newest, 2, 4)) or 0
-  local flow = string.match(stub, '^{"flow":"[^"]*"', 53)
-  local headers, found = string.gsub(string.sub(newest, 5, 4 + length), '^{"flow":"[^"]*"', '')
+-- The entry with other FLAG, headers and body, but its own flow.
+function order.with_flow_of(stub, flag, headers, body)
+  local flow, found = string.match(stub, '^{"flow":"[^"]*"', 53), 0
+  headers, found = string.gsub(headers, '^{"flow":"[^"]*"', '')
   if not flow or found == 0 then return stub end
   headers = flow .. headers
   if #headers > LONGEST_HEADERS then
@@ -14,7 +14,12 @@ local function merged(stub, newest)
   end
   -- A class with so long a name is no class of ours.
   if #headers > LONGEST_HEADERS then return stub end
-  return string.sub(stub, 1, 48) .. string.sub(newest, 1, 1) .. string.format('%03d', #headers) .. headers .. string.sub(newest, 5 + length)
+  return string.sub(stub, 1, 48) .. flag .. string.format('%03d', #headers) .. headers .. body
+end
+
+local function merged(stub, newest)
+  local length = tonumber(string.sub(newest, 2, 4)) or 0
+  return order.with_flow_of(stub, string.sub(newest, 1, 1), string.sub(newest, 5, 4 + length), string.sub(newest, 5 + length))
 end
 
 -- What is known of those of some entries that wait under a NAME: number in the list -> NAME and when it is due; nil where there are none.

@@ -15,12 +15,11 @@ function order.leave_place(message, body, mark, from)
 end
 
 -- Moves those that wait for something of their own to the front of the line, the last first, MOST at most: a queue that is shut down has one line.
--- Returns how many are left.
-function order.own_to_line(most, is_shut)
-  -- What says who waits under a NAME is of no use there; else it stays.
-  local waits = is_shut and redis.call('ZRANGE', line_own, -most, -1) or redis.call('ZREVRANGEBYLEX', line_own, '(o', '-', 'LIMIT', 0, most)
-  if not is_shut and #waits == 0 then waits = redis.call('ZREVRANGEBYLEX', line_own, '+', '[s', 'LIMIT', 0, most) end
-  if not is_shut then table.sort(waits) end
+-- What says who waits under a NAME stays. Returns how many are left beside that.
+function order.own_to_line(most)
+  local waits = redis.call('ZREVRANGEBYLEX', line_own, '(o', '-', 'LIMIT', 0, most)
+  if #waits == 0 then waits = redis.call('ZREVRANGEBYLEX', line_own, '+', '[s', 'LIMIT', 0, most) end
+  table.sort(waits)
   local places = {}
   for at = #waits, 1, -1 do
     local mark, message = string.match(waits[at], '^[kls]%S+ (%d%d%d%d%d%d%d%d%d%d%d%d%d%d%d%d)(.*)$')
@@ -28,7 +27,7 @@ function order.own_to_line(most, is_shut)
   end
   if #places > 0 then redis.call('LPUSH', putters, unpack(places)) end
   if #waits > 0 then redis.call('ZREM', line_own, unpack(waits)) end
-  return redis.call('ZCARD', line_own)
+  return redis.call('ZCARD', line_own) - redis.call('ZLEXCOUNT', line_own, '[o', '(p')
 end
 
 -- Moves those of the fair line to the front of the line, the last first, MOST at most, for the same reason. Returns how many are left.

@@ -3,9 +3,8 @@
 import math
 from typing import Final
 
-from shared.concurrency.checks import LONGEST_DELAY, check_seconds
+from shared.concurrency.checks import LONGEST, LONGEST_DELAY, check_seconds
 from shared.concurrency.queues.encoding.once import pack_once
-from shared.concurrency.queues.settings import LONGEST
 
 _SHORTEST: Final = 0.001
 
