@@ -9,11 +9,12 @@ from redis.exceptions import ResponseError
 
 from monitor.link import Link
 from monitor.names import Names
+from monitor.shares import FROM_THE_START, Shares
 from monitor.snapshot import ClockState, Problem, ServerState, Snapshot
 from shared.clock.jobs import clock_queue
 from shared.concurrency import ServerRefused
 from shared.concurrency.locks.leases.snapshot import lease_call, read_lease
-from shared.concurrency.queues.snapshot import QueueSnapshot, held_keys, queue_call, read_queue
+from shared.concurrency.queues.snapshot import QueueSnapshot, held_keys, queue_call, read_queue, shares_part
 from shared.concurrency.session.address.endpoint import Endpoint
 from shared.concurrency.session.clock import boottime
 
@@ -29,6 +30,8 @@ class Watch:
         """Use `open_watch`."""
         self._link: Final = link
         self._names: Final = names
+        self._shares: dict[str, Shares] = {}
+        """Of the queues that have some, by name."""
 
     async def snapshot(self) -> Snapshot:
         """Read everything, in five round trips at most, however much there is; to each node of a Cluster.
@@ -39,7 +42,8 @@ class Watch:
         states = [await self._state(server) for server in await self._link.servers()]
         now = states[0].now
         problems += [Problem(name="server", text=state.problem) for state in states if state.problem]
-        calls = [*map(queue_call, names.queues), *map(lease_call, names.leases)]
+        cursors = [self._shares[name].cursor if name in self._shares else FROM_THE_START for name in names.queues]
+        calls = [*map(queue_call, names.queues, cursors), *map(lease_call, names.leases)]
         answers = await self._link.scripts(calls)
         of_queues, of_leases = answers[: len(names.queues)], answers[len(names.queues) :]
         queues = await self._queues(_good(names.queues, of_queues, problems), problems)
@@ -84,8 +88,17 @@ class Watch:
         queues = []
         for (name, answer), of_queue in zip(found, keys, strict=True):
             held = [each if isinstance(each, int) else 0 for each in (next(counts) for _ in of_queue)]
-            queues.append(_read(name, partial(read_queue, name, answer, held), problems))
+            queues.append(_read(name, partial(self._queue, name, answer, held), problems))
+        for name in self._shares.keys() - {name for name, _ in found}:
+            del self._shares[name]
         return tuple(_there(queues))
+
+    def _queue(self, name: str, answer: list[Any], held: Sequence[int]) -> QueueSnapshot | None:
+        part = shares_part(answer)
+        if part is None:
+            self._shares.pop(name, None)
+            return None
+        return read_queue(name, answer, held, self._shares.setdefault(name, Shares()).add(part))
 
     async def _clocks(self, queues: Sequence[str], now: float, problems: list[Problem]) -> tuple[ClockState, ...]:
         """What waits at the clocks: one command for each queue, and one more where something does."""

@@ -6,6 +6,7 @@ from monitor.feed import SHARES, Feed, Point
 from monitor.page.lanes import lanes_of
 from monitor.processes import Processes
 from monitor.snapshot import Snapshot
+from shared.concurrency.queues.shares import QueueShare
 from shared.concurrency.queues.snapshot import QueueSnapshot, SessionSnapshot
 from shared.concurrency.session.clock import boottime
 from shared.concurrency.session.histogram import Measured
@@ -65,22 +66,37 @@ def _queue(feed: Feed, seen: Snapshot, queue: QueueSnapshot) -> Json:
         "oldest": counts.oldest_pending_seconds,
         "oldest_dead": counts.oldest_dead_seconds,
         "rates": None if rates is None else {word: getattr(rates, word) for word in rates.__slots__},
-        "waits": _shares(feed.history.measured(queue.name, "waiting")),
-        "handling": _shares(feed.history.measured(queue.name, "handling")),
+        "waits": _quantiles(feed.history.measured(queue.name, "waiting")),
+        "handling": _quantiles(feed.history.measured(queue.name, "handling")),
         "points": [_point(each) for each in points],
         "consumers": [_consumer(each, points, feed.names, seen.at) for each in consumers[:MOST_CONSUMERS]],
         "consumer_count": len(consumers),
         "silent": sum(each.seconds_left <= 0 for each in consumers),
         "draining": sum(each.is_draining for each in consumers),
         "sessions": queue.session_count,
+        "shares": [
+            _share(each) for each in sorted(queue.shares.largest, key=lambda each: (each.share or "", each.priority))
+        ],
+        "share_count": queue.shares.count,
+        "shares_are_whole": queue.shares.is_whole,
         "letters": [{"reason": each.reason, "type": each.type, "count": each.count} for each in queue.letters],
         "deferred": 0 if clock is None else clock.deferred,
         "overdue": 0 if clock is None else clock.overdue,
     }
 
 
-def _shares(measured: Measured) -> list[float | None]:
+def _quantiles(measured: Measured) -> list[float | None]:
     return [measured.quantile(share) for share in SHARES]
+
+
+def _share(share: QueueShare) -> Json:
+    return {
+        "share": share.share,
+        "priority": share.priority.name.lower(),
+        "pending": share.pending,
+        "waiting": share.puts_waiting,
+        "weight": share.weight,
+    }
 
 
 def _point(point: Point) -> list[float | None]:

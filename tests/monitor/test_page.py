@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 from playwright.async_api import Browser, Page, expect
 
+from shared import Priority
 from shared.concurrency import Queue, ReadersWritersLease, Session
 from shared.local.embedded import EmbeddedServer
 from tests.instruments.browser import CHROMIUM, WHY_NOT, Scheme, shows, tab
@@ -101,6 +102,39 @@ async def test_consumers_and_the_lease_are_shown(server: EmbeddedServer, browser
                 consumer.kill()
                 await shows(page, consumer_count="1 at this queue, 1 silent")
                 await expect(row).to_contain_text("silent: what it holds is delivered again")
+
+
+async def test_shares_are_shown_where_there_are_some_and_stay_text(
+    server: EmbeddedServer, browser: Browser, session: Session
+) -> None:
+    queue, odd = Queue(session, "jobs", int, maxsize=40), "<b>odd</b>"
+    await queue.put(1)
+    with watching(server.url) as served:
+        async with tab(browser, served.address) as page:
+            await shows(page, name="jobs", pending="1")
+            await expect(page.locator("#shares-box")).to_be_hidden()
+            await queue.weigh(odd, 2)
+            await queue.put_many(range(4), share=odd)
+            await queue.put_many(range(35), share=lambda number: f"tenant-{number % 11:02}")
+            waiting = asyncio.create_task(queue.put_many(range(5), share=odd, priority=Priority.HIGH))
+            await until(queue.statistics, lambda seen: seen.puts_waiting == 5)
+            await expect(page.locator("#shares tr")).to_have_count(10)
+            await shows(page, share_count="13 have something waiting, 10 are listed")
+            rows = await page.locator("#shares tr").all_inner_texts()
+            # By name, so that a row stays where it is while its figures change.
+            assert rows == sorted(rows)
+            assert [row.split("\t") for row in rows[:2]] == [
+                [odd, "high", "0", "5", "2"], [odd, "normal", "4", "0", "2"],
+            ]  # fmt: skip
+            for width in (390, 768, 1280):
+                await page.set_viewport_size({"width": width, "height": 900})
+                await fits(page, width)
+            waiting.cancel()
+            await asyncio.wait({waiting})
+            for _ in range(40):
+                async with await queue.get():
+                    pass
+            await expect(page.locator("#shares-box")).to_be_hidden()
 
 
 async def test_a_payload_is_hidden_until_asked_for_and_stays_text(served: Served, browser: Browser) -> None:

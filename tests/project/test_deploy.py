@@ -22,7 +22,7 @@ OF_QUEUES: Final = {
     f"weir_queue_{word}"
     for word in (
         "pending", "leased", "delayed", "dead", "puts_waiting", "at_limits", "demand", "maxsize", "paused", "consumers",
-        "oldest_pending_seconds",
+        "oldest_pending_seconds", "shares", "largest_share", "largest_share_oldest_seconds",
     )
 }  # fmt: skip
 """The monitor's."""

@@ -74,7 +74,7 @@ REACHED = {
         f"{ENGINE}.session.address.certificates", f"{ENGINE}.session.address.cluster", f"{ENGINE}.session.address.credentials", f"{ENGINE}.session.address.endpoint", f"{ENGINE}.session.cluster.survey", f"{ENGINE}.session.cluster.topology", f"{ENGINE}.session.server_errors",
         f"{ENGINE}.session.address.address", f"{ENGINE}.session.address.connections", f"{ENGINE}.session.calls", f"{ENGINE}.session.clock", f"{ENGINE}.session.histogram",
         f"{ENGINE}.session.scripts",
-        f"{ENGINE}.locks.leases.snapshot", f"{QUEUES}.dead_letters", f"{QUEUES}.membership.keys", f"{QUEUES}.settings", f"{QUEUES}.snapshot",
+        f"{ENGINE}.locks.leases.snapshot", f"{QUEUES}.dead_letters", f"{QUEUES}.membership.keys", f"{QUEUES}.settings", f"{QUEUES}.shares", f"{QUEUES}.snapshot",
     },
     "cli.demo": {f"{ENGINE}.session.address.address", f"{ENGINE}.session.address.connections"},
     "cli": {

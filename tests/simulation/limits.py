@@ -1,7 +1,8 @@
 """The workload of limits: as that of queues, and messages have a limit, a share that is limited, or neither.
 
 After each command the server's own account is compared with what it holds: never more in hands than a limit, and no
-rate exceeded by more than one burst, by the server's clock. Meanwhile the numbers of one limit change.
+rate exceeded by more than one burst, by the server's clock; one limit has both. Meanwhile the numbers of one limit
+change.
 """
 
 import asyncio
@@ -17,8 +18,8 @@ from tests.simulation.world import Process, World
 _URL = "redis://simulated/0"
 _AT_ONCE = 2
 _OF_SHARE = 1
-_RATE = Rate(200, burst=3)
-_LIMITS = ("few", "often", None)
+_RATES = {"often": Rate(200, burst=3), "both": Rate(100, burst=2)}
+_LIMITS = ("few", "often", "both", None)
 _SHARES = (None, None, None, "a", "b")
 _EMPTY_AT_REST = (
     "gated",
@@ -45,8 +46,8 @@ class Limits(Queues):
     def __init__(self, world: World, ttl: float) -> None:
         """Start the processes."""
         self._held: set[bytes] = set()
-        self._delivered: list[float] = []
-        """When each of the limit `often` was delivered, by the server's clock."""
+        self._delivered: dict[str, list[float]] = {limit: [] for limit in _RATES}
+        """When each of the limits that have a rate was delivered, by the server's clock."""
         self._has_numbers = False
         super().__init__(world, ttl)
         world.checks.append(self._look_at_the_limits)
@@ -62,7 +63,8 @@ class Limits(Queues):
         async with Session.open(_URL, ttl=self._ttl, connect_timeout=1000) as session:
             queue = Queue(session, "q", int)
             await queue.limit("few", at_once=_AT_ONCE)
-            await queue.limit("often", rate=_RATE)
+            await queue.limit("often", rate=_RATES["often"])
+            await queue.limit("both", at_once=_AT_ONCE, rate=_RATES["both"])
             await queue.limit_shares(at_once=_OF_SHARE)
             self._has_numbers = True
             await super()._produce(process)
@@ -80,24 +82,24 @@ class Limits(Queues):
             share, limit = _way_of(entry)
             counts[f"s{share}"] += 1
             counts[f"l{limit}"] += 1
-            if limit == "often" and receipt not in self._held:
-                self._look_at_the_rate()
+            if limit in _RATES and receipt not in self._held:
+                self._look_at_the_rate(limit)
         self._held = set(held)
         over = [
             f"{what}: {count}"
-            for what, most in (("lfew", _AT_ONCE), ("sa", _OF_SHARE), ("sb", _OF_SHARE))
+            for what, most in (("lfew", _AT_ONCE), ("lboth", _AT_ONCE), ("sa", _OF_SHARE), ("sb", _OF_SHARE))
             if (count := counts[what]) > most
         ]
         if over:
             self.failures.append(f"in hands at {self.world.now:.3f}: {over}")
 
-    def _look_at_the_rate(self) -> None:
-        now = self.world.server_now
-        self._delivered.append(now)
-        for count, since in enumerate(reversed(self._delivered), 1):
+    def _look_at_the_rate(self, limit: str) -> None:
+        now, rate, delivered = self.world.server_now, _RATES[limit], self._delivered[limit]
+        delivered.append(now)
+        for count, since in enumerate(reversed(delivered), 1):
             # The server has read its clock a moment before.
-            if count - _RATE.burst > (now - since + 1e-4) * _RATE.count / _RATE.per + 1e-6:
-                self.failures.append(f"{count} were delivered within {now - since:.4f} s")
+            if count - rate.burst > (now - since + 1e-4) * rate.count / rate.per + 1e-6:
+                self.failures.append(f"{count} of {limit} were delivered within {now - since:.4f} s")
                 return
 
     def look_at_the_end(self) -> None:

@@ -14,6 +14,7 @@ from typing import Any
 import hiredis
 import redis
 
+from tests.simulation import expiry
 from tests.simulation.network import Link
 from tests.simulation.world import World
 
@@ -48,6 +49,7 @@ def install() -> None:
     vars(registration)["_this_process"] = lambda: (1, b"simulated")
     Asking._who = lambda *_: b"1 simulated a task"  # type: ignore[method-assign]  # it names this process
     scripts._PARTS["clock"] = _CLOCK
+    expiry.install(scripts)
     vars(connection)["Wire"] = _Wire
     vars(connection)["connection"] = lambda *_, **__: _Opened()
     vars(opening)["mismatch"] = _no_mismatch

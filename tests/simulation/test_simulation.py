@@ -32,6 +32,8 @@ BATCHES = [
 # 2005 and 2009 of everything refused puts with keys by a shutdown that had gone in; 2002 found a script flushed twice.
 # 2083 of the results lost a put that waited: a restart of the server had its session, which was over, live again.
 # 5001 of the deferred left a clock without connections: each that was late while a job was watched stayed in use.
+# 2, 3, 5, 6 and 7 of the rates were stuck: after the clock had been set back nobody went until it was there again.
+# 14, 17 and 37 of the limits were stuck: a place was free before its token, and no take knew when that comes.
 # Those up to 4 are in the batches.
 FOUND = {
     "queues": [120, 121, 255],
@@ -44,6 +46,8 @@ FOUND = {
     "controls": [1003, 1004],
     "results": [2083],
     "deferred": [5001],
+    "limits": [14, 17, 37],
+    "rates": [5, 6, 7],
     "everything": [2002, 2005, 2009],
 }
 # With words that shrink them. The waits had messages that waited too long after the server's clock had been set back.
@@ -182,6 +186,15 @@ _ONE_PERMIT_TOO_MANY = _SPOILT.format(
     folder="_PARTS", name="lease", sound="if held < limit then admit_first('p', limit - held, caller) end",
     broken="if held <= limit then admit_first('p', limit - held + 1, caller) end",
 )  # fmt: skip
+_ONE_TOKEN_TOO_MANY = _SPOILT.format(
+    folder="_PARTS", name="gcra", sound="- owed) / interval)", broken="- owed) / interval) + 1"
+)
+_NOT_BY_TURNS = _SPOILT.format(
+    folder="_SCRIPTS", name="rate_acquire", sound="if rank < free then", broken="if free > 0 then"
+)
+_CLOCK_CUT_EACH_TIME = _SPOILT.format(
+    folder="_PARTS", name="gcra", sound="redis.call('HSET', rate, 'tat', number(now_us + owed))", broken=""
+)
 _WRITER_BESIDE = _SPOILT.format(
     folder="_SCRIPTS", name="downgrade", sound="  admit_readers()",
     broken="  if admit_readers() == 0 then admit_first('w', 1) end",
@@ -232,6 +245,9 @@ _BESIDE_ITS_KEY = _SPOILT.format(
         pytest.param("cancels", 1, _GIVEN_BACK, "was cancelled, and began again", marks=LONG),
         pytest.param("events", 7, _FLUSH_LOOKS_LIKE_A_SET, r"woken at .* by no set since", marks=LONG),
         pytest.param("permits", 1, _ONE_PERMIT_TOO_MANY, r"5 of 4 permits", marks=LONG),
+        pytest.param("rates", 1, _ONE_TOKEN_TOO_MANY, r"1.00 over the rate and its burst", marks=LONG),
+        pytest.param("rates", 1, _NOT_BY_TURNS, r"one went before \d+ who had come before", marks=LONG),
+        pytest.param("rates", 2, _CLOCK_CUT_EACH_TIME, r"stuck at", marks=LONG),
         pytest.param("downgrades", 2, _WRITER_BESIDE, r"w beside \['r'\]", marks=LONG),
         pytest.param("barriers", 2, _NUMBERS_WITHOUT_GAPS, r"the number \d beside \[[\d, ]+\] in round", marks=LONG),
         pytest.param("barriers", 11, _THE_DEAD_COUNT, r"fewer than \d waited since", marks=LONG),

@@ -20,6 +20,7 @@ WORKLOADS: Final = (
     "leases",
     "downgrades",
     "permits",
+    "rates",
     "conditions",
     "events",
     "barriers",

@@ -56,6 +56,8 @@ class World:
         self._living: list[Process] = []
         self.checks: list[Callable[[], None]] = []
         """Called after each command."""
+        self.last_command = self.last_answer = b""
+        """What was run last, and what the server answered, as bytes; for checks."""
         self.cuts = 0.0
         """How probable it is that a connection breaks at a packet."""
         self.mean_delay = 0.001
@@ -145,6 +147,7 @@ class World:
         # INFO tells real times, HELLO how many have connected before; a server's run has an id of its own.
         told = b"" if b"INFO" in command[:20] or b"HELLO" in command[:20] else answer
         self._trace.update(f"{self.now:.9f} {who} ".encode() + (command + told).replace(self._run_id, b"run"))
+        self.last_command, self.last_answer = command, answer
         for check in self.checks:
             check()
 

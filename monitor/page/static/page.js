@@ -8,6 +8,7 @@ import { bytes, padded, rate, seconds, whole } from "./format.js";
 import { drawLetters } from "./letters.js";
 import { drawLines, restyleLines } from "./lines.js";
 import { drawList, move } from "./list.js";
+import { drawShares } from "./shares.js";
 import { Stream } from "./stream.js";
 import { drawStrip, lostMoments } from "./strip.js";
 
@@ -134,6 +135,7 @@ function draw() {
   drawCharts(queue);
   drawLeases(latest);
   drawConsumers(queue);
+  drawShares(queue);
   drawLetters(queue, latest.at);
   drawProblems(latest);
 }

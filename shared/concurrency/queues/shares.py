@@ -30,6 +30,41 @@ class QueueShare:
     """How many turns it gets for each of another one; 1.0 as a rule."""
 
 
+@dataclass(frozen=True, slots=True)
+class SharesSnapshot:
+    """The shares of a queue as those see them who only watch, who read a part of them at a time."""
+
+    count: int
+    """Shares that have something waiting; one that has it in two priorities counts twice, and so does `largest`."""
+    largest: tuple[QueueShare, ...]
+    """The ten that have most, the most first."""
+    oldest_seconds: float | None
+    """How long the first message of the largest one waits that was never delivered; None where that is unknown."""
+    is_whole: bool
+    """False: there are more than one snapshot reads, and they were not all read yet."""
+
+
+@dataclass(frozen=True, slots=True)
+class SharesPart:
+    """What one snapshot reads of the shares of a queue."""
+
+    cursor: str
+    """Where the next one goes on; `0` once all were read."""
+    count: int
+    largest: tuple[QueueShare, ...]
+    oldest_seconds: float | None
+
+
+def read_part(answer: list[Any]) -> SharesPart:
+    """Read what the server found."""
+    cursor, count, oldest, words = answer
+    largest = tuple(
+        QueueShare(name[2:].decode() or None, Priority(int(name[:1])), pending, puts_waiting, float(weight))
+        for name, pending, puts_waiting, weight in zip(*(words[at::4] for at in range(4)), strict=True)
+    )
+    return SharesPart(cursor.decode(), count, largest, None if oldest < 0 else oldest / 1e6)
+
+
 async def largest_shares(ask: Callable[..., Awaitable[Any]], most: int) -> list[QueueShare]:
     """The largest ones, the largest first. Not read in one step."""
     waiting: dict[tuple[bytes, bool], tuple[int, float]] = {}

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from shared.concurrency.queues.membership.keys import leased_key, queue_keys
+from shared.concurrency.queues.shares import SharesPart, SharesSnapshot, read_part
 from shared.concurrency.queues.statistics import QueueStatistics, read_statistics
 from shared.concurrency.session.calls import Call
 from shared.concurrency.session.histogram import BOUNDS, Measured
@@ -77,6 +78,7 @@ class QueueSnapshot:
     session_count: int
     sessions: tuple[SessionSnapshot, ...]
     """The first 1000, by owner."""
+    shares: SharesSnapshot
 
     @property
     def consumers(self) -> list[SessionSnapshot]:
@@ -88,9 +90,17 @@ class QueueSnapshot:
         return sum((getattr(each.load, what) for each in self.sessions if each.load is not None), start=Measured())
 
 
-def queue_call(name: str) -> Call:
-    """What reads a queue; its script cannot write. It is right for a queue without a protocol level, too."""
-    return Call(load("queue_snapshot", flow=True), queue_keys(name), (MOST_SESSIONS,))
+def queue_call(name: str, cursor: str = "0") -> Call:
+    """What reads a queue; its script cannot write. It is right for a queue without a protocol level, too.
+
+    `cursor`: where to go on with its shares.
+    """
+    return Call(load("queue_snapshot", flow=True), queue_keys(name), (MOST_SESSIONS, cursor))
+
+
+def shares_part(answer: list[Any]) -> SharesPart | None:
+    """What the answer to that says of some of the shares; None where the queue is not there."""
+    return read_part(answer[7]) if answer else None
 
 
 def held_keys(name: str, answer: list[Any]) -> list[bytes]:
@@ -98,11 +108,11 @@ def held_keys(name: str, answer: list[Any]) -> list[bytes]:
     return [leased_key(name, each.decode()) for each in answer[4][::2]] if answer else []
 
 
-def read_queue(name: str, answer: list[Any], held: Sequence[int]) -> QueueSnapshot | None:
+def read_queue(name: str, answer: list[Any], held: Sequence[int], shares: SharesSnapshot) -> QueueSnapshot | None:
     """Read both answers; None where the queue is not there."""
     if not answer:
         return None
-    now, counts, groups, session_count, found, records, received = answer
+    now, counts, groups, session_count, found, records, received, _ = answer
     sessions = [
         _read_session(each.decode(), float(deadline) - now, records[3 * at : 3 * at + 3], count + bool(entry))
         for at, (each, deadline, count, entry) in enumerate(zip(found[::2], found[1::2], held, received, strict=True))
@@ -113,6 +123,7 @@ def read_queue(name: str, answer: list[Any], held: Sequence[int]) -> QueueSnapsh
         _read_groups(groups),
         session_count,
         tuple(sorted(sessions, key=lambda each: each.owner)),
+        shares,
     )
 
 

@@ -195,6 +195,8 @@ end
 -- Lets go what may, those first that were delivered before: with both places or none, one goes from the one gate to the other.
 local function let_go(state)
   local count, bytes, any = 0, 0, false
+  -- Where a place is free and no token, it is the rate alone that closes it from now on.
+  if state.interval > 0 then state.touched = true end
   while state.standing > 0 and may_go(state) do
     if count >= MOST_LET_GO or bytes >= MOST_BYTES_LET_GO then
       -- A take goes on.
