@@ -62,9 +62,10 @@ async def test_what_it_puts_onward_goes_in_with_its_effects_and_once(
         async with asyncio.timeout(30):
             await queue.join()
     found = [await onward.get_nowait() for _ in range(3)]  # the first of each key, and one of the name
-    assert sorted((each.item.text, each.key) for each in found if isinstance(each.item, Errand)) == [
-        ("a 0", "a"), ("b 0", "b"), ("one b 1", None),
-    ]  # fmt: skip
+    said = sorted((each.item.text, each.key) for each in found if isinstance(each.item, Errand))
+    assert said[:2] == [("a 0", "a"), ("b 0", "b")]
+    # That of the last acknowledgement; alone, the two are handled at a time.
+    assert said[2] in ([("one b 1", None)] if handler is MANY else [("one a 1", None), ("one b 1", None)])
     for delivery in found:
         await delivery.ack()
     assert (await onward.statistics()).put_total == 7
