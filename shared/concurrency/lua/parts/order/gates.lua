@@ -4,7 +4,7 @@
 -- Rates are GCRA: a token is spent at the delivery, and never comes back.
 local gates = {}
 do
-local MOST_LET_GO, MOST_BYTES_LET_GO, MOST_GATES, AT_ONCE, NOW_TAG = 200, 1048576, 50, 16, string.rep('0', 16)
+local MOST_LET_GO, MOST_BYTES_LET_GO, MOST_GATES, MOST_PLACES, AT_ONCE, NOW_TAG = 200, 1048576, 50, 4000, 16, string.rep('0', 16)
 local states, standing, places, going, coming, doubtful, next_tags, touched = {}, {}, {}, {}, {}, {}, {}, {}
 local function message_of(entry) return string.sub(entry, 17, 38) end
 local function counted_of(key, prefix) return redis.call('ZLEXCOUNT', key, '[' .. prefix .. ' ', '(' .. prefix .. '!') end
@@ -115,13 +115,16 @@ local function give_place(state, entry)
   state.ready = state.ready + 1
 end
 
--- Keeps what is paid for until when, and the time of the gate; nothing of a share that rests.
-function gates.keep_times(state)
-  local field = 't:' .. state.gate
-  if string.byte(state.gate) == 115 and state.standing == 0 and state.tat <= now_us then
+-- What is stored of a gate: until when it is paid for, and its time.
+function gates.times_of(state) return 't:' .. state.gate, string.format('%.0f %.0f', state.tat, state.V) end
+
+-- Keeps that; nothing of a share that rests.
+local function keep_times(state)
+  local field, times = gates.times_of(state)
+  if string.byte(state.gate) == 115 and state.tat <= now_us and state.standing == 0 then
     redis.call('HDEL', flow, field)
   else
-    redis.call('HSET', flow, field, string.format('%.0f %.0f', state.tat, state.V))
+    redis.call('HSET', flow, field, times)
   end
 end
 
@@ -238,46 +241,70 @@ local function let_go(state)
   end
   if any then
     order.has_let_go, order.has_touched = true, true
-    gates.keep_times(state)
+    keep_times(state)
     mark_own(state.gate)
   end
   if state.touched then note_opening(state) end
 end
 
--- These entries are not in hands any more, and not ready: their places are free. ZREM decides, so that a repetition frees nothing twice.
+-- Takes the places of a LETTER away that these have, each a gate and a message: a search and a removal for all of them. Returns those that
+-- had none; `freed` has the gates of the others, each once.
+local function take_places(letter, pairs_of, freed)
+  local others, gone, places_of = {}, {}, {}
+  for i = 1, #pairs_of, 2 do places_of[#places_of + 1] = letter .. pairs_of[i] .. ' ' .. pairs_of[i + 1] end
+  local word = letter == 'r' and 'held' or 'ready'
+  for i, found in ipairs(#places_of > 0 and redis.call('ZMSCORE', running, unpack(places_of)) or {}) do
+    local gate, state = pairs_of[2 * i - 1], states[pairs_of[2 * i - 1]]
+    if found then
+      gone[#gone + 1] = places_of[i]
+      if not freed[gate] then freed[gate], freed[#freed + 1] = true, gate end
+      if state and rawget(state, word) then state[word] = state[word] - 1 end
+    else
+      others[#others + 1], others[#others + 2] = gate, pairs_of[2 * i]
+    end
+  end
+  if #gone > 0 then redis.call('ZREM', running, unpack(gone)) end
+  return others
+end
+
+-- These gates may let others go, some of them now.
+local function open_freed(freed)
+  if #freed == 0 or redis.call('ZCARD', gated) == 0 then return end
+  local later = {}
+  for i, gate in ipairs(freed) do
+    if i > MOST_GATES then
+      later[#later + 1], later[#later + 2] = now_us, gate
+    else
+      local state = state_of(gate)
+      if state and state.standing > 0 then let_go(state) end
+    end
+  end
+  if #later > 0 then
+    -- A take goes on.
+    redis.call('ZADD', opens, unpack(later))
+    order.opens_sooner, order.has_let_go = true, true
+  end
+end
+
+-- These entries are not in hands any more, and not ready: their places are free. Only a place that is there is freed, so that a repetition
+-- frees nothing twice.
 function order.give_up_places(entries)
   if order.has_running == nil then order.has_running = redis.call('ZCARD', running) > 0 end
   if not order.has_running then return end
-  local of_gate, gates = {}, {}
-  local function note(gate, entry)
-    if not of_gate[gate] then of_gate[gate], gates[#gates + 1] = {}, gate end
-    table.insert(of_gate[gate], message_of(entry))
-  end
-  for _, entry in ipairs(entries) do
+  local freed, some = {}, {}
+  for i, entry in ipairs(entries) do
     local name, _, limit
     if entry then name, _, limit = order.way(entry, 49) end
-    if name and limit ~= '' then note('l' .. limit, entry) end
-    if name and #name > 2 and has_limits() and order.numbers[2] then note('s' .. string.sub(name, 3), entry) end
-  end
-  local freed, any_stands = {}, redis.call('ZCARD', gated) > 0
-  for _, gate in ipairs(gates) do
-    local state, held, ready = states[gate], {}, {}
-    for i, message in ipairs(of_gate[gate]) do held[i], ready[i] = 'r' .. gate .. ' ' .. message, 'w' .. gate .. ' ' .. message end
-    local of_held = redis.call('ZREM', running, unpack(held))
-    local of_ready = of_held < #held and redis.call('ZREM', running, unpack(ready)) or 0
-    if state and rawget(state, 'held') then state.held = state.held - of_held end
-    if state and rawget(state, 'ready') then state.ready = state.ready - of_ready end
-    if of_held + of_ready > 0 and any_stands then freed[#freed + 1] = state_of(gate) or nil end
-  end
-  for i, state in ipairs(freed) do
-    if i <= MOST_GATES then
-      if state.standing > 0 then let_go(state) end
-    else
-      -- A take goes on.
-      redis.call('ZADD', opens, now_us, state.gate)
-      order.opens_sooner, order.has_let_go = true, true
+    if name and limit ~= '' then some[#some + 1], some[#some + 2] = 'l' .. limit, message_of(entry) end
+    if name and #name > 2 and has_limits() and order.numbers[2] then
+      some[#some + 1], some[#some + 2] = 's' .. string.sub(name, 3), message_of(entry)
+    end
+    if #some >= MOST_PLACES or i == #entries then
+      take_places('w', take_places('r', some, freed), freed)
+      some = {}
     end
   end
+  open_freed(freed)
 end
 
 -- Entries come back that were in hands, or are due again: those that have gates stand there in front of the new ones, and go at once where

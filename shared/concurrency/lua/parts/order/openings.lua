@@ -5,14 +5,16 @@ local function may_be_held(state)
   return (state.at_once == 0 or state.held < state.at_once) and (state.interval == 0 or gates.tokens(state) >= 1)
 end
 
--- Of shares that rest nothing is kept: some are looked at for each that is written.
-local function forget_rested(gate)
-  if string.byte(gate) ~= 115 then return end
-  local some = redis.call('HRANDFIELD', flow, 5, 'WITHVALUES')
+-- Of shares that rest nothing is kept: two are looked at for each that is written.
+local function forget_rested(count)
+  if count == 0 then return end
+  -- From anywhere on: of many a draw of each would cost several times as much.
+  local some, rested = redis.call('HSCAN', flow, string.format('%.0f', now_us), 'COUNT', 2 * count + 3)[2], {}
   for at = 1, #some, 2 do
     local tat = string.match(some[at], '^t:s') and string.match(some[at + 1], '^%d+')
-    if tat and tonumber(tat) <= now_us then redis.call('HDEL', flow, some[at]) end
+    if tat and tonumber(tat) <= now_us then rested[#rested + 1] = some[at] end
   end
+  if #rested > 0 then redis.call('HDEL', flow, unpack(rested)) end
 end
 
 -- Whether an entry may be delivered: it had its place, but the numbers may be smaller by now, or newer than it; then it stands at the gate.
@@ -37,32 +39,50 @@ function order.is_delivered(entry)
   return closed == nil
 end
 
--- How many this script has delivered that have a gate: each is the work of several.
+-- How many this script has delivered that have a gate, and at how many gates: each is the work of several.
 order.delivered_count = 0
 
-function order.delivered()
-  order.write_gates()
+-- The places of what this slice has delivered, or left at a gate: those in hands, those given up, and the gates.
+local function changed_places()
+  local held, given_up, changed = {}, {}, {}
   for _, state in gates.each() do
     if state and state.is_changed then
-      local held, ready = {}, {}
+      local prefix = state.gate .. ' '
       for _, message in ipairs(state.handing) do
         held[#held + 1] = 0
-        held[#held + 1] = 'r' .. state.gate .. ' ' .. message
-        ready[#ready + 1] = 'w' .. state.gate .. ' ' .. message
+        held[#held + 1] = 'r' .. prefix .. message
+        given_up[#given_up + 1] = 'w' .. prefix .. message
       end
-      for _, message in ipairs(state.left) do ready[#ready + 1] = 'w' .. state.gate .. ' ' .. message end
-      if #held > 0 then redis.call('ZADD', running, unpack(held)) end
-      local of_ready = redis.call('ZREM', running, unpack(ready))
-      if rawget(state, 'ready') then state.ready = state.ready - of_ready end
-      if #held > 0 and state.interval > 0 then
-        gates.keep_times(state)
-        forget_rested(state.gate)
-      end
+      for _, message in ipairs(state.left) do given_up[#given_up + 1] = 'w' .. prefix .. message end
+      changed[#changed + 1], state.has_handed = state, #state.handing > 0
       state.handing, state.left, state.is_changed = {}, {}, nil
-      order.has_running, state.touched = true, nil
-      if state.interval > 0 and state.standing > 0 then gates.note_opening(state) end
     end
   end
+  return held, given_up, changed
+end
+
+-- One call for all gates of a slice, of each kind.
+function order.delivered()
+  order.write_gates()
+  local held, given_up, changed = changed_places()
+  if #changed == 0 then return end
+  order.delivered_count = order.delivered_count + #changed
+  if #held > 0 then redis.call('ZADD', running, unpack(held)) end
+  redis.call('ZREM', running, unpack(given_up))
+  local any_stands, times, shares = redis.call('ZCARD', gated) > 0, {}, 0
+  for _, state in ipairs(changed) do
+    -- It is counted again where it is asked for.
+    state.ready = nil
+    if state.has_handed and state.interval > 0 then
+      times[#times + 1], times[#times + 2] = gates.times_of(state)
+      if string.byte(state.gate) == 115 then shares = shares + 1 end
+    end
+    state.touched = nil
+    if any_stands and state.interval > 0 and state.standing > 0 then gates.note_opening(state) end
+  end
+  if #times > 0 then redis.call('HSET', flow, unpack(times)) end
+  forget_rested(shares)
+  order.has_running = true
 end
 
 -- Opens the gates whose time has come.
