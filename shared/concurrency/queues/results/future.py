@@ -38,7 +38,9 @@ class ResultFuture(asyncio.Future[R]):
 
     Where another process submitted the message it is looked for once a second, and under an `id=` only.
     """
-    _cancels: Callable[[float], Awaitable[Cancellation]]
+    _key: bytes
+    """That of the message. By it and not by the id, which may be forgotten, the message is cancelled."""
+    _cancels: Callable[[str, float], Awaitable[Cancellation]]
 
     def __init__(self, id: str) -> None:  # noqa: A002  # as everywhere
         """Made by `Queue.submit`."""
@@ -60,7 +62,7 @@ class ResultFuture(asyncio.Future[R]):
             return Cancellation.UNKNOWN
         if self.done() and not self.cancelled() and (error is None or isinstance(error, RemoteError | InvalidResult)):
             return Cancellation.FINISHED
-        return await self._cancels(timeout)
+        return await self._cancels(self._key.decode(), timeout)
 
 
 class Submission:
@@ -95,9 +97,9 @@ class Submission:
         `cancel` cancels a message, by its key.
         """
         self.future: Final[ResultFuture[Any]] = ResultFuture(key.decode() if id_ is None else id_)
-        # Not its id: that may be forgotten. The key is another where the future was attached to another submission.
-        self.future._cancels = lambda timeout: cancel(self.key.decode(), timeout)  # noqa: SLF001  # its own
-        self.key = key
+        # Nothing of it leads back here: they would keep each other alive until the garbage collector comes.
+        self.future._cancels = cancel  # noqa: SLF001  # its own
+        self.wait_for(key)
         self.has_id: Final = id_ is not None
         self.kept_for: Final = kept_for
         self.admitted = False
@@ -112,6 +114,10 @@ class Submission:
         """Whether the outcome has come, wanted or not."""
         self._read = read
         self._on_progress = on_progress
+
+    def wait_for(self, key: bytes) -> None:
+        """Wait for the outcome of the message with this key."""
+        self.key = self.future._key = key  # noqa: SLF001  # its own
 
     def receive(self, outcome: bytes) -> None:
         """Take the outcome."""
