@@ -1,4 +1,4 @@
-"""What a message leaves in the process is freed at once: the garbage collector, which looks at all that is alive, has nothing to find."""
+"""What a message leaves in the process is freed at once, and nothing is left to the garbage collector."""
 
 import asyncio
 import gc
@@ -14,12 +14,12 @@ Use = Callable[[Queue[int], Queue[int]], Awaitable[None]]
 
 
 async def put(queue: Queue[int], _: Queue[int]) -> None:
-    for _ in range(2):  # the lane holds the last one
+    for _again in range(2):  # the lane holds the last one
         await queue.put(1)
 
 
 async def put_with_an_id(queue: Queue[int], _: Queue[int]) -> None:
-    for _ in range(2):
+    for _again in range(2):
         await queue.put(1, id="one")
 
 
