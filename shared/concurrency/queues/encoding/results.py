@@ -31,6 +31,7 @@ class ResultCodec:
         """
         self._max_bytes = max_bytes
         self._shapes: dict[type, Shape] = {}
+        self._readers: dict[type, Callable[[bytes], Any]] = {}
         self._only = None if declared is None else Shape(declared, None)
 
     def _shape(self, kind: type) -> Shape:
@@ -72,6 +73,12 @@ class ResultCodec:
 
         `object` stands for any class that declares no result: its result is any JSON value.
         """
+        reader = self._readers.get(kind)
+        if reader is None:
+            reader = self._readers[kind] = self._new_reader(kind)
+        return reader
+
+    def _new_reader(self, kind: type) -> Callable[[bytes], Any]:
         shape = self._shape(kind)
 
         def read(body: bytes) -> Any:

@@ -42,9 +42,9 @@ class ResultFuture(asyncio.Future[R]):
     """That of the message. By it and not by the id, which may be forgotten, the message is cancelled."""
     _cancels: Callable[[str, float], Awaitable[Cancellation]]
 
-    def __init__(self, id: str) -> None:  # noqa: A002  # as everywhere
-        """Made by `Queue.submit`."""
-        super().__init__(loop=asyncio.get_running_loop())
+    def __init__(self, id: str, loop: asyncio.AbstractEventLoop | None = None) -> None:  # noqa: A002  # as everywhere
+        """Made by `Queue.submit`; `loop`: the running one, None to ask for it (before Python 3.12 a system call)."""
+        super().__init__(loop=asyncio.get_running_loop() if loop is None else loop)
         self.id = id
         self.progress = None
 
@@ -91,12 +91,13 @@ class Submission:
         kept_for: float,
         on_progress: Callable[[float, str], object] | None,
         cancel: Callable[[str, float], Awaitable[Cancellation]],
+        loop: asyncio.AbstractEventLoop,
     ) -> None:
         """`key`: that of its entry; `kept_for`: seconds for which the server keeps a result that was not received.
 
         `cancel` cancels a message, by its key.
         """
-        self.future: Final[ResultFuture[Any]] = ResultFuture(key.decode() if id_ is None else id_)
+        self.future: Final[ResultFuture[Any]] = ResultFuture(key.decode() if id_ is None else id_, loop)
         # Nothing of it leads back here: they would keep each other alive until the garbage collector comes.
         self.future._cancels = cancel  # noqa: SLF001  # its own
         self.wait_for(key)
