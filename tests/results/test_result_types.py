@@ -175,7 +175,9 @@ async def test_what_others_say_in_our_channel_ends_no_connection(
     future, other = await queue.submit(1), await queue.submit(2)
     to = f"weir:{future.id[:12]}"
     await client.publish(to, b"progress %b %b%b" % (queue.name.encode(), future.id.encode(), b"half done"))
-    await client.publish(to, b"result %b %b%b" % (queue.name.encode(), future.id.encode(), outcome))
+    told = b"%b%05d%b" % (future.id.encode(), len(outcome), outcome)
+    for behind in (b"", b"half", other.id.encode() + b"-0027", told):  # ours, and then what is none of ours
+        await client.publish(to, b"results %b %b%b" % (queue.name.encode(), told, behind))
     async with asyncio.timeout(5):
         with pytest.raises(InvalidResult, match="what came is no outcome"):
             await future

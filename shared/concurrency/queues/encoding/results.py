@@ -1,14 +1,16 @@
 """Results on their way: from what a handler returned to the bytes that travel, and back."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any, Final
 
 from pydantic import JsonValue, ValidationError
 
 from shared.concurrency.errors import InvalidResult, ResultTooLarge, describe
 from shared.concurrency.queues.encoding.codec import Shape, short
+from shared.concurrency.queues.encoding.entry import KEY
 
 _RESULT: Final = b"="
+_LENGTH: Final = 5
 
 
 class Written(bytes):
@@ -29,6 +31,7 @@ class ResultCodec:
         """
         self._max_bytes = max_bytes
         self._shapes: dict[type, Shape] = {}
+        self._readers: dict[type, Callable[[bytes], Any]] = {}
         self._only = None if declared is None else Shape(declared, None)
 
     def _shape(self, kind: type) -> Shape:
@@ -70,6 +73,12 @@ class ResultCodec:
 
         `object` stands for any class that declares no result: its result is any JSON value.
         """
+        reader = self._readers.get(kind)
+        if reader is None:
+            reader = self._readers[kind] = self._new_reader(kind)
+        return reader
+
+    def _new_reader(self, kind: type) -> Callable[[bytes], Any]:
         shape = self._shape(kind)
 
         def read(body: bytes) -> Any:
@@ -81,6 +90,15 @@ class ResultCodec:
                 raise InvalidResult(f"what came is no result of {kind.__name__}: {_said(error)}") from error
 
         return read
+
+
+def outcomes_in(told: bytes) -> Iterator[tuple[bytes, bytes]]:
+    """The key and the outcome of each message that a notification `results` is about; ends where it is none of ours."""
+    at = 0
+    while (length := told[at + KEY : at + KEY + _LENGTH]).isdigit():
+        key, begin = told[at : at + KEY], at + KEY + _LENGTH
+        at = begin + int(length)
+        yield key, told[begin:at]
 
 
 def _said(error: BaseException) -> str:

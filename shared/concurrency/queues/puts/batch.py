@@ -1,7 +1,7 @@
 """What a put lane carries: outgoing entries, in the batches that callers wait for."""
 
 import asyncio
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Final, TypeVar
 
 from shared.concurrency.queues.encoding.entry import KEY, flow_of_entry, has_flow, has_id
@@ -23,9 +23,10 @@ class Batch:
 
     __slots__ = ("admitted", "done", "entries", "is_new", "may_wait", "undecided", "withdrawn")
 
-    def __init__(self, entries: list["OutgoingEntry"], done: asyncio.Future[None], *, may_wait: bool) -> None:
+    def __init__(self, entries: Sequence["OutgoingEntry"], done: asyncio.Future[None], *, may_wait: bool) -> None:
         """Gather the entries of one put, or a portion of put_many."""
         self.entries = entries
+        """Until all are decided: they lead here, and would keep each other alive until the garbage collector comes."""
         self.may_wait = may_wait
         self.undecided = len(entries)
         self.admitted = 0
@@ -45,11 +46,14 @@ class Batch:
         self.undecided -= 1
         self.admitted += admitted
         if self.undecided <= 0:
+            self.entries = ()
             resolve(self.done)
 
     def fail(self, error: Exception) -> None:
         """Count one entry as refused."""
         self.undecided -= 1
+        if self.undecided <= 0:
+            self.entries = ()
         reject(self.done, error)
 
 

@@ -1,7 +1,7 @@
 """Turns: what waits in this process until a call carries it, so that each of its flows gets turns."""
 
 from collections import Counter, deque
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Final
 
 from shared.concurrency.queues.membership.level import Level
@@ -178,7 +178,7 @@ def _room(waiting: int, of_flow: int) -> int:
     return int(of_flow == 0)
 
 
-def _by_flow(entries: list[OutgoingEntry]) -> dict[bytes, list[OutgoingEntry]]:
+def _by_flow(entries: Sequence[OutgoingEntry]) -> dict[bytes, list[OutgoingEntry]]:
     found: dict[bytes, list[OutgoingEntry]] = {}
     for entry in entries:
         found.setdefault(entry.flow, []).append(entry)

@@ -1,7 +1,7 @@
 """Unsent: entries that wait in this process until a call carries them."""
 
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 from shared.concurrency.queues.puts.batch import Batch, OutgoingEntry
 
@@ -61,7 +61,7 @@ class Unsent:
         """
         return self.give_up_of(batch, batch.entries)
 
-    def give_up_of(self, batch: Batch, entries: list[OutgoingEntry]) -> int:
+    def give_up_of(self, batch: Batch, entries: Sequence[OutgoingEntry]) -> int:
         """As `give_up`, of those entries of a batch that may be here."""
         here = sum(entry in self for entry in entries)
         for _ in range(here):

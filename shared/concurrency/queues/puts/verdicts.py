@@ -67,8 +67,10 @@ def admit_all(entries: list[OutgoingEntry]) -> None:
         batch = entry.batch
         batch.admitted += 1
         batch.undecided -= 1
-        if batch.undecided <= 0 and not batch.done.done():
-            batch.done.set_result(None)
+        if batch.undecided <= 0:
+            batch.entries = ()
+            if not batch.done.done():
+                batch.done.set_result(None)
 
 
 def decide_each(portion: Portion, putters: Putters, verdicts: list[Any], last: int) -> Aftermath:

@@ -38,11 +38,13 @@ class ResultFuture(asyncio.Future[R]):
 
     Where another process submitted the message it is looked for once a second, and under an `id=` only.
     """
-    _cancels: Callable[[float], Awaitable[Cancellation]]
+    _key: bytes
+    """That of the message. By it and not by the id, which may be forgotten, the message is cancelled."""
+    _cancels: Callable[[str, float], Awaitable[Cancellation]]
 
-    def __init__(self, id: str) -> None:  # noqa: A002  # as everywhere
-        """Made by `Queue.submit`."""
-        super().__init__(loop=asyncio.get_running_loop())
+    def __init__(self, id: str, loop: asyncio.AbstractEventLoop | None = None) -> None:  # noqa: A002  # as everywhere
+        """Made by `Queue.submit`; `loop`: the running one, None to ask for it (before Python 3.12 a system call)."""
+        super().__init__(loop=asyncio.get_running_loop() if loop is None else loop)
         self.id = id
         self.progress = None
 
@@ -60,7 +62,7 @@ class ResultFuture(asyncio.Future[R]):
             return Cancellation.UNKNOWN
         if self.done() and not self.cancelled() and (error is None or isinstance(error, RemoteError | InvalidResult)):
             return Cancellation.FINISHED
-        return await self._cancels(timeout)
+        return await self._cancels(self._key.decode(), timeout)
 
 
 class Submission:
@@ -89,15 +91,16 @@ class Submission:
         kept_for: float,
         on_progress: Callable[[float, str], object] | None,
         cancel: Callable[[str, float], Awaitable[Cancellation]],
+        loop: asyncio.AbstractEventLoop,
     ) -> None:
         """`key`: that of its entry; `kept_for`: seconds for which the server keeps a result that was not received.
 
         `cancel` cancels a message, by its key.
         """
-        self.future: Final[ResultFuture[Any]] = ResultFuture(key.decode() if id_ is None else id_)
-        # Not its id: that may be forgotten. The key is another where the future was attached to another submission.
-        self.future._cancels = lambda timeout: cancel(self.key.decode(), timeout)  # noqa: SLF001  # its own
-        self.key = key
+        self.future: Final[ResultFuture[Any]] = ResultFuture(key.decode() if id_ is None else id_, loop)
+        # Nothing of it leads back here: they would keep each other alive until the garbage collector comes.
+        self.future._cancels = cancel  # noqa: SLF001  # its own
+        self.wait_for(key)
         self.has_id: Final = id_ is not None
         self.kept_for: Final = kept_for
         self.admitted = False
@@ -112,6 +115,10 @@ class Submission:
         """Whether the outcome has come, wanted or not."""
         self._read = read
         self._on_progress = on_progress
+
+    def wait_for(self, key: bytes) -> None:
+        """Wait for the outcome of the message with this key."""
+        self.key = self.future._key = key  # noqa: SLF001  # its own
 
     def receive(self, outcome: bytes) -> None:
         """Take the outcome."""

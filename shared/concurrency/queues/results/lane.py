@@ -11,6 +11,7 @@ from itertools import islice
 from typing import Any, ClassVar, Final
 
 from shared.concurrency.queues.encoding.entry import KEY
+from shared.concurrency.queues.encoding.results import outcomes_in
 from shared.concurrency.queues.membership.lane import Lane
 from shared.concurrency.queues.membership.membership import Membership
 from shared.concurrency.queues.results.future import Submission
@@ -26,7 +27,7 @@ _MOST: Final = 1000
 _ENOUGH: Final = 250
 """Outcomes received that are worth a call of their own."""
 
-RESULT_WORDS: Final = (b"result", b"progress")
+RESULT_WORDS: Final = (b"results", b"progress")
 """The notifications that a submitter receives."""
 
 
@@ -128,16 +129,18 @@ class ResultLane(Lane[Portion]):
     # --- notifications ----------------------------------------------------------------------------------------------
 
     def receive(self, word: bytes, rest: bytes) -> None:
-        """Take an outcome, which is empty when it is too large for a notification, or note how far a handler is."""
-        key, outcome = rest[:KEY], rest[KEY:]
+        """Take outcomes, each of which is empty when it is too large for that, or note how far a handler is."""
+        waiting = self._waiting
         if word == b"progress":
-            self._waiting.receive_progress(key, outcome)
-        elif outcome:
-            self._waiting.receive(key, outcome)
-            if len(self._waiting.received) >= _ENOUGH:
-                self.kick()
-        else:
-            self._waiting.ask_for_own(key)
+            waiting.receive_progress(rest[:KEY], rest[KEY:])
+            return
+        for key, outcome in outcomes_in(rest):
+            if outcome:
+                waiting.receive(key, outcome)
+            else:
+                waiting.ask_for_own(key)
+        if len(waiting.received) >= _ENOUGH:
+            self.kick()
 
     def resync(self) -> None:
         """Ask for all that we wait for: notifications that were sent while we were cut off are lost."""

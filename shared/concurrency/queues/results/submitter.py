@@ -40,6 +40,7 @@ class Submitter:
         `cancel` cancels a message, by its key.
         """
         self._cancel: Final = cancel
+        self._loop: Final = asyncio.get_running_loop()
         self._results: Final = results
         self._puts: Final = puts
         self._codec = codec
@@ -62,6 +63,7 @@ class Submitter:
                 kept_for=self._kept_for,
                 on_progress=on_progress,
                 cancel=self._cancel,
+                loop=self._loop,
             )
             if await self._put(entry, submission, id_):
                 return submission.future
@@ -86,6 +88,7 @@ class Submitter:
             kept_for=self._kept_for,
             on_progress=on_progress,
             cancel=self._cancel,
+            loop=self._loop,
         )
         try:
             await self._results.listen(submission)

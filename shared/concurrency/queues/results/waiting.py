@@ -50,7 +50,7 @@ class Waiting:
     def attach(self, submission: Submission, key: bytes) -> None:
         """Wait for the outcome of another submission under the same id."""
         self._own.pop(submission.key, None)
-        submission.key = key
+        submission.wait_for(key)
         submission.admitted = False  # it is not ours to cancel
         submission.put_by = 0
         self._attached.setdefault(key, []).append(submission)

@@ -84,19 +84,33 @@ local function settle_others(max_attempts)
     return false
   end
 
-  -- VALUE is the delay in ms, the reason of a dead letter or the outcome; of a wait the delay and, behind a space, for how long
+  -- Acknowledges those whose result is asked for: a call brings many of them, so each command is one for all.
+  local function settle_results(receipts, outcomes, first, last)
+    local keys, entries, said, found, is_found, missing = {}, {}, {}, {}, {}, {}
+    for i, entry in ipairs(redis.call('HMGET', leased, unpack(receipts, first, last))) do
+      local receipt = receipts[first + i - 1]
+      if entry and not is_found[receipt] then
+        is_found[receipt] = true
+        keys[#keys + 1], entries[#entries + 1], said[#said + 1], found[#found + 1] = key_of(entry), entry, outcomes[first + i - 1], receipt
+      else
+        missing[#missing + 1] = receipt
+      end
+    end
+    if #found > 0 then
+      answer_all(keys, entries, said)
+      -- FLOW
+      order.finished(entries)
+      -- END
+      acked = acked + redis.call('HDEL', leased, unpack(found))
+    end
+    return table.concat(missing)
+  end
+
+  -- VALUE is the delay in ms, or the reason of a dead letter; of a wait the delay and, behind a space, for how long
   -- in all it is no failure; of `later` likewise, and the reason of the dead letter that it is then.
   local function settle_other(receipt, kind, value, report, attempts, headers, trace)
     local entry = redis.call('HGET', leased, receipt)
     if not entry then return receipt end
-    if kind == 'result' then
-      answer(key_of(entry), entry, value)
-      -- FLOW
-      order.finished({entry})
-      -- END
-      acked = acked + redis.call('HDEL', leased, receipt)
-      return ''
-    end
     if kind == 'cancelled' and marked then
       marked.end_as(entry, 'stopped')
     elseif kind == 'cancelled' then
@@ -151,7 +165,14 @@ local function settle_others(max_attempts)
     return ''
   end
 
-  local missing = {}
-  for i = 1, #others, 7 do missing[#missing + 1] = settle_other(unpack(others, i, i + 6)) end
+  local missing, receipts, outcomes = {}, {}, {}
+  for i = 1, #others, 7 do
+    if others[i + 1] == 'result' then
+      receipts[#receipts + 1], outcomes[#outcomes + 1] = others[i], others[i + 2]
+    else
+      missing[#missing + 1] = settle_other(unpack(others, i, i + 6))
+    end
+  end
+  for first = 1, #receipts, 1000 do missing[#missing + 1] = settle_results(receipts, outcomes, first, math.min(first + 999, #receipts)) end
   return table.concat(missing)
 end
