@@ -96,3 +96,13 @@ async def test_one_that_is_named_twice_is_settled_once(queue: Queue[int], there:
     async with asyncio.timeout(10):
         assert await future == 7
     assert (await queue.statistics()).acked_total == 1
+
+
+async def test_results_of_one_call_let_the_next_of_their_keys_go(queue: Queue[int], there: Queue[int]) -> None:
+    futures = [await queue.submit(number, key=f"key {number % 3}") for number in range(6)]
+    async with asyncio.timeout(30):
+        for numbers in ([0, 1, 2], [3, 4, 5]):
+            deliveries = [await there.get() for _ in numbers]
+            assert [one.item for one in deliveries] == numbers
+            await settle(deliveries, [one.item for one in deliveries])
+        assert await asyncio.gather(*futures) == list(range(6))
