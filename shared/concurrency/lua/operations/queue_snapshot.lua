@@ -6,7 +6,9 @@
 -- END
 -- ARGV
 --   most    sessions at most, 1000 or fewer
+-- FLOW
 --   cursor  where to go on with the shares: what the call before returned; 0 to begin
+-- END
 -- RETURNS now in ms; as `statistics`; groups of dead letters, each followed by its count; how many sessions there are; the first ones, each
 --   followed by its deadline in ms; for each what `lanes` has of it under OWNER:consumer, SESSION:process and SESSION:load; for each what it
 --   was handed and has not confirmed; of its shares where to go on, 0 at the end, how many of those read have something that waits, the age
