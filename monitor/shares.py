@@ -29,9 +29,9 @@ class Shares:
     def add(self, part: SharesPart) -> SharesSnapshot:
         """Add what a snapshot read from `cursor` on; returns what is known, of the last whole round if there is one."""
         before = self._round
-        largest = heapq.nlargest(
-            MOST, (*before.largest, *part.largest), key=lambda each: each.pending + each.puts_waiting
-        )
+        # A hash that shrinks meanwhile gives some of its fields once more.
+        found = {(each.share, each.priority): each for each in (*before.largest, *part.largest)}
+        largest = heapq.nlargest(MOST, found.values(), key=lambda each: each.pending + each.puts_waiting)
         # The age of the largest one: it came with the part in which that is.
         of_part = bool(largest) and largest[:1] == list(part.largest[:1])
         oldest = part.oldest_seconds if of_part else before.oldest_seconds

@@ -3,9 +3,9 @@
 import math
 from typing import Final
 
-LONGEST_DELAY: Final = 7 * 86400.0
 LONGEST: Final = 366 * 86400.0
 """Seconds of a leap year."""
+LONGEST_DELAY: Final = 7 * 86400.0
 """A message that was cancelled is remembered for a day more: whoever meets it later would begin with it."""
 _LONGEST_REASON: Final = 1000
 _MOST_TOGETHER: Final = 1000

@@ -6,11 +6,12 @@ from collections.abc import AsyncIterator
 import pytest
 
 from monitor.link import open_link
+from monitor.shares import Shares
 from monitor.snapshot import Snapshot
 from monitor.watch import Watch, open_watch
 from shared import Priority
 from shared.concurrency import Queue, Session
-from shared.concurrency.queues.shares import SharesSnapshot
+from shared.concurrency.queues.shares import QueueShare, SharesPart, SharesSnapshot
 from tests.instruments.waiting import until
 from tests.monitor.test_gauges import gauges
 
@@ -90,3 +91,10 @@ async def test_the_largest_of_thousands_is_found_a_part_at_a_time(watch: Watch, 
     # The last whole round holds until the next one ends.
     empty = await until(watch.snapshot, lambda seen: of_queue(seen, name).count == 0)
     assert of_queue(empty, name) == SharesSnapshot(0, (), None, is_whole=True)
+
+
+def test_what_a_hash_that_shrinks_gives_once_more_is_listed_once() -> None:
+    shares = Shares()
+    before, after = (QueueShare("big", Priority.NORMAL, count, 0, 1.0) for count in (6, 3))
+    shares.add(SharesPart("7", 1, (before,), None))
+    assert shares.add(SharesPart("0", 1, (after,), None)).largest == (after,)

@@ -19,6 +19,7 @@ from shared.concurrency import (
 )
 from tests.instruments import inside
 from tests.instruments.census import take_census
+from tests.instruments.proxy import Proxy
 from tests.instruments.waiting import until
 from tests.order.watching import at_rest, items, lengths, take
 
@@ -352,12 +353,26 @@ async def test_what_has_another_type_is_refused(session: Session, name: str, nam
     await delivery.ack()
 
 
-async def test_a_thousand_of_one_delivery_at_most(session: Session, name: str) -> None:
+async def test_five_hundred_of_one_delivery_at_most(session: Session, name: str) -> None:
     first, second = stages(session, name)
     delivery = await begun(first)
-    for number in range(1000):
+    for number in range(500):
         delivery.effects.put_unique(second, number, f"n{number}")
-    with pytest.raises(ValueError, match="1,000 of `put_unique`"):
-        delivery.effects.put_unique(second, 1000, "n")
+    with pytest.raises(ValueError, match="500 of `put_unique`"):
+        delivery.effects.put_unique(second, 500, "n")
     await delivery.ack()
-    assert await second.qsize() == 1000
+    assert await second.qsize() == 500
+
+
+async def test_those_of_several_deliveries_hold_the_server_up_no_longer(
+    through_proxy: Session, proxy: Proxy, name: str
+) -> None:
+    first, second = stages(through_proxy, name)
+    await first.put_many(range(4))
+    deliveries = [await first.get() for _ in range(4)]
+    for delivery in deliveries:
+        for number in range(300):
+            delivery.effects.put_unique(second, number, f"n{delivery.item} {number}")
+    await asyncio.gather(*(delivery.ack() for delivery in deliveries))
+    assert await second.qsize() == 1200
+    assert proxy.count("settle_with_effects") >= 4

@@ -47,7 +47,7 @@ class Effects:
     last value of `hset`, `set` and `expire` counts.
 
     All writes of one delivery but its plain puts are one call of the server, of less than 10 ms: 1,200 keys, or 2,400
-    fields for `hincrby`, or 12,000 for `hset`, or 24,000 values in lists and sets, or 1,000 of `put_unique`, or shares
+    fields for `hincrby`, or 12,000 for `hset`, or 24,000 values in lists and sets, or 500 of `put_unique`, or shares
     of these. One more is a ValueError: make more messages of it.
 
     Keys share the hash slot of the queue on a Cluster: `{jobs}:counts` for the queue `jobs`.

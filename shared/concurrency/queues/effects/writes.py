@@ -17,7 +17,9 @@ _WORK_OF_A_KEY: Final = 20
 _WORK: Final = {"hincrby": 5, "hset": 1, "rpush": 1, "sadd": 1}
 """What an operand of a command costs the server, in quarters of a microsecond. All that one delivery writes is one
 call, or others would see a part of it: so it is bounded. Puts are not, but those of a name: they are staged."""
-_WORK_OF_A_NAME: Final = 24
+_WORK_OF_A_NAME: Final = 48
+_WORK_OF_A_WORD: Final = 8
+"""Those of a delivery that is as large as it may be travel alone."""
 _EXPIRE: Final = "expire"
 _OTHER: Final = {"hincrby": "hset", "hset": "hincrby"}
 """The writes on fields of a hash, each with the other one."""
@@ -161,7 +163,7 @@ class Writes:
         if work > _MOST_WORK:
             raise ValueError(
                 "the effects of one delivery are too many: they would hold the server up. The limit is 1,200 keys, or "
-                "2,400 fields for `hincrby`, or 12,000 for `hset`, or 24,000 values in lists and sets, or 1,000 of "
+                "2,400 fields for `hincrby`, or 12,000 for `hset`, or 24,000 values in lists and sets, or 500 of "
                 "`put_unique`; of several, shares of it. Make more messages of it"
             )
         return work
@@ -188,8 +190,8 @@ class Writes:
 
     @property
     def weight(self) -> int:
-        """How many words they are in a call, about."""
-        return self._operands + 3 * len(self._writes)
+        """How many words they are in a call, about; as many as would be as much work, where that is more."""
+        return max(self._operands + 3 * len(self._writes), self._work // _WORK_OF_A_WORD)
 
     @property
     def size(self) -> int:
