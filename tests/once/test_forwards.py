@@ -353,6 +353,38 @@ async def test_what_has_another_type_is_refused(session: Session, name: str, nam
     await delivery.ack()
 
 
+@pytest.mark.usefixtures("only_notified")
+@pytest.mark.parametrize("is_forwarded", [False, True])
+async def test_where_there_is_room_an_idle_consumer_gets_it_though_one_of_the_name_waits_for_its_key(
+    session: Session, other: Session, name: str, *, is_forwarded: bool
+) -> None:
+    first, second = stages(session, name, 8)
+    await second.put_many(["k1", "k2"], key="K")
+    held = await second.get()
+    behind = asyncio.create_task(second.put_unique("behind", "n", key="K", replace=True))
+    await waiting(second, 1)
+    # The only place behind a key at this bound is taken, so it waits for that.
+    theirs = Queue(other, second.name, object)
+    getting = asyncio.create_task(theirs.get())
+    await until(lambda: idle(other, second.name), bool)
+    if is_forwarded:
+        delivery = await begun(first)
+        delivery.effects.put_unique(second, "new", "n", replace=True)
+        delivery.effects.put(second, "plain")
+        await delivery.ack()
+    else:
+        assert await second.put_unique("new", "n", replace=True) is True
+    async with asyncio.timeout(20):
+        found = await getting
+    # What came with an acknowledgement is older than a put that has not returned.
+    assert found.item == ("behind" if is_forwarded else "new")
+    assert await behind is False
+    await found.ack()
+    await held.ack()
+    assert await items(second) == (["k2", "plain"] if is_forwarded else ["k2"])
+    await at_rest(second)
+
+
 async def test_five_hundred_of_one_delivery_at_most(session: Session, name: str) -> None:
     first, second = stages(session, name)
     delivery = await begun(first)

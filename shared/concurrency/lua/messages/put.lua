@@ -167,8 +167,8 @@ elseif with_ids == '1' or again == '1' then
       if name and overflow == 'q' then order.waits_named(name, key) end
       return overflow
     end
-    -- Behind another of its NAME that waits for room: the two go in together.
-    if is_named_in_line then free = 0 end
+    -- Behind another of its NAME that waits, for room or for its own: the two go in together, where there is room at the next take.
+    if is_named_in_line and free > 0 then free, order.is_sooner = 0, true end
     -- END
     if free <= 0 then
       if overflow == 'q' then

@@ -72,7 +72,10 @@ function order.forward(session, words, first, last, free, paused, waiting_keys)
   for i = first, last do
     local outgoing, key, name, from = words[i], key_of[i], order.name(words[i], 33)
     if not name or not order.meet_forwarded(name, outgoing, from) then
-      if name and free > 0 and order.is_named_in_line(name) then free = 0 end
+      if name and free > 0 and order.is_named_in_line(name) then
+        -- A take lets both in.
+        free, order.is_sooner = 0, true
+      end
       local own = free > 0 and order.must_wait(outgoing, key, 33)
       if own then
         order.wait_for_own(own, '+' .. owner_of(session), outgoing)

@@ -24,7 +24,7 @@ end
 -- Who throttles: under an id that nobody can give, without a digest.
 local function throttle_id(name) return 'once ' .. name end
 
--- Whether the message that waits is due sooner now, which somebody who is idle must know.
+-- Whether the message that waits is due sooner now, or can go in with another, which somebody who is idle must know.
 order.is_sooner = false
 
 local function move(name, outgoing, first, due, stub, calm, longest)
