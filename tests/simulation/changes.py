@@ -12,6 +12,8 @@ class Change:
     what: str
     begun: float
     ended: float = float("inf")
+    is_sure: bool = True
+    """Whether it had its effect by its end; one that failed may have had none."""
 
 
 class Changes:
@@ -32,9 +34,13 @@ class Changes:
         """Note that it is so."""
         change.ended = self._world.now
 
+    def may_have_failed(self, change: Change, within: float) -> None:
+        """Note that nobody knows whether it is so: it is within so many seconds, or never."""
+        change.ended, change.is_sure = self._world.now + within, False
+
     def since(self, moment: float) -> list[Change]:
         """What may have been the case at some time since then: what no later change had ended by that moment."""
-        over = [change for change in self.all if change.ended < moment]
+        over = [change for change in self.all if change.is_sure and change.ended < moment]
         return [change for change in self.all if not any(_is_before(change, later) for later in over)]
 
 

@@ -63,7 +63,7 @@ class Permits(Leases):
         try:
             await semaphore.resize(limit)
         except (asyncio.CancelledError, ConcurrencyError):
-            change.ended = self.world.now + _RUNS_WITHIN
+            self._limits.may_have_failed(change, _RUNS_WITHIN)
             raise
         else:
             self._limits.end(change)
@@ -79,7 +79,7 @@ class Permits(Leases):
         """Another one, which begins anew; what the killed one had asked for may still come to pass."""
         for number, (process, change) in list(self._resizing.items()):
             if process is killed:
-                change.ended = self.world.now + _GONE_WITHIN
+                self._limits.may_have_failed(change, _GONE_WITHIN)
                 del self._resizing[number]
         super().replace(killed)
 

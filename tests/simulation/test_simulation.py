@@ -48,6 +48,7 @@ FOUND = {
     "deferred": [5001],
     "limits": [14, 17, 37],
     "rates": [5, 6, 7],
+    "permits": [106887009],
     "everything": [2002, 2005, 2009],
 }
 # With words that shrink them. The waits had messages that waited too long after the server's clock had been set back.
