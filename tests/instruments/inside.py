@@ -347,6 +347,11 @@ def no_contact_for(session: Session, name: str, seconds: float) -> None:
     participant_of(session, name).results._contact.at -= seconds
 
 
+def longest_missed(queue: Queue[Any]) -> float:
+    """For how many seconds notifications may have been missed of what may be in the queue, and may not."""
+    return max(own.missed for own in result_lane_at(queue)._waiting._own.values())
+
+
 def results_awaited(queue: Queue[Any]) -> int:
     """How many results are waited for."""
     return len(result_lane_at(queue)._waiting._own)

@@ -228,6 +228,30 @@ async def test_a_result_that_may_have_expired_meanwhile_is_said_to_be_lost(
         assert await other == 3
 
 
+async def test_nor_is_one_waited_for_whose_put_had_gone_in_while_nobody_knew(
+    proxy: Proxy, there: Queue[int], name: str, client: Redis
+) -> None:
+    async with Session.open(proxy.url) as session:
+        queue = Queue(session, name, int, maxsize=1, results_for=10)
+        await queue.put(0)
+        submitting = asyncio.create_task(queue.submit(1))
+        await until(there.statistics, lambda seen: seen.puts_waiting == 1)
+        with proxy.refusing():
+            await (await there.get()).ack()
+            await (await there.get()).ack(result=2)
+            keys = queue_keys(name)
+            await client.delete(keys["results"], keys["results_due"])
+            inside.no_contact_for(session, name, 10)
+            await client.config_set("maxmemory", 1)
+        # The result is asked for before the put is answered, which needs memory.
+        await until(lambda: asyncio.sleep(0, inside.longest_missed(queue)), lambda seconds: seconds > 10)
+        await client.config_set("maxmemory", 0)
+        future = await submitting
+        with pytest.raises(ResultLost, match="a result is kept for 10 s"):
+            async with asyncio.timeout(20):
+                await future
+
+
 # --- an answer comes once ---------------------------------------------------------------------------------------------
 
 

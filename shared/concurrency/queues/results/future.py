@@ -78,6 +78,7 @@ class Submission:
         "kept_for",
         "key",
         "looked",
+        "missed",
         "put_at",
         "put_by",
     )
@@ -113,6 +114,8 @@ class Submission:
         """Of a listener: done once the server was asked for the outcome, or the future is done."""
         self.answered = False
         """Whether the outcome has come, wanted or not."""
+        self.missed = 0.0
+        """For how many seconds notifications may have been missed while nobody knew whether the message was in."""
         self._read = read
         self._on_progress = on_progress
 

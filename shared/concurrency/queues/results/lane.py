@@ -226,9 +226,7 @@ class ResultLane(Lane[Portion]):
         self._waiting.asked.update(dict.fromkeys(not_looked))
         if not_looked:
             self._contact.gap = max(self._contact.gap, portion.gap)
-        for key in portion.asked[:looked] if portion.gap else ():
-            self._waiting.lost(key, portion.gap)
-        self._waiting.looked(portion.asked[:looked])
+        self._waiting.looked(portion.asked[:looked], portion.gap)
         for (_, wanted), key in zip((*portion.revived, *portion.listened), keys, strict=True):
             if not wanted.done():
                 wanted.set_result(None if key == 0 else key[:KEY])

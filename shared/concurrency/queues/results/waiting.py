@@ -56,10 +56,19 @@ class Waiting:
         self._attached.setdefault(key, []).append(submission)
         self.ask([key])
 
-    def looked(self, keys: Iterable[bytes]) -> None:
-        """Take note that the server was asked for these."""
-        for key in keys if self._attached else ():
+    def looked(self, keys: Iterable[bytes], gap: float) -> None:
+        """Take note that the server was asked for these, after a gap of so many seconds: what it has was received.
+
+        Fails those whose outcome may have come and gone.
+        """
+        for key in keys:
+            own = self._own.get(key)
+            if own is not None and not own.admitted:
+                own.missed = max(own.missed, gap)  # the message may have been in, and nobody knew
+            elif own is not None:
+                _lose_after(own, max(own.missed, gap))
             for submission in self._attached.get(key, ()):
+                _lose_after(submission, gap)
                 if submission.looked is not None:
                     resolve(submission.looked)
 
@@ -124,19 +133,6 @@ class Waiting:
             self.asked[key] = None
         self.asked.update(dict.fromkeys(self._attached))
 
-    def lost(self, key: bytes, gap: float) -> None:
-        """The outcome is not at the server after a gap of so many seconds: fail where it may have come and gone."""
-        own = self._own.get(key)
-        for submission in [*([own] if own is not None and own.admitted else ()), *self._attached.get(key, ())]:
-            if gap > submission.kept_for:
-                error = ResultLost(
-                    f"this process was cut off from the server for {gap:.0f} s, and a result is kept for "
-                    f"{submission.kept_for:g} s: it may have come and gone. Submit the message again, or ask for a longer "
-                    "results_for"
-                )
-                if not submission.future.done():
-                    submission.future.set_exception(error)
-
     def lose_all(self) -> None:
         """The server has forgotten the queue: fail those whose message was in it. Others have not gone in yet."""
         for submission in [*(own for own in self._own.values() if own.admitted), *self.attached()]:
@@ -178,3 +174,15 @@ class Waiting:
         self.received.clear()
         self.unwanted.clear()
         self.asked.clear()
+
+
+def _lose_after(submission: Submission, gap: float) -> None:
+    if gap <= submission.kept_for or submission.future.done():
+        return
+    submission.future.set_exception(
+        ResultLost(
+            f"this process was cut off from the server for {gap:.0f} s, and a result is kept for "
+            f"{submission.kept_for:g} s: it may have come and gone. Submit the message again, or ask for a longer "
+            "results_for"
+        )
+    )
