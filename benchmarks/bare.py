@@ -13,6 +13,7 @@ from typing import Any, cast
 import hiredis
 
 from benchmarks.ours import Task
+from shared.garbage import spare_what_stays
 from shared.service import loop_factory
 
 _BATCH = 100
@@ -163,5 +164,6 @@ def work(url: str, hook: Callable[[int, float], None], *, results: bool = False)
             if not bodies:
                 await client.command("BLPOP", "bare:wake", 0)
 
+    spare_what_stays()  # as the service does
     with asyncio.Runner(loop_factory=loop_factory()) as runner:
         runner.run(run())

@@ -9,6 +9,7 @@ from pydantic import BaseModel, ConfigDict
 
 from consumer.worker.worker import Worker
 from shared.concurrency import Delivery, Priority, Queue, Session
+from shared.garbage import spare_what_stays
 from shared.service import loop_factory
 
 _CONCURRENCY = 100
@@ -124,5 +125,6 @@ def work(
     async def run() -> None:
         await asyncio.gather(*(run_one() for _ in range(sessions)))
 
+    spare_what_stays()  # as the service does
     with asyncio.Runner(loop_factory=loop_factory()) as runner:
         runner.run(run())

@@ -13,6 +13,7 @@ from shared.arguments import read_arguments
 from shared.concurrency import ConcurrencyError
 from shared.environment import SettingsError
 from shared.escapes import escaped
+from shared.garbage import spare_what_stays
 from shared.logs import Log, configure_logs, flush_logs
 from shared.settings import Settings
 from shared.signals import Signals
@@ -53,6 +54,7 @@ def run_service(name: str, work: Work, signals: Signals, *, prepare: Callable[[S
         configure_logs(settings)
         if prepare is not None:
             prepare(settings)
+        spare_what_stays()
         with asyncio.Runner(loop_factory=loop_factory()) as runner:
             _run(runner.get_loop(), _with_signals(name, settings, work, signals))
     except Stopped:

@@ -2,7 +2,6 @@
 
 import asyncio
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from functools import partial
 from typing import Any, Final, Generic, TypeVar
 
 from consumer.rules.handler import results_of
@@ -57,7 +56,7 @@ class BatchWork(Generic[T]):
                 continue
             if handout.collected or handout.answers is not None:
                 result = None if results is None else results[at]
-                settler.acknowledge_with_more(handout, result, partial(endings.failed, settler, handout))
+                settler.acknowledge_with_more(handout, result, endings.failed)
             else:
                 settler.acknowledge(handout)
             acknowledged += 1

@@ -2,7 +2,6 @@
 
 import asyncio
 from collections.abc import Awaitable, Callable, Mapping
-from functools import partial
 from time import monotonic
 from typing import Any, Generic, TypeVar
 
@@ -128,6 +127,7 @@ class Worker(Generic[T]):
     async def _work(self, taking: Prefetch[T], slot: Slot[T]) -> None:
         task = asyncio.current_task()
         settler, endings = taking.settler, self._endings
+        failed = endings.failed  # one object for all that are under way
         left = 1  # a local that counts down costs nothing
         while (handout := taking.ready(task) or await self._next(taking, slot, task, left)) is not None:
             slot.work = handout
@@ -144,7 +144,7 @@ class Worker(Generic[T]):
                 # The usual way, so without a function of its own.
                 if handout.state == "held":
                     if handout.collected or handout.answers is not None:
-                        settler.acknowledge_with_more(handout, result, partial(endings.failed, settler, handout))
+                        settler.acknowledge_with_more(handout, result, failed)
                     else:
                         settler.acknowledge(handout)
                     self.handled += 1

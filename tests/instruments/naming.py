@@ -59,6 +59,7 @@ async def forward_names(url: str, group: str, ttl: float, directory: str) -> Non
             calm = chance.choice([None, None, 0.02])
             delivery.effects.put_unique(second, delivery.item, word, replace=True, key=word, calm=calm)
             _note(file, "puts", delivery.item, word)
+            await asyncio.sleep(0.003)  # it works: who is killed has some in hand
             with contextlib.suppress(StaleDelivery):
                 await delivery.ack()
                 _note(file, "put", delivery.item, word)

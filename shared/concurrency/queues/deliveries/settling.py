@@ -3,10 +3,10 @@
 import asyncio
 from collections.abc import Callable
 from functools import partial
-from typing import Any, Final, TypeVar
+from typing import Any, Final, TypeAlias, TypeVar
 
 from shared.concurrency.errors import EffectRefused, InvalidResult
-from shared.concurrency.queues.deliveries.account import log_settled
+from shared.concurrency.queues.deliveries.account import log_forwarded, log_settled
 from shared.concurrency.queues.deliveries.handout import Handout
 from shared.concurrency.queues.effects.effects import Effects
 from shared.concurrency.queues.effects.lane import EffectLane
@@ -14,6 +14,7 @@ from shared.concurrency.queues.membership.membership import Membership
 from shared.concurrency.queues.results.progress import ProgressLane
 from shared.concurrency.queues.takes.lane import TakeLane
 from shared.concurrency.queues.takes.settlements import LARGE
+from shared.concurrency.session.futures import reject, resolve
 from shared.concurrency.session.log import Log
 
 T = TypeVar("T")
@@ -21,6 +22,9 @@ T = TypeVar("T")
 log = Log("queues")
 
 _REFUSED_AGAIN_MS: Final = 1000
+
+Refused: TypeAlias = "Callable[[Settler, Handout[T], Exception], None]"
+"""What a consumer does with a delivery whose result or effects were refused."""
 
 
 class Settler:
@@ -54,7 +58,9 @@ class Settler:
 
         :raises EffectRefused: when an effect cannot be sent.
         """
-        return self.effects.submit(receipt, effects, outcome)
+        answer: asyncio.Future[None] = self._loop.create_future()
+        self.effects.submit(receipt, effects, outcome, partial(_answered, answer))
+        return answer
 
     def settle_cancelled(self, receipt: bytes) -> None:
         """Settle a delivery whose message was cancelled, unless that was done or its session is over."""
@@ -90,7 +96,7 @@ class Settler:
         # Nobody asks for the message any more: freed at once, it never gets in the way of the garbage collector.
         self._member.held[receipt] = None
 
-    def acknowledge_with_more(self, handout: Handout[T], result: object, refused: Callable[[Exception], None]) -> None:
+    def acknowledge_with_more(self, handout: Handout[T], result: object, refused: "Refused[T]") -> None:
         """Acknowledge with the effects, and with the result where it is asked for.
 
         `refused` is called when either cannot be sent or written; the handout is still held then. A stale one is
@@ -98,32 +104,37 @@ class Settler:
         """
         try:
             outcome = handout.outcome_of(result)
-        except InvalidResult as error:
-            refused(error)
-            return
-        if handout.collected:
-            self._apply(handout, outcome, refused)
+            if handout.collected:
+                answered = partial(self._applied, handout, refused)
+                self.effects.submit(handout.receipt, handout.collected, outcome, answered)
+                handout.state = "settled"
+                return
+        except (EffectRefused, InvalidResult) as error:
+            refused(self, handout, error)
             return
         handout.state = "settled"
         self.takes.settlements.add(handout.entry, "result", outcome)
         self._member.held[handout.receipt] = None
 
-    def _apply(self, handout: Handout[T], outcome: bytes, refused: Callable[[Exception], None]) -> None:
-        def look(answer: asyncio.Future[None]) -> None:
-            error = None if answer.cancelled() else answer.exception()
-            if isinstance(error, EffectRefused):
-                refused(error)
-                self.takes.kick()  # no worker may be about to
-            elif error is not None:
-                log.warning(
-                    "stale delivery: settled or recovered elsewhere",
-                    queue=self._member.name, id=handout.id, problem=str(error),
-                )  # fmt: skip
+    def _applied(self, handout: Handout[T], refused: "Refused[T]", error: Exception | None) -> bool:
+        """Take the answer to an acknowledgement with effects; it is settled here whatever that is."""
+        if error is None:
+            if log.is_debug and handout.collected is not None:
+                log_forwarded(handout.id, handout.collected)
+        elif isinstance(error, EffectRefused):
+            handout.state = "held"
+            # Other acknowledgements of the same answer are not looked at yet.
+            self._loop.call_soon(self._refused, handout, refused, error)
+        else:
+            log.warning(
+                "stale delivery: settled or recovered elsewhere",
+                queue=self._member.name, id=handout.id, problem=str(error),
+            )  # fmt: skip
+        return True
 
-        try:
-            handout.applied(outcome).add_done_callback(look)
-        except EffectRefused as error:
-            refused(error)
+    def _refused(self, handout: Handout[T], refused: "Refused[T]", error: EffectRefused) -> None:
+        refused(self, handout, error)
+        self.takes.kick()  # no worker may be about to
 
     def settle_later(
         self, handout: Handout[Any], kind: str, value: int | str = 0, report: str = "",
@@ -165,3 +176,14 @@ class Settler:
     def resync_needed(self) -> None:
         """Have the next take give back all that this process does not hold."""
         self.takes.resync_needed()
+
+
+def _answered(answer: asyncio.Future[None], error: Exception | None) -> bool:
+    """Complete what a caller waits for; whether there is one, for one that was cancelled settles nothing."""
+    if answer.done():
+        return False
+    if error is None:
+        resolve(answer)
+    else:
+        reject(answer, error)
+    return True

@@ -72,10 +72,12 @@ class Effects:
         :raises ValueError, TypeError: (as all of these) when an argument cannot be sent, or the key has another kind of
             write already; nothing is collected then.
         """
-        if isinstance(field, Mapping):
+        if not isinstance(field, str) and isinstance(field, Mapping):  # the second takes much longer
             self._collect_fields("hincrby", key, {name: _amount(by) for name, by in field.items()})
         else:
-            self._collect("hincrby", key, field, _amount(amount))
+            # The most usual of all, so without a list and a function more.
+            operands = [_packed(field), b"%d" % _amount(amount)]
+            self._writes.add("hincrby", _key(key), operands, ("hincrby", key, field, amount))
 
     @overload
     def hset(self, key: str, field: Value, value: Value) -> None: ...

@@ -6,15 +6,16 @@ A script of its own, for it needs memory: when that is full the others run on, a
 import asyncio
 import contextlib
 from collections import deque
+from collections.abc import Callable, Iterable
 from functools import partial
 from typing import Any, ClassVar, Final
 
 from shared.concurrency.errors import ConcurrencyError, EffectRefused
+from shared.concurrency.queues.effects.acknowledgement import Acknowledgement
 from shared.concurrency.queues.effects.effects import Effects, writes_of
 from shared.concurrency.queues.effects.forwards import Forwards
 from shared.concurrency.queues.effects.packing import (
     MOST,
-    Acknowledgement,
     Portion,
     check,
     folded,
@@ -31,11 +32,12 @@ from shared.concurrency.queues.effects.takes import Takes
 from shared.concurrency.queues.membership.lane import Lane, goes_again
 from shared.concurrency.queues.membership.membership import Membership
 from shared.concurrency.session.calls import Call
-from shared.concurrency.session.futures import reject, resolve
 from shared.concurrency.session.scripts import load
 from shared.concurrency.session.server_errors import Forbidden, OutOfMemory
 
 _AFTER_A_FAILURE: Final = 1.0
+_WRITTEN: Final = b"ok "
+"""The verdict on an acknowledgement none of whose puts waits."""
 
 
 class EffectLane(Lane[Portion]):
@@ -57,10 +59,13 @@ class EffectLane(Lane[Portion]):
 
     # --- what deliveries use ----------------------------------------------------------------------------------------
 
-    def submit(self, receipt: bytes, effects: Effects, outcome: bytes) -> asyncio.Future[None]:
+    def submit(
+        self, receipt: bytes, effects: Effects, outcome: bytes, answered: Callable[[Exception | None], bool]
+    ) -> None:
         """Acknowledge and write the effects in one step; `outcome` is empty where nobody asked for the result.
 
-        The future fails with StaleDelivery (no longer ours) or EffectRefused (nothing written, still ours).
+        `answered` is called with None once they are written, with StaleDelivery where it is no longer ours, or with
+        EffectRefused where nothing was written and it is; it says whether somebody settles it then.
 
         :raises EffectRefused: when a key cannot be written to from here; nothing was sent.
         :raises ConcurrencyError: when the session is closed.
@@ -70,11 +75,9 @@ class EffectLane(Lane[Portion]):
         writes = writes_of(effects)
         check(writes, self._member)
         writes.sealed = True
-        acknowledgement = Acknowledgement(receipt, writes, outcome, self._loop.create_future())
-        self._waiting.append(acknowledgement)
+        self._waiting.append(Acknowledgement(receipt, writes, outcome, answered))
         self._measure_backpressure()
         self.kick()
-        return acknowledgement.future
 
     async def finish(self, patience: float) -> None:
         """Wait until all is answered, then end the lane; after `patience` seconds it ends as it is.
@@ -103,9 +106,7 @@ class EffectLane(Lane[Portion]):
             self._takes.backpressure_changed()
 
     def _session_over(self) -> None:
-        for one in self._waiting:
-            reject(one.future, stale())
-        self._waiting.clear()
+        self._answer(self._take_waiting(), stale())
         self._flight.resolve_flushing()
         self._measure_backpressure()
 
@@ -143,12 +144,12 @@ class EffectLane(Lane[Portion]):
                 await self._end_staging(one)
 
     async def _end_staging(self, one: Acknowledgement) -> None:
-        staged, one.staged = one.staged, {}
+        staged = one.take_staged()
         await (let_in if one.is_written else unstage)(staged)
 
     async def _send(self, portion: Portion) -> None:
         for one in portion.acknowledgements:
-            if one.may_stage and is_much(one.writes):
+            if one.writes.destinations and one.may_stage and is_much(one.writes):
                 one.staged = await stage(one.writes, self._wait_for_memory)
         if not self._member.registration.is_done:
             await self._member.registration.ready()
@@ -174,7 +175,7 @@ class EffectLane(Lane[Portion]):
         """Register at every queue that is put to, so that its bound is known; refuse what cannot be put."""
         for one in list(portion.acknowledgements):
             try:
-                for destination in one.writes.destinations():
+                for destination in one.writes.destinations:
                     if not destination.member.registration.is_done:
                         await destination.member.registration.ready()
             except ConcurrencyError as error:
@@ -197,19 +198,18 @@ class EffectLane(Lane[Portion]):
         """It may have failed half-way: what is still ours goes back, as after a lost reply."""
         for one in portion.acknowledgements:
             self._member.held.pop(one.receipt, None)
-            reject(one.future, error)
+        self._answer(portion.acknowledgements, error)
         self._takes.resync_needed()
         # What goes back comes again at once, and uncounted, for it was no fault of the message.
         self.pause.begin(_AFTER_A_FAILURE)
 
     def fail(self, call: Portion | None, error: Exception) -> None:
         """Fail everything that is not answered."""
-        unanswered = [*(call.acknowledgements if call is not None else ()), *self._waiting]
-        self._waiting.clear()
+        unanswered = [*(call.acknowledgements if call is not None else ()), *self._take_waiting()]
         if isinstance(error, ConcurrencyError) and not self._closed:
             self._fail_portion(Portion("", {}, unanswered), error)
-        for one in unanswered:
-            reject(one.future, error)
+        else:
+            self._answer(unanswered, error)
         self._measure_backpressure()
 
     # --- its answers ------------------------------------------------------------------------------------------------
@@ -221,8 +221,7 @@ class EffectLane(Lane[Portion]):
         self._flight.call = None
         state, verdicts = answer
         if state == b"over":
-            for one in portion.acknowledgements:
-                reject(one.future, stale())
+            self._answer(portion.acknowledgements, stale())
             self._member.over(portion.session_id)
         else:
             current = portion.session_id == self._member.session_id
@@ -241,6 +240,11 @@ class EffectLane(Lane[Portion]):
 
     def _decide(self, one: Acknowledgement, verdict: bytes, *, current: bool) -> bool:
         """Settle it as the server answered; whether nothing was written and it goes again."""
+        if verdict == _WRITTEN and current:  # as nearly always
+            self._member.held.pop(one.receipt, None)
+            one.is_written = True
+            one.answered(None)
+            return False
         kind, _, rest = verdict.partition(b" ")
         if kind == b"refused":
             number, _, why = rest.partition(b" ")
@@ -255,10 +259,10 @@ class EffectLane(Lane[Portion]):
         if current:
             self._member.held.pop(one.receipt, None)
         if kind == b"stale":
-            reject(one.future, stale())
+            one.answered(stale())
             return False
         one.is_written = True
-        resolve(one.future)
+        one.answered(None)
         if rest:
             self._forwards.add(forwarded(one.writes, self._member, rest))
             for fold, destination in folded(one.staged, self._member, rest):
@@ -267,8 +271,16 @@ class EffectLane(Lane[Portion]):
 
     def _refuse(self, one: Acknowledgement, why: str) -> None:
         error = EffectRefused(f"{why}. Nothing was written, and the delivery is not acknowledged")
-        if one.future.done():
+        one.writes.sealed = False
+        if not one.answered(error):
             self._takes.nack(one.receipt, f"EffectRefused: {error}")
-        else:
-            one.writes.sealed = False
-            one.future.set_exception(error)
+
+    @staticmethod
+    def _answer(acknowledgements: Iterable[Acknowledgement], error: Exception) -> None:
+        for one in acknowledgements:
+            one.answered(error)
+
+    def _take_waiting(self) -> list[Acknowledgement]:
+        waiting = list(self._waiting)
+        self._waiting.clear()
+        return waiting

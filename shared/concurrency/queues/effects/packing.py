@@ -1,14 +1,14 @@
 """Acknowledgements with effects: checked before they are sent, and packed as the script reads them."""
 
-import asyncio
 from collections import deque
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Final
 
 from redis.crc import key_slot
 
 from shared.concurrency.errors import EffectRefused, StaleDelivery
+from shared.concurrency.queues.effects.acknowledgement import Acknowledgement
 from shared.concurrency.queues.effects.forwards import Destination, Fold
 from shared.concurrency.queues.effects.own_keys import is_own_key
 from shared.concurrency.queues.effects.staging import Staged
@@ -26,25 +26,6 @@ _GROUP_ENDS: Final = "leased"
 """The keys of a queue that the script needs of each queue that is put to stand before this one in its header."""
 
 
-@dataclass(slots=True, eq=False)
-class Acknowledgement:
-    """One delivery that is done with, and its effects."""
-
-    receipt: bytes
-    writes: Writes
-    outcome: bytes
-    """The result as it travels; empty where nobody asked for it."""
-    future: "asyncio.Future[None]"
-    staged: dict[Write, Staged] = field(default_factory=dict)
-    """What of its puts is at their queues already; empty where one call carries them all."""
-    may_stage: bool = True
-    """Whether its puts may be staged: not again, where they were lost."""
-    is_written: bool = False
-    """Whether the server has made its writes."""
-    was_forbidden: bool = False
-    """Whether the ACL forbade one of its keys when it was alone in a call: the rule may have changed since."""
-
-
 @dataclass(slots=True)
 class Portion:
     """What one call carries."""
@@ -60,12 +41,12 @@ def check(writes: Writes, member: Membership) -> None:
     :raises EffectRefused: when one goes to another session's queue, to a key of a queue, or to another slot of a
         Cluster.
     """
-    there = [destination.member for destination in writes.destinations()]
+    there = [destination.member for destination in writes.destinations]
     if there and any(other.owner != member.owner for other in there):
         raise EffectRefused("a queue that is put to with an acknowledgement belongs to the same session")
-    for key in writes.written_keys():
-        if is_own_key(key):
-            raise EffectRefused(f"the key {shown(key)} is a queue's or a lock's own: write to another one")
+    for write in writes:
+        if isinstance(write.key, bytes) and is_own_key(write.key):
+            raise EffectRefused(f"the key {shown(write.key)} is a queue's or a lock's own: write to another one")
     if member.calls.is_on_cluster:
         slot = key_slot(member.keys["pending"])
         foreign = [key for key in writes.written_keys() if key_slot(key) != slot]
@@ -92,7 +73,7 @@ def take_out(waiting: deque[Acknowledgement], most: int) -> list[Acknowledgement
 
 def is_flow(member: Membership, portion: Portion) -> bool:
     """Whether the call takes the flow set: where one of its queues has a level, for all of them."""
-    there = (one.member for ack in portion.acknowledgements for one in ack.writes.destinations())
+    there = (one.member for ack in portion.acknowledgements for one in ack.writes.destinations)
     return bool(member.level.needed) or any(other.level.needed for other in there)
 
 
@@ -101,7 +82,7 @@ def pack(script: Script, portion: Portion) -> tuple[list[bytes], list[bytes | st
     places: dict[bytes, int] = {portion.keys["pending"]: 1}
     more_keys: list[bytes] = []
     group = script.keys[: script.keys.index(_GROUP_ENDS)]
-    for member in (one.member for ack in portion.acknowledgements for one in ack.writes.destinations()):
+    for member in (one.member for ack in portion.acknowledgements for one in ack.writes.destinations):
         if member.keys["pending"] not in places:
             places[member.keys["pending"]] = len(script.keys) + len(more_keys) + 1
             more_keys += [member.keys[word] for word in group]

@@ -1,7 +1,7 @@
 """Staging: puts that are too many for one acknowledgement go ahead of it, and count from it on."""
 
 import contextlib
-from collections.abc import Awaitable, Callable, Iterator, Sequence
+from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Final
 
@@ -70,7 +70,7 @@ async def _stage(staged: Staged, fold: Fold, wait_for_memory: Callable[[], Await
             return False  # the acknowledgement finds out why
 
 
-async def unstage(all_staged: dict[Write, Staged]) -> None:
+async def unstage(all_staged: Mapping[Write, Staged]) -> None:
     """Forget what was staged. Where the server cannot be asked it goes with the session."""
     for staged in all_staged.values():
         keys = [fold.key for fold in staged.folds]
@@ -78,7 +78,7 @@ async def unstage(all_staged: dict[Write, Staged]) -> None:
             await staged.destination.member.call("unstage", staged.session_id, *keys)
 
 
-async def let_in(all_staged: dict[Write, Staged]) -> None:
+async def let_in(all_staged: Mapping[Write, Staged]) -> None:
     """Let in what there is room for, some at a time. Where this process dies, whoever takes there does so."""
     for staged in all_staged.values():
         with contextlib.suppress(ConcurrencyError):

@@ -93,7 +93,7 @@ class Writes:
     alone.
     """
 
-    __slots__ = ("_bytes", "_destinations", "_operands", "_work", "_writes", "asked", "sealed")
+    __slots__ = ("_bytes", "_operands", "_work", "_writes", "asked", "destinations", "sealed")
 
     def __init__(self) -> None:
         """Begin with none."""
@@ -103,7 +103,8 @@ class Writes:
         """Whether they are on their way: nothing can be added any more."""
         # By key; a second write on a key, `expire` or the other one on a hash, by command and key.
         self._writes: dict[bytes | Destination | tuple[str, bytes | Destination], Write] = {}
-        self._destinations: tuple[Destination, ...] = ()
+        self.destinations: tuple[Destination, ...] = ()
+        """The queues that are put to."""
         self._operands = 0
         self._bytes = 0
         self._work = 0
@@ -150,7 +151,7 @@ class Writes:
         else:
             self._writes[place] = Write(command, key, operands)
             if not isinstance(key, bytes):
-                self._destinations = (*self._destinations, key)
+                self.destinations = (*self.destinations, key)
         self._operands, self._bytes, self._work = count, size, work
         self.asked.append(asked)
 
@@ -197,10 +198,6 @@ class Writes:
     def size(self) -> int:
         """Bytes of their operands."""
         return self._bytes
-
-    def destinations(self) -> Iterable[Destination]:
-        """The queues that are put to."""
-        return self._destinations
 
     def written_keys(self) -> Iterable[bytes]:
         """The keys that are written to."""
