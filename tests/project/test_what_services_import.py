@@ -1,0 +1,25 @@
+"""What a service imports until it works: what it does not need costs each of its starts, and each process memory."""
+
+import subprocess
+import sys
+
+import pytest
+
+from tests.instruments.command_line import ROOT, environment
+
+# arq is for the clock, typer for the command line, the web server for the monitor and metrics that somebody asked for.
+NEEDLESS = {
+    "consumer": ("arq", "typer", "prometheus_client", "starlette", "uvicorn", "http.server", "consumer.testing"),
+    "producer": ("arq", "typer", "prometheus_client", "starlette", "uvicorn", "http.server"),
+    "monitor": ("arq", "typer"),
+}
+
+
+@pytest.mark.parametrize("service", NEEDLESS)
+def test_a_service_does_not_import_what_it_does_not_need(service: str) -> None:
+    """Counted are all modules, whoever imported them."""
+    code = f"import sys, {service}.__main__, {service}.service, shared.service; print(*sys.modules)"
+    listed = subprocess.run(
+        [sys.executable, "-c", code], cwd=ROOT, env=environment(), capture_output=True, text=True, check=True
+    )
+    assert set(NEEDLESS[service]) & set(listed.stdout.split()) == set()
