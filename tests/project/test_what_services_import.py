@@ -1,10 +1,12 @@
 """What a service imports until it works: what it does not need costs each of its starts, and each process memory."""
 
+import gc
 import subprocess
 import sys
 
 import pytest
 
+from shared.lasting import lasting
 from tests.instruments.command_line import ROOT, environment
 
 # arq is for the clock, typer for the command line, the web server for the monitor and metrics that somebody asked for.
@@ -23,3 +25,14 @@ def test_a_service_does_not_import_what_it_does_not_need(service: str) -> None:
         [sys.executable, "-c", code], cwd=ROOT, env=environment(), capture_output=True, text=True, check=True
     )
     assert set(NEEDLESS[service]) & set(listed.stdout.split()) == set()
+
+
+def test_what_is_imported_is_left_alone_by_the_garbage_collector() -> None:
+    before = gc.get_freeze_count()
+    try:
+        with lasting():
+            assert not gc.isenabled()
+        assert gc.isenabled()
+        assert gc.get_freeze_count() > before
+    finally:
+        gc.unfreeze()
