@@ -9,11 +9,20 @@ import pytest
 from shared.lasting import lasting
 from tests.instruments.command_line import ROOT, environment
 
-# arq is for the clock, typer for the command line, the web server for the monitor and metrics that somebody asked for.
+# arq is for the clock, typer and rich are for the command line, the web server for the monitor and for metrics.
 NEEDLESS = {
-    "consumer": ("arq", "typer", "prometheus_client", "starlette", "uvicorn", "http.server", "consumer.testing"),
-    "producer": ("arq", "typer", "prometheus_client", "starlette", "uvicorn", "http.server"),
-    "monitor": ("arq", "typer"),
+    "consumer": (
+        "arq",
+        "typer",
+        "rich",
+        "prometheus_client",
+        "starlette",
+        "uvicorn",
+        "http.server",
+        "consumer.testing",
+    ),
+    "producer": ("arq", "typer", "rich", "prometheus_client", "starlette", "uvicorn", "http.server"),
+    "monitor": ("arq", "typer", "rich"),
 }
 
 
@@ -25,6 +34,12 @@ def test_a_service_does_not_import_what_it_does_not_need(service: str) -> None:
         [sys.executable, "-c", code], cwd=ROOT, env=environment(), capture_output=True, text=True, check=True
     )
     assert set(NEEDLESS[service]) & set(listed.stdout.split()) == set()
+
+
+def test_whoever_uses_rich_beside_structlog_has_it() -> None:
+    """Before and behind the logs."""
+    for code in ("import shared.logs, rich.table", "import rich.table, shared.logs, structlog.dev as d; assert d.rich"):
+        subprocess.run([sys.executable, "-c", code], cwd=ROOT, env=environment(), check=True)
 
 
 def test_what_is_imported_is_left_alone_by_the_garbage_collector() -> None:
