@@ -13,7 +13,7 @@ from typing import Any, cast
 import hiredis
 
 from benchmarks.ours import Task
-from shared.garbage import spare_what_stays
+from shared.lasting import spare_what_stays
 from shared.service import loop_factory
 
 _BATCH = 100

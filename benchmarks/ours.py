@@ -9,7 +9,7 @@ from pydantic import BaseModel, ConfigDict
 
 from consumer.worker.worker import Worker
 from shared.concurrency import Delivery, Priority, Queue, Session
-from shared.garbage import spare_what_stays
+from shared.lasting import spare_what_stays
 from shared.service import loop_factory
 
 _CONCURRENCY = 100

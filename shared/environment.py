@@ -88,6 +88,7 @@ class Environment(WithoutServiceLinks):
         extra="forbid",
         validate_by_name=True,
         hide_input_in_errors=True,
+        defer_build=True,  # by whoever loads it: of a class and those above it only one is used
         allow_inf_nan=False,
     )
 

@@ -6,13 +6,17 @@ import sys
 from io import StringIO
 from typing import Final, TextIO, cast
 
-import structlog
-
 from shared.concurrency.session.log import Log, LogLine
 from shared.environment import Environment
 from shared.escapes import escaped
 from shared.log_context import add_fields
 from shared.log_handler import PatientHandler
+from shared.optional import without
+
+# structlog would import rich, 82 modules and a tenth of a service's start, for tracebacks in colour that show the
+# values of variables. Those hold secrets: no line of ours is written so.
+with without("rich"):
+    import structlog
 
 __all__ = ["Log", "configure_logs", "flush_logs"]
 

@@ -13,7 +13,7 @@ from shared.arguments import read_arguments
 from shared.concurrency import ConcurrencyError
 from shared.environment import SettingsError
 from shared.escapes import escaped
-from shared.garbage import spare_what_stays
+from shared.lasting import spare_what_stays
 from shared.logs import Log, configure_logs, flush_logs
 from shared.settings import Settings
 from shared.signals import Signals

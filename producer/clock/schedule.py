@@ -12,8 +12,9 @@ from arq.worker import Function
 from producer.clock.cron import TRIES, make_up
 from producer.clock.puts import JOB_TIMEOUT, Puts, put_message
 from producer.clock.wall_time import ZonedJob
+from shared.clock.arq_settings import redis_settings
 from shared.clock.deferred import NEVER_MS, PUT_MESSAGE
-from shared.clock.jobs import clock_queue, decode, encode, redis_settings
+from shared.clock.jobs import clock_queue, decode, encode
 from shared.environment import resolve_clock_url
 from shared.password_file import clock_password_of
 from shared.pipeline import open_pipeline

@@ -15,8 +15,6 @@ from secrets import token_hex
 from typing import Any, Final, TypeVar
 
 import redis.asyncio
-from arq.constants import in_progress_key_prefix, job_key_prefix, result_key_prefix, retry_key_prefix
-from arq.jobs import serialize_job
 from redis.exceptions import (
     AuthenticationError,
     AuthorizationError,
@@ -30,7 +28,7 @@ from redis.exceptions import (
 from redis.exceptions import ConnectionError as LostConnection
 from redis.exceptions import TimeoutError as LateAnswer
 
-from shared.clock.jobs import clock_queue, decode, encode
+from shared.clock.jobs import JOB_KEY, RESULT_KEY, RUNNING_KEY, TRIES_KEY, clock_queue, decode, new_job
 from shared.concurrency import ConcurrencyError, IdConflict, ServerRefused
 from shared.concurrency.queues.encoding.codec import Codec, digest
 from shared.concurrency.queues.encoding.flow import Way, pack_flow
@@ -114,8 +112,8 @@ class Deferred:
         # As the clock will put it: a message whose headers have no room, or whose way is none, is refused here.
         flow = pack_flow(Way(**asked))
         with_id(shape.headers, put_id(id_, _ms(due)), digest(shape.name, body), round(KNOWN_FOR * 1000), flow=flow)
-        keys = (job_key_prefix + job, result_key_prefix + job, clock_queue(self._queue))
-        text = serialize_job(PUT_MESSAGE, tuple(arguments), {}, None, _ms(datetime.now(UTC)), serializer=encode)
+        keys = (JOB_KEY + job, RESULT_KEY + job, clock_queue(self._queue))
+        text = new_job(PUT_MESSAGE, arguments, _ms(datetime.now(UTC)))
         known = await self._call(SCHEDULE, keys, job, text, _ms(due), NEVER_MS)
         if known is not None and not _is_put_of(known, arguments):
             raise IdConflict(
@@ -130,7 +128,7 @@ class Deferred:
         job = job_id(self._queue, _checked(id_))
         queue = clock_queue(self._queue)
         keys = (
-            queue, job_key_prefix + job, in_progress_key_prefix + job, retry_key_prefix + job, f"{queue}:unscheduled:{id_}",
+            queue, JOB_KEY + job, RUNNING_KEY + job, TRIES_KEY + job, f"{queue}:unscheduled:{id_}",
         )  # fmt: skip
         # Named, so that a repetition after a lost answer still returns that this call has cancelled.
         return bool(await self._call(UNSCHEDULE, keys, job, token_hex(8), _MARK_MS))
@@ -142,8 +140,8 @@ class Deferred:
         """
         job = job_id(self._queue, _checked(id_))
         # In this order: the result comes in the step that ends the job.
-        stored = await _through_outages(lambda: self._client.get(job_key_prefix + job))
-        result = stored or await _through_outages(lambda: self._client.get(result_key_prefix + job))
+        stored = await _through_outages(lambda: self._client.get(JOB_KEY + job))
+        result = stored or await _through_outages(lambda: self._client.get(RESULT_KEY + job))
         try:
             return put_id(id_, int(decode(result)["et"])), stored is not None
         except (ValueError, LookupError, TypeError):

@@ -1,14 +1,14 @@
 """The stored form of the clock's jobs: arq's jobs and arq's keys, written as JSON."""
 
 import json
-from collections.abc import Callable
-from typing import Any
+from typing import Any, Final
 
-from arq.connections import RedisSettings
-
-from shared.concurrency.session.address.address import read_address
-from shared.concurrency.session.address.cluster import ClusterAddress
-from shared.concurrency.session.address.sentinel import SentinelAddress
+JOB_KEY: Final = "arq:job:"
+RESULT_KEY: Final = "arq:result:"
+RUNNING_KEY: Final = "arq:in-progress:"
+TRIES_KEY: Final = "arq:retry:"
+"""How arq's keys begin, which end with the id of the job. Not imported from arq, which is slow: only the clock needs
+more of it. A test compares them with arq's."""
 
 
 def clock_queue(queue: str) -> str:
@@ -16,33 +16,9 @@ def clock_queue(queue: str) -> str:
     return f"{{{queue}}}:clock"
 
 
-class _Settings(RedisSettings):
-    """arq's own shows the password."""
-
-    def __repr__(self) -> str:
-        return f"RedisSettings({self.unix_socket_path or self.host})"
-
-
-def redis_settings(url: str, credentials: Callable[[], str] | None = None) -> RedisSettings:
-    """Return an address in arq's form. arq's own parser does not decode passwords and paths, and ignores options.
-
-    Of sentinels arq's form has neither login nor TLS. `credentials`: is asked once, here; arq's own connections keep
-    what it gives. Only arq's own command uses it; the clock's connections ask at every connect.
-    """
-    address = read_address(url)
-    parsed = {**address.options, **({} if credentials is None else {"password": credentials()})}
-    if isinstance(address, SentinelAddress):
-        parsed |= {"host": list(map(tuple, address.service.hosts)), "sentinel": True, "sentinel_master": address.name}
-    if isinstance(address, ClusterAddress):  # for who asks: the clock's own connections find the node
-        parsed["host"], parsed["port"] = address.seeds[0]
-    if "path" in parsed:
-        parsed["unix_socket_path"] = parsed.pop("path")
-    if "db" in parsed:
-        parsed["database"] = parsed.pop("db")
-    known = RedisSettings.__dataclass_fields__.keys()
-    return _Settings(
-        ssl=address.kind == "tls", **{option: value for option, value in parsed.items() if option in known}
-    )
+def new_job(function: str, arguments: list[Any], put_ms: int) -> bytes:
+    """Return a job, as arq stores it until a clock begins it. `put_ms`: when it was put there."""
+    return encode({"t": None, "f": function, "a": arguments, "k": {}, "et": put_ms})
 
 
 def encode(job: dict[str, Any]) -> bytes:

@@ -14,7 +14,7 @@ from arq import create_pool
 from pydantic import SecretStr
 from redis.exceptions import ConnectionError as RedisConnectionError
 
-from shared.clock.jobs import redis_settings
+from shared.clock.arq_settings import redis_settings
 from shared.concurrency import Queue, ServerRefused, Session
 from shared.concurrency.session.address.address import read_address
 from shared.concurrency.session.address.connections import blocking_connection, client, connection

@@ -11,7 +11,7 @@ import pytest
 import redis.asyncio
 from redis.exceptions import AuthenticationError, RedisError
 
-from shared.clock.jobs import redis_settings
+from shared.clock.arq_settings import redis_settings
 from shared.concurrency import Queue, ServerRefused, ServerUnavailable, Session
 from shared.concurrency.session.address.address import read_address
 from shared.concurrency.session.address.connections import blocking_connection

@@ -12,7 +12,7 @@ import redis.asyncio
 from arq import create_pool
 from pydantic import SecretStr
 
-from shared.clock.jobs import redis_settings
+from shared.clock.arq_settings import redis_settings
 from shared.concurrency import Session
 from shared.concurrency.session.address.address import FixedAddress, read_address
 from shared.concurrency.session.address.connections import blocking_connection, connection

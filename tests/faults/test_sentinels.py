@@ -13,7 +13,7 @@ from pydantic import SecretStr
 from redis.exceptions import ConnectionError as LostConnection
 
 from monitor.link import open_link
-from shared.clock.jobs import redis_settings
+from shared.clock.arq_settings import redis_settings
 from shared.concurrency import Lock, Queue, ServerRefused, ServerUnavailable, Session
 from shared.concurrency.session.address.address import read_address
 from shared.concurrency.session.address.connections import client as connected

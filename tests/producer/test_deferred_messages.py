@@ -12,14 +12,17 @@ from typing import Any, Final
 import pytest
 from arq import Retry
 from arq.connections import ArqRedis, create_pool
+from arq.constants import in_progress_key_prefix, job_key_prefix, result_key_prefix, retry_key_prefix
+from arq.jobs import serialize_job
 from pydantic import SecretStr
 from redis.asyncio import Redis
 
 from producer.clock import puts
 from producer.clock.puts import JOB_TIMEOUT, Puts
 from shared import Priority
+from shared.clock.arq_settings import redis_settings
 from shared.clock.deferred import PUT_MESSAGE, job_id
-from shared.clock.jobs import clock_queue, encode, redis_settings
+from shared.clock.jobs import JOB_KEY, RESULT_KEY, RUNNING_KEY, TRIES_KEY, clock_queue, encode, new_job
 from shared.concurrency import Cancellation, IdConflict, QueueEmpty
 from shared.local.embedded import EmbeddedServer
 from shared.message import Message
@@ -510,3 +513,10 @@ async def test_a_clock_that_is_killed_while_its_put_waits_does_not_bring_back_wh
     async with clock(variables(url, name)):
         await done_with(client, name, time.monotonic() - killed_at)
     assert (await pipeline.queue.statistics()).put_total == 1
+
+
+def test_a_job_is_written_as_arq_writes_it() -> None:
+    """Its names and its form are said again here: whoever defers a message does not import arq."""
+    assert (job_key_prefix, result_key_prefix) == (JOB_KEY, RESULT_KEY)
+    assert (in_progress_key_prefix, retry_key_prefix) == (RUNNING_KEY, TRIES_KEY)
+    assert new_job("put", ["a", {"b": 1}], 7) == serialize_job("put", ("a", {"b": 1}), {}, None, 7, serializer=encode)

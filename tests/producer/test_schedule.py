@@ -15,8 +15,9 @@ from pydantic import ConfigDict, SecretStr, create_model
 from redis.asyncio import Redis
 from redis.exceptions import WatchError
 
+from shared.clock.arq_settings import redis_settings
 from shared.clock.deferred import PUT_MESSAGE, job_id
-from shared.clock.jobs import clock_queue, decode, encode, redis_settings
+from shared.clock.jobs import clock_queue, decode, encode
 from shared.concurrency import ConcurrencyError, IdConflict, MessageTooLarge, ServerRefused
 from shared.local.embedded import EmbeddedServer
 from shared.message import Message

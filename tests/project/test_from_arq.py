@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from shared.clock.jobs import redis_settings
+from shared.clock.arq_settings import redis_settings
 from shared.local.embedded import EmbeddedServer
 from shared.local.parent_death import tied
 from tests.instruments.command_line import ROOT, environment

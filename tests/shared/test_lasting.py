@@ -5,10 +5,12 @@ import sys
 
 _PROGRAM = """
 import gc, weakref
-import shared.service
-from shared.garbage import spare_what_stays
+from shared.lasting import lasting
 
-spare_what_stays()
+with lasting():
+    assert not gc.isenabled()
+    import shared.service
+assert gc.isenabled()
 assert gc.get_freeze_count() > 10_000, gc.get_freeze_count()
 young, *older = gc.get_threshold()
 
