@@ -4,14 +4,12 @@ from collections.abc import Callable, Mapping
 from types import MappingProxyType
 from typing import Any, ClassVar, Generic
 
-from pydantic import BaseModel, ConfigDict, GetJsonSchemaHandler
-from pydantic_core import CoreSchema
+from pydantic import BaseModel, ConfigDict
 from typing_extensions import TypeVar, Unpack
 
 from shared.concurrency import Priority
 from shared.concurrency.queues.encoding.flow import DeclaredWay
 from shared.concurrency.queues.encoding.versions import Versions
-from shared.field_docs import describe_fields
 from shared.message_way import makers_of_way
 
 R = TypeVar("R", default=Any)
@@ -38,7 +36,7 @@ class Message(BaseModel, Generic[R]):
     them.
     """
 
-    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False, use_attribute_docstrings=True)
 
     _classes: ClassVar[dict[str, type["Message"]]] = {}
     _former: ClassVar[dict[str, type["Message"]]] = {}
@@ -95,13 +93,6 @@ class Message(BaseModel, Generic[R]):
         Message._former |= dict.fromkeys(formerly, cls)
         Message._versions[cls] = Versions(version)
         Message._ways[cls] = way
-
-    @classmethod
-    def __get_pydantic_json_schema__(cls, core_schema: CoreSchema, handler: GetJsonSchemaHandler, /) -> dict[str, Any]:
-        """Describe each field by the text below it."""
-        schema = super().__get_pydantic_json_schema__(core_schema, handler)
-        describe_fields(cls, handler.resolve_ref_schema(schema))
-        return schema
 
     @classmethod
     def result_type(cls) -> type[R]:
