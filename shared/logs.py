@@ -14,7 +14,8 @@ from shared.log_handler import PatientHandler
 from shared.optional import without
 
 # structlog would import rich, 82 modules and a tenth of a service's start, for tracebacks in colour that show the
-# values of variables. Those hold secrets: no line of ours is written so.
+# values of variables. Those hold secrets: no line of ours is written so. Whoever wants structlog.dev.rich_traceback
+# imports rich before.
 with without("rich"):
     import structlog
 

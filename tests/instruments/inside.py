@@ -343,13 +343,18 @@ def forget_results(queue: Queue[Any]) -> None:
 
 
 def no_contact_for(session: Session, name: str, seconds: float) -> None:
-    """Have the lane of results believe that it heard of the server so long ago."""
-    participant_of(session, name).results._contact.at -= seconds
+    """Have the lane of results believe that it heard of the server so long ago, and that all was submitted before."""
+    lane = participant_of(session, name).results
+    lane._contact.at -= seconds
+    for own in lane._waiting._own.values():
+        own.made_at -= seconds
+        if own.batch is not None:
+            own.batch.out_at -= seconds
 
 
 def longest_missed(queue: Queue[Any]) -> float:
     """For how many seconds notifications may have been missed of what may be in the queue, and may not."""
-    return max(own.missed for own in result_lane_at(queue)._waiting._own.values())
+    return max(own.unheard[1] - own.unheard[0] for own in result_lane_at(queue)._waiting._own.values())
 
 
 def results_awaited(queue: Queue[Any]) -> int:

@@ -252,6 +252,37 @@ async def test_nor_is_one_waited_for_whose_put_had_gone_in_while_nobody_knew(
                 await future
 
 
+@pytest.mark.parametrize("is_put_meanwhile", [False, True])
+async def test_what_was_not_in_while_cut_off_is_not_lost(
+    is_put_meanwhile: bool,  # noqa: FBT001  # a parameter of the test
+    proxy: Proxy,
+    there: Queue[int],
+    name: str,
+) -> None:
+    async with Session.open(proxy.url) as session:
+        queue = Queue(session, name, int, maxsize=1, results_for=10)
+        # Something is waited for, so that the time without contact counts.
+        first = await queue.submit(0)
+        submitting = asyncio.create_task(queue.submit(1))
+        await until(there.statistics, lambda seen: seen.puts_waiting == 1)
+        async with asyncio.timeout(100):
+            with proxy.refusing():
+                inside.no_contact_for(session, name, 10)
+                if is_put_meanwhile:
+                    submitting.cancel()
+                    submitting = asyncio.create_task(queue.submit(1))
+                    await asyncio.sleep(0)
+            with pytest.raises(ResultLost):  # it was in
+                await first
+            await until(there.statistics, lambda seen: seen.puts_waiting == 1)
+            await (await there.get()).ack()
+            future = await submitting
+            looks = proxy.count("results")
+            await until(lambda: asyncio.sleep(0, proxy.count("results")), lambda seen: seen > looks + 1)
+            await (await there.get()).ack(result=2)
+            assert await future == 2
+
+
 # --- an answer comes once ---------------------------------------------------------------------------------------------
 
 

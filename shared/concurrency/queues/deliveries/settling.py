@@ -105,8 +105,8 @@ class Settler:
         try:
             outcome = handout.outcome_of(result)
             if handout.collected:
-                answered = partial(self._applied, handout, refused)
-                self.effects.submit(handout.receipt, handout.collected, outcome, answered)
+                told = partial(self._applied, handout, refused)
+                self.effects.submit(handout.receipt, handout.collected, outcome, told)
                 handout.state = "settled"
                 return
         except (EffectRefused, InvalidResult) as error:
@@ -122,7 +122,6 @@ class Settler:
             if log.is_debug and handout.collected is not None:
                 log_forwarded(handout.id, handout.collected)
         elif isinstance(error, EffectRefused):
-            handout.state = "held"
             # Other acknowledgements of the same answer are not looked at yet.
             self._loop.call_soon(self._refused, handout, refused, error)
         else:
@@ -133,6 +132,8 @@ class Settler:
         return True
 
     def _refused(self, handout: Handout[T], refused: "Refused[T]", error: EffectRefused) -> None:
+        # Not before: held, it could be stopped, and the body of that is a worker that has gone on to another.
+        handout.state = "held"
         refused(self, handout, error)
         self.takes.kick()  # no worker may be about to
 

@@ -60,11 +60,11 @@ class EffectLane(Lane[Portion]):
     # --- what deliveries use ----------------------------------------------------------------------------------------
 
     def submit(
-        self, receipt: bytes, effects: Effects, outcome: bytes, answered: Callable[[Exception | None], bool]
+        self, receipt: bytes, effects: Effects, outcome: bytes, told: Callable[[Exception | None], bool]
     ) -> None:
         """Acknowledge and write the effects in one step; `outcome` is empty where nobody asked for the result.
 
-        `answered` is called with None once they are written, with StaleDelivery where it is no longer ours, or with
+        `told` is called with None once they are written, with StaleDelivery where it is no longer ours, or with
         EffectRefused where nothing was written and it is; it says whether somebody settles it then.
 
         :raises EffectRefused: when a key cannot be written to from here; nothing was sent.
@@ -75,7 +75,7 @@ class EffectLane(Lane[Portion]):
         writes = writes_of(effects)
         check(writes, self._member)
         writes.sealed = True
-        self._waiting.append(Acknowledgement(receipt, writes, outcome, answered))
+        self._waiting.append(Acknowledgement(receipt, writes, outcome, told))
         self._measure_backpressure()
         self.kick()
 
@@ -243,7 +243,7 @@ class EffectLane(Lane[Portion]):
         if verdict == _WRITTEN and current:  # as nearly always
             self._member.held.pop(one.receipt, None)
             one.is_written = True
-            one.answered(None)
+            one.answer(None)
             return False
         kind, _, rest = verdict.partition(b" ")
         if kind == b"refused":
@@ -259,10 +259,10 @@ class EffectLane(Lane[Portion]):
         if current:
             self._member.held.pop(one.receipt, None)
         if kind == b"stale":
-            one.answered(stale())
+            one.answer(stale())
             return False
         one.is_written = True
-        one.answered(None)
+        one.answer(None)
         if rest:
             self._forwards.add(forwarded(one.writes, self._member, rest))
             for fold, destination in folded(one.staged, self._member, rest):
@@ -272,13 +272,13 @@ class EffectLane(Lane[Portion]):
     def _refuse(self, one: Acknowledgement, why: str) -> None:
         error = EffectRefused(f"{why}. Nothing was written, and the delivery is not acknowledged")
         one.writes.sealed = False
-        if not one.answered(error):
+        if not one.answer(error):
             self._takes.nack(one.receipt, f"EffectRefused: {error}")
 
     @staticmethod
     def _answer(acknowledgements: Iterable[Acknowledgement], error: Exception) -> None:
         for one in acknowledgements:
-            one.answered(error)
+            one.answer(error)
 
     def _take_waiting(self) -> list[Acknowledgement]:
         waiting = list(self._waiting)

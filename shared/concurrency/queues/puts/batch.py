@@ -21,7 +21,7 @@ PORTION: Final = 250
 class Batch:
     """Entries that one caller waits for."""
 
-    __slots__ = ("admitted", "done", "entries", "is_new", "may_wait", "undecided", "withdrawn")
+    __slots__ = ("admitted", "done", "entries", "is_new", "may_wait", "out_at", "undecided", "withdrawn")
 
     def __init__(self, entries: Sequence["OutgoingEntry"], done: asyncio.Future[None], *, may_wait: bool) -> None:
         """Gather the entries of one put, or a portion of put_many."""
@@ -36,6 +36,8 @@ class Batch:
         """Of one entry: whether it was put (True), or its id was known or one of its name waited (False).
 
         None: nobody said which."""
+        self.out_at = 0.0
+        """Of one entry: until when it was not in for certain, by the local boot-time clock; 0 where nobody knows."""
         # A refusal is its exception.
         self.done = done
         for entry in entries:

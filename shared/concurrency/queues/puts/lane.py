@@ -13,7 +13,7 @@ from shared.concurrency.queues.membership.membership import Membership
 from shared.concurrency.queues.puts.account import PutAccount
 from shared.concurrency.queues.puts.batch import MOST_BYTES, Batch, OutgoingEntry
 from shared.concurrency.queues.puts.inquiry import run_or_inquire
-from shared.concurrency.queues.puts.look import Look, missing_keys
+from shared.concurrency.queues.puts.look import Look, look_along
 from shared.concurrency.queues.puts.numbering import Numbering
 from shared.concurrency.queues.puts.putters import Putters, shut_down, was_shut_down
 from shared.concurrency.queues.puts.turns import Turns
@@ -191,7 +191,7 @@ class PutLane(Lane[Portion]):
         """Send a portion. What the server refuses for good fails; what its memory has no room for waits."""
         try:
             if call.is_look:
-                call.missing = await missing_keys(self._member, self._putters)
+                call.missing = await look_along(self._member, self._putters)
             await self._exchange(call)
         except OutOfMemory:
             if not call.again:
@@ -239,7 +239,7 @@ class PutLane(Lane[Portion]):
         _, _, verdicts, last, refused, shut, live = answer
         # An inquiry carries no entries: its verdicts are on what was withdrawn alone.
         if verdicts == [b"a", len(portion.entries)] and not (portion.again or portion.withdrawn):
-            admit_all(portion.entries)
+            admit_all(portion)
             admitted = len(portion.entries)
         else:
             if sum(verdicts[1::2]) < len(portion.withdrawn) + len(portion.entries):

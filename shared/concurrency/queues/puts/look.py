@@ -7,6 +7,7 @@ from shared.concurrency.queues.encoding.entry import keys_in
 from shared.concurrency.queues.membership.membership import Membership
 from shared.concurrency.queues.puts.putters import Putters
 from shared.concurrency.queues.puts.verdicts import Portion
+from shared.concurrency.session.clock import boottime
 from shared.concurrency.session.insurance import next_look
 
 
@@ -52,7 +53,10 @@ class Look:
             self._first, self._since = first, now
 
 
-async def missing_keys(member: Membership, putters: Putters) -> set[bytes]:
-    """Keys of the putters that are not in line at the server: admitted, or taken out by somebody else."""
-    keys = [entry.key for entry in putters]
-    return set(keys) - keys_in(await member.call("onward", *keys))
+async def look_along(member: Membership, putters: Putters) -> set[bytes]:
+    """Look along the line; keys of the putters that are not there: admitted, or taken out by somebody else."""
+    asked, asked_at = {entry.key: entry for entry in putters}, boottime()
+    there = keys_in(await member.call("onward", *asked))
+    for key in there:
+        asked[key].batch.out_at = asked_at
+    return set(asked) - there

@@ -9,6 +9,7 @@ from shared.concurrency.errors import QueueFull
 from shared.concurrency.queues.encoding.once import any_may_be_known
 from shared.concurrency.queues.puts.batch import OutgoingEntry
 from shared.concurrency.queues.puts.putters import Putters, conflict, shut_down
+from shared.concurrency.session.clock import boottime
 
 
 @dataclass(slots=True)
@@ -29,6 +30,13 @@ class Portion:
     """Whether to query first which of the putters still wait at the server."""
     missing: AbstractSet[bytes] = frozenset()
     """Keys of those that are not."""
+    composed_at: float = field(default_factory=boottime)
+    """By the local boot-time clock: what its answer finds not to be in was not in until then."""
+
+    def note_out(self, entry: OutgoingEntry, last: int) -> None:
+        """Note that an entry was not in before this call, unless it may have been; `last`: the last from the line."""
+        if not self.again or (entry.sequence > last and not entry.has_flow):
+            entry.batch.out_at = self.composed_at
 
     def words(self, number: int, refused: str, *, with_entries: bool = True) -> tuple[bytes | str | int, ...]:
         """As the script takes it, under this number; `refused`: those we know of, for the server to forget."""
@@ -61,10 +69,12 @@ class Aftermath:
     """Entries that may not wait, and met the end of the session: they are sent again, under the next."""
 
 
-def admit_all(entries: list[OutgoingEntry]) -> None:
+def admit_all(portion: Portion) -> None:
     """Decide for all, none of which waited: the usual answer, so without a function for each."""
-    for entry in entries:
+    composed_at = portion.composed_at
+    for entry in portion.entries:
         batch = entry.batch
+        batch.out_at = composed_at
         batch.admitted += 1
         batch.undecided -= 1
         if batch.undecided <= 0:
@@ -97,7 +107,7 @@ def decide_each(portion: Portion, putters: Putters, verdicts: list[Any], last: i
                 aftermath.unsent.append(entry)
         elif letter in (b"q", b"o"):
             putters.add(entry)
-            entry.batch.is_new = None
+            entry.batch.is_new, entry.batch.out_at = None, portion.composed_at
             aftermath.lost_place |= letter == b"o"
             if entry.batch.withdrawn:
                 aftermath.withdrawn.append(entry)
@@ -106,6 +116,7 @@ def decide_each(portion: Portion, putters: Putters, verdicts: list[Any], last: i
                 putters.confirm(entry.key)
             aftermath.admitted += letter == b"a"
             _decide(entry, letter)
+            portion.note_out(entry, last)
     return aftermath
 
 

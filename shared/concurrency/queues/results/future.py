@@ -6,8 +6,10 @@ from collections.abc import Awaitable, Callable
 from typing import Any, Final, NamedTuple, TypeVar
 
 from shared.concurrency.checks import check_seconds
-from shared.concurrency.errors import InvalidResult, RemoteError
+from shared.concurrency.errors import InvalidResult, RemoteError, ResultLost
+from shared.concurrency.queues.puts.batch import Batch
 from shared.concurrency.queues.results.cancellation import CANCELLED, LONGEST_WAIT, Cancellation
+from shared.concurrency.session.clock import boottime
 
 R = TypeVar("R")
 
@@ -73,14 +75,16 @@ class Submission:
         "_read",
         "admitted",
         "answered",
+        "batch",
         "future",
         "has_id",
         "kept_for",
         "key",
         "looked",
-        "missed",
+        "made_at",
         "put_at",
         "put_by",
+        "unheard",
     )
 
     def __init__(
@@ -114,14 +118,42 @@ class Submission:
         """Of a listener: done once the server was asked for the outcome, or the future is done."""
         self.answered = False
         """Whether the outcome has come, wanted or not."""
-        self.missed = 0.0
-        """For how many seconds notifications may have been missed while nobody knew whether the message was in."""
+        self.batch: Batch | None = None
+        """What it was put by; None of a listener."""
+        self.unheard = (0.0, 0.0)
+        """From when to when its outcome may have come and gone: the longest time, while its put is in doubt."""
+        self.made_at = boottime()
         self._read = read
         self._on_progress = on_progress
 
     def wait_for(self, key: bytes) -> None:
         """Wait for the outcome of the message with this key."""
         self.key = self.future._key = key  # noqa: SLF001  # its own
+
+    def look_back(self, began: float, ended: float) -> None:
+        """Fail where its outcome may have come, and gone, unheard: from `began` to `ended` we were cut off.
+
+        Both by the local boot-time clock. While nobody knows whether the message is in, it is kept in mind.
+        """
+        if self.future.done():
+            return
+        if self.batch is not None:  # else it may have been in for long
+            out_at = max(self.made_at, self.batch.out_at)
+            (first, last), began = self.unheard, max(began, out_at)
+            first = max(first, out_at)
+            if last - first > ended - began:
+                began, ended = first, last
+            self.unheard = (began, ended)
+            if not self.admitted:
+                return
+        if ended - began > self.kept_for:
+            self.future.set_exception(
+                ResultLost(
+                    f"this process was cut off from the server for {ended - began:.0f} s, and a result is kept for "
+                    f"{self.kept_for:g} s: it may have come and gone. Submit the message again, or ask for a longer "
+                    "results_for"
+                )
+            )
 
     def receive(self, outcome: bytes) -> None:
         """Take the outcome."""

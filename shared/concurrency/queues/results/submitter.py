@@ -101,7 +101,7 @@ class Submitter:
         """Put it, and wait for its outcome; False where it did not go in and its id is not known any more."""
         # Before it is put: the outcome may come before the answer to the put is looked at.
         self._results.expect(submission)
-        batch = self._puts.submit([entry], may_wait=True)
+        batch = submission.batch = self._puts.submit([entry], may_wait=True)
         try:
             await batch.done
             submission.admitted = batch.is_new is not False

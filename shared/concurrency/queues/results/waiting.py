@@ -52,7 +52,7 @@ class Waiting:
         self._own.pop(submission.key, None)
         submission.wait_for(key)
         submission.admitted = False  # it is not ours to cancel
-        submission.put_by = 0
+        submission.put_by, submission.batch = 0, None
         self._attached.setdefault(key, []).append(submission)
         self.ask([key])
 
@@ -61,14 +61,13 @@ class Waiting:
 
         Fails those whose outcome may have come and gone.
         """
+        now = boottime()
         for key in keys:
             own = self._own.get(key)
-            if own is not None and not own.admitted:
-                own.missed = max(own.missed, gap)  # the message may have been in, and nobody knew
-            elif own is not None:
-                _lose_after(own, max(own.missed, gap))
+            if own is not None:
+                own.look_back(now - gap, now)
             for submission in self._attached.get(key, ()):
-                _lose_after(submission, gap)
+                submission.look_back(now - gap, now)
                 if submission.looked is not None:
                     resolve(submission.looked)
 
@@ -174,15 +173,3 @@ class Waiting:
         self.received.clear()
         self.unwanted.clear()
         self.asked.clear()
-
-
-def _lose_after(submission: Submission, gap: float) -> None:
-    if gap <= submission.kept_for or submission.future.done():
-        return
-    submission.future.set_exception(
-        ResultLost(
-            f"this process was cut off from the server for {gap:.0f} s, and a result is kept for "
-            f"{submission.kept_for:g} s: it may have come and gone. Submit the message again, or ask for a longer "
-            "results_for"
-        )
-    )
