@@ -82,8 +82,7 @@ class Submission:
         "key",
         "looked",
         "made_at",
-        "put_at",
-        "put_by",
+        "put",
         "unheard",
     )
 
@@ -110,10 +109,11 @@ class Submission:
         self.kept_for: Final = kept_for
         self.admitted = False
         """Whether the message has gone in, and is ours to cancel."""
-        self.put_by = 0
-        """The call of puts by whose answer its message was in the queue; 0 before, and where another process put it."""
-        self.put_at = 0.0
-        """When that was, by the local clock."""
+        self.put = (0, 0.0)
+        """The call of puts by whose answer its message was in the queue, and when that was, by the local clock.
+
+        0 before, and where another process put it.
+        """
         self.looked: asyncio.Future[None] | None = None
         """Of a listener: done once the server was asked for the outcome, or the future is done."""
         self.answered = False

@@ -105,7 +105,7 @@ class Submitter:
         try:
             await batch.done
             submission.admitted = batch.is_new is not False
-            submission.put_by, submission.put_at = self._puts.answered, boottime()
+            submission.put = self._puts.answered, boottime()
             return id_ is None or bool(batch.is_new) or await self._meet(submission, id_)
         except asyncio.CancelledError:
             try:

@@ -52,7 +52,7 @@ class Waiting:
         self._own.pop(submission.key, None)
         submission.wait_for(key)
         submission.admitted = False  # it is not ours to cancel
-        submission.put_by, submission.batch = 0, None
+        submission.put, submission.batch = (0, 0.0), None
         self._attached.setdefault(key, []).append(submission)
         self.ask([key])
 
@@ -145,7 +145,8 @@ class Waiting:
         now = boottime()
         for own in list(self._own.values()):
             # Of who puts nothing for a day the server forgets the number.
-            if own.put_by > known and (known or now - own.put_at < _NUMBERS_ARE_KEPT):
+            put_by, put_at = own.put
+            if put_by > known and (known or now - put_at < _NUMBERS_ARE_KEPT):
                 reject(own.future, ResultLost(_NOT_IN_OLDER_DATA))
 
     def attached(self) -> list[Submission]:
