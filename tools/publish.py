@@ -1,7 +1,7 @@
 """Publishes results of ./run bench and ./run bench-leases in the documents: `python tools/publish.py NAME=FOLDER ...`.
 
-NAME is result (the usual peers, all workloads), field (all peers), leases or submit; FOLDER is what the benchmark has
-written. The figures of docs/performance.md stand between marks; a test compares them with
+NAME is result (the usual peers, all workloads), field (all peers), or another mark of the page; FOLDER is what the
+benchmark has written. The figures of docs/performance.md stand between marks; a test compares them with
 docs/performance/*.json.
 """
 
