@@ -17,7 +17,7 @@ from tests.simulation.__main__ import WORKLOADS
 
 FEW = ("bound-of-pending-alone", "renew-resurrects", "a-late-put-runs", "no-margin", "acks-are-taken-on-trust")
 """Of several rooms, each found within three seconds."""
-FEWEST = 100
+FEWEST = 200
 
 
 def applied(mutant: Mutant) -> str:
