@@ -90,6 +90,32 @@ async def test_a_second_release_is_refused_and_harms_nobody(session: Session, ur
         assert [holder.token for holder in (await Lock(other, name).statistics()).holders] == [later.token]
 
 
+async def test_a_release_after_the_deadline_is_a_loss_and_harms_nobody(
+    session: Session, other: Session, name: str
+) -> None:
+    lock = Lock(session, name, ttl=0.5, max_hold=0.1)  # renewed no more from then on
+    lease = await lock.acquire()
+    async with Lock(other, name) as later:  # granted at that deadline, not before
+        for release in (lease.release, lease.release, lock.release):
+            with pytest.raises(LeaseLost, match=f"token {lease.token}.* is lost"):
+                await release()
+        later.check()
+        assert [holder.token for holder in (await Lock(other, name).statistics()).holders] == [later.token]
+
+
+async def test_a_release_that_does_not_know_of_the_deadline_is_a_loss_and_harms_nobody(
+    session: Session, other: Session, client: Redis, name: str
+) -> None:
+    lease = await Lock(session, name).acquire()
+    await client.delete(f"{{{name}}}:lease:holders")  # as if it had passed there, and not here
+    async with Lock(other, name) as later:
+        assert lease.seconds_left > 0
+        with pytest.raises(LeaseLost, match=f"token {lease.token}.* is lost"):
+            await lease.release()
+        later.check()
+        assert [holder.token for holder in (await Lock(other, name).statistics()).holders] == [later.token]
+
+
 async def test_a_reader_that_asks_to_write_is_told_at_once(session: Session, name: str) -> None:
     catalog = ReadersWritersLease(session, name)
     async with catalog.read():
