@@ -7,6 +7,7 @@ import pytest
 
 from shared.concurrency import ConcurrencyError, IdConflict, MessageTooLarge, Queue, Session
 from tests.instruments.inside import is_held
+from tests.instruments.proxy import Proxy
 
 
 @pytest.mark.parametrize(
@@ -27,12 +28,15 @@ async def test_a_number_is_a_number(session: Session, name: str, item: Any) -> N
     assert (await queue.statistics()).put_total == 0
 
 
-async def test_a_large_message_is_refused_before_the_network(session: Session, name: str) -> None:
-    queue = Queue(session, name, str, max_message_bytes=100)
+async def test_a_large_message_is_refused_before_the_network(through_proxy: Session, proxy: Proxy, name: str) -> None:
+    queue = Queue(through_proxy, name, str, max_message_bytes=100)
     await queue.put("x" * 98)
+    sent = proxy.count("put")
     for text in ("x" * 99, "é" * 50, "\x00" * 20):
-        with pytest.raises(MessageTooLarge, match="100"):
-            await queue.put(text)
+        for call in (queue.put(text), queue.put_nowait(text), queue.put_many([text]), queue.submit(text)):
+            with pytest.raises(MessageTooLarge, match="100"):
+                await call
+    assert proxy.count("put") == sent == 1
     assert (await queue.statistics()).put_total == 1
 
 
@@ -55,6 +59,30 @@ async def test_an_id_may_be_anything_printable(session: Session, name: str, id_:
     assert delivery.id == id_
     await delivery.ack()
     assert (await queue.statistics()).put_total == 1
+
+
+async def test_the_digest_of_an_id_covers_the_bytes(session: Session, name: str) -> None:
+    queue: Queue[Any] = Queue(session, name, Any)
+    for _ in range(2):
+        await queue.put({"a": 1, "b": 2}, id="one")
+    with pytest.raises(IdConflict):  # equal to Python, and other bytes
+        await queue.put({"b": 2, "a": 1}, id="one")
+    assert (await queue.statistics()).put_total == 1
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        {"ttl": 0}, {"ttl": 0.09}, {"ttl": 3601}, {"ttl": math.nan}, {"ttl": True}, {"ttl": "5"},
+        {"connect_timeout": 0}, {"connect_timeout": -1.0}, {"connect_timeout": math.nan}, {"connect_timeout": True},
+        {"refusal_grace": -1}, {"refusal_grace": math.inf}, {"refusal_grace": True}, {"replicas": -1}, {"replicas": True},
+    ],
+    ids=str,
+)  # fmt: skip
+async def test_a_time_of_a_session_out_of_range_is_refused_and_never_clamped(arguments: dict[str, Any]) -> None:
+    with pytest.raises(ValueError, match=next(iter(arguments))):
+        async with Session.open("redis://127.0.0.1:1/0", **arguments):
+            pass
 
 
 BAD_NAMES: Final = ["", "{a}", "a*", "a:b", "a b", "a\n", "x" * 65, "\u0430pple", "a/b", "é", None, 7, b"x"]

@@ -104,17 +104,20 @@ OWN_KEYS: Final = (
 )  # fmt: skip
 
 
-async def test_an_effect_writes_to_no_key_of_a_queue_or_a_lock(session: Session, name: str) -> None:
+async def test_an_effect_writes_to_no_key_of_a_queue_or_a_lock(session: Session, name: str, client: Redis) -> None:
     queue = Queue(session, name, int, max_attempts=2)
     await queue.put(1)
     delivery = await queue.get()
+    mine = f"{{{name}}}:of-the-application"
     for key in OWN_KEYS:
+        delivery.effects.set(mine, "x")
         delivery.effects.delete(key)
         with pytest.raises(EffectRefused, match="own: write to another one"):
             await delivery.ack()
         await delivery.nack()
         await queue.letters.replay(Selection())
         delivery = await queue.get()
+    assert not await client.exists(mine)
     await delivery.ack()
 
 

@@ -4,7 +4,6 @@ import asyncio
 import re
 import socket
 import tracemalloc
-from pathlib import Path
 from typing import Any, Final
 
 import pytest
@@ -19,7 +18,6 @@ from tests.instruments.waiting import until
 from tests.instruments.workers import working
 
 MOST: Final = 262_144
-ROOT: Final = Path(__file__).resolve().parent.parent.parent
 
 
 def nested(levels: int) -> list[Any]:
@@ -45,6 +43,7 @@ async def test_what_could_not_be_read_back_is_not_put(session: Session, name: st
     "body",
     [
         b"[" * 100_000,
+        b"[" * 250 + b"]" * 250,
         b'{"a":' * 50_000,
         b"9" * 100_000,
         b"-" + b"9" * 5000,
@@ -52,13 +51,13 @@ async def test_what_could_not_be_read_back_is_not_put(session: Session, name: st
         b'"\\ud800"',
         b'"\xff"',
     ],
-    ids=["lists", "objects", "digits", "negative", "unfinished", "surrogate", "no UTF-8"],
+    ids=["lists", "250 levels", "objects", "digits", "negative", "unfinished", "surrogate", "no UTF-8"],
 )
 def test_a_body_that_is_too_much_is_refused_before_anything_is_built(body: bytes) -> None:
     codec: Codec[Any] = Codec(Any, MOST)
     with pytest.raises(Unreadable) as caught:
         codec.decode(None, body)
-    assert caught.value.reason in {"undecodable", "invalid"}
+    assert caught.value.reason == "undecodable"
 
 
 @pytest.mark.parametrize("size,is_read", [(MOST - 1, True), (MOST, True), (MOST + 1, False), (50_000_000, False)])
@@ -155,14 +154,3 @@ def test_a_request_of_any_size_is_refused_and_the_page_goes_on(url: str, request
                 answer = b""
         assert answer == b"" or re.match(rb"HTTP/1.1 4\d\d ", answer), answer
         assert page.ask("/").status == 200
-
-
-def test_the_engine_asks_no_clock_that_a_machine_can_set() -> None:
-    """A client whose clock is days off decides as any other: by the server's clock, and the time since the boot."""
-    asks = re.compile(r"\btime\.time(_ns)?\(|from time import .*\btime\b|datetime\.(now|utcnow|today)\(|CLOCK_REALTIME")
-    found = [
-        path
-        for path in (ROOT / "shared" / "concurrency").rglob("*.py")
-        if asks.search(path.read_text(encoding="utf-8"))
-    ]
-    assert [path.name for path in found] == ["life.py"]  # for a line of the log, which says until when

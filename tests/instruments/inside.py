@@ -245,6 +245,20 @@ async def nack_by_hand(queue: Queue[Any], delivery: Delivery[Any], headers: byte
     forget(queue, delivery)
 
 
+async def settle_by_hand(queue: Queue[Any], receipt: bytes, kind: str) -> list[Any]:
+    """Settle by its receipt what this process may not hold, past its own checks; the script's answer."""
+    lane, member = take_lane_at(queue), member_at(queue)
+    lane._flight.number += 1
+    lane._settle_number += 1
+    acks, returns = (receipt if kind == each else b"" for each in ("ack", "return"))
+    others = () if acks or returns else (receipt, kind, 0, "", "", "", "")
+    answer: list[Any] = await member.call(
+        "settle_and_take", member.session_id, lane._flight.number, lane._settle_number, 1, acks, returns, 0, b"", b"",
+        0, 0, 0, *others,
+    )  # fmt: skip
+    return answer
+
+
 def forget(queue: Queue[Any], delivery: Delivery[Any]) -> None:
     """Have the process know no more of a delivery that it holds."""
     handout_of(delivery).state = "settled"

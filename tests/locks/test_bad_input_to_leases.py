@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any, Final
 
 import pytest
@@ -22,6 +23,7 @@ from shared.concurrency import (
 )
 from shared.concurrency.locks.leases.keys import CONDITION_KEYS, EVENT_KEYS, LEASE_KEYS
 from tests.instruments import inside
+from tests.instruments.distance import distant
 
 MAKERS: Final[dict[str, Callable[..., Any]]] = {
     "lock": Lock,
@@ -201,3 +203,26 @@ async def test_a_short_time_to_live_is_warned_of_once(url: str, name: str, caplo
         assert caplog.text.count(said) == 2
         Lock(session, name)
         assert caplog.text.count(said) == 2
+
+
+async def test_a_time_to_live_below_three_round_trips_is_warned_of_once(
+    url: str, name: str, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    said = "a time to live below three round trips is lost when a single renewal is late"
+    if not url.startswith("unix:"):
+        pytest.skip("the link leads to a unix socket")
+    async with distant(url, tmp_path, round_trip=0.2) as far:
+        async with Session.open(far, ttl=60.0) as session:
+            Lock(session, name)
+            assert said not in caplog.text
+            for _ in range(2):
+                Lock(session, name, ttl=0.55)
+            assert caplog.text.count(said) == 1
+        async with Session.open(far, ttl=0.55, connect_timeout=60) as session:
+            assert caplog.text.count(said) == 2
+            Lock(session, name)
+        lines: list[Any] = [record.msg for record in caplog.records]
+        for line in (line for line in lines if getattr(line, "text", None) == said):
+            assert line.fields["ttl"] == 0.55
+            assert 0.2 <= line.fields["round_trip"] <= line.fields["better"] / 3
+    assert caplog.text.count(said) == 2

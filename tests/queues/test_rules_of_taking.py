@@ -36,6 +36,22 @@ async def test_rule_6_settling_what_the_session_does_not_hold_is_refused(
     assert (await queue.statistics()).acked_total == 0
 
 
+@pytest.mark.parametrize("kind", ["ack", "return", "nack", "dead", "crash"])
+async def test_rule_6_what_another_session_holds_is_not_settled(
+    session: Session, other: Session, name: str, kind: str
+) -> None:
+    ours, theirs = Queue(session, name, int), Queue(other, name, int)
+    await theirs.put(1)
+    delivery = await theirs.get()
+    await ours.qsize()  # registered
+    answer = await inside.settle_by_hand(ours, inside.receipt_of(delivery), kind)
+    assert answer[2] == inside.receipt_of(delivery)  # refused
+    seen = await ours.statistics()
+    assert (seen.leased, seen.acked_total, seen.nacked_total, seen.dead, seen.pending) == (1, 0, 0, 0, 0)
+    await delivery.ack()
+    assert (await ours.statistics()).acked_total == 1
+
+
 async def test_rule_6_a_call_does_not_take_what_it_has_just_nacked(queue: Queue[int]) -> None:
     await queue.put(1)
     delivery = await queue.get()

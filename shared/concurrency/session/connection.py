@@ -190,6 +190,7 @@ class Connection:
                 "project: ACL SETUSER <user> +subscribe &weir:* (`./run pipeline acl` prints all that is needed)"
             ) from error
         self._calls.leads_to(server.run_id)
+        self._calls.run.round_trip = server.round_trip
         self._calls.is_on_cluster = server.is_on_cluster
         await self._on_connected(self._calls.run.id)
 

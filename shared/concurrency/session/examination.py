@@ -8,6 +8,7 @@ from redis.exceptions import ResponseError
 
 from shared.concurrency.errors import ServerRefused
 from shared.concurrency.session.calls import Calls
+from shared.concurrency.session.clock import boottime
 from shared.concurrency.session.log import Log
 from shared.concurrency.session.server_errors import fields, is_withheld, text_of
 
@@ -24,6 +25,8 @@ class Examined(NamedTuple):
     is_on_cluster: bool
     is_replica: bool
     """Whether it says that it follows another one."""
+    round_trip: float
+    """How many seconds the first question took until its answer was here."""
 
 
 class Examination:
@@ -40,10 +43,12 @@ class Examination:
 
         :raises ServerRefused: when it is too old, would evict messages, or is a replica that takes writes.
         """
+        began = boottime()
         # In one round trip: a network that is slow enough would not let us through many.
         _, server = await asyncio.gather(
             self._asked("CLIENT", "SETNAME", self._client_name), self._info("server", "memory", "replication")
         )
+        round_trip = boottime() - began
         unchecked = list[str]()
         # HELLO is never forbidden, and says what is needed most.
         server = server or await self._hello()
@@ -64,6 +69,7 @@ class Examination:
             server.get("run_id", ""),
             "cluster" in (server.get("redis_mode"), server.get("server_mode")),
             server.get("role") in ("slave", "replica"),
+            round_trip,
         )
 
     async def _info(self, *sections: str) -> dict[str, str]:

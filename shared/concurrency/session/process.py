@@ -34,6 +34,8 @@ from shared.concurrency.session.vital_signs import VitalSigns
 log = Log("start")
 
 _SHORT_TTL: Final = 0.5
+_ROUND_TRIPS: Final = 3
+"""How many a time to live has to hold: a renewal is sent after a third of it, and has to be back before its end."""
 
 P = TypeVar("P", bound=Part)
 N = TypeVar("N", bound=str)
@@ -155,8 +157,17 @@ class Process:
         self._heartbeat.timetable.all_within(seconds)
 
     def warn_of_short(self, ttl: float) -> None:
-        """Warn, once, of a time to live that a busy machine does not keep."""
-        if ttl < _SHORT_TTL and not self._is_warned:
+        """Warn, once, of a time to live that a busy machine does not keep, or a server so far away."""
+        if self._is_warned:
+            return
+        round_trip = self._links.calls.run.round_trip
+        if ttl < _ROUND_TRIPS * round_trip:
+            self._is_warned = True
+            log.warning(
+                "a time to live below three round trips is lost when a single renewal is late",
+                ttl=ttl, round_trip=round(round_trip, 3), better=round(max(_SHORT_TTL, 10 * round_trip), 1),
+            )  # fmt: skip
+        elif ttl < _SHORT_TTL:
             self._is_warned = True
             log.warning(
                 "a short time to live is lost under load: 0.05 s of it are a margin, and it is renewed every third",

@@ -20,6 +20,8 @@ class Run:
         """Begin without a connection."""
         self.id = ""
         """The run_id of the server; `?` and a number where it is not told."""
+        self.round_trip = 0.0
+        """How many seconds away its server was when the connection was made; 0 before that."""
         self.is_known = False
         """Whether the present connection was asked: `id` may be that of the one before."""
         self._connections = 0

@@ -39,13 +39,14 @@ class Session:
         """Connect, and disconnect at the end of the block, giving back what is held.
 
         `url`: redis://, rediss:// or unix://, or a list of sentinels or of a Cluster's nodes (docs/topologies.md).
-        `ttl`: seconds after which others may take what a silent session holds (0.1 to 3600; what is below 0.5 is lost
-        under load, and warned of). Waits until the server answers, `connect_timeout` seconds at most, and logs after a
-        second which address does not, and why; later outages are waited out by every call. `refusal_grace`: seconds for
-        which a call waits, too, while the server refuses what it accepted before (a rotated password, a changed rule);
-        then it raises ServerRefused. `replicas`: a put returns, and a message is settled, once so many replicas have
-        it; while fewer do, every call of the session waits. `credentials`: an ordinary function that gives the
-        password, or a tuple of user and password; called at every connect, in a thread.
+        `ttl`: seconds after which others may take what a silent session holds (0.1 to 3600; what is below 0.5, or
+        below three round trips to the server, is lost under load, and warned of). Waits until the server answers,
+        `connect_timeout` seconds at most, and logs after a second which address does not, and why; later outages are
+        waited out by every call. `refusal_grace`: seconds for which a call waits, too, while the server refuses what
+        it accepted before (a rotated password, a changed rule); then it raises ServerRefused. `replicas`: a put
+        returns, and a message is settled, once so many replicas have it; while fewer do, every call of the session
+        waits. `credentials`: an ordinary function that gives the password, or a tuple of user and password; called at
+        every connect, in a thread.
 
         :raises ServerUnavailable: (a ConnectionError) when no server answered in time.
         :raises ServerRefused: when the server answers but cannot be used: too old, it evicts, it forbids.
@@ -57,9 +58,9 @@ class Session:
         check_seconds("refusal_grace", refusal_grace, 0, 86400.0)
         check_count("replicas", replicas, 0, 100)
         process = Process(read_address(url, credentials), ttl, refusal_grace, replicas)
-        process.warn_of_short(ttl)
         try:
             await process.start(connect_timeout)
+            process.warn_of_short(ttl)
             yield cls(process)
         finally:
             await process.close()
