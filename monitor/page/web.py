@@ -1,7 +1,7 @@
 """Web: what the monitor answers to a browser. It only reads, but for actions where they are switched on."""
 
 import json
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 from typing import Final
 
@@ -12,6 +12,7 @@ from starlette.requests import Request
 from starlette.responses import FileResponse, JSONResponse, Response
 from starlette.routing import Mount, Route
 from starlette.staticfiles import StaticFiles
+from starlette.types import Receive, Scope, Send
 
 from monitor.feed import Feed
 from monitor.page.actions import Actions
@@ -68,16 +69,17 @@ class Web:
         if self._readers >= MOST_READERS:
             return _problem(503, f"{MOST_READERS} pages are open already")
         chosen = request.query_params.get("queue") or self._queue
-        return EventSourceResponse(self._views(chosen, request.query_params.get("lease")), ping=20)
+        # Taken here: a crowd that asks at once is counted before any of its streams has begun.
+        self._readers += 1
+        return _Stream(self._views(chosen, request.query_params.get("lease")), self._leave)
+
+    def _leave(self) -> None:
+        self._readers -= 1
 
     async def _views(self, queue: str, lease: str | None) -> AsyncIterator[dict[str, str]]:
-        self._readers += 1
-        try:
-            async for _ in self._feed.ticks():
-                shown = {**view(self._feed, queue, lease), "actions": self._actions is not None}
-                yield {"event": "view", "data": json.dumps(shown, separators=(",", ":"))}
-        finally:
-            self._readers -= 1
+        async for _ in self._feed.ticks():
+            shown = {**view(self._feed, queue, lease), "actions": self._actions is not None}
+            yield {"event": "view", "data": json.dumps(shown, separators=(",", ":"))}
 
     async def _letter(self, request: Request) -> Response:
         """The newest dead letter of a group; its payload only where it is asked for."""
@@ -101,6 +103,20 @@ class Web:
         if asked.get("payload") == "yes":
             found["payload"] = letter.body[:MOST_PAYLOAD].decode(errors="replace")
         return JSONResponse(found)
+
+
+class _Stream(EventSourceResponse):
+    """A stream of views that gives its place back when it ends, also where it was never begun."""
+
+    def __init__(self, views: AsyncIterator[dict[str, str]], leave: Callable[[], None]) -> None:
+        super().__init__(views, ping=20)
+        self._leave = leave
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        try:
+            await super().__call__(scope, receive, send)
+        finally:
+            self._leave()
 
 
 def _problem(status: int, text: str) -> JSONResponse:
