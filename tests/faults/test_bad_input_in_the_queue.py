@@ -2,6 +2,7 @@
 
 import asyncio
 import pickle
+import sys
 from collections.abc import Mapping
 from typing import Any, Final
 
@@ -136,7 +137,10 @@ async def test_what_a_validator_of_the_class_raises_is_a_dead_letter_and_ends_no
     assert (letter.reason, letter.error) == ("invalid", "TypeError: too much")
 
 
-@pytest.mark.parametrize("type_name", ["Deleted", "builtins.exec", "", "order", "Order ", None, "📦", "x" * 500])
+@pytest.mark.parametrize(
+    "type_name",
+    ["Deleted", "builtins.exec", "", "order", "Order ", None, "📦", "x" * 500, "wave", "wave.open", "wave:open"],
+)
 async def test_an_unknown_type_is_a_dead_letter_in_the_end_and_nothing_is_imported(
     session: Session, name: str, client: Redis, type_name: str | None
 ) -> None:
@@ -144,6 +148,7 @@ async def test_an_unknown_type_is_a_dead_letter_in_the_end_and_nothing_is_import
     await inject(client, name, b'{"number": 1}', type_name)
     # It comes again, for somebody who has the class; its time is over then.
     assert (await only_letter(orders, comes_again=True))[0] == "unknown_type"
+    assert "wave" not in sys.modules  # of the standard library, and used by nobody here
 
 
 @pytest.mark.parametrize("version", ["2", 0, -1, True, None, 1.5, [1], {}])

@@ -5,6 +5,7 @@ import json
 import secrets
 import signal
 import socket
+import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
 
@@ -164,6 +165,13 @@ def test_what_is_outside_of_the_folder_is_not_served(scene: Scene) -> None:
 )  # fmt: skip
 def test_a_name_that_is_not_known_is_refused(scene: Scene, host: str, status: int) -> None:
     assert scene.page.ask("/snapshot.json", Host=host).status == status
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="looks for it at another address of this machine")
+def test_it_listens_on_this_machine_alone(scene: Scene) -> None:
+    with pytest.raises(ConnectionRefusedError):
+        socket.create_connection(("127.0.0.2", scene.page.port), timeout=20).close()
+    assert scene.page.ask("/").status == 200
 
 
 @pytest.mark.slow  # the server is asked again after 2 s
