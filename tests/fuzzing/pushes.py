@@ -19,7 +19,7 @@ from tests.instruments.workers import working
 
 _AT_ONCE: Final = 500
 _PATIENCE: Final = 30.0
-_WORDS: Final = (
+WORDS: Final = (
     *QueueParticipant.WORDS,
     *LeaseParticipant.WORDS,
     b"event",
@@ -30,7 +30,7 @@ _WORDS: Final = (
     b"\xff\x00",
 )
 # What ends a put, a hold or a queue for its process is meant to; whoever may publish can do that. See SECURITY.md.
-_NUMBERS: Final = (b"0", b"1", b"-1", b"9" * 30, b"nan", b"1.5", b"", b"x", b"\xff")
+NUMBERS: Final = (b"0", b"1", b"-1", b"9" * 30, b"nan", b"1.5", b"", b"x", b"\xff")
 
 
 async def feed_pushes(world: World, chance: random.Random, count: int) -> int:
@@ -90,7 +90,7 @@ async def _cancel(tasks: "Sequence[asyncio.Task[Any]]") -> None:
 
 
 def _push(chance: random.Random, forge: Forge, name: str, session_id: str) -> bytes:
-    word = chance.choice(_WORDS)
+    word = chance.choice(WORDS)
     about = (
         name.encode()
         if chance.random() < 0.9
@@ -98,7 +98,7 @@ def _push(chance: random.Random, forge: Forge, name: str, session_id: str) -> by
     )
     kind = chance.randrange(6)
     if kind == 0:
-        rest = chance.choice(_NUMBERS)
+        rest = chance.choice(NUMBERS)
     elif kind == 1:
         rest = (session_id.encode() if chance.random() < 0.7 else b"gone.1.1") + b" " + forge.entry()
     elif kind == 2:
@@ -106,7 +106,7 @@ def _push(chance: random.Random, forge: Forge, name: str, session_id: str) -> by
             (b"", b" all", b"={}", b'!{"reason":1}', b"!x", b"~0.5 x", b"~nan", b"=\xff")
         )
     elif kind == 3:
-        rest = b" ".join(chance.choice((*_NUMBERS, b"owner.1.1000")) for _ in range(chance.randrange(6)))
+        rest = b" ".join(chance.choice((*NUMBERS, b"owner.1.1000")) for _ in range(chance.randrange(6)))
     elif kind == 4:
         rest = b"".join(chance.choice(TOKENS) for _ in range(chance.randrange(6)))
     else:

@@ -2,22 +2,18 @@
 
 import asyncio
 import logging
+import random
+import re
 from pathlib import Path
 
 import pytest
 from hypothesis import HealthCheck, given, settings
-from hypothesis import strategies as st
 
-from shared.concurrency.queues.encoding.codec import Codec
-from shared.concurrency.queues.encoding.entry import read
-from shared.concurrency.queues.encoding.unreadable import Unreadable
-from tests.fuzzing.__main__ import FEEDS
-from tests.fuzzing.forge import BODIES, HEADERS, Forge, chance_of
-from tests.fuzzing.orders import Order
-from tests.fuzzing.world import Defects, open_world, resident_bytes
+from tests.fuzzing.__main__ import FEEDS, options, run
+from tests.fuzzing.decoding import FORMED, LETTERS, SPOILT, check_entry, check_letter
+from tests.fuzzing.forge import chance_of
+from tests.fuzzing.world import Defects, Found, World, open_world, resident_bytes
 from tests.instruments.command_line import command, environment
-
-CODEC = Codec(Order, 65_536)
 
 
 @pytest.mark.slow  # each feeds for several seconds
@@ -43,51 +39,70 @@ async def test_memory_does_not_grow_with_what_is_fed(tmp_path: Path) -> None:
         assert len(asyncio.all_tasks()) == tasks
 
 
-PREFIX = b"1700000000000001forgedforged00000000010000000000"
-
-
 @settings(max_examples=300, deadline=None, derandomize=True, suppress_health_check=list(HealthCheck))
-@given(
-    flag=st.sampled_from([b".", b"i", b"r", b"s", b"f", b"x"]),
-    headers=st.one_of(st.sampled_from(HEADERS), st.binary(max_size=80)),
-    body=st.one_of(st.sampled_from(BODIES), st.binary(max_size=80)),
-    length=st.one_of(st.none(), st.integers(0, 999)),
-)
-def test_an_entry_is_read_or_refused(flag: bytes, headers: bytes, body: bytes, length: int | None) -> None:
-    count = min(999, len(headers)) if length is None else length
-    check(PREFIX + flag + b"%03d" % count + headers + body)
+@given(FORMED)
+def test_an_entry_is_read_or_refused(entry: bytes) -> None:
+    check_entry(entry)
 
 
 @settings(max_examples=300, deadline=None, derandomize=True)
-@given(st.integers(0, 1 << 32))
-def test_a_spoilt_entry_is_read_or_refused(seed: int) -> None:
-    check(Forge(chance_of(seed)).entry())
+@given(SPOILT)
+def test_a_spoilt_entry_is_read_or_refused(entry: bytes) -> None:
+    check_entry(entry)
 
 
-def check(entry: bytes) -> None:
-    """It is a message, which can be written again and shown, or it says why it is none."""
-    try:
-        item = CODEC.open(entry)
-    except Unreadable as error:
-        str(error).encode()
-        return
-    assert isinstance(item, Order)
-    CODEC.encode(item)
-    stored = read(entry)
-    for text in (stored.id, stored.key, stored.type_name or "", stored.first_error or "", stored.way.key or ""):
-        text.encode()
+@settings(max_examples=300, deadline=None, derandomize=True, suppress_health_check=list(HealthCheck))
+@given(LETTERS)
+def test_a_letter_is_read_as_far_as_it_can_be(letter: bytes) -> None:
+    check_letter(letter)
+
+
+async def test_decoded_is_of_each_a_third(tmp_path: Path) -> None:
+    async with open_world(tmp_path) as world:
+        assert 300 <= await FEEDS["decoded"][0](world, chance_of(1), 300) <= 303
 
 
 def test_the_command_says_what_it_cannot_do() -> None:
-    for arguments in (("0",), ("--entries", "0"), ("--only", "nothing"), ("--seed", "x")):
+    for arguments in (
+        ("--seconds", "0"), ("--entries", "0"), ("--only", "nothing"), ("--seed", "x"), ("5",), ("--entries", "5", "--seconds", "5"),
+        ("--entries", "5", "--only", "records"),
+    ):  # fmt: skip
         done = command(arguments, environment(), "tests.fuzzing")
-        assert (done.returncode, "Traceback" in done.stderr) == (2, False)
+        assert (done.returncode, "Traceback" in done.stderr) == (2, False), arguments
 
 
 @pytest.mark.slow  # a process, and some rounds
 def test_the_command_counts_what_it_fed() -> None:
-    done = command(("--entries", "1000", "--seed", "1"), environment(), "tests.fuzzing")
-    assert (done.returncode, done.stdout.splitlines()[-1]) == (0, "500 entries, 500 pushes: nothing found")
+    done = command(("--entries", "500", "--seed", "1"), environment(), "tests.fuzzing")
+    assert done.returncode == 0, done.stdout
+    last = done.stdout.splitlines()[-1]
+    assert re.fullmatch(r"entries 500 in \d+\.\d s, pushes 500 in \d+\.\d s: nothing found", last), last
+
+
+@pytest.mark.slow  # a process, and a round of each kind
+def test_the_command_feeds_every_kind_for_the_time_that_is_asked_for() -> None:
+    done = command(("--seconds", "0.1", "--seed", "2"), environment(), "tests.fuzzing")
+    assert done.returncode == 0, done.stdout
+    counts = dict(re.findall(r"(\w+) (\d+) in", done.stdout.splitlines()[-1]))
+    assert list(counts) == list(FEEDS)
+    assert all(int(counts[kind]) >= portion for kind, (_, portion) in FEEDS.items()), counts
+
+
+@pytest.mark.parametrize("kind", ["entries", "records"])
+async def test_what_is_found_is_said_with_how_to_find_it_again(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], kind: str
+) -> None:
+    async def fail(_world: World, _chance: random.Random, _count: int) -> int:
+        error = Found("it breaks")
+        error.add_note("of this example")
+        raise error
+
+    monkeypatch.setitem(FEEDS, kind, (fail, 10))
+    assert await run(options(["--seconds", "0.01", "--seed", "7", "--only", kind])) == 1
+    said = capsys.readouterr().out
+    assert f"{kind} 7: Found: it breaks\nof this example\n" in said
+    assert f"again: ./run fuzz --only {kind} --seed 7 --seconds 0.001\n" in said
+    assert re.search(rf"^{kind} 0 in \d+\.\d s: [1-9]\d* found$", said, flags=re.MULTILINE)
 
 
 def test_a_defect_of_ours_is_found() -> None:

@@ -71,6 +71,11 @@ def renewed_in(session: Session) -> int:
     return len(process_of(session)._heartbeat.timetable._due)
 
 
+def notify_by_hand(session: Session) -> Callable[[bytes], object]:
+    """What a session's connection calls with each notification."""
+    return process_of(session)._parts.dispatch
+
+
 def parts_of(session: Session) -> int:
     """How many parts a session's process has at present."""
     return len(list(process_of(session)._parts))
