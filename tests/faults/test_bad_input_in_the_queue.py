@@ -1,6 +1,7 @@
 """What is wrong, hostile or strange in the queue becomes a dead letter before user code runs, and the queue goes on."""
 
 import asyncio
+import math
 import pickle
 import sys
 from collections.abc import Mapping
@@ -102,6 +103,21 @@ async def test_what_is_not_valid_is_a_dead_letter_with_its_bytes(
 ) -> None:
     await inject(client, name, INVALID[what])
     assert await only_letter(orders) == ("invalid", INVALID[what])
+
+
+@pytest.mark.parametrize("body", [b"NaN", b"Infinity", b'{"number": NaN}'])
+async def test_a_field_of_any_type_takes_from_another_program_what_no_put_of_ours_writes(
+    session: Session, name: str, client: Redis, body: bytes
+) -> None:
+    queue: Queue[Any] = Queue(session, name, Any)
+    await queue.qsize()  # registered
+    await inject(client, name, body, None)
+    async with asyncio.timeout(5), await queue.get() as item:
+        number = item["number"] if isinstance(item, dict) else item
+        assert not math.isfinite(number)
+        with pytest.raises(ValueError, match=r"JSON|same"):
+            await queue.put(item)
+    assert await queue.dead_letters() == []
 
 
 async def test_what_a_validator_of_the_class_raises_is_a_dead_letter_and_ends_no_worker(
