@@ -6,6 +6,7 @@ end before those who hold and wait in them, callers are cancelled at their first
 """
 
 import asyncio
+import contextlib
 from collections.abc import Callable
 from contextlib import AbstractAsyncContextManager
 from typing import Any
@@ -16,12 +17,12 @@ from shared.concurrency.locks.leases.read_write_holds import Policy
 from tests.simulation.belief import believes
 from tests.simulation.blocks import Blocks
 from tests.simulation.first_steps import FirstSteps
+from tests.simulation.leaving import Leaving
+from tests.simulation.remains import BRIEFLY, Rest, hold_fields, hours, rest
 from tests.simulation.server import Server
-from tests.simulation.workload import Workload
 from tests.simulation.world import Process, World
 
-_URL = "redis://simulated/0"
-_RECORD = lease_keys("c")["record"]
+KEYS = lease_keys("c")
 _ROUNDS = 12
 _PROCESSES = 4
 _PERMITS = 3
@@ -29,7 +30,7 @@ _POLICIES: list[Policy] = ["fair", "readers", "writers"]
 _CALM_AFTER = 30.0
 
 
-class Leases(Workload):
+class Leases(Leaving):
     """One name, as a readers-writers lease, a semaphore or a lock."""
 
     name = "leases"
@@ -39,9 +40,8 @@ class Leases(Workload):
 
     def __init__(self, world: World, ttl: float) -> None:
         """Start the processes."""
-        super().__init__(world)
+        super().__init__(world, ttl)
         rng = world.rng
-        self._ttl = ttl
         self._policy = rng.choice(_POLICIES)
         self._kind = rng.choice(self.kinds)
         self._inside: dict[int, tuple[Process, str, Lease]] = {}
@@ -62,7 +62,7 @@ class Leases(Workload):
 
     def _lose_a_little(self) -> None:
         """Restart with older data that knows the lease: a server without any has forgotten who holds."""
-        if self._server.has_saved(_RECORD):
+        if self._server.has_saved(KEYS["record"]):
             self._losses += 1
             self._server.restart_with_saved_data()
 
@@ -85,7 +85,7 @@ class Leases(Workload):
         rng = self.world.rng
         left = [self.world.plan.most(_ROUNDS)] * rng.choice([1, 3])
         while any(left):
-            async with Session.open(_URL, ttl=self._ttl, connect_timeout=1000) as session:
+            async with self.session(process) as session:
                 ask = self._asking(session)
                 tasks = [
                     asyncio.create_task(self._hold_often(process, ask, left, which))
@@ -173,16 +173,33 @@ class Leases(Workload):
             del self._inside[number]
         self._start()
 
-    def is_calm(self) -> bool:
+    def is_late(self) -> bool:
         """After half a minute."""
         return self.world.now > _CALM_AFTER
 
-    def is_done(self) -> bool:
-        """Everybody has left."""
-        return all(one.is_dead or one.is_finished for one in self.world.processes)
+    async def visit(self, session: Session) -> None:
+        """Hold it as often as may be, while others wait in vain, who write and read."""
+        ask = self._asking(session)
+        await asyncio.gather(
+            *(self._stay_briefly(ask("w"), 0.0, None) for _ in range(4)),
+            *(self._stay_briefly(ask(mode), 0.05, 0.05) for mode in "wrwr"),
+        )
+
+    @staticmethod
+    async def _stay_briefly(claim: AbstractAsyncContextManager[Any], after: float, within: float | None) -> None:
+        await asyncio.sleep(after)
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(within), claim:
+                await asyncio.sleep(0.15)
+
+    def rests(self) -> dict[bytes, Rest]:
+        """The record, for an hour at least; and for ten minutes what was withdrawn in doubt."""
+        return {KEYS["record"]: rest(hours(self.ttl)), KEYS["withdrawn"]: BRIEFLY}
 
     def look_at_the_end(self) -> None:
-        """All was looked at on the way."""
+        """Nothing is left of those who held and waited."""
+        super().look_at_the_end()
+        self.failures += [f"at rest: {field} is in the record" for field in hold_fields(self.world, KEYS["record"])]
 
     def details(self) -> str:
         """Which kind, and how often somebody was inside."""

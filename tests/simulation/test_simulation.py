@@ -333,6 +333,33 @@ def test_a_seed_that_fails_is_shrunk_and_its_command_fails_alike() -> None:
     assert alike.stdout.splitlines()[0] == last.strip()
 
 
+_OF_LOCKS = ("leases", "downgrades", "permits", "rates", "conditions", "events", "barriers")
+
+
+@pytest.mark.alone
+@pytest.mark.slow  # seven workloads, three times
+def test_fewer_messages_and_processes_shrink_each_workload_of_locks() -> None:
+    chosen = [word for workload in _OF_LOCKS for word in ("--workload", workload)]
+    whole, few, alone = (
+        re.findall(
+            r"^(\w+) \d: ok -- .* processes (\d+) kills (\d+) .* calls (\d+)",
+            simulate(*chosen, "--seed", "1", "--count", "2", *words).stdout,
+            re.MULTILINE,
+        )
+        for words in ((), ("--messages", "3"), ("--actors", "1"))
+    )
+    assert (
+        [name for name, *_ in whole] == [name for name, *_ in few] == [name for name, *_ in alone] == [*_OF_LOCKS * 2]
+    )
+    for (name, processes, kills, calls), (*_, fewer_calls), (_, begun, killed, _) in zip(
+        whole, few, alone, strict=True
+    ):
+        assert int(fewer_calls) < int(calls) * 2 / 3, name
+        # Beside it there is the visitor at the end; and whoever sets an event, or breaks a barrier.
+        assert int(begun) - int(killed) in {2, 3}, name
+        assert int(begun) - int(killed) < int(processes) - int(kills), name
+
+
 def test_the_command_says_what_it_cannot_do() -> None:
     for arguments in (("--seed", "x"), ("-1",), ("--workload", "none")):
         done = simulate(*arguments)
