@@ -20,6 +20,7 @@ from tests.simulation.first_steps import FirstSteps
 from tests.simulation.leaving import Leaving
 from tests.simulation.remains import BRIEFLY, Rest, hold_fields, hours, rest
 from tests.simulation.server import Server
+from tests.simulation.tokens import Tokens
 from tests.simulation.world import Process, World
 
 KEYS = lease_keys("c")
@@ -45,7 +46,7 @@ class Leases(Leaving):
         self._policy = rng.choice(_POLICIES)
         self._kind = rng.choice(self.kinds)
         self._inside: dict[int, tuple[Process, str, Lease]] = {}
-        self._token = 0
+        self._tokens = Tokens(world, self.failures)
         self._entries = self._lost = 0
         self._number = 0
         self._closings = self._losses = self._clock_steps = 0
@@ -125,8 +126,12 @@ class Leases(Leaving):
                 self._lost += 1
 
     async def _hold(self, number: int, process: Process, mode: str, claim: AbstractAsyncContextManager[Any]) -> None:
-        async with claim as lease:
-            await self._stay(number, process, mode, lease)
+        self._tokens.asks(number, process, mode)
+        try:
+            async with claim as lease:
+                await self._stay(number, process, mode, lease)
+        finally:
+            self._tokens.leaves(number)
 
     async def _stay(self, number: int, process: Process, mode: str, lease: Any) -> None:
         rng = self.world.rng
@@ -144,6 +149,7 @@ class Leases(Leaving):
         self._entries += 1
         others = [theirs for one, theirs, held in self._inside.values() if believes(self.world, one, held)]
         self._inside[number] = (process, mode, lease)
+        self._tokens.enters(number, lease.token)
         if not believes(self.world, process, lease):
             return
         if self._kind == "rw" and ((mode == "w" and others) or (mode == "r" and "w" in others)):
@@ -153,9 +159,7 @@ class Leases(Leaving):
         if self._kind == "lock" and others:
             self.failures.append("two in a lock")
         if mode != "r" and self._kind != "semaphore":
-            if lease.token <= self._token:
-                self.failures.append(f"token {lease.token} behind {self._token}")
-            self._token = lease.token
+            self._tokens.enters_alone(lease.token)
 
     def most_permits(self) -> int:
         """How many may have a permit now, of those who are inside."""
