@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from tests.simulation.__main__ import WORKLOADS
+from tests.simulation.breaks import BREAKS, SPOILT
 
 ROOT = Path(__file__).resolve().parent.parent.parent
 LONG = (pytest.mark.slow, pytest.mark.alone)
@@ -149,12 +150,7 @@ _NO_BOUND = """
 from shared.concurrency.session import scripts
 scripts._PARTS["room"] += "\\nlocal function room() return 5 end"
 """
-_SPOILT = """
-from shared.concurrency.session import scripts
-found = scripts.{folder}["{name}"]
-assert {sound!r} in found
-scripts.{folder}["{name}"] = found.replace({sound!r}, {broken!r})
-"""
+_SPOILT = SPOILT
 _FLUSH_LOOKS_LIKE_A_SET = _SPOILT.format(
     folder="_SCRIPTS", name="event_look", sound="tonumber(generation) > tonumber(seen)", broken="generation ~= seen"
 )
@@ -268,6 +264,7 @@ _BESIDE_ITS_KEY = _SPOILT.format(
         pytest.param("deferred", 3, _ANOTHER_ID_EACH_TIME, "was put as", marks=LONG),
         pytest.param("everything", 1, _BESIDE_ITS_KEY, "was handed out before .* were done", marks=LONG),
         pytest.param("conditions", 8, _NOT_NOTIFIED, r"stuck at|nothing is left to do", marks=LONG),
+        *(pytest.param(*each, marks=LONG) for each in BREAKS),
     ],
 )
 def test_what_is_broken_is_found(workload: str, first: int, spoil: str, found: str) -> None:
