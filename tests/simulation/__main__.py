@@ -5,6 +5,7 @@ import os
 import random
 import sys
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from typing import Final
 
 from tests.simulation.batches import ROOT, Batch, run_batches
@@ -53,7 +54,7 @@ def _options(arguments: Sequence[str] | None) -> argparse.Namespace:
         "--record",
         action="store_true",
         help=f"run --count seeds of each workload that are this commit's own, from where it was cut off, and write what "
-        f"came of them into {RECORD.relative_to(ROOT)}",
+        f"came of them into {RECORD.relative_to(ROOT)}; with --storm into another row",
     )
     parser.add_argument(
         "--trials", type=int, default=_TRIALS, help=f"to shrink a seed that fails; 0 for not ({_TRIALS})"
@@ -87,8 +88,7 @@ def _record(chosen: Sequence[str], options: argparse.Namespace, plan: Plan) -> i
     except (OSError, ValueError) as error:
         sys.stderr.write(f"./run simulate: {error}\n")
         return 2
-    names = "all" if tuple(chosen) == WORKLOADS else " ".join(chosen)
-    row = record.row(commit, f"{names}, {' '.join(plan.words)}" if plan.words else names)
+    row = record.row(commit, _what_runs(chosen, plan))
     sys.stdout.write(f"{row.workloads} on {commit}: {row.each} of each ran\n")
 
     def note(batch: Batch, tally: Tally) -> None:
@@ -101,6 +101,13 @@ def _record(chosen: Sequence[str], options: argparse.Namespace, plan: Plan) -> i
     )
     sys.stdout.write(f"{row.workloads} on {commit}: {row.each} of each ran; {row.tally}\n")
     return int(errors > 0 or bool(row.tally.failed))
+
+
+def _what_runs(chosen: Sequence[str], plan: Plan) -> str:
+    """The workloads and how they run, as a row of the record has it: what runs otherwise has another row."""
+    names = "all" if tuple(chosen) == WORKLOADS else " ".join(chosen)
+    others = " ".join(replace(plan, storm=False).words)
+    return ", ".join(word for word in (names, "in storms" if plan.storm else "", others) if word)
 
 
 def _rest(chosen: Sequence[str], plan: Plan, first: int, ran: int, wanted: int) -> Iterator[Batch]:

@@ -7,18 +7,23 @@ nobody passes while too few wait, or while it is broken, and whoever is refused 
 """
 
 import asyncio
+import contextlib
 from dataclasses import dataclass
 
 from shared.concurrency import Barrier, BrokenBarrierError, ConcurrencyError, Session
+from shared.concurrency.locks.leases.keys import barrier_keys
 from tests.simulation.blocks import Blocks
 from tests.simulation.changes import Changes
+from tests.simulation.leaving import Leaving
+from tests.simulation.remains import BRIEFLY, Rest, rest
 from tests.simulation.server import Server
-from tests.simulation.workload import Workload
 from tests.simulation.world import Process, World
 
-_URL = "redis://simulated/0"
+_KEYS = barrier_keys("b")
 _PROCESSES = 3
 _ROUNDS = 12
+_MOST_PASSES = 1_000_000
+"""Of a run that is not strict, so that half a minute ends it; a plan may have fewer."""
 _CALM_AFTER = 30.0
 _LEAVES_WITHIN = 10.0
 """For how many seconds a cancelled wait counts on at most: its last question arrives, and its time to live passes."""
@@ -35,22 +40,22 @@ class Wait:
     ended: float = float("inf")
 
 
-class Barriers(Workload):
+class Barriers(Leaving):
     """One barrier."""
 
     name = "barriers"
+    calls = frozenset({_KEYS["outcomes"]})
 
     def __init__(self, world: World, ttl: float) -> None:
         """Start the processes."""
-        super().__init__(world)
-        rng = world.rng
-        self._ttl = ttl
+        super().__init__(world, ttl)
+        rng, rounds, few = world.rng, world.plan.most(_ROUNDS), world.plan.actors_of(_PROCESSES)
         self._strict = rng.random() < 0.5
         self._parties = rng.choice([2, 3, 5])
         self._waits: list[Wait] = []
-        self._passed: list[set[int]] = [set() for _ in range(_ROUNDS)]
+        self._passed: list[set[int]] = [set() for _ in range(rounds)]
         """The numbers of each round, in a strict run."""
-        self._begun = [0] * _ROUNDS
+        self._begun = [0] * rounds
         self._passes = self._refused = self._cut_short = self._closings = 0
         self._changes = Changes(world)
         self._changes.end(self._changes.begin("reset"))
@@ -60,8 +65,8 @@ class Barriers(Workload):
         self.more_faults = [self._server.restart, self._blocks.strike]
         self._operator = None if self._strict else world.start("operator", self._operate)
         tasks = self._parties if self._strict else self._parties + rng.choice([0, 1, self._parties])
-        for number in range(_PROCESSES):
-            self._start(len(range(number, tasks, _PROCESSES)))
+        for number in range(few):
+            self._start(len(range(number, tasks, few)))
 
     def _start(self, tasks: int) -> None:
         self.world.start(f"p{len(self.world.processes)} of {tasks}", lambda process: self._live(process, tasks))
@@ -70,12 +75,12 @@ class Barriers(Workload):
 
     async def _live(self, process: Process, tasks: int) -> None:
         if self._strict:
-            async with Session.open(_URL, ttl=self._ttl, connect_timeout=1000) as session:
+            async with self.session(process) as session:
                 barrier = Barrier(session, "b", self._parties)
                 await asyncio.gather(*(self._pass_all(barrier) for _ in range(tasks)))
             return
         while not self._is_over:
-            async with Session.open(_URL, ttl=self._ttl, connect_timeout=1000) as session:
+            async with self.session(process) as session:
                 barrier = Barrier(session, "b", self._parties)
                 waiting = [asyncio.create_task(self._pass_often(process, barrier)) for _ in range(tasks)]
                 if waiting and self.world.rng.random() < 0.3:
@@ -89,7 +94,7 @@ class Barriers(Workload):
             await asyncio.sleep(0.1)
 
     async def _pass_all(self, barrier: Barrier) -> None:
-        for number in range(_ROUNDS):
+        for number in range(len(self._begun)):
             await asyncio.sleep(self.world.rng.expovariate(20))
             self._begun[number] += 1
             place = await barrier.wait()
@@ -123,10 +128,10 @@ class Barriers(Workload):
             self._look_at_pass(wait, place)
             await asyncio.sleep(rng.expovariate(5))
 
-    async def _operate(self, _process: Process) -> None:
+    async def _operate(self, process: Process) -> None:
         """Break it and make it as new, now and then; at the end break it for good, so that all leave."""
         rng = self.world.rng
-        async with Session.open(_URL, ttl=self._ttl, connect_timeout=1000) as session:
+        async with self.session(process) as session:
             barrier = Barrier(session, "b", self._parties)
             while not self._is_over:
                 await asyncio.sleep(rng.expovariate(2))
@@ -178,20 +183,37 @@ class Barriers(Workload):
                 wait.ended = min(wait.ended, self.world.now + _GONE_WITHIN)
         self._start(int(killed.name.rpartition(" ")[2]))
 
-    def is_calm(self) -> bool:
+    def is_late(self) -> bool:
         """After half a minute; from then on it is over."""
-        if self.world.now > _CALM_AFTER:
+        if self.world.now > _CALM_AFTER or self._passes >= self.world.plan.most(_MOST_PASSES):
             self._is_over = True
         return self._is_over
 
-    def is_done(self) -> bool:
-        """Everybody has left."""
-        return all(one.is_dead or one.is_finished for one in self.world.processes)
+    async def visit(self, session: Session) -> None:
+        """Wait in vain, and pass alone: nobody waits, whoever had died."""
+        barrier = Barrier(session, "b", 1)
+        if await barrier.broken():
+            await barrier.reset()
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(0.1):
+                await Barrier(session, "b", 2).wait()
+        await asyncio.sleep(0.5)  # it leaves in the background
+        if (count := await barrier.n_waiting()) != 0:
+            self._fail(f"{count} still wait")
+        if (place := await barrier.wait()) != 0:
+            self._fail(f"the number {place} of one alone")
+
+    def rests(self) -> dict[bytes, Rest]:
+        """How many parties it had; for ten minutes what the killed have not fetched, and calls of those who left."""
+        brief = ("passed", "refused", "outcomes", "departed")
+        return {_KEYS["barrier"]: rest(7 * 24.0), **{_KEYS[word]: BRIEFLY for word in brief}}
 
     def look_at_the_end(self) -> None:
-        """In a strict run all have passed each round."""
-        if self._strict and self._passes != self._parties * _ROUNDS:
-            self._fail(f"{self._passes} passes of {self._parties} in {_ROUNDS} rounds")
+        """In a strict run all have passed each round; nothing is left."""
+        rounds = len(self._begun)
+        if self._strict and self._passes != self._parties * rounds:
+            self._fail(f"{self._passes} passes of {self._parties} in {rounds} rounds")
+        super().look_at_the_end()
 
     def details(self) -> str:
         """How strict it was, and what happened."""

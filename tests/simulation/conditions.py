@@ -5,16 +5,19 @@ lock, takers wait without looking again by themselves, and so a notification tha
 """
 
 import asyncio
+import contextlib
 from collections.abc import Awaitable
 
 from shared.concurrency import ConcurrencyError, Condition, Lease, LeaseLost, Session
+from shared.concurrency.locks.leases.keys import condition_keys, lease_keys
 from tests.simulation.belief import believes
 from tests.simulation.blocks import Blocks
+from tests.simulation.leaving import Leaving
+from tests.simulation.remains import BRIEFLY, Rest, hold_fields, hours, rest
 from tests.simulation.server import Server
-from tests.simulation.workload import Workload
 from tests.simulation.world import Process, World
 
-_URL = "redis://simulated/0"
+_KEYS = condition_keys("c") | lease_keys("c")
 _PROCESSES = 3
 _MADE = 40
 _RESTARTS = 2
@@ -22,16 +25,19 @@ _LONG = 10.0
 """The time to live where nobody loses the lock, in seconds."""
 
 
-class Conditions(Workload):
+class Conditions(Leaving):
     """One condition, and a stock of what was made and not taken."""
 
     name = "conditions"
+    calls = frozenset({_KEYS["calls"]})
 
     def __init__(self, world: World, ttl: float) -> None:
         """Start the processes."""
-        super().__init__(world)
+        super().__init__(world, ttl)
         self._strict = world.rng.random() < 0.5
-        self._ttl = _LONG if self._strict else ttl
+        if self._strict:
+            self.ttl = _LONG
+        self._most = world.plan.most(_MADE)
         if self._strict:
             self.longest_stop, self.worst_delay = 0.1, 0.005
         self._server = Server(world)
@@ -40,12 +46,12 @@ class Conditions(Workload):
         self._made = self._stock = self._taken = 0
         self._cut_short = self._lost = self._closings = 0
         self._inside: dict[Lease, Process] = {}
-        for _ in range(_PROCESSES):
+        for _ in range(world.plan.actors_of(_PROCESSES)):
             self._start()
 
     @property
     def _is_over(self) -> bool:
-        return self._made == _MADE and not self._stock
+        return self._made == self._most and not self._stock
 
     def _restart(self) -> None:
         # The lease rests for a time to live after each.
@@ -61,7 +67,7 @@ class Conditions(Workload):
         """Make and take, in one session, or in several, each of which ends before those who wait in it."""
         rng = self.world.rng
         while not self._is_over:
-            async with Session.open(_URL, ttl=self._ttl, connect_timeout=1000) as session:
+            async with self.session(process) as session:
                 condition = Condition(session, "c")
                 work = [
                     self._make_some(process, condition),
@@ -78,7 +84,7 @@ class Conditions(Workload):
                     raise end
 
     async def _make_some(self, process: Process, condition: Condition) -> None:
-        while self._made < _MADE:
+        while self._made < self._most:
             await asyncio.sleep(self.world.rng.expovariate(4))
             await self._once(self._make(process, condition))
 
@@ -98,7 +104,7 @@ class Conditions(Workload):
         async with condition as lease:
             self._enter(process, lease)
             try:
-                if self._made < _MADE:
+                if self._made < self._most:
                     self._made += 1
                     self._stock += 1
                     await condition.notify()
@@ -154,18 +160,30 @@ class Conditions(Workload):
         self._inside = {lease: process for lease, process in self._inside.items() if process is not killed}
         self._start()
 
-    def is_calm(self) -> bool:
+    def is_late(self) -> bool:
         """Most was taken."""
-        return self._taken >= _MADE * 3 // 4
+        return self._taken >= self._most * 3 // 4
 
-    def is_done(self) -> bool:
-        """Everybody has left."""
-        return all(one.is_dead or one.is_finished for one in self.world.processes)
+    async def visit(self, session: Session) -> None:
+        """Wait for nothing, and notify all, though nobody waits."""
+        condition = Condition(session, "c")
+        async with condition:
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(0.1):
+                    await condition.wait()
+            await condition.notify_all()
+
+    def rests(self) -> dict[bytes, Rest]:
+        """The record of the lock; and for ten minutes the calls that may be repeated, and whom they notified."""
+        brief = ("notified", "calls", "withdrawn")
+        return {_KEYS["record"]: rest(hours(self.ttl)), **{_KEYS[word]: BRIEFLY for word in brief}}
 
     def look_at_the_end(self) -> None:
-        """All that was made was taken."""
+        """All that was made was taken, and nothing is left."""
         if not self._is_over or self._taken != self._made:
-            self.failures.append(f"made {self._made} taken {self._taken} of {_MADE}")
+            self.failures.append(f"made {self._made} taken {self._taken} of {self._most}")
+        super().look_at_the_end()
+        self.failures += [f"at rest: {field} is in the record" for field in hold_fields(self.world, _KEYS["record"])]
 
     def details(self) -> str:
         """How strict it was, and what happened."""

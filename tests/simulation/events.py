@@ -5,28 +5,33 @@ restarts with its data, or with none.
 """
 
 import asyncio
+import contextlib
 
 from shared.concurrency import Event, Session
+from shared.concurrency.locks.leases.keys import event_keys
 from tests.simulation.blocks import Blocks
 from tests.simulation.changes import Changes
+from tests.simulation.leaving import Leaving
+from tests.simulation.remains import BRIEFLY, Rest, rest
 from tests.simulation.server import Server
-from tests.simulation.workload import Workload
 from tests.simulation.world import Process, World
 
-_URL = "redis://simulated/0"
+_KEYS = event_keys("e")
+_WEEK = 7 * 24.0
+"""For how long a cleared event is kept, in hours."""
 _WAITERS = 3
 _CHANGES = 40
 
 
-class Events(Workload):
+class Events(Leaving):
     """One event."""
 
     name = "events"
+    calls = frozenset({_KEYS["calls"]})
 
     def __init__(self, world: World, ttl: float) -> None:
         """Start the processes."""
-        super().__init__(world)
-        self._ttl = ttl
+        super().__init__(world, ttl)
         self._changes = Changes(world)
         self._woken = self._losses = 0
         self._is_over = False
@@ -34,7 +39,7 @@ class Events(Workload):
         self._blocks = Blocks(world, ttl * 2.5)
         self.more_faults = [self._server.restart, self._lose_all, self._blocks.strike]
         self._setter = world.start("setter", self._set_often)
-        for _ in range(_WAITERS):
+        for _ in range(world.plan.actors_of(_WAITERS)):
             self._start()
 
     def _start(self) -> None:
@@ -47,11 +52,11 @@ class Events(Workload):
 
     # --- the processes ----------------------------------------------------------------------------------------------
 
-    async def _set_often(self, _process: Process) -> None:
+    async def _set_often(self, process: Process) -> None:
         rng = self.world.rng
-        async with Session.open(_URL, ttl=self._ttl, connect_timeout=1000) as session:
+        async with self.session(process) as session:
             event = Event(session, "e")
-            for _ in range(_CHANGES):
+            for _ in range(self.world.plan.most(_CHANGES)):
                 await asyncio.sleep(rng.expovariate(3))
                 await self._change(event, rng.choice(["set", "set", "clear", "delete"]))
             self._is_over = True
@@ -64,8 +69,8 @@ class Events(Workload):
         await getattr(event, how)()
         self._changes.end(change)
 
-    async def _wait_often(self, _process: Process) -> None:
-        async with Session.open(_URL, ttl=self._ttl, connect_timeout=1000) as session:
+    async def _wait_often(self, process: Process) -> None:
+        async with self.session(process) as session:
             event = Event(session, "e")
             await asyncio.gather(*(self._wait_some(event) for _ in range(self.world.rng.choice([1, 3]))))
 
@@ -97,16 +102,24 @@ class Events(Workload):
         """Another one, which waits in its place."""
         self._start()
 
-    def is_calm(self) -> bool:
+    def is_late(self) -> bool:
         """All changes were made; from here on it stays set."""
         return self._is_over
 
-    def is_done(self) -> bool:
-        """Everybody has left."""
-        return all(one.is_dead or one.is_finished for one in self.world.processes)
+    async def visit(self, session: Session) -> None:
+        """Wait in vain, set it, and clear it again: nobody watches then."""
+        event = Event(session, "e")
+        await event.clear()
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(0.1):
+                await event.wait()
+        await event.set()
+        await event.wait()
+        await event.clear()
 
-    def look_at_the_end(self) -> None:
-        """All was looked at on the way."""
+    def rests(self) -> dict[bytes, Rest]:
+        """A cleared event is kept for a week, calls that may be repeated for ten minutes."""
+        return {_KEYS["event"]: rest(_WEEK), _KEYS["calls"]: BRIEFLY}
 
     def details(self) -> str:
         """How often it was changed, and somebody woken."""

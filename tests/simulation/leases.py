@@ -6,6 +6,7 @@ end before those who hold and wait in them, callers are cancelled at their first
 """
 
 import asyncio
+import contextlib
 from collections.abc import Callable
 from contextlib import AbstractAsyncContextManager
 from typing import Any
@@ -16,12 +17,13 @@ from shared.concurrency.locks.leases.read_write_holds import Policy
 from tests.simulation.belief import believes
 from tests.simulation.blocks import Blocks
 from tests.simulation.first_steps import FirstSteps
+from tests.simulation.leaving import Leaving
+from tests.simulation.remains import BRIEFLY, Rest, hold_fields, hours, rest
 from tests.simulation.server import Server
-from tests.simulation.workload import Workload
+from tests.simulation.tokens import Tokens
 from tests.simulation.world import Process, World
 
-_URL = "redis://simulated/0"
-_RECORD = lease_keys("c")["record"]
+KEYS = lease_keys("c")
 _ROUNDS = 12
 _PROCESSES = 4
 _PERMITS = 3
@@ -29,7 +31,7 @@ _POLICIES: list[Policy] = ["fair", "readers", "writers"]
 _CALM_AFTER = 30.0
 
 
-class Leases(Workload):
+class Leases(Leaving):
     """One name, as a readers-writers lease, a semaphore or a lock."""
 
     name = "leases"
@@ -39,13 +41,12 @@ class Leases(Workload):
 
     def __init__(self, world: World, ttl: float) -> None:
         """Start the processes."""
-        super().__init__(world)
+        super().__init__(world, ttl)
         rng = world.rng
-        self._ttl = ttl
         self._policy = rng.choice(_POLICIES)
         self._kind = rng.choice(self.kinds)
         self._inside: dict[int, tuple[Process, str, Lease]] = {}
-        self._token = 0
+        self._tokens = Tokens(world, self.failures)
         self._entries = self._lost = 0
         self._number = 0
         self._closings = self._losses = self._clock_steps = 0
@@ -62,7 +63,7 @@ class Leases(Workload):
 
     def _lose_a_little(self) -> None:
         """Restart with older data that knows the lease: a server without any has forgotten who holds."""
-        if self._server.has_saved(_RECORD):
+        if self._server.has_saved(KEYS["record"]):
             self._losses += 1
             self._server.restart_with_saved_data()
 
@@ -85,7 +86,7 @@ class Leases(Workload):
         rng = self.world.rng
         left = [self.world.plan.most(_ROUNDS)] * rng.choice([1, 3])
         while any(left):
-            async with Session.open(_URL, ttl=self._ttl, connect_timeout=1000) as session:
+            async with self.session(process) as session:
                 ask = self._asking(session)
                 tasks = [
                     asyncio.create_task(self._hold_often(process, ask, left, which))
@@ -125,8 +126,12 @@ class Leases(Workload):
                 self._lost += 1
 
     async def _hold(self, number: int, process: Process, mode: str, claim: AbstractAsyncContextManager[Any]) -> None:
-        async with claim as lease:
-            await self._stay(number, process, mode, lease)
+        self._tokens.asks(number, process, mode)
+        try:
+            async with claim as lease:
+                await self._stay(number, process, mode, lease)
+        finally:
+            self._tokens.leaves(number)
 
     async def _stay(self, number: int, process: Process, mode: str, lease: Any) -> None:
         rng = self.world.rng
@@ -144,6 +149,7 @@ class Leases(Workload):
         self._entries += 1
         others = [theirs for one, theirs, held in self._inside.values() if believes(self.world, one, held)]
         self._inside[number] = (process, mode, lease)
+        self._tokens.enters(number, lease.token)
         if not believes(self.world, process, lease):
             return
         if self._kind == "rw" and ((mode == "w" and others) or (mode == "r" and "w" in others)):
@@ -153,9 +159,7 @@ class Leases(Workload):
         if self._kind == "lock" and others:
             self.failures.append("two in a lock")
         if mode != "r" and self._kind != "semaphore":
-            if lease.token <= self._token:
-                self.failures.append(f"token {lease.token} behind {self._token}")
-            self._token = lease.token
+            self._tokens.enters_alone(lease.token)
 
     def most_permits(self) -> int:
         """How many may have a permit now, of those who are inside."""
@@ -173,16 +177,33 @@ class Leases(Workload):
             del self._inside[number]
         self._start()
 
-    def is_calm(self) -> bool:
+    def is_late(self) -> bool:
         """After half a minute."""
         return self.world.now > _CALM_AFTER
 
-    def is_done(self) -> bool:
-        """Everybody has left."""
-        return all(one.is_dead or one.is_finished for one in self.world.processes)
+    async def visit(self, session: Session) -> None:
+        """Hold it as often as may be, while others wait in vain, who write and read."""
+        ask = self._asking(session)
+        await asyncio.gather(
+            *(self._stay_briefly(ask("w"), 0.0, None) for _ in range(4)),
+            *(self._stay_briefly(ask(mode), 0.05, 0.05) for mode in "wrwr"),
+        )
+
+    @staticmethod
+    async def _stay_briefly(claim: AbstractAsyncContextManager[Any], after: float, within: float | None) -> None:
+        await asyncio.sleep(after)
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(within), claim:
+                await asyncio.sleep(0.15)
+
+    def rests(self) -> dict[bytes, Rest]:
+        """The record, for an hour at least; and for ten minutes what was withdrawn in doubt."""
+        return {KEYS["record"]: rest(hours(self.ttl)), KEYS["withdrawn"]: BRIEFLY}
 
     def look_at_the_end(self) -> None:
-        """All was looked at on the way."""
+        """Nothing is left of those who held and waited."""
+        super().look_at_the_end()
+        self.failures += [f"at rest: {field} is in the record" for field in hold_fields(self.world, KEYS["record"])]
 
     def details(self) -> str:
         """Which kind, and how often somebody was inside."""

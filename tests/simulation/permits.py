@@ -9,13 +9,12 @@ from contextlib import AbstractAsyncContextManager
 from typing import Any
 
 from shared.concurrency import ConcurrencyError, Semaphore, Session
-from shared.concurrency.locks.leases.keys import lease_keys
 from tests.simulation.belief import believes
 from tests.simulation.changes import Change, Changes
-from tests.simulation.leases import Leases
+from tests.simulation.leases import KEYS, Leases
+from tests.simulation.remains import FOREVER, Rest
 from tests.simulation.world import Process, World
 
-_RECORD = lease_keys("c")["record"]
 _LIMITS = (1, 2, 4)
 _RUNS_WITHIN = 10.0
 """For how many seconds a cancelled call may be on its way."""
@@ -83,9 +82,15 @@ class Permits(Leases):
                 del self._resizing[number]
         super().replace(killed)
 
+    def rests(self) -> dict[bytes, Rest]:
+        """As of leases; but a limit that somebody has set stays for good."""
+        is_set = self.world.control.call("HEXISTS", KEYS["record"], "resized")
+        return super().rests() | ({KEYS["record"]: FOREVER} if is_set else {})
+
     def look_at_the_end(self) -> None:
-        """What is stored is what somebody made it, and nobody later."""
-        stored = self.world.control.call("HGET", _RECORD, "kind")
+        """What is stored is what somebody made it, and nobody later; nothing is left."""
+        super().look_at_the_end()
+        stored = self.world.control.call("HGET", KEYS["record"], "kind")
         possible = sorted({f"limit {change.what}" for change in self._limits.since(self.world.now)})
         if stored.decode() not in possible:
             self.failures.append(f"stored {stored.decode()}, and not {' or '.join(possible)}")

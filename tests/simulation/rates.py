@@ -5,37 +5,38 @@ does more go than the rate and one burst, whoever came first goes first, and not
 """
 
 import asyncio
+import contextlib
+import math
 
 from shared.concurrency import ConcurrencyError, LeaseBusy, Rate, RateLimit, Session
-from shared.concurrency.session.session import process_of
+from shared.concurrency.locks.leases.keys import rate_keys
 from tests.simulation.blocks import Blocks
 from tests.simulation.first_steps import FirstSteps
+from tests.simulation.leaving import Leaving
+from tests.simulation.remains import Rest
 from tests.simulation.server import Server
 from tests.simulation.turns import Turns
-from tests.simulation.workload import Workload
 from tests.simulation.world import Process, World
 
-_URL = "redis://simulated/0"
+_KEYS = rate_keys("r")
 _RATES = (Rate(5), Rate(20, burst=3), Rate(100, burst=10))
 _PROCESSES = 4
 _ROUNDS = 12
 _CALM_AFTER = 30.0
 
 
-class Rates(Workload):
+class Rates(Leaving):
     """One rate limit."""
 
     name = "rates"
 
     def __init__(self, world: World, ttl: float) -> None:
         """Start the processes."""
-        super().__init__(world)
-        self._ttl = ttl
+        super().__init__(world, ttl)
         self._rate = world.rng.choice(_RATES)
         self._turns = Turns(world, "r", self._rate)
         self.failures = self._turns.failures
         self._went = self._busy = self._closings = self._clock_steps = 0
-        self._owners: dict[bytes, Process] = {}
         self._server = Server(world)
         self._blocks = Blocks(world, ttl * 2.5)
         self._first_steps = FirstSteps(world, 0.1)
@@ -57,8 +58,7 @@ class Rates(Workload):
         rng = self.world.rng
         left = [self.world.plan.most(_ROUNDS)] * rng.choice([1, 3, 6])
         while any(left):
-            async with Session.open(_URL, ttl=self._ttl, connect_timeout=1000) as session:
-                self._owners[process_of(session).owner.encode()] = process
+            async with self.session(process) as session:
                 limit = RateLimit(session, "r", self._rate)
                 tasks = [asyncio.create_task(self._go_often(limit, left, which)) for which in range(len(left))]
                 if rng.random() < 0.3:
@@ -111,19 +111,27 @@ class Rates(Workload):
         """Another one, which begins anew."""
         self._start()
 
-    def is_calm(self) -> bool:
+    def is_late(self) -> bool:
         """After half a minute."""
         return self.world.now > _CALM_AFTER
 
-    def is_done(self) -> bool:
-        """Everybody has left."""
-        return all(one.is_dead or one.is_finished for one in self.world.processes)
+    async def visit(self, session: Session) -> None:
+        """Go once more, in more tasks than may: nobody waits in front, and some wait for too long."""
+        limit = RateLimit(session, "r", self._rate)
+        await asyncio.gather(*(self._go_soon(limit) for _ in range(self._rate.burst + 3)))
+
+    async def _go_soon(self, limit: RateLimit) -> None:
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(1 / self._rate.count):
+                await self._go(limit)
+
+    def rests(self) -> dict[bytes, Rest]:
+        """What is not paid for yet, and who left in doubt: for longer where the clock was set back since."""
+        return {_KEYS["rate"]: (0, math.inf), _KEYS["departed"]: (0, math.inf)}
 
     def look_at_the_end(self) -> None:
-        """Nobody waits but the killed, who are forgotten by and by; and all keys go by themselves."""
-        waiting = [one for one in self._turns.waiting() if not self._owners[one[:12]].is_dead]
-        if waiting:
-            self.failures.append(f"{waiting} still wait")
+        """Nobody waits, and all keys go by themselves."""
+        super().look_at_the_end()
         self._turns.look_at_the_end()
 
     def details(self) -> str:

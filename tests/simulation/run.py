@@ -65,7 +65,7 @@ def run(kind: Callable[[World, float], Workload], seed: int, path: str, plan: Pl
         link.end_at_server()
     world.control.close()
     details = (
-        f"ttl {ttl:g} {workload.details()} kills {faults.kills} stops {faults.stops} "
+        f"ttl {ttl:g} {workload.details()} processes {len(world.processes)} kills {faults.kills} stops {faults.stops} "
         f"virtual {world.now:.1f} s calls {world.calls} steps {world.steps}"
     )
     if plan.storm:
@@ -77,15 +77,23 @@ def run(kind: Callable[[World, float], Workload], seed: int, path: str, plan: Pl
 def _until_done(world: World, workload: Workload, faults: Faults) -> None:
     while not workload.failures:
         if not world.step():
-            if not workload.is_done():
+            _note_problems(world, workload)
+            if workload.is_done():
+                return
+            # Or somebody has come at the end who was not there yet.
+            if not world.step():
                 workload.failures.append(f"nothing is left to do at {world.now:.1f} s")
-            return
+            continue
         if world.steps % _LOOK_EVERY:
             continue
-        workload.failures += [f"{one.name}: {one.problem!r}" for one in world.processes if one.problem is not None]
+        _note_problems(world, workload)
         if not faults.are_over and (workload.is_calm() or world.now > _CALM_AFTER):
             faults.end()
         if workload.is_done():
             return
         if world.now > _STUCK_AFTER or world.steps > _MOST_STEPS:
             workload.failures.append(f"stuck at {world.now:.0f} s, step {world.steps}")
+
+
+def _note_problems(world: World, workload: Workload) -> None:
+    workload.failures += [f"{one.name}: {one.problem!r}" for one in world.processes if one.problem is not None]

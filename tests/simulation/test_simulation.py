@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from tests.simulation.__main__ import WORKLOADS
+from tests.simulation.breaks import BREAKS, SPOILT
 
 ROOT = Path(__file__).resolve().parent.parent.parent
 LONG = (pytest.mark.slow, pytest.mark.alone)
@@ -35,12 +36,14 @@ BATCHES = [
 # 2, 3, 5, 6 and 7 of the rates were stuck: after the clock had been set back nobody went until it was there again.
 # 14, 17 and 37 of the limits were stuck: a place was free before its token, and no take knew when that comes.
 # 802216018 waited in vain: the result came and went while it was cut off and did not know that its message was in.
+# 748038460 of the leases granted what the server had forgotten, for whoever had just come knew of no restart.
 # Those up to 4 are in the batches.
 FOUND = {
     "queues": [120, 121, 255],
     "conditions": [4, 16, 22],
     "puts": [28, 31, 32, 50, 120, 140, 149, 177],
     "clocks": [7, 20],
+    "leases": [748038460],
     "keys": [5, 12, 18, 161, 226],
     "losses": [1004],
     "stages": [71],
@@ -62,9 +65,12 @@ _ONLY_CLOCKS = tuple(
     for word in ("--without", fault)
 )
 # 7159 of the keys had a put return that was not in: the answer was of another, withdrawn in the same call, that was.
-FOUND_IN_STORMS = [
+# 7211 of the controls ended by a late shutdown; 17649 left a session whose goodbye went into a dead connection.
+FOUND_IN_STORMS: list[tuple[str, int, *tuple[str, ...]]] = [
     ("waits", 5111, *_ONLY_CLOCKS),
     ("keys", 7159, "--without", "fill-memory", "--without", "flush-scripts", "--strikes", "2-20,22-26"),
+    ("controls", 7211),
+    ("controls", 17649),
 ]
 
 
@@ -144,12 +150,7 @@ _NO_BOUND = """
 from shared.concurrency.session import scripts
 scripts._PARTS["room"] += "\\nlocal function room() return 5 end"
 """
-_SPOILT = """
-from shared.concurrency.session import scripts
-found = scripts.{folder}["{name}"]
-assert {sound!r} in found
-scripts.{folder}["{name}"] = found.replace({sound!r}, {broken!r})
-"""
+_SPOILT = SPOILT
 _FLUSH_LOOKS_LIKE_A_SET = _SPOILT.format(
     folder="_SCRIPTS", name="event_look", sound="tonumber(generation) > tonumber(seen)", broken="generation ~= seen"
 )
@@ -263,6 +264,7 @@ _BESIDE_ITS_KEY = _SPOILT.format(
         pytest.param("deferred", 3, _ANOTHER_ID_EACH_TIME, "was put as", marks=LONG),
         pytest.param("everything", 1, _BESIDE_ITS_KEY, "was handed out before .* were done", marks=LONG),
         pytest.param("conditions", 8, _NOT_NOTIFIED, r"stuck at|nothing is left to do", marks=LONG),
+        *(pytest.param(*each, marks=LONG) for each in BREAKS),
     ],
 )
 def test_what_is_broken_is_found(workload: str, first: int, spoil: str, found: str) -> None:
@@ -326,6 +328,33 @@ def test_a_seed_that_fails_is_shrunk_and_its_command_fails_alike() -> None:
     # What it says fails alike, in another process.
     alike = bound_broken(f"without=frozenset({without!r}), messages={found[2]}, actors=1", 0)
     assert alike.stdout.splitlines()[0] == last.strip()
+
+
+_OF_LOCKS = ("leases", "downgrades", "permits", "rates", "conditions", "events", "barriers")
+
+
+@pytest.mark.alone
+@pytest.mark.slow  # seven workloads, three times
+def test_fewer_messages_and_processes_shrink_each_workload_of_locks() -> None:
+    chosen = [word for workload in _OF_LOCKS for word in ("--workload", workload)]
+    whole, few, alone = (
+        re.findall(
+            r"^(\w+) \d: ok -- .* processes (\d+) kills (\d+) .* calls (\d+)",
+            simulate(*chosen, "--seed", "1", "--count", "2", *words).stdout,
+            re.MULTILINE,
+        )
+        for words in ((), ("--messages", "3"), ("--actors", "1"))
+    )
+    assert (
+        [name for name, *_ in whole] == [name for name, *_ in few] == [name for name, *_ in alone] == [*_OF_LOCKS * 2]
+    )
+    for (name, processes, kills, calls), (*_, fewer_calls), (_, begun, killed, _) in zip(
+        whole, few, alone, strict=True
+    ):
+        assert int(fewer_calls) < int(calls) * 2 / 3, name
+        # Beside it there is the visitor at the end; and whoever sets an event, or breaks a barrier.
+        assert int(begun) - int(killed) in {2, 3}, name
+        assert int(begun) - int(killed) < int(processes) - int(kills), name
 
 
 def test_the_command_says_what_it_cannot_do() -> None:

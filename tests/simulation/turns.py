@@ -40,11 +40,6 @@ class Turns:
         self._deadlines: dict[bytes, float] = {}
         world.checks.append(self._look)
 
-    def waiting(self) -> list[bytes]:
-        """The ids of those who wait."""
-        found: list[bytes] = self._world.control.call("ZRANGE", self._keys["line"], 0, -1)
-        return found
-
     def _look(self) -> None:
         line, deadlines = self._world.control.calls(
             ("ZRANGE", self._keys["line"], 0, -1), ("ZRANGE", self._keys["deadlines"], 0, -1, "WITHSCORES")
