@@ -36,7 +36,8 @@ class Controls(Resting):
         """Start the processes."""
         super().__init__(world, ttl)
         rng = world.rng
-        self._numbers = iter(range(_MESSAGES))
+        self._messages = world.plan.most(_MESSAGES)
+        self._numbers = iter(range(self._messages))
         self._begun = 0
         self._put: set[int] = set()
         self._refused: set[int] = set()
@@ -46,8 +47,9 @@ class Controls(Resting):
         self._blocks = Blocks(world, ttl * 2.5)
         self.more_faults = [self._server.restart, self._server.fill_memory, self._blocks.strike]
         self._shuts_down = rng.random() < 0.7
-        self._producers = [self.start(f"producer{n}", self._produce) for n in range(2)]
-        for n in range(2):
+        few = range(world.plan.actors_of(2))
+        self._producers = [self.start(f"producer{n}", self._produce) for n in few]
+        for n in few:
             self.start(f"consumer{n}", self._consume, may_die=True)
             self.start(f"operator{n}", self._operate, may_die=True)
         self.start("visitor", self._visit, may_die=True)
@@ -221,7 +223,7 @@ class Controls(Resting):
 
     def is_calm(self) -> bool:
         """All but the last puts have begun."""
-        return self._begun >= _MESSAGES - 10
+        return self._begun >= self._messages * 11 // 12
 
     def has_ended(self) -> bool:
         """Everything was put, or refused."""

@@ -62,13 +62,15 @@ class DeferredPuts(Resting):
         self._pace = rng.choice([2, 20])
         """How many messages a consumer handles in a second."""
         self._settings = Settings(queue="q", max_message_bytes=_LARGEST)
-        self._numbers = iter(range(_MESSAGES))
+        self._most = world.plan.most(_MESSAGES)
+        self._numbers = iter(range(self._most))
         self._messages: defaultdict[int, Scheduled] = defaultdict(Scheduled)
         self._server = Server(world)
         self._keys = JobKeys(world, JOB_TIMEOUT + 10)
         self.more_faults = [self._server.restart, self._server.fill_memory]
-        self._schedulers = [self.start(f"scheduler{n}", self._schedule) for n in range(2)]
-        for n in range(2):
+        few = range(world.plan.actors_of(2))
+        self._schedulers = [self.start(f"scheduler{n}", self._schedule) for n in few]
+        for n in few:
             self.start(f"clock{n}", self._tick, may_die=True)
             self.start(f"consumer{n}", self._consume, may_die=True)
 
@@ -142,7 +144,7 @@ class DeferredPuts(Resting):
 
     def is_calm(self) -> bool:
         """Everything was scheduled, or nearly."""
-        return len(self._messages) >= _MESSAGES
+        return len(self._messages) >= self._most
 
     def has_ended(self) -> bool:
         """Everything was scheduled."""

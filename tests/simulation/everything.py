@@ -58,7 +58,8 @@ class Everything(Resting):
         super().__init__(world, ttl)
         use_virtual_time()
         self._settings = Settings(queue="q", max_message_bytes=_LARGEST)
-        self._numbers = iter(range(_MESSAGES))
+        self._messages, self._deferred = world.plan.most(_MESSAGES), world.plan.most(_DEFERRED)
+        self._numbers = iter(range(self._messages))
         self._promised: set[int] = set()
         self._refused: set[int] = set()
         self._begun: set[int] = set()
@@ -71,9 +72,10 @@ class Everything(Resting):
         self.more_faults = [
             self._server.restart, self._server.fill_memory, self._blocks.strike, self._mutes.strike, self._set_clock_back
         ]  # fmt: skip
-        self._producers = [self.start(f"producer{n}", self._produce) for n in range(2)]
+        few = range(world.plan.actors_of(2))
+        self._producers = [self.start(f"producer{n}", self._produce) for n in few]
         self._producers += [self.start("scheduler", self._schedule)]
-        for n in range(2):
+        for n in few:
             self.start(f"consumer{n}", self._consume, may_die=True)
         self.start("last", self._consume_last, may_die=True)
         self.start("clock", self._tick, may_die=True)
@@ -130,7 +132,7 @@ class Everything(Resting):
         rng = self.world.rng
         async with contextlib.aclosing(client()) as redis:
             deferred = Deferred(redis, "q", _LARGEST)
-            for number in range(_MESSAGES, _MESSAGES + _DEFERRED):
+            for number in range(self._messages, self._messages + self._deferred):
                 self._begun.add(number)
                 await deferred.schedule(Reminder(number=number), None, rng.expovariate(1), f"n{number}")
                 if rng.random() > 0.2 or not await deferred.unschedule(f"n{number}"):
@@ -241,7 +243,7 @@ class Everything(Resting):
 
     def is_calm(self) -> bool:
         """All but the last puts have begun."""
-        return len(self._begun) >= _MESSAGES + _DEFERRED - 5
+        return len(self._begun) >= (self._messages + self._deferred) * 14 // 15
 
     def has_ended(self) -> bool:
         """Everything was put or refused, and every future has ended."""

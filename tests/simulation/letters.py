@@ -28,15 +28,17 @@ class Letters(Resting):
         """Start the processes."""
         super().__init__(world, ttl)
         self._maxsize = world.rng.choice([1, 3, 20])
-        self._numbers = iter(range(_MESSAGES))
+        self._messages = world.plan.most(_MESSAGES)
+        self._numbers = iter(range(self._messages))
         self._begun: set[int] = set()
         self._put: set[int] = set()
         self._discarded: set[int] = set()
         self._replayed = 0
         self._server = Server(world)
         self.more_faults = [self._server.restart, self._server.fill_memory, Blocks(world, ttl * 2.5).strike]
-        self._producers = [self.start(f"producer{n}", self._produce) for n in range(2)]
-        for n in range(2):
+        few = range(world.plan.actors_of(2))
+        self._producers = [self.start(f"producer{n}", self._produce) for n in few]
+        for n in few:
             self.start(f"consumer{n}", self._consume, may_die=True)
             self.start(f"undertaker{n}", self._undertake, may_die=True)
 
@@ -121,7 +123,7 @@ class Letters(Resting):
 
     def is_calm(self) -> bool:
         """All puts have begun."""
-        return len(self._begun) >= _MESSAGES
+        return len(self._begun) >= self._messages
 
     def has_ended(self) -> bool:
         """Everything was put."""

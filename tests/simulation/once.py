@@ -52,7 +52,8 @@ class Once(Consuming):
         self._maxsize = world.rng.choice([1, 2, 5, 20])
         self._names = [f"n{number}" for number in range(world.rng.choice([1, 3, 8]))]
         self._cancels = world.rng.choice([False, False, True])
-        self._numbers = iter(range(_MESSAGES))
+        self._messages = world.plan.most(_MESSAGES)
+        self._numbers = iter(range(self._messages))
         self._ended = 0
         self._puts: dict[int, _Put] = {}
         self._cancelled: dict[str, float] = {}
@@ -64,7 +65,7 @@ class Once(Consuming):
         self._forwards = world.rng.choice([False, True])
         """Whether the consumers put as well: again, with their acknowledgements."""
         self._forwarded = itertools.count(_FORWARDED)
-        self._producers = [world.start(f"producer{n}", self._produce) for n in range(2)]
+        self._producers = [world.start(f"producer{n}", self._produce) for n in range(world.plan.actors_of(2))]
         self._start_consumers(3)
         self._others = [world.start("canceller", self._cancel)] if self._cancels else []
 
@@ -172,7 +173,7 @@ class Once(Consuming):
 
     def is_calm(self) -> bool:
         """Everything was put, or withdrawn."""
-        return self._ended >= _MESSAGES
+        return self._ended >= self._messages
 
     def is_done(self) -> bool:
         """Everything was put and settled, and those who put and cancel have left."""

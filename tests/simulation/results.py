@@ -32,7 +32,8 @@ class Results(Resting):
         self._maxsize = rng.choice([1, 3, 20, 0])
         self._kept_for = rng.choice([10.0, 10.0, 600.0])
         """Who is stopped again and again loses what is kept for ten seconds."""
-        self._numbers = iter(range(_MESSAGES))
+        self._messages = world.plan.most(_MESSAGES)
+        self._numbers = iter(range(self._messages))
         self._unwanted: set[int] = set()
         """Whose future somebody cancelled, or whose submitter was killed: no outcome is promised to others."""
         self._submitted: list[int] = []
@@ -48,11 +49,12 @@ class Results(Resting):
         """Keys of the messages without an id, of those who live."""
         self._server = Server(world)
         self.more_faults = [self._server.restart, self._server.fill_memory]
-        for n in range(2):
+        few = range(world.plan.actors_of(2))
+        for n in few:
             self.start(f"submitter{n}", self._submit)
         self.start("mortal", self._submit, may_die=True)
         self.start("listener", self._listen)
-        for n in range(2):
+        for n in few:
             self.start(f"consumer{n}", self._consume, may_die=True)
 
     def _queue(self, session: Session) -> Queue[int]:
@@ -195,7 +197,7 @@ class Results(Resting):
 
     def is_calm(self) -> bool:
         """All but the last was begun."""
-        return sum(map(len, self._begun.values())) >= _MESSAGES
+        return sum(map(len, self._begun.values())) >= self._messages
 
     def has_ended(self) -> bool:
         """Every future has ended, and those who waited for them have left."""
@@ -211,7 +213,7 @@ class Results(Resting):
                 self.failures.append(f"{number.decode()} was answered {given!r}, and {answer!r} is written")
         if twice := [count for count in call("HVALS", _COUNTS) if count != b"1"]:
             self.failures.append(f"{len(twice)} effects not once")
-        lost = set(range(_MESSAGES)) - set(self._answers) - self._unwanted
+        lost = set(range(self._messages)) - set(self._answers) - self._unwanted
         if lost:
             self.failures.append(f"no future of {sorted(lost)[:5]} has ended")
         kept, living = set(call("HKEYS", keys["results"])), set().union(*self._alone.values())

@@ -32,7 +32,8 @@ class Stages(Resting):
         super().__init__(world, ttl)
         rng = world.rng
         self._maxsize = {name: rng.choice([1, 2, 5, 0 if name == "a" else 20]) for name in _NAMES}
-        self._numbers = iter(range(_MESSAGES))
+        self._messages = world.plan.most(_MESSAGES)
+        self._numbers = iter(range(self._messages))
         self._put: set[int] = set()
         self._in_doubt: set[int] = set()
         self._server = Server(world)
@@ -40,9 +41,10 @@ class Stages(Resting):
         self._getters = rng.choice([1, 3])
         self._spread = rng.choice([1, 3])
         """How many messages one becomes at the first stage."""
-        self._producers = [self.start(f"producer{n}", self._produce) for n in range(2)]
+        few = range(world.plan.actors_of(2))
+        self._producers = [self.start(f"producer{n}", self._produce) for n in few]
         for name in _NAMES:
-            for n in range(2):
+            for n in few:
                 self.start(f"consumer-{name}{n}", partial(self._consume, name), may_die=True)
 
     def _queues(self, session: Session) -> dict[str, Queue[int]]:
@@ -113,7 +115,7 @@ class Stages(Resting):
 
     def is_calm(self) -> bool:
         """Everything was put; or those who are stopped all the time have had enough of it."""
-        return len(self._put) + len(self._in_doubt) >= _MESSAGES or self.world.now > _LONGEST
+        return len(self._put) + len(self._in_doubt) >= self._messages or self.world.now > _LONGEST
 
     def has_ended(self) -> bool:
         """Everything was put, and the producers have left."""
