@@ -338,6 +338,23 @@ async def test_a_result_is_lost_where_its_message_is_not_in_the_older_data_and_c
             await asyncio.gather(before, again)
 
 
+async def test_no_result_is_lost_of_a_message_in_the_older_data_that_was_submitted_again_after_them(
+    server: EmbeddedServer, proxy: Proxy, client: Redis
+) -> None:
+    async with Session.open(proxy.url) as session, Session.open(server.url) as handling:
+        queue, theirs = Queue(session, "q", int), Queue(handling, "q", int)
+        first = await queue.submit(1, id="one")
+        await client.save()
+        async with proxy.holding("results") as look_up:
+            submitting = asyncio.create_task(queue.submit(1, id="one"))
+            await look_up.arrived.wait()  # the id was known, and it asks for the message that has it
+            await restart_with_older_data(server)
+        async with asyncio.timeout(40):
+            second = await submitting
+            assert await take(theirs, 1) == [1]
+            await asyncio.gather(first, second)
+
+
 async def test_who_waits_for_the_submission_of_another_process_hears_that_older_data_lack_it(
     server: EmbeddedServer, client: Redis
 ) -> None:
