@@ -4,20 +4,17 @@ import asyncio
 from abc import abstractmethod
 from collections import Counter
 from collections.abc import Callable
-from typing import Final
 
 from shared.concurrency import Queue, Session
 from shared.concurrency.queues.membership.keys import queue_keys
 from tests.simulation.contents import Contents, contents, number_of
 from tests.simulation.ledger import Ledger
-from tests.simulation.workload import LOSSES, Workload
+from tests.simulation.workload import Workload
 from tests.simulation.world import Process, World
 
 _URL = "redis://simulated/0"
 SUM = "{q}:sum"
 """Message -> its effects."""
-COUNTED: Final = Workload.withstands | LOSSES | {"set_clock"}
-"""The faults that a workload of numbers withstands whose checks leave out what is forgiven."""
 
 
 class Consuming(Workload):

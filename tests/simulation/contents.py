@@ -1,5 +1,6 @@
-"""Contents: which messages a queue holds, as the server says; their bodies are numbers."""
+"""Contents: which messages a queue holds, as the server says; their bodies are numbers, or hold one."""
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Final
@@ -9,6 +10,7 @@ from tests.simulation.network import Control
 _LENGTH: Final = slice(49, 52)
 _HEADERS: Final = 52
 """Where an entry says how long its headers are, and where they begin."""
+_NUMBER: Final = re.compile(rb"\d+")
 _LISTS: Final = ("pending", "released", "returned", "suspects")
 
 
@@ -64,5 +66,8 @@ def contents(control: Control, keys: Mapping[str, bytes], effects: str) -> Conte
 
 
 def number_of(entry: bytes) -> int:
-    """The body of an entry."""
-    return int(entry[_HEADERS + int(entry[_LENGTH]) :])
+    """The number in the body of an entry."""
+    found = _NUMBER.search(entry, _HEADERS + int(entry[_LENGTH]))
+    if found is None:
+        raise ValueError(f"no number in {entry!r}")
+    return int(found[0])

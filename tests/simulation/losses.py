@@ -8,8 +8,9 @@ from collections.abc import Callable
 from itertools import count
 
 from shared.concurrency import EffectRefused, Queue, Session, StaleDelivery
-from tests.simulation.consuming import COUNTED, Consuming
+from tests.simulation.consuming import Consuming
 from tests.simulation.server import Server
+from tests.simulation.workload import COUNTED
 from tests.simulation.world import Process, World
 
 _URL = "redis://simulated/0"

@@ -8,9 +8,10 @@ import asyncio
 from itertools import count
 
 from shared.concurrency import Queue, QueueFull, QueueShutDown, Session, StaleDelivery
-from tests.simulation.consuming import COUNTED, SUM, Consuming
+from tests.simulation.consuming import SUM, Consuming
 from tests.simulation.contents import Contents
 from tests.simulation.server import Server
+from tests.simulation.workload import COUNTED
 from tests.simulation.world import Process, World
 
 _URL = "redis://simulated/0"

@@ -10,7 +10,8 @@ from typing import Any
 
 from shared.concurrency import ConcurrencyError, EffectRefused, Queue, Session, StaleDelivery
 from shared.concurrency.queues.deliveries.handout import handout_of
-from tests.simulation.consuming import COUNTED, SUM, Consuming
+from tests.simulation.consuming import SUM, Consuming
+from tests.simulation.workload import COUNTED
 from tests.simulation.world import Process, World
 
 _URL = "redis://simulated/0"
