@@ -28,6 +28,8 @@ class Contents:
     """Those of puts that wait in line."""
     done: set[int]
     """Those whose effect is written."""
+    deferred: set[int]
+    """Those of which a clock has a job."""
 
     @property
     def admitted(self) -> set[int]:
@@ -38,12 +40,13 @@ class Contents:
 def contents(control: Control, keys: Mapping[str, bytes], effects: str) -> Contents:
     """Look; `effects`: a hash that counts the effects of each."""
     calls = control.calls
-    leased, handed, dead, bodies, done, behind, passed, delayed, ready, gated, *lists = calls(
+    leased, handed, dead, bodies, done, jobs, behind, passed, delayed, ready, gated, *lists = calls(
         ("KEYS", keys["pending"].replace(b"pending", b"leased:*")),
         ("HVALS", keys["handed"]),
         ("HVALS", keys["dead"]),
         ("HVALS", keys["bodies"]),
         ("HKEYS", effects),
+        ("ZRANGE", keys["pending"].replace(b"pending", b"clock"), 0, -1),
         ("HVALS", keys["behind"]),
         ("HVALS", keys["passed"]),
         ("ZRANGE", keys["delayed"], 0, -1),
@@ -62,6 +65,7 @@ def contents(control: Control, keys: Mapping[str, bytes], effects: str) -> Conte
         # Without the stamp, which an entry gets when it is admitted.
         waiting={number_of(b"0" * 16 + body.partition(b" ")[2]) for body in bodies if not body.startswith(b"*")},
         done=set(map(int, done)),
+        deferred={int(job.rpartition(b"n")[2]) for job in jobs},
     )
 
 

@@ -16,6 +16,7 @@ from tests.simulation.blocks import Blocks
 from tests.simulation.leftovers import dead_letters
 from tests.simulation.resting import Resting
 from tests.simulation.server import Server
+from tests.simulation.workload import COUNTED
 from tests.simulation.world import Process, World
 
 _MESSAGES: Final = 120
@@ -31,6 +32,7 @@ class Controls(Resting):
     """Producers, consumers, operators and visitors of one queue; all but the producers are killed."""
 
     name = "controls"
+    withstands = COUNTED
 
     def __init__(self, world: World, ttl: float) -> None:
         """Start the processes."""
@@ -239,8 +241,9 @@ class Controls(Resting):
         flat = self.world.control.call("HGETALL", _COUNTS)
         ended = {int(number): int(times) for number, times in zip(flat[::2], flat[1::2], strict=True)}
         self._look("effects not once", {number for number, times in ended.items() if times != 1})
-        self._look("lost", self._put - set(ended) - self._discarded)
-        self._look("refused, and went in", self._refused & (set(ended) | self._discarded))
+        forgiven = self.forgiven["q"]
+        self._look("lost", self._put - set(ended) - self._discarded - forgiven.gone)
+        self._look("refused, and went in", self._refused & (set(ended) | self._discarded) - forgiven.back)
 
     def _look(self, what: str, numbers: set[int]) -> None:
         if numbers:
@@ -251,5 +254,5 @@ class Controls(Resting):
         return (
             f"put {len(self._put)} refused {len(self._refused)} discarded {len(self._discarded)} "
             f"{dict(sorted(self._done.items()))} restarts {self._server.restarts} full {self._server.full} "
-            f"blocks {self._blocks.count} {super().details()}"
+            f"blocks {self._blocks.count} losses {self.forgiven['q'].losses} {super().details()}"
         )

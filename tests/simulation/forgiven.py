@@ -12,12 +12,13 @@ class Forgiven:
         self.gone: set[int] = set()
         """What had gone in, and is known no more: it may never be handled."""
         self.back: set[int] = set()
-        """Of these a put that was refused may have gone in before, or go in again."""
+        """Of these a put that was refused, or taken back, may have gone in before, or go in again."""
 
     def note(self, before: Contents, after: Contents) -> None:
         """The server had the one, and has the other."""
         self.losses += 1
-        self.gone |= before.admitted - after.admitted
-        self.gone -= after.there | after.held
+        self.gone |= (before.admitted | before.deferred) - after.admitted - after.deferred
+        self.gone -= after.there | after.held | after.deferred
         # One that had gone in, and whose putter has not heard of it, is put again: it may be refused now.
-        self.back |= after.waiting | after.admitted | self.gone
+        # Before a job is gone a clock may have begun it, and goes on.
+        self.back |= after.waiting | after.admitted | after.deferred | before.deferred | self.gone
