@@ -55,7 +55,7 @@ class Resting(Workload):
             try:
                 yield session
             finally:
-                del self._sessions[process]
+                self._sessions.pop(process, None)
 
     async def closing(self) -> None:
         """Wait until all is done; an event would belong to one loop, and there are many."""
