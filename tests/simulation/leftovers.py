@@ -21,8 +21,8 @@ _MAY_STAY: Final = frozenset({
     *("sessions", "idle", "joiners", "handed"),  # looked at by themselves
 })  # fmt: skip
 """What a queue keeps where nothing goes on, and nobody is there."""
-_OF_NUMBERS: Final = (b"l:", b"s:*", b"w:", b"limits")
-"""What begins the fields of `flow` that somebody has set: numbers of limits, and weights."""
+_OF_NUMBERS: Final = (b"l:", b"s:*", b"w:", b"limits", b"watch")
+"""What begins the fields of `flow` that may stay: numbers of limits, weights, and who looked at the gates last."""
 _OF_A_SESSION: Final = (b":process", b":load", b":staged", b":consumer")
 
 
