@@ -18,6 +18,7 @@ _MAY_STAY: Final = frozenset({
     *("ids", "ids_due", "dead", "dead_index", "dead_groups"),  # what is known for a time, or until somebody decides
     *("results", "results_due"),  # of who died, or asks under an id
     *("marks", "flow"),  # of which only some, below
+    "let_in",  # goes by itself after a while, by the server's own clock
     *("sessions", "idle", "joiners", "handed"),  # looked at by themselves
 })  # fmt: skip
 """What a queue keeps where nothing goes on, and nobody is there."""
