@@ -7,15 +7,15 @@ nobody cancelled arrives. At the end the queue is at rest, without a mark.
 
 import asyncio
 from collections import Counter
+from typing import Any
 
-from shared.concurrency import Cancellation, MessageCancelled, Queue, Session, StaleDelivery
+from shared.concurrency import Cancellation, MessageCancelled, Queue, StaleDelivery
 from shared.concurrency.queues.deliveries.handout import handout_of
 from shared.concurrency.queues.encoding.entry import attempt_of, key_of
 from tests.simulation.consuming import SUM, Consuming
 from tests.simulation.server import Server
 from tests.simulation.world import Process, World
 
-_URL = "redis://simulated/0"
 _MESSAGES = 100
 
 
@@ -58,8 +58,8 @@ class Cancels(Consuming):
 
     # --- the processes ----------------------------------------------------------------------------------------------
 
-    async def _produce(self, _process: Process) -> None:
-        async with Session.open(_URL, ttl=self._ttl, connect_timeout=1000) as session:
+    async def _produce(self, process: Process) -> None:
+        async with self.session(process) as session:
             queue = Queue(session, "q", int, maxsize=self._maxsize, max_attempts=999)
             await asyncio.gather(*(self._put_some(queue) for _ in range(self.world.rng.choice([1, 4]))))
 
@@ -93,9 +93,9 @@ class Cancels(Consuming):
             except (StaleDelivery, MessageCancelled):
                 pass
 
-    async def _cancel(self, _process: Process) -> None:
+    async def _cancel(self, process: Process) -> None:
         rng = self.world.rng
-        async with Session.open(_URL, ttl=self._ttl, connect_timeout=1000) as session:
+        async with self.session(process) as session:
             queue = Queue(session, "q", int)
             while not self.is_calm():
                 await asyncio.sleep(rng.expovariate(20))
@@ -110,13 +110,16 @@ class Cancels(Consuming):
         """Everything was put, or refused."""
         return len(self._put) + len(self._refused) >= self._messages
 
-    def is_done(self) -> bool:
-        """Everything was put and has ended, those who put and cancel have left, and no mark is left."""
-        others = (*self._producers, *self._cancellers)
-        left = self._left() + self.world.control.call("ZCARD", self._keys["marks"])
-        return self.is_calm() and all(one.is_finished for one in others) and not left
+    def has_ended(self) -> bool:
+        """Everything was put, and those who put and cancel have left."""
+        return self.is_calm() and all(one.is_finished for one in (*self._producers, *self._cancellers))
 
-    def look_at_the_end(self) -> None:
+    def has_more(self) -> dict[str, Any]:
+        """Marks, which go with their messages."""
+        marks = self.world.control.call("ZCARD", self._keys["marks"])
+        return {"marks": marks} if marks else {}
+
+    def look_at_rest(self) -> None:
         """What each call said holds, and nothing is lost."""
         call = self.world.control.call
         wanted = {number for number, seen in self._outcomes.items() if set(seen) <= {Cancellation.UNKNOWN}}

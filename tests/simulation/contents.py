@@ -1,5 +1,6 @@
-"""Contents: which messages a queue holds, as the server says; their bodies are numbers."""
+"""Contents: which messages a queue holds, as the server says; their bodies are numbers, or hold one."""
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Final
@@ -9,6 +10,7 @@ from tests.simulation.network import Control
 _LENGTH: Final = slice(49, 52)
 _HEADERS: Final = 52
 """Where an entry says how long its headers are, and where they begin."""
+_NUMBER: Final = re.compile(rb"\d+")
 _LISTS: Final = ("pending", "released", "returned", "suspects")
 
 
@@ -26,6 +28,8 @@ class Contents:
     """Those of puts that wait in line."""
     done: set[int]
     """Those whose effect is written."""
+    deferred: set[int]
+    """Those of which a clock has a job."""
 
     @property
     def admitted(self) -> set[int]:
@@ -36,12 +40,13 @@ class Contents:
 def contents(control: Control, keys: Mapping[str, bytes], effects: str) -> Contents:
     """Look; `effects`: a hash that counts the effects of each."""
     calls = control.calls
-    leased, handed, dead, bodies, done, behind, passed, delayed, ready, gated, *lists = calls(
+    leased, handed, dead, bodies, done, jobs, behind, passed, delayed, ready, gated, *lists = calls(
         ("KEYS", keys["pending"].replace(b"pending", b"leased:*")),
         ("HVALS", keys["handed"]),
         ("HVALS", keys["dead"]),
         ("HVALS", keys["bodies"]),
         ("HKEYS", effects),
+        ("ZRANGE", keys["pending"].replace(b"pending", b"clock"), 0, -1),
         ("HVALS", keys["behind"]),
         ("HVALS", keys["passed"]),
         ("ZRANGE", keys["delayed"], 0, -1),
@@ -60,9 +65,13 @@ def contents(control: Control, keys: Mapping[str, bytes], effects: str) -> Conte
         # Without the stamp, which an entry gets when it is admitted.
         waiting={number_of(b"0" * 16 + body.partition(b" ")[2]) for body in bodies if not body.startswith(b"*")},
         done=set(map(int, done)),
+        deferred={int(job.rpartition(b"n")[2]) for job in jobs},
     )
 
 
 def number_of(entry: bytes) -> int:
-    """The body of an entry."""
-    return int(entry[_HEADERS + int(entry[_LENGTH]) :])
+    """The number in the body of an entry."""
+    found = _NUMBER.search(entry, _HEADERS + int(entry[_LENGTH]))
+    if found is None:
+        raise ValueError(f"no number in {entry!r}")
+    return int(found[0])

@@ -16,6 +16,7 @@ from tests.simulation.blocks import Blocks
 from tests.simulation.leftovers import dead_letters
 from tests.simulation.resting import Resting
 from tests.simulation.server import Server
+from tests.simulation.workload import COUNTED
 from tests.simulation.world import Process, World
 
 _MESSAGES: Final = 120
@@ -31,12 +32,14 @@ class Controls(Resting):
     """Producers, consumers, operators and visitors of one queue; all but the producers are killed."""
 
     name = "controls"
+    withstands = COUNTED
 
     def __init__(self, world: World, ttl: float) -> None:
         """Start the processes."""
         super().__init__(world, ttl)
         rng = world.rng
-        self._numbers = iter(range(_MESSAGES))
+        self._messages = world.plan.most(_MESSAGES)
+        self._numbers = iter(range(self._messages))
         self._begun = 0
         self._put: set[int] = set()
         self._refused: set[int] = set()
@@ -46,8 +49,9 @@ class Controls(Resting):
         self._blocks = Blocks(world, ttl * 2.5)
         self.more_faults = [self._server.restart, self._server.fill_memory, self._blocks.strike]
         self._shuts_down = rng.random() < 0.7
-        self._producers = [self.start(f"producer{n}", self._produce) for n in range(2)]
-        for n in range(2):
+        few = range(world.plan.actors_of(2))
+        self._producers = [self.start(f"producer{n}", self._produce) for n in few]
+        for n in few:
             self.start(f"consumer{n}", self._consume, may_die=True)
             self.start(f"operator{n}", self._operate, may_die=True)
         self.start("visitor", self._visit, may_die=True)
@@ -221,7 +225,7 @@ class Controls(Resting):
 
     def is_calm(self) -> bool:
         """All but the last puts have begun."""
-        return self._begun >= _MESSAGES - 10
+        return self._begun >= self._messages * 11 // 12
 
     def has_ended(self) -> bool:
         """Everything was put, or refused."""
@@ -237,8 +241,9 @@ class Controls(Resting):
         flat = self.world.control.call("HGETALL", _COUNTS)
         ended = {int(number): int(times) for number, times in zip(flat[::2], flat[1::2], strict=True)}
         self._look("effects not once", {number for number, times in ended.items() if times != 1})
-        self._look("lost", self._put - set(ended) - self._discarded)
-        self._look("refused, and went in", self._refused & (set(ended) | self._discarded))
+        forgiven = self.forgiven["q"]
+        self._look("lost", self._put - set(ended) - self._discarded - forgiven.gone)
+        self._look("refused, and went in", self._refused & (set(ended) | self._discarded) - forgiven.back)
 
     def _look(self, what: str, numbers: set[int]) -> None:
         if numbers:
@@ -249,5 +254,5 @@ class Controls(Resting):
         return (
             f"put {len(self._put)} refused {len(self._refused)} discarded {len(self._discarded)} "
             f"{dict(sorted(self._done.items()))} restarts {self._server.restarts} full {self._server.full} "
-            f"blocks {self._blocks.count} {super().details()}"
+            f"blocks {self._blocks.count} losses {self.forgiven['q'].losses} {super().details()}"
         )

@@ -1,12 +1,13 @@
-"""The workload of everything: all that a queue does at once, under all faults that lose no data.
+"""The workload of everything: all that a queue does at once, under all faults.
 
 Puts with ids and keys, batches and submissions, failures, dead letters and replay, effects and forwarded puts, a lock,
 deferred messages and their clock, pauses, resizes and shutdowns. Everything that was accepted is handled once, in the
-order of its key, and nothing is left behind.
+order of its key, and nothing is left behind. What the server loses it loses in both queues together.
 """
 
 import asyncio
 import contextlib
+import math
 from collections import Counter
 from typing import Any, Final
 
@@ -28,6 +29,7 @@ from shared.settings import Settings
 from tests.simulation.belief import believes
 from tests.simulation.blocks import Blocks
 from tests.simulation.clients import JobKeys, client, use_virtual_time
+from tests.simulation.contents import Contents
 from tests.simulation.deferred import Reminder
 from tests.simulation.leftovers import dead_letters
 from tests.simulation.mutes import Mutes
@@ -36,6 +38,7 @@ from tests.simulation.resting import Resting
 from tests.simulation.server import Server
 from tests.simulation.submissions import Submissions
 from tests.simulation.ticking import tick
+from tests.simulation.workload import LOSSES, Workload
 from tests.simulation.world import Process, World
 
 _MESSAGES: Final = 60
@@ -51,6 +54,7 @@ class Everything(Resting):
     """Two queues, one behind the other, and all that can be done with them."""
 
     name = "everything"
+    withstands = Workload.withstands | LOSSES
     queues = ("q", "r")
 
     def __init__(self, world: World, ttl: float) -> None:
@@ -58,22 +62,25 @@ class Everything(Resting):
         super().__init__(world, ttl)
         use_virtual_time()
         self._settings = Settings(queue="q", max_message_bytes=_LARGEST)
-        self._numbers = iter(range(_MESSAGES))
+        self._messages, self._deferred = world.plan.most(_MESSAGES), world.plan.most(_DEFERRED)
+        self._numbers = iter(range(self._messages))
         self._promised: set[int] = set()
         self._refused: set[int] = set()
         self._begun: set[int] = set()
         self._order = Order(_ATTEMPTS)
         self._submissions = Submissions(self.failures)
         self._inside: dict[Process, Lease] = {}
+        self._lost_at = -math.inf
         self._done: Counter[str] = Counter()
         self._server, self._blocks, self._mutes = Server(world), Blocks(world, ttl * 2.5), Mutes(world)
         JobKeys(world, JOB_TIMEOUT + 10)
         self.more_faults = [
             self._server.restart, self._server.fill_memory, self._blocks.strike, self._mutes.strike, self._set_clock_back
         ]  # fmt: skip
-        self._producers = [self.start(f"producer{n}", self._produce) for n in range(2)]
+        few = range(world.plan.actors_of(2))
+        self._producers = [self.start(f"producer{n}", self._produce) for n in few]
         self._producers += [self.start("scheduler", self._schedule)]
-        for n in range(2):
+        for n in few:
             self.start(f"consumer{n}", self._consume, may_die=True)
         self.start("last", self._consume_last, may_die=True)
         self.start("clock", self._tick, may_die=True)
@@ -122,7 +129,8 @@ class Everything(Resting):
         elif draw < 0.4:
             await queue.put_many([item], key=key)
         elif draw < 0.7:
-            self._submissions.expect(item.number, await queue.submit(item, key=key))
+            losses = self._submissions.losses
+            self._submissions.expect(item.number, await queue.submit(item, key=key), losses)
         else:
             await queue.put(item, key=key)
 
@@ -130,7 +138,7 @@ class Everything(Resting):
         rng = self.world.rng
         async with contextlib.aclosing(client()) as redis:
             deferred = Deferred(redis, "q", _LARGEST)
-            for number in range(_MESSAGES, _MESSAGES + _DEFERRED):
+            for number in range(self._messages, self._messages + self._deferred):
                 self._begun.add(number)
                 await deferred.schedule(Reminder(number=number), None, rng.expovariate(1), f"n{number}")
                 if rng.random() > 0.2 or not await deferred.unschedule(f"n{number}"):
@@ -154,11 +162,13 @@ class Everything(Resting):
     async def _get_all(self, process: Process, queue: Queue[Reminder], last: Queue[Reminder], lock: Lock) -> None:
         rng = self.world.rng
         while not self.is_closing:
+            losses = self._submissions.losses
             delivery = await self._next(queue)
             if delivery is None:
                 continue
             number = delivery.item.number
-            if wrong := self._order.sees(number):
+            # Else it may have been handed out before the server lost data.
+            if losses == self._submissions.losses and (wrong := self._not_done_before(number)):
                 self.failures.append(f"{number} was handed out before {wrong} were done")
             with contextlib.suppress(LeaseLost):  # of the lock, or of the delivery
                 if rng.random() < 0.3:
@@ -167,6 +177,15 @@ class Everything(Resting):
                         await asyncio.sleep(rng.expovariate(20))
                         self._inside.pop(process, None)
                 await self._settle(delivery, last)
+
+    def _not_done_before(self, number: int) -> list[int]:
+        """Those of its key that had to be done with before it was handed out."""
+        wrong = self._order.sees(number)
+        if not (wrong and self._submissions.losses):
+            return wrong
+        # One that was there again after a loss may have been settled by a call that was under way then.
+        there = self._contents()["q"]
+        return [other for other in wrong if other not in there.done | there.dead]
 
     async def _next(self, queue: Queue[Reminder]) -> Delivery[Reminder] | None:
         try:
@@ -178,7 +197,9 @@ class Everything(Resting):
 
     def _enter(self, process: Process, lease: Lease) -> None:
         if believes(self.world, process, lease):
-            if any(believes(self.world, *other) for other in self._inside.items()):
+            # Who was inside when the server lost the lock believes so for a time to live at most.
+            is_known = self.world.now > self._lost_at + self.ttl
+            if is_known and any(believes(self.world, *other) for other in self._inside.items()):
                 self.failures.append(f"two in a lock at {self.world.now:.3f} s")
             self._inside[process] = lease
 
@@ -239,9 +260,16 @@ class Everything(Resting):
         self._inside.pop(killed, None)
         super().replace(killed)
 
+    def lost(self, name: str, before: Contents, after: Contents) -> None:
+        """Who is in a lock is forgotten; what is there again comes again before others of its key."""
+        if name == "q":
+            self._lost_at = self.world.now
+            self._submissions.losses += 1
+            self._order.loses(before.admitted - after.admitted, after.there | after.held)
+
     def is_calm(self) -> bool:
         """All but the last puts have begun."""
-        return len(self._begun) >= _MESSAGES + _DEFERRED - 5
+        return len(self._begun) >= (self._messages + self._deferred) * 14 // 15
 
     def has_ended(self) -> bool:
         """Everything was put or refused, and every future has ended."""
@@ -258,9 +286,9 @@ class Everything(Resting):
         handled = set(counts["q"])
         found = {
             "effects not once": {number for each in counts.values() for number, times in each.items() if times != 1},
-            "lost": self._promised - handled,
+            "lost": self._promised - handled - self.forgiven["q"].gone,
             "lost on the way": handled ^ set(counts["r"]),
-            "refused, and went in": self._refused & handled,
+            "refused, and went in": self._refused & handled - self.forgiven["q"].back,
         }
         self.failures += [f"{what} {sorted(numbers)[:5]}" for what, numbers in found.items() if numbers]
 
@@ -273,5 +301,5 @@ class Everything(Resting):
         server = self._server
         return (
             f"promised {len(self._promised)} refused {len(self._refused)} {self._submissions} {dict(sorted(self._done.items()))} restarts "
-            f"{server.restarts} full {server.full} blocks {self._blocks.count} mutes {self._mutes.count} {super().details()}"
+            f"{server.restarts} full {server.full} losses {self._submissions.losses} blocks {self._blocks.count} mutes {self._mutes.count} {super().details()}"
         )

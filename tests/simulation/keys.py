@@ -45,9 +45,9 @@ class Keys(Queues):
     def _ends(self, number: int) -> None:
         self._ended.add(number)
 
-    def look_at_the_end(self) -> None:
+    def look_at_rest(self) -> None:
         """As of Queues, and nothing is left in the keys of order."""
-        super().look_at_the_end()
+        super().look_at_rest()
         there = [word for word in _OF_ORDER if self.world.control.call("EXISTS", self._keys[word])]
         if there:
             self.failures.append(f"at rest there is something in {there}")

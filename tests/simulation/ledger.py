@@ -57,14 +57,19 @@ class Ledger:
     def forget(self) -> None:
         """The server came back with other data."""
         self._line, self._paused_with, self._shut_with = [], None, None
+        # They may be from behind a shrink: then there are more than the bound, as ever.
+        _, _, pending, _, _, _, _, behind, *_ = self._read()
+        self.fresh = len(pending) + behind
 
-    def _look(self) -> None:
+    def _read(self) -> Any:
         found: Any = self._world.control.call("EVALSHA", self._sha, 1, f"{{{self._name}}}:")
         if isinstance(found, Exception):  # the scripts were flushed
             found = self._world.control.call("EVAL", _LOOK, 1, f"{{{self._name}}}:")
-        (maxsize, flow, paused, shut), totals, pending, line, held, handed, again, behind, passed, letters, bodies = (
-            found
-        )
+        return found
+
+    def _look(self) -> None:
+        settings, totals, pending, line, held, handed, again, behind, passed, letters, bodies = self._read()
+        maxsize, flow, paused, shut = settings
         put, replayed, acked, dead, cancelled, onward, discarded, named = (int(total or 0) for total in totals)
         fresh = len(pending) + behind
         if maxsize and int(maxsize) and fresh > max(int(maxsize), self.fresh):

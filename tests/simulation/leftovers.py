@@ -13,6 +13,17 @@ _LISTS: Final = ("pending", "released", "returned", "suspects", "putters")
 _SETS: Final = ("delayed", "line_own", "line_fair", "ready", "gated")
 _HASHES: Final = ("behind", "passed", "bodies")
 _OF_SESSIONS: Final = ("sessions", "idle", "joiners")
+_MAY_STAY: Final = frozenset({
+    *("settings", "totals", "lanes"),  # what the queue is, and what it has done for whom
+    *("ids", "ids_due", "dead", "dead_index", "dead_groups"),  # what is known for a time, or until somebody decides
+    *("results", "results_due"),  # of who died, or asks under an id
+    *("marks", "flow"),  # of which only some, below
+    "let_in",  # goes by itself after a while, by the server's own clock
+    *("sessions", "idle", "joiners", "handed"),  # looked at by themselves
+})  # fmt: skip
+"""What a queue keeps where nothing goes on, and nobody is there."""
+_OF_NUMBERS: Final = (b"l:", b"s:*", b"w:", b"limits", b"watch")
+"""What begins the fields of `flow` that may stay: numbers of limits, weights, and who looked at the gates last."""
 _OF_A_SESSION: Final = (b":process", b":load", b":staged", b":consumer")
 
 
@@ -37,7 +48,7 @@ def sessions_left(world: World, name: str) -> int:
 
 
 def left_at_server(world: World, name: str) -> list[str]:
-    """What a queue keeps of sessions that have ended."""
+    """What a queue keeps of sessions that have ended, and of messages that are done."""
     call, keys = world.control.call, queue_keys(name)
     found = {word: call("ZRANGE", keys[word], 0, -1) for word in _OF_SESSIONS} | {
         "handed": call("HKEYS", keys["handed"]),
@@ -45,7 +56,15 @@ def left_at_server(world: World, name: str) -> list[str]:
         "leased": call("KEYS", f"{{{name}}}:leased:*"),
         "lanes": [field for field in call("HKEYS", keys["lanes"]) if field.endswith(_OF_A_SESSION)],
     }
+    found |= {word: [key] for word, key in keys.items() if word not in _MAY_STAY and call("EXISTS", key)}
+    found["flow"] = _flow(set(call("HKEYS", keys["flow"])))
     return [f"{name} {word} {there[:3]}" for word, there in found.items() if there]
+
+
+def _flow(fields: set[bytes]) -> list[bytes]:
+    """All but numbers, and the time until which a limit that has a rate is paid for."""
+    of_rates = {field.replace(b"l:", b"t:l", 1) for field in fields if field.startswith(b"l:")}
+    return sorted(field for field in fields - of_rates if not field.startswith(_OF_NUMBERS))
 
 
 def _marks(found: list[bytes]) -> list[bytes]:

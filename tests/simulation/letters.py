@@ -1,7 +1,7 @@
 """The workload of letters: that of queues, with ids and batches, and dead letters that are put back and deleted.
 
 Messages fail for good, and by hand; somebody puts them back as room allows. Every message that was put is acknowledged
-once in the end, or was deleted, whatever was killed.
+once in the end, or was deleted, or the server has lost it, whatever was killed.
 """
 
 import asyncio
@@ -13,6 +13,7 @@ from tests.simulation.blocks import Blocks
 from tests.simulation.leftovers import dead_letters
 from tests.simulation.resting import Resting
 from tests.simulation.server import Server
+from tests.simulation.workload import COUNTED
 from tests.simulation.world import Process, World
 
 _MESSAGES: Final = 80
@@ -23,20 +24,23 @@ class Letters(Resting):
     """Producers and consumers of one bounded queue, and two who look after its dead letters."""
 
     name = "letters"
+    withstands = COUNTED
 
     def __init__(self, world: World, ttl: float) -> None:
         """Start the processes."""
         super().__init__(world, ttl)
         self._maxsize = world.rng.choice([1, 3, 20])
-        self._numbers = iter(range(_MESSAGES))
+        self._messages = world.plan.most(_MESSAGES)
+        self._numbers = iter(range(self._messages))
         self._begun: set[int] = set()
         self._put: set[int] = set()
         self._discarded: set[int] = set()
         self._replayed = 0
         self._server = Server(world)
         self.more_faults = [self._server.restart, self._server.fill_memory, Blocks(world, ttl * 2.5).strike]
-        self._producers = [self.start(f"producer{n}", self._produce) for n in range(2)]
-        for n in range(2):
+        few = range(world.plan.actors_of(2))
+        self._producers = [self.start(f"producer{n}", self._produce) for n in few]
+        for n in few:
             self.start(f"consumer{n}", self._consume, may_die=True)
             self.start(f"undertaker{n}", self._undertake, may_die=True)
 
@@ -121,7 +125,7 @@ class Letters(Resting):
 
     def is_calm(self) -> bool:
         """All puts have begun."""
-        return len(self._begun) >= _MESSAGES
+        return len(self._begun) >= self._messages
 
     def has_ended(self) -> bool:
         """Everything was put."""
@@ -138,7 +142,7 @@ class Letters(Resting):
         ended = {int(number): int(times) for number, times in zip(flat[::2], flat[1::2], strict=True)}
         found = {
             "effects not once": {number for number, times in ended.items() if times != 1},
-            "lost": self._put - set(ended) - self._discarded,
+            "lost": self._put - set(ended) - self._discarded - self.forgiven["q"].gone,
             "from nowhere": set(ended) - self._begun,
         }
         self.failures += [f"{what} {sorted(numbers)[:5]}" for what, numbers in found.items() if numbers]
@@ -147,5 +151,5 @@ class Letters(Resting):
         """The bound, and what became of the puts."""
         return (
             f"maxsize {self._maxsize} put {len(self._put)} replayed {self._replayed} discarded {len(self._discarded)} "
-            f"restarts {self._server.restarts} full {self._server.full} {super().details()}"
+            f"restarts {self._server.restarts} full {self._server.full} losses {self.forgiven['q'].losses} {super().details()}"
         )

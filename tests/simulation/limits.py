@@ -10,12 +10,11 @@ import re
 from collections import defaultdict
 from typing import Any
 
-from shared.concurrency import Queue, Rate, Session
+from shared.concurrency import Queue, Rate
 from tests.simulation.queues import Queues
 from tests.simulation.workload import Workload
 from tests.simulation.world import Process, World
 
-_URL = "redis://simulated/0"
 _AT_ONCE = 2
 _OF_SHARE = 1
 _RATES = {"often": Rate(200, burst=3), "both": Rate(100, burst=2)}
@@ -52,15 +51,12 @@ class Limits(Queues):
         super().__init__(world, ttl)
         world.checks.append(self._look_at_the_limits)
 
-    def _left(self) -> int:
-        return super()._left() + int(self.world.control.call("ZCARD", self._keys["gated"]))
-
     def _asks(self, number: int) -> dict[str, Any]:
         rng = self.world.rng
         return {"limit": rng.choice(_LIMITS), "share": rng.choice(_SHARES), "key": rng.choice((None, f"k{number % 3}"))}
 
     async def _produce(self, process: Process) -> None:
-        async with Session.open(_URL, ttl=self._ttl, connect_timeout=1000) as session:
+        async with self.session(process) as session:
             queue = Queue(session, "q", int)
             await queue.limit("few", at_once=_AT_ONCE)
             await queue.limit("often", rate=_RATES["often"])
@@ -102,9 +98,9 @@ class Limits(Queues):
                 self.failures.append(f"{count} of {limit} were delivered within {now - since:.4f} s")
                 return
 
-    def look_at_the_end(self) -> None:
+    def look_at_rest(self) -> None:
         """As of Queues, and nothing is left in the keys of limits, but their numbers."""
-        super().look_at_the_end()
+        super().look_at_rest()
         there = [word for word in _EMPTY_AT_REST if self.world.control.call("EXISTS", self._keys[word])]
         if there:
             self.failures.append(f"at rest there is something in {there}")

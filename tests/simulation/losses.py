@@ -7,12 +7,12 @@ import asyncio
 from collections.abc import Callable
 from itertools import count
 
-from shared.concurrency import EffectRefused, Queue, Session, StaleDelivery
-from tests.simulation.consuming import COUNTED, Consuming
+from shared.concurrency import EffectRefused, Queue, StaleDelivery
+from tests.simulation.consuming import Consuming
 from tests.simulation.server import Server
+from tests.simulation.workload import COUNTED
 from tests.simulation.world import Process, World
 
-_URL = "redis://simulated/0"
 _ITEMS = 150
 
 
@@ -60,8 +60,8 @@ class Losses(Consuming):
 
     # --- the processes ----------------------------------------------------------------------------------------------
 
-    async def _produce(self, _process: Process) -> None:
-        async with Session.open(_URL, ttl=self._ttl, connect_timeout=1000) as session:
+    async def _produce(self, process: Process) -> None:
+        async with self.session(process) as session:
             queue = Queue(session, "q", int, maxsize=self._maxsize, max_attempts=999)
             await asyncio.gather(*(self._put_some(queue) for _ in range(self.world.rng.choice([1, 5]))))
 
@@ -93,8 +93,8 @@ class Losses(Consuming):
             except (StaleDelivery, EffectRefused):
                 pass
 
-    async def _join(self, _process: Process) -> None:
-        async with Session.open(_URL, ttl=self._ttl, connect_timeout=1000) as session:
+    async def _join(self, process: Process) -> None:
+        async with self.session(process) as session:
             queue = Queue(session, "q", int)
             while not all(one.is_finished for one in self._producers):
                 await queue.join()
@@ -107,11 +107,11 @@ class Losses(Consuming):
         """Most puts have been decided."""
         return len(self._begun) + len(self._in_doubt) >= self._most * 2 // 3
 
-    def is_done(self) -> bool:
+    def has_ended(self) -> bool:
         """Everything was put and settled, and whoever put or joined has left."""
-        return all(one.is_finished for one in (*self._producers, self._joiner)) and not self._left()
+        return all(one.is_finished for one in (*self._producers, self._joiner))
 
-    def look_at_the_end(self) -> None:
+    def look_at_rest(self) -> None:
         """What was put since the last loss has arrived, and nothing came from nowhere."""
         arrived = set(self._got) | self._dead()
         lost = sorted(item for item, begun in self._begun.items() if begun > self._lost_at and item not in arrived)

@@ -12,13 +12,12 @@ from collections import Counter
 from dataclasses import dataclass, field
 from typing import Any
 
-from shared.concurrency import Cancellation, Delivery, MessageCancelled, Priority, Queue, Session, StaleDelivery
+from shared.concurrency import Cancellation, Delivery, MessageCancelled, Priority, Queue, StaleDelivery
 from tests.simulation.consuming import Consuming
 from tests.simulation.server import Server
 from tests.simulation.workload import Workload
 from tests.simulation.world import Process, World
 
-_URL = "redis://simulated/0"
 _MESSAGES = 120
 _FORWARDED = 1000
 """Numbers from here on travelled with an acknowledgement."""
@@ -52,7 +51,8 @@ class Once(Consuming):
         self._maxsize = world.rng.choice([1, 2, 5, 20])
         self._names = [f"n{number}" for number in range(world.rng.choice([1, 3, 8]))]
         self._cancels = world.rng.choice([False, False, True])
-        self._numbers = iter(range(_MESSAGES))
+        self._messages = world.plan.most(_MESSAGES)
+        self._numbers = iter(range(self._messages))
         self._ended = 0
         self._puts: dict[int, _Put] = {}
         self._cancelled: dict[str, float] = {}
@@ -64,7 +64,7 @@ class Once(Consuming):
         self._forwards = world.rng.choice([False, True])
         """Whether the consumers put as well: again, with their acknowledgements."""
         self._forwarded = itertools.count(_FORWARDED)
-        self._producers = [world.start(f"producer{n}", self._produce) for n in range(2)]
+        self._producers = [world.start(f"producer{n}", self._produce) for n in range(world.plan.actors_of(2))]
         self._start_consumers(3)
         self._others = [world.start("canceller", self._cancel)] if self._cancels else []
 
@@ -91,8 +91,8 @@ class Once(Consuming):
 
     # --- the processes ----------------------------------------------------------------------------------------------
 
-    async def _produce(self, _process: Process) -> None:
-        async with Session.open(_URL, ttl=self._ttl, connect_timeout=1000) as session:
+    async def _produce(self, process: Process) -> None:
+        async with self.session(process) as session:
             queue = Queue(session, "q", int, maxsize=self._maxsize, max_attempts=999, max_crashes=None)
             await asyncio.gather(*(self._put_some(queue) for _ in range(self.world.rng.choice([1, 4]))))
 
@@ -156,9 +156,9 @@ class Once(Consuming):
         for put in last.values():
             put.returned = self.world.now
 
-    async def _cancel(self, _process: Process) -> None:
+    async def _cancel(self, process: Process) -> None:
         rng = self.world.rng
-        async with Session.open(_URL, ttl=self._ttl, connect_timeout=1000) as session:
+        async with self.session(process) as session:
             queue = Queue(session, "q", int)
             while not self.is_calm():
                 await asyncio.sleep(rng.expovariate(5))
@@ -172,17 +172,13 @@ class Once(Consuming):
 
     def is_calm(self) -> bool:
         """Everything was put, or withdrawn."""
-        return self._ended >= _MESSAGES
+        return self._ended >= self._messages
 
-    def is_done(self) -> bool:
+    def has_ended(self) -> bool:
         """Everything was put and settled, and those who put and cancel have left."""
-        return self.is_calm() and all(one.is_finished for one in (*self._producers, *self._others)) and not self._left()
+        return self.is_calm() and all(one.is_finished for one in (*self._producers, *self._others))
 
-    def _left(self) -> int:
-        call, keys = self.world.control.call, self._keys
-        return super()._left() + int(call("ZCARD", keys["ready"]) + call("ZCARD", keys["line_fair"]))
-
-    def look_at_the_end(self) -> None:
+    def look_at_rest(self) -> None:
         """No update is lost, and no name is left."""
         call, keys = self.world.control.call, self._keys
         if letters := call("HVALS", keys["dead"]):

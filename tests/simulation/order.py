@@ -37,6 +37,11 @@ class Order:
 
     ends = dies
 
+    def loses(self, gone: set[int], back: set[int]) -> None:
+        """The server has lost some, and others are there again."""
+        self._done |= gone
+        self._done -= back
+
     def sees(self, number: int) -> list[int]:
         """Those that had to be done with before it is handed out, and are not."""
         return [other for other in self._before.get(number, ()) if other not in self._done][:5]

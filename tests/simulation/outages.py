@@ -11,6 +11,7 @@ from shared.concurrency import ServerRefused
 from tests.simulation.blocks import Blocks
 from tests.simulation.queues import Queues
 from tests.simulation.server import Server
+from tests.simulation.workload import COUNTED
 from tests.simulation.world import Process, World
 
 _MOST = 30
@@ -21,6 +22,7 @@ class Outages(Queues):
     """Producers and consumers of one bounded queue, as in Queues."""
 
     name = "outages"
+    withstands = COUNTED | {"refuse"}
 
     def __init__(self, world: World, ttl: float) -> None:
         """Start the processes."""

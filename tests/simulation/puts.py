@@ -7,13 +7,13 @@ the queue is at rest, and nobody waits.
 import asyncio
 from itertools import count
 
-from shared.concurrency import Queue, QueueFull, QueueShutDown, Session, StaleDelivery
-from tests.simulation.consuming import COUNTED, SUM, Consuming
+from shared.concurrency import Queue, QueueFull, QueueShutDown, StaleDelivery
+from tests.simulation.consuming import SUM, Consuming
 from tests.simulation.contents import Contents
 from tests.simulation.server import Server
+from tests.simulation.workload import COUNTED
 from tests.simulation.world import Process, World
 
-_URL = "redis://simulated/0"
 _ITEMS = 120
 
 
@@ -43,8 +43,8 @@ class Puts(Consuming):
 
     # --- the processes ----------------------------------------------------------------------------------------------
 
-    async def _produce(self, _process: Process) -> None:
-        async with Session.open(_URL, ttl=self._ttl, connect_timeout=1000) as session:
+    async def _produce(self, process: Process) -> None:
+        async with self.session(process) as session:
             queue = Queue(session, "q", int, maxsize=self._maxsize, max_attempts=999)
             await asyncio.gather(*(self._put_some(queue) for _ in range(self.world.rng.choice([2, 5]))))
 
@@ -84,9 +84,9 @@ class Puts(Consuming):
             except StaleDelivery:
                 pass
 
-    async def _operate(self, _process: Process) -> None:
+    async def _operate(self, process: Process) -> None:
         rng = self.world.rng
-        async with Session.open(_URL, ttl=self._ttl, connect_timeout=1000) as session:
+        async with self.session(process) as session:
             queue = Queue(session, "q", int)
             while not self.is_calm():
                 await asyncio.sleep(rng.expovariate(1))
@@ -106,11 +106,11 @@ class Puts(Consuming):
         """Every put but the last ones has been decided."""
         return len(self._put) + len(self._in_doubt) + len(self._refused) >= self._most * 11 // 12
 
-    def is_done(self) -> bool:
+    def has_ended(self) -> bool:
         """Everything was put and settled, and those who put have left."""
-        return all(one.is_finished for one in (*self._producers, self._operator)) and not self._left()
+        return all(one.is_finished for one in (*self._producers, self._operator))
 
-    def look_at_the_end(self) -> None:
+    def look_at_rest(self) -> None:
         """What each put said holds."""
         call = self.world.control.call
         if lost := sorted(self._put - set(self._got) - self._forgiven - self._dead()):

@@ -8,12 +8,12 @@ import asyncio
 import contextlib
 from typing import Any
 
-from shared.concurrency import ConcurrencyError, EffectRefused, Queue, Session, StaleDelivery
+from shared.concurrency import ConcurrencyError, EffectRefused, Queue, StaleDelivery
 from shared.concurrency.queues.deliveries.handout import handout_of
-from tests.simulation.consuming import COUNTED, SUM, Consuming
+from tests.simulation.consuming import SUM, Consuming
+from tests.simulation.workload import COUNTED
 from tests.simulation.world import Process, World
 
-_URL = "redis://simulated/0"
 _MESSAGES = 100
 _PRODUCERS = 2
 _CONSUMERS = 3
@@ -61,8 +61,8 @@ class Queues(Consuming):
 
     # --- the processes ----------------------------------------------------------------------------------------------
 
-    async def _produce(self, _process: Process) -> None:
-        async with Session.open(_URL, ttl=self._ttl, connect_timeout=1000) as session:
+    async def _produce(self, process: Process) -> None:
+        async with self.session(process) as session:
             queue = Queue(
                 session, "q", int, maxsize=self._maxsize, max_attempts=self.max_attempts, max_crashes=self._max_crashes
             )
@@ -118,11 +118,11 @@ class Queues(Consuming):
         """Everything was put."""
         return len(self._put) + len(self._in_doubt) >= self._messages
 
-    def is_done(self) -> bool:
+    def has_ended(self) -> bool:
         """Everything was put and settled, and the producers have left."""
-        return self.is_calm() and all(one.is_finished for one in self._producers) and not self._left()
+        return self.is_calm() and all(one.is_finished for one in self._producers)
 
-    def look_at_the_end(self) -> None:
+    def look_at_rest(self) -> None:
         """Nothing lost, nothing from nowhere, effects once."""
         call = self.world.control.call
         letters = call("HVALS", self._keys["dead"])

@@ -6,6 +6,9 @@ from contextlib import asynccontextmanager
 from typing import Any, Final
 
 from shared.concurrency import Session
+from shared.concurrency.queues.membership.keys import queue_keys
+from tests.simulation.contents import Contents, contents
+from tests.simulation.forgiven import Forgiven
 from tests.simulation.ledger import Ledger
 from tests.simulation.leftovers import left_at_server, left_in_process, messages_left, sessions_left, tasks_left
 from tests.simulation.workload import Workload
@@ -26,6 +29,8 @@ class Resting(Workload):
         super().__init__(world)
         self.ttl = ttl
         self.ledgers = {name: Ledger(world, name, self.failures) for name in self.queues}
+        self.forgiven = {name: Forgiven() for name in self.queues}
+        """What losses of data have taken, and brought back."""
         self.is_closing = False
         """Whether all is done, so that whoever works for others may end."""
         self._rested_at = 0.0
@@ -50,7 +55,7 @@ class Resting(Workload):
             try:
                 yield session
             finally:
-                del self._sessions[process]
+                self._sessions.pop(process, None)
 
     async def closing(self) -> None:
         """Wait until all is done; an event would belong to one loop, and there are many."""
@@ -66,6 +71,25 @@ class Resting(Workload):
         name, main = self._mains.pop(killed)
         self._sessions.pop(killed, None)
         self.start(f"{name}~{len(self.world.processes)}", main, may_die=True)
+
+    def loss(self) -> Callable[[], None]:
+        """What each queue had and has no more is forgiven."""
+        before = self._contents()
+
+        def note() -> None:
+            for name, after in self._contents().items():
+                self.ledgers[name].forget()
+                self.forgiven[name].note(before[name], after)
+                self.lost(name, before[name], after)
+
+        return note
+
+    def _contents(self) -> dict[str, Contents]:
+        control = self.world.control
+        return {name: contents(control, queue_keys(name), f"{{{name}}}:counts") for name in self.queues}
+
+    def lost(self, name: str, before: Contents, after: Contents) -> None:
+        """What else a loss of data takes from what this workload knows of a queue."""
 
     def has_ended(self) -> bool:
         """Whether those who begin work have come to their end."""

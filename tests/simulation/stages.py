@@ -1,7 +1,9 @@
 """The workload of stages: three queues, one behind the other, through which messages go as forwarded puts.
 
 Each acknowledgement writes, and puts into the next queue, in one step; where that has no room the put waits there while
-its consumer is killed. Every message reaches the end once, and every write is made once.
+its consumer is killed. Every message reaches the end once, and every write is made once. After each command there are
+as many writes and forwarded puts as acknowledgements: whatever data the server comes back with, it has all three of a
+message or none.
 """
 
 import asyncio
@@ -13,6 +15,7 @@ from typing import Final
 from shared.concurrency import Delivery, EffectRefused, Queue, Session, StaleDelivery
 from tests.simulation.resting import Resting
 from tests.simulation.server import Server
+from tests.simulation.workload import COUNTED
 from tests.simulation.world import Process, World
 
 _MESSAGES: Final = 80
@@ -25,6 +28,7 @@ class Stages(Resting):
     """Producers of the first queue, and consumers of each, which are killed."""
 
     name = "stages"
+    withstands = COUNTED
     queues = tuple(_NAMES)
 
     def __init__(self, world: World, ttl: float) -> None:
@@ -32,7 +36,8 @@ class Stages(Resting):
         super().__init__(world, ttl)
         rng = world.rng
         self._maxsize = {name: rng.choice([1, 2, 5, 0 if name == "a" else 20]) for name in _NAMES}
-        self._numbers = iter(range(_MESSAGES))
+        self._messages = world.plan.most(_MESSAGES)
+        self._numbers = iter(range(self._messages))
         self._put: set[int] = set()
         self._in_doubt: set[int] = set()
         self._server = Server(world)
@@ -40,9 +45,11 @@ class Stages(Resting):
         self._getters = rng.choice([1, 3])
         self._spread = rng.choice([1, 3])
         """How many messages one becomes at the first stage."""
-        self._producers = [self.start(f"producer{n}", self._produce) for n in range(2)]
+        world.checks.append(self._look_at_the_writes)
+        few = range(world.plan.actors_of(2))
+        self._producers = [self.start(f"producer{n}", self._produce) for n in few]
         for name in _NAMES:
-            for n in range(2):
+            for n in few:
                 self.start(f"consumer-{name}{n}", partial(self._consume, name), may_die=True)
 
     def _queues(self, session: Session) -> dict[str, Queue[int]]:
@@ -50,6 +57,21 @@ class Stages(Resting):
             name: Queue(session, name, int, maxsize=maxsize, max_attempts=999, max_crashes=None)
             for name, maxsize in self._maxsize.items()
         }
+
+    def _look_at_the_writes(self) -> None:
+        """An acknowledgement, its writes and its forwarded puts are one step."""
+        found = self.world.control.calls(
+            *(("HMGET", f"{{{name}}}:totals", "acked", "put") for name in _NAMES),
+            *(("LLEN", f"{{{name}}}:list") for name in _NAMES),
+        )
+        count = len(_NAMES)
+        acked = [int(acked or 0) for acked, _ in found[:count]]
+        put = [int(put or 0) for _, put in found[:count]]
+        forwarded = [put[0], acked[0] * self._spread, acked[1]]
+        if found[count:] != acked or put != forwarded:
+            self.failures.append(
+                f"at {self.world.now:.3f} s {acked} acknowledged, {found[count:]} written; {put} put, {forwarded} forwarded"
+            )
 
     # --- the processes ----------------------------------------------------------------------------------------------
 
@@ -92,14 +114,21 @@ class Stages(Resting):
                 if rng.random() < 0.08:
                     await delivery.nack(delay=rng.choice([0.0, 0.0, 0.05, 0.3]))
                 else:
-                    self._write(queues, name, delivery)
-                    await delivery.ack()
+                    await self._acknowledge(queues, name, delivery)
             except (StaleDelivery, EffectRefused):
                 pass
 
+    async def _acknowledge(self, queues: dict[str, Queue[int]], name: str, delivery: Delivery[int]) -> None:
+        self._write(queues, name, delivery)
+        losses = self.forgiven[name].losses
+        await delivery.ack()
+        there = self.world.control.call("HEXISTS", f"{{{name}}}:counts", str(delivery.item))
+        if not there and losses == self.forgiven[name].losses:
+            self.failures.append(f"{delivery.item} is acknowledged in {name}, and not written")
+
     def _write(self, queues: dict[str, Queue[int]], name: str, delivery: Delivery[int]) -> None:
         effects, item = delivery.effects, delivery.item
-        effects.hincrby(f"{{{name}}}:count", str(item))
+        effects.hincrby(f"{{{name}}}:counts", str(item))
         effects.rpush(f"{{{name}}}:list", item)
         effects.incrby(f"{{{name}}}:sum", item)
         if name == "a":
@@ -113,7 +142,7 @@ class Stages(Resting):
 
     def is_calm(self) -> bool:
         """Everything was put; or those who are stopped all the time have had enough of it."""
-        return len(self._put) + len(self._in_doubt) >= _MESSAGES or self.world.now > _LONGEST
+        return len(self._put) + len(self._in_doubt) >= self._messages or self.world.now > _LONGEST
 
     def has_ended(self) -> bool:
         """Everything was put, and the producers have left."""
@@ -124,7 +153,7 @@ class Stages(Resting):
         call = self.world.control.call
         came = {name: [int(item) for item in call("LRANGE", f"{{{name}}}:list", 0, -1)] for name in _NAMES}
         for name, items in came.items():
-            counts = call("HGETALL", f"{{{name}}}:count")
+            counts = call("HGETALL", f"{{{name}}}:counts")
             counted = dict(zip(map(int, counts[::2]), map(int, counts[1::2]), strict=True))
             self._look(f"written to {name} not once", {item for item, times in Counter(items).items() if times != 1})
             self._look(f"counted in {name} not once", {item for item, times in counted.items() if times != 1})
@@ -134,7 +163,7 @@ class Stages(Resting):
             if call("HLEN", f"{{{name}}}:dead"):
                 self.failures.append(f"dead letters in {name}, and none was to be")
         first = set(came["a"])
-        self._look("lost", self._put - first)
+        self._look("lost", self._put - first - self.forgiven["a"].gone)
         self._look("from nowhere", first - self._put - self._in_doubt)
         parts = {item * self._spread + part for item in first for part in range(self._spread)}
         for name in "bc":
@@ -150,5 +179,5 @@ class Stages(Resting):
         return (
             f"maxsize {list(self._maxsize.values())} getters {self._getters} spread {self._spread} "
             f"put {len(self._put)} in doubt {len(self._in_doubt)} restarts {self._server.restarts} "
-            f"full {self._server.full} {super().details()}"
+            f"full {self._server.full} losses {self.forgiven['a'].losses} {super().details()}"
         )

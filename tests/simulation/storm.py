@@ -74,7 +74,7 @@ class Storm:
         """The server's clock makes a step. Ahead no further than a time to live: each ends all sessions."""
         if self._clock_steps < _MOST:
             self._clock_steps += 1
-            self._world.clock_off += self._world.rng.choice([-7200, -60, -1, -0.01, 0.01, 1])
+            self._world.set_clock(self._world.rng.choice([-7200, -60, -1, -0.01, 0.01, 1]))
 
     def older_data(self) -> None:
         """The server comes back, after a while, with the data that it has now."""

@@ -8,13 +8,12 @@ import asyncio
 
 from consumer.outcomes import Retry
 from consumer.worker.worker import Worker
-from shared.concurrency import Delivery, Queue, Session
+from shared.concurrency import Delivery, Queue
 from tests.simulation.consuming import SUM
 from tests.simulation.contents import number_of
 from tests.simulation.queues import Queues
 from tests.simulation.world import Process, World
 
-_URL = "redis://simulated/0"
 _NO_LIMIT = 1_000_000.0
 
 
@@ -30,8 +29,8 @@ class Waits(Queues):
         # What a killed process held is no failure either.
         self._max_crashes = None
 
-    async def _consume(self, _process: Process) -> None:
-        async with Session.open(_URL, ttl=self._ttl, connect_timeout=1000) as session:
+    async def _consume(self, process: Process) -> None:
+        async with self.session(process) as session:
             queue = Queue(session, "q", int, max_attempts=1, max_crashes=None)
             await Worker(queue, self._handle, concurrency=self.world.rng.choice([1, 3]), time_limit=_NO_LIMIT).run()
 
@@ -46,7 +45,7 @@ class Waits(Queues):
             raise Retry(rng.choice([0.01, 0.05, 0.2]), counts=False)
         delivery.effects.hincrby(SUM, str(item))
 
-    def look_at_the_end(self) -> None:
+    def look_at_rest(self) -> None:
         """What may be handled was, once; of the others each is a dead letter, that failed."""
         call = self.world.control.call
         counts = call("HGETALL", SUM)

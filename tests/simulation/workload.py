@@ -56,3 +56,7 @@ class Workload(ABC):
     @abstractmethod
     def details(self) -> str:
         """What the run was like."""
+
+
+COUNTED: Final = Workload.withstands | LOSSES | {"set_clock"}
+"""The faults that a workload of numbers withstands whose checks leave out what is forgiven."""

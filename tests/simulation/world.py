@@ -65,6 +65,8 @@ class World:
         """Until when the server cannot be reached."""
         self.clock_off = 0.0
         """By how much the server's clock is wrong."""
+        self.leaps = 0.0
+        """By how much it was set ahead, in all."""
         self.control = Control(path)
         self._path = path
         self._sequence = 0
@@ -94,6 +96,11 @@ class World:
         for link in process.links:
             link.is_cut = True
             self.later(self.rng.random() * 0.05, link.end_at_server)
+
+    def set_clock(self, seconds: float) -> None:
+        """The server's clock makes a step: back where it is negative."""
+        self.clock_off += seconds
+        self.leaps += max(0.0, seconds)
 
     def restart_server(self, seconds: float) -> None:
         """As if it ended, and came back after so many seconds as another run; its data is what it is."""

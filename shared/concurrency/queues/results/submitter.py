@@ -104,9 +104,11 @@ class Submitter:
         batch = submission.batch = self._puts.submit([entry], may_wait=True)
         try:
             await batch.done
+            put = self._puts.answered, boottime()
             submission.admitted = batch.is_new is not False
-            submission.put = self._puts.answered, boottime()
-            return id_ is None or bool(batch.is_new) or await self._meet(submission, id_)
+            if submission.admitted:
+                submission.put = put
+            return id_ is None or bool(batch.is_new) or await self._meet(submission, id_, put)
         except asyncio.CancelledError:
             try:
                 await self._puts.withdraw_cancelled(batch)
@@ -121,11 +123,17 @@ class Submitter:
                 submission.future.exception()  # looked at: the caller gets the error of the put
             raise
 
-    async def _meet(self, submission: Submission, id_: str) -> bool:
-        """Attach the future to whichever message holds this id (ours, unless the id was already known)."""
+    async def _meet(self, submission: Submission, id_: str, put: tuple[int, float]) -> bool:
+        """Attach the future to whichever message holds this id (ours, unless the id was already known).
+
+        `put`: which call was answered, and when. Until the message is known to be ours it says nothing of it: a server
+        that comes back without that call may well have the message.
+        """
         key = await self._results.key_of(id_)
         if key == b"":
             raise IdConflict("the message with this id was put without asking for its result: use a new id")
-        if key is not None and key != submission.key and not submission.answered:
+        if key == submission.key:
+            submission.put = put
+        elif key is not None and not submission.answered:
             self._results.attach(submission, key)
         return key is not None or submission.admitted
