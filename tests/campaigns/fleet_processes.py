@@ -19,6 +19,7 @@ from shared.concurrency import ConcurrencyError, Delivery, Queue, Session
 from tests.campaigns.heap import keep_notes
 from tests.campaigns.history import History, in_doubt
 from tests.campaigns.pulse import pulse
+from tests.campaigns.record import done_key
 from tests.campaigns.referee import Referee
 from tests.instruments.processes import report
 
@@ -26,16 +27,10 @@ MAXSIZE: Final = 500
 AT_ONCE: Final = 100
 """So many puts of a producer are under way at once; a range of the history."""
 _HANDLERS: Final = 30
-_SHARDS: Final = 997
 _SLOW: Final = 200_000_000
 """Nanoseconds: of a range that takes longer the time of each put is noted."""
 _RETRY: Final = 0.005
 """So many handlings fail on purpose."""
-
-
-def done_key(queue: str, number: int) -> str:
-    """The hash in which a message counts itself with its acknowledgement."""
-    return f"{{{queue}}}:done:{number % _SHARDS}"
 
 
 def only_errors() -> None:

@@ -14,9 +14,12 @@ from redis.asyncio import Redis
 from redis.exceptions import RedisError
 
 from tests.campaigns.heap import last_note
+from tests.campaigns.record import done_keys
 
 RESIDENT: Final = "MiB"
 """Resident memory: with what allocators keep for later."""
+KEYS: Final = "keys of the server"
+"""All but those that the campaign keeps as its record."""
 _EVERY: Final = 0.1
 _SLOW: Final = 10
 """Of so many looks one reads the slow figures, too."""
@@ -35,6 +38,7 @@ class Gauges:
         self._name = name
         self._watched = watched
         self._records = records
+        self._record = done_keys(name)
         self.put_total = 0
         """How many puts the server has counted."""
         self.pending: list[tuple[float, int]] = []
@@ -83,11 +87,14 @@ class Gauges:
             if is_slow:
                 pipeline.info("memory")
                 pipeline.info("clients")
+                pipeline.dbsize()
+                pipeline.exists(*self._record)
             pending, put, *slow = await pipeline.execute()
         self.pending.append((time.monotonic(), pending))
         self.put_total = max(self.put_total, int(put or 0))
         if is_slow:
-            memory, clients = slow
+            memory, clients, keys, of_record = slow
+            self._note(KEYS, keys - of_record)
             self._note("connections", clients["connected_clients"])
             self._note("memory of the server less its data", _overhead(memory))
             for what, pid in self._watched().items():

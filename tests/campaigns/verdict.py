@@ -12,17 +12,18 @@ from tests.campaigns.checkers.bound import over_the_bound
 from tests.campaigns.checkers.conservation import Balance, imbalances
 from tests.campaigns.checkers.leaks import leaks
 from tests.campaigns.checkers.losses import Losses
-from tests.campaigns.checkers.slope import Slope, fit
+from tests.campaigns.checkers.slope import FEWEST, Slope, fit
 from tests.campaigns.checkers.totals import Totals
 from tests.campaigns.evidence import Evidence
 from tests.campaigns.gauges import RESIDENT, Gauges
+from tests.campaigns.record import read_counts
 from tests.instruments.census import Census, take_census
 from tests.instruments.waiting import resolved
 
 IN_HANDS: Final = 700
 """What a process holds at most: workers, prefetch and a portion under way."""
-_LONG: Final = 300.0
-"""Seconds that a figure is watched for before it is said to grow: everything fills up at first."""
+_LONG: Final = 200.0
+"""Seconds that a line is fitted over before it is said to grow, without the first third: everything fills up then."""
 _ARENA: Final = 1.0
 """MiB: CPython takes so much at once, and keeps what it has. What leaks shows in what is in use, which has no grain."""
 _LONGEST: Final = 15.0
@@ -69,7 +70,7 @@ class Verdict:
     """The longest time that the referee itself had no turn, in seconds."""
     census: Census
     slopes: dict[str, Slope]
-    """The line of each figure that was watched for long enough."""
+    """The line of each figure that was watched."""
     against: tuple[str, ...]
     """What stands against the product; empty for a sound run."""
 
@@ -96,17 +97,20 @@ def _grain(what: str) -> float:
 
 
 def _slopes(gauges: Gauges) -> dict[str, Slope]:
-    return {
-        what: fit(samples)
-        for what, samples in gauges.samples.items()
-        if len(samples) > 100 and samples[-1][0] - samples[0][0] > _LONG
-    }
+    return {what: fit(samples) for what, samples in gauges.samples.items() if len(samples) >= FEWEST}
+
+
+def _growing(slopes: dict[str, Slope]) -> str:
+    """What grows, of all that was watched for long enough."""
+    return ", ".join(
+        f"{what} by {line}" for what, line in slopes.items() if line.seconds > _LONG and line.grows_by(_grain(what))
+    )
 
 
 async def judge(client: Redis, name: str, records: Path, gauges: Gauges, course: Course) -> Verdict:
     """Judge a run whose queue is at rest, and whose processes have ended."""
     evidence = Evidence(records)
-    totals, counted = evidence.totals, await _counted(client, name)
+    totals, counted = evidence.totals, await read_counts(client, name)
     odd = {each for each, times in counted.items() if times != 1} | (evidence.handled ^ counted.keys())
     uncounted = odd & (evidence.handled - counted.keys())
     forgotten = evidence.forgotten(uncounted, course.forgot, course.forgets)
@@ -116,8 +120,8 @@ async def judge(client: Redis, name: str, records: Path, gauges: Gauges, course:
     over = over_the_bound(gauges.pending, course.maxsize)
     census = await take_census(client, name)
     standstill, recovery, waited = evidence.standstill(), evidence.recovery(course.healed), evidence.longest_put()
-    slopes, left = _slopes(gauges), [*leaks(*evidence.left), *course.remains]
-    growing = ", ".join(f"{what} by {line}" for what, line in slopes.items() if line.grows_by(_grain(what)))
+    slopes = _slopes(gauges)
+    growing, left = _growing(slopes), [*leaks(*evidence.left), *course.remains]
     unsound = await _unsound(client, name, census, evidence, forgets=bool(course.forgot))
     against = {
         f"{len(totals.lost)} acknowledged messages are lost": totals.lost and not may_forget,
@@ -138,16 +142,6 @@ async def judge(client: Redis, name: str, records: Path, gauges: Gauges, course:
         course.seconds, dict(course.struck), totals, len(odd), forgotten, gauges.most_pending, standstill, recovery,
         waited, gauges.longest_gap, census, slopes, tuple(text for text, holds in against.items() if holds),
     )  # fmt: skip
-
-
-async def _counted(client: Redis, name: str) -> dict[tuple[int, int], int]:
-    """How often each message counted itself with its acknowledgement."""
-    found: dict[tuple[int, int], int] = {}
-    async for key in client.scan_iter(match=f"{{{name}}}:done:*", count=1000):
-        async for field_, times in client.hscan_iter(key, count=1000):
-            part, number = field_.decode().split("-")
-            found[int(part), int(number)] = int(times)
-    return found
 
 
 async def _unsound(client: Redis, name: str, census: Census, evidence: Evidence, *, forgets: bool) -> str:
