@@ -2,38 +2,52 @@
 
 from collections.abc import Iterable, Sequence
 from pathlib import Path
+from typing import Final
 
 from tests.campaigns import history, referee
 from tests.campaigns.checkers.losses import Losses, explain
-from tests.campaigns.checkers.recovery import longest_recovery
+from tests.campaigns.checkers.recovery import longest_pause, longest_recovery
+from tests.campaigns.checkers.repeats import Handled, Repeats, judge_repeats
 from tests.campaigns.checkers.standstill import longest_standstill
 from tests.campaigns.checkers.starvation import Wait, longest_wait
+from tests.campaigns.checkers.strikes import Strike
 from tests.campaigns.checkers.totals import Name, total_queue
-from tests.campaigns.pulse import read_gaps, read_left
+from tests.campaigns.pulse import read_gaps, read_groups, read_left
+
+_NOTICE: Final = 0.5
+"""Seconds: for so long an answer may be on its way, and whoever was struck may begin with what it had in hand."""
+_ENDANGERED: Final = 0.3
+"""Seconds: whoever was starved for so long may have renewed its session too late."""
 
 
 class Evidence:
     """All files of a run whose processes have ended, or are at rest."""
 
-    def __init__(self, records: Path) -> None:
-        """Read them."""
+    def __init__(self, records: Path, strikes: Sequence[Strike] = ()) -> None:
+        """Read them. `strikes`: what the campaign did meanwhile."""
+        self._strikes = strikes
         self._events = list(history.read(records))
         self._handlings = list(referee.read(records))
-        self._gaps = read_gaps(records)
+        self._gaps = read_gaps(records, strikes)
+        self._groups = read_groups(records)
         self.left = read_left(records)
         self.handled = {(each.part, each.number) for each in self._handlings}
         self.totals = total_queue(self._events, ((each.part, each.number) for each in self._handlings))
 
     def standstill(self) -> float:
-        """The longest time without a handling, in seconds."""
+        """The longest time without a handling, in seconds, whatever the reason."""
         return longest_standstill(each.at for each in self._handlings)
+
+    def awake_standstill(self) -> float:
+        """The same, less the time in which nobody could have handled anything."""
+        return longest_pause([each.at for each in self._handlings], self._gaps, self._groups)
 
     def recovery(self, healed: Sequence[int]) -> float:
         """The longest time from the end of a strike to the next handling, in seconds."""
         moments = [each.at for each in self._handlings]
         if not self.totals.lost:  # what was healed when all had been handled had nothing left to show
             healed = [heal for heal in healed if heal <= max(moments, default=0)]
-        return longest_recovery(healed, moments, self._gaps)
+        return longest_recovery(healed, moments, self._gaps, self._groups)
 
     def longest_put(self) -> float:
         """The longest time in which a range of puts was not in, in seconds; from when it was asked for last."""
@@ -46,12 +60,22 @@ class Evidence:
                 waits.append(Wait(f"producer-{event.part}", asked.pop((event.part, event.first)), event.at))
         return longest_wait(waits, self._gaps)
 
-    def forgotten(self, uncounted: Iterable[Name], forgot: Sequence[int], seconds: float) -> Losses:
-        """Compare lost messages, and handlings that the server does not know, with the moments when it forgot.
+    def repeats(self, in_hands: int) -> Repeats:
+        """Name a strike for each message that was handled once more; a machine that starves a process is one, too."""
+        starving = [
+            Strike("starved", gap.began, gap.ended, gap.pid)
+            for gap in self._gaps
+            if gap.ended - gap.began > _ENDANGERED * 1e9
+        ]
+        handled = (Handled((each.part, each.number), each.pid, each.began, each.at) for each in self._handlings)
+        return judge_repeats(handled, [*self._strikes, *starving], in_hands, _NOTICE)
+
+    def forgotten(self, uncounted: Iterable[Name]) -> Losses:
+        """Compare lost messages, and handlings that the server does not know, with what it kept at each strike.
 
         Whoever was starved may have read an answer late.
         """
-        late = 0.5 + max(((gap.ended - gap.began) / 1e9 for gap in self._gaps), default=0.0)
+        late = _NOTICE + max(((gap.ended - gap.began) / 1e9 for gap in self._gaps), default=0.0)
         known = {
             (event.part, number): event.at
             for phase in ("ok", "each")  # where each is known, it counts
@@ -62,4 +86,4 @@ class Evidence:
         }
         missing = frozenset(uncounted)
         last = {(each.part, each.number): each.at for each in self._handlings if (each.part, each.number) in missing}
-        return explain([*known.values(), *last.values()], forgot, seconds, late)
+        return explain([*known.values(), *last.values()], self._strikes, late, self._gaps)

@@ -43,7 +43,7 @@ class Fleet:
 
     async def consumer(self, number: int) -> None:
         """Start a consumer."""
-        self.consumers[number] = await self._stack.enter_async_context(running(consume, *self._where))
+        self.consumers[number] = await self._stack.enter_async_context(running(consume, *self._where, number))
 
     def everybody(self) -> list[tuple[dict[int, Process], int]]:
         """Each process that may be struck, as its table and its number."""

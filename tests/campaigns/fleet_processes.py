@@ -98,7 +98,7 @@ async def _put(queue: Queue[tuple[int, int]], history: History, part: int, first
         await asyncio.sleep(0.05)
 
 
-async def consume(url: str, name: str, ttl: float, folder: str, habits: Mapping[str, float]) -> None:
+async def consume(url: str, name: str, ttl: float, folder: str, habits: Mapping[str, float], number: int) -> None:  # noqa: PLR0917
     """Handle messages until SIGTERM; each counts itself with its acknowledgement, and at the referee.
 
     `habits`: of so many handlings (`blocks`) each blocks the loop for three times to live.
@@ -109,16 +109,16 @@ async def consume(url: str, name: str, ttl: float, folder: str, habits: Mapping[
     chance = random.Random()  # noqa: S311  # no secret
 
     async def handle(delivery: Delivery[tuple[int, int]]) -> None:
-        part, number = delivery.item
+        (part, message), began = delivery.item, time.monotonic_ns()
         if chance.random() < _RETRY:
             raise Retry(reason="this attempt fails on purpose")
         if chance.random() < habits["blocks"]:
             time.sleep(3 * ttl)  # noqa: ASYNC251  # on purpose
-        referee.record(part, number, delivery.attempt)
-        delivery.effects.hincrby(done_key(name, number), f"{part}-{number}")
+        referee.record(part, message, delivery.attempt, began)
+        delivery.effects.hincrby(done_key(name, message), f"{part}-{message}")
 
     async with (
-        pulse(Path(folder), f"consumer-{os.getpid()}"),
+        pulse(Path(folder), f"consumer-{number}"),
         _session(url, ttl, habits) as session,
     ):
         rules: dict[Any, Rules] = {tuple: Rules(attempts=100, backoff=Backoff(first=0.001, longest=0.05))}

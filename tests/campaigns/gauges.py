@@ -45,8 +45,6 @@ class Gauges:
         """What was pending, and when: seconds."""
         self.samples: dict[str, list[tuple[float, float]]] = {}
         """What each figure was, and when: seconds."""
-        self.longest_gap = 0.0
-        """The longest time, in seconds, that our own loop had no turn: then the machine was starved."""
 
     @property
     def most_pending(self) -> int:
@@ -57,20 +55,11 @@ class Gauges:
     async def watching(self) -> AsyncIterator[None]:
         """Look while the block runs."""
         looking = asyncio.create_task(self._look_on(), name="gauges")
-        breathing = asyncio.create_task(self._breathe(), name="breath")
         try:
             yield
         finally:
-            for task in (looking, breathing):
-                task.cancel()
-            await asyncio.wait({looking, breathing})
-
-    async def _breathe(self) -> None:
-        last = time.monotonic()
-        while True:
-            await asyncio.sleep(0.02)
-            now = time.monotonic()
-            self.longest_gap, last = max(self.longest_gap, now - last - 0.02), now
+            looking.cancel()
+            await asyncio.wait({looking})
 
     async def _look_on(self) -> None:
         looks = 0

@@ -16,18 +16,20 @@ _SCHEMA = """
 PRAGMA journal_mode = WAL;
 PRAGMA synchronous = OFF;
 PRAGMA cache_size = -64;
-CREATE TABLE handled (part INTEGER, number INTEGER, attempt INTEGER, at INTEGER);
+CREATE TABLE handled (part INTEGER, number INTEGER, attempt INTEGER, began INTEGER, at INTEGER);
 """
 
 
 @dataclass(frozen=True, slots=True)
 class Handling:
-    """One end of a handler."""
+    """One run of a handler that came to its end; nanoseconds."""
 
     part: int
     number: int
     attempt: int
+    began: int
     at: int
+    pid: int
 
 
 class Referee:
@@ -39,9 +41,10 @@ class Referee:
         self._file = sqlite3.connect(path, isolation_level=None)
         self._file.executescript(_SCHEMA)
 
-    def record(self, part: int, number: int, attempt: int) -> None:
-        """Record that a message was handled to its end."""
-        self._file.execute("INSERT INTO handled VALUES (?, ?, ?, ?)", (part, number, attempt, time.monotonic_ns()))
+    def record(self, part: int, number: int, attempt: int, began: int) -> None:
+        """Record that a message was handled to its end, and since when."""
+        row = part, number, attempt, began, time.monotonic_ns()
+        self._file.execute("INSERT INTO handled VALUES (?, ?, ?, ?, ?)", row)
 
     def close(self) -> None:
         """Let go of the file."""
@@ -53,8 +56,9 @@ def read(folder: Path) -> Iterator[Handling]:
     for path in sorted(folder.glob("handled-*.sqlite")):
         file = sqlite3.connect(path)
         try:
-            for row in file.execute("SELECT part, number, attempt, at FROM handled"):
-                yield Handling(*row)
+            pid = int(path.name.split("-")[1])
+            for part, number, attempt, began, at in file.execute("SELECT * FROM handled"):
+                yield Handling(part, number, attempt, began, at, pid)
         except sqlite3.OperationalError as error:
             if "no such table" not in str(error):  # killed before it had one
                 raise

@@ -2,7 +2,7 @@
 
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
@@ -12,7 +12,9 @@ from tests.campaigns.checkers.bound import over_the_bound
 from tests.campaigns.checkers.conservation import Balance, imbalances
 from tests.campaigns.checkers.leaks import leaks
 from tests.campaigns.checkers.losses import Losses
+from tests.campaigns.checkers.repeats import Repeats
 from tests.campaigns.checkers.slope import FEWEST, Slope, fit
+from tests.campaigns.checkers.strikes import Strike
 from tests.campaigns.checkers.totals import Totals
 from tests.campaigns.evidence import Evidence
 from tests.campaigns.gauges import RESIDENT, Gauges
@@ -20,8 +22,8 @@ from tests.campaigns.record import read_counts
 from tests.instruments.census import Census, take_census
 from tests.instruments.waiting import resolved
 
-IN_HANDS: Final = 700
-"""What a process holds at most: workers, prefetch and a portion under way."""
+IN_HANDS: Final = 150
+"""What a process has in hand at most: five times its handlers. It takes ahead what it handles in 5 ms."""
 _LONG: Final = 200.0
 """Seconds that a line is fitted over before it is said to grow, without the first third: everything fills up then."""
 _ARENA: Final = 1.0
@@ -41,11 +43,16 @@ class Course:
     """When each strike was over, in nanoseconds."""
     recovers: float
     """Seconds within which messages are handled again."""
+    strikes: Sequence[Strike] = ()
     forgets: float = 0.0
-    """Seconds of acknowledgements that the server may forget at each of these moments."""
-    forgot: list[int] = field(default_factory=list)
+    """Seconds of acknowledgements that a strike may take back, as the deployment is documented."""
     remains: Sequence[str] = ()
     """What the server held when nobody was there any more, and not before."""
+
+    @property
+    def forgot(self) -> bool:
+        """Whether the server ever came back with older data."""
+        return any(strike.kept is not None for strike in self.strikes)
 
 
 @dataclass(frozen=True)
@@ -66,9 +73,7 @@ class Verdict:
     """Seconds from the end of a strike to the next handling, at most, less what the machine took."""
     waited: float
     """Seconds that a hundred puts waited, at most, less what the machine took."""
-    starved: float
-    """The longest time that the referee itself had no turn, in seconds."""
-    census: Census
+    repeats: Repeats
     slopes: dict[str, Slope]
     """The line of each figure that was watched."""
     against: tuple[str, ...]
@@ -86,7 +91,7 @@ class Verdict:
         return (
             f"{totals.acknowledged:,} messages, {strikes}, {self.seconds:,.0f} s: {len(totals.lost)} lost, "
             f"{len(totals.unexpected)} from nowhere, {self.doubled} effects not once{took}; "
-            f"{totals.duplicated:,} delivered again, {totals.recovered:,} recovered, at most {self.most_pending} pending, "
+            f"{totals.duplicated:,} delivered again (at most {self.repeats.most} of one process by one strike), {totals.recovered:,} recovered, at most {self.most_pending} pending, "
             f"handled again within {self.recovery:.1f} s, puts waited {self.waited:.1f} s at most, "
             f"longest standstill {self.standstill:.1f} s"
         )
@@ -109,38 +114,38 @@ def _growing(slopes: dict[str, Slope]) -> str:
 
 async def judge(client: Redis, name: str, records: Path, gauges: Gauges, course: Course) -> Verdict:
     """Judge a run whose queue is at rest, and whose processes have ended."""
-    evidence = Evidence(records)
+    evidence = Evidence(records, course.strikes)
     totals, counted = evidence.totals, await read_counts(client, name)
     odd = {each for each, times in counted.items() if times != 1} | (evidence.handled ^ counted.keys())
     uncounted = odd & (evidence.handled - counted.keys())
-    forgotten = evidence.forgotten(uncounted, course.forgot, course.forgets)
-    may_forget = bool(course.forgot) and not forgotten.unexplained
+    forgotten, repeats = evidence.forgotten(uncounted), evidence.repeats(IN_HANDS)
+    may_forget = course.forgot and not forgotten.unexplained
     if may_forget:
         odd -= uncounted
     over = over_the_bound(gauges.pending, course.maxsize)
     census = await take_census(client, name)
-    standstill, recovery, waited = evidence.standstill(), evidence.recovery(course.healed), evidence.longest_put()
+    awake, recovery, waited = evidence.awake_standstill(), evidence.recovery(course.healed), evidence.longest_put()
     slopes = _slopes(gauges)
     growing, left = _growing(slopes), [*leaks(*evidence.left), *course.remains]
-    unsound = await _unsound(client, name, census, evidence, forgets=bool(course.forgot))
+    unsound = await _unsound(client, name, census, evidence, forgets=course.forgot)
     against = {
         f"{len(totals.lost)} acknowledged messages are lost": totals.lost and not may_forget,
         f"{len(totals.unexpected)} messages come from nowhere": totals.unexpected,
         f"the effects of {len(odd)} messages did not happen once": odd,
         f"{forgotten.unexplained} were forgotten, and no strike explains it": forgotten.unexplained,
         f"more than {course.maxsize} were pending at once: {over[:3]}": over,
-        f"{totals.duplicated} were delivered again, more than was in hands when something struck": totals.duplicated
-        > IN_HANDS * (1 + course.struck.total()),
+        f"the server forgot what it had answered {forgotten.beyond:.2f} s before": forgotten.beyond > course.forgets,
+        f"{len(repeats.unexplained)} were delivered again, and no strike explains it: {repeats.unexplained[:2]}": repeats.unexplained,
         f"the keys do not add up: {unsound}": unsound,
         f"they grow: {growing}": growing,
         f"left behind: {', '.join(left)}": left,
-        f"nothing was handled for {standstill:.1f} s": standstill - gauges.longest_gap > _LONGEST,
-        f"{recovery:.1f} s until messages were handled again": recovery - gauges.longest_gap > course.recovers,
-        f"puts waited for {waited:.1f} s": waited - gauges.longest_gap > _LONGEST,
+        f"nothing was handled for {awake:.1f} s": awake > _LONGEST,
+        f"{recovery:.1f} s until messages were handled again": recovery > course.recovers,
+        f"puts waited for {waited:.1f} s": waited > _LONGEST,
     }
     return Verdict(
-        course.seconds, dict(course.struck), totals, len(odd), forgotten, gauges.most_pending, standstill, recovery,
-        waited, gauges.longest_gap, census, slopes, tuple(text for text, holds in against.items() if holds),
+        course.seconds, dict(course.struck), totals, len(odd), forgotten, gauges.most_pending, evidence.standstill(), recovery,
+        waited, repeats, slopes, tuple(text for text, holds in against.items() if holds),
     )  # fmt: skip
 
 

@@ -83,10 +83,10 @@ def test_one_arena_that_fills_is_no_growth_and_the_third_is() -> None:
 
 def test_the_referee_keeps_nothing_of_what_it_recorded(tmp_path: Path) -> None:
     referee = Referee(tmp_path)
-    referee.record(0, 0, 1)
+    referee.record(0, 0, 1, 0)
     before = allocated()
     for number in range(1, 20_000):
-        referee.record(0, number, 1)
+        referee.record(0, number, 1, 0)
     assert allocated() - before < 0.1
     referee.close()
 
