@@ -1,6 +1,7 @@
 """Evidence: what the processes of a fleet wrote down, given to the checkers."""
 
 from collections.abc import Iterable, Sequence
+from math import inf
 from pathlib import Path
 from typing import Final
 
@@ -71,19 +72,28 @@ class Evidence:
         return judge_repeats(handled, [*self._strikes, *starving], in_hands, _NOTICE)
 
     def forgotten(self, uncounted: Iterable[Name]) -> Losses:
-        """Compare lost messages, and handlings that the server does not know, with what it kept at each strike.
+        """Compare lost messages, and handlings that the server does not know, with what it kept at each strike."""
+        known = {name: at for name, at in self._known().items() if name in self.totals.lost}
+        missing = frozenset(uncounted)
+        last = {(each.part, each.number): each.at for each in self._handlings if (each.part, each.number) in missing}
+        return explain([*known.values(), *last.values()], self._strikes, self._late(), self._gaps)
 
-        Whoever was starved may have read an answer late.
-        """
-        late = _NOTICE + max(((gap.ended - gap.began) / 1e9 for gap in self._gaps), default=0.0)
-        known = {
+    def kept_puts(self) -> int:
+        """How many puts returned that no strike has taken back: all, or those since the server forgot last."""
+        forgot = [strike.began for strike in self._strikes if strike.kept is not None]
+        since = max(forgot) + self._late() * 1e9 if forgot else -inf
+        return sum(at > since for at in self._known().values())
+
+    def _known(self) -> dict[Name, int]:
+        """When each message was known to be in; of a slow range that is noted for each."""
+        return {
             (event.part, number): event.at
             for phase in ("ok", "each")  # where each is known, it counts
             for event in self._events
             if event.phase == phase
             for number in range(event.first, event.last + 1)
-            if (event.part, number) in self.totals.lost
         }
-        missing = frozenset(uncounted)
-        last = {(each.part, each.number): each.at for each in self._handlings if (each.part, each.number) in missing}
-        return explain([*known.values(), *last.values()], self._strikes, late, self._gaps)
+
+    def _late(self) -> float:
+        """Seconds: whoever was starved may have read an answer so much later than it was given."""
+        return _NOTICE + max(((gap.ended - gap.began) / 1e9 for gap in self._gaps), default=0.0)

@@ -1,7 +1,7 @@
 """The verdict on a campaign: figures, and what stands against the product."""
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
@@ -127,7 +127,7 @@ async def judge(client: Redis, name: str, records: Path, gauges: Gauges, course:
     awake, recovery, waited = evidence.awake_standstill(), evidence.recovery(course.healed), evidence.longest_put()
     slopes = _slopes(gauges)
     growing, left = _growing(slopes), [*leaks(*evidence.left), *course.remains]
-    unsound = await _unsound(client, name, census, evidence, forgets=course.forgot)
+    unsound = await _unsound(client, name, census, evidence, counted.values())
     against = {
         f"{len(totals.lost)} acknowledged messages are lost": totals.lost and not may_forget,
         f"{len(totals.unexpected)} messages come from nowhere": totals.unexpected,
@@ -149,8 +149,8 @@ async def judge(client: Redis, name: str, records: Path, gauges: Gauges, course:
     )  # fmt: skip
 
 
-async def _unsound(client: Redis, name: str, census: Census, evidence: Evidence, *, forgets: bool) -> str:
-    """What does not add up. A server that came back with older data counts anew what it forgot."""
+async def _unsound(client: Redis, name: str, census: Census, evidence: Evidence, counted: Iterable[int]) -> str:
+    """What does not add up. `counted`: how often each message counted itself."""
     try:
         census.check()
     except AssertionError as error:
@@ -160,5 +160,5 @@ async def _unsound(client: Redis, name: str, census: Census, evidence: Evidence,
     totals = await resolved(client.hmget(f"{{{name}}}:totals", ["put", "acked", "dead", "cancelled"]))
     put, acked, dead, cancelled = (int(total or 0) for total in totals)
     seen = evidence.totals
-    balance = Balance(put, acked, dead + cancelled, 0, seen.acknowledged, seen.attempted, seen.handled)
-    return "" if forgets else "; ".join(imbalances(balance))
+    balance = Balance(put, acked, dead + cancelled, 0, evidence.kept_puts(), seen.attempted, seen.handled, sum(counted))
+    return "; ".join(imbalances(balance))
