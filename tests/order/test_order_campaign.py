@@ -15,8 +15,9 @@ import pytest
 from redis.asyncio import Redis
 
 from shared.concurrency import Queue, Session
+from tests.campaigns.checkers.order import judge_order
 from tests.instruments.census import take_census
-from tests.instruments.ordering import Verdict, handle_in_order, put_in_order
+from tests.instruments.ordering import handle_in_order, missing, put_in_order, read_notes
 from tests.instruments.processes import Process, running
 from tests.instruments.waiting import until
 from tests.order.watching import at_rest
@@ -71,20 +72,22 @@ async def test_each_key_is_in_order_while_processes_are_killed(url: str, name: s
         await asyncio.gather(*(process.said("end") for process in handlers))
         await at_rest(queue)
     census.check()
-    verdict = Verdict(tmp_path)
-    assert verdict.missing(count, keys, PARTS) == set()
-    assert verdict.out_of_order() == []
-    assert verdict.together() == []
+    notes = list(read_notes(tmp_path))
+    order = judge_order(notes)
+    assert missing(notes, count, keys, PARTS) == set()
+    assert order.backwards == ()
+    assert order.together == ()
     assert (statistics.dead_total, statistics.acked_total) == (0, count * PARTS)
-    assert (killed > 0, verdict.attempts() > count * PARTS) == (True, True)
-    print(f"{killed} kills, {verdict.attempts()} attempts, {statistics.recovered_total} recovered")  # noqa: T201
+    assert (killed > 0, order.begun > count * PARTS) == (True, True)
+    print(f"{killed} kills, {order.begun} attempts, {statistics.recovered_total} recovered")  # noqa: T201
 
 
 def test_the_referee_sees_what_is_wrong(tmp_path: Path) -> None:
     (tmp_path / "a").write_text("began 0-1 1 10\ndid 0-1 1 30\nbegan 0-1 3 70\nbegan 0-1")
     (tmp_path / "b").write_text("began 0-1 3 20\ndid 0-1 3 40\nbegan 0-1 1 50\ndid 0-1 1 60\n")
-    verdict = Verdict(tmp_path)
-    assert verdict.missing(4, 2, 1) == {(0, 0), (0, 2)}
-    assert verdict.out_of_order() == [("0-1", 3, 1)]
-    assert [(key, one.process, other.process) for key, one, other in verdict.together()] == [("0-1", "a", "b")]
-    assert verdict.attempts() == 4
+    notes = list(read_notes(tmp_path))
+    order = judge_order(notes)
+    assert missing(notes, 4, 2, 1) == {(0, 0), (0, 2)}
+    assert [(one.number, other.number) for one, other in order.backwards] == [(3, 1)]
+    assert [(one.process, other.process) for one, other in order.together] == [("a", "b")]
+    assert (order.begun, order.keys) == (4, 1)
