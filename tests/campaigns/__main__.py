@@ -34,15 +34,16 @@ def main(arguments: Sequence[str] | None = None) -> int:
     sound, ran = True, False
     for name in options.campaign or SAID:
         length = Length(options.seconds, options.messages, options.strikes)
+        seed = random.randrange(10**9) if options.seed is None else options.seed  # noqa: S311  # no secret
         if name in SUITES:
             ran = True
-            sound = run_suite(SUITES[name], length) and sound
+            print(f"{name}{f' --seed {seed}' if SUITES[name].is_seeded else ''}:", flush=True)  # noqa: T201
+            sound = run_suite(SUITES[name], length, seed) and sound
             continue
         if reason := _why_not(name):
             print(f"{name}: SKIPPED, {reason}", flush=True)  # noqa: T201
             continue
         ran = True
-        seed = random.randrange(10**9) if options.seed is None else options.seed  # noqa: S311  # no secret
         with tempfile.TemporaryDirectory(prefix="weir-campaign-") as folder:
             verdict = asyncio.run(_run(name, length, seed, Path(folder)))
         print(f"{name} --seed {seed}: {verdict.line()}", flush=True)  # noqa: T201
@@ -85,6 +86,9 @@ def _options(arguments: Sequence[str] | None) -> argparse.Namespace:
     options = parser.parse_args(arguments)
     if unknown := [name for name in options.campaign if name not in SAID]:
         parser.error(f"there is no campaign {unknown[0]!r}; see --help")
+    deaf = [name for name in options.campaign or SAID if name in SUITES and not SUITES[name].is_seeded]
+    if options.seed is not None and deaf:
+        parser.exit(2, f"./run campaign: --seed decides nothing of {', '.join(deaf)}; name the others alone\n")
     if min(options.seconds, options.messages, options.strikes) < 0:
         parser.error("--seconds, --messages and --strikes are not negative")
     return options

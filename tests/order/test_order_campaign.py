@@ -6,7 +6,6 @@ A referee outside of the server finds each key in order, never two of a key at o
 
 import asyncio
 import os
-import random
 from contextlib import AsyncExitStack
 from pathlib import Path
 from typing import Final
@@ -17,6 +16,7 @@ from redis.asyncio import Redis
 from shared.concurrency import Queue, Session
 from tests.campaigns.checkers.order import judge_order
 from tests.instruments.census import take_census
+from tests.instruments.chance import chance
 from tests.instruments.ordering import handle_in_order, missing, put_in_order, read_notes
 from tests.instruments.processes import Process, running
 from tests.instruments.waiting import until
@@ -35,7 +35,7 @@ async def test_each_key_is_in_order_while_processes_are_killed(url: str, name: s
     count, keys, kills, pause = (
         (MESSAGES // PARTS, 500, max(1, MESSAGES // 2000), 1.0) if MESSAGES else (1500, 30, 4, 0.0)
     )
-    chance = random.Random()  # noqa: S311  # no secret
+    victims = chance()
     async with AsyncExitStack() as stack, Session.open(url, ttl=TTL) as session, Redis.from_url(url) as client:
         queue = Queue(session, name, int, maxsize=400, max_crashes=None)
         await queue.qsize()
@@ -61,7 +61,7 @@ async def test_each_key_is_in_order_while_processes_are_killed(url: str, name: s
             else:
                 least = (killed + 1) * count * PARTS // (kills + 2)
                 await until(acked, lambda now, least=least: now >= least, 100)  # type: ignore[misc]
-            await handlers.pop(chance.randrange(len(handlers))).kill()
+            await handlers.pop(victims.randrange(len(handlers))).kill()
             killed += 1
             await handler()
         await asyncio.gather(*(producer.said("end", 1, 60 + count / 25) for producer in producers))
