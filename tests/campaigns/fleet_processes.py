@@ -15,7 +15,7 @@ from consumer.outcomes import Retry
 from consumer.rules.backoff import Backoff
 from consumer.rules.rules import Rules
 from consumer.worker.worker import Worker
-from shared.concurrency import ConcurrencyError, Delivery, Queue, Session
+from shared.concurrency import ConcurrencyError, Delivery, Queue, QueueFull, Session
 from tests.campaigns.heap import keep_notes
 from tests.campaigns.history import History, in_doubt
 from tests.campaigns.pulse import pulse
@@ -67,7 +67,8 @@ async def produce(url: str, name: str, ttl: float, folder: str, habits: Mapping[
         while not stopping.is_set():
             history.note("invoke", number, number + AT_ONCE - 1)
             await _put(queue, history, part, number, number + AT_ONCE - 1)
-            number += AT_ONCE
+            await _try_to_put(queue, history, part, number + AT_ONCE)
+            number += AT_ONCE + 1
             await asyncio.sleep(habits["rest"])
     noting.cancel()
     report("end", number)
@@ -96,6 +97,20 @@ async def _put(queue: Queue[tuple[int, int]], history: History, part: int, first
             return
         history.note("info", first, last)
         await asyncio.sleep(0.05)
+
+
+async def _try_to_put(queue: Queue[tuple[int, int]], history: History, part: int, number: int) -> None:
+    """Put one if there is room. Where there is none it is never put; where nobody knows, it is put as any other."""
+    history.note("invoke", number, number)
+    try:
+        await queue.put_nowait((part, number), id=f"{part}-{number}")
+    except QueueFull:
+        history.note("fail", number, number)
+    except ConcurrencyError:
+        history.note("info", number, number)
+        await _put(queue, history, part, number, number)
+    else:
+        history.note("ok", number, number)
 
 
 async def consume(url: str, name: str, ttl: float, folder: str, habits: Mapping[str, float], number: int) -> None:  # noqa: PLR0917

@@ -89,7 +89,7 @@ class Verdict:
             else ""
         )
         return (
-            f"{totals.acknowledged:,} messages, {strikes}, {self.seconds:,.0f} s: {len(totals.lost)} lost, "
+            f"{totals.acknowledged:,} messages, {totals.refused:,} refused, {strikes}, {self.seconds:,.0f} s: {len(totals.lost)} lost, "
             f"{len(totals.unexpected)} from nowhere, {self.doubled} effects not once{took}; "
             f"{totals.duplicated:,} delivered again (at most {self.repeats.most} of one process by one strike), {totals.recovered:,} recovered, at most {self.most_pending} pending, "
             f"handled again within {self.recovery:.1f} s, puts waited {self.waited:.1f} s at most, "
@@ -131,6 +131,7 @@ async def judge(client: Redis, name: str, records: Path, gauges: Gauges, course:
     against = {
         f"{len(totals.lost)} acknowledged messages are lost": totals.lost and not may_forget,
         f"{len(totals.unexpected)} messages come from nowhere": totals.unexpected,
+        f"{len(totals.defiant)} messages were refused, and handled nevertheless": totals.defiant,
         f"the effects of {len(odd)} messages did not happen once": odd,
         f"{forgotten.unexplained} were forgotten, and no strike explains it": forgotten.unexplained,
         f"more than {course.maxsize} were pending at once: {over[:3]}": over,
