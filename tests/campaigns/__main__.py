@@ -10,11 +10,12 @@ from typing import Final
 
 from tests.campaigns.campaign import CAMPAIGNS, run
 from tests.campaigns.cluster import CLUSTERS, run_cluster
+from tests.campaigns.commit import commit_of
 from tests.campaigns.fleet_processes import only_errors
 from tests.campaigns.length import Length
 from tests.campaigns.lock_verdict import LockVerdict
 from tests.campaigns.locking import LOCKS, run_locks
-from tests.campaigns.suites import SUITES, run_suite
+from tests.campaigns.suites import ROOT, SUITES, run_suite
 from tests.campaigns.turns import TurnVerdict, run_turns
 from tests.campaigns.verdict import Verdict
 
@@ -31,13 +32,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Run; exit code 1 when something stands against the product, or nothing could run; 2 for a wrong command line."""
     options = _options(arguments)
     only_errors()
-    sound, ran = True, False
+    sound, ran, commit = True, False, commit_of(ROOT)
     for name in options.campaign or SAID:
         length = Length(options.seconds, options.messages, options.strikes)
         seed = random.randrange(10**9) if options.seed is None else options.seed  # noqa: S311  # no secret
         if name in SUITES:
             ran = True
-            print(f"{name}{f' --seed {seed}' if SUITES[name].is_seeded else ''}:", flush=True)  # noqa: T201
+            print(f"{name}{f' --seed {seed}' if SUITES[name].is_seeded else ''}, {commit}:", flush=True)  # noqa: T201
             sound = run_suite(SUITES[name], length, seed) and sound
             continue
         if reason := _why_not(name):
@@ -46,7 +47,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         ran = True
         with tempfile.TemporaryDirectory(prefix="weir-campaign-") as folder:
             verdict = asyncio.run(_run(name, length, seed, Path(folder)))
-        print(f"{name} --seed {seed}: {verdict.line()}", flush=True)  # noqa: T201
+        print(f"{name} --seed {seed}, {commit}: {verdict.line()}", flush=True)  # noqa: T201
         for what, line in verdict.slopes.items() if isinstance(verdict, Verdict) else ():
             print(f"  {what}: {line}", flush=True)  # noqa: T201
         for text in verdict.against:

@@ -14,11 +14,12 @@ ROOT: Final = Path(__file__).resolve().parent.parent.parent
 
 @dataclass(frozen=True)
 class Suite:
-    """Tests that look at a variable for how long they go on."""
+    """Tests that look at a variable for how long they go on, or try all there is."""
 
     says: str
-    variable: str
-    files: tuple[str, ...]
+    variable: str = ""
+    """Where they look; none for those that try all there is."""
+    files: tuple[str, ...] = ()
     by: Literal["seconds", "messages"] = "messages"
     usual: int = 1
     """How many of these, where nobody says so."""
@@ -63,6 +64,18 @@ SUITES: Final = {
         "WEIR_CAMPAIGN_FAILOVER", ("tests/faults/test_failover.py", "-k", "campaign"), "seconds",
         more=(("WEIR_CAMPAIGN_LEAST_REPLICAS", "1"),),
     ),
+    "breaks": Suite(
+        "F7: the connection of each call breaks before, after and within the answer of each of its commands",
+        files=("tests/faults/test_dropped_connections.py", "tests/locks/test_lease_connections.py"), is_seeded=False,
+    ),
+    "cancellations": Suite(
+        "F8: each call is cancelled at each of its awaits",
+        files=("tests/faults/test_cancellation.py", "tests/locks/test_cancelled_at_every_await.py"), is_seeded=False,
+    ),
+    "levels": Suite(
+        "F17: two versions work at one queue until it needs the newer",
+        files=("tests/consumer/test_levels_together.py", "tests/queues/test_level.py"), is_seeded=False,
+    ),
     "clock": Suite(
         "a clock is killed and cut off before each of its commands",
         "WEIR_CAMPAIGN_CLOCK", ("tests/producer/test_cron.py", "tests/producer/test_deferred_messages.py"), is_seeded=False,
@@ -78,6 +91,6 @@ def run_suite(suite: Suite, length: Length, seed: int) -> bool:
     """Run it; whether it passed."""
     how_long = int(length.seconds) if suite.by == "seconds" else length.messages or suite.usual
     command = [sys.executable, "-m", "pytest", "-q", "-s", "-m", "", *suite.files]
-    environment = os.environ | dict(suite.more) | {suite.variable: str(how_long)}
+    environment = os.environ | dict(suite.more) | ({suite.variable: str(how_long)} if suite.variable else {})
     environment |= {"WEIR_CAMPAIGN_SEED": str(seed)} if suite.is_seeded else {}
     return subprocess.run(command, cwd=ROOT, env=environment, check=False).returncode == 0

@@ -74,6 +74,7 @@ def test_a_suite_that_takes_a_seed_hears_it(monkeypatch: pytest.MonkeyPatch, nam
         environments.append(env)
         return subprocess.CompletedProcess(command, 0)
 
+    monkeypatch.setattr("tests.campaigns.__main__.commit_of", str)
     monkeypatch.setattr(subprocess, "run", pretend)
     assert main([name, "--seed", "7"]) == 0
     assert [environment["WEIR_CAMPAIGN_SEED"] for environment in environments] == ["7"]
