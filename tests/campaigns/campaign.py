@@ -60,6 +60,8 @@ class Campaign:
     """Seconds within which messages are handled again when a strike is over."""
     blocks: float = 0.0
     """Of so many handlings each blocks the loop of its consumer for three times to live."""
+    has_keys: bool = False
+    """Whether each message has a key, so that the order of each is judged. Whoever is stopped may end one late."""
 
     def why_not(self) -> str | None:
         """The reason why it cannot run here, or None."""
@@ -91,6 +93,10 @@ CAMPAIGNS: Final = {
     "starved": Campaign(
         "F16: no time, no descriptors, and handlers that block the loop", (throttles, descriptors), 1.5, blocks=0.0005,
     ),
+    "keys": Campaign(
+        "each key in order and one at a time, whatever is killed, cut off and crashes",
+        (kills, cuts, crashes), 1.5, is_durable=True, has_keys=True,
+    ),
     "soak": Campaign(
         "F18: all faults of processes, server and network at random, and what grows is measured",
         (kills, stops, crashes, cuts, memory, orders), 5.0, is_durable=True, spares=True, rest=0.2, recovers=15.0,
@@ -121,6 +127,7 @@ async def run(campaign: Campaign, length: Length, seed: int, folder: Path) -> Ve
             spares=campaign.spares,
             rest=campaign.rest,
             blocks=campaign.blocks,
+            has_keys=campaign.has_keys,
         )
         gauges = Gauges(client, name, fleet.spared, records)
         scene = Scene(fleet, server, proxy, random.Random(seed), campaign.pace)  # noqa: S311  # no secret

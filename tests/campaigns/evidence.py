@@ -7,6 +7,7 @@ from typing import Final
 
 from tests.campaigns import history, referee
 from tests.campaigns.checkers.losses import Losses, explain
+from tests.campaigns.checkers.order import Order, judge_order
 from tests.campaigns.checkers.recovery import longest_pause, longest_recovery
 from tests.campaigns.checkers.repeats import Handled, Repeats, judge_repeats
 from tests.campaigns.checkers.standstill import longest_standstill
@@ -29,11 +30,16 @@ class Evidence:
         self._strikes = strikes
         self._events = list(history.read(records))
         self._handlings = list(referee.read(records))
+        self._notes = list(referee.read_notes(records))
         self._gaps = read_gaps(records, strikes)
         self._groups = read_groups(records)
         self.left = read_left(records)
         self.handled = {(each.part, each.number) for each in self._handlings}
         self.totals = total_queue(self._events, ((each.part, each.number) for each in self._handlings))
+
+    def order(self) -> Order:
+        """Whether each key had its turns; of no key where the messages had none."""
+        return judge_order(self._notes)
 
     def standstill(self) -> float:
         """The longest time without a handling, in seconds, whatever the reason."""

@@ -26,7 +26,7 @@ class Fleet:
     ) -> None:
         """Begin with nobody. `spares`: nothing strikes the first of each kind; `habits`: see `produce`, `consume`."""
         self._stack = stack
-        self._where = (url, name, TTL, str(folder), {"rest": 0.0, "blocks": 0.0, "replicas": 0} | habits)
+        self._where = (url, name, TTL, str(folder), {"rest": 0.0, "blocks": 0.0, "replicas": 0, "has_keys": 0} | habits)
         self._first = 1 if spares else 0
         self.producers: dict[int, Process] = {}
         self.consumers: dict[int, Process] = {}

@@ -14,7 +14,7 @@ from tests.campaigns.record import KIND
 from tests.instruments.waiting import until
 
 _FOR_EVER: Final = -1
-_KEPT: Final = frozenset({KIND, "ids", "lanes", "settings", "totals"})
+_KEPT: Final = frozenset({KIND, "ids", "lanes", "let_in", "settings", "totals"})
 """What a queue keeps at rest, for an age; and the keys in which messages of a campaign count themselves."""
 
 

@@ -12,6 +12,7 @@ from tests.campaigns.checkers.bound import over_the_bound
 from tests.campaigns.checkers.conservation import Balance, imbalances
 from tests.campaigns.checkers.leaks import leaks
 from tests.campaigns.checkers.losses import Losses
+from tests.campaigns.checkers.order import Order
 from tests.campaigns.checkers.repeats import Repeats
 from tests.campaigns.checkers.slope import FEWEST, Slope, fit
 from tests.campaigns.checkers.strikes import Strike
@@ -74,6 +75,7 @@ class Verdict:
     waited: float
     """Seconds that a hundred puts waited, at most, less what the machine took."""
     repeats: Repeats
+    order: Order
     slopes: dict[str, Slope]
     """The line of each figure that was watched."""
     against: tuple[str, ...]
@@ -83,13 +85,14 @@ class Verdict:
         """The figures in one line."""
         strikes = ", ".join(f"{count} {word}" for word, count in sorted(self.struck.items())) or "no fault"
         totals, forgotten = self.totals, self.forgotten
+        keyed = f"{self.order.begun:,} begun in order under {self.order.keys} keys, " if self.order.keys else ""
         took = (
             f" (the server forgot {forgotten.count:,} messages, back to {forgotten.reach:.2f} s)"
             if forgotten.count
             else ""
         )
         return (
-            f"{totals.acknowledged:,} messages, {totals.refused:,} refused, {strikes}, {self.seconds:,.0f} s: {len(totals.lost)} lost, "
+            f"{totals.acknowledged:,} messages, {totals.refused:,} refused, {strikes}, {self.seconds:,.0f} s: {keyed}{len(totals.lost)} lost, "
             f"{len(totals.unexpected)} from nowhere, {self.doubled} effects not once{took}; "
             f"{totals.duplicated:,} delivered again (at most {self.repeats.most} of one process by one strike), {totals.recovered:,} recovered, at most {self.most_pending} pending, "
             f"handled again within {self.recovery:.1f} s, puts waited {self.waited:.1f} s at most, "
@@ -124,6 +127,7 @@ async def judge(client: Redis, name: str, records: Path, gauges: Gauges, course:
         odd -= uncounted
     over = over_the_bound(gauges.pending, course.maxsize)
     census = await take_census(client, name)
+    order = evidence.order()
     awake, recovery, waited = evidence.awake_standstill(), evidence.recovery(course.healed), evidence.longest_put()
     slopes = _slopes(gauges)
     growing, left = _growing(slopes), [*leaks(*evidence.left), *course.remains]
@@ -138,6 +142,8 @@ async def judge(client: Redis, name: str, records: Path, gauges: Gauges, course:
         f"the server forgot what it had answered {forgotten.beyond:.2f} s before": forgotten.beyond > course.forgets,
         f"{len(repeats.unexplained)} were delivered again, and no strike explains it: {repeats.unexplained[:2]}": repeats.unexplained,
         f"the keys do not add up: {unsound}": unsound,
+        f"a message began behind a later one of its key: {order.backwards[:1]}": order.backwards,
+        f"two of a key were in hands at once: {order.together[:1]}": order.together,
         f"they grow: {growing}": growing,
         f"left behind: {', '.join(left)}": left,
         f"nothing was handled for {awake:.1f} s": awake > _LONGEST,
@@ -146,7 +152,7 @@ async def judge(client: Redis, name: str, records: Path, gauges: Gauges, course:
     }
     return Verdict(
         course.seconds, dict(course.struck), totals, len(odd), forgotten, gauges.most_pending, evidence.standstill(), recovery,
-        waited, repeats, slopes, tuple(text for text, holds in against.items() if holds),
+        waited, repeats, order, slopes, tuple(text for text, holds in against.items() if holds),
     )  # fmt: skip
 
 

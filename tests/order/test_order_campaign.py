@@ -91,3 +91,11 @@ def test_the_referee_sees_what_is_wrong(tmp_path: Path) -> None:
     assert [(one.number, other.number) for one, other in order.backwards] == [(3, 1)]
     assert [(one.process, other.process) for one, other in order.together] == [("a", "b")]
     assert (order.begun, order.keys) == (4, 1)
+
+
+def test_two_of_a_key_in_hands_of_one_process_are_seen_and_one_that_was_killed_met_nobody(tmp_path: Path) -> None:
+    (tmp_path / "a").write_text("began 0-1 1 10\nbegan 0-1 3 20\ndid 0-1 1 30\ndid 0-1 3 40\n")
+    assert [(one.number, other.number) for one, other in judge_order(read_notes(tmp_path)).together] == [(1, 3)]
+    (tmp_path / "a").write_text("began 0-1 1 10\n")
+    (tmp_path / "b").write_text("began 0-1 1 20\ndid 0-1 1 30\nbegan 0-1 3 40\ndid 0-1 3 50\n")
+    assert judge_order(read_notes(tmp_path)).together == ()

@@ -27,7 +27,7 @@ class Order:
     backwards: tuple[tuple[Note, Note], ...]
     """Two beginnings in a row of a key, the second of a number that was put sooner."""
     together: tuple[tuple[Note, Note], ...]
-    """Two of a key that were in hands at once: one process began while another had one, and ended it later."""
+    """Two of a key that were in hands at once: one began while another was in hand, which came to its end later."""
     begun: int
     """How often something began: with what failed and what came again."""
     keys: int
@@ -53,11 +53,12 @@ def judge_order(notes: Iterable[Note]) -> Order:
 def _together(notes: list[Note]) -> list[tuple[Note, Note]]:
     found: list[tuple[Note, Note]] = []
     met: list[tuple[Note, Note]] = []
-    in_hands: dict[str, Note] = {}
+    in_hands: dict[tuple[str, int], Note] = {}
     for note in notes:
+        holder = note.process, note.number
         if note.what == "began":
-            met += [(other, note) for process, other in in_hands.items() if process != note.process]
-            in_hands[note.process] = note
-        elif (began := in_hands.pop(note.process, None)) is not None:
+            met += [(other, note) for who, other in in_hands.items() if who != holder]
+            in_hands[holder] = note
+        elif (began := in_hands.pop(holder, None)) is not None:
             found += [(one, other) for one, other in met if one is began]
     return found
