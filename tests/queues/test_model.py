@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import invariant, precondition, rule, run_state_machine_as_test
 
 from shared.concurrency import ConcurrencyError, Queue, QueueShutDown
+from tests.instruments import figures
 from tests.instruments.chance import SEED
 from tests.instruments.comparison import PROCESSES
 from tests.instruments.putting import Putting
@@ -146,6 +147,7 @@ def compare(url: str, chosen_seed: int | None = None, **chosen: Any) -> Counter[
             deadline=None, phases=[Phase.generate], suppress_health_check=list(HealthCheck), database=None, **chosen
         ),
     )
+    figures.count("sequences compared", chosen["max_examples"])
     return reached
 
 

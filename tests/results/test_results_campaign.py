@@ -12,6 +12,7 @@ import pytest
 from redis.asyncio import Redis
 
 from shared.concurrency import Queue, Session
+from tests.instruments import figures
 from tests.instruments.census import take_census
 from tests.instruments.chance import chance
 from tests.instruments.processes import Process, running
@@ -67,6 +68,9 @@ async def test_every_future_resolves_with_its_own_result_while_processes_are_kil
     assert wrong == []
     assert missing((portion for process in submitters for portion in process.reports("right")), count) == set()
     census.check()
+    figures.count("results", statistics.put_total)
+    figures.count("kills", kills)
+    figures.count("dead letters", statistics.dead)
     # Known by their ids, those of the process that was killed went in once.
     assert statistics.put_total == count
     assert statistics.dead == len(range(0, count, 97))
