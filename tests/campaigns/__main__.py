@@ -15,6 +15,8 @@ from tests.campaigns.fleet_processes import only_errors
 from tests.campaigns.length import Length
 from tests.campaigns.lock_verdict import LockVerdict
 from tests.campaigns.locking import LOCKS, run_locks
+from tests.campaigns.sentinel import SAYS as SENTINEL
+from tests.campaigns.sentinel import run_sentinel
 from tests.campaigns.suites import ROOT, SUITES, run_suite
 from tests.campaigns.turns import TurnVerdict, run_turns
 from tests.campaigns.verdict import Verdict
@@ -23,6 +25,7 @@ SAID: Final = (
     {name: campaign.says for name, campaign in CAMPAIGNS.items()}
     | {name: campaign.says for name, campaign in CLUSTERS.items()}
     | {name: campaign.says for name, campaign in LOCKS.items()}
+    | {"sentinel": SENTINEL}
     | {"turns": "first come, first served: putters at a full queue are killed and cut off"}
     | {name: suite.says for name, suite in SUITES.items()}
 )
@@ -65,6 +68,8 @@ def _why_not(name: str) -> str | None:
 async def _run(name: str, length: Length, seed: int, folder: Path) -> Verdict | LockVerdict | TurnVerdict:
     if name == "turns":
         return await run_turns(length, seed, folder)
+    if name == "sentinel":
+        return await run_sentinel(length, seed, folder)
     if name in CLUSTERS:
         return await run_cluster(CLUSTERS[name], length, seed, folder)
     if name in LOCKS:

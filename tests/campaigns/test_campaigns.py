@@ -12,6 +12,7 @@ from tests.campaigns.campaign import CAMPAIGNS, run
 from tests.campaigns.cluster import CLUSTERS, run_cluster
 from tests.campaigns.length import Length
 from tests.campaigns.locking import LOCKS, run_locks
+from tests.campaigns.sentinel import run_sentinel
 from tests.campaigns.suites import ROOT, SUITES
 from tests.campaigns.turns import run_turns
 from tests.instruments.durable import DurableServer
@@ -45,6 +46,14 @@ async def test_a_cluster_campaign_finds_nothing_against_the_product(tmp_path: Pa
     assert verdict.against == ()
     assert verdict.totals.acknowledged > 100
     assert sum(verdict.struck.values()) >= 2
+
+
+@pytest.mark.slow
+async def test_failovers_under_a_fleet_find_nothing_against_the_product(tmp_path: Path) -> None:
+    verdict = await run_sentinel(Length(seconds=3.0, strikes=4), 1, tmp_path)
+    assert verdict.against == ()
+    assert verdict.totals.acknowledged > 100
+    assert sum(verdict.struck.values()) >= 4
 
 
 @pytest.mark.slow
