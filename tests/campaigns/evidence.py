@@ -67,7 +67,7 @@ class Evidence:
                 waits.append(Wait(f"producer-{event.part}", asked.pop((event.part, event.first)), event.at))
         return longest_wait(waits, self._gaps)
 
-    def repeats(self, in_hands: int) -> Repeats:
+    def repeats(self, in_hands: int, taken_since: int) -> Repeats:
         """Name a strike for each message that was handled once more; a machine that starves a process is one, too."""
         starving = [
             Strike("starved", gap.began, gap.ended, gap.pid)
@@ -75,7 +75,7 @@ class Evidence:
             if gap.ended - gap.began > _ENDANGERED * 1e9
         ]
         handled = (Handled((each.part, each.number), each.pid, each.began, each.at) for each in self._handlings)
-        return judge_repeats(handled, [*self._strikes, *starving], in_hands, _NOTICE)
+        return judge_repeats(handled, [*self._strikes, *starving], in_hands, taken_since, _NOTICE)
 
     def forgotten(self, uncounted: Iterable[Name]) -> Losses:
         """Compare lost messages, and handlings that the server does not know, with what it kept at each strike."""

@@ -25,6 +25,8 @@ from tests.instruments.waiting import resolved
 
 IN_HANDS: Final = 150
 """What a process has in hand at most: five times its handlers. It takes ahead what it handles in 5 ms."""
+TAKEN_SINCE: Final = 600
+"""What it handles at most, at twice the rate seen here, from a strike until its session is renewed or over."""
 _LONG: Final = 200.0
 """Seconds that a line is fitted over before it is said to grow, without the first third: everything fills up then."""
 _ARENA: Final = 1.0
@@ -121,7 +123,7 @@ async def judge(client: Redis, name: str, records: Path, gauges: Gauges, course:
     totals, counted = evidence.totals, await read_counts(client, name)
     odd = {each for each, times in counted.items() if times != 1} | (evidence.handled ^ counted.keys())
     uncounted = odd & (evidence.handled - counted.keys())
-    forgotten, repeats = evidence.forgotten(uncounted), evidence.repeats(IN_HANDS)
+    forgotten, repeats = evidence.forgotten(uncounted), evidence.repeats(IN_HANDS, TAKEN_SINCE)
     may_forget = course.forgot and not forgotten.unexplained
     if may_forget:
         odd -= uncounted

@@ -29,13 +29,14 @@ class Repeats:
 
 
 def judge_repeats(
-    handlings: Iterable[Handled], strikes: Iterable[Strike], in_hands: int, notice: float = 0.0
+    handlings: Iterable[Handled], strikes: Iterable[Strike], in_hands: int, taken_since: int = 0, notice: float = 0.0
 ) -> Repeats:
     """Name a strike for each message that was handled once more.
 
     It hit who handled it first or who handled it next, in the time from the sooner beginning of the two to the end of
-    the later. One strike explains `in_hands` of a process at most, and beside them, where the server forgot, all that
-    was handled since what it kept. `notice`: seconds until whoever was struck begins nothing more.
+    the later. One strike explains `in_hands` of a process at most that had begun before, `taken_since` that began
+    later, while nobody knew yet that its session was over, and where the server forgot, all that was handled since what
+    it kept. `notice`: seconds until whoever was struck begins nothing more.
     """
     ordered = sorted(strikes, key=lambda strike: strike.began)
     of_all = [strike for strike in ordered if strike.pid is None]
@@ -43,19 +44,20 @@ def judge_repeats(
     for strike in ordered:
         if strike.pid is not None:
             of_one.setdefault(strike.pid, []).append(strike)
-    taken: Counter[tuple[Strike, int]] = Counter()
+    taken: Counter[tuple[Strike, int, bool]] = Counter()
     unexplained: list[tuple[Handled, Handled]] = []
     for first, again in _pairs(handlings):
         own = [strike for pid in dict.fromkeys((first.pid, again.pid)) for strike in of_one.get(pid, ())]
         since = min(first.began, again.began) - notice * 1e9
         for strike in (*own, *of_all):
-            holder = first.pid if strike.strikes(first.pid) else again.pid
+            held = first if strike.strikes(first.pid) else again
             if not strike.meets(since, again.at):
                 continue
             if strike.kept is not None and first.at >= strike.kept:
                 break
-            if taken[strike, holder] < in_hands:
-                taken[strike, holder] += 1
+            is_late = held.began > strike.began
+            if taken[strike, held.pid, is_late] < (taken_since if is_late else in_hands):
+                taken[strike, held.pid, is_late] += 1
                 break
         else:
             unexplained.append((first, again))

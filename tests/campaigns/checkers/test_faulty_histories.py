@@ -175,7 +175,10 @@ def test_a_message_that_comes_again_without_a_strike_is_caught() -> None:
     assert judge_repeats(twice, [strike(3 * S, 3 * S, 9)], 10).unexplained == (twice,), "somebody else was"
     assert judge_repeats(twice, [strike(6 * S, 6 * S, 7)], 10).unexplained == (twice,), "it was too late"
     assert judge_repeats(twice, [strike(0, S // 2, 7)], 10).unexplained == (twice,), "it was too soon"
-    assert judge_repeats(twice, [strike(0, S // 2, 7)], 10, notice=0.5).unexplained == ()
+    assert judge_repeats(twice, [strike(0, S // 2, 7)], 10, 10, notice=0.5).unexplained == (), "over unnoticed"
+    assert judge_repeats(twice, [strike(0, S // 2, 7)], 10, notice=0.5).unexplained == (twice,), (
+        "nothing may begin then"
+    )
     stopped = handled(1, 8, 3, 3), handled(1, 7, 1, 5)
     assert judge_repeats(stopped, [strike(2 * S, 4 * S, 7)], 10).unexplained == (), "who was stopped handled it last"
 
@@ -187,6 +190,9 @@ def test_more_repeats_than_a_process_had_in_hand_are_caught() -> None:
     found = judge_repeats(many, [killed], 3)
     assert ([again.name for _, again in found.unexplained], found.most) == ([(0, 3), (0, 4)], 3)
     assert judge_repeats(many, [killed, strike(3 * S, 3 * S)], 3).unexplained == (), "two strikes, three each"
+    before = strike(S // 2, 3 * S, 7)
+    assert judge_repeats(many, [before], 0, 5) == Repeats((), 5), "taken since it was struck"
+    assert len(judge_repeats(many, [before], 5, 3).unexplained) == 2
     forgot = strike(3 * S, 3 * S, kept=S)
     assert judge_repeats(many, [forgot], 1).unexplained == (), "acknowledgements that the server has forgotten"
     assert len(judge_repeats(many, [strike(3 * S, 3 * S, kept=int(2.5 * S))], 1).unexplained) == 4, "it kept these"
