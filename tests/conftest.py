@@ -20,6 +20,11 @@ from shared.concurrency.session import scripts
 from shared.local.embedded import EmbeddedServer
 from tests.instruments.application import make
 from tests.instruments.durable import DurableServer
+from tests.instruments.figures import (  # noqa: F401  # hooks
+    pytest_sessionfinish,
+    pytest_terminal_summary,
+    pytest_testnodedown,
+)
 from tests.instruments.insurance import end_looks
 from tests.instruments.levels import force_where_asked
 from tests.instruments.measuring import pytest_report_teststatus, pytest_runtest_protocol  # noqa: F401  # hooks

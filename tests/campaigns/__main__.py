@@ -10,11 +10,14 @@ from typing import Final
 
 from tests.campaigns.campaign import CAMPAIGNS, run
 from tests.campaigns.cluster import CLUSTERS, run_cluster
+from tests.campaigns.commit import commit_of
 from tests.campaigns.fleet_processes import only_errors
 from tests.campaigns.length import Length
 from tests.campaigns.lock_verdict import LockVerdict
 from tests.campaigns.locking import LOCKS, run_locks
-from tests.campaigns.suites import SUITES, run_suite
+from tests.campaigns.sentinel import SAYS as SENTINEL
+from tests.campaigns.sentinel import run_sentinel
+from tests.campaigns.suites import ROOT, SUITES, run_suite
 from tests.campaigns.turns import TurnVerdict, run_turns
 from tests.campaigns.verdict import Verdict
 
@@ -22,6 +25,7 @@ SAID: Final = (
     {name: campaign.says for name, campaign in CAMPAIGNS.items()}
     | {name: campaign.says for name, campaign in CLUSTERS.items()}
     | {name: campaign.says for name, campaign in LOCKS.items()}
+    | {"sentinel": SENTINEL}
     | {"turns": "first come, first served: putters at a full queue are killed and cut off"}
     | {name: suite.says for name, suite in SUITES.items()}
 )
@@ -31,21 +35,22 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Run; exit code 1 when something stands against the product, or nothing could run; 2 for a wrong command line."""
     options = _options(arguments)
     only_errors()
-    sound, ran = True, False
+    sound, ran, commit = True, False, commit_of(ROOT)
     for name in options.campaign or SAID:
         length = Length(options.seconds, options.messages, options.strikes)
+        seed = random.randrange(10**9) if options.seed is None else options.seed  # noqa: S311  # no secret
         if name in SUITES:
             ran = True
-            sound = run_suite(SUITES[name], length) and sound
+            print(f"{name}{f' --seed {seed}' if SUITES[name].is_seeded else ''}, {commit}:", flush=True)  # noqa: T201
+            sound = run_suite(SUITES[name], length, seed) and sound
             continue
         if reason := _why_not(name):
             print(f"{name}: SKIPPED, {reason}", flush=True)  # noqa: T201
             continue
         ran = True
-        seed = random.randrange(10**9) if options.seed is None else options.seed  # noqa: S311  # no secret
         with tempfile.TemporaryDirectory(prefix="weir-campaign-") as folder:
             verdict = asyncio.run(_run(name, length, seed, Path(folder)))
-        print(f"{name} --seed {seed}: {verdict.line()}", flush=True)  # noqa: T201
+        print(f"{name} --seed {seed}, {commit}: {verdict.line()}", flush=True)  # noqa: T201
         for what, line in verdict.slopes.items() if isinstance(verdict, Verdict) else ():
             print(f"  {what}: {line}", flush=True)  # noqa: T201
         for text in verdict.against:
@@ -63,6 +68,8 @@ def _why_not(name: str) -> str | None:
 async def _run(name: str, length: Length, seed: int, folder: Path) -> Verdict | LockVerdict | TurnVerdict:
     if name == "turns":
         return await run_turns(length, seed, folder)
+    if name == "sentinel":
+        return await run_sentinel(length, seed, folder)
     if name in CLUSTERS:
         return await run_cluster(CLUSTERS[name], length, seed, folder)
     if name in LOCKS:
@@ -85,6 +92,9 @@ def _options(arguments: Sequence[str] | None) -> argparse.Namespace:
     options = parser.parse_args(arguments)
     if unknown := [name for name in options.campaign if name not in SAID]:
         parser.error(f"there is no campaign {unknown[0]!r}; see --help")
+    deaf = [name for name in options.campaign or SAID if name in SUITES and not SUITES[name].is_seeded]
+    if options.seed is not None and deaf:
+        parser.exit(2, f"./run campaign: --seed decides nothing of {', '.join(deaf)}; name the others alone\n")
     if min(options.seconds, options.messages, options.strikes) < 0:
         parser.error("--seconds, --messages and --strikes are not negative")
     return options

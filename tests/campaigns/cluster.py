@@ -80,9 +80,9 @@ class Place:
             owner = await asyncio.to_thread(self.owner)
             others = sorted(await asyncio.to_thread(self.masters) - {owner})
             target = scene.chance.choice(others)
-            await to_its_end(asyncio.to_thread(self._move, owner, target))
-            await self.look_there()
-            scene.note("moves of the slot")
+            with scene.strike("moves of the slot"):
+                await to_its_end(asyncio.to_thread(self._move, owner, target))
+                await self.look_there()
 
     def _move(self, owner: int, target: int) -> None:
         """A hundred keys at a time, for the queue stands still while they are at both nodes."""
@@ -92,18 +92,21 @@ class Place:
             nodes.ask(owner, "MIGRATE", "127.0.0.1", port, "", 0, 10_000, "KEYS", *keys)
         nodes.end_move(self._slot, owner, target)
 
-    async def masters_fail(self, scene: Scene, *, forgets: bool) -> None:
-        """The master is killed, its replica takes over, and it comes back as a replica."""
+    async def masters_fail(self, scene: Scene, *, forgets: float) -> None:
+        """The master is killed, its replica takes over, and it comes back as a replica.
+
+        `forgets`: seconds of answers that it takes with it.
+        """
         while True:
             await asyncio.sleep(scene.pause())
-            await to_its_end(self._fail(scene, forgets=forgets))
-            scene.note("killed masters")
+            with scene.strike("killed masters") as damage:
+                if forgets:
+                    damage.kept = time.monotonic_ns() - int(forgets * 1e9)
+                await to_its_end(self._fail())
 
-    async def _fail(self, scene: Scene, *, forgets: bool) -> None:
+    async def _fail(self) -> None:
         owner = await asyncio.to_thread(self.owner)
         self._nodes.servers[owner].kill()
-        if forgets:
-            scene.forgot.append(time.monotonic_ns())
         await until(lambda: asyncio.to_thread(self.owner, self._nodes.alive()[0]), lambda now: now != owner, 60)
         await self.look_there()
         await asyncio.to_thread(self._nodes.servers[owner].start)
@@ -129,7 +132,7 @@ async def run_cluster(campaign: ClusterCampaign, length: Length, seed: int, fold
         proxy = await stack.enter_async_context(Proxy(nodes.servers[0].url, folder))
         scene = Scene(fleet, nodes.servers[0], proxy, random.Random(seed), 2.0)  # noqa: S311  # no secret
         await fleet.start(2, 3)
-        fail = partial(place.masters_fail, forgets=campaign.forgets > 0)
+        fail = partial(place.masters_fail, forgets=campaign.forgets)
         async with gauges.watching():
             faults = (place.moves, kills) if campaign.strikes == "moves" else (fail,)
             await strike(faults, length, scene, lambda: gauges.put_total)
@@ -140,8 +143,8 @@ async def run_cluster(campaign: ClusterCampaign, length: Length, seed: int, fold
         async with gauges.client as client:
             own = {"sessions at the queue": 1, "keys of sessions": 1, "connections of sessions": 2}
             course = Course(
-                scene.struck, time.monotonic() - began, MAXSIZE, scene.healed, _ELECTED, campaign.forgets,
-                scene.forgot, await left_behind(own, client, name, queue),
+                scene.struck, time.monotonic() - began, MAXSIZE, scene.healed, _ELECTED, scene.strikes, campaign.forgets,
+                await left_behind(own, client, name, queue),
             )  # fmt: skip
             return await judge(client, name, records, gauges, course)
 

@@ -49,20 +49,25 @@ def writers(contenders: Contenders, records: Path) -> Fault:
             await asyncio.sleep(scene.pause())
             table, number = scene.chance.choice(contenders.everybody())
             process = table[number]
-            for _ in range(_TRIES):
+            with scene.strike("stops", process.pid):
+                await _have_it_write(process, records)
                 process.stop()
-                if _is_writing(records, process.pid):
-                    break
-                process.cont()
-                await asyncio.sleep(0.003)
-            process.stop()
-            try:
-                await asyncio.sleep(TTL * scene.chance.uniform(1.5, 5.0))
-            finally:
-                process.cont()
-            scene.note("stops")
+                try:
+                    await asyncio.sleep(TTL * scene.chance.uniform(1.5, 5.0))
+                finally:
+                    process.cont()
 
     return stop
+
+
+async def _have_it_write(process: Process, records: Path) -> None:
+    """Stop it while it writes, or at some moment where it does not write for long."""
+    for _ in range(_TRIES):
+        process.stop()
+        if _is_writing(records, process.pid):
+            return
+        process.cont()
+        await asyncio.sleep(0.003)
 
 
 def _is_writing(records: Path, pid: int) -> bool:

@@ -26,7 +26,7 @@ class Fleet:
     ) -> None:
         """Begin with nobody. `spares`: nothing strikes the first of each kind; `habits`: see `produce`, `consume`."""
         self._stack = stack
-        self._where = (url, name, TTL, str(folder), {"rest": 0.0, "blocks": 0.0, "replicas": 0} | habits)
+        self._where = (url, name, TTL, str(folder), {"rest": 0.0, "blocks": 0.0, "replicas": 0, "has_keys": 0} | habits)
         self._first = 1 if spares else 0
         self.producers: dict[int, Process] = {}
         self.consumers: dict[int, Process] = {}
@@ -43,7 +43,7 @@ class Fleet:
 
     async def consumer(self, number: int) -> None:
         """Start a consumer."""
-        self.consumers[number] = await self._stack.enter_async_context(running(consume, *self._where))
+        self.consumers[number] = await self._stack.enter_async_context(running(consume, *self._where, number))
 
     def everybody(self) -> list[tuple[dict[int, Process], int]]:
         """Each process that may be struck, as its table and its number."""

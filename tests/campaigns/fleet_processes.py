@@ -9,16 +9,17 @@ import time
 from collections.abc import Mapping
 from contextlib import AbstractAsyncContextManager
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, Literal
 
 from consumer.outcomes import Retry
 from consumer.rules.backoff import Backoff
 from consumer.rules.rules import Rules
 from consumer.worker.worker import Worker
-from shared.concurrency import ConcurrencyError, Delivery, Queue, Session
+from shared.concurrency import ConcurrencyError, Delivery, Queue, QueueFull, Session
 from tests.campaigns.heap import keep_notes
 from tests.campaigns.history import History, in_doubt
 from tests.campaigns.pulse import pulse
+from tests.campaigns.record import done_key
 from tests.campaigns.referee import Referee
 from tests.instruments.processes import report
 
@@ -26,16 +27,10 @@ MAXSIZE: Final = 500
 AT_ONCE: Final = 100
 """So many puts of a producer are under way at once; a range of the history."""
 _HANDLERS: Final = 30
-_SHARDS: Final = 997
 _SLOW: Final = 200_000_000
 """Nanoseconds: of a range that takes longer the time of each put is noted."""
 _RETRY: Final = 0.005
 """So many handlings fail on purpose."""
-
-
-def done_key(queue: str, number: int) -> str:
-    """The hash in which a message counts itself with its acknowledgement."""
-    return f"{{{queue}}}:done:{number % _SHARDS}"
 
 
 def only_errors() -> None:
@@ -55,7 +50,8 @@ def _queue(session: Session, name: str) -> Queue[tuple[int, int]]:
 async def produce(url: str, name: str, ttl: float, folder: str, habits: Mapping[str, float], part: int) -> None:  # noqa: PLR0917
     """Put number after number, each once, until SIGTERM; what a killed predecessor left in doubt is put again first.
 
-    `habits`: it rests for `rest` seconds behind each hundred, and asks for so many `replicas`.
+    `habits`: it rests for `rest` seconds behind each hundred, asks for so many `replicas`, and gives each message a key
+    where it `has_keys`.
     """
     only_errors()
     stopping = asyncio.Event()
@@ -64,46 +60,73 @@ async def produce(url: str, name: str, ttl: float, folder: str, habits: Mapping[
     history = History(Path(folder), part)
     noting = asyncio.create_task(keep_notes(Path(folder)))
     async with pulse(Path(folder), f"producer-{part}"), _session(url, ttl, habits) as session:
-        queue = _queue(session, name)
+        puts = _Puts(_queue(session, name), history, part, has_keys=habits["has_keys"] > 0)
         report("ready")
         for first, last in doubtful:
-            history.note("invoke", first, last)
-            await _put(queue, history, part, first, last)
+            await puts.put(first, last)
         while not stopping.is_set():
-            history.note("invoke", number, number + AT_ONCE - 1)
-            await _put(queue, history, part, number, number + AT_ONCE - 1)
-            number += AT_ONCE
+            await puts.put(number, number + AT_ONCE - 1)
+            await puts.try_to_put(number + AT_ONCE)
+            number += AT_ONCE + 1
             await asyncio.sleep(habits["rest"])
     noting.cancel()
     report("end", number)
 
 
-async def _put(queue: Queue[tuple[int, int]], history: History, part: int, first: int, last: int) -> None:
-    """Put a range under ids, again and again while nobody knows whether it is in."""
-    began, returned = time.monotonic_ns(), dict[int, int]()
+class _Puts:
+    """What a producer puts, and writes down."""
 
-    async def put(number: int) -> None:
-        await queue.put((part, number), id=f"{part}-{number}")
-        returned.setdefault(number, time.monotonic_ns())
+    def __init__(self, queue: Queue[tuple[int, int]], history: History, part: int, *, has_keys: bool) -> None:
+        self._queue = queue
+        self._history = history
+        self._part = part
+        self._has_keys = has_keys
 
-    while True:
-        puts = (put(number) for number in range(first, last + 1))
-        ends = await asyncio.gather(*puts, return_exceptions=True)
-        failures = [end for end in ends if isinstance(end, BaseException)]
-        for failure in failures:
-            if not isinstance(failure, ConcurrencyError):
-                raise failure
-        if not failures:
-            if time.monotonic_ns() - began > _SLOW:
-                for number, at in returned.items():
-                    history.note("each", number, number, at)
-            history.note("ok", first, last)
-            return
-        history.note("info", first, last)
-        await asyncio.sleep(0.05)
+    async def put(self, first: int, last: int) -> None:
+        """Put a range under ids, again and again while nobody knows whether it is in."""
+        self._history.note("invoke", first, last)
+        began, returned = time.monotonic_ns(), dict[int, int]()
+
+        async def put(number: int) -> None:
+            await self._queue.put((self._part, number), **self._way(number))
+            returned.setdefault(number, time.monotonic_ns())
+
+        while True:
+            puts = (put(number) for number in range(first, last + 1))
+            ends = await asyncio.gather(*puts, return_exceptions=True)
+            failures = [end for end in ends if isinstance(end, BaseException)]
+            for failure in failures:
+                if not isinstance(failure, ConcurrencyError):
+                    raise failure
+            if not failures:
+                break
+            self._history.note("info", first, last)
+            await asyncio.sleep(0.05)
+        if time.monotonic_ns() - began > _SLOW:
+            for number, at in returned.items():
+                self._history.note("each", number, number, at)
+        self._history.note("ok", first, last)
+
+    async def try_to_put(self, number: int) -> None:
+        """Put one if there is room. Where there is none it is never put; where nobody knows, it is put as any other."""
+        self._history.note("invoke", number, number)
+        try:
+            await self._queue.put_nowait((self._part, number), **self._way(number))
+        except QueueFull:
+            self._history.note("fail", number, number)
+        except ConcurrencyError:
+            self._history.note("info", number, number)
+            await self.put(number, number)
+        else:
+            self._history.note("ok", number, number)
+
+    def _way(self, number: int) -> dict[str, Any]:
+        """Its id, and a key that no two of a range have: their puts run at the same time, so they have no order."""
+        id_ = {"id": f"{self._part}-{number}"}
+        return id_ | {"key": f"{self._part}-{number % (AT_ONCE + 1)}"} if self._has_keys else id_
 
 
-async def consume(url: str, name: str, ttl: float, folder: str, habits: Mapping[str, float]) -> None:
+async def consume(url: str, name: str, ttl: float, folder: str, habits: Mapping[str, float], number: int) -> None:  # noqa: PLR0917
     """Handle messages until SIGTERM; each counts itself with its acknowledgement, and at the referee.
 
     `habits`: of so many handlings (`blocks`) each blocks the loop for three times to live.
@@ -113,17 +136,24 @@ async def consume(url: str, name: str, ttl: float, folder: str, habits: Mapping[
     noting = asyncio.create_task(keep_notes(Path(folder)))
     chance = random.Random()  # noqa: S311  # no secret
 
+    def note(delivery: Delivery[tuple[int, int]], what: Literal["began", "did", "failed"]) -> None:
+        if delivery.key is not None:
+            referee.note(what, delivery.key, delivery.item[1])
+
     async def handle(delivery: Delivery[tuple[int, int]]) -> None:
-        part, number = delivery.item
+        (part, message), began = delivery.item, time.monotonic_ns()
+        note(delivery, "began")
         if chance.random() < _RETRY:
+            note(delivery, "failed")
             raise Retry(reason="this attempt fails on purpose")
         if chance.random() < habits["blocks"]:
             time.sleep(3 * ttl)  # noqa: ASYNC251  # on purpose
-        referee.record(part, number, delivery.attempt)
-        delivery.effects.hincrby(done_key(name, number), f"{part}-{number}")
+        referee.record(part, message, delivery.attempt, began)
+        note(delivery, "did")
+        delivery.effects.hincrby(done_key(name, message), f"{part}-{message}")
 
     async with (
-        pulse(Path(folder), f"consumer-{os.getpid()}"),
+        pulse(Path(folder), f"consumer-{number}"),
         _session(url, ttl, habits) as session,
     ):
         rules: dict[Any, Rules] = {tuple: Rules(attempts=100, backoff=Backoff(first=0.001, longest=0.05))}

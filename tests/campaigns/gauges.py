@@ -14,9 +14,12 @@ from redis.asyncio import Redis
 from redis.exceptions import RedisError
 
 from tests.campaigns.heap import last_note
+from tests.campaigns.record import done_keys
 
 RESIDENT: Final = "MiB"
 """Resident memory: with what allocators keep for later."""
+KEYS: Final = "keys of the server"
+"""All but those that the campaign keeps as its record."""
 _EVERY: Final = 0.1
 _SLOW: Final = 10
 """Of so many looks one reads the slow figures, too."""
@@ -35,14 +38,13 @@ class Gauges:
         self._name = name
         self._watched = watched
         self._records = records
+        self._record = done_keys(name)
         self.put_total = 0
         """How many puts the server has counted."""
         self.pending: list[tuple[float, int]] = []
         """What was pending, and when: seconds."""
         self.samples: dict[str, list[tuple[float, float]]] = {}
         """What each figure was, and when: seconds."""
-        self.longest_gap = 0.0
-        """The longest time, in seconds, that our own loop had no turn: then the machine was starved."""
 
     @property
     def most_pending(self) -> int:
@@ -53,20 +55,11 @@ class Gauges:
     async def watching(self) -> AsyncIterator[None]:
         """Look while the block runs."""
         looking = asyncio.create_task(self._look_on(), name="gauges")
-        breathing = asyncio.create_task(self._breathe(), name="breath")
         try:
             yield
         finally:
-            for task in (looking, breathing):
-                task.cancel()
-            await asyncio.wait({looking, breathing})
-
-    async def _breathe(self) -> None:
-        last = time.monotonic()
-        while True:
-            await asyncio.sleep(0.02)
-            now = time.monotonic()
-            self.longest_gap, last = max(self.longest_gap, now - last - 0.02), now
+            looking.cancel()
+            await asyncio.wait({looking})
 
     async def _look_on(self) -> None:
         looks = 0
@@ -83,11 +76,14 @@ class Gauges:
             if is_slow:
                 pipeline.info("memory")
                 pipeline.info("clients")
+                pipeline.dbsize()
+                pipeline.exists(*self._record)
             pending, put, *slow = await pipeline.execute()
         self.pending.append((time.monotonic(), pending))
         self.put_total = max(self.put_total, int(put or 0))
         if is_slow:
-            memory, clients = slow
+            memory, clients, keys, of_record = slow
+            self._note(KEYS, keys - of_record)
             self._note("connections", clients["connected_clients"])
             self._note("memory of the server less its data", _overhead(memory))
             for what, pid in self._watched().items():

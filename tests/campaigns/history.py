@@ -8,10 +8,13 @@ import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
+from typing import Literal, get_args
 
-Phase = Literal["invoke", "ok", "info", "each"]
-"""Jepsen's: it is asked for, it has happened, or nobody knows whether it has. `each`: when one of a slow range had."""
+Phase = Literal["invoke", "ok", "fail", "info", "each"]
+"""Jepsen's: it is asked for, it has happened, it has not and will not, or nobody knows whether it has.
+
+`each`: when one of a slow range had.
+"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,19 +61,19 @@ def read_part(folder: Path, part: int) -> Iterator[Event]:
     path = folder / f"producer-{part}"
     for line in path.read_text().splitlines() if path.exists() else ():
         words = line.split()
-        if len(words) == 4 and words[0] in ("invoke", "ok", "info", "each"):
+        if len(words) == 4 and words[0] in get_args(Phase):
             phase, first, last, at = words
             yield Event(part, phase, int(first), int(last), int(at))  # type: ignore[arg-type]  # looked at above
 
 
 def in_doubt(folder: Path, part: int) -> tuple[list[tuple[int, int]], int]:
-    """The ranges of a producer that were asked for and are not known to be in, and the number to go on with."""
+    """The ranges of a producer that were asked for and may or may not be in, and the number to go on with."""
     open_ranges: dict[tuple[int, int], None] = {}
     following = 0
     for event in read_part(folder, part):
         if event.phase == "invoke":
             open_ranges[event.first, event.last] = None
-        elif event.phase == "ok":
+        elif event.phase in ("ok", "fail"):
             open_ranges.pop((event.first, event.last), None)
         following = max(following, event.last + 1)
     return list(open_ranges), following

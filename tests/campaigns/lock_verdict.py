@@ -10,6 +10,7 @@ from tests.campaigns.checkers.fence import Attempt, judge_fence, tokens_that_fel
 from tests.campaigns.checkers.linear import READERS_WRITERS, is_linearizable
 from tests.campaigns.checkers.overlap import overlaps
 from tests.campaigns.checkers.starvation import longest_wait
+from tests.campaigns.checkers.strikes import Strike
 from tests.campaigns.pulse import read_gaps
 from tests.campaigns.stays import grants, operations, read_stays, visits, waits
 
@@ -55,13 +56,14 @@ def judge_locks(
     seconds: float,
     left: Sequence[str],
     *,
+    strikes: Sequence[Strike],
     excludes: bool,
 ) -> LockVerdict:
     """Judge a run whose processes have ended.
 
     `left`: what they left at the server; `excludes`: whether a writer is alone, for tokens hold in any case.
     """
-    stays, gaps, fence = read_stays(records), read_gaps(records), judge_fence(attempts)
+    stays, gaps, fence = read_stays(records), read_gaps(records, strikes), judge_fence(attempts)
     histories = operations(stays)
     broken = [name for name, history in histories.items() if not is_linearizable(history, READERS_WRITERS)]
     overlapping, fallen = overlaps(visits(stays), gaps, _SLACK), tokens_that_fell(grants(stays))

@@ -83,7 +83,13 @@ async def run_locks(campaign: LockCampaign, length: Length, seed: int, folder: P
         await until(lambda: _connections(client), lambda count: count == 0, 30.0)
         left = leaks({}, await count_endless(client, base))
         return judge_locks(
-            records, store.attempts, scene.struck, time.monotonic() - began, left, excludes=campaign.excludes
+            records,
+            store.attempts,
+            scene.struck,
+            time.monotonic() - began,
+            left,
+            strikes=scene.strikes,
+            excludes=campaign.excludes,
         )
 
 

@@ -10,10 +10,11 @@ from redis.asyncio import Redis
 from shared.concurrency import Queue, QueueEmpty
 from tests.campaigns.checkers.leaks import leaks
 from tests.campaigns.fleet import TTL
+from tests.campaigns.record import KIND
 from tests.instruments.waiting import until
 
 _FOR_EVER: Final = -1
-_KEPT: Final = frozenset({"done", "ids", "lanes", "settings", "totals"})
+_KEPT: Final = frozenset({KIND, "ids", "lanes", "let_in", "settings", "totals"})
 """What a queue keeps at rest, for an age; and the keys in which messages of a campaign count themselves."""
 
 

@@ -14,26 +14,29 @@ ROOT: Final = Path(__file__).resolve().parent.parent.parent
 
 @dataclass(frozen=True)
 class Suite:
-    """Tests that look at a variable for how long they go on."""
+    """Tests that look at a variable for how long they go on, or try all there is."""
 
     says: str
-    variable: str
-    files: tuple[str, ...]
+    variable: str = ""
+    """Where they look; none for those that try all there is."""
+    files: tuple[str, ...] = ()
     by: Literal["seconds", "messages"] = "messages"
     usual: int = 1
     """How many of these, where nobody says so."""
     more: tuple[tuple[str, str], ...] = ()
     """Other variables that they look at."""
+    is_seeded: bool = True
+    """Whether a seed decides anything: not where all is tried, or the machine alone decides who is struck when."""
 
 
 SUITES: Final = {
     "leases": Suite(
         "writers are killed and stopped while they write to a store that refuses old tokens",
-        "WEIR_CAMPAIGN_SECONDS", ("tests/locks/test_lease_campaign.py",), "seconds",
+        "WEIR_CAMPAIGN_SECONDS", ("tests/locks/test_lease_campaign.py",), "seconds", is_seeded=False,
     ),
     "stages": Suite(
         "three queues in a row, a process killed every second; --messages are orders",
-        "WEIR_CAMPAIGN_ORDERS", ("tests/effects/test_stages_campaign.py",), usual=200_000,
+        "WEIR_CAMPAIGN_ORDERS", ("tests/effects/test_stages_campaign.py",), usual=200_000, is_seeded=False,
     ),
     "order": Suite(
         "messages of 1,000 keys, five processes, one killed every second",
@@ -41,7 +44,7 @@ SUITES: Final = {
     ),
     "limits": Suite(
         "messages of one limit, three processes, one killed for every 500; never more in hands than the limit",
-        "WEIR_CAMPAIGN_LIMITS", ("tests/limits/test_limits_under_kills.py",), usual=20_000,
+        "WEIR_CAMPAIGN_LIMITS", ("tests/limits/test_limits_under_kills.py",), usual=20_000, is_seeded=False,
     ),
     "results": Suite(
         "three processes submit to three that answer, one killed for every 2,500",
@@ -61,9 +64,21 @@ SUITES: Final = {
         "WEIR_CAMPAIGN_FAILOVER", ("tests/faults/test_failover.py", "-k", "campaign"), "seconds",
         more=(("WEIR_CAMPAIGN_LEAST_REPLICAS", "1"),),
     ),
+    "breaks": Suite(
+        "F7: the connection of each call breaks before, after and within the answer of each of its commands",
+        files=("tests/faults/test_dropped_connections.py", "tests/locks/test_lease_connections.py"), is_seeded=False,
+    ),
+    "cancellations": Suite(
+        "F8: each call is cancelled at each of its awaits",
+        files=("tests/faults/test_cancellation.py", "tests/locks/test_cancelled_at_every_await.py"), is_seeded=False,
+    ),
+    "levels": Suite(
+        "F17: two versions work at one queue until it needs the newer",
+        files=("tests/consumer/test_levels_together.py", "tests/queues/test_level.py"), is_seeded=False,
+    ),
     "clock": Suite(
         "a clock is killed and cut off before each of its commands",
-        "WEIR_CAMPAIGN_CLOCK", ("tests/producer/test_cron.py", "tests/producer/test_deferred_messages.py"),
+        "WEIR_CAMPAIGN_CLOCK", ("tests/producer/test_cron.py", "tests/producer/test_deferred_messages.py"), is_seeded=False,
     ),
     "model": Suite(
         "random sequences of a queue's calls, each compared with a model; --messages are sequences",
@@ -72,9 +87,10 @@ SUITES: Final = {
 }  # fmt: skip
 
 
-def run_suite(suite: Suite, length: Length) -> bool:
+def run_suite(suite: Suite, length: Length, seed: int) -> bool:
     """Run it; whether it passed."""
     how_long = int(length.seconds) if suite.by == "seconds" else length.messages or suite.usual
     command = [sys.executable, "-m", "pytest", "-q", "-s", "-m", "", *suite.files]
-    environment = os.environ | dict(suite.more) | {suite.variable: str(how_long)}
+    environment = os.environ | dict(suite.more) | ({suite.variable: str(how_long)} if suite.variable else {})
+    environment |= {"WEIR_CAMPAIGN_SEED": str(seed)} if suite.is_seeded else {}
     return subprocess.run(command, cwd=ROOT, env=environment, check=False).returncode == 0

@@ -11,6 +11,7 @@ import pytest
 
 from shared.concurrency.queues.membership.keys import queue_keys
 from shared.concurrency.queues.membership.level import KNOWN
+from tests.instruments import figures
 from tests.instruments.edition_levels import LEVEL, of_the_next_level, of_this_level
 from tests.instruments.editions import Deployment, edition
 from tests.instruments.services import Service, running, wait_for
@@ -99,6 +100,8 @@ def test_two_levels_work_together_until_the_queue_needs_the_newer(
     handled = [(fields["by"], fields["number"]) for _, _, _, fields in deployment.handled()]
     # Nothing is lost, and nothing done twice.
     assert put == acked == len(handled) == len(set(handled))
+    figures.count("messages of two levels", put)
+    figures.count("processes of the older level that said what to do", 2)
     assert deployment.dead() == 0
 
 

@@ -13,6 +13,7 @@ from redis.asyncio import Redis
 from examples.stages.many_processes import run, staffed
 from examples.stages.shop import Shop, expected, order
 from shared.concurrency import Session
+from tests.instruments import figures
 from tests.instruments.waiting import until
 
 ORDERS: Final = int(os.environ.get("WEIR_CAMPAIGN_ORDERS", "0"))
@@ -27,6 +28,8 @@ async def test_nothing_is_lost_or_doubled_between_three_queues_while_processes_a
     assert counts == expected(count)
     assert dead == 0
     assert kills >= least
+    figures.count("orders", count)
+    figures.count("kills", kills)
 
 
 @pytest.mark.slow  # ten processes

@@ -17,7 +17,7 @@ from consumer.rules.backoff import Backoff
 from consumer.rules.rules import Rules
 from consumer.worker.worker import Worker
 from shared.concurrency import Delivery, Queue, Session
-from tests.instruments import calls, inside
+from tests.instruments import calls, figures, inside
 from tests.instruments.calls import PAUSED, World, items_left
 from tests.instruments.census import take_census
 from tests.instruments.inside import is_held, is_lost
@@ -164,12 +164,14 @@ async def test_a_call_survives_a_break_at_each_of_its_commands(
         async with calls.opened(url, proxy.url, client, f"{name}-{nth}-{FATES.index(fate)}") as there:
             await case.prepare(there)
             proxy.drop_nth(nth, fate)
+            figures.count("broken connections")
             async with asyncio.timeout(15):
                 answer = await case.call(there)
             proxy.judge = lambda _: Fate.PASS
             (await there.census()).check()
             await case.check(there, answer)
             (await there.census()).check()
+    figures.count("calls of queues")
 
 
 @pytest.mark.parametrize("fate", FATES)

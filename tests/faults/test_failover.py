@@ -6,7 +6,6 @@
 import asyncio
 import logging
 import os
-import random
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -24,6 +23,7 @@ from shared.concurrency.session.log import LogLine
 from shared.concurrency.session.session import process_of
 from shared.pipeline import open_pipeline
 from shared.settings import Settings
+from tests.instruments.chance import chance
 from tests.instruments.emptying import take
 from tests.instruments.failing import FAILURES
 from tests.instruments.ledger import Ledger, lines_of
@@ -195,7 +195,7 @@ async def test_a_primary_that_comes_back_empty_is_an_error_and_the_service_goes_
 
 @pytest.mark.skipif(not SECONDS, reason="./run campaign failover runs it")
 async def test_campaign(watched: WatchedServers) -> None:
-    chance = random.Random(7)  # noqa: S311  # no secret
+    strikes = chance()
     loop = asyncio.get_running_loop()
     until_then = loop.time() + SECONDS
     kinds = ["kill", "stop", "cut off", "hand over in step"]
@@ -205,7 +205,7 @@ async def test_campaign(watched: WatchedServers) -> None:
         while loop.time() < until_then:
             ledger = Ledger(watched.url, f"jobs-{sum(map(len, late.values()))}", REPLICAS)
             async with ledger.running():
-                for kind in chance.sample(kinds, 4):
+                for kind in strikes.sample(kinds, 4):
                     late[kind].append(await fail(watched, ledger, kind))
             async with client_of(watched) as client:
                 await ledger.read_effects(client)

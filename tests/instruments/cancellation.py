@@ -6,6 +6,8 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Any, Generic, Literal, TypeVar
 
+from tests.instruments import figures
+
 T = TypeVar("T")
 
 Mode = Literal["early", "late", "twice", "always"]
@@ -142,6 +144,8 @@ async def at_every_point(
             outcome = await attempt(point, mode)
             if not outcome.hit:
                 break
+            figures.count("calls that ended cancelled" if outcome.cancelled else "calls that ended by themselves")
+            figures.count("cancellations")
             yield point, mode, outcome
         else:
             raise AssertionError(f"still waiting after {most} points")

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from shared.concurrency import ReadersWritersLease, Session
-from tests.instruments import lease_processes
+from tests.instruments import figures, lease_processes
 from tests.instruments.processes import Process, running
 from tests.instruments.referee import Referee, now, overlaps
 from tests.instruments.waiting import until
@@ -122,6 +122,10 @@ async def contended(direct: str, url: str, name: str, path: Path, storm: Storm) 
     visits = referee.visits()
     gap = lease_processes.gap_ns(storm.ttl)
     assert overlaps(visits, campaign.broken_off, referee.gaps(), gap) == []
+    figures.count("stays", len(visits))
+    figures.count("kills", campaign.kills)
+    figures.count("stops", campaign.stops)
+    figures.count("late writes refused", referee.refused(stale=True))
     assert len(visits) > storm.visits_a_second * storm.seconds
     assert campaign.kills >= 2
     # Who was refused knew that its lease was over: nobody has written with a larger token while it was not.

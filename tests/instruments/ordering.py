@@ -1,4 +1,4 @@
-"""What the processes of the campaign `order` do, and its referee: a file of each process says what it handled when.
+"""What the processes of the campaign `order` do, and their files: each says what it handled when.
 
 The files are outside of the server, and a line is in the kernel's hands before the handler goes on: kill -9 loses none.
 """
@@ -6,9 +6,7 @@ The files are outside of the server, and a line is in the kernel's hands before 
 import os
 import random
 import time
-from collections import defaultdict
-from dataclasses import dataclass
-from itertools import pairwise
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 from consumer.outcomes import Retry
@@ -17,6 +15,7 @@ from consumer.rules.rules import Rules
 from consumer.worker.worker import Worker
 from shared import Priority
 from shared.concurrency import Delivery, Queue, Session
+from tests.campaigns.checkers.order import Note
 from tests.instruments.processes import report
 
 _AT_ONCE = 30
@@ -61,63 +60,19 @@ async def handle_in_order(url: str, name: str, ttl: float, directory: str, faili
     report("end")
 
 
-@dataclass(frozen=True, order=True)
-class Note:
-    """One line of a file."""
-
-    at: int
-    """Nanoseconds of a clock that all processes of this machine share."""
-    what: str
-    number: int
-    process: str
+def read_notes(directory: Path) -> Iterator[Note]:
+    """What the files say; a line that was not written to its end by a process that was killed does not count."""
+    for path in sorted(directory.iterdir()):
+        for line in path.read_text().split("\n")[:-1]:
+            what, key, number, at = line.split()
+            yield Note(int(at), what, key, int(number), path.name)
 
 
-class Verdict:
-    """What the files say."""
-
-    def __init__(self, directory: Path) -> None:
-        """Read them; a line that was not written to its end by a process that was killed does not count."""
-        self._notes: dict[str, list[Note]] = defaultdict(list)
-        for path in sorted(directory.iterdir()):
-            for line in path.read_text().split("\n")[:-1]:
-                what, key, number, at = line.split()
-                self._notes[key].append(Note(int(at), what, int(number), path.name))
-        for notes in self._notes.values():
-            notes.sort()
-
-    def missing(self, count: int, keys: int, parts: int) -> set[tuple[int, int]]:
-        """Which numbers of which part nobody has done."""
-        done = {
-            (int(key.partition("-")[0]), note.number)
-            for key, notes in self._notes.items()
-            for note in notes
-            if note.what == "did" and key.endswith(f"-{note.number % keys}")
-        }
-        return {(part, number) for part in range(parts) for number in range(count)} - done
-
-    def out_of_order(self) -> list[tuple[str, int, int]]:
-        """Keys of which a number began after a later one had begun: each attempt of one is before the next number."""
-        found = []
-        for key, notes in self._notes.items():
-            begun = [note.number for note in notes if note.what == "began"]
-            found += [(key, before, after) for before, after in pairwise(begun) if after < before]
-        return found
-
-    def together(self) -> list[tuple[str, Note, Note]]:
-        """Two of a key that were in hands at once: one began while another process had one, and ended it later."""
-        found = []
-        for key, notes in self._notes.items():
-            in_hands: dict[str, Note] = {}
-            met: list[tuple[Note, Note]] = []
-            for note in notes:
-                if note.what == "began":
-                    met += [(other, note) for process, other in in_hands.items() if process != note.process]
-                    in_hands[note.process] = note
-                else:
-                    began = in_hands.pop(note.process)
-                    found += [(key, one, other) for one, other in met if one is began]
-        return found
-
-    def attempts(self) -> int:
-        """How many times something began."""
-        return sum(note.what == "began" for notes in self._notes.values() for note in notes)
+def missing(notes: Iterable[Note], count: int, keys: int, parts: int) -> set[tuple[int, int]]:
+    """Which numbers of which part nobody has done under their key."""
+    done = {
+        (int(note.key.partition("-")[0]), note.number)
+        for note in notes
+        if note.what == "did" and note.key.endswith(f"-{note.number % keys}")
+    }
+    return {(part, number) for part in range(parts) for number in range(count)} - done

@@ -11,7 +11,7 @@ import pytest
 from redis.asyncio import Redis
 
 from shared.concurrency import Queue, Rate, Session
-from tests.instruments import limit_processes
+from tests.instruments import figures, limit_processes
 from tests.instruments.processes import Process, running
 from tests.instruments.waiting import until
 from tests.limits.watching import at_rest, of
@@ -94,7 +94,11 @@ async def test_limit_7_never_has_8_in_hands_while_processes_are_killed(url: str,
             await process.said("done")
         await at_rest(client, name)
     # A dead one has its place until it is recovered, so its messages are counted until it was killed and no longer.
-    assert 2 <= most_in_hands(tmp_path, deaths) <= 7
+    most = most_in_hands(tmp_path, deaths)
+    assert 2 <= most <= 7
+    figures.count("messages", count)
+    figures.count("kills", kills)
+    figures.count("in hands at most", most)
     rows = limit_processes.referee(tmp_path).execute("SELECT item, began FROM hands ORDER BY began").fetchall()
     assert {item for item, _ in rows} == set(range(count))
     began = [at for _, at in rows]

@@ -9,6 +9,7 @@ from typing import Final
 import pytest
 
 from shared.concurrency import Session
+from tests.instruments import figures
 from tests.instruments.lease_calls import CASES, Case, placed
 from tests.instruments.proxy import Proxy
 from tests.instruments.traffic import Fate
@@ -44,3 +45,5 @@ async def test_a_broken_connection_has_no_second_effect(
             await once(CASES[case], through_proxy, other, f"{name}-{nth}-{fate.name}")
             # With a connection that broke before, it may need fewer; then it has come through untouched.
             assert met.is_set() or nth > 1
+            figures.count("broken connections", met.is_set())
+    figures.count("calls of leases")

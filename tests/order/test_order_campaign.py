@@ -6,7 +6,6 @@ A referee outside of the server finds each key in order, never two of a key at o
 
 import asyncio
 import os
-import random
 from contextlib import AsyncExitStack
 from pathlib import Path
 from typing import Final
@@ -15,8 +14,10 @@ import pytest
 from redis.asyncio import Redis
 
 from shared.concurrency import Queue, Session
+from tests.campaigns.checkers.order import judge_order
 from tests.instruments.census import take_census
-from tests.instruments.ordering import Verdict, handle_in_order, put_in_order
+from tests.instruments.chance import chance
+from tests.instruments.ordering import handle_in_order, missing, put_in_order, read_notes
 from tests.instruments.processes import Process, running
 from tests.instruments.waiting import until
 from tests.order.watching import at_rest
@@ -34,7 +35,7 @@ async def test_each_key_is_in_order_while_processes_are_killed(url: str, name: s
     count, keys, kills, pause = (
         (MESSAGES // PARTS, 500, max(1, MESSAGES // 2000), 1.0) if MESSAGES else (1500, 30, 4, 0.0)
     )
-    chance = random.Random()  # noqa: S311  # no secret
+    victims = chance()
     async with AsyncExitStack() as stack, Session.open(url, ttl=TTL) as session, Redis.from_url(url) as client:
         queue = Queue(session, name, int, maxsize=400, max_crashes=None)
         await queue.qsize()
@@ -60,7 +61,7 @@ async def test_each_key_is_in_order_while_processes_are_killed(url: str, name: s
             else:
                 least = (killed + 1) * count * PARTS // (kills + 2)
                 await until(acked, lambda now, least=least: now >= least, 100)  # type: ignore[misc]
-            await handlers.pop(chance.randrange(len(handlers))).kill()
+            await handlers.pop(victims.randrange(len(handlers))).kill()
             killed += 1
             await handler()
         await asyncio.gather(*(producer.said("end", 1, 60 + count / 25) for producer in producers))
@@ -71,20 +72,30 @@ async def test_each_key_is_in_order_while_processes_are_killed(url: str, name: s
         await asyncio.gather(*(process.said("end") for process in handlers))
         await at_rest(queue)
     census.check()
-    verdict = Verdict(tmp_path)
-    assert verdict.missing(count, keys, PARTS) == set()
-    assert verdict.out_of_order() == []
-    assert verdict.together() == []
+    notes = list(read_notes(tmp_path))
+    order = judge_order(notes)
+    assert missing(notes, count, keys, PARTS) == set()
+    assert order.backwards == ()
+    assert order.together == ()
     assert (statistics.dead_total, statistics.acked_total) == (0, count * PARTS)
-    assert (killed > 0, verdict.attempts() > count * PARTS) == (True, True)
-    print(f"{killed} kills, {verdict.attempts()} attempts, {statistics.recovered_total} recovered")  # noqa: T201
+    assert (killed > 0, order.begun > count * PARTS) == (True, True)
+    print(f"{killed} kills, {order.begun} attempts, {statistics.recovered_total} recovered")  # noqa: T201
 
 
 def test_the_referee_sees_what_is_wrong(tmp_path: Path) -> None:
     (tmp_path / "a").write_text("began 0-1 1 10\ndid 0-1 1 30\nbegan 0-1 3 70\nbegan 0-1")
     (tmp_path / "b").write_text("began 0-1 3 20\ndid 0-1 3 40\nbegan 0-1 1 50\ndid 0-1 1 60\n")
-    verdict = Verdict(tmp_path)
-    assert verdict.missing(4, 2, 1) == {(0, 0), (0, 2)}
-    assert verdict.out_of_order() == [("0-1", 3, 1)]
-    assert [(key, one.process, other.process) for key, one, other in verdict.together()] == [("0-1", "a", "b")]
-    assert verdict.attempts() == 4
+    notes = list(read_notes(tmp_path))
+    order = judge_order(notes)
+    assert missing(notes, 4, 2, 1) == {(0, 0), (0, 2)}
+    assert [(one.number, other.number) for one, other in order.backwards] == [(3, 1)]
+    assert [(one.process, other.process) for one, other in order.together] == [("a", "b")]
+    assert (order.begun, order.keys) == (4, 1)
+
+
+def test_two_of_a_key_in_hands_of_one_process_are_seen_and_one_that_was_killed_met_nobody(tmp_path: Path) -> None:
+    (tmp_path / "a").write_text("began 0-1 1 10\nbegan 0-1 3 20\ndid 0-1 1 30\ndid 0-1 3 40\n")
+    assert [(one.number, other.number) for one, other in judge_order(read_notes(tmp_path)).together] == [(1, 3)]
+    (tmp_path / "a").write_text("began 0-1 1 10\n")
+    (tmp_path / "b").write_text("began 0-1 1 20\ndid 0-1 1 30\nbegan 0-1 3 40\ndid 0-1 3 50\n")
+    assert judge_order(read_notes(tmp_path)).together == ()

@@ -18,6 +18,7 @@ from redis.asyncio import Redis
 from producer.clock.cron import cron_job, make_up
 from shared.clock.jobs import clock_queue
 from shared.concurrency import Queue, Session
+from tests.instruments import figures
 from tests.instruments.clocks import Clock, Moment, clock
 from tests.instruments.command_line import environment
 from tests.instruments.proxy import Proxy
@@ -159,6 +160,7 @@ async def test_a_clock_that_is_killed_before_any_command_forgets_no_time_that_it
         told = await due(queue, now())
         await last.stop()
     assert known
+    figures.count("deaths of a clock", len(KILLS))
     assert known <= set(told)
     assert len(told) == len(set(told))
 

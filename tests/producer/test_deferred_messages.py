@@ -29,6 +29,7 @@ from shared.message import Message
 from shared.pipeline import Pipeline, open_pipeline
 from shared.settings import Settings
 from tests.faults.test_restart import kill_and_start
+from tests.instruments import figures
 from tests.instruments.clocks import Moment, clock
 from tests.instruments.durable import DurableServer
 from tests.instruments.messages import Errand
@@ -334,6 +335,7 @@ async def test_a_clock_that_is_killed_before_any_command_puts_once(
                 await running.ended()
         assert await take(pipeline) == number
     assert met == MET
+    figures.count("deaths of a clock", len(met))
     assert (await pipeline.queue.statistics()).put_total == number
 
 
@@ -370,6 +372,7 @@ async def test_a_clock_that_is_cut_off_at_any_command_puts_once(
             met.append(moment.met)
         await running.stop()
     assert met == MET
+    figures.count("broken connections of a clock", len(met))
 
 
 # --- what cannot be read ---------------------------------------------------------------------------------------------

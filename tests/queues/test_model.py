@@ -7,11 +7,13 @@ from collections.abc import Coroutine
 from typing import Any
 
 import pytest
-from hypothesis import HealthCheck, Phase, settings
+from hypothesis import HealthCheck, Phase, seed, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import invariant, precondition, rule, run_state_machine_as_test
 
 from shared.concurrency import ConcurrencyError, Queue, QueueShutDown
+from tests.instruments import figures
+from tests.instruments.chance import SEED
 from tests.instruments.comparison import PROCESSES
 from tests.instruments.putting import Putting
 from tests.instruments.taking import Taking
@@ -134,16 +136,18 @@ RARE = [
 ]  # fmt: skip
 
 
-def compare(url: str, **chosen: Any) -> Counter[str]:
+def compare(url: str, chosen_seed: int | None = None, **chosen: Any) -> Counter[str]:
     """Run sequences; how often they came to what is rare."""
     reached: Counter[str] = Counter()
     # Not shrunk: a difference shows after a deadline only, and shrinking meets thousands of them.
+    machine = type("Machine", (QueueMachine,), {"url": url, "reached": reached})
     run_state_machine_as_test(
-        type("Machine", (QueueMachine,), {"url": url, "reached": reached}),
+        machine if chosen_seed is None else seed(chosen_seed)(machine),
         settings=settings(
             deadline=None, phases=[Phase.generate], suppress_health_check=list(HealthCheck), database=None, **chosen
         ),
     )
+    figures.count("sequences compared", chosen["max_examples"])
     return reached
 
 
@@ -168,5 +172,5 @@ def test_any_sequence_of_calls_leaves_the_queue_as_the_model_says(url: str) -> N
 @pytest.mark.skipif("WEIR_CAMPAIGN_MODEL" not in os.environ, reason="a campaign: ./run campaign model")
 @pytest.mark.timeout(3600)
 def test_any_sequence_from_a_seed_of_today_leaves_it_so_too(url: str) -> None:
-    reached = compare(url, max_examples=int(os.environ["WEIR_CAMPAIGN_MODEL"]), stateful_step_count=60)
+    reached = compare(url, SEED, max_examples=int(os.environ["WEIR_CAMPAIGN_MODEL"]), stateful_step_count=60)
     assert {word for word in RARE if not reached[word]} == set()

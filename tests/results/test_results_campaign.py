@@ -5,7 +5,6 @@
 
 import asyncio
 import os
-import random
 from contextlib import AsyncExitStack
 from typing import Final
 
@@ -13,7 +12,9 @@ import pytest
 from redis.asyncio import Redis
 
 from shared.concurrency import Queue, Session
+from tests.instruments import figures
 from tests.instruments.census import take_census
+from tests.instruments.chance import chance
 from tests.instruments.processes import Process, running
 from tests.instruments.submitting import IN_FLIGHT, answer_numbers, missing, submit_numbers
 from tests.instruments.waiting import until
@@ -26,7 +27,7 @@ pytestmark = pytest.mark.timeout(60 + SUBMISSIONS / 100)
 
 async def test_every_future_resolves_with_its_own_result_while_processes_are_killed(url: str, name: str) -> None:
     count, kills = (SUBMISSIONS, max(4, SUBMISSIONS // 2500)) if SUBMISSIONS else (2000, 4)
-    chance = random.Random(7)  # noqa: S311  # no secret
+    victims = chance()
     async with AsyncExitStack() as stack, Session.open(url, ttl=TTL) as session, Redis.from_url(url) as client:
         queue = Queue(session, name, int)
         submitters: list[Process] = []
@@ -54,7 +55,7 @@ async def test_every_future_resolves_with_its_own_result_while_processes_are_kil
                 await submitters[2].kill()
                 await submitter(2, with_ids=True)
             else:
-                victim = answerers.pop(chance.randrange(len(answerers)))
+                victim = answerers.pop(victims.randrange(len(answerers)))
                 await asyncio.gather(victim.kill(), answerer())
         alive = [submitters[0], submitters[1], submitters[-1]]
         await asyncio.gather(*(process.said("end", 1, 60 + count / 100) for process in alive))
@@ -67,6 +68,9 @@ async def test_every_future_resolves_with_its_own_result_while_processes_are_kil
     assert wrong == []
     assert missing((portion for process in submitters for portion in process.reports("right")), count) == set()
     census.check()
+    figures.count("results", statistics.put_total)
+    figures.count("kills", kills)
+    figures.count("dead letters", statistics.dead)
     # Known by their ids, those of the process that was killed went in once.
     assert statistics.put_total == count
     assert statistics.dead == len(range(0, count, 97))

@@ -1,9 +1,10 @@
 """Losses that are promised: a server that comes back with older data has forgotten its last moments, and no more."""
 
-from bisect import bisect_left
 from collections.abc import Iterable
 from dataclasses import dataclass
-from math import inf
+
+from tests.campaigns.checkers.gaps import Gap, starved
+from tests.campaigns.checkers.strikes import Strike
 
 
 @dataclass(frozen=True)
@@ -13,25 +14,38 @@ class Losses:
     count: int
     reach: float
     """Seconds from the oldest loss to the moment that took it; 0 without a loss."""
+    beyond: float
+    """The same, less the time for which the machine starved a process that its pulse shows: the server had no more."""
     unexplained: int
-    """Behind the last such moment, or too far before the next."""
+    """Behind the last such moment, or from before what the server kept."""
 
 
-def explain(lost: Iterable[int], forgotten_at: Iterable[int], seconds: float, late: float) -> Losses:
-    """Compare when each lost thing was acknowledged with when the server forgot; all in nanoseconds.
+def explain(lost: Iterable[int], strikes: Iterable[Strike], late: float, gaps: Iterable[Gap] = ()) -> Losses:
+    """Compare when each lost thing was acknowledged with what the server kept at each strike; all in nanoseconds.
 
-    What was answered up to `seconds` before such a moment may be lost. An answer that was on its way may have been read
-    `late` seconds after it.
+    An answer that was on its way at that moment may have been read `late` seconds after it.
     """
-    moments = sorted(forgotten_at)
+    forgetting = [(strike, strike.kept) for strike in strikes if strike.kept is not None]
     count = unexplained = 0
-    reach = 0.0
+    oldest: dict[Strike, int] = {}
     for at in lost:
         count += 1
-        following = bisect_left(moments, at - late * 1e9)
-        before = (moments[following] - at) / 1e9 if following < len(moments) else inf
-        if before > seconds:
-            unexplained += 1
+        took = [strike for strike, kept in forgetting if kept <= at <= strike.began + late * 1e9]
+        if took:
+            first = min(took, key=lambda strike: strike.began)
+            oldest[first] = min(oldest.get(first, at), at)
         else:
-            reach = max(reach, before)
-    return Losses(count, reach, unexplained)
+            unexplained += 1
+    every = tuple(gaps)
+    reaches = {strike: max(0.0, (strike.began - at) / 1e9) for strike, at in oldest.items()}
+    return Losses(
+        count,
+        max(reaches.values(), default=0.0),
+        max((reach - _starved(every, oldest[strike], strike.began) for strike, reach in reaches.items()), default=0.0),
+        unexplained,
+    )
+
+
+def _starved(gaps: tuple[Gap, ...], began: int, ended: int) -> float:
+    """For how many seconds the process had no turn that the machine starved most."""
+    return max((starved(gaps, began, ended, process) for process in {gap.process for gap in gaps}), default=0.0)

@@ -4,6 +4,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 from math import sqrt
+from typing import Final
+
+FEWEST: Final = 10
+"""So many samples make a line."""
 
 
 @dataclass(frozen=True)
@@ -28,7 +32,10 @@ class Slope:
 
     def __str__(self) -> str:
         """The figures, for people."""
-        return f"{self.per_hour:.1f} an hour (3 errors: {3 * self.error:.1f}; mean {self.mean:.1f})"
+        return (
+            f"{self.per_hour:+,.1f} an hour, three errors {3 * self.error:,.1f}, mean {self.mean:,.1f}, "
+            f"over {self.seconds:,.0f} s"
+        )
 
 
 def fit(samples: Sequence[tuple[float, float]]) -> Slope:
@@ -36,7 +43,7 @@ def fit(samples: Sequence[tuple[float, float]]) -> Slope:
 
     :raises ValueError: when there are fewer than ten samples.
     """
-    if len(samples) < 10:
+    if len(samples) < FEWEST:
         raise ValueError(f"a line needs ten samples, not {len(samples)}")
     kept = samples[len(samples) // 3 :]
     count = len(kept)

@@ -11,6 +11,7 @@ from tests.campaigns.checkers.slope import fit
 from tests.campaigns.checkers.standstill import longest_standstill
 from tests.campaigns.checkers.totals import total_queue
 from tests.campaigns.heap import allocated, blocks
+from tests.campaigns.history import History, in_doubt
 from tests.campaigns.referee import Referee
 
 
@@ -52,6 +53,24 @@ def test_what_nobody_asked_for_is_unexpected_and_what_was_in_doubt_is_recovered(
     assert (totals.attempted, totals.acknowledged, totals.handled) == (5, 3, 5)
 
 
+def test_what_was_refused_and_came_out_nevertheless_is_caught() -> None:
+    refused = [*PUTS, Range(1, "invoke", 1, 1), Range(1, "fail", 1, 1)]
+    sound = total_queue(refused, [(0, 0), (0, 1), (1, 0)])
+    assert (sound.refused, sound.defiant, sound.attempted) == (1, frozenset(), 5)
+    broken = total_queue(refused, [(0, 0), (0, 1), (1, 0), (1, 1)])
+    assert (broken.defiant, broken.unexpected, broken.lost) == (frozenset({(1, 1)}), frozenset(), frozenset())
+
+
+def test_a_producer_goes_on_with_what_is_in_doubt_and_not_with_what_was_refused(tmp_path: Path) -> None:
+    history = History(tmp_path, 0)
+    for number, phase in enumerate(["ok", "fail", "info"]):
+        history.note("invoke", number, number)
+        history.note(phase, number, number)  # type: ignore[arg-type]  # the phases of above
+    history.note("invoke", 3, 5)
+    history.close()
+    assert in_doubt(tmp_path, 0) == ([(2, 2), (3, 5)], 6)
+
+
 def test_a_standstill_is_the_longest_pause() -> None:
     assert longest_standstill([3_000_000_000, 0, 1_000_000_000]) == 2.0
     assert longest_standstill([]) == 0.0
@@ -83,10 +102,10 @@ def test_one_arena_that_fills_is_no_growth_and_the_third_is() -> None:
 
 def test_the_referee_keeps_nothing_of_what_it_recorded(tmp_path: Path) -> None:
     referee = Referee(tmp_path)
-    referee.record(0, 0, 1)
+    referee.record(0, 0, 1, 0)
     before = allocated()
     for number in range(1, 20_000):
-        referee.record(0, number, 1)
+        referee.record(0, number, 1, 0)
     assert allocated() - before < 0.1
     referee.close()
 

@@ -2,7 +2,6 @@
 
 import asyncio
 import contextlib
-import time
 from collections.abc import Callable, Coroutine
 from typing import Any, Final
 
@@ -10,7 +9,7 @@ from redis.asyncio import Redis
 from redis.exceptions import RedisError
 
 from shared.concurrency.session.tasks import outlast
-from tests.campaigns.faults.scene import Scene
+from tests.campaigns.faults.scene import Damage, Scene
 from tests.campaigns.fleet import TTL
 
 Fault = Callable[[Scene], Coroutine[Any, Any, None]]
@@ -21,8 +20,8 @@ async def kills(scene: Scene) -> None:
     while True:
         await asyncio.sleep(scene.pause())
         table, number = scene.chance.choice(scene.fleet.everybody())
-        await to_its_end(scene.fleet.replace(table, number))
-        scene.note("kills")
+        with scene.strike("kills", table[number].pid):
+            await to_its_end(scene.fleet.replace(table, number))
 
 
 async def to_its_end(strike: Coroutine[Any, Any, None]) -> None:
@@ -40,23 +39,23 @@ async def stops(scene: Scene) -> None:
         await asyncio.sleep(scene.pause())
         table, number = scene.chance.choice(scene.fleet.everybody())
         process = table[number]
-        process.stop()
-        try:
-            await asyncio.sleep(TTL * scene.chance.uniform(1.5, 5.0))
-        finally:
-            process.cont()
-        scene.note("stops")
+        with scene.strike("stops", process.pid):
+            process.stop()
+            try:
+                await asyncio.sleep(TTL * scene.chance.uniform(1.5, 5.0))
+            finally:
+                process.cont()
 
 
 async def restarts(scene: Scene) -> None:
     """F3: the server is asked to end, and started again with its data."""
-    await with_server(scene, "restarts", scene.server.restart)
+    await with_server(scene, "restarts", lambda _: scene.server.restart())
 
 
 async def crashes(scene: Scene) -> None:
     """F4: the server is killed with -9, and started again with its data."""
 
-    def crash() -> None:
+    def crash(_: Damage) -> None:
         scene.server.kill()
         scene.server.start()
 
@@ -66,20 +65,20 @@ async def crashes(scene: Scene) -> None:
 async def oblivion(scene: Scene) -> None:
     """F4 without persistence: the server is killed, and comes back empty."""
 
-    def crash() -> None:
+    def crash(damage: Damage) -> None:
+        damage.kept = 0
         scene.server.kill()
-        scene.forgot.append(time.monotonic_ns())
         scene.server.start()
 
     await with_server(scene, "crashes", crash)
 
 
-async def with_server(scene: Scene, word: str, strike: Callable[[], None]) -> None:
+async def with_server(scene: Scene, word: str, strike: Callable[[Damage], None]) -> None:
     """Strike the server again and again, each time to the end."""
     while True:
         await asyncio.sleep(scene.pause())
-        await to_its_end(asyncio.to_thread(strike))
-        scene.note(word)
+        with scene.strike(word) as damage:
+            await to_its_end(asyncio.to_thread(strike, damage))
 
 
 async def cuts(scene: Scene) -> None:
@@ -87,18 +86,18 @@ async def cuts(scene: Scene) -> None:
     while True:
         await asyncio.sleep(scene.pause())
         seconds = scene.chance.uniform(0.05, 2 * TTL)
-        match scene.chance.randrange(4):
-            case 0:
-                scene.proxy.cut()
-            case 1:
-                scene.proxy.swallow()
-            case 2:
-                with scene.proxy.refusing():
-                    await asyncio.sleep(seconds)
-            case _:
-                with scene.proxy.frozen():
-                    await asyncio.sleep(seconds)
-        scene.note("cuts")
+        with scene.strike("cuts"):
+            match scene.chance.randrange(4):
+                case 0:
+                    scene.proxy.cut()
+                case 1:
+                    scene.proxy.swallow()
+                case 2:
+                    with scene.proxy.refusing():
+                        await asyncio.sleep(seconds)
+                case _:
+                    with scene.proxy.frozen():
+                        await asyncio.sleep(seconds)
 
 
 async def memory(scene: Scene) -> None:
@@ -106,14 +105,13 @@ async def memory(scene: Scene) -> None:
     async with direct(scene) as client:
         while True:
             await asyncio.sleep(scene.pause())
-            with contextlib.suppress(RedisError, OSError):
+            with contextlib.suppress(RedisError, OSError), scene.strike("full memories"):
                 try:
                     used: Any = await client.info("memory")
                     await client.config_set("maxmemory", max(1, int(used["used_memory"]) - 1))
                     await asyncio.sleep(scene.chance.uniform(0.1, 2 * TTL))
                 finally:
                     await asyncio.shield(client.config_set("maxmemory", 0))
-                scene.note("full memories")
 
 
 _BUSY: Final = (
@@ -131,10 +129,9 @@ async def orders(scene: Scene) -> None:
     async with direct(scene) as client:
         while True:
             await asyncio.sleep(scene.pause())
-            with contextlib.suppress(RedisError, OSError):
+            with scene.strike("orders"), contextlib.suppress(RedisError, OSError):
                 asked: Any = client.execute_command(*scene.chance.choice(ADMIN))  # type: ignore[no-untyped-call]
                 await asked
-            scene.note("orders")
 
 
 def direct(scene: Scene) -> Redis:

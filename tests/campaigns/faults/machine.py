@@ -7,13 +7,15 @@ import time
 from collections.abc import Callable
 from typing import Final
 
-from tests.campaigns.faults.faults import to_its_end
-from tests.campaigns.faults.scene import Scene
+from tests.campaigns.faults.faults import to_its_end, with_server
+from tests.campaigns.faults.scene import Damage, Scene
 from tests.campaigns.fleet import TTL
 from tests.campaigns.servers.shimmed import ShimmedServer
 
 HALF_A_RECORD: Final = b"*3\r\n$4\r\nHSET\r\n$5\r\nhal"
 NO_RECORD: Final = b"\x00\xffthis is no record\r\n"
+_CUT_OFF: Final = 1_000_000_000
+"""Nanoseconds: the last 2,000 bytes of the file are younger."""
 
 
 async def power(scene: Scene) -> None:
@@ -38,12 +40,12 @@ async def disk(scene: Scene) -> None:
 
     while True:
         await asyncio.sleep(scene.pause())
-        try:
-            server.shim.fill(scene.chance.choice(("at once", "half a write first")))
-            await asyncio.sleep(scene.chance.uniform(0.1, 2 * TTL))
-        finally:
-            await to_its_end(asyncio.to_thread(supervise))
-        scene.note("full disks")
+        with scene.strike("full disks"):
+            try:
+                server.shim.fill(scene.chance.choice(("at once", "half a write first")))
+                await asyncio.sleep(scene.chance.uniform(0.1, 2 * TTL))
+            finally:
+                await to_its_end(asyncio.to_thread(supervise))
 
 
 STEPS: Final = (0.3, -0.3, 5.0, -5.0, 60.0, -60.0, 3600.0, -7200.0)
@@ -57,20 +59,21 @@ async def clock(scene: Scene) -> None:
         await asyncio.sleep(scene.pause())
         if scene.chance.random() < 0.3:
             drift = scene.chance.choice((0.0005, -0.0005))
-            for _ in range(50):
-                shim.seconds_ahead += drift * 0.02
-                await asyncio.sleep(0.02)
-            scene.note("drifts of the clock")
+            with scene.strike("drifts of the clock"):
+                for _ in range(50):
+                    shim.seconds_ahead += drift * 0.02
+                    await asyncio.sleep(0.02)
         else:
-            shim.seconds_ahead += scene.chance.choice(STEPS)
-            scene.note("steps of the clock")
+            with scene.strike("steps of the clock"):
+                shim.seconds_ahead += scene.chance.choice(STEPS)
 
 
 async def tails(scene: Scene) -> None:
     """F14: the server is killed, and its file ends in half a record, lacks its last bytes, or ends in rubbish."""
     server = _shimmed(scene)
 
-    def strike() -> None:
+    def strike(damage: Damage) -> None:
+        killed = time.monotonic_ns()
         server.kill()
         tail = server.tail()
         length = tail.stat().st_size
@@ -78,7 +81,7 @@ async def tails(scene: Scene) -> None:
             case 0:
                 _append(server, HALF_A_RECORD)
             case 1:
-                scene.forgot.append(time.monotonic_ns())
+                damage.kept = killed - _CUT_OFF
                 os.truncate(tail, max(0, length - scene.chance.randrange(1, 2000)))
             case _:
                 _append(server, NO_RECORD)
@@ -86,25 +89,19 @@ async def tails(scene: Scene) -> None:
                 os.truncate(tail, length)  # as the server's own tool mends it
         server.start()
 
-    while True:
-        await asyncio.sleep(scene.pause())
-        await to_its_end(asyncio.to_thread(strike))
-        scene.note("damaged files")
+    await with_server(scene, "damaged files", strike)
 
 
 async def _end_it(scene: Scene, word: str, end: Callable[[], object]) -> None:
     server = _shimmed(scene)
 
-    def strike() -> None:
+    def strike(damage: Damage) -> None:
         end()
         if server.sync != "always":
-            scene.forgot.append(time.monotonic_ns())
+            damage.kept = server.synced_at()
         server.start()
 
-    while True:
-        await asyncio.sleep(scene.pause())
-        await to_its_end(asyncio.to_thread(strike))
-        scene.note(word)
+    await with_server(scene, word, strike)
 
 
 def _append(server: ShimmedServer, what: bytes) -> None:

@@ -1,12 +1,15 @@
 """Scene: what a fault can reach, and how often it struck."""
 
+import contextlib
 import random
 import time
 from collections import Counter
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Protocol
 
 from shared.local.embedded import EmbeddedServer
+from tests.campaigns.checkers.strikes import Strike
 from tests.instruments.processes import Process
 from tests.instruments.proxy import Proxy
 
@@ -34,14 +37,29 @@ class Scene:
     struck: Counter[str] = field(default_factory=Counter)
     healed: list[int] = field(default_factory=list)
     """When each strike was over, in nanoseconds."""
-    forgot: list[int] = field(default_factory=list)
-    """When the server was struck so that it comes back with older data, in nanoseconds."""
+    strikes: list[Strike] = field(default_factory=list)
+    """Whom each hit and when, those among them that the end of the campaign has cut short."""
 
     def pause(self) -> float:
         """Seconds until the next strike."""
         return self.pace * self.chance.uniform(0.5, 1.5)
 
-    def note(self, word: str) -> None:
-        """A strike is over, and healed."""
+    @contextlib.contextmanager
+    def strike(self, word: str, pid: int | None = None) -> Iterator["Damage"]:
+        """Strike a process, or everybody, in the block; behind it all is healed."""
+        damage, began = Damage(), time.monotonic_ns()
+        try:
+            yield damage
+        finally:
+            ended = time.monotonic_ns()
+            self.strikes.append(Strike(word, began, ended, pid, damage.kept))
         self.struck[word] += 1
-        self.healed.append(time.monotonic_ns())
+        self.healed.append(ended)
+
+
+@dataclass
+class Damage:
+    """What a strike turns out to have done."""
+
+    kept: int | None = None
+    """The server may have forgotten what it answered from this moment on, in nanoseconds."""

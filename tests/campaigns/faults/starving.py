@@ -18,15 +18,15 @@ async def throttles(scene: Scene) -> None:
         await asyncio.sleep(scene.pause())
         table, number = scene.chance.choice(scene.fleet.everybody())
         process, until = table[number], time.monotonic() + TTL * scene.chance.uniform(1.0, 5.0)
-        try:
-            while time.monotonic() < until:
-                process.stop()
-                await asyncio.sleep(0.045)
+        with scene.strike("throttles", process.pid):
+            try:
+                while time.monotonic() < until:
+                    process.stop()
+                    await asyncio.sleep(0.045)
+                    process.cont()
+                    await asyncio.sleep(0.005)
+            finally:
                 process.cont()
-                await asyncio.sleep(0.005)
-        finally:
-            process.cont()
-        scene.note("throttles")
 
 
 async def descriptors(scene: Scene) -> None:
@@ -37,12 +37,12 @@ async def descriptors(scene: Scene) -> None:
             table, number = scene.chance.choice(scene.fleet.everybody())
             pid = table[number].pid
             limits = resource.prlimit(pid, resource.RLIMIT_NOFILE)
-            try:
-                resource.prlimit(pid, resource.RLIMIT_NOFILE, (3, limits[1]))
-                with contextlib.suppress(RedisError, OSError):
-                    await client.client_kill_filter(_type="normal", skipme=True)
-                await asyncio.sleep(scene.chance.uniform(0.1, 2 * TTL))
-            finally:
-                with contextlib.suppress(ProcessLookupError):
-                    resource.prlimit(pid, resource.RLIMIT_NOFILE, limits)
-            scene.note("exhausted descriptors")
+            with scene.strike("exhausted descriptors"):
+                try:
+                    resource.prlimit(pid, resource.RLIMIT_NOFILE, (3, limits[1]))
+                    with contextlib.suppress(RedisError, OSError):
+                        await client.client_kill_filter(_type="normal", skipme=True)
+                    await asyncio.sleep(scene.chance.uniform(0.1, 2 * TTL))
+                finally:
+                    with contextlib.suppress(ProcessLookupError):
+                        resource.prlimit(pid, resource.RLIMIT_NOFILE, limits)

@@ -2,7 +2,9 @@
  *
  * Preloaded (LD_PRELOAD). WEIR_SHIM names a folder with two files. `state`: two 64-bit numbers, mapped; how many
  * nanoseconds the clock is ahead, and whether the disk is full: 1, or 2 when the next write is cut in half first.
- * `synced`: a line for each fsync that succeeded, with the device, the inode, and how large the file was before it.
+ * `synced`: a line for each fsync that succeeded, with the device, the inode, how large the file was before it, and from
+ * when on the server may have answered what it had not written then: the last write before, in nanoseconds of the
+ * monotonic clock. With `everysec` it answers without writing while an fsync is under way, or about to begin.
  */
 #define _GNU_SOURCE
 #include <dlfcn.h>
@@ -26,10 +28,20 @@ static struct {
 } *state;
 static int synced = -1;
 
+static _Atomic int written_file = -1;
+static _Atomic int64_t written_at, loaded_at;
+
+static int64_t now(void) {
+    struct timespec found;
+    syscall(SYS_clock_gettime, CLOCK_MONOTONIC, &found);
+    return found.tv_sec * 1000000000LL + found.tv_nsec;
+}
+
 __attribute__((constructor)) static void open_files(void) {
     const char *folder = getenv("WEIR_SHIM");
     char path[4096];
     if (!folder) return;
+    loaded_at = now();
     snprintf(path, sizeof path, "%s/state", folder);
     int file = open(path, O_RDWR | O_CLOEXEC);
     if (file < 0) abort();
@@ -45,12 +57,18 @@ __attribute__((constructor)) static void open_files(void) {
 
 static int sync_file(int file, long number) {
     struct stat before;
+    int64_t since = file == written_file ? written_at : loaded_at;
     int is_file = synced >= 0 && fstat(file, &before) == 0 && S_ISREG(before.st_mode);
+    if (is_file && file != written_file) {
+        written_at = loaded_at;
+        written_file = file;
+    }
     int result = (int)syscall(number, file);
     if (result == 0 && is_file) {
-        char line[96];
-        int length = snprintf(line, sizeof line, "%lu %lu %ld\n", (unsigned long)before.st_dev,
-                              (unsigned long)before.st_ino, (long)before.st_size);
+        char line[128];
+        int length = snprintf(line, sizeof line, "%lu %lu %ld %lld\n", (unsigned long)before.st_dev,
+                              (unsigned long)before.st_ino, (long)before.st_size,
+                              (long long)since);
         syscall(SYS_write, synced, line, (size_t)length);
     }
     return result;
@@ -67,6 +85,7 @@ static int is_refused(int file) {
 }
 
 ssize_t write(int file, const void *bytes, size_t count) {
+    if (file == written_file) written_at = now();
     if (is_refused(file)) {
         int64_t half = 2;
         if (count < 2 || !atomic_compare_exchange_strong(&state->full, &half, 1)) {

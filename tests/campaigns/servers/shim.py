@@ -65,7 +65,7 @@ class Shim:
         """
         safe: dict[tuple[int, int], int] = {}
         for line in self._synced.read_text().split("\n")[:-1]:
-            device, inode, size = map(int, line.split())
+            device, inode, size, _ = map(int, line.split())
             safe[device, inode] = size
         gone = 0
         for path in folder.rglob("*"):
@@ -76,3 +76,12 @@ class Shim:
                 with path.open("r+b") as file:
                     file.truncate(kept)
         return gone
+
+    def synced_at(self, path: Path) -> int:
+        """What was answered before this moment is safe: the last write before the last fsync; 0 before the first."""
+        about = path.stat()
+        for line in reversed(self._synced.read_text().split("\n")[:-1]):
+            device, inode, _, since = map(int, line.split())
+            if (device, inode) == (about.st_dev, about.st_ino):
+                return since
+        return 0

@@ -29,6 +29,10 @@ class ShimmedServer(EmbeddedServer):
         self.kill()
         return self.shim.lose_unsynced(self.files)
 
+    def synced_at(self) -> int:
+        """What it answered before this moment is on disk; in nanoseconds."""
+        return self.shim.synced_at(self.tail())
+
     def tail(self) -> Path:
         """The append-only file that is written to."""
         return max(self.files.glob("*.incr.aof"), key=lambda path: int(path.name.split(".")[-3]))
