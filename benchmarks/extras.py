@@ -108,15 +108,15 @@ def _ordered(contestants: list[Contestant], count: int) -> list[Entry]:
     return _variants(ways, contestants, count)
 
 
-def quiet(*, put: dict[str, Any] | None = None) -> Round:
+def quiet(*, put: dict[str, Any] | None = None, work: dict[str, Any] | None = None) -> Round:
     """A flood is in the queue, then one message of somebody else: as which it is handled by one worker; 1 is the first.
 
-    `put`: options of the adapter's `open`, which say how that one is put.
+    `put`: options of the adapter's `open`, which say how that one is put; `work`: of its `work`.
     """
 
     def run(contest: Contest, contestant: Contestant, count: int) -> Measured:
         contest.filled(contestant, count, **(put or {}))
-        with contest.running(contestant, "work", count) as worker:
+        with contest.running(contestant, "work", count, **(work or {})) as worker:
             worker.report()
             done = worker.report()
         return {"place": done["ahead"] + 1, "per_second": (count - 1) / done["seconds"]}
@@ -124,20 +124,24 @@ def quiet(*, put: dict[str, Any] | None = None) -> Round:
     return run
 
 
-_HAVE_PRIORITIES: Final = ("bullmq", "celery", "dramatiq")
-"""Peers that have them on Redis."""
+_PRIORITY: Final = {"quiet": "priority"}
+HAVE_PRIORITIES: Final[dict[str, dict[str, Any]]] = {
+    "ardiq": _PRIORITY, "bullmq": {}, "celery": {}, "dramatiq": {}, "huey": _PRIORITY, "rq": _PRIORITY, "streaq": _PRIORITY,
+}  # fmt: skip
+"""Peers that have them on Redis -> what their workers must be told."""
 
 
 def _quiet(contestants: list[Contestant], count: int) -> list[Entry]:
     ways = {
         "as any other": quiet(),
         "of its own share": quiet(put={"quiet": "share"}),
-        "of high priority": quiet(put={"quiet": "priority"}),
+        "of high priority": quiet(put=_PRIORITY),
     }
     entries = _variants(ways, contestants, count)
     for one in contestants:
-        if one.name in _HAVE_PRIORITIES:
-            entries.append(Entry(one, count, "of high priority", ways["of high priority"]))
+        if one.name in HAVE_PRIORITIES:
+            told = quiet(put=_PRIORITY, work=HAVE_PRIORITIES[one.name])
+            entries.append(Entry(one, count, "of high priority", told))
         elif one.is_peer:
             entries.append(Entry(one, count, "as any other", ways["as any other"]))
     return entries

@@ -1,21 +1,25 @@
 """The workloads beside the streams of messages: what effects, keys, results and a start cost is measured for real."""
 
+import ast
 import re
 import socket
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 import pytest
 
 from benchmarks import __main__ as benchmark
 from benchmarks.contest import Contest
-from benchmarks.contestants import scripts, us
+from benchmarks.contestants import ROOT, names, scripts, us
+from benchmarks.extras import HAVE_PRIORITIES
 from benchmarks.report import BARE_SCRIPTS, IMPORTS, markdown, workloads
 from benchmarks.suite import SUITE
 from benchmarks.workloads import Workload
 from shared.local.embedded import EmbeddedServer
+
+PEERS: Final = ROOT / "benchmarks" / "peers"
 
 
 @pytest.fixture
@@ -36,6 +40,28 @@ def few(name: str, count: int) -> Workload:
 def test_every_workload_has_a_name_of_its_own() -> None:
     names = [workload.name for workload in SUITE]
     assert len(set(names)) == len(names)
+
+
+def keywords(peer: str) -> dict[str, set[str]]:
+    """Function -> its keywords; peers are not installed where the tests run."""
+    tree = ast.parse((PEERS / f"{peer}.py").read_text())
+    found = (node for node in tree.body if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef))
+    return {node.name: {word.arg for word in node.args.kwonlyargs} for node in found}
+
+
+def test_every_peer_but_repid_waits_for_results_and_its_worker_is_told_to_keep_them() -> None:
+    adapters = {name: keywords(name) for name in names()}
+    waiting = {name for name, found in adapters.items() if "submit" in found}
+    assert waiting == set(adapters) - {"repid"}
+    for name in waiting:
+        assert "results" in adapters[name]["open"] & adapters[name]["work"], name
+
+
+def test_every_peer_with_priorities_can_be_asked_for_one() -> None:
+    for name, told in HAVE_PRIORITIES.items():
+        found = keywords(name)
+        assert "quiet" in found["open"], name
+        assert set(told) <= found["work"], name
 
 
 @pytest.mark.alone
