@@ -107,11 +107,12 @@ def work(
     replicas: int = 0,
     effects: int = 0,
     concurrency: int = _CONCURRENCY,
+    ttl: float = 10.0,
 ) -> None:
     """Run the consumer service's own worker until killed; its handler calls `hook(i, ts)`, and returns I for `results`.
 
     `sessions`: the number of workers, each with a session of its own; `seconds`: how long a handler waits;
-    `replicas`, `concurrency`: of a session; `effects`: to how many fields of a hash each acknowledgement adds.
+    `replicas`, `concurrency`, `ttl`: of a session; `effects`: to how many fields of a hash each acknowledgement adds.
     """
     fields = [f"field {number}" for number in range(effects)]
 
@@ -135,7 +136,7 @@ def work(
 
     async def run_one() -> None:
         # A thousand of one process are let in within some ten seconds, not within the default of ten.
-        async with Session.open(url, replicas=replicas, connect_timeout=100) as session:
+        async with Session.open(url, ttl=ttl, replicas=replicas, connect_timeout=100) as session:
             queue = Queue(session, "bench", Task)
             handler = answer if results else handle_slowly if seconds else handle_with_effects if effects else handle
             await Worker(queue, handler, concurrency=concurrency).run()
