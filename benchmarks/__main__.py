@@ -139,7 +139,8 @@ def measure(
         "workloads": [
             {
                 "name": workload.name, "title": workload.title, "note": workload.note, "figure": workload.figure[0],
-                "unit": workload.figure[1], "better": workload.figure[2], "values": found[workload.name],
+                "unit": workload.figure[1], "better": workload.figure[2], "also": workload.also,
+                "baseline": workload.baseline, "values": found[workload.name],
             }
             for workload in chosen
         ],

@@ -119,8 +119,11 @@ def work(adapter: ModuleType, url: str, count: int, size: int, **options: Any) -
     adapter.work(url, hook, **options)
 
 
-def share(adapter: ModuleType, url: str, count: int, size: int, **options: Any) -> None:  # noqa: ARG001
-    """Work until killed, beside others; once no more come, report how many were handled here, and when."""
+def share(adapter: ModuleType, url: str, count: int, size: int, *, until_told: bool = False, **options: Any) -> None:  # noqa: ARG001
+    """Work until killed, beside others; at the end report how many were handled here, and when.
+
+    The end: no more come; with `until_told` the harness sends a line.
+    """
     seen = 0
     first = last = 0.0
 
@@ -131,6 +134,10 @@ def share(adapter: ModuleType, url: str, count: int, size: int, **options: Any) 
         seen += 1
 
     def report_at_end() -> None:
+        if until_told:
+            sys.stdin.readline()
+            report(seen=seen, first=first, last=last)
+            return
         before, begun = -1, time.time()
         # Another process may have been faster, and have left nothing.
         while seen != before or (not seen and time.time() - begun < 3 * _QUIET):

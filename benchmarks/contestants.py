@@ -11,7 +11,7 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Final
 
-from benchmarks.report import SLOTS
+from benchmarks.report import BARE_SCRIPTS, SLOTS
 
 ROOT: Final = Path(__file__).resolve().parent.parent
 _PEERS: Final = ROOT / "benchmarks" / "peers"
@@ -53,6 +53,11 @@ def us() -> list[Contestant]:
 def slots() -> Contestant:
     """Return the limit of a worker without a queue."""
     return Contestant(SLOTS, "benchmarks.slots", Path(sys.executable), "", is_peer=False)
+
+
+def scripts() -> Contestant:
+    """Return the limit of a put alone: its script and nothing around it."""
+    return Contestant(BARE_SCRIPTS, "benchmarks.scripts", Path(sys.executable), "", is_peer=False)
 
 
 def names(folder: Path = _PEERS) -> list[str]:

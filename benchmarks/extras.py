@@ -7,7 +7,7 @@ from typing import Any, Final
 
 from benchmarks.contest import Contest
 from benchmarks.contestants import Contestant
-from benchmarks.report import IMPORTS
+from benchmarks.report import BARE, IMPORTS
 from benchmarks.workloads import Entry, Measured, Round, Workload
 
 SERVICE: Final = "benchmarks.service"
@@ -97,15 +97,26 @@ def _keyed(contestants: list[Contestant], count: int) -> list[Entry]:
     return _variants(ways, contestants, count)
 
 
-def quiet(*, put: dict[str, Any] | None = None) -> Round:
+def _ordered(contestants: list[Contestant], count: int) -> list[Entry]:
+    ways = {
+        "without": drain_extra(),
+        "three priorities": drain_extra(put={"priorities": 3}),
+        "100 shares": drain_extra(put={"shares": 100}),
+        "1,000 limits, never reached": drain_extra(put={"limits": 1000, "at_once": 1000}),
+        "1,000 limits of 2 at once": drain_extra(put={"limits": 1000, "at_once": 2}),
+    }
+    return _variants(ways, contestants, count)
+
+
+def quiet(*, put: dict[str, Any] | None = None, work: dict[str, Any] | None = None) -> Round:
     """A flood is in the queue, then one message of somebody else: as which it is handled by one worker; 1 is the first.
 
-    `put`: options of the adapter's `open`, which say how that one is put.
+    `put`: options of the adapter's `open`, which say how that one is put; `work`: of its `work`.
     """
 
     def run(contest: Contest, contestant: Contestant, count: int) -> Measured:
         contest.filled(contestant, count, **(put or {}))
-        with contest.running(contestant, "work", count) as worker:
+        with contest.running(contestant, "work", count, **(work or {})) as worker:
             worker.report()
             done = worker.report()
         return {"place": done["ahead"] + 1, "per_second": (count - 1) / done["seconds"]}
@@ -113,29 +124,35 @@ def quiet(*, put: dict[str, Any] | None = None) -> Round:
     return run
 
 
-_HAVE_PRIORITIES: Final = ("bullmq", "celery", "dramatiq")
-"""Peers that have them on Redis."""
+_PRIORITY: Final = {"quiet": "priority"}
+HAVE_PRIORITIES: Final[dict[str, dict[str, Any]]] = {
+    "ardiq": _PRIORITY, "bullmq": {}, "celery": {}, "dramatiq": {}, "huey": _PRIORITY, "rq": _PRIORITY, "streaq": _PRIORITY,
+}  # fmt: skip
+"""Peers that have them on Redis -> what their workers must be told."""
 
 
 def _quiet(contestants: list[Contestant], count: int) -> list[Entry]:
     ways = {
         "as any other": quiet(),
         "of its own share": quiet(put={"quiet": "share"}),
-        "of high priority": quiet(put={"quiet": "priority"}),
+        "of high priority": quiet(put=_PRIORITY),
     }
     entries = _variants(ways, contestants, count)
     for one in contestants:
-        if one.name in _HAVE_PRIORITIES:
-            entries.append(Entry(one, count, "of high priority", ways["of high priority"]))
+        if one.name in HAVE_PRIORITIES:
+            told = quiet(put=_PRIORITY, work=HAVE_PRIORITIES[one.name])
+            entries.append(Entry(one, count, "of high priority", told))
         elif one.is_peer:
             entries.append(Entry(one, count, "as any other", ways["as any other"]))
     return entries
 
 
 def _starts(contestants: list[Contestant], count: int) -> list[Entry]:
-    """The services of all; the imports in the Python of this checkout."""
+    """The services of all but the bare list, which has none; the imports in the Python of this checkout."""
     entries = [
-        Entry(one, count, "", start_service if one.adapter == "benchmarks.ours" else start) for one in contestants
+        Entry(one, count, "", start_service if one.adapter == "benchmarks.ours" else start)
+        for one in contestants
+        if one.name != BARE
     ]
     first = _ours(contestants)[:1]
     imports = [Contestant(IMPORTS, SERVICE, one.python, "", is_peer=False, root=one.root) for one in first]
@@ -147,8 +164,10 @@ EXTRAS: Final = (
         variants=_effects),
     Workload("keyed", "Drain in the order of keys", "At most one message of a key is in hand: beside the same drain without keys.", drain_extra(), 20_000,
         variants=_keyed),
+    Workload("ordered", "Drain by priority, share and limit", "The messages go over so many of each in turn: beside the same drain without any.", drain_extra(), 20_000, variants=_ordered),
     Workload("quiet", "Behind a flood", "One message is put behind 1,999 of a flood, and one worker is started: as which it is handled. Peers without "
-        "priorities have it in line.", quiet(), 2_000, ("place", "as which it is handled", "less"), variants=_quiet),
+        "priorities have it in line.", quiet(), 2_000, ("place", "as which it is handled", "less"), variants=_quiet,
+        baseline="as any other"),
     Workload("start", "Start of a service", "A message waits: from the start of the process until its handler begins. Ours is `python -m consumer`, a peer its "
         "worker; beside a process that only imports the libraries that ours depends on.", start, 5, ("p50_ms", "ms", "less"), variants=_starts),
 )  # fmt: skip

@@ -3,7 +3,8 @@
 import asyncio
 from collections.abc import Callable, Iterable
 from contextlib import AsyncExitStack
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from typing import Any, Final
 
 from pydantic import BaseModel, ConfigDict
 
@@ -13,6 +14,8 @@ from shared.lasting import spare_what_stays
 from shared.service import loop_factory
 
 _CONCURRENCY = 100
+_ASKS: Final = {"keys": "key", "priorities": "priority", "shares": "share", "limits": "limit"}
+"""Several of what -> the keyword that asks for one."""
 _COUNTS = "{bench}:counts"
 """The hash that effects add to."""
 
@@ -36,8 +39,8 @@ class Client:
 
     stack: AsyncExitStack
     queue: Queue[Task]
-    keys: int = 0
-    """How many keys the messages of a bulk put have; 0: none has one."""
+    way: dict[str, Callable[[Task], Any]] = field(default_factory=dict)
+    """What each message of a bulk put asks of its way, as keywords of `put_many`."""
     quiet: str = ""
     """What the last message of a bulk put has, and the others have not: `share` or `priority`."""
 
@@ -48,13 +51,29 @@ async def open(  # noqa: A001  # the name that harnesses call
     maxsize: int | None = None,
     results: bool = False,  # noqa: ARG001  # peers must know
     replicas: int = 0,
-    keys: int = 0,
     quiet: str = "",
+    at_once: int = 0,
+    **ways: int,
 ) -> Client:
-    """Connect."""
+    """Connect. `ways`: over how many `keys`, `priorities`, `shares` and `limits` the messages of a bulk put go in turn.
+
+    `at_once`: of each limit so many messages are in hand at most.
+    """
     stack = AsyncExitStack()
     session = await stack.enter_async_context(Session.open(url, replicas=replicas))
-    return Client(stack, Queue(session, "bench", Task, maxsize=maxsize), keys, quiet)
+    queue = Queue(session, "bench", Task, maxsize=maxsize)
+    await asyncio.gather(*(queue.limit(_name(number), at_once=at_once) for number in range(ways.get("limits", 0))))
+    return Client(stack, queue, {_ASKS[word]: _in_turn(word, count) for word, count in ways.items()}, quiet)
+
+
+def _in_turn(word: str, count: int) -> Callable[[Task], Any]:
+    if word == "priorities":
+        return lambda task: Priority(task.i % count)
+    return lambda task: _name(task.i % count)
+
+
+def _name(number: int) -> str:
+    return f"n{number}"
 
 
 async def put(c: Client, i: int, ts: float, body: dict[str, object]) -> None:
@@ -70,13 +89,12 @@ async def submit(c: Client, i: int, ts: float, body: dict[str, object]) -> objec
 async def put_many(c: Client, messages: Iterable[tuple[int, float, dict[str, object]]]) -> None:
     """Put many messages."""
     tasks = (Task(i=i, ts=ts, **body) for i, ts, body in messages)  # type: ignore[arg-type]
-    keys = c.keys
     if c.quiet:
         *flood, last = tasks
         await c.queue.put_many(flood, share="flood" if c.quiet == "share" else None)
         await c.queue.put(last, **{c.quiet: "quiet" if c.quiet == "share" else Priority.HIGH})  # type: ignore[arg-type]
         return
-    await c.queue.put_many(tasks, key=(lambda task: f"k{task.i % keys}") if keys else None)
+    await c.queue.put_many(tasks, **c.way)
 
 
 def work(
@@ -89,11 +107,12 @@ def work(
     replicas: int = 0,
     effects: int = 0,
     concurrency: int = _CONCURRENCY,
+    ttl: float = 10.0,
 ) -> None:
     """Run the consumer service's own worker until killed; its handler calls `hook(i, ts)`, and returns I for `results`.
 
     `sessions`: the number of workers, each with a session of its own; `seconds`: how long a handler waits;
-    `replicas`, `concurrency`: of a session; `effects`: to how many fields of a hash each acknowledgement adds.
+    `replicas`, `concurrency`, `ttl`: of a session; `effects`: to how many fields of a hash each acknowledgement adds.
     """
     fields = [f"field {number}" for number in range(effects)]
 
@@ -117,7 +136,7 @@ def work(
 
     async def run_one() -> None:
         # A thousand of one process are let in within some ten seconds, not within the default of ten.
-        async with Session.open(url, replicas=replicas, connect_timeout=100) as session:
+        async with Session.open(url, ttl=ttl, replicas=replicas, connect_timeout=100) as session:
             queue = Queue(session, "bench", Task)
             handler = answer if results else handle_slowly if seconds else handle_with_effects if effects else handle
             await Worker(queue, handler, concurrency=concurrency).run()

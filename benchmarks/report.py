@@ -4,7 +4,7 @@ Standard library only.
 """
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from statistics import median
 from typing import Any, Final
 
@@ -12,7 +12,7 @@ OURS: Final = "ours"
 BARE: Final = "bare list"
 ABOUT_BARE: Final = "bare list: a list without guarantees, the limit of what a queue on a list could reach"
 BARE_SCRIPTS: Final = "bare scripts"
-"""A lock's own scripts, and nothing around them."""
+"""The scripts of a lock or of a put through this project's own connection, and nothing around them."""
 SLOTS: Final = "100 slots alone"
 """No queue at all; takes the place of the bare list where handlers take time."""
 IMPORTS: Final = "imports alone"
@@ -41,6 +41,10 @@ class Workload:
     unit: str
     better: str
     values: dict[str, dict[str, list[float]]]
+    also: tuple[tuple[str, str], ...] = ()
+    """Further figures that have a verdict of their own, and whether more or less of each is better."""
+    baseline: str = ""
+    """The variant of ours that the others are compared with: it has no verdict."""
 
     def main(self, contestant: str) -> float | None:
         """Return the contestant's median of the figure that counts; None when it has none."""
@@ -57,10 +61,19 @@ class Workload:
         """Return our entry, or else all its variants ("ours, 2 workers"), in the order of the result."""
         return [OURS] if OURS in self.values else [name for name in self.values if variant(name, OURS)]
 
+    def judged(self) -> list[str]:
+        """Return those of our entries that have a verdict."""
+        return [name for name in self.ours() if name != f"{OURS}, {self.baseline}"]
+
     def bare(self, ours: str) -> str | None:
         """Return the bare list's entry that belongs to one of ours: the same variant, or else the plain one."""
         alike = BARE + ours.removeprefix(OURS)
         return next((name for name in (alike, BARE, *_LIMITS) if self.main(name) is not None), None)
+
+    def limits(self, ours: str) -> list[str]:
+        """Return what bounds one of ours: the bare list's entry or what takes its place, and the bare scripts."""
+        found = (self.bare(ours), BARE_SCRIPTS if self.main(BARE_SCRIPTS) is not None else None)
+        return list(dict.fromkeys(name for name in found if name))
 
     def best_peer(self) -> str | None:
         """Return the best of the contestants that are neither ours nor a limit."""
@@ -77,7 +90,13 @@ def workloads(result: dict[str, Any]) -> list[Workload]:
     """Read the workloads of a result document."""
     words = ("name", "title", "figure", "unit", "better", "values")
     return [
-        Workload(note=found.get("note", ""), **{word: found[word] for word in words}) for found in result["workloads"]
+        Workload(
+            note=found.get("note", ""),
+            also=tuple((word, better) for word, better in found.get("also", ())),
+            baseline=found.get("baseline", ""),
+            **{word: found[word] for word in words},
+        )
+        for found in result["workloads"]
     ]
 
 
@@ -139,7 +158,7 @@ def _section(workload: Workload, level: int) -> str:
         first, *rest = (_spread(workload, name, word) for word in words)
         lines.append((name, first, workload.ratio(name, base), *rest))
     columns = table(("contestant", main, f"against {base or OURS}", *others), lines)
-    parts = (f"{'#' * level} {workload.title}", workload.note, columns, _verdict(workload))
+    parts = (f"{'#' * level} {workload.title}", workload.note, columns, _verdict(workload), *_further(workload))
     return "\n\n".join(part for part in parts if part)
 
 
@@ -159,12 +178,18 @@ def _spread(workload: Workload, name: str, word: str) -> str:
     return f"{number(median(rounds))} ({number(min(rounds))} to {number(max(rounds))})"
 
 
+def _further(workload: Workload) -> list[str]:
+    """The verdicts about the further figures, each with its title."""
+    verdicts = ((word, _verdict(replace(workload, figure=word, better=better))) for word, better in workload.also)
+    return [f"{titled(word)}: {verdict}" for word, verdict in verdicts if verdict]
+
+
 def _verdict(workload: Workload) -> str:
     verdicts = []
-    for ours in workload.ours():
-        peer, bare = workload.best_peer(), workload.bare(ours)
+    for ours in workload.judged():
+        peer = workload.best_peer()
         parts = [f"{workload.ratio(ours, peer)} the best peer ({peer})"] if peer else []
-        parts += [f"{workload.ratio(ours, bare)} the {bare}"] if bare else []
+        parts += [f"{workload.ratio(ours, limit)} the {limit}" for limit in workload.limits(ours)]
         if parts and workload.main(ours) is not None:
             verdicts.append(f"{ours} is {', '.join(parts)}")
     return "; ".join(verdicts) + (" (less is better)" if verdicts and workload.better == "less" else "")
@@ -178,7 +203,7 @@ def _summary_line(workload: Workload) -> tuple[str, ...]:
         _each((name, _figure(workload, name)) for name in ours),
         _each((name, _figure(workload, name)) for name in bare),
         f"{_figure(workload, peer)} ({peer})" if peer else _NOTHING,
-        _each((name, workload.ratio(name, peer)) for name in ours if peer),
+        _each((name, workload.ratio(name, peer)) for name in workload.judged() if peer),
         _each((name, workload.ratio(name, found)) for name in ours if (found := workload.bare(name))),
     )
 

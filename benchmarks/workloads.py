@@ -8,8 +8,9 @@ from functools import partial
 from typing import Any, Final
 
 from benchmarks.contest import Contest, resident_mb
-from benchmarks.contestants import Contestant, slots
+from benchmarks.contestants import Contestant, scripts, slots
 from benchmarks.replica import replica
+from benchmarks.report import BARE
 
 Measured = dict[str, float]
 Round = Callable[[Contest, Contestant, int], Measured]
@@ -48,6 +49,10 @@ class Workload:
     figure: tuple[str, str, str] = _PER_SECOND
     peers: bool = True
     variants: Callable[[list[Contestant], int], list[Entry]] | None = None
+    also: tuple[tuple[str, str], ...] = ()
+    """Further figures that have a verdict in the report, and whether more or less of each is better."""
+    baseline: str = ""
+    """The variant of ours that the others are compared with."""
 
     def entries(self, contestants: list[Contestant], rates: dict[str, float]) -> list[Entry]:
         """Return the participants and their numbers of messages; `rates`: messages a second in a pilot of each."""
@@ -258,12 +263,17 @@ def _slots(contestants: list[Contestant], count: int) -> list[Entry]:
     return [Entry(one, count) for one in (*_ours(contestants), slots())]
 
 
+def _one_by_one(contestants: list[Contestant], count: int) -> list[Entry]:
+    limits = [scripts() for one in contestants if one.name == BARE]
+    return [Entry(one, count if not one.is_peer else 1000) for one in (*contestants, *limits)]
+
+
 def _asking(contestants: list[Contestant], count: int) -> list[Entry]:
-    return [Entry(one, count if not one.is_peer else 2000) for one in contestants]
+    return [Entry(one, count if not one.is_peer else 1000) for one in contestants]
 
 
 def _bounded(contestants: list[Contestant], count: int) -> list[Entry]:
-    return [Entry(one, count if not one.is_peer else 2000) for one in contestants if one.name != "bare list"]
+    return [Entry(one, count if not one.is_peer else 2000) for one in contestants if one.name != BARE]
 
 
 _SMALL: Final = "No-op `async def` handlers with a pydantic message of 100 bytes"
@@ -274,11 +284,13 @@ WORKLOADS: Final = (
     Workload("drain_10k", "Drain, messages of 10 KB", "As above, with messages of 10 KB.", drain(10_000), 8000),
     Workload("put_many", "Bulk put", "One process, with the bulk call where there is one.", put("many"), 60_000),
     Workload("inflight", "Put, 100 in flight", "100 coroutines of one process put one after the other.", put("inflight"), 20_000),
-    Workload("one", "Put, one after the other", "One coroutine: each put waits for the answer.", put("one"), 3000),
+    Workload("one", "Put, one after the other", "One coroutine: each put waits for the answer. `bare scripts` sends the script of our put through our connection, and "
+        "does nothing else.", put("one"), 3000, variants=_one_by_one),
     Workload("latency", "Start latency at low load", "A message every 5 ms; from before the put to the beginning of the handler.", latency, 400,
-        ("p50_ms", "ms", "less")),
+        ("p50_ms", "ms", "less"), also=(("p99_ms", "less"),)),
     Workload("submit", "Results, one after the other", "From before the put until the result of a no-op handler is there; and results a second "
-        "with 100 in flight. The bare list's replies are a second list. Of the peers those that can wait for results.", submit, 10_000, ("p50_ms", "ms", "less"), variants=_asking),
+        "with 100 in flight. The bare list's replies are a second list. repid is left out: it keeps no results.", submit, 10_000, ("p50_ms", "ms", "less"), variants=_asking,
+        also=(("per_second", "more"),)),
     Workload("together", "Producer and consumer together", "Ours through a queue of maxsize 100, so that put waits again and again; the peers without any bound.",
         together, 40_000, variants=_bounded),
     Workload("workers", "Worker processes", f"{_SMALL}. `server busy` is the share of one core that the server used.", shared(1), 100_000, variants=_workers),

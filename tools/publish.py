@@ -1,8 +1,8 @@
 """Publishes results of ./run bench and ./run bench-leases in the documents: `python tools/publish.py NAME=FOLDER ...`.
 
-NAME is result (the usual peers, all workloads), field (all peers), or another mark of the page; FOLDER is what the
-benchmark has written. The figures of docs/performance.md stand between marks; a test compares them with
-docs/performance/*.json.
+NAME is result (the usual peers, all workloads), field (all peers), growth, or another mark of the page; FOLDER is what
+the benchmark has written. The plots of result, field and growth are drawn anew. The figures of docs/performance.md
+stand between marks; a test compares them with docs/performance/*.json.
 """
 
 import json
@@ -16,7 +16,8 @@ ROOT = Path(__file__).resolve().parent.parent
 PAGES = ROOT / "docs" / "performance"
 sys.path.insert(0, str(ROOT))
 
-from benchmarks.overview import overview  # noqa: E402  # the root is not on the path before
+from benchmarks.curve import draw  # noqa: E402  # the root is not on the path before
+from benchmarks.overview import overview  # noqa: E402
 from benchmarks.report import markdown  # noqa: E402
 
 
@@ -36,6 +37,8 @@ def publish(folders: dict[str, Path]) -> None:
         page.write_text(between(name, page.read_text(), markdown(result, level=3)))
         if name == "result":
             plot()
+        if name == "growth":
+            draw(result, PAGES)
         if name == "field":
             (PAGES / "overview.svg").write_text(overview(result), encoding="utf-8")
 

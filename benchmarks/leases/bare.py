@@ -8,11 +8,9 @@ import itertools
 import secrets
 from typing import Any
 
+from benchmarks.connection import BareConnection
 from shared.concurrency.locks.leases.keys import lease_keys
-from shared.concurrency.session.address.address import read_address
-from shared.concurrency.session.calls import Call, Calls
-from shared.concurrency.session.connection import Connection
-from shared.concurrency.session.refusals import Refusals
+from shared.concurrency.session.calls import Call
 from shared.concurrency.session.scripts import load
 
 _TTL_MS = 10_000
@@ -22,26 +20,14 @@ class Client:
     """A connection and the keys of one lock."""
 
     def __init__(self, url: str) -> None:
-        """Prepare; `start` connects."""
+        """Prepare; `open` connects."""
         self._owner = secrets.token_hex(6)
         self._numbers = itertools.count(1)
         self._keys = lease_keys("bench")
         self._acquire, self._release = load("acquire"), load("release")
         self._granted: asyncio.Future[None] | None = None
-        self.calls = Calls(Refusals(0))
-        self.connection = Connection(
-            read_address(url),
-            self._owner,
-            self.calls,
-            reply_timeout=10,
-            refusal_grace=0,
-            on_message=self._notified,
-            on_connected=self._connected,
-            on_lost=lambda: None,
-        )
-
-    async def _connected(self, run_id: str) -> None:
-        """Do nothing: there is nothing to announce."""
+        self.connection = BareConnection(url, self._owner, self._notified)
+        self.calls = self.connection.calls
 
     def _notified(self, message: bytes) -> None:
         if message.startswith(b"granted ") and self._granted is not None:
@@ -66,6 +52,5 @@ class Client:
 async def open(url: str) -> Client:  # noqa: A001  # the name that the harness calls
     """Connect."""
     client = Client(url)
-    client.connection.start()
-    await client.calls.opened()
+    await client.connection.opened()
     return client

@@ -1,7 +1,7 @@
-"""celery with its Redis broker: acks_late, no result backend, no rate limits, no gossip, mingle or heartbeat.
+"""celery with its Redis broker: acks_late, no rate limits, no gossip, mingle or heartbeat.
 
 It has no async jobs. Its fastest usual configuration for no-op jobs in one process: 100 threads (the solo pool is as
-fast).
+fast). Its Redis result backend is used only for the workload that needs results.
 """
 
 from collections.abc import Callable, Iterable
@@ -9,6 +9,8 @@ from typing import Any
 
 from celery import Celery  # type: ignore[import-not-found,unused-ignore]
 from pydantic import BaseModel
+
+from benchmarks.threads import in_thread
 
 
 class Task(BaseModel):
@@ -22,23 +24,24 @@ class Task(BaseModel):
     note: str
 
 
-def _app(url: str, hook: Callable[[int, float], None]) -> Any:
-    app = Celery("bench", broker=url)
-    app.conf.update(task_acks_late=True, task_ignore_result=True, worker_disable_rate_limits=True)
+def _app(url: str, hook: Callable[[int, float], None], *, results: bool = False) -> Any:
+    app = Celery("bench", broker=url, **({"backend": url} if results else {}))
+    app.conf.update(task_acks_late=True, task_ignore_result=not results, worker_disable_rate_limits=True)
 
-    def task(message: dict[str, object]) -> None:
+    def task(message: dict[str, object]) -> int:
         item = Task.model_validate(message)
         hook(item.i, item.ts)
+        return item.i
 
     return app, app.task(task, name="task")
 
 
-async def open(url: str, *, quiet: str = "") -> Any:  # noqa: A001
+async def open(url: str, *, results: bool = False, quiet: str = "") -> Any:  # noqa: A001
     """Connect: or it would connect, and import its transport, with the first task.
 
     `quiet`: the last task of a bulk put has the highest priority, 0; the others have the lowest, 9.
     """
-    app, task = _app(url, lambda i, ts: None)  # noqa: ARG005
+    app, task = _app(url, lambda i, ts: None, results=results)  # noqa: ARG005
     with app.producer_or_acquire() as producer:
         producer.connection.ensure_connection()
     return task, bool(quiet)
@@ -47,6 +50,11 @@ async def open(url: str, *, quiet: str = "") -> Any:  # noqa: A001
 async def put(c: Any, i: int, ts: float, body: dict[str, object]) -> None:
     """Put one task, with a client that blocks."""
     c[0].delay({"i": i, "ts": ts, **body})
+
+
+async def submit(c: Any, i: int, ts: float, body: dict[str, object]) -> object:
+    """Put one task, and wait for its result, both in a thread."""
+    return await in_thread(lambda: c[0].delay({"i": i, "ts": ts, **body}).get())
 
 
 async def put_many(c: Any, messages: Iterable[tuple[int, float, dict[str, object]]]) -> None:
@@ -62,8 +70,8 @@ async def put_many(c: Any, messages: Iterable[tuple[int, float, dict[str, object
             task.apply_async(({"i": i, "ts": ts, **body},), priority=priority)
 
 
-def work(url: str, hook: Callable[[int, float], None]) -> None:
+def work(url: str, hook: Callable[[int, float], None], *, results: bool = False) -> None:
     """Run its worker."""
-    app, _ = _app(url, hook)
+    app, _ = _app(url, hook, results=results)
     quiet = {"without_gossip": True, "without_mingle": True, "without_heartbeat": True}
     app.Worker(pool="threads", concurrency=100, loglevel="ERROR", quiet=True, **quiet).start()

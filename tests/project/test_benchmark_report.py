@@ -127,6 +127,35 @@ def test_a_plain_bare_list_is_the_limit_of_every_variant() -> None:
     )
 
 
+def test_the_bare_scripts_are_a_limit_beside_the_bare_list_and_what_takes_its_place_is_none() -> None:
+    names = {"ours": 80.0, "bare list": 160.0, "bare scripts": 100.0, "bare scripts, thin client": 120.0, "repid": 90.0}
+    found = workload("one", "more", "per_second") | {"values": {name: {"per_second": [x]} for name, x in names.items()}}
+    assert read(found).best_peer() == "repid"
+    assert markdown(result(found)).splitlines()[-1] == (
+        "ours is 0.89x the best peer (repid), 0.50x the bare list, 0.80x the bare scripts"
+    )
+
+
+def test_a_further_figure_has_a_verdict_of_its_own() -> None:
+    values = {"ours": {"p50_ms": [2.0], "per_second": [30.0]}, "saq": {"p50_ms": [4.0], "per_second": [40.0]}}
+    found = workload("submit", "less", "p50_ms") | {"values": values, "also": [["per_second", "more"]]}
+    assert markdown(result(found)).splitlines()[-3:] == [
+        "ours is 0.50x the best peer (saq) (less is better)",
+        "",
+        "per second: ours is 0.75x the best peer (saq)",
+    ]
+
+
+def test_what_the_others_are_compared_with_has_no_verdict() -> None:
+    places = {"ours, as any other": 2000.0, "ours, of high priority": 2.0, "bullmq, of high priority": 1.0}
+    values = {name: {"place": [place]} for name, place in places.items()}
+    found = workload("quiet", "less", "place") | {"values": values, "baseline": "as any other"}
+    assert markdown(result(found)).splitlines()[-1] == (
+        "ours, of high priority is 2.00x the best peer (bullmq, of high priority) (less is better)"
+    )
+    assert "2,000x" not in summary(result(found))
+
+
 def test_the_summary_has_a_line_for_each_workload() -> None:
     assert summary(result(drain(), latency(), scale())).splitlines() == [
         "| workload | ours | bare list | best peer | ours to best peer | ours to bare list |",

@@ -3,19 +3,23 @@
 import json
 import re
 import socket
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
+import redis
 
-from benchmarks import suite
+from benchmarks import growth, suite
 from benchmarks.contest import Contest
 from benchmarks.contestants import us
 from benchmarks.curve import curve, draw, steps
+from benchmarks.distance import distant
 from benchmarks.growth import GROWTH, TRIPS_MS, bodies, pending, sessions, trips
 from benchmarks.report import markdown
 from shared.local.embedded import EmbeddedServer
+from tools import publish
 
 PUBLISHED = Path(__file__).resolve().parent.parent.parent / "docs" / "performance"
 
@@ -33,6 +37,12 @@ def contest(tmp_path: Path) -> Iterator[Contest]:
 
 def grown(**values: dict[str, list[float]]) -> dict[str, Any]:
     return {"name": "growth_x", "title": "Things", "values": {f"ours, {name}": each for name, each in values.items()}}
+
+
+def timed(call: Callable[[], object]) -> float:
+    begun = time.perf_counter()
+    call()
+    return time.perf_counter() - begun
 
 
 def test_growth_runs_only_where_it_is_named() -> None:
@@ -90,11 +100,40 @@ def test_the_figures_in_the_page_are_those_of_the_result(mark: str) -> None:
     assert f"<!-- {mark} -->\n{markdown(result, level=3)}<!-- end of {mark} -->" in page
 
 
+def test_publishing_growth_draws_its_curves_and_no_other_result_does(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pages = tmp_path / "docs" / "performance"
+    pages.mkdir(parents=True)
+    (tmp_path / "docs" / "performance.md").write_text("<!-- growth -->\n<!-- end of growth -->\n", encoding="utf-8")
+    monkeypatch.setattr(publish, "ROOT", tmp_path)
+    monkeypatch.setattr(publish, "PAGES", pages)
+    measured = tmp_path / "measured"
+    measured.mkdir()
+    result = (PUBLISHED / "growth.json").read_text()
+    (measured / "result.json").write_text(result)
+    publish.publish({"extras": measured})
+    assert not list(pages.glob("*.svg"))
+    publish.publish({"growth": measured})
+    assert {path.stem for path in pages.glob("*.svg")} == {workload.name for workload in GROWTH}
+    assert markdown(json.loads(result), level=3) in (tmp_path / "docs" / "performance.md").read_text(encoding="utf-8")
+
+
 @pytest.mark.alone
 @pytest.mark.slow
 @pytest.mark.timeout(180)
-def test_every_kind_of_growth_is_measured(contest: Contest) -> None:
+def test_the_loop_of_a_distant_server_wakes_within_a_fraction_of_a_millisecond(contest: Contest) -> None:
+    with distant(contest, 1) as far, redis.Redis.from_url(far.url) as client:
+        waits = [timed(client.ping) for _ in range(50)]
+    assert 0.001 <= min(waits) < 0.002  # in whole milliseconds it would be two at least
+
+
+@pytest.mark.alone
+@pytest.mark.slow
+@pytest.mark.timeout(180)
+def test_every_kind_of_growth_is_measured(contest: Contest, monkeypatch: pytest.MonkeyPatch) -> None:
     ours = us()[0]
+    monkeypatch.setattr(growth, "_SESSIONS_A_PROCESS", 2)  # three sessions are two processes
     for run in (sessions(3), pending(500), bodies(50_000)):
         measured = run(contest, ours, 400)
         assert measured["per_second"] > 0
