@@ -73,7 +73,7 @@ BREAKS: Final = (
     ("clocks", 4, _CLOCK_IS_BELIEVED, "stuck at"),
     ("leases", 1, _ONE_TOKEN_TWICE, r"the token \d+ twice"),
     ("permits", 1, _TOKENS_BY_THE_CLOCK, r"the token \d+ of x behind \d+"),
-    ("leases", 1, _HOLD_STAYS_IN_RECORD, r"at rest: \S+ is in the record"),
+    ("leases", 1, _HOLD_STAYS_IN_RECORD, r"at rest: \{c\}:lease still has"),
     ("downgrades", 1, _WITHDRAWN_WAITS_ON, r"at rest: \{c\}:lease:\w+ (still has|is left)"),
     ("conditions", 1, _WAITER_STAYS, r"at rest: \{c\}:condition:waiters is left"),
     ("events", 1, _WATCHERS_STAY, r"at rest: \{e\}:event:watchers is left"),

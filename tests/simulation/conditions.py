@@ -183,7 +183,10 @@ class Conditions(Leaving):
         if not self._is_over or self._taken != self._made:
             self.failures.append(f"made {self._made} taken {self._taken} of {self._most}")
         super().look_at_the_end()
-        self.failures += [f"at rest: {field} is in the record" for field in hold_fields(self.world, _KEYS["record"])]
+        if not self.failures:  # else those who hold are still there
+            self.failures += [
+                f"at rest: {field} is in the record" for field in hold_fields(self.world, _KEYS["record"])
+            ]
 
     def details(self) -> str:
         """How strict it was, and what happened."""

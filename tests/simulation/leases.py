@@ -1,8 +1,8 @@
 """The workload of leases: processes hold, downgrade and release under one name while they are killed and stopped.
 
-Loops block, the server restarts with its data, with older data or with another clock, its clock is set back, sessions
-end before those who hold and wait in them, callers are cancelled at their first steps. Whoever is inside, and whose
-`check()` passes, never conflicts with another; tokens grow; everybody comes to an end.
+Loops block, the server restarts with its data, with older data or with another clock, in storms with none, its clock is
+set back, sessions end before those who hold and wait in them, callers are cancelled at their first steps. Whoever is
+inside, and whose `check()` passes, never conflicts with another; tokens grow; everybody comes to an end.
 """
 
 import asyncio
@@ -18,9 +18,11 @@ from tests.simulation.belief import believes
 from tests.simulation.blocks import Blocks
 from tests.simulation.first_steps import FirstSteps
 from tests.simulation.leaving import Leaving
+from tests.simulation.network import EPOCH
 from tests.simulation.remains import BRIEFLY, Rest, hold_fields, hours, rest
 from tests.simulation.server import Server
 from tests.simulation.tokens import Tokens
+from tests.simulation.workload import LOSSES, Workload
 from tests.simulation.world import Process, World
 
 KEYS = lease_keys("c")
@@ -49,13 +51,17 @@ class Leases(Leaving):
         self._tokens = Tokens(world, self.failures)
         self._entries = self._lost = 0
         self._number = 0
-        self._closings = self._losses = self._clock_steps = 0
+        self._closings = self._clock_steps = 0
+        self._forgotten_at = 0
+        """When the server had forgotten all holds, in microseconds of its clock, as tokens are."""
         self._server = Server(world)
         self._blocks = Blocks(world, ttl * 2.5)
         self._first_steps = FirstSteps(world, 0.1)
         # Not both: tokens go back where data is lost and the clock is set back.
         faults = [self._server.save, self._lose_a_little]
+        self.withstands = Workload.withstands | LOSSES
         if world.rng.random() < 0.5:
+            self.withstands = Workload.withstands
             faults = [self._restart_with_another_clock, self._set_clock_back]
         self.more_faults = [self._server.restart, self._blocks.strike, *faults]
         for _ in range(world.plan.actors_of(_PROCESSES)):
@@ -64,8 +70,18 @@ class Leases(Leaving):
     def _lose_a_little(self) -> None:
         """Restart with older data that knows the lease: a server without any has forgotten who holds."""
         if self._server.has_saved(KEYS["record"]):
-            self._losses += 1
+            self.losses += 1
             self._server.restart_with_saved_data()
+
+    def loss(self) -> Callable[[], None]:
+        """What it knows of the lease it keeps to; where it knows nothing, holders notice at their next renewal."""
+
+        def note() -> None:
+            self.losses += 1
+            if not self.world.control.call("EXISTS", KEYS["record"]):
+                self._forgotten_at = int((EPOCH + self.world.server_now) * 1e6)
+
+        return note
 
     def _restart_with_another_clock(self) -> None:
         before = self._server.restarts
@@ -147,10 +163,10 @@ class Leases(Leaving):
 
     def _enter(self, number: int, process: Process, mode: str, lease: Lease) -> None:
         self._entries += 1
-        others = [theirs for one, theirs, held in self._inside.values() if believes(self.world, one, held)]
+        others = [self._inside[other][1] for other in self.believers()]
         self._inside[number] = (process, mode, lease)
         self._tokens.enters(number, lease.token)
-        if not believes(self.world, process, lease):
+        if number not in self.believers():
             return
         if self._kind == "rw" and ((mode == "w" and others) or (mode == "r" and "w" in others)):
             self.failures.append(f"{mode} beside {sorted(set(others))} at {self.world.now:.3f} s")
@@ -160,6 +176,14 @@ class Leases(Leaving):
             self.failures.append("two in a lock")
         if mode != "r" and self._kind != "semaphore":
             self._tokens.enters_alone(lease.token)
+
+    def believers(self) -> list[int]:
+        """Who is inside, and relies on a hold that the server has not forgotten."""
+        return [
+            number
+            for number, (process, _, held) in self._inside.items()
+            if held.token >= self._forgotten_at and believes(self.world, process, held)
+        ]
 
     def most_permits(self) -> int:
         """How many may have a permit now, of those who are inside."""
@@ -203,14 +227,15 @@ class Leases(Leaving):
     def look_at_the_end(self) -> None:
         """Nothing is left of those who held and waited."""
         super().look_at_the_end()
-        self.failures += [f"at rest: {field} is in the record" for field in hold_fields(self.world, KEYS["record"])]
+        if not self.failures:  # else those who hold are still there
+            self.failures += [f"at rest: {field} is in the record" for field in hold_fields(self.world, KEYS["record"])]
 
     def details(self) -> str:
         """Which kind, and how often somebody was inside."""
         kind = f"rw {self._policy}" if self._kind == "rw" else self._kind
         return (
             f"{kind} entries {self._entries} lost {self._lost} closings {self._closings} cancelled "
-            f"{self._first_steps.cancelled} restarts {self._server.restarts} losses {self._losses} "
+            f"{self._first_steps.cancelled} restarts {self._server.restarts} losses {self.losses} "
             f"clock set {self._clock_steps} times "
             f"blocks {self._blocks.count}"
         )

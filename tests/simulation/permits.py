@@ -9,10 +9,10 @@ from contextlib import AbstractAsyncContextManager
 from typing import Any
 
 from shared.concurrency import ConcurrencyError, Semaphore, Session
-from tests.simulation.belief import believes
 from tests.simulation.changes import Change, Changes
 from tests.simulation.leases import KEYS, Leases
 from tests.simulation.remains import FOREVER, Rest
+from tests.simulation.workload import Workload
 from tests.simulation.world import Process, World
 
 _LIMITS = (1, 2, 4)
@@ -38,7 +38,8 @@ class Permits(Leases):
         self._asked: dict[int, float] = {}
         """When those asked who wait or are inside."""
         self._resizes = 0
-        # Older data would have an older limit.
+        # Older data would have an older limit, and the clock is set back.
+        self.withstands = Workload.withstands
         self.more_faults = [self._server.restart, self._blocks.strike, self._set_clock_back]
 
     def _asking(self, session: Session) -> Callable[[str], AbstractAsyncContextManager[Any]]:
@@ -71,8 +72,8 @@ class Permits(Leases):
 
     def most_permits(self) -> int:
         """The largest limit since the last of them asked: when that was granted, all the others had theirs."""
-        inside = (number for number, (one, _, held) in self._inside.items() if believes(self.world, one, held))
-        return max(int(change.what) for change in self._limits.since(max(self._asked[number] for number in inside)))
+        asked = max(self._asked[number] for number in self.believers())
+        return max(int(change.what) for change in self._limits.since(asked))
 
     def replace(self, killed: Process) -> None:
         """Another one, which begins anew; what the killed one had asked for may still come to pass."""
