@@ -137,10 +137,10 @@ ELSEWHERE: Final = {
     "./run campaign failover-safe": "test_campaign",
     "./run campaign turns": "test_nobody_comes_in_out_of_turn",
     "./run bench --peers ardiq,repid,huey --plots": "test_every_peer_has_an_adapter_and_a_lock",
-    "./run bench submit --peers arq,taskiq": "test_every_peer_has_an_adapter_and_a_lock",
-    "./run bench effects keyed submit start": "test_effects_and_keys_are_measured_beside_the_plain_drain",
+    "./run bench submit --peers all": "test_every_peer_but_repid_waits_for_results_and_its_worker_is_told_to_keep_them",
+    "./run bench effects keyed ordered submit start": "test_effects_and_keys_are_measured_beside_the_plain_drain",
     "./run bench growth": "test_every_kind_of_growth_is_measured",
-    "./run bench quiet --peers bullmq,celery,dramatiq,taskiq": "test_every_peer_has_an_adapter_and_a_lock",
+    "./run bench quiet --peers all": "test_every_peer_with_priorities_can_be_asked_for_one",
     # Needs two images that are not ours.
     "docker compose --profile observability up": "test_the_profile_adds_prometheus_and_grafana_and_publishes_them_here_alone",
     # A question of arq's, about its own key.
