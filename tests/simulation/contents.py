@@ -10,6 +10,8 @@ from tests.simulation.network import Control
 _LENGTH: Final = slice(49, 52)
 _HEADERS: Final = 52
 """Where an entry says how long its headers are, and where they begin."""
+_TAG: Final = 16
+"""How long the tag of an entry is that stands at a gate, behind the name of that."""
 _NUMBER: Final = re.compile(rb"\d+")
 _LISTS: Final = ("pending", "released", "returned", "suspects")
 
@@ -57,7 +59,7 @@ def contents(control: Control, keys: Mapping[str, bytes], effects: str) -> Conte
     held = [entry for entries in calls(*(("HVALS", key) for key in leased)) for entry in entries]
     there = [entry for entries in (behind, delayed, ready, *lists) for entry in entries]
     there += [entry.partition(b" ")[2] for entry in passed]
-    there += [entry.split(b" ", 3)[3] for entry in gated]
+    there += [entry.partition(b" ")[2][_TAG:] for entry in gated]
     return Contents(
         there=set(map(number_of, there)),
         held={number_of(entry) for entry in (*held, *handed) if entry},

@@ -1,13 +1,12 @@
 """The workload of everything: all that a queue does at once, under all faults.
 
-Puts with ids and keys, batches and submissions, failures, dead letters and replay, effects and forwarded puts, a lock,
-deferred messages and their clock, pauses, resizes and shutdowns. Everything that was accepted is handled once, in the
-order of its key, and nothing is left behind. What the server loses it loses in both queues together.
+Puts with ids, keys, shares and a limit, batches and submissions, failures, dead letters and replay, effects and
+forwarded puts, a lock, deferred messages and their clock, pauses, resizes and shutdowns. Everything that was accepted
+is handled once, in the order of its key, and nothing is left behind. What the server loses it loses in both queues.
 """
 
 import asyncio
 import contextlib
-import math
 from collections import Counter
 from typing import Any, Final
 
@@ -16,9 +15,9 @@ from shared.clock.deferred import Deferred
 from shared.clock.jobs import clock_queue
 from shared.concurrency import (
     Delivery,
-    Lease,
     LeaseLost,
     Lock,
+    Priority,
     Queue,
     QueueEmpty,
     QueueFull,
@@ -26,11 +25,12 @@ from shared.concurrency import (
     Session,
 )  # fmt: skip
 from shared.settings import Settings
-from tests.simulation.belief import believes
 from tests.simulation.blocks import Blocks
 from tests.simulation.clients import JobKeys, client, use_virtual_time
 from tests.simulation.contents import Contents
 from tests.simulation.deferred import Reminder
+from tests.simulation.hands import in_hands
+from tests.simulation.insiders import Insiders
 from tests.simulation.leftovers import dead_letters
 from tests.simulation.mutes import Mutes
 from tests.simulation.order import Order
@@ -47,6 +47,14 @@ _LARGEST: Final = 262144
 _BOUND: Final = 3
 _ATTEMPTS: Final = 3
 _KEYS: Final = 3
+_AT_ONCE: Final = 1
+_WAYS: Final[tuple[dict[str, Any], ...]] = (
+    {},
+    {"share": "a"},
+    {"limit": "few"},
+    {"share": "b", "priority": Priority.LOW},
+)
+"""What a message asks of its way; all of a key ask for the same."""
 _KEPT_FOR: Final = 600.0
 
 
@@ -69,14 +77,16 @@ class Everything(Resting):
         self._begun: set[int] = set()
         self._order = Order(_ATTEMPTS)
         self._submissions = Submissions(self.failures)
-        self._inside: dict[Process, Lease] = {}
-        self._lost_at = -math.inf
+        self._inside = Insiders(world, ttl, self.failures)
+        self._has_numbers = False
+        """Whether the limit has its numbers."""
         self._done: Counter[str] = Counter()
         self._server, self._blocks, self._mutes = Server(world), Blocks(world, ttl * 2.5), Mutes(world)
         JobKeys(world, JOB_TIMEOUT + 10)
         self.more_faults = [
             self._server.restart, self._server.fill_memory, self._blocks.strike, self._mutes.strike, self._set_clock_back
         ]  # fmt: skip
+        world.checks.append(self._look_at_the_limit)
         few = range(world.plan.actors_of(2))
         self._producers = [self.start(f"producer{n}", self._produce) for n in few]
         self._producers += [self.start("scheduler", self._schedule)]
@@ -90,6 +100,12 @@ class Everything(Resting):
     def _set_clock_back(self) -> None:
         self.world.clock_off -= self.world.rng.choice([0.01, 0.5])
 
+    def _look_at_the_limit(self) -> None:
+        """A server that has lost data may have lost the numbers of the limit."""
+        few = sum(limit == "few" for _, limit in in_hands(self.world.control).values())
+        if few > _AT_ONCE and self._has_numbers and not self._submissions.losses:
+            self.failures.append(f"{few} of a limit are in hands at {self.world.now:.3f} s")
+
     def _queue(self, session: Session, name: str = "q") -> Queue[Reminder]:
         return Queue(
             session, name, Reminder, maxsize=_BOUND, max_attempts=_ATTEMPTS if name == "q" else 999, max_crashes=None,
@@ -101,6 +117,8 @@ class Everything(Resting):
     async def _produce(self, process: Process) -> None:
         async with self.session(process) as session:
             queue = self._queue(session)
+            await queue.limit("few", at_once=_AT_ONCE)
+            self._has_numbers = True
             await asyncio.gather(*(self._put_some(queue) for _ in range(3)))
             await self._submissions.over()
 
@@ -108,10 +126,13 @@ class Everything(Resting):
         rng = self.world.rng
         for number in self._numbers:
             self._begun.add(number)
-            key = self._order.begins(number, f"k{rng.randrange(_KEYS)}") if rng.random() < 0.5 else None
+            place = rng.randrange(len(_WAYS))
+            asked = dict(_WAYS[place])
+            if place < _KEYS and rng.random() < 0.6:
+                asked["key"] = self._order.begins(number, f"k{place}")
             try:
                 async with asyncio.timeout(rng.random() * 0.2 if rng.random() < 0.1 else None):
-                    await self._put_one(queue, Reminder(number=number), key)
+                    await self._put_one(queue, Reminder(number=number), asked)
                 self._promised.add(number)
                 self._order.returned(number)
             except TimeoutError:
@@ -120,19 +141,19 @@ class Everything(Resting):
                 self._refused.add(number)
             await asyncio.sleep(rng.expovariate(20))
 
-    async def _put_one(self, queue: Queue[Reminder], item: Reminder, key: str | None) -> None:
+    async def _put_one(self, queue: Queue[Reminder], item: Reminder, asked: dict[str, Any]) -> None:
         draw = self.world.rng.random()
         if draw < 0.1:
-            await queue.put_nowait(item, key=key)
+            await queue.put_nowait(item, **asked)
         elif draw < 0.3:
-            await queue.put(item, key=key, id=f"n{item.number}")
+            await queue.put(item, **asked, id=f"n{item.number}")
         elif draw < 0.4:
-            await queue.put_many([item], key=key)
+            await queue.put_many([item], **asked)
         elif draw < 0.7:
             losses = self._submissions.losses
-            self._submissions.expect(item.number, await queue.submit(item, key=key), losses)
+            self._submissions.expect(item.number, await queue.submit(item, **asked), losses)
         else:
-            await queue.put(item, key=key)
+            await queue.put(item, **asked)
 
     async def _schedule(self, _process: Process) -> None:
         rng = self.world.rng
@@ -173,9 +194,9 @@ class Everything(Resting):
             with contextlib.suppress(LeaseLost):  # of the lock, or of the delivery
                 if rng.random() < 0.3:
                     async with lock as lease:
-                        self._enter(process, lease)
+                        self._inside.enter(process, lease)
                         await asyncio.sleep(rng.expovariate(20))
-                        self._inside.pop(process, None)
+                        self._inside.leave(process)
                 await self._settle(delivery, last)
 
     def _not_done_before(self, number: int) -> list[int]:
@@ -194,14 +215,6 @@ class Everything(Resting):
         except (TimeoutError, QueueEmpty, QueueShutDown):
             await asyncio.sleep(0.05)
             return None
-
-    def _enter(self, process: Process, lease: Lease) -> None:
-        if believes(self.world, process, lease):
-            # Who was inside when the server lost the lock believes so for a time to live at most.
-            is_known = self.world.now > self._lost_at + self.ttl
-            if is_known and any(believes(self.world, *other) for other in self._inside.items()):
-                self.failures.append(f"two in a lock at {self.world.now:.3f} s")
-            self._inside[process] = lease
 
     async def _settle(self, delivery: Delivery[Reminder], last: Queue[Reminder]) -> None:
         rng, number = self.world.rng, delivery.item.number
@@ -257,13 +270,13 @@ class Everything(Resting):
 
     def replace(self, killed: Process) -> None:
         """Another one; the killed one is in the lock no more."""
-        self._inside.pop(killed, None)
+        self._inside.leave(killed)
         super().replace(killed)
 
     def lost(self, name: str, before: Contents, after: Contents) -> None:
         """Who is in a lock is forgotten; what is there again comes again before others of its key."""
         if name == "q":
-            self._lost_at = self.world.now
+            self._inside.lose()
             self._submissions.losses += 1
             self._order.loses(before.admitted - after.admitted, after.there | after.held)
 

@@ -6,11 +6,11 @@ change.
 """
 
 import asyncio
-import re
 from collections import defaultdict
 from typing import Any
 
 from shared.concurrency import Queue, Rate
+from tests.simulation.hands import in_hands
 from tests.simulation.queues import Queues
 from tests.simulation.workload import Workload
 from tests.simulation.world import Process, World
@@ -33,7 +33,6 @@ _EMPTY_AT_REST = (
     "ready",
     "line_fair",
 )
-_WAY = re.compile(rb'^.{52}\{"flow":"[012] ([^ "]*) [^ "]* ([^ "]*) ', re.DOTALL)
 
 
 class Limits(Queues):
@@ -70,12 +69,9 @@ class Limits(Queues):
                 await asyncio.sleep(0.01)
 
     def _look_at_the_limits(self) -> None:
-        control = self.world.control
-        leased = control.calls(*(("HGETALL", key) for key in control.call("KEYS", "{q}:leased:*")))
-        held = {receipt: entry for each in leased for receipt, entry in _pairs(each)}
+        held = in_hands(self.world.control)
         counts: defaultdict[str, int] = defaultdict(int)
-        for receipt, entry in held.items():
-            share, limit = _way_of(entry)
+        for receipt, (share, limit) in held.items():
             counts[f"s{share}"] += 1
             counts[f"l{limit}"] += 1
             if limit in _RATES and receipt not in self._held:
@@ -104,13 +100,3 @@ class Limits(Queues):
         there = [word for word in _EMPTY_AT_REST if self.world.control.call("EXISTS", self._keys[word])]
         if there:
             self.failures.append(f"at rest there is something in {there}")
-
-
-def _pairs(found: list[bytes]) -> list[tuple[bytes, bytes]]:
-    return list(zip(found[::2], found[1::2], strict=True))
-
-
-def _way_of(entry: bytes) -> tuple[str, str]:
-    """Share and limit of an entry; empty where it has none."""
-    found = _WAY.match(entry)
-    return (found[1].decode(), found[2].decode()) if found else ("", "")
