@@ -302,7 +302,6 @@ async def test_a_put_that_is_sent_to_older_data_stays_behind_those_that_waited(
         await asyncio.gather(*waiting)
 
 
-@pytest.mark.xfail(reason="what was cancelled after the snapshot is in line again, and stands before what is put again")
 async def test_a_put_returns_when_it_is_in_though_older_data_hold_a_later_one_that_was_cancelled(
     server: EmbeddedServer, queue: Queue[int], other: Queue[int], client: Redis
 ) -> None:

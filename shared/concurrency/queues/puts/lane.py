@@ -176,10 +176,10 @@ class PutLane(Lane[Portion]):
         if putters.let_in.unconfirmed:
             portion.confirmed, putters.let_in.unconfirmed = putters.let_in.unconfirmed, []
         if look.lost_place:
-            # Withdrawn and put again, so that our entries stay in the order of their numbers.
+            # All of them: from the first that is in line no more on they get new places, in the order of their numbers.
             look.lost_place = False
             portion.entries = [entry for entry in putters if not entry.batch.withdrawn]
-            portion.withdrawn = list(putters)
+            portion.withdrawn = [entry for entry in putters if entry.batch.withdrawn]
             portion.again = True
         elif self._fits() and not ((portion.withdrawn or portion.confirmed) and self.pause.is_for_memory):
             most_bytes = MOST_BYTES - putters.bytes
@@ -201,7 +201,7 @@ class PutLane(Lane[Portion]):
         except NewerQueue as error:
             # Nothing has changed: what was to leave the line does so with the next call.
             self._flight.call = None
-            self._putters.withdrawn[:0] = call.withdrawn
+            self._putters.withdrawn[:0] = [*call.withdrawn, *call.entries]
             for entry in call.entries:
                 entry.batch.fail(error)
         except ConcurrencyError as error:
