@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import logging
 import os
 import secrets
 import signal
@@ -185,13 +186,24 @@ def server(tmp_path: Path) -> Iterator[EmbeddedServer]:
 
 @pytest.fixture(autouse=True)
 def nothing_left_behind(request: pytest.FixtureRequest) -> Iterator[None]:
-    """Fail the test that leaves a process, a thread of ours or an asyncio task behind."""
-    before = _processes() | _threads()
+    """Fail the test that leaves a process, a thread of ours, an asyncio task or another log behind."""
+    before, log = _processes() | _threads(), _log()
     if request.node.get_closest_marker("asyncio"):
         request.getfixturevalue("no_task_left_behind")
     yield
     left = (_processes() | _threads()) - before
     assert not left, f"left behind: {sorted(left)}"
+    # What a test silences the next one looks for.
+    changed = {name: (state, seen) for name, seen in _log().items() if (state := log.get(name, seen)) != seen}
+    assert not changed, f"the log is another: {changed}"
+
+
+def _log() -> dict[str, tuple[object, ...]]:
+    """What our loggers let through, by their names; the level of all under `""`."""
+    names = [name for name in logging.root.manager.loggerDict if name.partition(".")[0] == "weir"]
+    loggers = [logging.getLogger(name) for name in names]
+    state = {logger.name: (logger.level, logger.propagate, logger.disabled) for logger in loggers}
+    return {"": (logging.root.manager.disable, logging.root.level), **state}
 
 
 @pytest.fixture

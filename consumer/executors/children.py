@@ -114,7 +114,12 @@ class Starter:
         finally:
             there.close()
         here.setblocking(False)  # noqa: FBT003  # socket's own signature
-        child = Child(process, *await asyncio.open_unix_connection(sock=here))
+        try:
+            child = Child(process, *await asyncio.open_unix_connection(sock=here))
+        except BaseException:  # also cancelled: nobody else knows the process
+            here.close()
+            await _kill(process)
+            raise
         try:
             async with asyncio.timeout(START_SECONDS):
                 await child.answer()
@@ -154,9 +159,7 @@ class Starter:
         if cancelled is None:
             return started.result()
         if started.exception() is None:
-            process = started.result()
-            os.killpg(process.pid, signal.SIGKILL)
-            await asyncio.to_thread(process.wait)
+            await _kill(started.result())
         raise cancelled
 
     def _spawn(self, pipe: socket.socket) -> _Process:
@@ -180,6 +183,12 @@ class Starter:
             self._jobs.put(None)
             self._thread.join()
             self._thread = None
+
+
+async def _kill(process: _Process) -> None:
+    """Kill a process that has no child of ours yet, with all that it started."""
+    os.killpg(process.pid, signal.SIGKILL)
+    await asyncio.to_thread(process.wait)
 
 
 def _how(code: int) -> str:

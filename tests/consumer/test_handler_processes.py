@@ -16,6 +16,7 @@ from pydantic import SecretStr
 
 import consumer.executors.children
 import consumer.executors.processes
+from consumer.executors.children import Starter
 from consumer.executors.dispatch import Dispatch
 from consumer.executors.processes import Processes
 from consumer.outcomes import Reject, Retry
@@ -370,6 +371,28 @@ async def test_closing_ends_a_process_that_starts() -> None:
         await asyncio.wait({call})
         assert call.cancelled()
     assert children() == before
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="looks for processes in /proc")
+async def test_a_start_that_is_cancelled_while_its_pipe_is_opened_ends_the_process(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    opening = asyncio.Event()
+
+    async def opens_never(**_: object) -> None:
+        opening.set()
+        await asyncio.Event().wait()
+
+    monkeypatch.setattr(asyncio, "open_unix_connection", opens_never)
+    starter, before = Starter([handlers.__name__]), children()
+    starting = asyncio.create_task(starter.start())
+    await opening.wait()
+    assert children() != before
+    starting.cancel()
+    await asyncio.wait({starting})
+    assert starting.cancelled()
+    assert children() == before
+    starter.close()
 
 
 def test_it_works_on_uvloop(note: Path) -> None:

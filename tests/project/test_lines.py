@@ -25,6 +25,7 @@ FEW_TESTS: Final = "tests/shared/test_address.py"
 
 AT_ONCE: Final = {
     "./run example": (0, "semaphore"),
+    "./run simulate --record --count 500 600": (2, "this is no git checkout"),
     "./run simulate --record --storm --count 500 600": (2, "this is no git checkout"),
     "./run pipeline": (2, "Usage: ./run pipeline "),
     "./run demo --help": (0, "--chaos"),
