@@ -34,7 +34,6 @@ SAID: Final = (
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run; exit code 1 when something stands against the product, or nothing could run; 2 for a wrong command line."""
     options = _options(arguments)
-    only_errors()
     sound, ran, commit = True, False, commit_of(ROOT)
     for name in options.campaign or SAID:
         length = Length(options.seconds, options.messages, options.strikes)
@@ -101,4 +100,5 @@ def _options(arguments: Sequence[str] | None) -> argparse.Namespace:
 
 
 if __name__ == "__main__":
+    only_errors()
     raise SystemExit(main())

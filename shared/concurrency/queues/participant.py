@@ -125,6 +125,7 @@ class QueueParticipant:
         if not self.member.life.is_left:  # else the queue knows no call of ours any more
             self.results.lose_after(known)
         if is_other_run:
+            await self.results.look_along_the_line()
             self.results.look_for_attached()
 
     def resync(self) -> None:

@@ -10,7 +10,7 @@ from functools import partial
 from itertools import islice
 from typing import Any, ClassVar, Final
 
-from shared.concurrency.queues.encoding.entry import KEY
+from shared.concurrency.queues.encoding.entry import KEY, keys_in
 from shared.concurrency.queues.encoding.results import outcomes_in
 from shared.concurrency.queues.membership.lane import Lane
 from shared.concurrency.queues.membership.membership import Membership
@@ -24,6 +24,8 @@ from shared.concurrency.session.scripts import load
 _LOOK_AGAIN: Final = 1.0
 _MOST: Final = 1000
 """Keys of each kind in one call."""
+_MOST_IN_LINE: Final = 500
+"""Keys that one look along the line takes."""
 _ENOUGH: Final = 250
 """Outcomes received that are worth a call of their own."""
 
@@ -150,6 +152,17 @@ class ResultLane(Lane[Portion]):
     def lose_after(self, known: int) -> None:
         """Fail those put by later calls than the server knows: it has come back with older data."""
         self._waiting.lose_after(known)
+
+    async def look_along_the_line(self) -> None:
+        """Fail those whose messages were in, and wait for room in the older data with which the server has come back.
+
+        Nobody would tell us of their end there: a shutdown, or that of their session. The connection need not be open
+        to others yet.
+        """
+        keys = self._waiting.went_in()
+        for first in range(0, len(keys), _MOST_IN_LINE):
+            call = Call(load("onward"), self._member.keys, tuple(keys[first : first + _MOST_IN_LINE]))
+            self._waiting.lose_in_line(keys_in(await self._member.calls.now(call)))
 
     def look_for_attached(self) -> None:
         """Fail those that wait for a message of another process that the server has lost: it is another run of it."""

@@ -15,6 +15,9 @@ _MOST_LOOKED_AT: Final = 300
 _NUMBERS_ARE_KEPT: Final = 23 * 3600.0
 """Seconds for which the server remembers the last call of a process, at least."""
 _REPORT: Final = b"~"
+_IN_LINE_AGAIN: Final = (
+    "the server has come back with older data, in which the message waits for room again: it is given up, submit it again"
+)
 _NOT_IN_OLDER_DATA: Final = "the server has come back with older data, and the message is not in it: submit it again"
 
 
@@ -148,6 +151,19 @@ class Waiting:
             put_by, put_at = own.put
             if put_by > known and (known or now - put_at < _NUMBERS_ARE_KEPT):
                 reject(own.future, ResultLost(_NOT_IN_OLDER_DATA))
+
+    def went_in(self) -> list[bytes]:
+        """Keys of messages that this process put, and that went into the queue."""
+        return [key for key, own in self._own.items() if own.batch is not None and own.batch.admitted]
+
+    def lose_in_line(self, keys: Iterable[bytes]) -> None:
+        """The server has come back, and these wait for room once more: fail them, and give the messages up."""
+        for key in keys:
+            own = self._own.get(key)
+            if own is not None and not own.future.done():
+                own.future.set_exception(ResultLost(_IN_LINE_AGAIN))
+                self.unwanted.append(key)
+                self._changed()
 
     def attached(self) -> list[Submission]:
         """Those that wait for the outcome of another submission under their id."""
