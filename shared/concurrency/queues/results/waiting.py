@@ -15,9 +15,7 @@ _MOST_LOOKED_AT: Final = 300
 _NUMBERS_ARE_KEPT: Final = 23 * 3600.0
 """Seconds for which the server remembers the last call of a process, at least."""
 _REPORT: Final = b"~"
-_IN_LINE_AGAIN: Final = (
-    "the server has come back with older data, in which the message waits for room again: it is given up, submit it again"
-)
+_IN_LINE_AGAIN: Final = "the server has come back with older data, in which the message waits for room again: it is given up, submit it again"
 _NOT_IN_OLDER_DATA: Final = "the server has come back with older data, and the message is not in it: submit it again"
 
 
