@@ -1,4 +1,4 @@
-"""Figures: what tests tried, counted over all of them and said once at the end, for RELIABILITY.md to publish."""
+"""Figures: what tests tried, counted over all of them and said once at the end, to be published."""
 
 from collections import Counter
 from typing import Final

@@ -2,7 +2,7 @@
 
 import pytest
 
-from tests.simulation.test_simulation import LONG, simulate
+from tests.simulation.test_simulation import simulate
 from tests.simulation.workloads import WORKLOADS
 
 
@@ -23,7 +23,9 @@ def test_two_workloads_in_a_storm_run_alike_in_either_order() -> None:
     assert lines(*few, *stages, *queues) == first[::-1]
 
 
-@pytest.mark.parametrize("workload", [pytest.param(workload, marks=LONG) for workload in WORKLOADS])
+@pytest.mark.alone
+@pytest.mark.slow
+@pytest.mark.parametrize("workload", WORKLOADS)
 def test_the_same_seed_is_the_same_storm(workload: str) -> None:
     before, first = lines("--workload", workload, "--seed", "6001", "--count", "2")
     assert lines("--workload", workload, "--seed", "6002") == [first]

@@ -157,13 +157,15 @@ async def test_a_withdrawal_within_a_long_line(client: Any, queue: Queue[int]) -
 async def test_what_is_put_again_in_a_long_line_waits_at_its_new_place_only(
     client: Any, queue: Queue[int], server: EmbeddedServer
 ) -> None:
-    """A new session's puts go behind those of others, in their order."""
+    """Behind one that was dropped with its session, in their order: each has a place at the end, and leaves one."""
     putting = asyncio.create_task(queue.put_many([1, 2]))
     await waits(queue, 2)
+    first = min(await client.hkeys("{jobs}:bodies"))
     await stand_in_line(client, 3)
     for _ in range(3):
+        await client.hdel("{jobs}:bodies", first)  # as where its turn came while its session was over
         pass_deadline(session_of(queue), "jobs")
-        await until(lambda: put_again(client, queue), bool)
+        await until(lambda: put_again(client, queue, mark=b"@"), bool)
     assert (await in_line(client))[1] == 1502
     async with Session.open(server.url) as session:
         other = Queue(session, "jobs", int)
@@ -178,11 +180,30 @@ async def test_what_is_put_again_in_a_long_line_waits_at_its_new_place_only(
     assert await client.llen("{jobs}:pending") == 1503
 
 
-async def put_again(client: Any, queue: Queue[int]) -> bool:
-    """Whether all that waits of the queue's own process waits under its present session."""
+async def test_what_is_in_line_when_its_session_is_over_keeps_its_place(
+    client: Any, queue: Queue[int], server: EmbeddedServer
+) -> None:
+    putting = asyncio.create_task(queue.put_many([1, 2]))
+    await waits(queue, 2)
+    line = await client.lrange("{jobs}:line", 0, -1)
+    await stand_in_line(client, 1)
+    before = session_id_at(queue)
+    pass_deadline(session_of(queue), "jobs")
+    await until(lambda: asyncio.sleep(0, session_id_at(queue)), lambda id_: id_ != before)
+    await until(lambda: put_again(client, queue, mark=b" "), bool)
+    assert await client.lrange("{jobs}:line", 0, 1) == line
+    async with Session.open(server.url) as session:
+        await Queue(session, "jobs", int).resize(0)
+    await putting
+    pending = await client.lrange("{jobs}:pending", -502, -501)
+    assert [entry[-1:] for entry in pending] == [b"1", b"2"]
+
+
+async def put_again(client: Any, queue: Queue[int], *, mark: bytes) -> bool:
+    """Whether all that waits of the queue's own process waits under its present session; `mark`: what places have."""
     found = await client.hgetall("{jobs}:bodies")
     ours = [body for key, body in found.items() if key.startswith(owner_at(queue).encode())]
-    return all(body.startswith(f"{session_id_at(queue)}@".encode()) for body in ours)
+    return all(body.startswith(session_id_at(queue).encode() + mark) for body in ours)
 
 
 async def test_puts_that_give_up_again_and_again_leave_no_places(client: Any, queue: Queue[int]) -> None:
