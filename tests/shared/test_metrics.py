@@ -112,8 +112,10 @@ async def test_the_numbers_of_a_consumer_equal_the_truth(
         # What was handled last is counted when the loop of the consumer comes to it, behind the acknowledgement.
         found = until(
             port,
-            lambda found: (found["weir_deliveries_acked_total", name], found["weir_handler_duration_seconds_count", name])
-            == (25, 25 + 6 + 1),
+            lambda found: (
+                (found["weir_deliveries_acked_total", name], found["weir_handler_duration_seconds_count", name])
+                == (25, 25 + 6 + 1)
+            ),
         )
     truth = await queue.statistics()
     assert truth.acked_total == 25

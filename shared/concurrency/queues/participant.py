@@ -115,18 +115,15 @@ class QueueParticipant:
 
     async def connected(self, run_id: str) -> None:
         """Announce which run of the server this is; another one may have come back with older data."""
-        is_other_run = run_id != self.member.run_id
-        if is_other_run:
+        if run_id != self.member.run_id:
             self.member.run_id = run_id
             self.member.registration.server_came_back()
-            self.puts.lose_place()
+            self.puts.server_came_back()
             self.takes.resync_if_called()
+            self.results.server_came_back()
         known = await self.member.announce()
-        if not self.member.life.is_left:  # else the queue knows no call of ours any more
-            self.results.lose_after(known)
-        if is_other_run:
-            await self.results.look_along_the_line()
-            self.results.look_for_attached()
+        # While it is closed the queue knows no call of ours any more.
+        await self.results.look_back(known if not self.member.life.is_left else None)
 
     def resync(self) -> None:
         """Query the queue: notifications that were sent while the connection was away are lost."""

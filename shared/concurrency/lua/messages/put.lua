@@ -134,9 +134,18 @@ if shut and again ~= '1' then
   verdict('s', #entries)
 elseif with_ids == '1' or again == '1' then
   local last, refused = putter_record(owner)
-  -- Those of an owner are admitted in the order of their numbers: up to the first that is in line no more they keep their places. Older
-  -- data may hold one that was withdrawn since, and must not stand before one that was put earlier.
-  local keeps_place = true
+  -- An owner's are admitted in the order in which it put them: up to the first that is in line no more they keep their places, and from
+  -- there on all get new ones. Where all were put again, one that was withdrawn since would stand in front of them in older data.
+  local keep_places = again == '1'
+  local function leave_from(i)
+    local keys = {}
+    for at = i, #entries do keys[#keys + 1] = string.sub(entries[at], 1, 22) end
+    take_out(table.concat(keys))
+    waiting_in_line = in_line()
+    free = live and waiting_in_line == 0 and room(maxsize) or 0
+    keep_places = false
+  end
+  if shut and keep_places then leave_from(1) end
   -- What becomes of an entry that may have been put before, or whose id may be known.
   local function put_one(i, outgoing)
     local key = string.sub(outgoing, 1, 22)
@@ -151,18 +160,13 @@ elseif with_ids == '1' or again == '1' then
       if was_admitted then return 'a' end
     end
     if shut then return 's' end
-    local body, goes_by_number = again == '1' and redis.call('HGET', bodies, key), true
-    -- FLOW
-    goes_by_number = not order.FLAGS[string.byte(outgoing, 33)]
-    -- END
-    if body and not live then return 'o' end
-    if body and (keeps_place or not goes_by_number) then
+    local body = again == '1' and redis.call('HGET', bodies, key)
+    if body then
       local _, mark = string.match(body, WAITS)
-      redis.call('HSET', bodies, key, session .. mark .. ' ' .. outgoing)
-      return 'q'
+      if live then redis.call('HSET', bodies, key, session .. mark .. ' ' .. outgoing) end
+      return live and 'q' or 'o'
     end
-    if body then take_out(key) end
-    keeps_place = keeps_place and not goes_by_number
+    if keep_places and live then leave_from(i + 1) end
     local headers = has_id(outgoing) and headers_of(outgoing)
     local met = headers and look_up_id(headers) or 'new'
     if met == 'conflict' then return 'c' end

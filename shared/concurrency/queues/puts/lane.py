@@ -128,8 +128,13 @@ class PutLane(Lane[Portion]):
             self._look.must_find = True
             self.kick()
 
+    def server_came_back(self) -> None:
+        """Put again what waited: another run of the server may have older data, and what it told us may not be so."""
+        self._putters.forget_what_was_told()
+        self.lose_place()
+
     def lose_place(self) -> None:
-        """Put again what waited at the server: the session is over, or the server has come back with older data."""
+        """Put again what waited at the server under a session that is over."""
         if self._putters:
             self._look.lost_place = True
             self.kick()
@@ -202,6 +207,7 @@ class PutLane(Lane[Portion]):
             # Nothing has changed: what was to leave the line does so with the next call.
             self._flight.call = None
             self._putters.withdrawn[:0] = [*call.withdrawn, *call.entries]
+            self._putters.let_in.unconfirmed += call.confirmed
             for entry in call.entries:
                 entry.batch.fail(error)
         except ConcurrencyError as error:

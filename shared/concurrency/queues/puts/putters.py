@@ -174,6 +174,11 @@ class Putters:
         """Somebody may have taken some out: until the next answer, which says whom, no notification admits any."""
         self._is_current = False
 
+    def forget_what_was_told(self) -> None:
+        """Another run of the server may know nothing of what was let in: its answers say what went in."""
+        self._upto = 0
+        self.let_in.noted.clear()
+
     def holds_any(self, keys: AbstractSet[bytes]) -> bool:
         """Whether one of these still waits here."""
         return bool(keys) and any(entry.key in keys for entry in self)

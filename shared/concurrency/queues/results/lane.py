@@ -85,6 +85,8 @@ class ResultLane(Lane[Portion]):
         self._ids = Ids()
         self._contact = Contact()
         self._look_at = 0.0
+        self._is_in_doubt = False
+        """Whether another run of the server may lack messages, and nobody has looked yet."""
         member.on_forgotten.append(self._forgotten)
 
     # --- what submit uses -------------------------------------------------------------------------------------------
@@ -149,23 +151,40 @@ class ResultLane(Lane[Portion]):
         self._contact.broke()
         self._waiting.ask_for_all()
 
-    def lose_after(self, known: int) -> None:
-        """Fail those put by later calls than the server knows: it has come back with older data."""
-        self._waiting.lose_after(known)
+    def server_came_back(self) -> None:
+        """Take note that another run of the server answers, which may lack messages: `look_back` finds out which."""
+        self._is_in_doubt = True
 
-    async def look_along_the_line(self) -> None:
-        """Fail those whose messages were in, and wait for room in the older data with which the server has come back.
+    async def look_back(self, known: int | None) -> None:
+        """Fail those whose messages the server has lost; on a connection that need not be open to others yet.
 
-        Nobody would tell us of their end there: a shutdown, or that of their session. The connection need not be open
-        to others yet.
+        `known`: the last call of puts that it knows, None where it knows none any more. What cannot be looked for is
+        looked for on the next connection.
+
+        :raises ConnectionError, ResponseError: as any call.
         """
-        keys = self._waiting.went_in()
-        for first in range(0, len(keys), _MOST_IN_LINE):
-            call = Call(load("onward"), self._member.keys, tuple(keys[first : first + _MOST_IN_LINE]))
-            self._waiting.lose_in_line(keys_in(await self._member.calls.now(call)))
+        if self._is_in_doubt and known is not None:
+            await self._look_along_the_line()
+        if known is not None:
+            self._waiting.lose_after(known)
+        if self._is_in_doubt:
+            self._look_for_attached()
+            self._is_in_doubt = False
 
-    def look_for_attached(self) -> None:
-        """Fail those that wait for a message of another process that the server has lost: it is another run of it."""
+    async def _look_along_the_line(self) -> None:
+        """Fail those whose messages were in, and wait for room again.
+
+        Nobody would tell us of their end there: a shutdown, or that of their session.
+        """
+        keys, member = self._waiting.went_in(), self._member
+        portions = (tuple(keys[first : first + _MOST_IN_LINE]) for first in range(0, len(keys), _MOST_IN_LINE))
+        # At once: a network that is slow enough would not let us through many.
+        looks = [member.calls.now(Call(load("onward"), member.keys, portion)) for portion in portions]
+        for there in await asyncio.gather(*looks):
+            self._waiting.lose_in_line(keys_in(there))
+
+    def _look_for_attached(self) -> None:
+        """Fail those that wait for a message of another process that the server has lost."""
         for submission in self._waiting.attached():
             known: asyncio.Future[bytes | None] = self._loop.create_future()
             known.add_done_callback(partial(self._look_at_attached, submission))

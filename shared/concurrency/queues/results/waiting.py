@@ -159,7 +159,7 @@ class Waiting:
         for key in keys:
             own = self._own.get(key)
             if own is not None and not own.future.done():
-                own.future.set_exception(ResultLost(_IN_LINE_AGAIN))
+                reject(own.future, ResultLost(_IN_LINE_AGAIN))
                 self.unwanted.append(key)
                 self._changed()
 
