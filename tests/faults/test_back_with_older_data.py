@@ -64,6 +64,7 @@ async def test_a_put_many_keeps_its_order_when_its_first_portion_was_dropped_wit
             await until(lambda: is_over(client, session_id), bool)
             assert await take(other, 1) == [-1]
             await between
+        await in_line(other, 260)  # all of them again
         taken = await take(other, 261)
         await putting
     assert taken == [-2, *range(260)]
