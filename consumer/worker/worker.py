@@ -162,8 +162,7 @@ class Worker(Generic[T]):
         self, taking: Prefetch[T], slot: Slot[T], task: "asyncio.Task[Any] | None", left: int
     ) -> Handout[T] | None:
         """Wait for a handout; a batch that is due before is handled here, off the way of single deliveries."""
-        if not taking.pace.in_hand():
-            slot.stopwatch.rest(left)
+        slot.stopwatch.rest(left)  # it may be for long, whatever others do: what it has measured counts now
         rested_at = monotonic()
         while True:
             try:
