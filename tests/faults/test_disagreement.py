@@ -366,29 +366,6 @@ async def test_a_result_is_lost_where_its_message_is_not_in_the_older_data_and_c
             await asyncio.gather(before, again)
 
 
-async def test_a_result_is_lost_where_its_message_waits_for_room_again_in_the_older_data(
-    server: EmbeddedServer, client: Redis
-) -> None:
-    async with Session.open(server.url) as session, Session.open(server.url) as handling:
-        queue, theirs = Queue(session, "q", int, maxsize=1), Queue(handling, "q", int, maxsize=1)
-        await theirs.put(1)
-        submitting = asyncio.create_task(queue.submit(2))
-        await in_line(theirs, 1)
-        await client.save()
-        assert await take(theirs, 1) == [1]
-        result = await submitting
-        await restart_with_older_data(server)
-        async with asyncio.timeout(40):
-            with pytest.raises(ResultLost, match="waits for room again"):
-                await result
-            # It was given up there, so that whoever submits it again does not have it twice.
-            await until(theirs.statistics, lambda seen: seen.puts_waiting == 1)
-            assert await take(theirs, 1) == [1]
-            third = asyncio.create_task(theirs.put(3))
-            assert await take(theirs, 1) == [3]
-            await third
-
-
 async def test_no_result_is_lost_of_a_message_in_the_older_data_that_was_submitted_again_after_them(
     server: EmbeddedServer, proxy: Proxy, client: Redis
 ) -> None:

@@ -15,7 +15,7 @@ _MOST_LOOKED_AT: Final = 300
 _NUMBERS_ARE_KEPT: Final = 23 * 3600.0
 """Seconds for which the server remembers the last call of a process, at least."""
 _REPORT: Final = b"~"
-_IN_LINE_AGAIN: Final = "the server has come back with older data, in which the message waits for room again: it is given up, submit it again"
+_IN_LINE_AGAIN: Final = "the server has come back with older data, and the message waits for room again in it: it is cancelled, submit it again"
 _NOT_IN_OLDER_DATA: Final = "the server has come back with older data, and the message is not in it: submit it again"
 
 
@@ -155,7 +155,7 @@ class Waiting:
         return [key for key, own in self._own.items() if own.batch is not None and own.batch.admitted]
 
     def lose_in_line(self, keys: Iterable[bytes]) -> None:
-        """The server has come back, and these wait for room once more: fail them, and give the messages up."""
+        """The server has come back, and these wait for room once more: fail them, and cancel the messages."""
         for key in keys:
             own = self._own.get(key)
             if own is not None and not own.future.done():
