@@ -97,6 +97,8 @@ class Contest:
         if options:
             command.append(json.dumps(options))
         environment = {**os.environ, "PYTHONPATH": str(contestant.root)}
+        # Where no bytecode is kept, each start compiles whatever has none: an installed program has it.
+        environment.pop("PYTHONDONTWRITEBYTECODE", None)
         process = subprocess.Popen(
             command,
             env=environment,

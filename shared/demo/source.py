@@ -4,6 +4,7 @@ import asyncio
 import itertools
 import re
 import sysconfig
+from bisect import bisect_left
 from collections.abc import AsyncGenerator, Iterator
 from contextlib import aclosing
 from pathlib import Path
@@ -28,7 +29,8 @@ MOST_WORDS: Final = 2000
 # No line of so many bytes has more words than a part may have.
 _PIECE_BYTES: Final = 2 * MOST_WORDS
 
-# JSON writes each of these in six bytes; other characters at most double.
+# JSON writes each of these in six bytes; other characters at most double, and none in more.
+_MOST_EACH: Final = 6
 _COSTLY: Final = re.compile(r"[\x00-\x08\x0b\x0e-\x1f]")
 
 
@@ -102,19 +104,21 @@ def parts(text: str) -> Iterator[str]:
 
     A single word that is longer than that stays whole.
     """
-    part: list[str] = []
-    size = words = 0
-    for line in text.splitlines(keepends=True):
-        for piece in _pieces(line):
-            length, count = _size(piece), sum(1 for _ in WORD.finditer(piece))
-            if part and (len(part) >= MOST_LINES or size + length > MOST_BYTES or words + count > MOST_WORDS):
-                yield "".join(part)
-                part, size, words = [], 0, 0
-            part.append(piece)
-            size += length
-            words += count
-    if part:
-        yield "".join(part)
+    pieces = [piece for line in text.splitlines(keepends=True) for piece in _pieces(line)]
+    at = 0
+    while at < len(pieces):
+        count = min(MOST_LINES, len(pieces) - at)
+        if not _fits(pieces[at : at + count]):
+            count = 1 + bisect_left(range(2, count), True, key=lambda more: not _fits(pieces[at : at + more]))
+        yield "".join(pieces[at : at + count])
+        at += count
+
+
+def _fits(pieces: list[str]) -> bool:
+    part = "".join(pieces)
+    if len(part) * _MOST_EACH > MOST_BYTES and _size(part) > MOST_BYTES:
+        return False
+    return len(part) < 2 * MOST_WORDS or len(WORD.findall(part)) <= MOST_WORDS
 
 
 def _size(text: str) -> int:
@@ -123,6 +127,9 @@ def _size(text: str) -> int:
 
 def _pieces(line: str) -> Iterator[str]:
     """A line, cut between words where it is long."""
+    if len(line) * _MOST_EACH <= _PIECE_BYTES:
+        yield line
+        return
     at = 0
     while at < len(line):
         window = line[at : at + _PIECE_BYTES]

@@ -19,7 +19,7 @@ _VERSION: Final = "version:"
 
 def count_words(text: str) -> Counter[str]:
     """Count the words of a text, lower-cased."""
-    return Counter(word.lower() for word in WORD.findall(text))
+    return Counter(map(str.lower, WORD.findall(text)))
 
 
 @dataclass(frozen=True, slots=True)

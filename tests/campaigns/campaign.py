@@ -22,7 +22,7 @@ from tests.campaigns.fleet import TTL, Fleet
 from tests.campaigns.fleet_processes import MAXSIZE
 from tests.campaigns.gauges import Gauges
 from tests.campaigns.length import Length
-from tests.campaigns.pulse import beat
+from tests.campaigns.pulse import NETWORK, beat
 from tests.campaigns.remains import count_remains, left_behind
 from tests.campaigns.servers.shim import why_no_shim
 from tests.campaigns.servers.shimmed import ShimmedServer, Sync
@@ -134,7 +134,7 @@ async def run(campaign: Campaign, length: Length, seed: int, folder: Path) -> Ve
         before = await count_remains(client, name)
         await fleet.start(PRODUCERS, CONSUMERS)
         if cuts in campaign.faults:  # then all goes through this process
-            await stack.enter_async_context(beat(records, "network"))
+            await stack.enter_async_context(beat(records, NETWORK))
         async with gauges.watching():
             await strike(campaign.faults, length, scene, lambda: gauges.put_total)
             await fleet.end(fleet.producers, 180.0)

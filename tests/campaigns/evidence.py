@@ -14,7 +14,7 @@ from tests.campaigns.checkers.standstill import longest_standstill
 from tests.campaigns.checkers.starvation import Wait, longest_wait
 from tests.campaigns.checkers.strikes import Strike
 from tests.campaigns.checkers.totals import Name, total_queue
-from tests.campaigns.pulse import read_gaps, read_groups, read_left
+from tests.campaigns.pulse import NETWORK, read_gaps, read_groups, read_left
 
 _NOTICE: Final = 0.5
 """Seconds: for so long an answer may be on its way, and whoever was struck may begin with what it had in hand."""
@@ -70,7 +70,7 @@ class Evidence:
     def repeats(self, in_hands: int, taken_since: int) -> Repeats:
         """Name a strike for each message that was handled once more; a machine that starves a process is one, too."""
         starving = [
-            Strike("starved", gap.began, gap.ended, gap.pid)
+            Strike("starved", gap.began, gap.ended, None if gap.process == NETWORK else gap.pid)
             for gap in self._gaps
             if gap.ended - gap.began > _ENDANGERED * 1e9
         ]

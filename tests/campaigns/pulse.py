@@ -18,6 +18,8 @@ from tests.campaigns.checkers.strikes import Strike
 _EVERY: Final = 0.02
 SHORTEST: Final = 0.05
 """Seconds: a shorter gap is no gap, but a busy loop. Less than the margin by which a lease ends early."""
+NETWORK: Final = "network"
+"""What a campaign calls itself where all connections go through its process: while it has no turn, nobody has one."""
 _TASKS: Final = Path("/proc/self/task")
 _UNKNOWN: Final = -1
 
@@ -86,12 +88,20 @@ def _open_now() -> dict[str, int]:
 
 
 def read_gaps(folder: Path, strikes: Iterable[Strike]) -> list[Gap]:
-    """When processes could not run. `strikes`: those of a process alone keep it from running."""
+    """When processes could not run. `strikes`: those of a process alone keep it from running.
+
+    Of the network all counts: what holds it up is the machine or the campaign, and never the product.
+    """
     stops: dict[int, list[tuple[int, int]]] = {}
     for strike in strikes:
         if strike.pid is not None:
             stops.setdefault(strike.pid, []).append((strike.began, strike.ended))
-    found = (excused(pause, stops.get(pause.pid, ()), int(SHORTEST * 1e9)) for pause in _pauses(folder))
+    found = (
+        Gap(pause.process, pause.began, pause.ended, pause.pid)
+        if pause.process == NETWORK
+        else excused(pause, stops.get(pause.pid, ()), int(SHORTEST * 1e9))
+        for pause in _pauses(folder)
+    )
     return [gap for gap in found if gap is not None]
 
 

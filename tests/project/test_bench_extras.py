@@ -1,8 +1,11 @@
 """The workloads beside the streams of messages: what effects, keys, results and a start cost is measured for real."""
 
 import ast
+import json
 import re
 import socket
+import subprocess
+import sys
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -165,3 +168,10 @@ def test_a_put_alone_is_measured_beside_its_script_and_the_worker_handles_what_t
     with contest.running(us()[0], "work", 50) as worker:
         worker.report()
         assert worker.report()["seconds"] > 0
+
+
+def test_the_peak_of_a_process_is_its_own_and_not_that_of_the_one_that_started_it() -> None:
+    measured = "from benchmarks.child import report; report()"
+    large = f"import subprocess, sys; kept = b'x' * 200_000_000; subprocess.run([sys.executable, '-c', {measured!r}], check=True)"
+    done = subprocess.run([sys.executable, "-c", large], cwd=ROOT, capture_output=True, text=True, check=True)
+    assert 1_000 < json.loads(done.stdout)["peak_kb"] < 100_000
