@@ -4,7 +4,7 @@ import asyncio
 import itertools
 import re
 import sysconfig
-from bisect import bisect_left
+from bisect import bisect
 from collections.abc import AsyncGenerator, Iterator
 from contextlib import aclosing
 from pathlib import Path
@@ -109,7 +109,7 @@ def parts(text: str) -> Iterator[str]:
     while at < len(pieces):
         count = min(MOST_LINES, len(pieces) - at)
         if not _fits(pieces[at : at + count]):
-            count = 1 + bisect_left(range(2, count), True, key=lambda more: not _fits(pieces[at : at + more]))
+            count = 1 + bisect(range(2, count), 0, key=lambda more: 0 if _fits(pieces[at : at + more]) else 1)
         yield "".join(pieces[at : at + count])
         at += count
 

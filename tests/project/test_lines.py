@@ -141,6 +141,7 @@ ELSEWHERE: Final = {
     "./run bench submit --peers all": "test_every_peer_but_repid_waits_for_results_and_its_worker_is_told_to_keep_them",
     "./run bench effects keyed ordered submit start": "test_effects_and_keys_are_measured_beside_the_plain_drain",
     "./run bench growth": "test_every_kind_of_growth_is_measured",
+    "./run bench start --peers arq,taskiq --rounds 11": "test_a_service_is_started_and_its_libraries_alone",
     "./run bench quiet --peers all": "test_every_peer_with_priorities_can_be_asked_for_one",
     # Needs two images that are not ours.
     "docker compose --profile observability up": "test_the_profile_adds_prometheus_and_grafana_and_publishes_them_here_alone",
