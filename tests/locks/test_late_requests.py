@@ -1,13 +1,15 @@
 """What the server runs late, on a connection that was dropped, finds nothing to do; and a lost answer is no loss."""
 
 import asyncio
+import time
 from typing import Any
 
 import pytest
+import redis
 
 from shared.concurrency import Condition, LeaseBusy, Lock, ReadersWritersLease, Session
 from tests.instruments.proxy import Proxy
-from tests.instruments.traffic import Fate
+from tests.instruments.traffic import Command, Fate
 from tests.instruments.waiting import until
 
 pytestmark = pytest.mark.timeout(180)
@@ -129,3 +131,37 @@ async def test_a_notification_is_passed_on_though_the_answer_to_the_leaving_was_
     assert first.cancelled()
     async with asyncio.timeout(5):
         await second
+
+
+async def test_a_grant_that_came_before_the_answer_that_it_waits_counts_for_nothing(
+    through_proxy: Session, proxy: Proxy, session: Session, client: Any, name: str, *, url: str
+) -> None:
+    """As of a server whose clock was ahead: it is over, and is read by a process that was stopped."""
+    there = await Lock(session, name).acquire()
+    asking = asyncio.create_task(Lock(through_proxy, name).acquire())
+    ((id_, _),) = await until(
+        lambda: client.zrange(f"{{{name}}}:lease:waiting", 0, -1, withscores=True), lambda found: len(found) == 1
+    )
+    channel = next(command.words[1] for command in proxy.commands if command.name == "SUBSCRIBE")
+    in_an_hour = int(time.time() * 1000) + 3_600_000
+    granted, told = f"granted {name} {id_.decode()} 1 {in_an_hour} 0", asyncio.Event()
+
+    def before(command: Command) -> Fate:
+        if command.name == "acquire" and not told.is_set():
+            with redis.Redis.from_url(url) as publisher:
+                assert publisher.publish(channel, granted) == 1
+            told.set()
+        return Fate.PASS
+
+    async def asked() -> int:
+        return proxy.count("acquire")
+
+    proxy.judge = before
+    await told.wait()
+    so_far = await asked()
+    await until(asked, lambda count: count > so_far + 1 or asking.done())
+    assert not asking.done()
+    await there.release()
+    lease = await asking
+    assert lease.token > there.token
+    await lease.release()

@@ -3,6 +3,7 @@
 import asyncio
 import math
 from collections.abc import Callable
+from functools import partial
 from typing import Any, Final, NamedTuple
 
 from shared.concurrency.errors import LeaseBusy
@@ -166,11 +167,11 @@ class Asking:
         began = boottime()
         while True:
             self._process.check_open()
-            # Before the question is sent: a grant can overtake its answer.
-            waiter = self._waiters[hold.id] = self._process.loop.create_future()
+            self._waiters[hold.id] = self._process.loop.create_future()
             asked_at, answer = await self._ask(hold, kind, who, may_wait=may_wait)
             received_at = boottime()
             if answer[0] == b"waits":
+                waiter = self._waiters[hold.id]
                 _, now, look_again, *other = answer
                 self.kind = other[0].decode() if other else kind
                 if on_waits is not None:
@@ -203,6 +204,14 @@ class Asking:
             self._on_granted(hold)
             return True
 
+    def _answered(self, hold: Hold, answer: list[Any]) -> None:
+        """Forget what was granted before the answer was read: it is over, for the server says that the hold waits.
+
+        A grant behind it may be read before whoever asked goes on.
+        """
+        if answer[0] == b"waits" and hold.id in self._waiters:
+            self._waiters[hold.id] = self._process.loop.create_future()
+
     async def _ask(self, hold: Hold, kind: str, who: bytes, *, may_wait: bool) -> tuple[float, list[Any]]:
         dropped = hold.asked_on
         while True:
@@ -210,9 +219,10 @@ class Asking:
             asked_at = boottime()
             run = self._calls.run.as_told(self._keys["record"])
             arguments = (hold.id, hold.mode, kind, run, self._name.unlike, int(may_wait), who)
+            call = Call(self._script, self._keys, arguments, at_reply=partial(self._answered, hold))
             hold.asked_on = self._calls.connection if dropped is None else dropped
             try:
-                answer = await self._calls.now(Call(self._script, self._keys, arguments))
+                answer = await self._calls.now(call)
             except Disconnected:
                 dropped = hold.asked_on
                 continue  # the next question waits for a connection
