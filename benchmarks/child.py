@@ -5,6 +5,7 @@ OPTIONS are keywords of the adapter's `open` or `work`, as JSON.
 """
 
 import asyncio
+import contextlib
 import importlib
 import json
 import os
@@ -32,9 +33,10 @@ def report(**measured: Any) -> None:
 
 def _peak_kb(usage: resource.struct_rusage) -> int:
     # Linux gives a new process the peak of the one that started it (getrusage(2)), and VmHWM its own alone.
-    status = Path("/proc/self/status")
-    if status.exists():
-        return next(int(line.split()[1]) for line in status.read_text().splitlines() if line.startswith("VmHWM:"))
+    with contextlib.suppress(OSError):  # no Linux
+        for line in Path("/proc/self/status").read_text().splitlines():
+            if line.startswith("VmHWM:"):
+                return int(line.split()[1])
     return usage.ru_maxrss // 1024 if sys.platform == "darwin" else usage.ru_maxrss
 
 

@@ -4,7 +4,6 @@ import asyncio
 import itertools
 import re
 import sysconfig
-from bisect import bisect
 from collections.abc import AsyncGenerator, Iterator
 from contextlib import aclosing
 from pathlib import Path
@@ -104,21 +103,32 @@ def parts(text: str) -> Iterator[str]:
 
     A single word that is longer than that stays whole.
     """
-    pieces = [piece for line in text.splitlines(keepends=True) for piece in _pieces(line)]
-    at = 0
-    while at < len(pieces):
-        count = min(MOST_LINES, len(pieces) - at)
-        if not _fits(pieces[at : at + count]):
-            count = 1 + bisect(range(2, count), 0, key=lambda more: 0 if _fits(pieces[at : at + more]) else 1)
-        yield "".join(pieces[at : at + count])
-        at += count
+    pieces = (piece for line in text.splitlines(keepends=True) for piece in _pieces(line))
+    block: list[str] = []
+    while block := [*block, *itertools.islice(pieces, MOST_LINES - len(block))]:
+        count = len(block) if _fits(block) else _how_many_fit(block)
+        yield "".join(block[:count])
+        block = block[count:]
 
 
 def _fits(pieces: list[str]) -> bool:
-    part = "".join(pieces)
-    if len(part) * _MOST_EACH > MOST_BYTES and _size(part) > MOST_BYTES:
+    """Whether they are a part together. Most are: only where they might not be, all is measured."""
+    length = sum(map(len, pieces))
+    if length > MOST_BYTES:  # a character takes a byte at least
         return False
-    return len(part) < 2 * MOST_WORDS or len(WORD.findall(part)) <= MOST_WORDS
+    part = "".join(pieces)
+    if length * _MOST_EACH > MOST_BYTES and _size(part) > MOST_BYTES:
+        return False
+    return length < 2 * MOST_WORDS or len(WORD.findall(part)) <= MOST_WORDS
+
+
+def _how_many_fit(pieces: list[str]) -> int:
+    size = words = 0
+    for count, piece in enumerate(pieces):
+        size, words = size + _size(piece), words + len(WORD.findall(piece))
+        if count and (size > MOST_BYTES or words > MOST_WORDS):
+            return count
+    return len(pieces)
 
 
 def _size(text: str) -> int:

@@ -132,9 +132,9 @@ async def run(campaign: Campaign, length: Length, seed: int, folder: Path) -> Ve
         gauges = Gauges(client, name, fleet.spared, records)
         scene = Scene(fleet, server, proxy, random.Random(seed), campaign.pace)  # noqa: S311  # no secret
         before = await count_remains(client, name)
-        await fleet.start(PRODUCERS, CONSUMERS)
         if cuts in campaign.faults:  # then all goes through this process
             await stack.enter_async_context(beat(records, NETWORK))
+        await fleet.start(PRODUCERS, CONSUMERS)
         async with gauges.watching():
             await strike(campaign.faults, length, scene, lambda: gauges.put_total)
             await fleet.end(fleet.producers, 180.0)

@@ -14,7 +14,7 @@ from tests.campaigns.checkers.standstill import longest_standstill
 from tests.campaigns.checkers.starvation import Wait, longest_wait
 from tests.campaigns.checkers.strikes import Strike
 from tests.campaigns.checkers.totals import Name, total_queue
-from tests.campaigns.pulse import NETWORK, read_gaps, read_groups, read_left
+from tests.campaigns.pulse import NETWORK, read_gaps, read_groups, read_hold_ups, read_left
 
 _NOTICE: Final = 0.5
 """Seconds: for so long an answer may be on its way, and whoever was struck may begin with what it had in hand."""
@@ -32,6 +32,7 @@ class Evidence:
         self._handlings = list(referee.read(records))
         self._notes = list(referee.read_notes(records))
         self._gaps = read_gaps(records, strikes)
+        self._hold_ups = read_hold_ups(records)
         self._groups = read_groups(records)
         self.left = read_left(records)
         self.handled = {(each.part, each.number) for each in self._handlings}
@@ -68,10 +69,17 @@ class Evidence:
         return longest_wait(waits, self._gaps)
 
     def repeats(self, in_hands: int, taken_since: int) -> Repeats:
-        """Name a strike for each message that was handled once more; a machine that starves a process is one, too."""
+        """Name a strike for each message that was handled once more.
+
+        A machine that starves a process is one, and so is whatever holds up the network, for everybody.
+        """
+        held_up = [
+            *((gap, gap.pid) for gap in self._gaps if gap.process != NETWORK),
+            *((gap, None) for gap in self._hold_ups),
+        ]
         starving = [
-            Strike("starved", gap.began, gap.ended, None if gap.process == NETWORK else gap.pid)
-            for gap in self._gaps
+            Strike("starved", gap.began, gap.ended, pid)
+            for gap, pid in held_up
             if gap.ended - gap.began > _ENDANGERED * 1e9
         ]
         handled = (Handled((each.part, each.number), each.pid, each.began, each.at) for each in self._handlings)

@@ -88,21 +88,23 @@ def _open_now() -> dict[str, int]:
 
 
 def read_gaps(folder: Path, strikes: Iterable[Strike]) -> list[Gap]:
-    """When processes could not run. `strikes`: those of a process alone keep it from running.
-
-    Of the network all counts: what holds it up is the machine or the campaign, and never the product.
-    """
+    """When processes could not run. `strikes`: those of a process alone keep it from running."""
     stops: dict[int, list[tuple[int, int]]] = {}
     for strike in strikes:
         if strike.pid is not None:
             stops.setdefault(strike.pid, []).append((strike.began, strike.ended))
-    found = (
-        Gap(pause.process, pause.began, pause.ended, pause.pid)
-        if pause.process == NETWORK
-        else excused(pause, stops.get(pause.pid, ()), int(SHORTEST * 1e9))
-        for pause in _pauses(folder)
-    )
+    found = (excused(pause, stops.get(pause.pid, ()), int(SHORTEST * 1e9)) for pause in _pauses(folder))
     return [gap for gap in found if gap is not None]
+
+
+def read_hold_ups(folder: Path) -> list[Gap]:
+    """When no connection went on, for the network had no turn, whatever the reason: a renewal may be late by so much.
+
+    For standstills this is no excuse: the network carries what the product sends, and may be busy with that.
+    """
+    return [
+        Gap(pause.process, pause.began, pause.ended, pause.pid) for pause in _pauses(folder) if pause.process == NETWORK
+    ]
 
 
 def _pauses(folder: Path) -> Iterator[Pause]:

@@ -1,5 +1,6 @@
 """What the evidence of a campaign makes of what its processes wrote down."""
 
+import os
 import time
 from pathlib import Path
 
@@ -17,19 +18,29 @@ def _handled_twice(folder: Path) -> None:
     referee.close()
 
 
-def _held_up(folder: Path, process: str) -> None:
+def _held_up(folder: Path, process: str, pid: int) -> None:
     """Write what a process writes that computed for a second, which began half a second ago."""
     began = time.monotonic_ns() - _SECOND // 2
-    (folder / f"pulse-1-{began}").write_text(f"gap {process} {began} {began + _SECOND} {_SECOND} 0\n")
+    (folder / f"pulse-{pid}-{began}").write_text(f"gap {process} {began} {began + _SECOND} {_SECOND} 0\n")
 
 
 def test_a_network_that_was_held_up_explains_a_message_that_comes_again_whatever_held_it_up(tmp_path: Path) -> None:
     _handled_twice(tmp_path)
-    _held_up(tmp_path, NETWORK)
+    _held_up(tmp_path, NETWORK, 1)
     assert not Evidence(tmp_path).repeats(150, 600).unexplained
 
 
-def test_another_process_that_computed_explains_none(tmp_path: Path) -> None:
+def test_a_network_that_computed_excuses_no_standstill(tmp_path: Path) -> None:
+    referee = Referee(tmp_path)
+    for number in (1, 2):
+        referee.record(0, number, 1, time.monotonic_ns())
+        _held_up(tmp_path, NETWORK, 1)
+    referee.close()
+    evidence = Evidence(tmp_path)
+    assert evidence.awake_standstill() == evidence.standstill()
+
+
+def test_a_consumer_that_computed_explains_no_message_that_comes_again(tmp_path: Path) -> None:
     _handled_twice(tmp_path)
-    _held_up(tmp_path, "consumer-1")
+    _held_up(tmp_path, "consumer-1", os.getpid())
     assert len(Evidence(tmp_path).repeats(150, 600).unexplained) == 1

@@ -1,5 +1,6 @@
 """The demo's source: nothing is lost between the parts of a text, and no word is cut."""
 
+from itertools import pairwise
 from pathlib import Path
 
 import pytest
@@ -33,6 +34,10 @@ def check(text: str) -> None:
         assert len(part.encode()) <= MOST_BYTES or longest > MOST_BYTES // 2
         assert sum(count_words(part).values()) <= MOST_WORDS
     assert sum((count_words(part) for part in cut), count_words("")) == count_words(text)
+    for part, following in pairwise(cut):  # none is smaller than it has to be; a character takes six bytes at most
+        more = part + following.splitlines(keepends=True)[0]
+        is_full = len(more.splitlines()) > MOST_LINES or sum(count_words(more).values()) > MOST_WORDS
+        assert is_full or len(more.encode()) * 6 > MOST_BYTES
 
 
 @pytest.mark.parametrize("size", [MOST_BYTES - 1, MOST_BYTES, MOST_BYTES + 1, 3 * MOST_BYTES])

@@ -204,9 +204,10 @@ async def test_an_address_that_is_none_is_refused(address: Any) -> None:
             pass
 
 
-async def test_a_password_is_in_no_error(tmp_path: Any) -> None:
+@pytest.mark.parametrize("address", ["unix://user:canary@{path}?password=canary", "redis://user:canary@localhost:1/0"])
+async def test_a_password_is_in_no_error(tmp_path: Any, address: str) -> None:
     with pytest.raises(ConcurrencyError) as caught:
-        async with Session.open(f"unix://user:canary@{tmp_path}/nobody.sock?password=canary", connect_timeout=0.1):
+        async with Session.open(address.format(path=tmp_path / "nobody.sock"), connect_timeout=0.1):
             pass
     assert "canary" not in str(caught.value)
 

@@ -138,6 +138,11 @@ class Proxy:
         """Let nothing more through on the present connections, which stay open, as a NAT does; new ones work."""
         self._swallowed.update(self._links)
 
+    @property
+    def swallows(self) -> bool:
+        """Whether a connection is open yet that swallows everything."""
+        return not self._swallowed.isdisjoint(self._links)
+
     @contextlib.asynccontextmanager
     async def holding(self, step: str, *, of_session: bool = True) -> AsyncIterator[Hold]:
         """Keep back the reply to the next command with this name, and all behind it, inside the block.

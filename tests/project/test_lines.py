@@ -140,6 +140,7 @@ ELSEWHERE: Final = {
     "./run bench --peers ardiq,repid,huey --plots": "test_every_peer_has_an_adapter_and_a_lock",
     "./run bench submit --peers all": "test_every_peer_but_repid_waits_for_results_and_its_worker_is_told_to_keep_them",
     "./run bench effects keyed ordered submit start": "test_effects_and_keys_are_measured_beside_the_plain_drain",
+    "./run bench put_many inflight one latency submit effects keyed ordered --peers arq,taskiq": "test_effects_and_keys_are_measured_beside_the_plain_drain",
     "./run bench growth": "test_every_kind_of_growth_is_measured",
     "./run bench start --peers arq,taskiq --rounds 11": "test_a_service_is_started_and_its_libraries_alone",
     "./run bench quiet --peers all": "test_every_peer_with_priorities_can_be_asked_for_one",

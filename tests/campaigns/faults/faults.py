@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import time
 from collections.abc import Callable, Coroutine
 from typing import Any, Final
 
@@ -13,6 +14,9 @@ from tests.campaigns.faults.scene import Damage, Scene
 from tests.campaigns.fleet import TTL
 
 Fault = Callable[[Scene], Coroutine[Any, Any, None]]
+
+_NOTICED: Final = 10 * TTL
+"""Seconds: who has not noticed a dead connection by then has no excuse."""
 
 
 async def kills(scene: Scene) -> None:
@@ -86,8 +90,9 @@ async def cuts(scene: Scene) -> None:
     while True:
         await asyncio.sleep(scene.pause())
         seconds = scene.chance.uniform(0.05, 2 * TTL)
+        which = scene.chance.randrange(4)
         with scene.strike("cuts"):
-            match scene.chance.randrange(4):
+            match which:
                 case 0:
                     scene.proxy.cut()
                 case 1:
@@ -98,6 +103,16 @@ async def cuts(scene: Scene) -> None:
                 case _:
                     with scene.proxy.frozen():
                         await asyncio.sleep(seconds)
+        if which == 1:
+            await _until_noticed(scene)
+
+
+async def _until_noticed(scene: Scene) -> None:
+    """Strike on, as long as somebody has a connection that swallows everything: new ones work, so all is healed."""
+    with scene.lasting("swallowing"):
+        deadline = time.monotonic() + _NOTICED
+        while scene.proxy.swallows and time.monotonic() < deadline:  # noqa: ASYNC110  # nobody tells
+            await asyncio.sleep(0.02)
 
 
 async def memory(scene: Scene) -> None:
@@ -118,9 +133,11 @@ _BUSY: Final = (
     "local t = redis.call('TIME') repeat local n = redis.call('TIME') "
     "until (n[1] - t[1]) * 1000000 + n[2] - t[2] > 500000"
 )
+_PAUSED: Final = 800
+"""Milliseconds."""
 ADMIN: Final = (
     ("SCRIPT", "FLUSH"), ("FUNCTION", "FLUSH"), ("CLIENT", "KILL", "TYPE", "normal"), ("CLIENT", "KILL", "TYPE", "pubsub"),
-    ("CLIENT", "PAUSE", "800", "ALL"), ("EVAL", _BUSY, "0"), ("CONFIG", "SET", "timeout", "1"), ("CONFIG", "SET", "timeout", "0"),
+    ("CLIENT", "PAUSE", f"{_PAUSED}", "ALL"), ("EVAL", _BUSY, "0"), ("CONFIG", "SET", "timeout", "1"), ("CONFIG", "SET", "timeout", "0"),
 )  # fmt: skip
 
 
@@ -130,8 +147,11 @@ async def orders(scene: Scene) -> None:
         while True:
             await asyncio.sleep(scene.pause())
             with scene.strike("orders"), contextlib.suppress(RedisError, OSError):
-                asked: Any = client.execute_command(*scene.chance.choice(ADMIN))  # type: ignore[no-untyped-call]
+                order = scene.chance.choice(ADMIN)
+                asked: Any = client.execute_command(*order)  # type: ignore[no-untyped-call]
                 await asked
+                if "PAUSE" in order:  # it answers at once, and stands from there on
+                    await asyncio.sleep(_PAUSED / 1000)
 
 
 def direct(scene: Scene) -> Redis:

@@ -47,14 +47,19 @@ class Scene:
     @contextlib.contextmanager
     def strike(self, word: str, pid: int | None = None) -> Iterator["Damage"]:
         """Strike a process, or everybody, in the block; behind it all is healed."""
+        with self.lasting(word, pid) as damage:
+            yield damage
+        self.struck[word] += 1
+        self.healed.append(self.strikes[-1].ended)
+
+    @contextlib.contextmanager
+    def lasting(self, word: str, pid: int | None = None) -> Iterator["Damage"]:
+        """Have what a strike has done excuse in the block, too: it is no strike more, and nothing is healed then."""
         damage, began = Damage(), time.monotonic_ns()
         try:
             yield damage
         finally:
-            ended = time.monotonic_ns()
-            self.strikes.append(Strike(word, began, ended, pid, damage.kept))
-        self.struck[word] += 1
-        self.healed.append(ended)
+            self.strikes.append(Strike(word, began, time.monotonic_ns(), pid, damage.kept))
 
 
 @dataclass
