@@ -3,6 +3,7 @@
 import argparse
 import asyncio
 import random
+import shutil
 import tempfile
 from collections.abc import Sequence
 from pathlib import Path
@@ -49,6 +50,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         ran = True
         with tempfile.TemporaryDirectory(prefix="weir-campaign-") as folder:
             verdict = asyncio.run(_run(name, length, seed, Path(folder)))
+            if verdict.against:
+                _keep(Path(folder) / "records", ROOT / ".run" / f"campaign-{name}-{seed}")
         print(f"{name} --seed {seed}, {commit}: {verdict.line()}", flush=True)  # noqa: T201
         for what, line in verdict.slopes.items() if isinstance(verdict, Verdict) else ():
             print(f"  {what}: {line}", flush=True)  # noqa: T201
@@ -56,6 +59,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
             print(f"  AGAINST: {text}", flush=True)  # noqa: T201
         sound = sound and not verdict.against
     return 0 if sound and ran else 1
+
+
+def _keep(records: Path, kept: Path) -> None:
+    """Keep what the processes wrote down, and what struck them, for whoever looks into it."""
+    if records.is_dir():
+        shutil.copytree(records, kept, dirs_exist_ok=True)
+        print(f"the records are in {kept}", flush=True)  # noqa: T201
 
 
 def _why_not(name: str) -> str | None:

@@ -140,6 +140,7 @@ async def run(campaign: Campaign, length: Length, seed: int, folder: Path) -> Ve
             await fleet.end(fleet.producers, 180.0)
             await until(queue.statistics, _is_at_rest, 180.0)
         await fleet.end(fleet.consumers, 120.0)
+        (records / "strikes").write_text("".join(f"{each}\n" for each in scene.strikes))
         course = Course(
             scene.struck, time.monotonic() - began, MAXSIZE, scene.healed, campaign.recovers, scene.strikes, campaign.forgets,
             await left_behind(before, client, name, queue),
