@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 import dataclasses
+import time
 from collections.abc import AsyncIterator, Awaitable, Callable
 
 import pytest
@@ -160,6 +161,27 @@ async def test_a_question_that_is_on_its_way_when_the_session_is_closed_is_withd
         await asking
     async with asyncio.timeout(5), Lock(session, name):
         pass
+
+
+@pytest.mark.measured
+async def test_a_question_that_is_answered_behind_the_close_does_not_hold_it_up(
+    proxy: Proxy, session: Session, client: Redis, name: str
+) -> None:
+    held = await Lock(session, name).acquire()
+    async with Session.open(proxy.url, ttl=2.0) as ending:
+        await Lock(ending, name).locked()
+        async with proxy.holding("acquire") as hold:
+            asking = asyncio.create_task(Lock(ending, name, ttl=30.0).acquire())
+            await hold.arrived.wait()
+            closing = asyncio.create_task(ended(ending))
+            await asyncio.sleep(0)
+        answered_at = time.monotonic()
+        await closing
+    with pytest.raises(ConcurrencyError):
+        await asking
+    assert time.monotonic() - answered_at < 0.6  # it looks every second
+    assert await client.zcard(f"{{{name}}}:lease:waiting") == 0
+    await held.release()
 
 
 @pytest.mark.parametrize("waits", ["already", "not yet"])

@@ -2,7 +2,8 @@
 
 import asyncio
 import time
-from typing import Any
+from dataclasses import dataclass
+from typing import Any, Self
 
 import pytest
 import redis
@@ -133,35 +134,95 @@ async def test_a_notification_is_passed_on_though_the_answer_to_the_leaving_was_
         await second
 
 
+@dataclass
+class Forger:
+    """Somebody who says at once what the server says to the only waiter of a name, past the loop of the test."""
+
+    url: str
+    channel: str
+    name: str
+    id: str
+
+    @classmethod
+    async def of(cls, url: str, client: Any, name: str) -> Self:
+        """Once somebody waits."""
+        ((id_, _),) = await until(
+            lambda: client.zrange(f"{{{name}}}:lease:waiting", 0, -1, withscores=True), lambda found: len(found) == 1
+        )
+        return cls(url, f"weir:{id_.decode().partition('.')[0]}", name, id_.decode())
+
+    def grant(self, left: float = 3600.0) -> None:
+        """Grant it for so many seconds by the clock of this machine."""
+        self.say("granted", f" 1 {int((time.time() + left) * 1000)} 0")
+
+    def say(self, word: str, rest: str = "") -> None:
+        """Say a word of its hold."""
+        with redis.Redis.from_url(self.url) as publisher:
+            assert publisher.publish(self.channel, f"{word} {self.name} {self.id}{rest}") == 1
+
+
+async def asked_again(proxy: Proxy, asking: "asyncio.Task[Any]") -> None:
+    """Wait until it has asked again, or has got it."""
+    so_far = proxy.count("acquire")
+
+    async def asked() -> int:
+        return proxy.count("acquire")
+
+    await until(asked, lambda count: count > so_far + 1 or asking.done())
+
+
 async def test_a_grant_that_came_before_the_answer_that_it_waits_counts_for_nothing(
     through_proxy: Session, proxy: Proxy, session: Session, client: Any, name: str, *, url: str
 ) -> None:
     """As of a server whose clock was ahead: it is over, and is read by a process that was stopped."""
     there = await Lock(session, name).acquire()
     asking = asyncio.create_task(Lock(through_proxy, name).acquire())
-    ((id_, _),) = await until(
-        lambda: client.zrange(f"{{{name}}}:lease:waiting", 0, -1, withscores=True), lambda found: len(found) == 1
-    )
-    channel = next(command.words[1] for command in proxy.commands if command.name == "SUBSCRIBE")
-    in_an_hour = int(time.time() * 1000) + 3_600_000
-    granted, told = f"granted {name} {id_.decode()} 1 {in_an_hour} 0", asyncio.Event()
+    forger, told = await Forger.of(url, client, name), asyncio.Event()
 
     def before(command: Command) -> Fate:
         if command.name == "acquire" and not told.is_set():
-            with redis.Redis.from_url(url) as publisher:
-                assert publisher.publish(channel, granted) == 1
+            forger.grant()
             told.set()
         return Fate.PASS
 
-    async def asked() -> int:
-        return proxy.count("acquire")
-
     proxy.judge = before
     await told.wait()
-    so_far = await asked()
-    await until(asked, lambda count: count > so_far + 1 or asking.done())
+    await asked_again(proxy, asking)
     assert not asking.done()
     await there.release()
     lease = await asking
     assert lease.token > there.token
     await lease.release()
+
+
+async def test_a_hold_that_is_broken_before_it_is_taken_up_is_asked_for_again(
+    through_proxy: Session, proxy: Proxy, session: Session, client: Any, name: str, *, url: str
+) -> None:
+    there = await Lock(session, name).acquire()
+    asking = asyncio.create_task(Lock(through_proxy, name).acquire())
+    forger = await Forger.of(url, client, name)
+    forger.grant(5.0)  # nothing between them: the loop does not turn
+    forger.say("broken")
+    await asked_again(proxy, asking)
+    assert not asking.done()
+    await there.release()
+    await (await asking).release()
+
+
+async def test_a_grant_that_is_read_late_is_asked_about(
+    session: Session, other: Session, client: Any, name: str, url: str
+) -> None:
+    """As by a process that was stopped, while the server's clock jumped ahead: the grant says an hour too much."""
+    there = await Lock(other, name).acquire()
+    asking = asyncio.create_task(Lock(session, name, ttl=1.0).acquire())
+    forger = await Forger.of(url, client, name)
+    asked = await client.zscore(f"{{{name}}}:lease:waiting", forger.id)
+    time.sleep(0.5)  # noqa: ASYNC251  # more than a third, and the margin
+    forger.grant()
+    await until(
+        lambda: client.zscore(f"{{{name}}}:lease:waiting", forger.id),
+        lambda score: score != asked or asking.done(),
+    )
+    assert not asking.done()
+    await there.release()
+    await (await asking).release()

@@ -148,6 +148,14 @@ class Asking:
         if waiter is not None:
             _wake(waiter, Granted(int(token), int(deadline), closed == b"1", boottime()))
 
+    def broken(self, notification: bytes) -> None:
+        """Ask again for a hold that was ended by hand before it was taken up here."""
+        hold_id = notification.decode(errors="replace")
+        if (waiter := self._waiters.get(hold_id)) is not None:
+            if waiter.done():
+                waiter = self._waiters[hold_id] = self._process.loop.create_future()
+            _wake(waiter, None)
+
     def resync(self) -> None:
         """Ask again for all that is waited for: a grant may have been missed, or the session be closed."""
         for waiter in list(self._waiters.values()):
@@ -171,6 +179,7 @@ class Asking:
             asked_at, answer = await self._ask(hold, kind, who, may_wait=may_wait)
             received_at = boottime()
             if answer[0] == b"waits":
+                self._process.check_open()  # what a close woke meanwhile was forgotten with the answer
                 waiter = self._waiters[hold.id]
                 _, now, look_again, *other = answer
                 self.kind = other[0].decode() if other else kind
@@ -182,10 +191,16 @@ class Asking:
                     granted = await waiter
                 finally:
                     timer.cancel()
-                if granted is None:
+                if granted is None or self._waiters[hold.id] is not waiter:  # or it was broken by hand since
                     continue
                 token, deadline, closed, received_at = granted
+                # Whoever can asks every third: this process was stopped or cut off. The date of a grant by a clock that
+                # may have jumped meanwhile is nothing to rely on, and only an answer says how long is left.
+                if received_at - asked_at > hold.ttl / 3 + margin(hold.ttl):
+                    continue
             elif answer[0] == b"granted":
+                if self._waiters[hold.id].done():  # broken by hand since, or a new connection
+                    continue
                 _, now, token, deadline, closed, *other = answer
                 self.kind = other[0].decode() if other else kind
             elif answer[0] == b"busy":
@@ -204,12 +219,12 @@ class Asking:
             self._on_granted(hold)
             return True
 
-    def _answered(self, hold: Hold, answer: list[Any]) -> None:
-        """Forget what was granted before the answer was read: it is over, for the server says that the hold waits.
+    def _answered(self, hold: Hold, _: list[Any]) -> None:
+        """Forget what was said before the answer was read: it is over. A grant that the answer does not know is, too.
 
-        A grant behind it may be read before whoever asked goes on.
+        What comes behind it may be read before whoever asked goes on.
         """
-        if answer[0] == b"waits" and hold.id in self._waiters:
+        if hold.id in self._waiters:
             self._waiters[hold.id] = self._process.loop.create_future()
 
     async def _ask(self, hold: Hold, kind: str, who: bytes, *, may_wait: bool) -> tuple[float, list[Any]]:

@@ -168,8 +168,11 @@ class LeaseParticipant:
             self.asking.close(boottime())
         elif word == b"granted":
             self.asking.granted(rest)
-        elif word == b"broken" and (hold := self.holds.get(rest.decode(errors="replace"))) is not None:
-            hold.lose("broken by hand")
+        elif word == b"broken":
+            if (hold := self.holds.get(rest.decode(errors="replace"))) is not None:
+                hold.lose("broken by hand")
+            else:
+                self.asking.broken(rest)
 
     def resync(self) -> None:
         """Ask again: notifications that were sent while the connection was away are lost."""
