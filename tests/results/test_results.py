@@ -235,7 +235,8 @@ async def test_nor_is_one_waited_for_whose_put_had_gone_in_while_nobody_knew(
         queue = Queue(session, name, int, maxsize=1, results_for=10)
         await queue.put(0)
         submitting = asyncio.create_task(queue.submit(1))
-        await until(there.statistics, lambda seen: seen.puts_waiting == 1)
+        # By its own connection: then it has read that its put waits, too.
+        await until(queue.statistics, lambda seen: seen.puts_waiting == 1)
         with proxy.refusing():
             await (await there.get()).ack()
             await (await there.get()).ack(result=2)
@@ -264,7 +265,7 @@ async def test_what_was_not_in_while_cut_off_is_not_lost(
         # Something is waited for, so that the time without contact counts.
         first = await queue.submit(0)
         submitting = asyncio.create_task(queue.submit(1))
-        await until(there.statistics, lambda seen: seen.puts_waiting == 1)
+        await until(queue.statistics, lambda seen: seen.puts_waiting == 1)
         async with asyncio.timeout(100):
             with proxy.refusing():
                 inside.no_contact_for(session, name, 10)
@@ -274,7 +275,7 @@ async def test_what_was_not_in_while_cut_off_is_not_lost(
                     await asyncio.sleep(0)
             with pytest.raises(ResultLost):  # it was in
                 await first
-            await until(there.statistics, lambda seen: seen.puts_waiting == 1)
+            await until(queue.statistics, lambda seen: seen.puts_waiting == 1)
             await (await there.get()).ack()
             future = await submitting
             looks = proxy.count("results")
