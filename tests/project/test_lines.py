@@ -138,6 +138,7 @@ ELSEWHERE: Final = {
     "./run campaign failover-safe": "test_campaign",
     "./run campaign turns": "test_nobody_comes_in_out_of_turn",
     "./run bench --peers ardiq,repid,huey --plots": "test_every_peer_has_an_adapter_and_a_lock",
+    "./run bench submit --compare 8c8df408": "test_a_commit_is_measured_beside_itself_and_leaves_the_checkout_alone",
     "./run bench submit --peers all": "test_every_peer_but_repid_waits_for_results_and_its_worker_is_told_to_keep_them",
     "./run bench effects keyed ordered submit start": "test_effects_and_keys_are_measured_beside_the_plain_drain",
     "./run bench put_many inflight one latency submit effects keyed ordered --peers arq,taskiq": "test_effects_and_keys_are_measured_beside_the_plain_drain",
