@@ -1,5 +1,6 @@
 """The verdict on a campaign: figures, and what stands against the product."""
 
+import asyncio
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -119,17 +120,19 @@ def _growing(slopes: dict[str, Slope]) -> str:
 
 async def judge(client: Redis, name: str, records: Path, gauges: Gauges, course: Course) -> Verdict:
     """Judge a run whose queue is at rest, and whose processes have ended."""
-    evidence = Evidence(records, course.strikes)
+    # In a thread: of a long run it takes a minute, and sessions are open in this loop.
+    evidence = await asyncio.to_thread(Evidence, records, course.strikes)
     totals, counted = evidence.totals, await read_counts(client, name)
     odd = {each for each, times in counted.items() if times != 1} | (evidence.handled ^ counted.keys())
     uncounted = odd & (evidence.handled - counted.keys())
-    forgotten, repeats = evidence.forgotten(uncounted), evidence.repeats(IN_HANDS, TAKEN_SINCE)
+    forgotten = await asyncio.to_thread(evidence.forgotten, uncounted)
+    repeats = await asyncio.to_thread(evidence.repeats, IN_HANDS, TAKEN_SINCE)
     may_forget = course.forgot and not forgotten.unexplained
     if may_forget:
         odd -= uncounted
     over = over_the_bound(gauges.pending, course.maxsize)
     census = await take_census(client, name)
-    order = evidence.order()
+    order = await asyncio.to_thread(evidence.order)
     awake, recovery, waited = evidence.awake_standstill(), evidence.recovery(course.healed), evidence.longest_put()
     slopes = _slopes(gauges)
     growing, left = _growing(slopes), [*leaks(*evidence.left), *course.remains]
