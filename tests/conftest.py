@@ -28,7 +28,11 @@ from tests.instruments.figures import (  # noqa: F401  # hooks
 )
 from tests.instruments.insurance import end_looks
 from tests.instruments.levels import force_where_asked
-from tests.instruments.measuring import pytest_report_teststatus, pytest_runtest_protocol  # noqa: F401  # hooks
+from tests.instruments.measuring import (  # noqa: F401  # hooks
+    pytest_report_teststatus,
+    pytest_runtest_protocol,
+    pytest_runtest_setup,
+)
 from tests.instruments.nodes import Nodes
 from tests.instruments.order import check_orders, queues_with_order
 from tests.instruments.prepared import CAN_FORK, prepared_pids, ready

@@ -26,6 +26,7 @@ from shared.concurrency.queues.queue import participant_of as _participant_at
 from shared.concurrency.queues.results.lane import ResultLane
 from shared.concurrency.queues.takes.lane import TakeLane
 from shared.concurrency.session.calls import Call, Calls
+from shared.concurrency.session.clock import boottime
 from shared.concurrency.session.cluster.route import Route
 from shared.concurrency.session.names import StoredName
 from shared.concurrency.session.parts import Listener
@@ -366,9 +367,20 @@ def no_contact_for(session: Session, name: str, seconds: float) -> None:
     lane = participant_of(session, name).results
     lane._contact.at -= seconds
     for own in lane._waiting._own.values():
-        own.made_at -= seconds
+        own.since -= seconds
         if own.batch is not None:
             own.batch.out_at -= seconds
+
+
+def last_looked(queue: Queue[Any], seconds: float) -> None:
+    """Have the lane of results believe that it asked so long ago for what others submitted: it has slept since."""
+    for submission in result_lane_at(queue)._waiting.attached():
+        submission.since -= seconds
+
+
+def last_look(queue: Queue[Any]) -> float:
+    """How many seconds ago the lane of results asked for what others submitted."""
+    return max(boottime() - submission.since for submission in result_lane_at(queue)._waiting.attached())
 
 
 def longest_missed(queue: Queue[Any]) -> float:

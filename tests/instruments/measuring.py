@@ -13,6 +13,12 @@ TIMES: Final = 3
 AGAIN: Final = "again"
 
 
+def pytest_runtest_setup(item: pytest.Item) -> None:
+    """Fail at once where one would run beside all others."""
+    if item.get_closest_marker("measured") and not item.get_closest_marker("timing"):
+        pytest.fail("this test is marked `measured`: mark it `timing`, too")
+
+
 @pytest.hookimpl(tryfirst=True)
 def pytest_runtest_protocol(item: pytest.Item, nextitem: pytest.Item | None) -> bool | None:
     """Run it until it passes; what failed before is reported as measured again, and counts as no failure."""

@@ -164,6 +164,7 @@ async def test_a_question_that_is_on_its_way_when_the_session_is_closed_is_withd
 
 
 @pytest.mark.measured
+@pytest.mark.timing
 async def test_a_question_that_is_answered_behind_the_close_does_not_hold_it_up(
     proxy: Proxy, session: Session, client: Redis, name: str
 ) -> None:

@@ -347,6 +347,19 @@ async def test_an_outcome_is_told_at_once(session: Session, far: Session, name: 
         assert await future == "r" * size
 
 
+async def test_a_large_outcome_that_is_gone_when_it_is_asked_for_is_lost(queue: Queue[int], there: Queue[int]) -> None:
+    # Its key was told; the process was stopped then for longer than the outcome is kept.
+    future, other = await queue.submit(1), await queue.submit(2)
+    key = future.id.encode()
+    inside.result_lane_at(queue).receive(b"results", key + b"00000")
+    async with asyncio.timeout(10):
+        with pytest.raises(ResultLost, match="it was kept for"):
+            await future
+        _, two = await there.get(), await there.get()
+        await two.ack(result=2)
+        assert await other == 2
+
+
 @pytest.mark.usefixtures("only_notified")
 async def test_an_outcome_under_a_known_id_is_told_at_once(
     queue: Queue[int], there: Queue[int], other: Session

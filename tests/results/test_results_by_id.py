@@ -5,9 +5,10 @@ import asyncio
 import pytest
 from redis.asyncio import Redis
 
-from shared.concurrency import IdConflict, Progress, Queue, QueueEmpty, RemoteError, Session, UnknownId
+from shared.concurrency import IdConflict, Progress, Queue, QueueEmpty, RemoteError, ResultLost, Session, UnknownId
 from shared.concurrency.queues.membership.keys import queue_keys
 from shared.message import Message
+from tests.instruments import inside
 from tests.instruments.answering import given_up, kept
 from tests.instruments.census import take_census
 from tests.instruments.processes import running
@@ -108,6 +109,25 @@ async def test_an_id_is_unknown_once_its_time_is_over_and_its_outcome_gone(
     assert await client.hdel(queue_keys(queue.name)["results"].decode(), key) == 1  # type: ignore[misc]
     with pytest.raises(UnknownId, match="forgotten"):
         _ = await queue.result("one")
+
+
+@pytest.mark.parametrize("asks", ["listen", "submit again"])
+async def test_what_may_have_come_and_gone_between_two_looks_is_lost(
+    asks: str, name: str, url: str, other: Session
+) -> None:
+    # Nobody notifies them: where their process was stopped for longer than an outcome is kept, none comes any more.
+    queue, there = Queue(other, name, int, results_for=10), Queue(other, name, int, results_for=10)
+    async with Session.open(url) as near:
+        _ = await Queue(near, name, int, results_for=10).submit(1, id="one")
+        future = await (queue.result("one") if asks == "listen" else queue.submit(1, id="one"))
+        inside.last_looked(queue, 5)
+        await until(lambda: asyncio.sleep(0, inside.last_look(queue)), lambda seconds: seconds < 4)
+        assert not future.done()
+        inside.last_looked(queue, 10)
+        with pytest.raises(ResultLost, match="a result is kept for 10 s"):
+            async with asyncio.timeout(10):
+                await future
+        await (await there.get()).ack(result=1)
 
 
 async def test_the_report_is_forgotten_with_the_outcome(queue: Queue[int], there: Queue[int], client: Redis) -> None:

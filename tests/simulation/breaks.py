@@ -82,4 +82,4 @@ BREAKS: Final = (
     ("events", 1, _LISTENS_ON, r"left in \w+: \d listeners"),
     ("permits", 1, _RENEWED_FOR_EVER, r"left in \w+: \d names to renew"),
 )
-"""The workload, the first of three seeds, what breaks, and what the judge says of it."""
+"""The workload, the first of the seeds, what breaks, and what the judge says of it."""

@@ -29,12 +29,14 @@ def run_seeds(
     plan: Plan = _AS_DRAWN,
     *,
     seconds: float = float("inf"),
+    most_failed: float = float("inf"),
     trials: int = 0,
 ) -> NoReturn:
     """Run seeds in this process, and end it at once: what killed processes left must not run when Python ends.
 
     `spoil` is called once the product lives in the simulated world: a test breaks something with it, to see it found.
-    No seed but the first begins after so many `seconds`. One that fails is shrunk in so many `trials`.
+    No seed but the first begins after so many `seconds`, nor any after `most_failed` have failed. One that fails is
+    shrunk in so many `trials`.
     """
     from shared.local.embedded import EmbeddedServer  # noqa: PLC0415  # it must see the real clocks
 
@@ -53,7 +55,7 @@ def run_seeds(
         gc.freeze()
         gc.disable()
         for ran, seed in enumerate(seeds):
-            if ran and now() > until:
+            if (ran and now() > until) or failed >= most_failed:
                 break
             for name in chosen:
                 again = partial(run, kinds[name], seed, path)

@@ -68,6 +68,7 @@ _ONLY_CLOCKS = tuple(
 # 7159 of the keys had a put return that was not in: the answer was of another, withdrawn in the same call, that was.
 # 230003 of the letters lost a put that returned: older data held a later one that was cancelled, and it stood in front.
 # 151007 of the results gave one up that older data still had; 261003 of everything waited for one in line again.
+# 6001 of the results listened for ever to what had come and gone between two looks, its connection in order.
 # 7211 of the controls ended by a late shutdown; 17649 left a session whose goodbye went into a dead connection.
 FOUND_IN_STORMS: list[tuple[str, int, *tuple[str, ...]]] = [
     ("waits", 5111, *_ONLY_CLOCKS),
@@ -76,6 +77,7 @@ FOUND_IN_STORMS: list[tuple[str, int, *tuple[str, ...]]] = [
     ("controls", 17649),
     ("letters", 230003),
     ("results", 151007),
+    ("results", 6001),
     ("everything", 261003),
 ]
 
@@ -131,12 +133,13 @@ def test_what_was_found_in_storms_stays_mended(found: tuple[str, int, *tuple[str
 
 @pytest.mark.parametrize("workload", ["queues", pytest.param("keys", marks=LONG)])
 def test_a_storm_passes_and_strikes(workload: str) -> None:
-    done = simulate("--workload", workload, "--seed", "5002", "--storm", "--trials", "0")
+    words = ("--workload", workload, "--seed", "5002", "--storm", "--trials", "0", "--count", "2")
+    done = simulate(*words)
     assert done.returncode == 0, done.stdout + done.stderr
     for fault in ("fail-over", "half-open", "no-data", "restart") if workload == "queues" else ("older-data",):
         assert re.search(rf" {fault} \d", done.stdout)
     if workload != "queues":  # the same again
-        assert simulate("--workload", workload, "--seed", "5002", "--storm").stdout == done.stdout
+        assert simulate(*words).stdout == done.stdout
 
 
 @pytest.mark.alone
@@ -253,7 +256,7 @@ _BESIDE_ITS_KEY = _SPOILT.format(
         pytest.param("cancels", 1, _NOT_DROPPED, "was cancelled, and began again", marks=LONG),
         pytest.param("cancels", 1, _GIVEN_BACK, "was cancelled, and began again", marks=LONG),
         pytest.param("events", 7, _FLUSH_LOOKS_LIKE_A_SET, r"woken at .* by no set since", marks=LONG),
-        pytest.param("permits", 1, _ONE_PERMIT_TOO_MANY, r"5 of 4 permits", marks=LONG),
+        pytest.param("permits", 1, _ONE_PERMIT_TOO_MANY, r"\d of \d permits", marks=LONG),
         pytest.param("rates", 1, _ONE_TOKEN_TOO_MANY, r"1.00 over the rate and its burst", marks=LONG),
         pytest.param("rates", 1, _NOT_BY_TURNS, r"one went before \d+ who had come before", marks=LONG),
         pytest.param("rates", 2, _CLOCK_CUT_EACH_TIME, r"stuck at", marks=LONG),
@@ -274,7 +277,11 @@ _BESIDE_ITS_KEY = _SPOILT.format(
     ],
 )
 def test_what_is_broken_is_found(workload: str, first: int, spoil: str, found: str) -> None:
-    code = f"from tests.simulation.__main__ import run_seeds; run_seeds([{workload!r}], range({first}, {first} + 3), lambda: exec({spoil!r}, {{}}))"
+    # Up to the third that fails: which ones do changes with all that a process sends.
+    seeds, broken = f"range({first}, {first} + 12)", f"lambda: exec({spoil!r}, {{}})"
+    code = (
+        f"from tests.simulation.__main__ import run_seeds; run_seeds([{workload!r}], {seeds}, {broken}, most_failed=3)"
+    )
     done = python("-c", code)
     assert done.returncode == 1, done.stdout + done.stderr
     assert re.search(found, done.stdout), done.stdout

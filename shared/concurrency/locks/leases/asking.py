@@ -224,7 +224,8 @@ class Asking:
 
         What comes behind it may be read before whoever asked goes on.
         """
-        if hold.id in self._waiters:
+        waiter = self._waiters.get(hold.id)
+        if waiter is not None and waiter.done():
             self._waiters[hold.id] = self._process.loop.create_future()
 
     async def _ask(self, hold: Hold, kind: str, who: bytes, *, may_wait: bool) -> tuple[float, list[Any]]:

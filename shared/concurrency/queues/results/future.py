@@ -81,8 +81,8 @@ class Submission:
         "kept_for",
         "key",
         "looked",
-        "made_at",
         "put",
+        "since",
         "unheard",
     )
 
@@ -122,7 +122,11 @@ class Submission:
         """What it was put by; None of a listener."""
         self.unheard = (0.0, 0.0)
         """From when to when its outcome may have come and gone: the longest time, while its put is in doubt."""
-        self.made_at = boottime()
+        self.since = boottime()
+        """From when on its outcome may have come: when it was made.
+
+        Where another put the message: when the server was asked for it last.
+        """
         self._read = read
         self._on_progress = on_progress
 
@@ -133,12 +137,15 @@ class Submission:
     def look_back(self, began: float, ended: float) -> None:
         """Fail where its outcome may have come, and gone, unheard: from `began` to `ended` we were cut off.
 
-        Both by the local boot-time clock. While nobody knows whether the message is in, it is kept in mind.
+        Both by the local boot-time clock. While nobody knows whether the message is in, it is kept in mind. Of what
+        another put nobody notifies us: its outcome may have come and gone since the last look, connection or none.
         """
         if self.future.done():
             return
-        if self.batch is not None:  # else it may have been in for long
-            out_at = max(self.made_at, self.batch.out_at)
+        if self.batch is None:
+            began = min(began, self.since)
+        else:  # else it may have been in for long
+            out_at = max(self.since, self.batch.out_at)
             (first, last), began = self.unheard, max(began, out_at)
             first = max(first, out_at)
             if last - first > ended - began:

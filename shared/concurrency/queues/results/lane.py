@@ -118,17 +118,20 @@ class ResultLane(Lane[Portion]):
         self.kick()
         return await answer
 
-    async def listen(self, submission: Submission) -> None:
-        """Wait for the outcome of a message of any process; returns when the server was asked for it once."""
+    async def listen(self, submission: Submission, since: float) -> None:
+        """Wait for the outcome of a message of any process; returns when the server was asked for it once.
+
+        `since`: when the server was asked for its key, by the local boot-time clock.
+        """
         if not self._waiting:
             self._contact.at = boottime()
         submission.looked = self._loop.create_future()
-        self._waiting.listen(submission)
+        self._waiting.listen(submission, since)
         await submission.looked
 
-    def attach(self, submission: Submission, key: bytes) -> None:
-        """Wait for the outcome of another submission under the same id."""
-        self._waiting.attach(submission, key)
+    def attach(self, submission: Submission, key: bytes, since: float) -> None:
+        """Wait for the outcome of another submission under the same id; `since` as `listen`."""
+        self._waiting.attach(submission, key, since)
 
     # --- notifications ----------------------------------------------------------------------------------------------
 
@@ -142,7 +145,7 @@ class ResultLane(Lane[Portion]):
             if outcome:
                 waiting.receive(key, outcome)
             else:
-                waiting.ask_for_own(key)
+                waiting.ask_for_told(key)
         if len(waiting.received) >= _ENOUGH:
             self.kick()
 
@@ -154,6 +157,7 @@ class ResultLane(Lane[Portion]):
     def server_came_back(self) -> None:
         """Take note that another run of the server answers, which may lack messages: `look_back` finds out which."""
         self._is_in_doubt = True
+        self._waiting.forget_what_was_told()
 
     async def look_back(self, known: int | None) -> None:
         """Fail those whose messages the server has lost; on a connection that need not be open to others yet.
@@ -258,7 +262,7 @@ class ResultLane(Lane[Portion]):
         self._waiting.asked.update(dict.fromkeys(not_looked))
         if not_looked:
             self._contact.gap = max(self._contact.gap, portion.gap)
-        self._waiting.looked(portion.asked[:looked], portion.gap)
+        self._waiting.looked(portion.asked[:looked], portion.gap, portion.sent_at)
         for (_, wanted), key in zip((*portion.revived, *portion.listened), keys, strict=True):
             if not wanted.done():
                 wanted.set_result(None if key == 0 else key[:KEY])

@@ -74,6 +74,7 @@ class Submitter:
         self, id_: str, kind: type, on_progress: Callable[[float, str], object] | None
     ) -> ResultFuture[Any]:
         """The future of a message of this class that anyone submitted under an id; done when the outcome is there."""
+        since = boottime()
         key = await self._results.existing_key_of(id_)
         if not key:
             raise UnknownId(
@@ -91,7 +92,7 @@ class Submitter:
             loop=self._loop,
         )
         try:
-            await self._results.listen(submission)
+            await self._results.listen(submission, since)
         except asyncio.CancelledError:
             submission.future.cancel()
             raise
@@ -129,11 +130,12 @@ class Submitter:
         `put`: which call was answered, and when. Until the message is known to be ours it says nothing of it: a server
         that comes back without that call may well have the message.
         """
+        since = boottime()
         key = await self._results.key_of(id_)
         if key == b"":
             raise IdConflict("the message with this id was put without asking for its result: use a new id")
         if key == submission.key:
             submission.put = put
         elif key is not None and not submission.answered:
-            self._results.attach(submission, key)
+            self._results.attach(submission, key, since)
         return key is not None or submission.admitted

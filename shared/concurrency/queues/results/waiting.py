@@ -17,6 +17,7 @@ _NUMBERS_ARE_KEPT: Final = 23 * 3600.0
 _REPORT: Final = b"~"
 _IN_LINE_AGAIN: Final = "the server has come back with older data, and the message waits for room again in it: it is cancelled, submit it again"
 _NOT_IN_OLDER_DATA: Final = "the server has come back with older data, and the message is not in it: submit it again"
+_GONE: Final = "the result was too large to be told, and gone when this process asked for it: it was kept for {:g} s"
 
 
 class Waiting:
@@ -34,6 +35,8 @@ class Waiting:
         """Keys of messages to cancel."""
         self.asked: dict[bytes, None] = {}
         """Keys whose outcome is asked for."""
+        self._told: set[bytes] = set()
+        """Keys of ours whose outcome is there, and too large to be told: it goes while we do not ask."""
 
     def __bool__(self) -> bool:
         return bool(self._own or self._attached)
@@ -43,32 +46,39 @@ class Waiting:
         self._own[submission.key] = submission
         submission.future.add_done_callback(partial(self._ended, submission))
 
-    def listen(self, submission: Submission) -> None:
-        """Wait for the outcome of a message that somebody submitted."""
+    def listen(self, submission: Submission, since: float) -> None:
+        """Wait for the outcome of a message that somebody submitted; as `attach`."""
         submission.future.add_done_callback(partial(self._ended, submission))
-        self.attach(submission, submission.key)
+        self.attach(submission, submission.key, since)
 
-    def attach(self, submission: Submission, key: bytes) -> None:
-        """Wait for the outcome of another submission under the same id."""
+    def attach(self, submission: Submission, key: bytes, since: float) -> None:
+        """Wait for the outcome of another submission under the same id.
+
+        `since`: when the server was asked for the key, by the local boot-time clock.
+        """
         self._own.pop(submission.key, None)
         submission.wait_for(key)
         submission.admitted = False  # it is not ours to cancel
-        submission.put, submission.batch = (0, 0.0), None
+        submission.put, submission.batch, submission.since = (0, 0.0), None, since
         self._attached.setdefault(key, []).append(submission)
         self.ask([key])
 
-    def looked(self, keys: Iterable[bytes], gap: float) -> None:
-        """Take note that the server was asked for these, after a gap of so many seconds: what it has was received.
+    def looked(self, keys: Iterable[bytes], gap: float, asked_at: float) -> None:
+        """Take note that the server was asked for these at that time, after a gap of so many seconds.
 
-        Fails those whose outcome may have come and gone.
+        What it has was received. Fails those whose outcome has come and gone, or may have.
         """
         now = boottime()
         for key in keys:
             own = self._own.get(key)
             if own is not None:
                 own.look_back(now - gap, now)
+                if key in self._told:
+                    self._told.discard(key)
+                    reject(own.future, ResultLost(_GONE.format(own.kept_for)))
             for submission in self._attached.get(key, ()):
                 submission.look_back(now - gap, now)
+                submission.since = max(submission.since, asked_at)
                 if submission.looked is not None:
                     resolve(submission.looked)
 
@@ -78,6 +88,7 @@ class Waiting:
             resolve(submission.looked)
         if self._own.get(key) is submission:
             del self._own[key]
+            self._told.discard(key)
         elif submission in self._attached.get(key, ()):
             self._attached[key].remove(submission)
             if not self._attached[key]:
@@ -117,10 +128,15 @@ class Waiting:
         if self.asked:
             self._changed()
 
-    def ask_for_own(self, key: bytes) -> None:
-        """Ask for the outcome of a message if it is one that we put and wait for."""
+    def ask_for_told(self, key: bytes) -> None:
+        """Ask for an outcome that is there, and was too large to be told, if we put its message and wait for it."""
         if key in self._own:
+            self._told.add(key)
             self.ask([key])
+
+    def forget_what_was_told(self) -> None:
+        """The server has come back: with older data, an outcome that was there may be still to come."""
+        self._told.clear()
 
     def ask_for_all(self) -> None:
         """Ask for all that is waited for."""
