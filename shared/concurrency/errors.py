@@ -114,7 +114,7 @@ class ResultTooLarge(InvalidResult, MessageTooLarge):
 
 
 class ResultLost(ConcurrencyError):
-    """A result may have expired while this process was cut off from the server or stopped, or the server has lost the queue."""
+    """A result may have expired while this process was cut off or stopped, or the server has lost the queue."""
 
 
 class UnknownId(ConcurrencyError, LookupError):
