@@ -101,7 +101,10 @@ class DeferredPuts(Resting):
         rng = self.world.rng
         left = max(0.0, message.due - EPOCH - self.world.server_now)
         await asyncio.sleep(rng.choice([rng.expovariate(1), left + rng.expovariate(2)]))
+        losses = self.forgiven["q"].losses
         message.is_unscheduled |= await deferred.unschedule(f"n{number}")
+        if losses != self.forgiven["q"].losses:  # it may have been, and the server have lost that
+            message.is_promised = False
 
     async def _schedule_one(self, deferred: Deferred, number: int, message: Scheduled) -> None:
         rng = self.world.rng

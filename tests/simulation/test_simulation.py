@@ -69,6 +69,8 @@ _ONLY_CLOCKS = tuple(
 # 230003 of the letters lost a put that returned: older data held a later one that was cancelled, and it stood in front.
 # 151007 of the results gave one up that older data still had; 261003 of everything waited for one in line again.
 # 6001 of the results listened for ever to what had come and gone between two looks, its connection in order.
+# 478475020 of the puts returned though a shutdown had taken them out: that was not heard, and how far others got was.
+# 478475005 of everything and 478475016 of the deferred were judged wrong: an unscheduling was lost with its job.
 # 7211 of the controls ended by a late shutdown; 17649 left a session whose goodbye went into a dead connection.
 FOUND_IN_STORMS: list[tuple[str, int, *tuple[str, ...]]] = [
     ("waits", 5111, *_ONLY_CLOCKS),
@@ -78,6 +80,9 @@ FOUND_IN_STORMS: list[tuple[str, int, *tuple[str, ...]]] = [
     ("letters", 230003),
     ("results", 151007),
     ("results", 6001),
+    ("puts", 478475020),
+    ("everything", 478475005),
+    ("deferred", 478475016),
     ("everything", 261003),
 ]
 

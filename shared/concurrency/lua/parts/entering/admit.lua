@@ -149,7 +149,12 @@ admit = function(first_free, is_shut)
       local all = string.match(refused .. (conflicts_of[owner] or ''), '^ ?(.*)$')
       local last = sequence or string.format('%.0f', before)
       redis.call('HSET', lanes, owner .. ':line', string.format('%.0f', now) .. ' ' .. last .. ' ' .. all)
-      if sequence then notify(owner, 'admitted', sequence) end
+      -- An owner that has not answered for those that left the line may not have heard of them: it asks, and believes no number.
+      if sequence and string.find(refused, '[-!]') then
+        notify(owner, 'cancelled')
+      elseif sequence then
+        notify(owner, 'admitted', sequence)
+      end
     end
     -- FLOW
     for owner, keys in pairs(by_key) do notify(owner, 'let_in', keys) end
