@@ -12,7 +12,7 @@ from tests.instruments.certificates import Authority, needs_openssl
 from tests.instruments.doors import Door
 from tests.instruments.nodes import SLOTS, Nodes
 from tests.instruments.server_process import Node, free_ports
-from tests.instruments.waiting import resolved, until
+from tests.instruments.waiting import renewed, resolved, until
 
 pytestmark = [needs_openssl, pytest.mark.slow, pytest.mark.timeout(180)]
 
@@ -26,9 +26,7 @@ async def put_take_and_renew(session: Session, name: str, item: int) -> None:
     queue = Queue(session, name, int)
     await queue.put(item)
     async with Lock(session, name) as lease, await queue.get() as found:
-        before = lease.seconds_left
-        # The heartbeat, which has a connection of its own, has renewed it.
-        await until(lambda: resolved(lease.seconds_left), lambda seconds: seconds > before)
+        await renewed(lease)  # by the heartbeat, which has a connection of its own
         assert found == item
 
 

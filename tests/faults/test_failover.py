@@ -28,7 +28,7 @@ from tests.instruments.emptying import take
 from tests.instruments.failing import FAILURES
 from tests.instruments.ledger import Ledger, lines_of
 from tests.instruments.messages import Errand
-from tests.instruments.waiting import until
+from tests.instruments.waiting import renewed, until
 from tests.instruments.watched import WatchedServers
 
 SECONDS = float(os.environ.get("WEIR_CAMPAIGN_FAILOVER", "0"))
@@ -152,12 +152,7 @@ async def test_a_primary_that_was_cut_off_is_left_by_the_heartbeat_and_the_monit
 
             assert await port() == watched.primary().port
             async with Lock(session, "report") as lease:
-
-                async def left() -> float:
-                    return lease.seconds_left
-
-                before = await left()
-                await until(left, lambda seconds: seconds > before)  # the heartbeat is connected
+                await renewed(lease)  # the heartbeat is connected
                 await until(have_all(watched), bool)
                 failure, heal = await FAILURES["cut off"](watched)
                 await failure.until_another_leads()

@@ -23,7 +23,7 @@ from shared.pipeline import open_pipeline
 from shared.settings import Settings
 from tests.cli.test_dead_command import pipeline as command
 from tests.instruments.messages import Errand
-from tests.instruments.waiting import resolved, until
+from tests.instruments.waiting import renewed, resolved, until
 from tests.instruments.watched import SERVICE, WatchedServers
 
 PATIENT = 60_000
@@ -42,12 +42,7 @@ async def put_and_take(url: str, name: str) -> None:
         queue = Queue(session, name, int)
         await queue.put(7)
         async with Lock(session, name) as lease, await queue.get() as item:
-
-            async def left() -> float:
-                return lease.seconds_left
-
-            before = await left()
-            await until(left, lambda seconds: seconds > before)  # the heartbeat has renewed it
+            await renewed(lease)  # by the heartbeat
             assert item == 7
 
 

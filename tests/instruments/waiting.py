@@ -1,9 +1,12 @@
 """Waits for what a test can observe, with a deadline: never for a time that ought to be long enough."""
 
 import asyncio
+import math
 import time
 from collections.abc import Awaitable, Callable
 from typing import TypeVar
+
+from shared.concurrency import Lease
 
 T = TypeVar("T")
 
@@ -18,6 +21,18 @@ async def until(look: Callable[[], Awaitable[T]], satisfied: Callable[[T], bool]
         if time.monotonic() > deadline:
             raise AssertionError(f"still {seen!r} after {seconds:g} s")
         await asyncio.sleep(0.002)
+
+
+async def renewed(lease: Lease) -> None:
+    """Wait until a lease has longer than at the look before: a late renewal may leave it less than it had at first."""
+    last = math.inf
+
+    async def has_longer() -> bool:
+        nonlocal last
+        before, last = last, lease.seconds_left
+        return last > before
+
+    await until(has_longer, bool)
 
 
 async def resolved(answer: Awaitable[T] | T) -> T:
