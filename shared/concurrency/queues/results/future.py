@@ -142,9 +142,9 @@ class Submission:
         """
         if self.future.done():
             return
-        if self.batch is None:
+        if self.batch is None:  # it may have been in for long
             began = min(began, self.since)
-        else:  # else it may have been in for long
+        else:
             out_at = max(self.since, self.batch.out_at)
             (first, last), began = self.unheard, max(began, out_at)
             first = max(first, out_at)
