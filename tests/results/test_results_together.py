@@ -86,7 +86,7 @@ async def test_one_that_is_not_held_any_more_is_stale_beside_others(queue: Queue
 async def test_one_that_is_named_twice_is_settled_once(queue: Queue[int], there: Queue[int]) -> None:
     future = await queue.submit(1)
     delivery = await there.get()
-    receipt, words = inside.receipt_of(delivery), ("result", b"=7", "", "", b"", "")
+    receipt, words = inside.receipt_of(delivery), ("result", b"=7")
     answer = await inside.ask_at(
         there, "settle_and_take", inside.session_id_at(there), 100, 100, 2, b"", b"", 0, b"", b"", 0, 0, 0,
         receipt, *words, receipt, *words,

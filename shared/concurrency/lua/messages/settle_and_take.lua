@@ -26,7 +26,7 @@
 --                  its worker ended by an error, 'pass': a nack that lets those behind it in its key pass, 'result': done with, and somebody asked for the result, 'wait': a nack that is
 --                  no failure for so long, or 'later': a wait for somebody who can read it, a dead letter after so long), delay in
 --                  ms (and for how long), reason or outcome, report, attempts ('' for what is stored), headers ('' for no new
---                  ones), traceback; seven to a delivery
+--                  ones), traceback; seven to a delivery, and to a result three: up to its outcome
 -- RETURNS 'late'; 'flow' and the queue's level: nothing has changed, see the part `level`; or 'ok', 'over' (nothing delivered) or
 --   'newer' (settled, and nothing else done: a newer program uses the queue), now in ms, refused receipts ('all' where the session was over),
 --   entries, look again in ms, a session to recover or '', 1 if shut down and finished, what became a dead letter: key, the

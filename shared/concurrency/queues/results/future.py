@@ -43,12 +43,22 @@ class ResultFuture(asyncio.Future[R]):
     _key: bytes
     """That of the message. By it and not by the id, which may be forgotten, the message is cancelled."""
     _cancels: Callable[[str, float], Awaitable[Cancellation]]
+    _on_cancel: "Callable[[ResultFuture[Any]], object] | None" = None
+    """Called once it is cancelled. A done callback would take a turn of the loop of each result."""
 
     def __init__(self, id: str, loop: asyncio.AbstractEventLoop | None = None) -> None:  # noqa: A002  # as everywhere
         """Made by `Queue.submit`; `loop`: the running one, None to ask for it (before Python 3.12 a system call)."""
         super().__init__(loop=asyncio.get_running_loop() if loop is None else loop)
         self.id = id
         self.progress = None
+
+    def cancel(self, msg: Any | None = None) -> bool:
+        """As of any future; the message is withdrawn, if nobody has taken it yet."""
+        if not super().cancel(msg):
+            return False
+        if self._on_cancel is not None:
+            self._on_cancel(self)
+        return True
 
     async def cancel_message(self, *, timeout: float = 5.0) -> Cancellation:  # noqa: ASYNC109  # for the outcome only
         """Cancel the message itself, in any state, as `Queue.cancel`; this future fails with RemoteError, `cancelled`.

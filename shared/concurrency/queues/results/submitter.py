@@ -6,7 +6,7 @@ from typing import Any, Final, Protocol, TypeVar
 
 from shared.concurrency.errors import IdConflict, UnknownId
 from shared.concurrency.queues.encoding.results import ResultCodec
-from shared.concurrency.queues.puts.batch import OutgoingEntry
+from shared.concurrency.queues.puts.batch import Batch, OutgoingEntry
 from shared.concurrency.queues.puts.lane import PutLane
 from shared.concurrency.queues.results.cancellation import Cancellation
 from shared.concurrency.queues.results.future import ResultFuture, Submission
@@ -65,8 +65,25 @@ class Submitter:
                 cancel=self._cancel,
                 loop=self._loop,
             )
-            if await self._put(entry, submission, id_):
-                return submission.future
+            # Before it is put: the outcome may come before the answer to the put is looked at.
+            self._results.expect(submission)
+            batch = submission.batch = self._puts.submit([entry], may_wait=True)
+            try:
+                await batch.done
+                put = self._puts.answered, boottime()
+                submission.admitted = batch.is_new is not False
+                if submission.admitted:
+                    submission.put = put
+                if id_ is None or batch.is_new or await self._meet(submission, id_, put):
+                    return submission.future
+            except asyncio.CancelledError:
+                await self._withdraw(submission, batch)
+                raise
+            except BaseException:
+                submission.admitted = False
+                if not submission.future.cancel() and not submission.future.cancelled():
+                    submission.future.exception()  # looked at: the caller gets the error of the put
+                raise
             # The message that had the id was cancelled, or the id expired, before we could ask for it: it is new now.
             submission.future.cancel()
 
@@ -98,31 +115,13 @@ class Submitter:
             raise
         return submission.future
 
-    async def _put(self, entry: OutgoingEntry, submission: Submission, id_: str | None) -> bool:
-        """Put it, and wait for its outcome; False where it did not go in and its id is not known any more."""
-        # Before it is put: the outcome may come before the answer to the put is looked at.
-        self._results.expect(submission)
-        batch = submission.batch = self._puts.submit([entry], may_wait=True)
+    async def _withdraw(self, submission: Submission, batch: Batch) -> None:
+        """Its caller was cancelled: what is in the queue all the same, or may be, is cancelled there."""
         try:
-            await batch.done
-            put = self._puts.answered, boottime()
-            submission.admitted = batch.is_new is not False
-            if submission.admitted:
-                submission.put = put
-            return id_ is None or bool(batch.is_new) or await self._meet(submission, id_, put)
-        except asyncio.CancelledError:
-            try:
-                await self._puts.withdraw_cancelled(batch)
-            finally:
-                # What is in the queue all the same, or may be, is cancelled there.
-                submission.admitted = batch.is_new is not False and (batch.admitted > 0 or batch.undecided > 0)
-                submission.future.cancel()
-            raise
-        except BaseException:
-            submission.admitted = False
-            if not submission.future.cancel() and not submission.future.cancelled():
-                submission.future.exception()  # looked at: the caller gets the error of the put
-            raise
+            await self._puts.withdraw_cancelled(batch)
+        finally:
+            submission.admitted = batch.is_new is not False and (batch.admitted > 0 or batch.undecided > 0)
+            submission.future.cancel()
 
     async def _meet(self, submission: Submission, id_: str, put: tuple[int, float]) -> bool:
         """Attach the future to whichever message holds this id (ours, unless the id was already known).

@@ -1,7 +1,6 @@
 """Waiting: the submissions of this process whose outcomes have not come yet, and what the server is to know of them."""
 
 from collections.abc import Callable, Iterable, Iterator
-from functools import partial
 from itertools import islice
 from typing import Any, Final
 
@@ -17,6 +16,7 @@ _NUMBERS_ARE_KEPT: Final = 23 * 3600.0
 _REPORT: Final = b"~"
 _IN_LINE_AGAIN: Final = "the server has come back with older data, and the message waits for room again in it: it is cancelled, submit it again"
 _NOT_IN_OLDER_DATA: Final = "the server has come back with older data, and the message is not in it: submit it again"
+_FORGOTTEN: Final = "the server has forgotten the queue, and the message with it, unless it was handled before"
 _GONE: Final = "the result was too large to be told, and gone when this process asked for it: it was kept for {:g} s"
 
 
@@ -37,6 +37,7 @@ class Waiting:
         """Keys whose outcome is asked for."""
         self._told: set[bytes] = set()
         """Keys of ours whose outcome is there, and too large to be told: it goes while we do not ask."""
+        self._on_cancel: Final = self._cancelled  # one for all: each future keeps it
 
     def __bool__(self) -> bool:
         return bool(self._own or self._attached)
@@ -44,11 +45,11 @@ class Waiting:
     def expect(self, submission: Submission) -> None:
         """Wait for the outcome of a message that is about to be put."""
         self._own[submission.key] = submission
-        submission.future.add_done_callback(partial(self._ended, submission))
+        submission.future._on_cancel = self._on_cancel  # noqa: SLF001  # its own
 
     def listen(self, submission: Submission, since: float) -> None:
         """Wait for the outcome of a message that somebody submitted; as `attach`."""
-        submission.future.add_done_callback(partial(self._ended, submission))
+        submission.future._on_cancel = self._on_cancel  # noqa: SLF001  # its own
         self.attach(submission, submission.key, since)
 
     def attach(self, submission: Submission, key: bytes, since: float) -> None:
@@ -74,15 +75,19 @@ class Waiting:
             if own is not None:
                 own.look_back(now - gap, now)
                 if key in self._told:
-                    self._told.discard(key)
                     reject(own.future, ResultLost(_GONE.format(own.kept_for)))
-            for submission in self._attached.get(key, ()):
+                if own.future.done():
+                    self._drop(own)
+            for submission in list(self._attached.get(key, ())):
                 submission.look_back(now - gap, now)
                 submission.since = max(submission.since, asked_at)
                 if submission.looked is not None:
                     resolve(submission.looked)
+                if submission.future.done():
+                    self._drop(submission)
 
-    def _ended(self, submission: Submission, future: ResultFuture[Any]) -> None:
+    def _drop(self, submission: Submission) -> None:
+        """Its future has ended: wait for it no more."""
         key = submission.key
         if submission.looked is not None:
             resolve(submission.looked)
@@ -93,10 +98,21 @@ class Waiting:
             self._attached[key].remove(submission)
             if not self._attached[key]:
                 del self._attached[key]
-        if future.cancelled() and submission.admitted and not submission.answered:
-            self.unwanted.append(key)
-            self._forget(submission)
-            self._changed()
+
+    def _lose(self, submission: Submission, why: str) -> None:
+        reject(submission.future, ResultLost(why))
+        self._drop(submission)
+
+    def _cancelled(self, future: ResultFuture[Any]) -> None:
+        key = future._key  # noqa: SLF001  # its own
+        for submission in (*self._attached.get(key, ()), *filter(None, (self._own.get(key),))):
+            if submission.future is not future:
+                continue
+            self._drop(submission)
+            if submission.admitted and not submission.answered:
+                self.unwanted.append(key)
+                self._forget(submission)
+                self._changed()
 
     def _forget(self, submission: Submission) -> None:
         # Under an id it stays as long as the id is known: somebody may submit that again.
@@ -108,13 +124,15 @@ class Waiting:
         if outcome[:1] == _REPORT:
             self.receive_progress(key, outcome[1:])
             return
-        own = self._own.get(key)
+        own = self._own.pop(key, None)
         if own is not None:
-            if not own.answered:
-                self._forget(own)
+            self._told.discard(key)
+            self._forget(own)
             own.receive(outcome)
-        for submission in self._attached.get(key, ()):
+        for submission in self._attached.pop(key, ()):
             submission.receive(outcome)
+            if submission.looked is not None:
+                resolve(submission.looked)
 
     def receive_progress(self, key: bytes, report: bytes) -> None:
         """Take note of how far a handler is."""
@@ -152,10 +170,7 @@ class Waiting:
     def lose_all(self) -> None:
         """The server has forgotten the queue: fail those whose message was in it. Others have not gone in yet."""
         for submission in [*(own for own in self._own.values() if own.admitted), *self.attached()]:
-            reject(
-                submission.future,
-                ResultLost("the server has forgotten the queue, and the message with it, unless it was handled before"),
-            )
+            self._lose(submission, _FORGOTTEN)
 
     def lose_after(self, known: int) -> None:
         """The server knows no call of puts after this one, 0 for none: fail those whose message came by a later one."""
@@ -164,7 +179,7 @@ class Waiting:
             # Of who puts nothing for a day the server forgets the number.
             put_by, put_at = own.put
             if put_by > known and (known or now - put_at < _NUMBERS_ARE_KEPT):
-                reject(own.future, ResultLost(_NOT_IN_OLDER_DATA))
+                self._lose(own, _NOT_IN_OLDER_DATA)
 
     def went_in(self) -> list[bytes]:
         """Keys of messages that this process put, and that went into the queue."""
@@ -175,7 +190,7 @@ class Waiting:
         for key in keys:
             own = self._own.get(key)
             if own is not None and not own.future.done():
-                reject(own.future, ResultLost(_IN_LINE_AGAIN))
+                self._lose(own, _IN_LINE_AGAIN)
                 self.unwanted.append(key)
                 self._changed()
 
@@ -186,14 +201,13 @@ class Waiting:
     def lose_unless_known(self, submission: Submission, key: bytes | None) -> None:
         """The server has come back, and this is the message it has under the id now, None for none."""
         if key != submission.key:
-            reject(submission.future, ResultLost(_NOT_IN_OLDER_DATA))
+            self._lose(submission, _NOT_IN_OLDER_DATA)
 
     def fail(self, error: Exception) -> None:
         """Fail all of them."""
-        for submission in self._all():
+        for submission in list(self._all()):
             reject(submission.future, error)
-        self._own.clear()
-        self._attached.clear()
+            self._drop(submission)
 
     def _all(self) -> Iterator[Submission]:
         yield from self._own.values()

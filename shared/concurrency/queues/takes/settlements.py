@@ -3,7 +3,7 @@
 import asyncio
 from collections.abc import Iterable
 from itertools import chain
-from typing import Final, TypeVar
+from typing import Final, TypeAlias, TypeVar
 
 from shared.concurrency.errors import StaleDelivery
 from shared.concurrency.queues.encoding.entry import RECEIPT, key_of, receipts_in
@@ -34,6 +34,10 @@ _NACKS: Final = frozenset({"nack", "crash", "wait"})
 """Kinds by which a consumer gives a delivery back, to be tried again or to be a dead letter."""
 
 
+Other: TypeAlias = "tuple[bytes, str, bytes] | tuple[bytes, str, int | str | bytes, str, int | str, bytes, str]"
+"""What stands for a delivery that is neither acknowledged nor given back: three words of a result, else seven."""
+
+
 class Settlements:
     """Deliveries to settle, by kind, with those who wait for the answer."""
 
@@ -43,7 +47,7 @@ class Settlements:
         """Start empty."""
         self.acks: list[bytes] = []
         self.returns: list[bytes] = []
-        self.others: list[tuple[bytes, str, int | str | bytes, str, int | str, bytes, str]] = []
+        self.others: list[Other] = []
         self.waiting: dict[bytes, asyncio.Future[None]] = {}
         self.large: dict[bytes, int] = {}
         """Receipts of large messages that the server moves -> their bytes."""
@@ -69,6 +73,8 @@ class Settlements:
             self.large[receipt] = len(entry)
         if kind == "return":
             self.returns.append(receipt)
+        elif kind == "result" and isinstance(value, bytes):
+            self.others.append((receipt, kind, value))
         else:
             # A lone surrogate in an exception's text cannot be sent as it is.
             most = "" if attempts is None else attempts
@@ -130,9 +136,8 @@ class Settlements:
 
     def _bytes(self, count: int) -> int:
         """Bytes of the first of the others: results and tracebacks may be large."""
-        return sum(
-            len(word) for other in self.others[:count] for word in (other[2], other[-1]) if not isinstance(word, int)
-        )
+        words = (word for other in self.others[:count] for word in (other[2], *other[6:]))
+        return sum(len(word) for word in words if isinstance(word, bytes | str))
 
     def count(self, refused: bytes, tally: Tally, queue: str) -> None:
         """Count what became of these; `refused`: see `answer`."""

@@ -31,33 +31,31 @@ do
   -- the submitters. Under an id one is kept as long as the id is known, for later submitters. WHAT: as what the messages end for
   -- those who have cancelled them; nil where they are finished.
   answer_all = function(keys, entries, outcomes, what)
-    local fields, due, latest = {}, {}, now
-    local function keep(key, outcome, expiry)
-      fields[#fields + 1], fields[#fields + 2] = key, outcome
-      due[#due + 1], due[#due + 2] = string.format('%.0f', expiry), key
-      latest = math.max(latest, expiry)
-    end
+    local fields, due, these, latest, count = {}, {}, marked, now, 0
+    local usual = now + RESULTS_MS
+    local usual_text = string.format('%.0f', usual)
     for i, key in ipairs(keys) do
-      local entry, outcome = entries[i], outcomes[i]
+      local entry, is_by_id = entries[i], is_asked_by_id(entries[i])
       -- Most have a header of their class alone, and decoding it would take longer than all else here.
-      local is_needed = is_asked_by_id(entry) or string.find(headers_in(entry), '"results_ms"', 1, true)
-      local headers = is_needed and headers_of_entry(entry) or {}
-      local id = is_asked_by_id(entry) and headers.id
+      local is_needed = is_by_id or string.find(headers_in(entry), '"results_ms"', 1, true)
+      local headers = is_needed and headers_of_entry(entry)
+      local id = is_by_id and headers.id
       -- Its submitter gave it up after it had been taken: nobody waits for the outcome.
-      local these = marked
       local mark = these and these.take_off(key, what or 'finished')
       if not mark or these.is_wanted(mark) or id then
-        local expiry = now + (tonumber(headers.results_ms) or RESULTS_MS)
+        local expiry = headers and headers.results_ms and now + headers.results_ms or usual
         if id then
           local known = redis.call('HGET', ids, id)
           expiry = math.max(expiry, tonumber(string.match(known or '', '^%d+') or 0))
           -- How far its handler was.
           if redis.call('HDEL', results, key .. '~') == 1 then redis.call('ZREM', results_due, key .. '~') end
         end
-        keep(key, outcome, expiry)
+        fields[count + 1], fields[count + 2] = key, outcomes[i]
+        due[count + 1], due[count + 2] = expiry == usual and usual_text or string.format('%.0f', expiry), key
+        count, latest = count + 2, math.max(latest, expiry)
       end
     end
-    if #fields == 0 then return end
+    if count == 0 then return end
     for first = 1, #fields, 1000 do
       local last = math.min(first + 999, #fields)
       redis.call('HSET', results, unpack(fields, first, last))

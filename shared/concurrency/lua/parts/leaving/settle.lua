@@ -47,7 +47,7 @@ local function settle_returns(receipts)
   return missing
 end
 
--- Settles OTHERS, seven words to a delivery. What it needs is made here, for most calls have none.
+-- Settles OTHERS, three words to a result, seven to any other delivery. What it needs is made here, for most calls have none.
 local function settle_others(max_attempts)
   -- The entry of a delivery that waits, for a precondition or for somebody who can read it, marked under WORD with the first time it
   -- did so; nil once that is WITHIN ms ago, or when its headers have no room for the mark. A mark older than the entry's stamp is of
@@ -166,11 +166,14 @@ local function settle_others(max_attempts)
   end
 
   local missing, receipts, outcomes = {}, {}, {}
-  for i = 1, #others, 7 do
+  local i = 1
+  while i <= #others do
     if others[i + 1] == 'result' then
       receipts[#receipts + 1], outcomes[#outcomes + 1] = others[i], others[i + 2]
+      i = i + 3
     else
       missing[#missing + 1] = settle_other(unpack(others, i, i + 6))
+      i = i + 7
     end
   end
   for first = 1, #receipts, 1000 do missing[#missing + 1] = settle_results(receipts, outcomes, first, math.min(first + 999, #receipts)) end
