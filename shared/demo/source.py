@@ -14,7 +14,7 @@ from redis.exceptions import RedisError
 
 from shared.demo.messages import CountWords
 from shared.demo.settings import WordCountSettings
-from shared.demo.word_counts import WORD, WordCounts
+from shared.demo.word_counts import WORD, WordCounts, words_in
 from shared.logs import Log
 from shared.service import ServiceError
 
@@ -119,13 +119,13 @@ def _fits(pieces: list[str]) -> bool:
     part = "".join(pieces)
     if length * _MOST_EACH > MOST_BYTES and _size(part) > MOST_BYTES:
         return False
-    return length < 2 * MOST_WORDS or len(WORD.findall(part)) <= MOST_WORDS
+    return length < 2 * MOST_WORDS or len(words_in(part)) <= MOST_WORDS
 
 
 def _how_many_fit(pieces: list[str]) -> int:
     size = words = 0
     for count, piece in enumerate(pieces):
-        size, words = size + _size(piece), words + len(WORD.findall(piece))
+        size, words = size + _size(piece), words + len(words_in(piece))
         if count and (size > MOST_BYTES or words > MOST_WORDS):
             return count
     return len(pieces)

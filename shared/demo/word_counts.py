@@ -12,14 +12,21 @@ from shared.demo.stop_words import Dictionary
 
 WORD: Final = re.compile(r"[^\W\d_]+")
 """A word, before it is lower-cased."""
+_ASCII_WORD: Final = re.compile(WORD.pattern, re.ASCII)
+"""The same in a text of ASCII, found in half the time."""
 
 _KEPT_SECONDS: Final = 3600
 _VERSION: Final = "version:"
 
 
+def words_in(text: str) -> list[str]:
+    """The words of a text, as they stand there."""
+    return (_ASCII_WORD if text.isascii() else WORD).findall(text)
+
+
 def count_words(text: str) -> Counter[str]:
     """Count the words of a text, lower-cased."""
-    return Counter(map(str.lower, WORD.findall(text)))
+    return Counter(map(str.lower, words_in(text)))
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,8 +54,7 @@ class WordCounts:
         if counts:
             effects.hincrby(self._words, counts)
         stop_words = sum(count for word, count in counts.items() if word in dictionary.words)
-        effects.hincrby(self._facts, "stop_words", stop_words)
-        effects.hincrby(self._facts, f"{_VERSION}{dictionary.version}")
+        effects.hincrby(self._facts, {"stop_words": stop_words, f"{_VERSION}{dictionary.version}": 1})
         for key in (self._words, self._facts):
             effects.expire(key, _KEPT_SECONDS)
 

@@ -7,13 +7,19 @@ import redis.asyncio
 from shared.concurrency import Queue, Session
 from shared.demo.source import MOST_WORDS, parts
 from shared.demo.stop_words import Dictionary
-from shared.demo.word_counts import Counted, WordCounts, count_words
+from shared.demo.word_counts import WORD, Counted, WordCounts, count_words, words_in
 
 
 def test_a_word_is_letters_only_and_then_lower_case() -> None:
     assert count_words("Hello, hello_World2x ÄRGER ärger 42 _ ß") == Counter(
         {"hello": 2, "world": 1, "x": 1, "ärger": 2, "ß": 1}
     )
+
+
+def test_words_are_the_same_in_a_text_of_ascii_alone() -> None:
+    text = "".join(chr(code) + other for code in range(128) for other in ("a", "_", " ", "A1b"))
+    assert text.isascii()
+    assert words_in(text) == WORD.findall(text)
 
 
 async def test_a_message_counts_once_and_the_counts_expire(url: str, name: str) -> None:

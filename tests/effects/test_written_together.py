@@ -30,6 +30,21 @@ async def test_a_field_that_many_add_to_is_written_once(server: EmbeddedServer) 
     assert used["cmdstat_hincrby"]["calls"] < 50
 
 
+async def test_so_is_one_whose_key_expires_with_each_of_them(server: EmbeddedServer) -> None:
+    async with Redis.from_url(server.url, protocol=3) as client, Session.open(server.url, ttl=60) as session:
+        deliveries = await taken(Queue(session, "jobs", int), 200)
+        for delivery in deliveries:
+            delivery.effects.hincrby("{jobs}:some", "all")
+            delivery.effects.expire("{jobs}:some", 1000)
+        await client.config_resetstat()
+        await asyncio.gather(*(delivery.ack() for delivery in deliveries))
+        used: Any = await client.info("commandstats")
+        assert await client.hget("{jobs}:some", "all") == b"200"
+        assert await client.ttl("{jobs}:some") > 900
+    # One call of two or three, and the first finds no key that could expire. It was 200.
+    assert used["cmdstat_hincrby"]["calls"] < 20
+
+
 async def test_other_writes_to_the_hash_keep_their_place_among_the_sums(
     queue: Queue[int], client: Any, name: str
 ) -> None:

@@ -73,7 +73,8 @@ class Effects:
             write already; nothing is collected then.
         """
         if not isinstance(field, str) and isinstance(field, Mapping):  # the second takes much longer
-            self._collect_fields("hincrby", key, {name: _amount(by) for name, by in field.items()})
+            amounts = dict(field)
+            self._writes.add("hincrby", _key(key), _some(_packed_amounts(amounts)), ("hincrby", key, amounts))
         else:
             # The most usual of all, so without a list and a function more.
             operands = [_packed(field), b"%d" % _amount(amount)]
@@ -86,7 +87,9 @@ class Effects:
     def hset(self, key: str, field: Value | Mapping[F, Value], value: Value | None = None) -> None:
         """Set a field of a hash, or many: `hset(key, {field: value, ...})`."""
         if isinstance(field, Mapping):
-            self._collect_fields("hset", key, dict(field))
+            fields = dict(field)
+            operands = [_packed(operand) for pair in fields.items() for operand in pair]
+            self._writes.add("hset", _key(key), _some(operands), ("hset", key, fields))
         elif value is None:
             raise TypeError("hset() takes a field and its value, or a mapping of fields to values")
         else:
@@ -182,10 +185,6 @@ class Effects:
             f"effects.{called}() takes a queue here, as pipeline.queues[{queue!r:.100}]; its name in a process alone"
         )
 
-    def _collect_fields(self, command: str, key: str, fields: Mapping[F, Value]) -> None:
-        operands = [_packed(operand) for pair in fields.items() for operand in pair]
-        self._writes.add(command, _key(key), _some(operands), (command, key, fields))
-
     def _collect(self, command: str, key: str, *operands: Value) -> None:
         self._writes.add(command, _key(key), [_packed(operand) for operand in operands], (command, key, *operands))
 
@@ -237,6 +236,16 @@ def _amount(amount: int) -> int:
     return amount
 
 
+def _packed_amounts(amounts: Mapping[F, int]) -> list[bytes]:
+    """Fields and what is added to each, in turn. There may be thousands, so the usual ones take no call each."""
+    operands: list[bytes] = []
+    for name, by in amounts.items():
+        is_usual = type(by) is int and -LARGEST <= by <= LARGEST
+        operands.append(name.encode() if type(name) is str else _packed(name))
+        operands.append(b"%d" % (by if is_usual else _amount(by)))
+    return operands
+
+
 def _some(values: S) -> S:
     if not values:
         raise ValueError("there is nothing to add: give at least one value")
@@ -244,10 +253,10 @@ def _some(values: S) -> S:
 
 
 def _packed(value: Value) -> bytes:
-    if isinstance(value, bytes):
-        return value
     if isinstance(value, str):
         return value.encode()  # a UnicodeEncodeError is a ValueError
+    if isinstance(value, bytes):
+        return value
     if isinstance(value, bool) or not isinstance(value, (int, float)):
         raise TypeError(f"what is written is text, bytes or a number, not {type(value).__name__}")
     if not math.isfinite(value):

@@ -129,9 +129,7 @@ class Writes:
         """
         if self.sealed:
             raise RuntimeError("this delivery is acknowledged already: collect its effects before")
-        count, size = self._operands + 1 + len(operands), self._bytes
-        for operand in operands:
-            size += len(operand)
+        count, size = self._operands + 1 + len(operands), self._bytes + sum(map(len, operands))
         if count > _MOST_OPERANDS or size > _MOST_BYTES:
             raise ValueError(
                 f"the effects of one delivery are too many: {count} operands with {size} bytes; {_MOST_OPERANDS} and "

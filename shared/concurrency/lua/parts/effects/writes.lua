@@ -16,25 +16,46 @@ end
 
 local function forget_checked() left = {} end
 
-local function is_whole(text) return text == '0' or string.match(text, '^%-?[1-9]%d*$') end
+-- What a text, or a sum, is as a number; nil where that is none that can be added to. Most amounts are the same few, so what
+-- was read or written of them is kept.
+local numbers, texts = {['0'] = 0}, {}
+local function whole(value)
+  if type(value) == 'number' then return value end
+  local number = numbers[value]
+  if not number and string.match(value, '^%-?[1-9]%d*$') then
+    number = tonumber(value)
+    numbers[value] = number
+  end
+  return number
+end
+local function text_of(number)
+  local text = texts[number] or string.format('%.0f', number)
+  texts[number] = text
+  return text
+end
 local function sum(value, amount)
-  if value and not is_whole(value) or not is_whole(amount) then return nil end
-  local total = tonumber(value or 0) + tonumber(amount)
-  return math.abs(total) <= LARGEST and string.format('%.0f', total) or nil
+  local before, more = whole(value or 0), whole(amount)
+  local total = before and more and before + more
+  return total and math.abs(total) <= LARGEST and total or nil
 end
 
 -- Reads what a hash holds under the fields words[first], words[first + 2]... up to LAST, where that is not known.
 local function learn(key, state, words, first, last)
   if state.fresh then return end
-  local unknown = {}
+  local unknown, count, values = {}, 0, state.values
   local function ask()
-    if #unknown == 0 then return end
-    for i, found in ipairs(redis.call('HMGET', key, unpack(unknown))) do state.values[unknown[i]] = found end
-    unknown = {}
+    if count == 0 then return end
+    local found = redis.call('HMGET', key, unpack(unknown, 1, count))
+    for i = 1, count do values[unknown[i]] = found[i] end
+    count = 0
   end
   for at = first, last, 2 do
-    if state.values[words[at]] == nil then unknown[#unknown + 1] = words[at] end
-    if #unknown == 1000 then ask() end
+    local field = words[at]
+    if values[field] == nil then
+      count = count + 1
+      unknown[count] = field
+      if count == 1000 then ask() end
+    end
   end
   ask()
 end
@@ -79,10 +100,12 @@ local function check_write(words, command, key, first, last)
     for at = first, last, 2 do state.values[words[at]] = words[at + 1] end
   elseif command == 'hincrby' then
     learn(key, state, words, first, last)
+    local values = state.values
     for at = first, last, 2 do
-      local total = sum(state.values[words[at]], words[at + 1])
+      local field = words[at]
+      local total = sum(values[field], words[at + 1])
       if not total then return 'number' end
-      state.values[words[at]] = total
+      values[field] = total
     end
   elseif command == 'incrby' then
     if state.values[''] == nil and not state.fresh then state.values[''] = redis.call('GET', key) end
@@ -99,7 +122,7 @@ local amounts_of = {}
 local function write_amounts(key)
   local amounts = amounts_of[key]
   if not amounts then return end
-  for field, amount in pairs(amounts) do redis.call('HINCRBY', key, field, string.format('%.0f', amount)) end
+  for field, amount in pairs(amounts) do redis.call('HINCRBY', key, field, text_of(amount)) end
   amounts_of[key] = nil
 end
 local function write_all_amounts()
@@ -108,13 +131,14 @@ end
 local function add_amounts(words, key, first, last)
   local amounts = amounts_of[key] or {}
   for at = first, last, 2 do
-    local amount = (amounts[words[at]] or 0) + tonumber(words[at + 1])
-    if math.abs(amount) > LARGEST then
+    local field, amount = words[at], whole(words[at + 1])
+    local before = amounts[field]
+    if before and math.abs(before + amount) > LARGEST then
       -- The sum in the server stays where a double is exact; what leads to it need not.
-      redis.call('HINCRBY', key, words[at], string.format('%.0f', amounts[words[at]]))
-      amount = tonumber(words[at + 1])
+      redis.call('HINCRBY', key, field, text_of(before))
+      before = nil
     end
-    amounts[words[at]] = amount
+    amounts[field] = before and before + amount or amount
   end
   amounts_of[key] = amounts
 end
@@ -123,6 +147,9 @@ local COMMAND = {hset = 'HSET', rpush = 'RPUSH', sadd = 'SADD'}
 local function make(words, command, key, first, last)
   if command == 'hincrby' then
     add_amounts(words, key, first, last)
+    return
+  elseif command == 'expire' and redis.call('PEXPIRE', key, words[first]) == 1 then
+    -- The key is there, so that what is added to it may still wait for what later deliveries add.
     return
   end
   write_amounts(key)
