@@ -4,15 +4,12 @@ from collections.abc import Callable, Mapping
 from types import MappingProxyType
 from typing import Any, ClassVar, Generic
 
-from pydantic import BaseModel, ConfigDict, GetJsonSchemaHandler
-from pydantic.json_schema import JsonSchemaValue
-from pydantic_core import CoreSchema
+from pydantic import BaseModel, ConfigDict
 from typing_extensions import TypeVar, Unpack
 
 from shared.concurrency import Priority
 from shared.concurrency.queues.encoding.flow import DeclaredWay
 from shared.concurrency.queues.encoding.versions import Versions
-from shared.field_texts import field_texts
 from shared.message_way import makers_of_way
 
 R = TypeVar("R", default=Any)
@@ -39,7 +36,7 @@ class Message(BaseModel, Generic[R]):
     them.
     """
 
-    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False, use_attribute_docstrings=True)
 
     _classes: ClassVar[dict[str, type["Message"]]] = {}
     _former: ClassVar[dict[str, type["Message"]]] = {}
@@ -59,18 +56,6 @@ class Message(BaseModel, Generic[R]):
     ) -> None:
         """Take what a class says of itself, for type checkers; see __pydantic_init_subclass__."""
         super().__init_subclass__(**config)
-
-    @classmethod
-    def __get_pydantic_json_schema__(cls, core_schema: CoreSchema, handler: GetJsonSchemaHandler) -> JsonSchemaValue:
-        """Describe each field by the text that stands below it, where it is not described otherwise."""
-        schema = handler(core_schema)
-        properties = handler.resolve_ref_schema(schema).get("properties", {})
-        for name, text in field_texts(cls, Message).items():
-            field = cls.model_fields.get(name)
-            if field is not None and field.description is None:
-                for word in {name, field.alias or name} & properties.keys():
-                    properties[word]["description"] = text
-        return schema
 
     @classmethod
     def __pydantic_init_subclass__(
