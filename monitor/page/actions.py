@@ -77,7 +77,7 @@ class Actions:
         try:
             asked = Asked.model_validate(json.loads(await _body(request)))
             self._check(action, asked)
-        except (ValueError, ValidationError) as error:
+        except (ValueError, RecursionError) as error:
             return _problem(400, _told(error))
         about = {"action": action, **asked.model_dump(exclude_none=True), "by": who, "address": address_of(request)}
         return await self._done(act, asked, about)
@@ -206,11 +206,11 @@ async def _body(request: Request) -> bytes:
     return body
 
 
-def _told(error: ValueError) -> str:
+def _told(error: ValueError | RecursionError) -> str:
     if isinstance(error, ValidationError):
         parts = error.errors(include_url=False, include_context=False, include_input=False)
         return "; ".join(f"{'.'.join(map(str, each['loc']))}: {each['msg']}" for each in parts)
-    return "an action is a JSON object" if isinstance(error, json.JSONDecodeError) else str(error)
+    return "an action is a JSON object" if isinstance(error, json.JSONDecodeError | RecursionError) else str(error)
 
 
 def _problem(status: int, text: str) -> JSONResponse:

@@ -36,7 +36,7 @@ def decode(stored: bytes) -> dict[str, Any]:
     """Read a job from JSON; a pickle is refused with a ValueError, and never loaded."""
     try:
         job: dict[str, Any] = json.loads(stored)
-    except ValueError:
+    except (ValueError, RecursionError):
         raise ValueError(
             "not JSON: put jobs with job_serializer=shared.clock.jobs.encode; a pickle is not loaded"
         ) from None

@@ -151,6 +151,7 @@ REFUSED: Final[list[tuple[dict[str, str], int, str]]] = [
 NO_ACTIONS: Final = [
     ("pause", "{", 400, "JSON object"),
     ("pause", "[]", 400, "valid dictionary"),
+    ("pause", "[" * 4000, 400, "JSON object"),
     ("pause", "{}", 400, "queue: Field required"),
     ("pause", '{"queue": "nowhere"}', 400, "no queue that is here"),
     ("pause", '{"queue": "jobs", "much": 1}', 400, "much"),

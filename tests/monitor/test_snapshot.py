@@ -119,6 +119,16 @@ async def test_what_was_handed_over_and_not_confirmed_is_held(
     assert [one.held for one in (await of_queue(watch, name)).sessions] == [0]
 
 
+@pytest.mark.parametrize("said", ["1 " + "[" * 9000, "1 {}", "1", "", '1 {"waiting": 3}'])
+async def test_what_another_program_says_of_a_session_is_no_load(
+    watch: Watch, client: Redis, session: Session, name: str, said: str
+) -> None:
+    await Queue(session, name, int).statistics()
+    field = f"{inside.session_id_of(session, name)}:load"
+    await resolved(client.hset(f"{{{name}}}:lanes", field, said))
+    assert [one.load for one in (await of_queue(watch, name)).sessions] == [None]
+
+
 async def test_a_lease_shows_who_holds_and_who_waits(watch: Watch, session: Session, other: Session, name: str) -> None:
     shown = f"{name} no key can hold this"
     here, there = ReadersWritersLease(session, shown), ReadersWritersLease(other, shown)

@@ -12,6 +12,7 @@ from consumer.rules.rules import Rules
 from shared.concurrency import (
     ConcurrencyError,
     Delivery,
+    InvalidResult,
     Queue,
     QueueEmpty,
     QueueShutDown,
@@ -151,3 +152,20 @@ async def test_closing_the_session_ends_the_waiting(url: str, name: str, there: 
     # It is handled all the same.
     async with await there.get_nowait() as item:
         assert item == 1
+
+
+@pytest.mark.parametrize("outcome", [b"!" + b"[" * 60_000, b"!{}", b"!", b"=" + b"[" * 60_000, b"?"])
+async def test_what_is_no_outcome_ends_the_future_all_the_same(
+    queue: Queue[int], there: Queue[int], outcome: bytes
+) -> None:
+    future = await queue.submit(1)
+    delivery = await there.get()
+    answer = await inside.ask_at(
+        there, "settle_and_take", inside.session_id_at(there), 100, 100, 1, b"", b"", 0, b"", b"", 0, 0, 0,
+        inside.receipt_of(delivery), "result", outcome,
+    )  # fmt: skip
+    assert answer[0] == b"ok"
+    inside.forget(there, delivery)
+    async with asyncio.timeout(10):
+        with pytest.raises(InvalidResult):
+            await future

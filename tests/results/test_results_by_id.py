@@ -77,6 +77,29 @@ async def test_cancelling_a_listener_only_stops_listening(queue: Queue[int], the
     (await take_census(client, queue.name)).check()
 
 
+async def test_who_submitted_it_may_listen_too(queue: Queue[int], there: Queue[int]) -> None:
+    submitted = await queue.submit(1, id="one")
+    heard = await queue.result("one")
+    await (await there.get()).ack(result="here")
+    async with asyncio.timeout(5):
+        assert [await submitted, await heard] == ["here", "here"]
+
+
+async def test_who_submitted_it_and_listens_may_cancel_either(
+    queue: Queue[int], there: Queue[int], client: Redis
+) -> None:
+    submitted = await queue.submit(1, id="one")
+    heard, gone = await queue.result("one"), await queue.result("one")
+    gone.cancel()
+    submitted.cancel()
+    await given_up(client, queue.name, 1)
+    with pytest.raises(QueueEmpty):
+        await there.get_nowait()
+    async with asyncio.timeout(5):
+        with pytest.raises(RemoteError, match=r"^cancelled"):
+            await heard
+
+
 async def test_listening_revives_nothing(queue: Queue[int], there: Queue[int], client: Redis) -> None:
     (await there.submit(1, id="one")).cancel()
     await given_up(client, queue.name, 1)

@@ -103,6 +103,8 @@ class Results(Resting):
                     self._alone[process][future.id.encode()] = losses
                 else:
                     self._submitted.append(number)
+                    if number % 2:
+                        await self._ask(queue, number, waiting)  # who submitted it may ask for it, too
                 if rng.random() < 0.15:
                     await asyncio.sleep(rng.random() * 0.1)
                     if future.cancel():
@@ -120,19 +122,22 @@ class Results(Resting):
                 await asyncio.sleep(rng.expovariate(5))
                 if not self._submitted:
                     continue
-                number, losses = rng.choice(self._submitted), self._losses
-                try:
-                    future = await queue.result(f"n{number}")
-                except UnknownId:
-                    if not self._answers.may_be_unknown(number):
-                        self.failures.append(f"the id of {number} is unknown, and its submit has returned")
-                    continue
-                if rng.random() < 0.2:
-                    future.cancel()  # it only stops listening
-                else:
-                    waiting.append(asyncio.create_task(self._await(number, future, losses)))
+                await self._ask(queue, rng.choice(self._submitted), waiting)
             await asyncio.gather(*waiting)
             await self._stay(process)
+
+    async def _ask(self, queue: Queue[int], number: int, waiting: "list[asyncio.Task[None]]") -> None:
+        losses = self._losses
+        try:
+            future = await queue.result(f"n{number}")
+        except UnknownId:
+            if not self._answers.may_be_unknown(number):
+                self.failures.append(f"the id of {number} is unknown, and its submit has returned")
+            return
+        if self.world.rng.random() < 0.2:
+            future.cancel()  # it only stops listening
+        else:
+            waiting.append(asyncio.create_task(self._await(number, future, losses)))
 
     def _look_at_progress(self, fraction: float, text: str) -> None:
         if not (0 <= fraction <= 1 and text.isdigit()):

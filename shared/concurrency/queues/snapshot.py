@@ -132,7 +132,7 @@ def _read_groups(found: list[bytes]) -> tuple[LetterGroup, ...]:
     for group, count in zip(found[::2], found[1::2], strict=True):
         try:
             reason, class_name = json.loads(group.decode(errors="replace"))
-        except (ValueError, TypeError):
+        except (ValueError, TypeError, RecursionError):
             reason = class_name = None
         groups.append(LetterGroup(reason, class_name or None, int(count)))
     return tuple(sorted(groups, key=lambda each: (-each.count, each.reason or "", each.type or "")))
@@ -167,6 +167,6 @@ def _read_load(said: bytes) -> SessionLoad | None:
             for word in ("waiting", "handling")
         )
         measured = SessionLoad(int(found["concurrency"]), int(at) / 1000, waiting, handling)
-    except (ValueError, TypeError, KeyError):
+    except (ValueError, TypeError, KeyError, RecursionError):
         return None
     return measured if len(waiting.counts) == len(handling.counts) == len(BOUNDS) + 1 else None

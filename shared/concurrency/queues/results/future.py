@@ -44,7 +44,7 @@ class ResultFuture(asyncio.Future[R]):
     """That of the message. By it and not by the id, which may be forgotten, the message is cancelled."""
     _cancels: Callable[[str, float], Awaitable[Cancellation]]
     _on_cancel: "Callable[[ResultFuture[Any]], object] | None" = None
-    """Called once it is cancelled. A done callback would take a turn of the loop of each result."""
+    """Called once it is cancelled. A done callback would cost each result a turn of the loop."""
 
     def __init__(self, id: str, loop: asyncio.AbstractEventLoop | None = None) -> None:  # noqa: A002  # as everywhere
         """Made by `Queue.submit`; `loop`: the running one, None to ask for it (before Python 3.12 a system call)."""
@@ -53,7 +53,7 @@ class ResultFuture(asyncio.Future[R]):
         self.progress = None
 
     def cancel(self, msg: Any | None = None) -> bool:
-        """As of any future; the message is withdrawn, if nobody has taken it yet."""
+        """Cancel it, and its message if nobody has taken that yet."""
         if not super().cancel(msg):
             return False
         if self._on_cancel is not None:
@@ -205,5 +205,5 @@ def _remote_error(about: bytes) -> RemoteError:
     try:
         failure: dict[str, Any] = json.loads(about.decode(errors="replace"))
         return RemoteError(str(failure["reason"]), str(failure["error"]), str(failure["traceback"]))
-    except (ValueError, LookupError, TypeError) as error:
+    except (ValueError, LookupError, TypeError, RecursionError) as error:
         raise InvalidResult("what came is no outcome: something else than a queue wrote it") from error

@@ -37,7 +37,7 @@ class Waiting:
         """Keys whose outcome is asked for."""
         self._told: set[bytes] = set()
         """Keys of ours whose outcome is there, and too large to be told: it goes while we do not ask."""
-        self._on_cancel: Final = self._cancelled  # one for all: each future keeps it
+        self._on_cancel: Final = self._cancelled  # made once: a bound method for each future would be one more object
 
     def __bool__(self) -> bool:
         return bool(self._own or self._attached)
@@ -57,7 +57,8 @@ class Waiting:
 
         `since`: when the server was asked for the key, by the local boot-time clock.
         """
-        self._own.pop(submission.key, None)
+        if self._own.get(submission.key) is submission:  # a listener has the key of one that may be ours, too
+            del self._own[submission.key]
         submission.wait_for(key)
         submission.admitted = False  # it is not ours to cancel
         submission.put, submission.batch, submission.since = (0, 0.0), None, since
@@ -77,16 +78,16 @@ class Waiting:
                 if key in self._told:
                     reject(own.future, ResultLost(_GONE.format(own.kept_for)))
                 if own.future.done():
-                    self._drop(own)
+                    self._remove(own)
             for submission in list(self._attached.get(key, ())):
                 submission.look_back(now - gap, now)
                 submission.since = max(submission.since, asked_at)
                 if submission.looked is not None:
                     resolve(submission.looked)
                 if submission.future.done():
-                    self._drop(submission)
+                    self._remove(submission)
 
-    def _drop(self, submission: Submission) -> None:
+    def _remove(self, submission: Submission) -> None:
         """Its future has ended: wait for it no more."""
         key = submission.key
         if submission.looked is not None:
@@ -101,14 +102,14 @@ class Waiting:
 
     def _lose(self, submission: Submission, why: str) -> None:
         reject(submission.future, ResultLost(why))
-        self._drop(submission)
+        self._remove(submission)
 
     def _cancelled(self, future: ResultFuture[Any]) -> None:
         key = future._key  # noqa: SLF001  # its own
         for submission in (*self._attached.get(key, ()), *filter(None, (self._own.get(key),))):
             if submission.future is not future:
                 continue
-            self._drop(submission)
+            self._remove(submission)
             if submission.admitted and not submission.answered:
                 self.unwanted.append(key)
                 self._forget(submission)
@@ -207,7 +208,7 @@ class Waiting:
         """Fail all of them."""
         for submission in list(self._all()):
             reject(submission.future, error)
-            self._drop(submission)
+            self._remove(submission)
 
     def _all(self) -> Iterator[Submission]:
         yield from self._own.values()

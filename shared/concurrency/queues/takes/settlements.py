@@ -73,7 +73,8 @@ class Settlements:
             self.large[receipt] = len(entry)
         if kind == "return":
             self.returns.append(receipt)
-        elif kind == "result" and isinstance(value, bytes):
+        elif kind == "result":
+            assert isinstance(value, bytes)  # noqa: S101  # for the type checker: an outcome
             self.others.append((receipt, kind, value))
         else:
             # A lone surrogate in an exception's text cannot be sent as it is.

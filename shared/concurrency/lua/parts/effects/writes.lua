@@ -3,7 +3,7 @@
 local LARGEST = 9007199254740991
 
 -- What the writes checked so far leave: for each key its kind and its values, and whether nothing of the server's counts
--- any more. Those of one delivery that is refused are not made: all is read anew then.
+-- any more. Those of one delivery that is refused are not made: all is read anew then, with what the others before it add.
 local left = {}
 local function state_of(key)
   if not left[key] then left[key] = {kind = redis.call('TYPE', key).ok, fresh = false, values = {}} end
@@ -14,7 +14,11 @@ local function replaced(key, kind)
   return left[key]
 end
 
-local function forget_checked() left = {} end
+local write_all_amounts
+local function forget_checked()
+  write_all_amounts()
+  left = {}
+end
 
 -- What a text, or a sum, is as a number; nil where that is none that can be added to. Most amounts are the same few, so what
 -- was read or written of them is kept.
@@ -117,7 +121,7 @@ local function check_write(words, command, key, first, last)
 end
 
 -- What is added to fields of hashes, by key: many deliveries of a call add to the same ones, and each field is written once.
--- Written before anything else is done to the key, and at the end.
+-- Written before anything else is done to the key, but that it expires, before the server is read anew, and at the end.
 local amounts_of = {}
 local function write_amounts(key)
   local amounts = amounts_of[key]
@@ -125,7 +129,7 @@ local function write_amounts(key)
   for field, amount in pairs(amounts) do redis.call('HINCRBY', key, field, text_of(amount)) end
   amounts_of[key] = nil
 end
-local function write_all_amounts()
+write_all_amounts = function()
   for key in pairs(amounts_of) do write_amounts(key) end
 end
 local function add_amounts(words, key, first, last)
@@ -148,15 +152,18 @@ local function make(words, command, key, first, last)
   if command == 'hincrby' then
     add_amounts(words, key, first, last)
     return
-  elseif command == 'expire' and redis.call('PEXPIRE', key, words[first]) == 1 then
-    -- The key is there, so that what is added to it may still wait for what later deliveries add.
+  elseif command == 'expire' then
+    -- What is added to a key that is there may wait for what later deliveries add.
+    if redis.call('PEXPIRE', key, words[first]) == 0 and amounts_of[key] then
+      write_amounts(key)
+      redis.call('PEXPIRE', key, words[first])
+    end
     return
   end
   write_amounts(key)
   if command == 'set' then redis.call('SET', key, words[first])
   elseif command == 'incrby' then redis.call('INCRBY', key, words[first])
   elseif command == 'delete' then redis.call('DEL', key)
-  elseif command == 'expire' then redis.call('PEXPIRE', key, words[first])
   else
     for at = first, last, 1000 do redis.call(COMMAND[command], key, unpack(words, at, math.min(at + 999, last))) end
   end
