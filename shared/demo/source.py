@@ -4,7 +4,7 @@ import asyncio
 import itertools
 import re
 import sysconfig
-from collections.abc import AsyncGenerator, Iterator
+from collections.abc import AsyncGenerator, Iterable, Iterator
 from contextlib import aclosing
 from pathlib import Path
 from typing import Final
@@ -19,6 +19,8 @@ from shared.logs import Log
 from shared.service import ServiceError
 
 log = Log("producer")
+
+_INSTALLED: Final = frozenset({"site-packages", "dist-packages"})
 
 MOST_LINES: Final = 200
 MOST_BYTES: Final = 64 * 1024
@@ -43,7 +45,6 @@ async def walks(
 
     :raises ServiceError: when there is nothing to count.
     """
-    _check(settings)
     base = settings.run or owner
     for number in itertools.count(1) if settings.passes == 0 else range(1, settings.passes + 1):
         run = base if settings.passes == 1 else f"{base}-{number}"
@@ -68,9 +69,12 @@ async def _delete(counts: WordCounts) -> None:
 async def walk(
     settings: WordCountSettings, run: str, share: tuple[int, int] = (0, 1)
 ) -> AsyncGenerator[CountWords, None]:
-    """The messages of one walk through the tree; `run` names the walk, `share` says which part of it."""
+    """The messages of one walk through the tree; `run` names the walk, `share` says which part of it.
+
+    :raises ServiceError: when there is nothing to count.
+    """
     index, count = share
-    root, files = source_files(settings)
+    root, files = _found(settings)
     for path in files[index::count]:
         try:
             text = (await asyncio.to_thread(path.read_bytes)).decode("utf-8", errors="replace")
@@ -81,21 +85,22 @@ async def walk(
             yield CountWords(run=run, file=path.relative_to(root).as_posix(), part=number, text=part)
 
 
-def _check(settings: WordCountSettings) -> None:
+def _found(settings: WordCountSettings) -> tuple[Path, list[Path]]:
     root, files = source_files(settings)
     if not root.is_dir():
         raise ServiceError(f"PIPELINE_SOURCE_PATH: {root} is no directory")
     if not files:
         raise ServiceError(f"no file below {root} matches {settings.source_glob}: see PIPELINE_SOURCE_GLOB")
+    return root, files
 
 
 def source_files(settings: WordCountSettings) -> tuple[Path, list[Path]]:
     """The root of the tree and its regular files, sorted. Without a path: the standard library alone."""
     root = settings.source_path or Path(sysconfig.get_path("stdlib"))
-    files = sorted(path for path in root.glob(settings.source_glob) if path.is_file())
+    found: Iterable[Path] = root.glob(settings.source_glob)
     if settings.source_path is None:
-        files = [path for path in files if not {"site-packages", "dist-packages"} & set(path.relative_to(root).parts)]
-    return root, files
+        found = (path for path in found if not _INSTALLED & set(path.relative_to(root).parts))
+    return root, sorted(path for path in found if path.is_file())
 
 
 def parts(text: str) -> Iterator[str]:
