@@ -17,6 +17,7 @@ from shared.concurrency.queues.encoding.codec import Codec
 from shared.concurrency.queues.encoding.entry import LARGEST_MESSAGE
 from shared.concurrency.queues.encoding.unreadable import Unreadable, Unsupported
 from shared.concurrency.queues.encoding.versions import Versions
+from shared.concurrency.session.futures import retrieve
 from shared.logs import Log
 from shared.message import Message
 from shared.pipeline import Pipeline
@@ -43,6 +44,8 @@ class Puts:
         self._messages: Queue[Any] = self._queue(Message, largest)
         self._stored: dict[tuple[str, int], tuple[Queue[Any], type[RootModel[JsonValue]]]] = {}
         self._waiting: dict[str, asyncio.Task[bool]] = {}
+        self.is_ending = False
+        """Whether the worker ends: its service sets it before it cancels the jobs."""
 
     async def __aenter__(self) -> Self:
         return self
@@ -129,6 +132,19 @@ async def put_message(
 ) -> None:
     """Put a message that Pipeline.schedule deferred: this is its job. `asked`: of its way."""
     puts: Puts = context["puts"]
+    try:
+        await _put_message(context, name, body, version, asked or {})
+    except asyncio.CancelledError:
+        if puts.is_ending:
+            raise
+        # This process was stopped for longer than a job may take: arq would have the job fail, and its message is
+        # nowhere else. Where arq itself was cancelled it does not look at the error.
+        cast("asyncio.Task[None]", asyncio.current_task()).add_done_callback(retrieve)
+        raise Retry from None
+
+
+async def _put_message(context: dict[str, Any], name: str, body: str, version: int, asked: dict[str, Any]) -> None:
+    puts: Puts = context["puts"]
     job: str = context["job_id"]
     try:
         # From arq's count of the tries `unschedule` knows that the job has begun; arq would forget it after a day.
@@ -138,4 +154,4 @@ async def put_message(
     # Not the id alone: it can be used again when arq has forgotten it, and the queue remembers for longer.
     scheduled_at: datetime = context["enqueue_time"]
     id_ = put_id(message_id(job), round(scheduled_at.timestamp() * 1000))
-    await puts.put_stored(name, body, version, id_, asked or {})
+    await puts.put_stored(name, body, version, id_, asked)

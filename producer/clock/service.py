@@ -96,6 +96,7 @@ async def _is_back(client: ArqRedis, outage: Outage) -> bool:
 
 async def _run(worker: Worker, stopped: "asyncio.Task[Any]", grace: float, outage: Outage) -> None:
     """Run the worker until `stopped`, then let its jobs end; or until the server is lost."""
+    worker.ctx["puts"].is_ending = False
     running = asyncio.create_task(worker.async_run())
     running.add_done_callback(retrieve)
     try:
@@ -120,6 +121,7 @@ async def _ended(worker: Worker, seconds: float | None) -> None:
 
 async def _close(worker: Worker) -> None:
     """Cancel the jobs that still run, and close the connections. Another clock, or this one later, repeats the jobs."""
+    worker.ctx["puts"].is_ending = True
     for job in worker.tasks.values():
         job.cancel()
     await _ended(worker, None)

@@ -5,6 +5,7 @@ import json
 import os
 import time
 from collections.abc import AsyncIterator
+from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
 from typing import Any, Final
@@ -255,6 +256,22 @@ async def test_a_put_keeps_its_place_in_line_while_its_job_begins_again(
         await waiting.put(message(2), id="job")
     seen = await pipeline.queue.statistics()
     assert (seen.put_total, seen.puts_waiting) == (3, 0)
+
+
+async def test_a_job_that_takes_longer_than_it_may_begins_again(pipeline: Pipeline, name: str, client: Redis) -> None:
+    """As where its process was stopped: when it goes on both times are over, and arq fails a job that it cancels."""
+    await pipeline.queue.resize(1)
+    await pipeline.queue.put(message(1))
+    async with Puts(pipeline) as waiting:
+        context = {
+            "puts": waiting, "redis": client, "job_id": job_id(name, "late"), "enqueue_time": datetime.now(UTC)
+        }  # fmt: skip
+        job = asyncio.create_task(puts.put_message(context, "Errand", message(2).model_dump_json()))
+        await until(pipeline.queue.statistics, lambda seen: seen.puts_waiting == 1)
+        with pytest.raises(Retry):
+            await asyncio.wait_for(job, 0.01)  # as arq does
+        seen = await pipeline.queue.statistics()
+        assert (seen.put_total, seen.puts_waiting) == (1, 1), "it keeps its place"
 
 
 async def test_a_shutdown_between_two_tries_is_heard_by_the_next(
