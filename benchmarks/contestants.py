@@ -7,11 +7,11 @@ import sys
 import tomllib
 from collections.abc import Iterable
 from dataclasses import dataclass
-from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Final
 
 from benchmarks.report import BARE_SCRIPTS, SLOTS
+from shared.version import VERSION
 
 ROOT: Final = Path(__file__).resolve().parent.parent
 _PEERS: Final = ROOT / "benchmarks" / "peers"
@@ -40,12 +40,8 @@ class Contestant:
 def us() -> list[Contestant]:
     """Return this project and the bare limit."""
     python = Path(sys.executable)
-    try:
-        release = version("weir")
-    except PackageNotFoundError:
-        release = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["version"]
     return [
-        Contestant("ours", "benchmarks.ours", python, release, is_peer=False),
+        Contestant("ours", "benchmarks.ours", python, VERSION, is_peer=False),
         Contestant("bare list", "benchmarks.bare", python, "", is_peer=False),
     ]
 

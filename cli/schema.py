@@ -12,6 +12,7 @@ from cli.changes import FORMERLY, VERSION, compare
 from shared.message import Message
 from shared.settings import Settings
 from shared.upgrades import check_upgrades
+from shared.version import VERSION as RELEASE
 
 ROOT: Final = Path(__file__).resolve().parent.parent
 DIRECTORY: Final = ROOT / "docs" / "schema"
@@ -93,7 +94,7 @@ def _asyncapi(classes: dict[str, type[Message]]) -> dict[str, Any]:
         "asyncapi": "3.0.0",
         "info": {
             "title": project["name"],
-            "version": project["version"],
+            "version": RELEASE,
             "description": project["description"],
         },
         "defaultContentType": _JSON,
@@ -146,6 +147,6 @@ def _project() -> dict[str, str]:
         found: dict[str, str] = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
     except OSError as error:
         raise SchemaError(
-            f"the name and version of the project are in pyproject.toml: {error}; run this in a clone of the project"
+            f"the name of the project is in pyproject.toml: {error}; run this in a clone of the project"
         ) from error
     return found

@@ -1,4 +1,4 @@
-"""The version of this project, as pyproject.toml has it: a container has no pyproject.toml."""
+"""YOURS: the version of the project, the one place that says it: a container has no pyproject.toml."""
 
 from typing import Final
 

@@ -87,7 +87,7 @@ REACHED = {
 }  # fmt: skip
 # The files that belong to the application.
 YOURS = {
-    "shared.messages", "shared.settings", "shared.resources", "consumer.handlers", "consumer.around", "producer.source", "producer.schedule",
+    "shared.messages", "shared.settings", "shared.resources", "consumer.handlers", "consumer.around", "producer.source", "producer.schedule", "shared.version",
 }  # fmt: skip
 # What imports a module whose name is not written in an import statement.
 HIDING = {

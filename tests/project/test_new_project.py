@@ -43,6 +43,7 @@ def test_it_has_its_own_name_and_nothing_of_the_demo_or_the_benchmarks(project: 
     assert not [path for path in there if re.search(r"(^|/)(demo|benchmarks|performance|new)/|test_bench", path)]
     for file, text in (
         ("pyproject.toml", 'name = "mail-jobs"'),
+        ("shared/version.py", 'VERSION: Final = "0.1.0"'),
         ("Dockerfile", 'image.title="mail-jobs"'),
         ("docker-compose.yml", "${PIPELINE_QUEUE:-mail-jobs}"),
         ("deploy/kubernetes/base/kustomization.yaml", "- PIPELINE_QUEUE=mail-jobs\n"),
@@ -108,6 +109,7 @@ def test_it_passes_its_tests(project: Path) -> None:
 
 def test_with_the_example_it_counts_words_and_passes_its_check(example: Path) -> None:
     assert "exact: the counts equal" in typed(example, "./run", "demo", "examples", "--glob", "*/*.py")
+    assert "0.1.0" in typed(example, "git", "show", "HEAD:docs/schema/asyncapi.json")
     typed(example, "./run", "check", seconds=280)
     few = ("tests/demo", *(f"tests/project/test_{word}.py" for word in ("imports", "committed", "kubernetes")))
     typed(example, "./run", "test", *few, seconds=280)

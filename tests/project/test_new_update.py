@@ -34,6 +34,8 @@ def test_an_update_brings_fixes_and_leaves_what_is_yours(tmp_path: Path) -> None
     # The template goes on: a fix, a new file, and changes of what the project does not have or has in its own words.
     change(door, "shared/concurrency/session/clock.py", '"""', '"""Mended: ')
     change(door, "docs/handlers.md", "# ", "# Mended: ")
+    change(door, "shared/version.py", 'VERSION: Final = "', 'VERSION: Final = "99.')  # a release, as each is
+    change(door, "pyproject.toml", '"rich>=', '"rich!=99,>=')
     (door / "shared" / "mended.py").write_text('"""New in the template."""\n')
     (door / "benchmarks" / "another.py").write_text('"""Cut."""\n')
     change(door, "benchmarks/report.py", '"""', '"""Mended: ')
@@ -57,7 +59,11 @@ def test_an_update_brings_fixes_and_leaves_what_is_yours(tmp_path: Path) -> None
     assert (project / "README.md").read_text(encoding="utf-8").startswith("# The mail of our house")
     for gone in ("benchmarks", "shared/demo", "CHANGELOG.md", "docs/assets", "tools/new"):
         assert not (project / gone).exists(), gone
-    assert 'name = "mail-jobs"' in (project / "pyproject.toml").read_text(encoding="utf-8")
+    packages = (project / "pyproject.toml").read_text(encoding="utf-8")
+    assert 'name = "mail-jobs"' in packages
+    assert '"rich!=99,>=' in packages
+    assert '"0.1.0"' in (project / "shared" / "version.py").read_text(encoding="utf-8")
+    assert typed(project, "git", "log", "-1", "--format=%s").startswith("Take Weir 99.")
     assert "1 passed" in typed(project, "./run", "test", "tests/job/test_greet.py::test_a_greeting_is_counted")
 
 
@@ -69,8 +75,11 @@ def test_what_both_sides_changed_is_a_conflict_that_the_reader_mends(tmp_path: P
     commit(project, "Say it in our words")
     change(door, "docs/handlers.md", "# ", "# Theirs: ")
     change(door, "shared/demo/messages.py", '"""', '"""Mended: ')
+    change(door, "shared/version.py", 'VERSION: Final = "', 'VERSION: Final = "99.')
+    change(door, "docs/schema/asyncapi.json", '"version": "', '"version": "99.')
     said = typed(door, "./run", "new", str(project), "--update", code=1)
     assert said.splitlines()[1:] == ["  docs/handlers.md"]
+    assert '"version": "0.1.0"' in (project / "docs" / "schema" / "asyncapi.json").read_text(encoding="utf-8")
     change(project, "docs/handlers.md", "<<<<<<<", "")
     typed(project, "git", "checkout", "--theirs", "docs/handlers.md")
     commit(project, "Take the fixes")

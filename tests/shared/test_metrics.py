@@ -1,6 +1,7 @@
 """What /metrics says equals the truth, has the names that dashboards know, and is not there where it is off."""
 
 import json
+import re
 import subprocess
 import sys
 import time
@@ -156,8 +157,11 @@ def test_the_names_are_those_that_dashboards_know(url: str, name: str, module: s
         assert "process_cpu_seconds" in families
 
 
-def test_the_version_is_that_of_the_project() -> None:
-    assert tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]["version"] == VERSION
+def test_the_package_has_the_version_that_is_measured() -> None:
+    found = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
+    assert "version" in found["project"]["dynamic"]
+    where = found["tool"]["hatch"]["version"]
+    assert re.findall(where["pattern"], (ROOT / where["path"]).read_text(encoding="utf-8")) == [VERSION]
 
 
 def test_a_bucket_holds_those_below_it(url: str, name: str) -> None:

@@ -44,6 +44,7 @@ def is_cut(path: str, *, example: bool) -> bool:
 def own_files(name: str, version: str, *, example: bool) -> dict[str, str]:
     """The files that a project has in its own words, by their path."""
     templates = {"README.md": "job/readme_example.txt"} if example else {"README.md": "job/readme.txt", **_YOURS}
+    templates["shared/version.py"] = "yours/version.txt"
     return {
         path: (_HERE / template).read_text(encoding="utf-8").replace("$NAME", name).replace("$VERSION", version)
         for path, template in templates.items()

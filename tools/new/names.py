@@ -8,6 +8,7 @@ from typing import Final
 from tools.new.cuts import without
 from tools.new.mistake import Mistake
 
+SCHEMA: Final = "docs/schema/asyncapi.json"
 _KUBERNETES: Final = "deploy/kubernetes"
 _DESCRIPTION: Final = "A job pipeline: a bounded queue on Redis or Valkey, and services that share it."
 
@@ -20,7 +21,6 @@ def edit(project: Path, name: str, *, example: bool) -> None:
     edits: dict[str, list[Callable[[str], str]]] = {
         "pyproject.toml": [
             _put(r'^name = ".*"$', f'name = "{name}"'),
-            _put(r'^version = ".*"$', 'version = "0.1.0"'),
             _put(r'^description = ".*"$', f'description = "{_DESCRIPTION}"'),
         ],
         "Dockerfile": [
@@ -48,8 +48,9 @@ def edit(project: Path, name: str, *, example: bool) -> None:
         edits["docs/production.md"] = [_put(r" and \[demo\.md\]\(demo\.md\)", "")]
     if example:  # its messages stay; the schema of the small job has the name already
         title, description = r'^    "title": ".*",$', r'^    "description": ".*"$'
-        edits["docs/schema/asyncapi.json"] = [
+        edits[SCHEMA] = [
             _put(title, f'    "title": "{name}",'),
+            _put(r'^    "version": ".*",$', '    "version": "0.1.0",'),
             _put(description, f'    "description": "{_DESCRIPTION}"'),
         ]
     for path, changes in edits.items():

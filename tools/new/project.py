@@ -8,7 +8,7 @@ from typing import Final
 
 from tools.new.cuts import is_cut, own_files
 from tools.new.mistake import Mistake
-from tools.new.names import edit
+from tools.new.names import SCHEMA, edit
 from tools.new.repository import UPSTREAM, Repository, copy, files_of, version_of
 
 TEMPLATE: Final = Path(__file__).resolve().parent.parent.parent
@@ -100,7 +100,7 @@ def _settled(repository: Repository, left: list[str], *, example: bool) -> list[
 
     Returns the conflicts that are left.
     """
-    own = set(own_files("", "", example=example))
+    own = {*own_files("", "", example=example), SCHEMA}
     merged = [path for path in repository.git("ls-files", "-z").split("\0") if path]
     for path in sorted({*merged, *left}):
         if is_cut(path, example=example):

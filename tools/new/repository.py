@@ -102,8 +102,8 @@ def version_of(template: Path) -> str:
     """Which template this is: its version, and its commit where it is under git."""
     (line,) = [
         line
-        for line in (template / "pyproject.toml").read_text(encoding="utf-8").splitlines()
-        if line.startswith("version = ")
+        for line in (template / "shared" / "version.py").read_text(encoding="utf-8").splitlines()
+        if line.startswith("VERSION: ")
     ]
     version = line.partition('"')[2].rstrip('"')
     if (template / ".git").exists():
