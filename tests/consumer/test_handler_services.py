@@ -70,15 +70,18 @@ async def test_a_service_whose_session_is_over_while_it_drains_says_what_it_lost
 ) -> None:
     await queue.put(order("x"))
     more = {"PIPELINE_GRACE": "60", "PIPELINE_SESSION_TTL": "1"}
-    with consuming(copy, PRINT + HANGING["loop"], url, name, **more) as service:
-        await asyncio.to_thread(wait_for, service, "hanging")
-        service.send_signal(signal.SIGTERM)
-        await asyncio.to_thread(wait_for, service, "stopping")
-        service.send_signal(signal.SIGSTOP)
-        async with await queue.get() as item:  # recovered
-            assert item == order("x")
-        service.send_signal(signal.SIGCONT)
-        _, said = await asyncio.to_thread(service.communicate, timeout=90)
+    async with Redis.from_url(url) as client:
+        with consuming(copy, PRINT + HANGING["loop"], url, name, **more) as service:
+            await asyncio.to_thread(wait_for, service, "hanging")
+            await until(partial(client.zcard, f"{{{name}}}:idle"), lambda waiting: waiting == 1)
+            service.send_signal(signal.SIGTERM)
+            await asyncio.to_thread(wait_for, service, "stopping")
+            await until(partial(client.zcard, f"{{{name}}}:idle"), lambda waiting: waiting == 0)  # it drains
+            service.send_signal(signal.SIGSTOP)
+            async with await queue.get() as item:  # recovered
+                assert item == order("x")
+            service.send_signal(signal.SIGCONT)
+            _, said = await asyncio.to_thread(service.communicate, timeout=90)
     assert service.returncode == 1, said
     assert said.splitlines()[-1].startswith("consumer: 1 deliveries were lost, for their session passed its deadline")
     assert "Traceback" not in said

@@ -12,7 +12,19 @@ from tests.instruments import inside
 from tests.instruments.levels import FORCED
 
 ROOT = Path(__file__).resolve().parent.parent.parent
-SUITES = ("tests/queues", "tests/effects", "tests/results", "tests/faults", "tests/conformance")
+SUITES = (
+    *("tests/queues", "tests/effects", "tests/results", "tests/conformance"),
+    # Of the faults, those that reach the scripts of a queue.
+    *(
+        f"tests/faults/test_{name}.py"
+        for name in (
+            *("back_with_older_data", "bad_input_in_the_queue", "cancellation", "cancelled_messages"),
+            *("dropped_connections", "forgotten_scripts", "hostile_entries", "hostile_letters", "hostile_sizes"),
+            *("late_replies", "lost_place", "missed_shutdown", "operations", "refusals_of_a_moment"),
+            *("refused_for_now", "restart", "unreadable_answers"),
+        )
+    ),
+)
 
 
 @pytest.mark.skipif(FORCED not in os.environ, reason="nothing is forced in this run")
