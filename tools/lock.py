@@ -21,7 +21,8 @@ PIP_OPTIONS = (
     *("--generate-hashes", "--allow-unsafe", "--strip-extras", "--no-emit-index-url", "--quiet"),
     *("--no-emit-trusted-host", "--no-emit-find-links", "--no-header", "--no-annotate"),
 )
-EVERYTHING = ("--group", "test", "--group", "check", "--group", "dev", "--group", "example")
+GROUPS = ("test", "check", "dev", "example")
+EVERYTHING = tuple(word for group in GROUPS for word in ("--group", group))
 
 
 def compile_lock(uv: str, output: str, *options: str, source: str = "pyproject.toml") -> None:
@@ -38,7 +39,7 @@ def compile_with_pip() -> None:
         python = str(Path(scratch) / "venv" / "bin" / "python")
         subprocess.run([python, "-m", "pip", "install", "--quiet", "pip-tools>=7.5"], check=True)
         tests = Path(scratch) / "tests.in"
-        tests.write_text("\n".join([*groups["test"], *groups["check"], *groups["example"], ""]), encoding="utf-8")
+        tests.write_text("".join(f"{line}\n" for group in GROUPS for line in groups[group]), encoding="utf-8")
         compiles = [python, "-m", "piptools", "compile", *PIP_OPTIONS]
         subprocess.run([*compiles, "--output-file", "requirements.lock", "pyproject.toml"], cwd=ROOT, check=True)
         both = ("--constraint", "requirements.lock", "pyproject.toml", str(tests))

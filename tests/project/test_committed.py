@@ -3,9 +3,12 @@
 import re
 import shutil
 import subprocess
+import tomllib
 from pathlib import Path
 
 import pytest
+
+from tools.lock import GROUPS
 
 ROOT = Path(__file__).resolve().parent.parent.parent
 LOCKS = (
@@ -88,6 +91,16 @@ def test_lock_files_hold_versions_and_hashes_and_nothing_else(name: str) -> None
 def test_the_lock_for_development_holds_what_the_services_run_with() -> None:
     services, development = locked(LOCKS[0]), locked(LOCKS[1])
     assert services.items() <= development.items()
+
+
+def test_both_ways_of_locking_take_every_group() -> None:
+    # `./run lock --pip` left one out: after it `--reload` found its package no more.
+    groups = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["dependency-groups"]
+    assert set(GROUPS) == set(groups)
+    for group in groups.values():
+        for line in group:
+            name = re.split(r"[^\w.-]", line)[0]
+            assert any(each.startswith(f"{name}==") for each in locked(LOCKS[1])), line
 
 
 def test_the_lock_for_redis_py_8_holds_it() -> None:
