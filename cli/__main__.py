@@ -83,6 +83,7 @@ for _each in (app, dead.app, lease.app, queue.app, status.app, peek.app, produce
     for _command in _each.registered_commands:
         _command.epilog = _EXIT_CODES
 
+_SCRIPT = "pipeline"
 _DOOR = Path(__file__).resolve().parent.parent / "run"
 _MISTAKES = (TargetError, SchemaError, ScriptsError, SettingsError, UpgradeMissing, ConcurrencyError)
 
@@ -92,8 +93,9 @@ def main() -> None:
     try:
         if offer(app):
             return
-        # A container has no door.
-        app(prog_name="./run pipeline" if _DOOR.exists() else "python -m cli")
+        # A container has no door, nor has an installed wheel, whose script has a name of its own.
+        script = Path(sys.argv[0]).stem
+        app(prog_name="./run pipeline" if _DOOR.exists() else script if script == _SCRIPT else "python -m cli")
     except _MISTAKES as error:
         sys.stderr.write("".join(f"pipeline: {escaped(line)}\n" for line in str(error).splitlines()))
         sys.exit(2)

@@ -76,6 +76,12 @@ def test_where_there_is_no_door_help_names_none(tmp_path: Path) -> None:
             capture_output=True, text=True, check=False, timeout=120,
         )  # fmt: skip
         assert done.stdout.startswith(begins), done.stdout + done.stderr
+    (tmp_path / "pipeline").write_text("from cli.__main__ import main\nmain()\n")  # as a wheel has it
+    done = subprocess.run(
+        [sys.executable, str(tmp_path / "pipeline"), "queue", "--help"], cwd=tmp_path,
+        env=environment(PYTHONPATH=str(here)), capture_output=True, text=True, check=False, timeout=120,
+    )  # fmt: skip
+    assert done.stdout.startswith("Usage: pipeline queue "), done.stdout + done.stderr
 
 
 def test_every_command_that_a_text_advises_is_there() -> None:
