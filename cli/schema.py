@@ -59,10 +59,13 @@ def check(directory: Path) -> list[str]:
     :raises UpgradeMissing: when an older version of a class cannot be upgraded.
     """
     check_upgrades()
-    changes = compare(read(directory), make())
+    before, now = read(directory), make()
+    changes = compare(before, now)
     problems = [each.text for each in changes if each.is_wrong]
     if problems:
         raise SchemaError("\n".join(problems))
+    if not changes and before.get(_ASYNCAPI) != now[_ASYNCAPI]:
+        return [f"docs/schema/{_ASYNCAPI} is of before; call ./run pipeline schema"]
     return [each.text for each in changes]
 
 

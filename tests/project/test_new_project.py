@@ -122,6 +122,19 @@ def test_with_the_example_it_counts_words_and_passes_its_check(example: Path) ->
     typed(example, "./run", "test", *few, seconds=280)
 
 
+@pytest.mark.parametrize("which", ["project", "example"])
+def test_every_link_of_its_pages_leads_to_a_file(which: str, request: pytest.FixtureRequest) -> None:
+    folder: Path = request.getfixturevalue(which)
+    pages = [folder / path for path in typed(folder, "git", "ls-files", "*.md").splitlines()]
+    links = [
+        (page, link)
+        for page in pages
+        for link in re.findall(r"\]\((?!https?:|#)([^)#\s]+)", page.read_text(encoding="utf-8"))
+    ]
+    assert len(links) > 50
+    assert not [f"{page}: {link}" for page, link in links if not (page.parent / link).exists()]
+
+
 @pytest.mark.compose
 @pytest.mark.parametrize("which", ["project", "example"])
 def test_compose_can_read_it(which: str, request: pytest.FixtureRequest) -> None:

@@ -15,6 +15,9 @@ def change(folder: Path, file: str, old: str, instead: str) -> None:
     (folder / file).write_text(text.replace(old, instead, 1), encoding="utf-8")
 
 
+MINE = ("CHANGELOG.md", "benchmarks/mine.py", "docs/assets/logo.svg")
+
+
 def commit(project: Path, subject: str) -> None:
     typed(project, "git", "add", "--all")
     typed(project, "git", "commit", "--quiet", "--message", subject)
@@ -29,6 +32,9 @@ def test_an_update_brings_fixes_and_leaves_what_is_yours(tmp_path: Path) -> None
     change(project, "consumer/handlers.py", "Count the greetings", "Count the warm greetings")
     change(project, "README.md", "# mail-jobs", "# The mail of our house")
     (project / "shared" / "letters.py").write_text('"""Ours."""\n')
+    for file in MINE:  # where the template has what a project has not
+        (project / file).parent.mkdir(parents=True, exist_ok=True)
+        (project / file).write_text(f"Our own {file}.\n")
     commit(project, "Greet warmly")
 
     # The template goes on: a fix, a new file, and changes of what the project does not have or has in its own words.
@@ -38,6 +44,7 @@ def test_an_update_brings_fixes_and_leaves_what_is_yours(tmp_path: Path) -> None
     change(door, "pyproject.toml", '"rich>=', '"rich!=99,>=')
     (door / "shared" / "mended.py").write_text('"""New in the template."""\n')
     (door / "benchmarks" / "another.py").write_text('"""Cut."""\n')
+    (door / "docs" / "schema" / "Another.json").write_text("{}\n")
     change(door, "benchmarks/report.py", '"""', '"""Mended: ')
     change(door, "README.md", "# Weir", "# Weir, mended")
     change(door, "consumer/handlers.py", '"""YOURS: ', '"""YOURS: mended ')
@@ -57,7 +64,16 @@ def test_an_update_brings_fixes_and_leaves_what_is_yours(tmp_path: Path) -> None
     assert "warm" in (project / "consumer" / "handlers.py").read_text(encoding="utf-8")
     assert "mended" not in (project / "consumer" / "handlers.py").read_text(encoding="utf-8")
     assert (project / "README.md").read_text(encoding="utf-8").startswith("# The mail of our house")
-    for gone in ("benchmarks", "shared/demo", "CHANGELOG.md", "docs/assets", "tools/new"):
+    for file in MINE:
+        assert (project / file).read_text(encoding="utf-8") == f"Our own {file}.\n"
+    for gone in (
+        "benchmarks/another.py",
+        "benchmarks/report.py",
+        "shared/demo",
+        "docs/schema/Another.json",
+        "docs/assets/weir.svg",
+        "tools/new",
+    ):
         assert not (project / gone).exists(), gone
     packages = (project / "pyproject.toml").read_text(encoding="utf-8")
     assert 'name = "mail-jobs"' in packages
@@ -80,6 +96,9 @@ def test_what_both_sides_changed_is_a_conflict_that_the_reader_mends(tmp_path: P
     said = typed(door, "./run", "new", str(project), "--update", code=1)
     assert said.splitlines()[1:] == ["  docs/handlers.md"]
     assert '"version": "0.1.0"' in (project / "docs" / "schema" / "asyncapi.json").read_text(encoding="utf-8")
+    # One that was given up is begun again.
+    typed(project, "git", "merge", "--abort")
+    assert typed(door, "./run", "new", str(project), "--update", code=1) == said
     change(project, "docs/handlers.md", "<<<<<<<", "")
     typed(project, "git", "checkout", "--theirs", "docs/handlers.md")
     commit(project, "Take the fixes")

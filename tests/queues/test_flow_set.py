@@ -18,10 +18,11 @@ SUITES = (
     *(
         f"tests/faults/test_{name}.py"
         for name in (
-            *("back_with_older_data", "bad_input_in_the_queue", "cancellation", "cancelled_messages"),
-            *("dropped_connections", "forgotten_scripts", "hostile_entries", "hostile_letters", "hostile_sizes"),
-            *("late_replies", "lost_place", "missed_shutdown", "operations", "refusals_of_a_moment"),
-            *("refused_for_now", "restart", "unreadable_answers"),
+            *("back_with_older_data", "bad_input_in_the_queue", "bad_input_to_calls", "cancel_and_restart"),
+            *("cancellation", "cancelled_messages", "connection_defects", "dropped_connections", "forgotten_scripts"),
+            *("hostile_entries", "hostile_letters", "hostile_sizes"),
+            *("late_replies", "lost_place", "missed_shutdown", "operations", "other_loops", "refusals_of_a_moment"),
+            *("refused_for_now", "replicas", "restart", "unreadable_answers"),
         )
     ),
 )

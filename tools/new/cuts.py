@@ -14,9 +14,10 @@ _TEMPLATES_OWN: Final = (
     "tests/project/test_benchmark_report.py", "tests/project/test_benchmarks.py",
     "tests/project/test_lines.py", "tests/project/test_new_project.py", "tests/project/test_new_update.py",
     "tests/project/test_readme.py", "tests/project/test_steps.py", "tests/project/test_translation.py",
+    "tests/project/test_tutorial.py",
     "tests/project/test_without_demo.py",
 )  # fmt: skip
-_OF_THE_DEMO: Final = ("shared/demo/", "cli/demo/", "tests/demo/", "docs/demo.md", "docs/schema/CountWords.json")
+_OF_THE_DEMO: Final = ("shared/demo/", "cli/demo/", "tests/demo/", "docs/demo.md", "docs/schema/")
 _README_OF_THE_DEMO: Final = ("tests/demo/test_page.py",)
 """They read the pages of the template by what its README needs of them."""
 

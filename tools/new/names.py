@@ -33,6 +33,11 @@ def edit(project: Path, name: str, *, example: bool) -> None:
             *([] if example else [_without_settings_of_the_demo]),
         ],
         "run": [_without_commands, *([] if example else [_demo_of_the_job])],
+        "docs/production.md": [
+            _put(r"; \[performance\.md\]\(performance\.md\) has all figures", ""),
+            _put(r"; \[performance\.md\]\(performance\.md\)", ""),
+            *([] if example else [_put(r" and \[demo\.md\]\(demo\.md\)", "")]),
+        ],
         "docs/rooms.md": [
             lambda text: without(text, "| `benchmarks/`", "| `benchmarks/`", "docs/rooms.md"),
             lambda text: text.replace(", `mutants/` |", " |"),
@@ -45,7 +50,6 @@ def edit(project: Path, name: str, *, example: bool) -> None:
         edits[f"{_KUBERNETES}/base/kustomization.yaml"].append(_job_of_the_producer)
         edits[f"{_KUBERNETES}/base/producer.yaml"].append(_pod_without_settings_of_the_demo)
         edits["docs/settings.md"] = [_put(r"those of the demo are in \[demo\.md\]\(demo\.md\), ", "")]
-        edits["docs/production.md"] = [_put(r" and \[demo\.md\]\(demo\.md\)", "")]
     if example:  # its messages stay; the schema of the small job has the name already
         title, description = r'^    "title": ".*",$', r'^    "description": ".*"$'
         edits[SCHEMA] = [

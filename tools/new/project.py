@@ -64,7 +64,7 @@ def update(folder: Path) -> list[str]:
     if not repository.is_clean():
         raise Mistake(f"{folder} has changes that are not committed: commit them first")
     example = (folder / "cli" / "demo").exists()
-    if not _take(repository, version):
+    if not _take(repository, version) and repository.holds(UPSTREAM):  # an earlier merge may have been given up
         return []
     code, said = repository.asked("merge", "--no-commit", "--no-ff", UPSTREAM)
     left = [path for path in repository.git("diff", "--name-only", "--diff-filter=U", "-z").split("\0") if path]
@@ -101,10 +101,13 @@ def _settled(repository: Repository, left: list[str], *, example: bool) -> list[
     Returns the conflicts that are left.
     """
     own = {*own_files("", "", example=example), SCHEMA}
+    base = repository.git("merge-base", "HEAD", UPSTREAM).strip()
     merged = [path for path in repository.git("ls-files", "-z").split("\0") if path]
-    for path in sorted({*merged, *left}):
-        if is_cut(path, example=example):
-            repository.git("rm", "--force", "--quiet", "--ignore-unmatch", "--", path)
-        elif path in own and not repository.asked("cat-file", "-e", f"HEAD:{path}")[0]:
+    settled = {path for path in {*merged, *left} if path in own or is_cut(path, example=example)}
+    for path in sorted(settled):
+        here, before = repository.blob("HEAD", path), repository.blob(base, path)
+        if here and (path in own or here != before):  # its own, or written where the template has what is cut
             repository.git("checkout", "HEAD", "--", path)
-    return [path for path in left if not is_cut(path, example=example) and path not in own]
+        elif is_cut(path, example=example):
+            repository.git("rm", "--force", "--quiet", "--ignore-unmatch", "--", path)
+    return [path for path in left if path not in settled]

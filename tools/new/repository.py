@@ -70,6 +70,15 @@ class Repository:
             body,
         )
 
+    def blob(self, commit: str, path: str) -> str:
+        """What names the content of a file in a commit; empty where it has no such file."""
+        missing, said = self.asked("rev-parse", "--verify", "--quiet", f"{commit}:{path}")
+        return "" if missing else said.strip()
+
+    def holds(self, commit: str) -> bool:
+        """Whether the current branch has this commit."""
+        return not self.asked("merge-base", "--is-ancestor", commit, "HEAD")[0]
+
     def is_clean(self) -> bool:
         """Whether everything is committed."""
         return not self.git("status", "--porcelain").strip()
