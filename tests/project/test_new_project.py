@@ -57,6 +57,7 @@ def test_it_has_its_own_name_and_nothing_of_the_demo_or_the_benchmarks(project: 
     assert not re.findall(
         r".*(?:PASSES|(?<!-)\bjobs\b|namespace: weir|\.weir:|newName: weir|-n weir).*", manifests, re.MULTILINE
     )
+    assert "demo/" not in (project / "docs" / "rooms.md").read_text(encoding="utf-8")
     assert "CountWords" not in typed(project, "git", "grep", "-l", "greet", "--", "shared", "consumer")
     assert len((project / "README.md").read_text(encoding="utf-8").splitlines()) < 50
     help_ = typed(project, "./run", "help")

@@ -41,6 +41,7 @@ def edit(project: Path, name: str, *, example: bool) -> None:
         "docs/rooms.md": [
             lambda text: without(text, "| `benchmarks/`", "| `benchmarks/`", "docs/rooms.md"),
             lambda text: text.replace(", `mutants/` |", " |"),
+            *([] if example else [_without_rooms_of_the_demo]),
         ],
     }
     for file in sorted((project / _KUBERNETES).rglob("*.yaml")):
@@ -96,6 +97,12 @@ def _job_of_the_producer(text: str) -> str:
 
 def _pod_without_settings_of_the_demo(text: str) -> str:
     return without(text, "          env:", '              value: "**/*.py"', "producer")
+
+
+def _without_rooms_of_the_demo(text: str) -> str:
+    for room in ("| `shared/demo/`", "| `cli/demo/`"):
+        text = without(text, room, room, "docs/rooms.md")
+    return _put(r" Only YOURS files, `cli/demo/`\nand the demo's tests import `shared/demo/`\.", "")(text)
 
 
 def _without_settings_of_the_demo(text: str) -> str:
