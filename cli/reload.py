@@ -3,7 +3,8 @@
 import asyncio
 import signal
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
+from importlib.util import cache_from_source
 from pathlib import Path
 from typing import Final
 
@@ -74,6 +75,7 @@ class Reloading:
         watched = [each for each in folders if each.name not in _NO_PART]
         _say(f"{', '.join(sorted(each.name for each in watched))} are watched")
         async for changes in awatch(*watched, watch_filter=PythonFilter()):
+            _forget_bytecode(path for _, path in changes)
             names = sorted(str(Path(path).relative_to(ROOT)) for _, path in changes)
             _say(
                 f"{names[0]}{f' and {len(names) - 1} more' if len(names) > 1 else ''} changed: it drains and starts anew"
@@ -88,6 +90,12 @@ class Reloading:
         finally:
             for each in waiting:
                 each.cancel()
+
+
+def _forget_bytecode(sources: Iterable[str]) -> None:
+    # Python takes the bytecode of a file with as many bytes and of the same second: of two saves the first would run.
+    for source in sources:
+        Path(cache_from_source(source)).unlink(missing_ok=True)
 
 
 def _say(text: str) -> None:
