@@ -72,8 +72,9 @@ def write(
 
 def schema(project: Path, *words: str, code: int = 0) -> list[str]:
     """What `pipeline schema` says, one line for each."""
+    # Without bytecode: of two classes that are written within a second, as long as each other, the first would run.
     done = subprocess.run(
-        [sys.executable, "-m", "cli", "schema", *words],
+        [sys.executable, "-B", "-m", "cli", "schema", *words],
         env=environment(PYTHONPATH=str(project)), cwd=project, capture_output=True, text=True, check=False, timeout=120,
     )  # fmt: skip
     assert done.returncode == code, done.stderr
