@@ -65,7 +65,7 @@ def check(directory: Path) -> list[str]:
     if problems:
         raise SchemaError("\n".join(problems))
     if not changes and before.get(_ASYNCAPI) != now[_ASYNCAPI]:
-        return [f"docs/schema/{_ASYNCAPI} is of before; call ./run pipeline schema"]
+        return [f"docs/schema/{_ASYNCAPI} is out of date; call ./run pipeline schema"]
     return [each.text for each in changes]
 
 

@@ -113,7 +113,7 @@ def test_what_is_compatible_is_said_until_it_is_written(project: Path) -> None:
 def test_another_version_of_the_project_is_to_be_written(project: Path) -> None:
     version = project / "shared" / "version.py"
     version.write_text(version.read_text().replace(f'"{VERSION}"', '"98.7.6"'))
-    assert schema(project, "--check") == ["docs/schema/asyncapi.json is of before; call ./run pipeline schema"]
+    assert schema(project, "--check") == ["docs/schema/asyncapi.json is out of date; call ./run pipeline schema"]
     schema(project)
     assert '"98.7.6"' in (project / "docs" / "schema" / "asyncapi.json").read_text()
     assert schema(project, "--check") == []

@@ -96,7 +96,7 @@ def test_what_both_sides_changed_is_a_conflict_that_the_reader_mends(tmp_path: P
     said = typed(door, "./run", "new", str(project), "--update", code=1)
     assert said.splitlines()[1:] == ["  docs/handlers.md"]
     assert '"version": "0.1.0"' in (project / "docs" / "schema" / "asyncapi.json").read_text(encoding="utf-8")
-    # One that was given up is begun again.
+    # One that was aborted is begun again.
     typed(project, "git", "merge", "--abort")
     assert typed(door, "./run", "new", str(project), "--update", code=1) == said
     change(project, "docs/handlers.md", "<<<<<<<", "")

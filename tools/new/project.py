@@ -64,7 +64,7 @@ def update(folder: Path) -> list[str]:
     if not repository.is_clean():
         raise Mistake(f"{folder} has changes that are not committed: commit them first")
     example = (folder / "cli" / "demo").exists()
-    if not _take(repository, version) and repository.holds(UPSTREAM):  # an earlier merge may have been given up
+    if not _take(repository, version) and repository.holds(UPSTREAM):  # an earlier merge may have been aborted
         return []
     code, said = repository.asked("merge", "--no-commit", "--no-ff", UPSTREAM)
     left = [path for path in repository.git("diff", "--name-only", "--diff-filter=U", "-z").split("\0") if path]
